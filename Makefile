@@ -1,0 +1,41 @@
+# `make demo` and `make test` need nothing but Python 3.11 or newer: each sets up its own environment in .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+RUN ?= runs/ventral-shapes
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint types
+
+demo: $(VENV)/.ready  ## check, draw, compile and train the ventral stream on the built-in images
+	$(BIN)/cortexgraph check specs/ventral.yaml
+	$(BIN)/cortexgraph train specs/ventral.yaml --data shapes --out $(RUN)
+	$(BIN)/cortexgraph eval $(RUN)
+
+test: $(VENV)/.ready-dev  ## the test suite
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.ready-dev
+	$(BIN)/mypy
+
+# uv resolves and installs many times faster than pip; pip does where uv cannot be had.
+define install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv && \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --editable $(1) || \
+		$(BIN)/python -m pip install --disable-pip-version-check --editable $(1)
+	touch $@
+endef
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
+	$(call install,.)
+
+$(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
+	$(call install,".[dev]")
+	touch $(VENV)/.ready

@@ -1,0 +1,94 @@
+"""What cortexgraph says when something is wrong: one `Diagnostic` per finding, raised together.
+
+A finding names the place, what was found against what was expected, and the repair::
+
+    specs/ventral.yaml:14: connections[3] V4 -> V2: stride 2 maps 8 to 4, but V2 is 16.
+      A feedback connection goes up in size: use `resize`, or give V2 size 4.    [shape-mismatch]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["CompileError", "CortexGraphError", "DataError", "Diagnostic", "GraphError", "SpecError"]
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One finding.
+
+    Attributes:
+        code: stable name of the rule, such as ``shape-mismatch``.
+        place: where in the user's input, such as ``connections[3] V4 -> V2``.
+        found: what stands there, as the start of a sentence without a full stop.
+        expected: what should stand there; the sentence continues «…, but <expected>.».
+        repair: a whole sentence that says what to do.
+        severity: ``error`` stops the work, ``warning`` does not.
+        file, line: the user's file and the line in it (from 1), where there is one.
+    """
+
+    code: str
+    place: str
+    found: str
+    expected: str = ""
+    repair: str = ""
+    severity: Severity = "error"
+    file: str | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        where = [part for part in (self.file, str(self.line) if self.file and self.line else None) if part]
+        head = ": ".join([":".join(where)] * bool(where) + [self.place] * bool(self.place))
+        sentence = f"{self.found}, but {self.expected}." if self.expected else f"{self.found}."
+        kind = "warning: " if self.severity == "warning" else ""
+        first = f"{head}: {kind}{sentence}" if head else f"{kind}{sentence}"
+        tag = f"[{self.code}]"
+        return f"{first}\n  {self.repair}    {tag}" if self.repair else f"{first}    {tag}"
+
+
+class CortexGraphError(Exception):
+    """Base of all errors that the user's input can cause; `diagnostics` holds every finding.
+
+    May be made from findings, or from a message alone.
+    """
+
+    code = "error"
+
+    def __init__(self, findings: Iterable[Diagnostic] | Diagnostic | str) -> None:
+        if isinstance(findings, str):
+            findings = Diagnostic(code=self.code, place="", found=findings.rstrip("."))
+        if isinstance(findings, Diagnostic):
+            findings = (findings,)
+        self.diagnostics: tuple[Diagnostic, ...] = tuple(findings)
+        super().__init__("\n".join(str(finding) for finding in self.diagnostics))
+
+    def __reduce__(self) -> tuple[type[CortexGraphError], tuple[tuple[Diagnostic, ...]]]:
+        return type(self), (self.diagnostics,)
+
+
+class SpecError(CortexGraphError):
+    """The spec cannot be read, or breaks the language."""
+
+    code = "spec"
+
+
+class GraphError(CortexGraphError):
+    """The spec is well formed, but its areas and connections do not make a network."""
+
+    code = "graph"
+
+
+class CompileError(CortexGraphError):
+    """The network cannot do what was asked of it: a silent readout, an unknown area to record, …"""
+
+    code = "compile"
+
+
+class DataError(CortexGraphError):
+    """A data set, run folder or weights file is missing or not as expected."""
+
+    code = "data"
