@@ -1,0 +1,6 @@
+"""The area graph of a spec: areas and connections with kinds, sizes and transforms inferred."""
+
+from cortexgraph.graph.build import assemble
+from cortexgraph.graph.model import Area, AreaGraph, Connection, Readout
+
+__all__ = ["Area", "AreaGraph", "Connection", "Readout", "assemble"]

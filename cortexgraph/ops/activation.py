@@ -1,0 +1,75 @@
+"""Elementwise nonlinearities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from cortexgraph.ops.base import Operation
+from cortexgraph.ops.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["ACTIVATIONS", "Activation"]
+
+
+@dataclass(frozen=True)
+class Activation(Operation):
+    """y = f(x), elementwise."""
+
+    role: ClassVar[str] = "activation"
+    equation: ClassVar[str] = "y = f(x)"
+
+    name: str
+    text: str
+    function: Callable[[Tensor], Tensor]
+
+    def constructor(self) -> str:
+        return self.text
+
+    def reference(self, x: Tensor, state: Mapping[str, Tensor], *, training: bool) -> Tensor:
+        return self.function(x)
+
+
+ACTIVATIONS: Registry[Activation] = Registry("activation")
+
+
+# Derivatives at 0 matter: a silent unit sits there exactly. Each function has torch's one-sided choice.
+
+
+def _relu(x: Tensor) -> Tensor:
+    return x * (x > 0)
+
+
+def _leaky_relu(x: Tensor) -> Tensor:
+    return x * (x > 0) + 0.01 * x * (x <= 0)
+
+
+def _gelu(x: Tensor) -> Tensor:
+    return 0.5 * x * (1 + (x / 2**0.5).erf())  # x Φ(x) (Hendrycks & Gimpel 2016)
+
+
+def _elu(x: Tensor) -> Tensor:
+    return x * (x > 0) + ((x * (x <= 0)).exp() - 1)  # Clevert et al. 2016, α = 1
+
+
+def _softplus(x: Tensor) -> Tensor:
+    return (x + x.abs()) / 2 + (-x.abs()).exp().log1p()  # log(1 + e^x) without overflow
+
+
+_TABLE: tuple[tuple[str, str, Callable[[Tensor], Tensor]], ...] = (
+    ("relu", "nn.ReLU()", _relu),
+    ("leaky_relu", "nn.LeakyReLU()", _leaky_relu),
+    ("gelu", "nn.GELU()", _gelu),
+    ("elu", "nn.ELU()", _elu),
+    ("silu", "nn.SiLU()", lambda x: x / (1 + (-x).exp())),
+    ("tanh", "nn.Tanh()", lambda x: 2 / (1 + (-2 * x).exp()) - 1),
+    ("sigmoid", "nn.Sigmoid()", lambda x: 1 / (1 + (-x).exp())),
+    ("softplus", "nn.Softplus()", _softplus),
+    ("identity", "nn.Identity()", lambda x: x),
+)
+
+for _name, _text, _function in _TABLE:
+    ACTIVATIONS.register(_name)(Activation(_name, _text, _function))

@@ -1,0 +1,66 @@
+"""A readout: pool over space, then a linear classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from cortexgraph.ops.base import Operation, Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["GlobalPool", "Linear"]
+
+
+@dataclass(frozen=True)
+class GlobalPool(Operation):
+    """y[c] = mean or max over space of x[c]; `flatten` keeps every place."""
+
+    role: ClassVar[str] = "pool"
+    equation: ClassVar[str] = "y[c] = mean_ij x[c, i, j]"
+
+    mode: Literal["avg", "max", "flatten"]
+
+    def output(self, shape: Shape) -> Shape:
+        return (prod(shape), 1, 1) if self.mode == "flatten" else (shape[0], 1, 1)
+
+    def constructor(self) -> str:
+        return {"avg": "nn.AdaptiveAvgPool2d(1)", "max": "nn.AdaptiveMaxPool2d(1)"}.get(self.mode, "nn.Identity()")
+
+    def reference(self, x: Tensor, state: Mapping[str, Tensor], *, training: bool) -> Tensor:
+        places = x.reshape(*x.shape[:2], -1)
+        match self.mode:
+            case "avg":
+                return places.mean(2)
+            case "max":
+                return places.max(2).values
+        return places.reshape(len(x), -1)
+
+
+@dataclass(frozen=True)
+class Linear(Operation):
+    """y = W x + b."""
+
+    role: ClassVar[str] = "linear"
+    equation: ClassVar[str] = "y = W x + b"
+
+    inputs: int
+    outputs: int
+
+    def output(self, shape: Shape) -> Shape:
+        return (self.outputs, 1, 1)
+
+    def parameters(self) -> Mapping[str, tuple[int, ...]]:
+        return {"weight": (self.outputs, self.inputs), "bias": (self.outputs,)}
+
+    def macs(self, shape: Shape) -> int:
+        return self.inputs * self.outputs
+
+    def constructor(self) -> str:
+        return f"nn.Linear({self.inputs}, {self.outputs})"
+
+    def reference(self, x: Tensor, state: Mapping[str, Tensor], *, training: bool) -> Tensor:
+        return (x.unsqueeze(1) * state["weight"]).sum(2) + state["bias"]

@@ -1,0 +1,94 @@
+"""Resizing: how a connection bridges two sizes that the stride of its convolution does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from cortexgraph.ops.base import Operation, Shape, text
+from cortexgraph.ops.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["RESIZES", "Bilinear", "Nearest", "Pool", "Resize"]
+
+RESIZES: Registry[type[Resize]] = Registry("resize")
+
+
+@dataclass(frozen=True)
+class Resize(Operation):
+    """Base of the resizing operations: to a fixed height and width."""
+
+    role: ClassVar[str] = "resize"
+
+    size: tuple[int, int]
+
+    def output(self, shape: Shape) -> Shape:
+        return (shape[0], *self.size)
+
+
+def _along(n: int, size: int) -> list[tuple[int, int, float]]:
+    """For each output place along one axis: left neighbour, right neighbour, weight of the right one."""
+    places = []
+    for i in range(size):
+        at = max((i + 0.5) * n / size - 0.5, 0.0)
+        left = min(int(at), n - 1)
+        places.append((left, min(left + 1, n - 1), at - left))
+    return places
+
+
+@RESIZES.register("nearest")
+@dataclass(frozen=True)
+class Nearest(Resize):
+    """y[i, j] = x[⌊i · H / H'⌋, ⌊j · W / W'⌋]."""
+
+    equation: ClassVar[str] = "y[i, j] = x[⌊i·H/H'⌋, ⌊j·W/W'⌋]"
+
+    def constructor(self) -> str:
+        return f'nn.Upsample(size={self.size}, mode="nearest")'
+
+    def reference(self, x: Tensor, state: Mapping[str, Tensor], *, training: bool) -> Tensor:
+        rows = [i * x.shape[2] // self.size[0] for i in range(self.size[0])]
+        columns = [j * x.shape[3] // self.size[1] for j in range(self.size[1])]
+        return x[:, :, rows][:, :, :, columns]
+
+
+@RESIZES.register("bilinear")
+@dataclass(frozen=True)
+class Bilinear(Resize):
+    """Linear interpolation along each axis between pixel centres, edges held."""
+
+    equation: ClassVar[str] = "y[i] = (1 − a) x[⌊s⌋] + a x[⌊s⌋ + 1], s = (i + ½)·H/H' − ½, a = s − ⌊s⌋"
+
+    def constructor(self) -> str:
+        return f'nn.Upsample(size={self.size}, mode="bilinear")'
+
+    def reference(self, x: Tensor, state: Mapping[str, Tensor], *, training: bool) -> Tensor:
+        for axis, size in zip((2, 3), self.size, strict=True):
+            left, right, share = zip(*_along(x.shape[axis], size), strict=True)
+            weight = x.new_tensor(share).reshape((-1, 1) if axis == 2 else (-1,))
+            a, b = (x.index_select(axis, x.new_tensor(k).long()) for k in (left, right))
+            x = a * (1 - weight) + b * weight
+        return x
+
+
+@RESIZES.register("pool")
+@dataclass(frozen=True)
+class Pool(Resize):
+    """Mean over the ⌊i · H / H'⌋ … ⌈(i + 1) · H / H'⌉ rows, and columns likewise, that fall on each output."""
+
+    equation: ClassVar[str] = "y[i, j] = mean of x over the inputs that fall on (i, j)"
+
+    def constructor(self) -> str:
+        return f"nn.AdaptiveAvgPool2d({text(self.size)})"
+
+    def reference(self, x: Tensor, state: Mapping[str, Tensor], *, training: bool) -> Tensor:
+        import torch
+
+        def windows(n: int, size: int) -> list[slice]:
+            return [slice(i * n // size, -(-(i + 1) * n // size)) for i in range(size)]
+
+        rows, columns = (windows(n, size) for n, size in zip(x.shape[2:], self.size, strict=True))
+        return torch.stack([torch.stack([x[:, :, r, c].mean((2, 3)) for c in columns], -1) for r in rows], -2)
