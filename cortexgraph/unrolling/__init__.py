@@ -1,0 +1,21 @@
+"""Unrolling an area graph over time, and the reference interpreter that says what it means."""
+
+from cortexgraph.unrolling.build import add_sink, unroll_graph
+from cortexgraph.unrolling.interpret import interpret_graph
+from cortexgraph.unrolling.latency import Response, first_responses
+from cortexgraph.unrolling.model import Node, UnrolledGraph
+from cortexgraph.unrolling.schedule import Groups, Order, groups_of, order_name
+
+__all__ = [
+    "Groups",
+    "Node",
+    "Order",
+    "Response",
+    "UnrolledGraph",
+    "add_sink",
+    "first_responses",
+    "groups_of",
+    "interpret_graph",
+    "order_name",
+    "unroll_graph",
+]

@@ -1,0 +1,51 @@
+"""When an area first responds, and by which path."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+from cortexgraph.graph import AreaGraph
+from cortexgraph.spec import IMAGE
+from cortexgraph.unrolling.schedule import Groups
+
+__all__ = ["Response", "first_responses"]
+
+
+@dataclass(frozen=True, order=True)
+class Response:
+    """First response of an area: step, group within the step, and the path of names from the image."""
+
+    step: int
+    group: int
+    path: tuple[str, ...]
+
+
+def first_responses(areas: AreaGraph, groups: Groups) -> dict[str, Response]:
+    """First response of every area that the image reaches, whatever T: earliest arrival over connections.
+
+    Delays count in whole steps, so this is Dijkstra's algorithm on (step, group) with a cost that depends on the
+    time of departure.
+    """
+    present = areas.spec.input.present
+    shown = min(present) if isinstance(present, tuple) and present else 1
+    positions: dict[str, list[int]] = {}
+    for index, group in enumerate(groups):
+        for name in group:
+            positions.setdefault(name, []).append(index)
+    queue = [Response(shown, -1, (IMAGE,))]  # the image stands before the first group of its step
+    found: dict[str, Response] = {}
+    while queue:
+        response = heapq.heappop(queue)
+        name = response.path[-1]
+        if name in found:
+            continue
+        found[name] = response
+        for _, target, data in areas.out_edges(name, data=True):
+            if target not in found and positions.get(target):
+                step = response.step + data["connection"].delay
+                later = next((g for g in positions[target] if g > response.group), None)
+                step, group = (step, later) if later is not None else (step + 1, positions[target][0])
+                heapq.heappush(queue, Response(step, group, (*response.path, target)))
+    del found[IMAGE]
+    return found

@@ -1,0 +1,119 @@
+"""The unrolled graph: one node for each update of an area, as a networkx DAG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import networkx as nx
+
+from cortexgraph.graph import AreaGraph, Connection
+from cortexgraph.unrolling.schedule import Groups, Order
+
+__all__ = ["Node", "UnrolledGraph"]
+
+
+class Node(NamedTuple):
+    """A node of the unrolled graph.
+
+    Attributes:
+        kind: `image` (the frame of a step), `update` (of an area, in one group of one step), `readout`, or
+            `record` (an area's state at the end of a step, asked for by the user).
+        name: the image, or the area.
+        step: from 1.
+        group: index of the group within the step, for updates.
+    """
+
+    kind: Literal["image", "update", "readout", "record"]
+    name: str
+    step: int
+    group: int = 0
+
+    def __str__(self) -> str:
+        text = f"{self.name}@{self.step}"
+        return text if self.kind in {"image", "update"} else f"{self.kind} {text}"
+
+
+class UnrolledGraph(nx.DiGraph):  # type: ignore[misc]
+    """Updates of areas over time, acyclic; an edge runs from a value to the update that reads it.
+
+    Node data: `live` (False where the value is silent, ⊥) and, for updates, `ordinal` (1 for the area's first
+    live update, and so on; 0 where silent). Edge data: `connections`, the connections read along the edge, a
+    tuple of `Connection`; empty into readouts and records. Nodes are inserted in the order of execution.
+
+    Examples:
+        >>> import cortexgraph as cg
+        >>> unrolled = cg.unroll(cg.load("ventral"), steps=4)
+        >>> [str(node) for node in unrolled.live_updates("IT")]
+        ['IT@4']
+    """
+
+    @property
+    def areas(self) -> AreaGraph:
+        areas: AreaGraph = self.graph["areas"]
+        return areas
+
+    @property
+    def steps(self) -> int:
+        steps: int = self.graph["steps"]
+        return steps
+
+    @property
+    def order(self) -> Order:
+        order: Order = self.graph["order"]
+        return order
+
+    @property
+    def groups(self) -> Groups:
+        groups: Groups = self.graph["groups"]
+        return groups
+
+    @property
+    def ordinals(self) -> dict[str, int]:
+        """Number of live updates of each area up to T, before any pass: the number of its per-step sets."""
+        ordinals: dict[str, int] = self.graph["ordinals"]
+        return ordinals
+
+    @property
+    def readouts(self) -> tuple[Node, ...]:
+        return tuple(node for node in self if node.kind == "readout")
+
+    @property
+    def records(self) -> tuple[Node, ...]:
+        return tuple(node for node in self if node.kind == "record")
+
+    def live(self, node: Node) -> bool:
+        return bool(self.nodes[node]["live"])
+
+    def ordinal(self, node: Node) -> int:
+        ordinal: int = self.nodes[node].get("ordinal", 0)
+        return ordinal
+
+    def updates(self, area: str | None = None) -> Iterator[Node]:
+        """Updates of one area, or of all, in the order of execution."""
+        return (node for node in self if node.kind == "update" and area in {None, node.name})
+
+    def live_updates(self, area: str | None = None) -> Iterator[Node]:
+        """Updates whose value is not silent."""
+        return (node for node in self.updates(area) if self.live(node))
+
+    def state(self, area: str, step: int) -> Node | None:
+        """The update that holds the area's state at the end of a step, if it is in the graph."""
+        groups = [index for index, group in enumerate(self.groups) if area in group]
+        node = Node("update", area, step, groups[-1]) if groups else None
+        return node if node in self else None
+
+    def terms(self, node: Node) -> tuple[tuple[Connection, Node], ...]:
+        """The connections that an update sums, each with the live value that it reads."""
+        terms = [
+            (connection, source)
+            for source, _, data in self.in_edges(node, data=True)
+            if self.live(source)
+            for connection in data["connections"]
+        ]
+        rank = {connection.identifier: n for n, connection in enumerate(self.areas.incoming(node.name))}
+        return tuple(sorted(terms, key=lambda term: rank[term[0].identifier]))
+
+    def first_response(self, area: str) -> int | None:
+        """First step at which the area is live; None if it stays silent up to T."""
+        return next((node.step for node in self.live_updates(area)), None)

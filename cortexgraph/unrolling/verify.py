@@ -1,0 +1,32 @@
+"""Whether an unrolled graph is legal: run between the stages of compilation."""
+
+from __future__ import annotations
+
+import networkx as nx
+
+from cortexgraph.unrolling.model import Node, UnrolledGraph
+
+__all__ = ["verify"]
+
+
+def verify(graph: UnrolledGraph) -> UnrolledGraph:
+    """The graph itself, if it is legal.
+
+    Raises:
+        AssertionError: if it has a cycle, an edge against the order of execution, an edge whose connections do
+            not join its ends, or a live update that reads nothing live. Each would be a fault of cortexgraph.
+    """
+    assert nx.is_directed_acyclic_graph(graph), "the unrolled graph has a cycle"
+    position = {node: n for n, node in enumerate(graph)}
+    for source, target, data in graph.edges(data=True):
+        assert position[source] < position[target], f"{source} is read by {target} before it is computed"
+        for connection in data["connections"]:
+            ends = (connection.source, connection.target)
+            assert ends == (source.name, target.name), f"{connection.label} does not join {source} and {target}"
+    for node in graph.live_updates():
+        assert _reads_something_live(graph, node), f"{node} is live but reads nothing live"
+    return graph
+
+
+def _reads_something_live(graph: UnrolledGraph, node: Node) -> bool:
+    return any(graph.live(source) for source in graph.predecessors(node))
