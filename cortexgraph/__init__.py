@@ -1,0 +1,64 @@
+"""cortexgraph: a compiler from a declared graph of cortical areas to a readable, time-unrolled PyTorch module.
+
+    >>> import cortexgraph as cg
+    >>> spec = cg.load("ventral")
+    >>> model = cg.compile(spec)
+    >>> logits = model(images)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cortexgraph.pipeline import build as build
+    from cortexgraph.pipeline import check as check
+    from cortexgraph.pipeline import compile_spec as compile
+    from cortexgraph.pipeline import emit as emit
+    from cortexgraph.pipeline import interpret as interpret
+    from cortexgraph.pipeline import unroll as unroll
+    from cortexgraph.drawing import draw as draw
+    from cortexgraph.drawing import draw_unrolled as draw_unrolled
+    from cortexgraph.errors import CompileError as CompileError
+    from cortexgraph.errors import CortexGraphError as CortexGraphError
+    from cortexgraph.errors import DataError as DataError
+    from cortexgraph.errors import Diagnostic as Diagnostic
+    from cortexgraph.errors import GraphError as GraphError
+    from cortexgraph.errors import SpecError as SpecError
+    from cortexgraph.graph import AreaGraph as AreaGraph
+    from cortexgraph.spec import NetworkSpec as NetworkSpec
+    from cortexgraph.spec import dumps as dumps
+    from cortexgraph.spec import json_schema as json_schema
+    from cortexgraph.spec import load as load
+    from cortexgraph.spec import loads as loads
+    from cortexgraph.spec import save as save
+    from cortexgraph.spec import zoo as zoo
+    from cortexgraph.unrolling import UnrolledGraph as UnrolledGraph
+
+__version__ = "0.1.0"
+
+# Where each public name lives: imported on first use, so that checking and drawing never wait for torch.
+_HOMES = {
+    "cortexgraph.pipeline": ("build", "check", "emit", "interpret", "unroll"),
+    "cortexgraph.drawing": ("draw", "draw_unrolled"),
+    "cortexgraph.errors": ("CompileError", "CortexGraphError", "DataError", "Diagnostic", "GraphError", "SpecError"),
+    "cortexgraph.graph": ("AreaGraph",),
+    "cortexgraph.spec": ("NetworkSpec", "dumps", "json_schema", "load", "loads", "save", "zoo"),
+    "cortexgraph.unrolling": ("UnrolledGraph",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted([*_HOME_OF, "compile"])  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> object:
+    if name == "compile":
+        return import_module("cortexgraph.pipeline").compile_spec
+    if name in _HOME_OF:
+        return getattr(import_module(_HOME_OF[name]), name)
+    raise AttributeError(f"module `cortexgraph` has no attribute `{name}`")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

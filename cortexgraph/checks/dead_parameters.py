@@ -1,0 +1,40 @@
+"""Parameters that no readout can train."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cortexgraph.errors import Diagnostic
+from cortexgraph.graph import AreaGraph
+from cortexgraph.passes import prune
+from cortexgraph.unrolling import unroll_graph
+
+__all__ = ["dead_parameters"]
+
+
+def dead_parameters(graph: AreaGraph) -> Iterator[Diagnostic]:
+    """`dead-connection` and `dead-area` (warnings): what no readout reaches back to within T steps."""
+    unrolled = prune(unroll_graph(graph))
+    updated = {node.name for node in unrolled.updates()}
+    read = {c.identifier for node in unrolled.updates() for c, _ in unrolled.terms(node)}
+    at = ", ".join(str(node.step) for node in unrolled.readouts)
+    because = f"the readout of {graph.readout.source} at step {at} does not depend on it"
+    for area in graph.areas:
+        if area.name not in updated:
+            yield graph.spec.origin.diagnostic(
+                "dead-area",
+                ("areas", area.name),
+                f"{because}: its {area.parameters()} parameters are not trained",
+                repair="Raise `time.steps`, connect the area towards the readout, or keep it to record from.",
+                severity="warning",
+            )
+    dead = [c for c in graph.connections if c.identifier not in read and {c.source, c.target} & {*updated}]
+    for connection in dead:
+        yield graph.spec.origin.diagnostic(
+            "dead-connection",
+            ("connections", connection.index),
+            f"{because}: its {connection.parameters} parameters are not trained",
+            repair="Raise `time.steps`, change the order, or leave the connection out.",
+            label=connection.label,
+            severity="warning",
+        )

@@ -1,0 +1,34 @@
+"""Every norm and activation is registered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cortexgraph.checks.suggest import listed, suggest
+from cortexgraph.errors import Diagnostic
+from cortexgraph.graph import AreaGraph
+from cortexgraph.ops import ACTIVATIONS, NORMS
+from cortexgraph.spec.origin import Path
+
+__all__ = ["unknown_operations"]
+
+
+def unknown_operations(graph: AreaGraph) -> Iterator[Diagnostic]:
+    """`unknown-operation`: a spec can name only what is registered."""
+    spec = graph.spec
+    places = [(("defaults", "area"), spec.defaults.area), *((("areas", n), a) for n, a in spec.areas.items())]
+    for path, area in places:
+        if area.norm is not None and area.norm.kind not in ("none", *NORMS):
+            yield _unknown(graph, (*path, "norm"), NORMS.family, area.norm.kind, ["none", *NORMS])
+        if area.activation is not None and area.activation not in ACTIVATIONS:
+            yield _unknown(graph, (*path, "activation"), ACTIVATIONS.family, area.activation, [*ACTIVATIONS])
+
+
+def _unknown(graph: AreaGraph, path: Path, family: str, name: str, known: list[str]) -> Diagnostic:
+    return graph.spec.origin.diagnostic(
+        "unknown-operation",
+        path,
+        f"no {family} is called `{name}`",
+        f"there are {listed(known)}",
+        suggest(name, known, f"Choose one of the registered names of a {family}."),
+    )

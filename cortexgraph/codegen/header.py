@@ -1,0 +1,58 @@
+"""The docstring of an emitted file: where it came from, and a table of its areas and connections."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from cortexgraph.codegen.text import docstring_text, wrapped
+from cortexgraph.graph import Area, AreaGraph
+from cortexgraph.unrolling import UnrolledGraph, order_name
+
+__all__ = ["header", "size_text"]
+
+
+def size_text(size: tuple[int, int]) -> str:
+    return f"{size[0]} × {size[1]}"
+
+
+def _version() -> str:
+    try:
+        return version("cortexgraph")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def header(graph: UnrolledGraph) -> tuple[str, ...]:
+    """Lines of the module's docstring."""
+    spec = graph.areas.spec
+    title = f"{spec.name}: {spec.description}" if spec.description else f"{spec.name}."
+    updates = sum(1 for _ in graph.live_updates())
+    steps = ", ".join(str(node.step) for node in graph.readouts)
+    told = f"{graph.steps} steps, {order_name(graph.order)} order: {updates} updates; readout of "
+    return (
+        *wrapped(title),
+        "",
+        f"Emitted by cortexgraph {_version()} from a spec with sha256 {spec.digest[:16]}.",
+        "Do not edit: change the spec and compile it again.",
+        "",
+        *wrapped(f"{told}{graph.areas.readout.source} at step {steps}."),
+        "",
+        *_table(graph.areas),
+    )
+
+
+def _table(areas: AreaGraph) -> list[str]:
+    rows = [("area", "channels", "size", "reads"), *(_row(areas, area) for area in reversed(areas.areas))]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return [
+        "    " + docstring_text("  ".join([*(row[n].ljust(widths[n]) for n in range(3)), row[3]])).rstrip()
+        for row in rows
+    ]
+
+
+def _row(areas: AreaGraph, area: Area) -> tuple[str, str, str, str]:
+    sources = [
+        f"{connection.source} ({connection.kind}{f', delay {connection.delay}' if connection.delay else ''})"
+        for connection in areas.incoming(area.name)
+    ]
+    return area.name, str(area.channels), size_text(area.shape[1:]), ", ".join(sources)

@@ -1,0 +1,33 @@
+"""Passes: functions from an unrolled graph to an equivalent smaller one, each with its legality stated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.passes.prune import prune
+from cortexgraph.unrolling import UnrolledGraph
+
+__all__ = ["PASSES", "Pass", "prune", "run_passes"]
+
+Pass = Callable[[UnrolledGraph], UnrolledGraph]
+
+PASSES: dict[str, Pass] = {"prune": prune}
+"""All passes by name, in the order in which they run."""
+
+
+def run_passes(graph: UnrolledGraph, names: Sequence[str] | None = None) -> UnrolledGraph:
+    """Run the named passes (all by default) in their order.
+
+    Raises:
+        CompileError: for a name that is no pass.
+    """
+    unknown = [name for name in names or () if name not in PASSES]
+    if unknown:
+        raise CompileError(
+            [Diagnostic("unknown-pass", "passes", f"`{n}` is no pass", f"the passes are {', '.join(PASSES)}") for n in unknown]
+        )
+    for name, run in PASSES.items():
+        if names is None or name in names:
+            graph = run(graph)
+    return graph

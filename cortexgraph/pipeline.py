@@ -1,0 +1,177 @@
+"""The pipeline, from top to bottom: spec → area graph → unrolled graph → passes → source → module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from cortexgraph.checks import STRUCTURE, check_graph
+from cortexgraph.checks.record import record_sinks
+from cortexgraph.checks.silent_readout import silent_sinks
+from cortexgraph.codegen import emit_source, load_source
+from cortexgraph.errors import CompileError, Diagnostic, GraphError
+from cortexgraph.graph import AreaGraph, assemble
+from cortexgraph.passes import run_passes
+from cortexgraph.spec import NetworkSpec
+from cortexgraph.spec.model import TimeSpec
+from cortexgraph.unrolling import Order, UnrolledGraph, interpret_graph, unroll_graph
+from cortexgraph.unrolling.verify import verify
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["build", "check", "compile_spec", "emit", "interpret", "lower", "unroll"]
+
+Record = Mapping[str, str | int | Sequence[int]]
+"""States to return: for each area `all` (every step at which it is live), `last`, or a list of steps."""
+
+
+def check(spec: NetworkSpec) -> list[Diagnostic]:
+    """Every finding about a spec, errors before warnings."""
+    return check_graph(assemble(spec))
+
+
+def build(spec: NetworkSpec) -> AreaGraph:
+    """The area graph of a spec.
+
+    Raises:
+        GraphError: with all findings, if it does not make a network.
+    """
+    graph = assemble(spec)
+    errors = [finding for finding in check_graph(graph, STRUCTURE) if finding.severity == "error"]
+    if errors:
+        raise GraphError(errors)
+    return graph
+
+
+def unroll(
+    spec: NetworkSpec, steps: int | None = None, order: Order | None = None, record: Record | None = None
+) -> UnrolledGraph:
+    """The unrolled graph of a spec, silent and unread updates included.
+
+    Args:
+        spec: the network.
+        steps: number of steps T; the spec's by default.
+        order: `simultaneous`, `sequential` or groups of areas; the spec's by default.
+        record: states to keep, such as ``{"V4": "all", "IT": [3, 8]}``.
+
+    Raises:
+        GraphError: if the spec does not make a network.
+        CompileError: if `record` names an unknown area or a step outside 1 … T.
+    """
+    graph = unroll_graph(build(retimed(spec, steps, order)))
+    return verify(record_sinks(graph, record or {}))
+
+
+def lower(
+    spec: NetworkSpec,
+    steps: int | None = None,
+    order: Order | None = None,
+    record: Record | None = None,
+    passes: Sequence[str] | None = None,
+) -> tuple[UnrolledGraph, UnrolledGraph]:
+    """The unrolled graph before and after passes.
+
+    Raises:
+        GraphError: if the spec does not make a network.
+        CompileError: for a readout or record of a silent area, an unknown pass, or a bad `record`.
+    """
+    full = unroll(spec, steps, order, record)
+    if silent := list(silent_sinks(full)):
+        raise CompileError(silent)
+    return full, verify(run_passes(full, passes))
+
+
+def emit(
+    spec: NetworkSpec,
+    steps: int | None = None,
+    order: Order | None = None,
+    record: Record | None = None,
+    passes: Sequence[str] | None = None,
+) -> str:
+    """Source of a Python module with the compiled network; it imports only torch.
+
+    Takes and raises what `compile_spec` does, and does not import torch.
+    """
+    return emit_source(*lower(spec, steps, order, record, passes))
+
+
+def compile_spec(
+    spec: NetworkSpec,
+    steps: int | None = None,
+    order: Order | None = None,
+    record: Record | None = None,
+    passes: Sequence[str] | None = None,
+) -> nn.Module:
+    """Compile a spec to a torch module.
+
+    Args:
+        spec: the network.
+        steps: number of steps T; the spec's by default.
+        order: `simultaneous`, `sequential` or groups of areas; the spec's by default.
+        record: states to return, such as ``{"V4": "all", "IT": [3, 8]}``.
+        passes: names of the passes to run; all by default.
+
+    Returns:
+        A module whose ``forward(x)`` takes images [B, C, H, W] or videos [B, T, C, H, W] and returns logits
+        [B, classes], or [B, n, classes] for n readout steps; with `record`, a pair of the logits and the
+        states by (area, step). It carries `.source`, `.spec` and `.unrolled`.
+
+    Raises:
+        GraphError: if the spec does not make a network.
+        CompileError: for a readout or record of a silent area, an unknown pass, or a bad `record`.
+    """
+    full, graph = lower(spec, steps, order, record, passes)
+    source = emit_source(full, graph)
+    module: Any = load_source(source, spec.name)
+    module.source = source
+    module.spec = graph.areas.spec
+    module.unrolled = graph
+    return module  # type: ignore[no-any-return]
+
+
+def interpret(
+    spec: NetworkSpec,
+    state_dict: Mapping[str, Tensor],
+    x: Tensor,
+    steps: int | None = None,
+    order: Order | None = None,
+    *,
+    training: bool = False,
+) -> tuple[Tensor, dict[tuple[str, int], Tensor]]:
+    """Run a spec by the reference interpreter; see `cortexgraph.unrolling.interpret`.
+
+    Raises:
+        GraphError: if the spec does not make a network.
+        CompileError: for a readout of a silent area.
+    """
+    graph = build(retimed(spec, steps, order))
+    if silent := list(silent_sinks(unroll_graph(graph))):
+        raise CompileError(silent)
+    return interpret_graph(graph, state_dict, x, training=training)
+
+
+def retimed(spec: NetworkSpec, steps: int | None, order: Order | None) -> NetworkSpec:
+    """The spec with another number of steps or order.
+
+    Raises:
+        CompileError: if they are not of the language.
+    """
+    if steps is None and order is None:
+        return spec
+    changes = {"steps": steps, "order": order}
+    time = spec.time.model_dump() | {key: value for key, value in changes.items() if value is not None}
+    try:
+        return spec.model_copy(update={"time": TimeSpec.model_validate(time)})
+    except ValidationError as error:
+        problems = error.errors()
+        raise CompileError(
+            Diagnostic(
+                "bad-time",
+                str(problems[0]["loc"][0]),
+                f"{problems[0]['input']!r} was given",
+                "steps is a whole number from 1, order is simultaneous, sequential or a list of groups of areas",
+            )
+        ) from None

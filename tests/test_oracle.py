@@ -1,0 +1,41 @@
+"""The compiled module equals the reference interpreter on every state and every gradient."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cortexgraph.spec import NetworkSpec, load, zoo
+from tests.oracle import compare
+from tests.strategies import specs
+
+UP_AND_DOWN = [["V1"], ["V2"], ["V4"], ["IT"], ["V4"], ["V2"], ["V1"]]
+
+
+def small(name: str, order: object) -> NetworkSpec:
+    """A shipped spec with a sixteenth of its channels, so that float64 on two cores stays quick."""
+    spec = load(name)
+    channels = {area: max(2, declared.channels // 16) for area, declared in spec.areas.items()}
+    overrides = {f"areas.{area}.channels": n for area, n in channels.items()}
+    return load(name, overrides | {"time.order": order})
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("order", ["simultaneous", "sequential", UP_AND_DOWN], ids=["simultaneous", "sequential", "up-down"])
+@pytest.mark.parametrize("name", sorted(zoo()))
+def test_shipped_specs_under_all_orders(name: str, order: object, training: bool) -> None:
+    assert compare(small(name, order), training=training) < 1e-8
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(spec=specs(), passes=st.sampled_from([None, []]), video=st.booleans(), training=st.booleans())
+def test_random_specs(spec: NetworkSpec, passes: list[str] | None, video: bool, training: bool) -> None:
+    assert compare(spec, passes=passes, video=video, training=training) < 1e-8
+
+
+@pytest.mark.slow
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(spec=specs(), passes=st.sampled_from([None, []]), video=st.booleans(), training=st.booleans())
+def test_many_random_specs(spec: NetworkSpec, passes: list[str] | None, video: bool, training: bool) -> None:
+    assert compare(spec, passes=passes, video=video, training=training) < 1e-8
