@@ -1,9 +1,9 @@
 """cortexgraph: a compiler from a declared graph of cortical areas to a readable, time-unrolled PyTorch module.
 
-    >>> import cortexgraph as cg
-    >>> spec = cg.load("ventral")
-    >>> model = cg.compile(spec)
-    >>> logits = model(images)
+>>> import cortexgraph as cg
+>>> spec = cg.load("ventral")
+>>> model = cg.compile(spec)
+>>> logits = model(images)
 """
 
 from __future__ import annotations
@@ -12,12 +12,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cortexgraph.pipeline import build as build
-    from cortexgraph.pipeline import check as check
-    from cortexgraph.pipeline import compile_spec as compile
-    from cortexgraph.pipeline import emit as emit
-    from cortexgraph.pipeline import interpret as interpret
-    from cortexgraph.pipeline import unroll as unroll
     from cortexgraph.drawing import draw as draw
     from cortexgraph.drawing import draw_unrolled as draw_unrolled
     from cortexgraph.errors import CompileError as CompileError
@@ -27,6 +21,12 @@ if TYPE_CHECKING:
     from cortexgraph.errors import GraphError as GraphError
     from cortexgraph.errors import SpecError as SpecError
     from cortexgraph.graph import AreaGraph as AreaGraph
+    from cortexgraph.pipeline import build as build
+    from cortexgraph.pipeline import check as check
+    from cortexgraph.pipeline import compile_spec as compile  # noqa: F401  (named in __all__ below)
+    from cortexgraph.pipeline import emit as emit
+    from cortexgraph.pipeline import interpret as interpret
+    from cortexgraph.pipeline import unroll as unroll
     from cortexgraph.spec import NetworkSpec as NetworkSpec
     from cortexgraph.spec import dumps as dumps
     from cortexgraph.spec import json_schema as json_schema
@@ -42,7 +42,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "cortexgraph.pipeline": ("build", "check", "emit", "interpret", "unroll"),
     "cortexgraph.drawing": ("draw", "draw_unrolled"),
-    "cortexgraph.errors": ("CompileError", "CortexGraphError", "DataError", "Diagnostic", "GraphError", "SpecError"),
+    "cortexgraph.errors": (
+        "CompileError",
+        "CortexGraphError",
+        "DataError",
+        "Diagnostic",
+        "GraphError",
+        "SpecError",
+    ),
     "cortexgraph.graph": ("AreaGraph",),
     "cortexgraph.spec": ("NetworkSpec", "dumps", "json_schema", "load", "loads", "save", "zoo"),
     "cortexgraph.unrolling": ("UnrolledGraph",),

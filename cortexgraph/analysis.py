@@ -40,7 +40,7 @@ class ConnectionSummary:
 
     Attributes:
         source, target, kind, delay: of the connection.
-        transform: its operations, as constructor text.
+        transform: its operations, in words.
         parameters: learned numbers.
         macs: multiply-accumulate operations of one evaluation for one image.
         evaluations: number of evaluations in one forward pass of a static image.
@@ -129,7 +129,7 @@ def _connection(connection: Connection, evaluations: int) -> ConnectionSummary:
         target=connection.target,
         kind=connection.kind,
         delay=connection.delay,
-        transform=" → ".join(operation.constructor().removeprefix("nn.") for operation in connection.transform),
+        transform=" → ".join(operation.summary() for operation in connection.transform),
         parameters=connection.parameters,
         macs=connection.macs,
         evaluations=evaluations,

@@ -37,7 +37,12 @@ def specs(draw: st.DrawFn, max_areas: int = 4, max_steps: int = 5) -> NetworkSpe
             "input": {"channels": 2, "size": 8, "present": "always"},
             "areas": areas,
             "connections": connections,
-            "readout": {"from": names[-1], "classes": 3, "at": at, "pool": draw(st.sampled_from(["avg", "flatten"]))},
+            "readout": {
+                "from": names[-1],
+                "classes": 3,
+                "at": at,
+                "pool": draw(st.sampled_from(["avg", "flatten"])),
+            },
             "time": {"steps": steps, "order": order},
         }
     )

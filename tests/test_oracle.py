@@ -22,7 +22,9 @@ def small(name: str, order: object) -> NetworkSpec:
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("order", ["simultaneous", "sequential", UP_AND_DOWN], ids=["simultaneous", "sequential", "up-down"])
+@pytest.mark.parametrize(
+    "order", ["simultaneous", "sequential", UP_AND_DOWN], ids=["simultaneous", "sequential", "up-down"]
+)
 @pytest.mark.parametrize("name", sorted(zoo()))
 def test_shipped_specs_under_all_orders(name: str, order: object, training: bool) -> None:
     assert compare(small(name, order), training=training) < 1e-8

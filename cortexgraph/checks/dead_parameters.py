@@ -7,14 +7,20 @@ from collections.abc import Iterator
 from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import AreaGraph
 from cortexgraph.passes import prune
+from cortexgraph.spec import IMAGE
 from cortexgraph.unrolling import unroll_graph
 
 __all__ = ["dead_parameters"]
 
 
 def dead_parameters(graph: AreaGraph) -> Iterator[Diagnostic]:
-    """`dead-connection` and `dead-area` (warnings): what no readout reaches back to within T steps."""
+    """`dead-area` and `dead-connection` (warnings): what no readout reaches back to within T steps.
+
+    A connection at a dead area goes without saying, and so does everything when a readout is silent.
+    """
     unrolled = prune(unroll_graph(graph))
+    if not unrolled.readouts:
+        return
     updated = {node.name for node in unrolled.updates()}
     read = {c.identifier for node in unrolled.updates() for c, _ in unrolled.terms(node)}
     at = ", ".join(str(node.step) for node in unrolled.readouts)
@@ -28,8 +34,9 @@ def dead_parameters(graph: AreaGraph) -> Iterator[Diagnostic]:
                 repair="Raise `time.steps`, connect the area towards the readout, or keep it to record from.",
                 severity="warning",
             )
-    dead = [c for c in graph.connections if c.identifier not in read and {c.source, c.target} & {*updated}]
-    for connection in dead:
+    for connection in graph.connections:
+        if connection.identifier in read or not {connection.source, connection.target} <= {IMAGE, *updated}:
+            continue
         yield graph.spec.origin.diagnostic(
             "dead-connection",
             ("connections", connection.index),

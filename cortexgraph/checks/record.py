@@ -53,7 +53,10 @@ def _problems(graph: UnrolledGraph, name: str, wanted: object, steps: list[int])
         return
     if not steps and wanted == "all":
         yield Diagnostic(
-            "silent-record", f"record {name}", f"{name} is silent at all {graph.steps} steps", repair="Raise `time.steps`."
+            "silent-record",
+            f"record {name}",
+            f"{name} is silent at all {graph.steps} steps",
+            repair="Raise `time.steps`.",
         )
     elif not steps:
         yield Diagnostic("bad-record", f"record {name}", f"{wanted!r} was asked for", legal)

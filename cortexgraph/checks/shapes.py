@@ -58,7 +58,9 @@ def shape_mismatch(graph: AreaGraph) -> Iterator[Diagnostic]:
 
 def _mismatch(graph: AreaGraph, connection: Connection) -> Diagnostic:
     conv = next(operation for operation in connection.transform if isinstance(operation, Conv))
-    source, found, target = (_size(s) for s in (connection.source_shape, connection.output_shape, connection.target_shape))
+    source, found, target = (
+        _size(s) for s in (connection.source_shape, connection.output_shape, connection.target_shape)
+    )
     smaller = connection.target_shape[1] > connection.source_shape[1]
     kernel, stride = (_pair(pair) for pair in (conv.kernel, conv.stride))
     return graph.spec.origin.diagnostic(

@@ -23,13 +23,12 @@ def silent_sinks(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
     missing = [] if unrolled.readouts else [(graph.readout.source, "readout", "at any step")]
     where = [(node.name, node.kind, f"at step {node.step}") for node in silent]
     for name, kind, when in missing + where:
-        yield graph.spec.origin.diagnostic(
-            "silent-readout" if kind == "readout" else "silent-record",
-            ("readout", "at") if kind == "readout" else ("record", name),
-            f"{_first(unrolled, name)}",
-            f"a {kind} {when} of {unrolled.steps} would be empty",
-            "Read later, raise `time.steps`, or choose another order or a shorter path.",
-        )
+        found, expected = _first(unrolled, name), f"a {kind} {when} of {unrolled.steps} would be empty"
+        repair = "Read later, raise `time.steps`, or choose another order or a shorter path."
+        if kind == "readout":
+            yield graph.spec.origin.diagnostic("silent-readout", ("readout", "at"), found, expected, repair)
+        else:
+            yield Diagnostic("silent-record", f"record {name}", found, expected, repair)
 
 
 def _first(unrolled: UnrolledGraph, name: str) -> str:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from functools import cache
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from typing import TYPE_CHECKING
 
 from cortexgraph.codegen.views import module_view
 from cortexgraph.unrolling import UnrolledGraph
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 __all__ = ["emit_source"]
 
 
 @cache
 def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     return Environment(
         loader=PackageLoader("cortexgraph.codegen"),
         undefined=StrictUndefined,

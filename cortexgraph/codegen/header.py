@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from importlib.metadata import PackageNotFoundError, version
 
-from cortexgraph.codegen.text import docstring_text, wrapped
+from cortexgraph.codegen.text import WIDTH, docstring_text, wrapped
 from cortexgraph.graph import Area, AreaGraph
 from cortexgraph.unrolling import UnrolledGraph, order_name
 
@@ -44,10 +45,11 @@ def header(graph: UnrolledGraph) -> tuple[str, ...]:
 def _table(areas: AreaGraph) -> list[str]:
     rows = [("area", "channels", "size", "reads"), *(_row(areas, area) for area in reversed(areas.areas))]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return [
-        "    " + docstring_text("  ".join([*(row[n].ljust(widths[n]) for n in range(3)), row[3]])).rstrip()
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        start = "    " + "  ".join(row[n].ljust(widths[n]) for n in range(3)) + "  "
+        lines += textwrap.wrap(row[3], WIDTH - 4, initial_indent=start, subsequent_indent=" " * len(start))
+    return [docstring_text(line) for line in lines]
 
 
 def _row(areas: AreaGraph, area: Area) -> tuple[str, str, str, str]:

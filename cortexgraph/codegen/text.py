@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 
 __all__ = ["WIDTH", "call", "class_name", "docstring_text", "literal", "ranges", "wrapped"]
 
-WIDTH = 110
+WIDTH = 120
 """Width of emitted lines, that of the project's own formatter."""
 
 

@@ -181,4 +181,3 @@ def _returns(graph: UnrolledGraph) -> str:
     else:
         logits = f"Logits [B, {len(steps)}, {readout.classes}] at {len(steps)} steps from {steps[0]} to {steps[-1]}"
     return f"{logits}, and the recorded states by (area, step)." if graph.records else f"{logits}."
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from cortexgraph.ops import ACTIVATIONS, NORMS, RESIZES, Conv, Operation, Shape
+from cortexgraph.ops import ACTIVATIONS, NORMS, RESIZES, Conv, Operation, Resize, Shape
 from cortexgraph.spec import IMAGE, AreaSpec, ConnectionSpec, NetworkSpec, NormSpec
 
 __all__ = ["bodies", "kind", "levels", "pair", "sizes", "transform"]
@@ -47,13 +47,15 @@ def sizes(spec: NetworkSpec, level: Mapping[str, float]) -> dict[str, Size | Non
     return found
 
 
-def _from_sources(spec: NetworkSpec, name: str, level: Mapping[str, float], known: Mapping[str, Size | None]) -> Iterator[Size]:
+def _from_sources(
+    spec: NetworkSpec, name: str, level: Mapping[str, float], known: Mapping[str, Size | None]
+) -> Iterator[Size]:
     for connection in spec.connections:
         source = known.get(connection.source)
-        if connection.target == name and source and connection.resize is None:
-            if kind(connection.source, name, level) == "feedforward":
-                conv = convolution(spec, connection, 1, 1, pair(connection.stride or 1))
-                yield conv.output((1, *source))[1:]
+        up = connection.target == name and kind(connection.source, name, level) == "feedforward"
+        if up and source and connection.resize is None:
+            conv = convolution(spec, connection, 1, 1, pair(connection.stride or 1))
+            yield conv.output((1, *source))[1:]
 
 
 def convolution(
@@ -88,6 +90,7 @@ def transform(spec: NetworkSpec, connection: ConnectionSpec, source: Shape, targ
     of the convolution and upwards by nearest-neighbour upsampling after it.
     """
     up = source[1] < target[1] or source[2] < target[2]
+    resize: Resize | None
     if connection.resize:
         resize, at = RESIZES[connection.resize.mode](target[1:]), connection.resize.at
     else:

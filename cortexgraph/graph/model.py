@@ -204,6 +204,5 @@ class AreaGraph(nx.MultiDiGraph):  # type: ignore[misc]
         found = [data["connection"] for _, _, data in self.in_edges(name, data=True)]
         return tuple(sorted(found, key=lambda connection: (rank[connection.kind], connection.index)))
 
-
     def is_area(self, name: str) -> bool:
         return name in self and name != IMAGE

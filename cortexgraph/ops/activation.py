@@ -26,6 +26,9 @@ class Activation(Operation):
     text: str
     function: Callable[[Tensor], Tensor]
 
+    def summary(self) -> str:
+        return self.name
+
     def constructor(self) -> str:
         return self.text
 

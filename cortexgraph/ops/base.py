@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Operation", "Shape", "text"]
+__all__ = ["Operation", "Shape", "by", "text"]
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
@@ -24,6 +24,11 @@ Shape = tuple[int, int, int]
 def text(pair: tuple[int, int]) -> str:
     """A pair as constructor text: one number where both are equal."""
     return str(pair[0]) if pair[0] == pair[1] else str(pair)
+
+
+def by(pair: tuple[int, int]) -> str:
+    """A pair for people: `3 × 5`."""
+    return f"{pair[0]} × {pair[1]}"
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,10 @@ class Operation(ABC):
     @property
     def per_step(self) -> bool:
         return False
+
+    @abstractmethod
+    def summary(self) -> str:
+        """A few words for tables and drawings, such as `3 × 3 conv, stride 2`."""
 
     @abstractmethod
     def constructor(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from cortexgraph.ops.base import Operation, Shape, text
+from cortexgraph.ops.base import Operation, Shape, by, text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,9 +39,7 @@ class Conv(Operation):
         """⌊(n + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1 along each axis."""
         height, width = (
             (n + 2 * p - d * (k - 1) - 1) // s + 1
-            for n, p, d, k, s in zip(
-                shape[1:], self.padding, self.dilation, self.kernel, self.stride, strict=True
-            )
+            for n, p, d, k, s in zip(shape[1:], self.padding, self.dilation, self.kernel, self.stride, strict=True)
         )
         return (self.out_channels, height, width)
 
@@ -53,6 +51,12 @@ class Conv(Operation):
         channels, height, width = self.output(shape)
         per_output = self.in_channels // self.groups * self.kernel[0] * self.kernel[1]
         return channels * height * width * per_output
+
+    def summary(self) -> str:
+        stride = f", stride {text(self.stride)}" if self.stride != (1, 1) else ""
+        dilation = f", dilation {text(self.dilation)}" if self.dilation != (1, 1) else ""
+        groups = f", {self.groups} groups" if self.groups != 1 else ""
+        return f"{by(self.kernel)} conv{stride}{dilation}{groups}{', bias' if self.bias else ''}"
 
     def constructor(self) -> str:
         options = [str(self.in_channels), str(self.out_channels), text(self.kernel)]

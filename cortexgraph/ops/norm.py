@@ -51,6 +51,9 @@ class BatchNorm(Norm):
 
     equation: ClassVar[str] = "y = γ (x − μ_c) / √(σ²_c + ε) + β"
 
+    def summary(self) -> str:
+        return "batch norm" + " per step" * self.per_step
+
     def constructor(self) -> str:
         return f"nn.BatchNorm2d({self.channels})"
 
@@ -73,6 +76,10 @@ class GroupNorm(Norm):
     equation: ClassVar[str] = "y = γ (x − μ_g) / √(σ²_g + ε) + β"
 
     groups: int = 1
+
+    def summary(self) -> str:
+        kind = {1: "layer", self.channels: "instance"}.get(self.groups, f"group ({self.groups})")
+        return f"{kind} norm" + " per step" * self.per_step
 
     def constructor(self) -> str:
         return f"nn.GroupNorm({self.groups}, {self.channels})"

@@ -27,6 +27,9 @@ class GlobalPool(Operation):
     def output(self, shape: Shape) -> Shape:
         return (prod(shape), 1, 1) if self.mode == "flatten" else (shape[0], 1, 1)
 
+    def summary(self) -> str:
+        return self.mode
+
     def constructor(self) -> str:
         return {"avg": "nn.AdaptiveAvgPool2d(1)", "max": "nn.AdaptiveMaxPool2d(1)"}.get(self.mode, "nn.Identity()")
 
@@ -58,6 +61,9 @@ class Linear(Operation):
 
     def macs(self, shape: Shape) -> int:
         return self.inputs * self.outputs
+
+    def summary(self) -> str:
+        return f"linear to {self.outputs}"
 
     def constructor(self) -> str:
         return f"nn.Linear({self.inputs}, {self.outputs})"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from cortexgraph.ops.base import Operation, Shape, text
+from cortexgraph.ops.base import Operation, Shape, by, text
 from cortexgraph.ops.registry import Registry
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ class Resize(Operation):
     role: ClassVar[str] = "resize"
 
     size: tuple[int, int]
+
+    def summary(self) -> str:
+        return f"{type(self).__name__.lower()} to {by(self.size)}"
 
     def output(self, shape: Shape) -> Shape:
         return (shape[0], *self.size)

@@ -28,9 +28,7 @@ def unroll_graph(areas: AreaGraph, steps: int | None = None, order: Order | None
     steps = areas.spec.time.steps if steps is None else steps
     order = areas.spec.time.order if order is None else order
     groups = groups_of(areas, order)
-    graph = UnrolledGraph(
-        name=areas.spec.name, areas=areas, steps=steps, order=order, groups=groups, ordinals={}
-    )
+    graph = UnrolledGraph(name=areas.spec.name, areas=areas, steps=steps, order=order, groups=groups, ordinals={})
     _add_frames(graph)
     _add_updates(graph)
     _add_readouts(graph)

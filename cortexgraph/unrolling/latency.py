@@ -45,7 +45,7 @@ def first_responses(areas: AreaGraph, groups: Groups) -> dict[str, Response]:
             if target not in found and positions.get(target):
                 step = response.step + data["connection"].delay
                 later = next((g for g in positions[target] if g > response.group), None)
-                step, group = (step, later) if later is not None else (step + 1, positions[target][0])
-                heapq.heappush(queue, Response(step, group, (*response.path, target)))
+                arrival = (step + 1, positions[target][0]) if later is None else (step, later)
+                heapq.heappush(queue, Response(*arrival, (*response.path, target)))
     del found[IMAGE]
     return found

@@ -28,4 +28,5 @@ def order_name(order: Order) -> str:
     """The order in words, for headings."""
     if isinstance(order, str):
         return order
-    return ", ".join(group if isinstance(group, str) else "(" + " ".join(group) + ")" for group in order)
+    groups = ((group,) if isinstance(group, str) else group for group in order)
+    return ", ".join(group[0] if len(group) == 1 else f"({' '.join(group)})" for group in groups)

@@ -70,7 +70,10 @@ def test_size_is_bridged_down_by_stride_and_up_by_upsampling_after_the_convoluti
     areas = {"A": {"channels": 2, "size": 16}, "B": {"channels": 4, "size": [4, 8]}}
     graph = graph_of(areas, ["image -> A -> B -> A"])
     assert transform(graph, "A_to_B") == ["nn.Conv2d(2, 4, 3, stride=(4, 2), padding=1)"]
-    assert transform(graph, "B_to_A") == ["nn.Conv2d(4, 2, 3, padding=1)", 'nn.Upsample(size=(16, 16), mode="nearest")']
+    assert transform(graph, "B_to_A") == [
+        "nn.Conv2d(4, 2, 3, padding=1)",
+        'nn.Upsample(size=(16, 16), mode="nearest")',
+    ]
 
 
 @pytest.mark.parametrize(("at", "index"), [("before", 0), ("after", 1)])
@@ -100,7 +103,10 @@ def test_defaults_hold_unless_an_area_or_connection_says_otherwise() -> None:
     graph = graph_of(
         {"A": {"channels": 4, "size": 16, "norm": "none"}, "B": {"channels": 4, "activation": "tanh"}},
         [{"from": "image", "to": "A", "kernel": 7}, "A -> B"],
-        defaults={"area": {"norm": "layer", "activation": "gelu"}, "connection": {"kernel": 5, "bias": False}},
+        defaults={
+            "area": {"norm": "layer", "activation": "gelu"},
+            "connection": {"kernel": 5, "bias": False},
+        },
     )
     bodies = {area.name: [operation.constructor() for operation in area.body] for area in graph.areas}
     assert bodies == {"A": ["nn.GELU()"], "B": ["nn.GroupNorm(1, 4)", "nn.Tanh()"]}

@@ -59,9 +59,7 @@ def _run(operation: Operation, shape: tuple[int, ...], training: bool) -> None:
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(("operation", "shape"), CASES, ids=lambda case: getattr(case, "constructor", lambda: "")())
-def test_constructor_equals_reference(
-    operation: Operation, shape: tuple[int, int, int], training: bool
-) -> None:
+def test_constructor_equals_reference(operation: Operation, shape: tuple[int, int, int], training: bool) -> None:
     _run(operation, shape, training)
 
 

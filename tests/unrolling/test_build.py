@@ -128,7 +128,12 @@ def test_ventral_latency_and_pruning() -> None:
     assert [full.first_response(area) for area in ("V1", "V2", "V4", "IT")] == [1, 2, 3, 4]
     kept = prune(full)
     steps = {area: [node.step for node in kept.updates(area)] for area in ("V1", "V2", "V4", "IT")}
-    assert steps == {"V1": [1, 2, 3, 4, 5], "V2": [2, 3, 4, 5, 6], "V4": [3, 4, 5, 6, 7], "IT": [4, 5, 6, 7, 8]}
+    assert steps == {
+        "V1": [1, 2, 3, 4, 5],
+        "V2": [2, 3, 4, 5, 6],
+        "V4": [3, 4, 5, 6, 7],
+        "IT": [4, 5, 6, 7, 8],
+    }
 
 
 def test_first_responses_name_the_path() -> None:

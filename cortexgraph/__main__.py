@@ -1,0 +1,5 @@
+"""`python -m cortexgraph`."""
+
+from cortexgraph.cli import main
+
+main()

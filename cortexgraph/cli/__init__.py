@@ -1,0 +1,24 @@
+"""The command line: exit code 0, 1 for a finding in the user's input, 2 for wrong usage."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Entry point of `cortexgraph`."""
+    from cortexgraph.cli.app import app
+    from cortexgraph.errors import CortexGraphError
+
+    try:
+        app(prog_name="cortexgraph")
+    except CortexGraphError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone, as in `cortexgraph show … | head`
+        sys.stderr.close()
+        sys.exit(0)

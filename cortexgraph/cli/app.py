@@ -1,0 +1,54 @@
+"""The typer application: every command with its function."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cortexgraph.cli.evaluate import evaluate
+from cortexgraph.cli.inspect import check, draw, show
+from cortexgraph.cli.make import compile_spec, new, schema, zoo
+from cortexgraph.cli.train import train
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Declare cortical areas and their connections; see, train and take apart the network that they make.",
+    epilog="First steps: cortexgraph new my.yaml, then check, draw and train it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for _name, _function in (
+    ("check", check),
+    ("show", show),
+    ("draw", draw),
+    ("compile", compile_spec),
+    ("train", train),
+    ("eval", evaluate),
+    ("zoo", zoo),
+    ("new", new),
+    ("schema", schema),
+):
+    app.command(_name)(_function)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from cortexgraph import __version__
+
+        typer.echo(f"cortexgraph {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass

@@ -1,0 +1,90 @@
+"""`check`, `show` and `draw`: look at a spec."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cortexgraph.cli.options import OrderOption, SetOption, SpecArgument, StepsOption, load_spec
+from cortexgraph.errors import GraphError
+
+__all__ = ["check", "draw", "show"]
+
+
+def check(
+    spec: SpecArgument, overrides: SetOption = None, steps: StepsOption = None, order: OrderOption = None
+) -> None:
+    """Check a spec and report every finding at once.
+
+    Exit code 1 if there is an error; warnings alone leave it 0.
+
+    Example: cortexgraph check specs/ventral.yaml
+    """
+    from cortexgraph.pipeline import check as check_spec
+
+    network = load_spec(spec, overrides, steps, order)
+    findings = check_spec(network)
+    errors = [finding for finding in findings if finding.severity == "error"]
+    for finding in findings:
+        if finding.severity == "warning":
+            typer.echo(str(finding), err=True)
+    if errors:
+        raise GraphError(errors)
+    areas, connections = len(network.areas), len(network.connections)
+    warned = f", {len(findings)} warning{'s' * (len(findings) > 1)}" if findings else ""
+    typer.echo(f"{network.name}: {areas} areas, {connections} connections, {network.time.steps} steps: fine{warned}.")
+
+
+def show(
+    spec: SpecArgument,
+    overrides: SetOption = None,
+    steps: StepsOption = None,
+    order: OrderOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Show areas and connections: sizes, parameters, FLOPs, first response, removed updates.
+
+    Example: cortexgraph show ventral --steps 6
+    """
+    from cortexgraph.analysis import summarise
+    from cortexgraph.cli.tables import print_summary
+    from cortexgraph.pipeline import lower
+
+    network = load_spec(spec, overrides, steps, order)
+    full, kept = lower(network)
+    summary = summarise(full, kept)
+    if as_json:
+        totals = {"parameters": summary.parameters, "flops": summary.flops}
+        typer.echo(json.dumps(dataclasses.asdict(summary) | totals, indent=2, ensure_ascii=False))
+    else:
+        print_summary(network, summary)
+
+
+def draw(
+    spec: SpecArgument,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option("--out", "-o", help="Picture to write: .svg, .png, .pdf or .dot. Repeatable."),
+    ] = None,
+    unrolled: Annotated[bool, typer.Option("--unrolled", help="Draw the updates over time, not the areas.")] = False,
+    overrides: SetOption = None,
+    steps: StepsOption = None,
+    order: OrderOption = None,
+) -> None:
+    """Draw the areas of a spec, or its updates over time.
+
+    Without --out it writes <name>.svg (and with --unrolled <name>-unrolled.svg) into the current folder.
+
+    Example: cortexgraph draw ventral --unrolled --out ventral.pdf
+    """
+    from cortexgraph.drawing import draw as draw_spec
+    from cortexgraph.drawing import draw_unrolled
+
+    network = load_spec(spec, overrides, steps, order)
+    drawing = draw_unrolled(network) if unrolled else draw_spec(network)
+    for path in out or [Path(f"{network.name}{'-unrolled' * unrolled}.svg".replace("/", "_"))]:
+        typer.echo(f"wrote {drawing.save(path)}")

@@ -1,0 +1,140 @@
+"""`compile`, `new`, `schema` and `zoo`: write a module, a starter spec, the schema; list what is shipped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cortexgraph.cli.options import OrderOption, SetOption, SpecArgument, StepsOption, load_spec
+from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.files import write_text
+
+__all__ = ["compile_spec", "new", "schema", "zoo"]
+
+OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="File to write; `-` or nothing prints it.")]
+
+
+def compile_spec(
+    spec: SpecArgument,
+    out: OutOption = None,
+    record: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--record", metavar="AREA[=STEPS]", help="Also return an area's states, e.g. V4 or IT=3,8. Repeatable."
+        ),
+    ] = None,
+    no_pass: Annotated[
+        list[str] | None, typer.Option("--no-pass", metavar="PASS", help="Switch a pass off. Repeatable.")
+    ] = None,
+    overrides: SetOption = None,
+    steps: StepsOption = None,
+    order: OrderOption = None,
+) -> None:
+    """Compile a spec to a Python file that imports only torch.
+
+    Example: cortexgraph compile ventral --out ventral.py
+    """
+    from cortexgraph.passes import PASSES
+    from cortexgraph.pipeline import emit
+
+    network = load_spec(spec, overrides, steps, order)
+    off = no_pass or []
+    unknown = [name for name in off if name not in PASSES]
+    if unknown:
+        raise CompileError(f"--no-pass {unknown[0]}: the passes are {', '.join(PASSES)}")
+    passes = [name for name in PASSES if name not in off]
+    _write(emit(network, record=_record(record or []), passes=passes), out)
+
+
+def _record(requests: list[str]) -> dict[str, str | list[int]]:
+    """`["V4", "IT=3,8"]` as `{"V4": "all", "IT": [3, 8]}`."""
+    record: dict[str, str | list[int]] = {}
+    for request in requests:
+        name, _, steps = request.rpartition("=") if "=" in request else (request, "", "all")
+        if steps in {"all", "last"}:
+            record[name] = steps
+        elif all(step.strip().isdecimal() for step in steps.split(",")):
+            record[name] = [int(step) for step in steps.split(",")]
+        else:
+            raise CompileError(
+                Diagnostic(
+                    "bad-record",
+                    f"--record {request}",
+                    f"`{steps}` was given",
+                    "steps are `all`, `last`, or numbers with commas",
+                    "Write for example --record IT=3,8.",
+                )
+            )
+    return record
+
+
+def new(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Spec file to write, such as my_network.yaml.")],
+) -> None:
+    """Write a commented starter spec.
+
+    Example: cortexgraph new my_network.yaml
+    """
+    from cortexgraph.spec import starter
+
+    if path.suffix not in {".yaml", ".yml"}:
+        raise CompileError(
+            Diagnostic("suffix", str(path), "the suffix is not .yaml", repair=f"Write {path.with_suffix('.yaml')}.")
+        )
+    if path.exists():
+        raise CompileError(
+            Diagnostic("exists", str(path), "the file exists", repair="Choose another name, or remove it first.")
+        )
+    write_text(path, starter(path.stem))
+    typer.echo(f"wrote {path}; next: cortexgraph check {path}")
+
+
+def schema(out: OutOption = None) -> None:
+    """Print the JSON Schema of specs, by which editors complete and validate them.
+
+    Example: cortexgraph schema --out spec.schema.json
+    """
+    from cortexgraph.spec import json_schema
+
+    _write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", out)
+
+
+def zoo() -> None:
+    """List the specs that ship with cortexgraph.
+
+    Example: cortexgraph zoo
+    """
+    from rich.console import Console
+
+    from cortexgraph.analysis import summarise
+    from cortexgraph.cli.tables import count, make_table
+    from cortexgraph.pipeline import lower
+    from cortexgraph.spec import load
+    from cortexgraph.spec import zoo as list_zoo
+
+    table = make_table(
+        "Specs in the zoo", ["name", "areas>r", "connections>r", "parameters>r", "FLOP>r", "description"]
+    )
+    for name in list_zoo():
+        spec = load(name)
+        summary = summarise(*lower(spec))
+        table.add_row(
+            name,
+            str(len(spec.areas)),
+            str(len(spec.connections)),
+            count(summary.parameters),
+            count(summary.flops),
+            spec.description,
+        )
+    Console().print(table)
+
+
+def _write(text: str, out: Path | None) -> None:
+    if out is None or str(out) == "-":
+        typer.echo(text, nl=False)
+    else:
+        write_text(out, text)
+        typer.echo(f"wrote {out}")

@@ -1,0 +1,38 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cortexgraph.spec import NetworkSpec, load
+
+__all__ = ["OrderOption", "SetOption", "SpecArgument", "StepsOption", "load_spec"]
+
+SpecArgument = Annotated[
+    str, typer.Argument(metavar="SPEC", help="A spec file (.yaml or .json), or the name of a zoo spec.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Override a field, such as areas.V1.channels=64. Repeatable."),
+]
+StepsOption = Annotated[int | None, typer.Option("--steps", metavar="T", help="Override time.steps.")]
+OrderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--order", metavar="ORDER", help="Override time.order: simultaneous, sequential, or [[V1], [V2, V4], [IT]]."
+    ),
+]
+
+
+def load_spec(
+    spec: str, overrides: list[str] | None = None, steps: int | None = None, order: str | None = None
+) -> NetworkSpec:
+    """The spec with its overrides."""
+    changes = list(overrides or ())
+    if steps is not None:
+        changes.append(f"time.steps={steps}")
+    if order is not None:
+        changes.append(f"time.order={order}")
+    return load(spec, changes)

@@ -1,0 +1,167 @@
+"""The command line as a user meets it: exit codes, messages, files written whole or not at all."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cortexgraph import cli
+
+SPECIMENS = Path(__file__).parents[1] / "specs" / "invalid"
+
+
+class Result:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Runs a command line in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "140")
+
+    def call(*words: str) -> Result:
+        monkeypatch.setattr(sys, "argv", ["cortexgraph", *words])
+        code: object = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        captured = capsys.readouterr()
+        assert isinstance(code, int)
+        return Result(code, captured.out, captured.err)
+
+    return call
+
+
+def test_check_says_fine(run: Run) -> None:
+    result = run("check", "ventral")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("ventral: 4 areas, 11 connections, ")
+
+
+def test_check_reports_all_findings_without_a_traceback(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text((SPECIMENS / "graph" / "stride_up.yaml").read_text() + "\n")
+    result = run("check", "bad.yaml", "--set", "readout.from=V9")
+    assert result.code == 1
+    assert result.out == ""
+    assert "bad.yaml:10: connections[1] V2 -> V1: kernel 3 with stride 2 maps 8 to 4, but V1 is 16." in result.err
+    assert "no area is called `V9`" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_warnings_do_not_fail(run: Run) -> None:
+    result = run("check", str(SPECIMENS / "graph" / "dead_area.yaml"))
+    assert result.code == 0
+    assert "warning: " in result.err
+    assert result.out.endswith("fine, 1 warning.\n")
+
+
+def test_show(run: Run) -> None:
+    result = run("show", "ventral", "--steps", "8")
+    assert result.code == 0
+    rows = [line.split() for line in result.out.splitlines()]
+    (v2,) = [row for row in rows if row[:1] == ["V2"] and row[1:2] == ["1"]]
+    assert v2[-3:] == ["2–6", "1", "7–8"]
+    assert "V1 → V2" in result.out
+    assert "FLOP" in result.out
+
+
+def test_show_json(run: Run) -> None:
+    summary = json.loads(run("show", "ventral", "--steps", "8", "--order", "sequential", "--json").out)
+    assert [area["name"] for area in summary["areas"]] == ["V1", "V2", "V4", "IT"]
+    assert {area["first_response"] for area in summary["areas"]} == {1}
+    assert summary["parameters"] > 0
+
+
+def test_compile_writes_a_module(run: Run, tmp_path: Path) -> None:
+    result = run("compile", "ventral", "--out", "net.py", "--record", "V4", "--record", "IT=last", "--steps", "5")
+    assert (result.code, result.out) == (0, "wrote net.py\n")
+    source = (tmp_path / "net.py").read_text()
+    ast.parse(source)
+    assert '("V4", 3): V4_3,' in source
+    assert '("IT", 5): IT_5,' in source
+    printed = run("compile", "ventral", "--no-pass", "prune")
+    assert printed.out.startswith('"""ventral')
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png", "pdf", "dot"])
+@pytest.mark.parametrize("flags", [[], ["--unrolled"]])
+def test_draw(run: Run, tmp_path: Path, suffix: str, flags: list[str]) -> None:
+    result = run("draw", "ventral", *flags, "--steps", "4", "--out", f"picture.{suffix}")
+    assert (result.code, result.out) == (0, f"wrote picture.{suffix}\n")
+    assert (tmp_path / f"picture.{suffix}").stat().st_size > 1000
+
+
+def test_draw_names_the_picture_after_the_spec(run: Run) -> None:
+    assert run("draw", "ventral", "--unrolled").out == "wrote ventral-unrolled.svg\n"
+
+
+def test_new_check_and_never_overwrite(run: Run, tmp_path: Path) -> None:
+    assert run("new", "mine.yaml").code == 0
+    assert run("check", "mine.yaml").code == 0
+    (tmp_path / "mine.yaml").write_text("precious")
+    result = run("new", "mine.yaml")
+    assert result.code == 1
+    assert "mine.yaml: the file exists" in result.err
+    assert (tmp_path / "mine.yaml").read_text() == "precious"
+    assert "suffix is not .yaml" in run("new", "mine.txt").err
+
+
+def test_zoo_and_schema(run: Run) -> None:
+    assert "ventral" in run("zoo").out
+    assert json.loads(run("schema").out)["title"] == "NetworkSpec"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["check", "ventrl"], "Did you mean `ventral`?"),
+        (["check", "missing.yaml"], "missing.yaml"),
+        (["show", "ventral", "--set", "time.stepz=3"], "Did you mean `steps`?"),
+        (["show", "ventral", "--steps", "2"], "IT first responds at step 4"),
+        (["draw", "ventral", "--out", "no/such/folder.svg"], "cannot be written"),
+        (["draw", "ventral", "--out", "picture.gif"], "picture.gif"),
+        (["compile", "ventral", "--out", "no/such/folder.py"], "cannot be written"),
+        (["compile", "ventral", "--record", "V5"], "no area is called `V5`"),
+        (["compile", "ventral", "--record", "V4=often"], "`often` was given"),
+        (["compile", "ventral", "--no-pass", "roll"], "the passes are prune"),
+    ],
+)
+def test_bad_input_is_one_clear_message_and_exit_code_1(
+    run: Run, tmp_path: Path, words: list[str], message: str
+) -> None:
+    result = run(*words)
+    assert result.code == 1
+    assert result.out == ""
+    assert message in result.err
+    assert "Traceback" not in result.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [["chek", "ventral"], ["check"], ["draw", "ventral", "--colour", "red"]])
+def test_wrong_usage_is_exit_code_2(run: Run, words: list[str]) -> None:
+    assert run(*words).code == 2
+
+
+@pytest.mark.parametrize("command", ["check", "show", "draw", "compile", "train", "eval", "zoo", "new", "schema"])
+def test_every_command_has_help_with_an_example(run: Run, command: str) -> None:
+    result = run(command, "--help")
+    assert result.code == 0
+    assert f"cortexgraph {command}" in result.out.split("Usage", 1)[1].split("\n", 1)[1]
+
+
+def test_as_a_module() -> None:
+    words = [sys.executable, "-m", "cortexgraph", "--version"]
+    result = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("cortexgraph ")

@@ -1,0 +1,154 @@
+"""The emitted file: readable, stable, standing on its own."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+
+import pytest
+import torch
+
+from cortexgraph.pipeline import compile_spec, emit
+from cortexgraph.spec import NetworkSpec, load, zoo
+from tests.conftest import Golden
+from tests.oracle import images
+
+ROOT = Path(__file__).parents[2]
+UP_AND_DOWN = (("V1",), ("V2", "V4"), ("IT",), "V2")
+
+HOSTILE = {
+    "name": "hostile",
+    "description": 'ends """ here\n\\N{BULLET} {{ 7 * 7 }} {% raw %} \x00 import os; os.abort()',
+    "input": {"size": 8},
+    "areas": {name: {"channels": 2, "size": 8} for name in ("class", "train", "TH/TF", "TH-TF", "7a", "x", "視覚")},
+    "connections": ["image -> class -> train -> TH/TF -> TH-TF -> 7a -> x -> 視覚 -> class"],
+    "readout": {"from": "視覚", "classes": 2, "at": "all"},
+    "time": {"steps": 9},
+}
+
+
+VARIANTS = {
+    "ventral_4_simultaneous": {"steps": 4},
+    "ventral_2_sequential": {"steps": 2, "order": "sequential"},
+    "ventral_2_explicit_recorded": {"steps": 2, "order": UP_AND_DOWN, "record": {"V2": "all", "IT": [2]}},
+}
+
+
+def variant(name: str) -> str:
+    """The source without its line of version and digest, which changes with every release."""
+    source = emit(load("ventral"), **VARIANTS[name])  # type: ignore[arg-type]
+    line = next(line for line in source.splitlines() if line.startswith("Emitted by cortexgraph"))
+    return source.replace(line + "\n", "")
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_emitted_source_is_as_reviewed(name: str, golden: Golden) -> None:
+    golden(f"{name}.py.txt", variant(name))
+
+
+def every_source() -> dict[str, str]:
+    sources = {name: emit(load(name)) for name in zoo()}
+    sources |= {name: emit(load("ventral"), **options) for name, options in VARIANTS.items()}  # type: ignore[arg-type]
+    sources["hostile"] = emit(NetworkSpec.model_validate(HOSTILE), record={"TH/TF": "all"})
+    areas = {f"very long name of an area, number {n}": {"channels": 2, "size": 8} for n in range(3)}
+    long = {
+        "areas": areas,
+        "connections": [" -> ".join(["image", *areas]), *[f"{a} -> {b}" for a in areas for b in areas]],
+    }
+    sources["long"] = emit(
+        NetworkSpec.model_validate(HOSTILE | long | {"readout": {"from": list(areas)[-1], "classes": 2}})
+    )
+    return sources
+
+
+@pytest.mark.parametrize("command", [["format", "--check", "--diff"], ["check"]], ids=" ".join)
+def test_the_projects_own_formatter_and_linter_have_nothing_to_say(command: list[str], tmp_path: Path) -> None:
+    for name, source in every_source().items():
+        (tmp_path / f"{name}.py").write_text(source)
+    ruff = [
+        sys.executable,
+        "-m",
+        "ruff",
+        *command,
+        "--config",
+        str(ROOT / "pyproject.toml"),
+        "--no-cache",
+        str(tmp_path),
+    ]
+    result = subprocess.run(ruff, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_emission_is_byte_identical_in_another_process() -> None:
+    code = "import sys; from cortexgraph.pipeline import emit; from cortexgraph.spec import load\n"
+    code += "sys.stdout.write(emit(load('ventral'), record={'V4': 'all', 'IT': 'last'}))"
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            check=True,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert outputs[0] == outputs[1]
+    assert outputs[0].startswith(b'"""ventral: ')
+
+
+def test_the_emitted_file_needs_only_torch(tmp_path: Path) -> None:
+    """It runs in an interpreter to which cortexgraph, pydantic, networkx and jinja2 are forbidden."""
+    (tmp_path / "emitted.py").write_text(emit(load("ventral"), steps=4))
+    code = (
+        "import sys\n"
+        "for name in ('cortexgraph', 'pydantic', 'jinja2', 'lightning'): sys.modules[name] = None\n"
+        "import torch\n"
+        "from emitted import Ventral\n"
+        "print(list(Ventral()(torch.randn(2, 3, 32, 32)).shape))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert result.stdout == "[2, 10]\n", result.stderr
+
+
+def test_nothing_written_in_a_spec_is_executed() -> None:
+    source = emit(NetworkSpec.model_validate(HOSTILE))
+    tree = ast.parse(source)
+    assert "{{ 7 * 7 }}" in (ast.get_docstring(tree) or "")
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Import) and node.names[0].name != "torch"]
+    module = compile_spec(NetworkSpec.model_validate(HOSTILE))
+    assert module(torch.randn(1, 3, 8, 8)).shape == (1, 3, 2)
+    assert module.train_2 is not None
+    assert callable(module.train)
+
+
+def test_a_traceback_shows_the_emitted_line() -> None:
+    module = compile_spec(load("ventral"), steps=4)
+    module.V1_to_V2 = None  # break it as a user's surgery might
+    with pytest.raises(TypeError) as caught:
+        module(torch.randn(1, 3, 32, 32))
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "self.V1_to_V2(V1_1),  # feedforward" in shown
+    assert "<cortexgraph ventral " in shown
+
+
+@pytest.mark.parametrize("video", [False, True])
+def test_torch_compile_takes_the_whole_graph(video: bool) -> None:
+    spec = load("ventral", {f"areas.{area}.channels": 4 for area in ("V1", "V2", "V4", "IT")})
+    module = compile_spec(spec, record={"V4": "all"}).double().eval()
+    x = images(spec, video_steps=spec.time.steps if video else None)
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    (logits, states), (expected, expected_states) = compiled(x), module(x)
+    torch.testing.assert_close(logits, expected)
+    assert states.keys() == expected_states.keys()
+
+
+@pytest.mark.slow
+def test_torch_compile_with_inductor() -> None:
+    spec = load("ventral", {f"areas.{area}.channels": 4 for area in ("V1", "V2", "V4", "IT")})
+    module = compile_spec(spec, steps=4).eval()
+    x = images(spec).float()
+    torch.testing.assert_close(torch.compile(module, fullgraph=True)(x), module(x), rtol=1e-4, atol=1e-4)

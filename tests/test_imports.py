@@ -1,0 +1,79 @@
+"""Imports go one way, and torch is imported only where a tensor is."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cortexgraph
+
+PACKAGE = Path(cortexgraph.__file__).parent
+
+LAYERS = (
+    ("errors",),
+    ("files",),
+    ("spec",),
+    ("ops",),
+    ("graph",),
+    ("unrolling",),
+    ("passes",),
+    ("checks",),
+    ("codegen",),
+    ("pipeline",),
+    ("analysis", "render", "data"),
+    ("drawing",),
+    ("train",),
+    ("cli",),
+)
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def imports() -> Iterator[tuple[str, str, Path]]:
+    for path in PACKAGE.rglob("*.py"):
+        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cortexgraph."):
+                yield part, str(node.module).split(".")[1], path
+
+
+def test_every_part_has_its_layer() -> None:
+    parts = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in PACKAGE.rglob("*.py")}
+    assert parts - {"__init__", "__main__"} == set(LEVEL)
+
+
+def test_imports_go_one_way() -> None:
+    against = [
+        f"{path.relative_to(PACKAGE)} imports {target}"
+        for part, target, path in imports()
+        if part in LEVEL and target != part and LEVEL[target] >= LEVEL[part]
+    ]
+    assert against == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import cortexgraph",
+        "import cortexgraph as cg; cg.check(cg.load('ventral'))",
+        "import cortexgraph as cg; cg.emit(cg.load('ventral'))",
+        "import cortexgraph as cg; cg.draw(cg.load('ventral')).svg()",
+        "import cortexgraph as cg; cg.draw_unrolled(cg.load('ventral')).svg()",
+        "import cortexgraph.cli.app",
+    ],
+)
+def test_torch_is_not_imported_to_check_emit_or_draw(code: str) -> None:
+    test = f"{code}\nimport sys\nprint([n for n in ('torch', 'lightning', 'matplotlib') if n in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", test], capture_output=True, text=True, check=False)
+    assert result.stdout == "[]\n", result.stderr
+
+
+def test_the_public_names_are_all_there() -> None:
+    for name in cortexgraph.__all__:
+        assert getattr(cortexgraph, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute `compil`"):
+        cortexgraph.compil  # noqa: B018
