@@ -13,21 +13,23 @@ from cortexgraph.unrolling import Order
 __all__ = ["draw", "draw_unrolled"]
 
 
-def draw(spec: NetworkSpec, path: str | Path | None = None) -> Drawing:
+def draw(spec: NetworkSpec, path: str | Path | None = None, *, labels: bool = False) -> Drawing:
     """Draw the areas and connections of a spec.
 
     Args:
         spec: the network.
         path: where to write the picture; its suffix (.svg, .png, .pdf or .dot) says the format.
+        labels: write kernel, stride, resizing and parameters beside each arrow.
 
     Returns:
         The drawing, which shows itself in notebooks.
 
     Raises:
         GraphError: if the spec does not make a network.
-        CompileError: if the path cannot be written.
+        CompileError: for a suffix that is not one of these.
+        DataError: if the path cannot be written.
     """
-    return _saved(draw_areas(build(spec)), path)
+    return _saved(draw_areas(build(spec), labels=labels), path)
 
 
 def draw_unrolled(
@@ -44,7 +46,8 @@ def draw_unrolled(
 
     Raises:
         GraphError: if the spec does not make a network.
-        CompileError: for a readout or record of a silent area, or if the path cannot be written.
+        CompileError: for a readout or record of a silent area, or an unknown suffix.
+        DataError: if the path cannot be written.
     """
     full, kept = lower(spec, steps, order, record, passes)
     return _saved(draw_updates(full, kept), path)

@@ -47,7 +47,12 @@ def _umask() -> int:
 def _unwritable(path: Path, error: OSError) -> DataError:
     reason = (error.strerror or str(error)).lower()
     return DataError(
-        Diagnostic("unwritable", str(path), f"it cannot be written: {reason}", repair="Name a folder that exists and may be written.")
+        Diagnostic(
+            "unwritable",
+            str(path),
+            f"it cannot be written: {reason}",
+            repair="Name a folder that exists and may be written.",
+        )
     )
 
 

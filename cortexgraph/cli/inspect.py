@@ -71,6 +71,7 @@ def draw(
         typer.Option("--out", "-o", help="Picture to write: .svg, .png, .pdf or .dot. Repeatable."),
     ] = None,
     unrolled: Annotated[bool, typer.Option("--unrolled", help="Draw the updates over time, not the areas.")] = False,
+    labels: Annotated[bool, typer.Option("--labels", help="Write kernel and parameters beside each arrow.")] = False,
     overrides: SetOption = None,
     steps: StepsOption = None,
     order: OrderOption = None,
@@ -85,6 +86,6 @@ def draw(
     from cortexgraph.drawing import draw_unrolled
 
     network = load_spec(spec, overrides, steps, order)
-    drawing = draw_unrolled(network) if unrolled else draw_spec(network)
+    drawing = draw_unrolled(network) if unrolled else draw_spec(network, labels=labels)
     for path in out or [Path(f"{network.name}{'-unrolled' * unrolled}.svg".replace("/", "_"))]:
         typer.echo(f"wrote {drawing.save(path)}")

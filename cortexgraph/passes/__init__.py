@@ -25,7 +25,10 @@ def run_passes(graph: UnrolledGraph, names: Sequence[str] | None = None) -> Unro
     unknown = [name for name in names or () if name not in PASSES]
     if unknown:
         raise CompileError(
-            [Diagnostic("unknown-pass", "passes", f"`{n}` is no pass", f"the passes are {', '.join(PASSES)}") for n in unknown]
+            [
+                Diagnostic("unknown-pass", "passes", f"`{n}` is no pass", f"the passes are {', '.join(PASSES)}")
+                for n in unknown
+            ]
         )
     for name, run in PASSES.items():
         if names is None or name in names:

@@ -1,0 +1,87 @@
+"""Where areas stand in the drawing of an area graph: levels from bottom to top, one row each."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from cortexgraph.graph import Area, AreaGraph
+from cortexgraph.render.geometry import Box
+from cortexgraph.render.text import operation_text, shape_text, text_width
+from cortexgraph.spec import IMAGE
+
+__all__ = ["NAME_SIZE", "READOUT", "SHAPE_SIZE", "Layout", "place", "wrapped"]
+
+READOUT = "\0readout"
+"""Stands for the readout among the names of areas: no name has a control character."""
+
+NAME_SIZE, SHAPE_SIZE, BODY_SIZE = 11.0, 8.5, 7.5
+NARROWEST = 92.0
+ENDS = (88.0, 32.0)
+"""Size of the boxes of image and readout."""
+
+
+def wrapped(name: str) -> list[str]:
+    """A long name in lines."""
+    return textwrap.wrap(name, 24) or [""]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Boxes by name (`image`, the areas, `READOUT`), and the rows in which they stand, from the bottom."""
+
+    boxes: Mapping[str, Box]
+    rows: tuple[tuple[str, ...], ...]
+
+    def row(self, name: str) -> int:
+        return next(index for index, row in enumerate(self.rows) if name in row)
+
+
+def place(graph: AreaGraph, gap: float, column_gap: float) -> Layout:
+    """A row for the image, for each level, and for the readout; rows are centred.
+
+    Areas of one level stand in the order that brings them near the areas below that drive them.
+    """
+    areas = graph.areas
+    width = max([NARROWEST, *(_width(area) for area in areas)])
+    heights = {area.name: _height(area) for area in areas} | {IMAGE: ENDS[1], READOUT: ENDS[1]}
+    levels = sorted({area.level for area in areas})
+    rows: list[tuple[str, ...]] = [(IMAGE,)]
+    places: dict[str, float] = {IMAGE: 0.0}
+    for level in levels:
+        names = _ordered(graph, [area.name for area in areas if area.level == level], places)
+        rows.append(names)
+        places |= {name: n - (len(names) - 1) / 2 for n, name in enumerate(names)}
+    rows.append((READOUT,))
+    places[READOUT], y = 0.0, 0.0
+    boxes: dict[str, Box] = {}
+    for names in rows:
+        height = max(heights[name] for name in names)
+        for name in names:
+            box = Box(places[name] * (width + column_gap), y + height / 2, width, heights[name])
+            boxes[name] = Box(box.x, box.y, *ENDS) if name in (IMAGE, READOUT) else box
+        y += height + gap
+    return Layout(boxes, tuple(rows))
+
+
+def _ordered(graph: AreaGraph, names: Iterable[str], places: Mapping[str, float]) -> tuple[str, ...]:
+    """By the mean place of the lower areas that they are joined to; ties as declared."""
+
+    def middle(name: str) -> float:
+        below = [places[other] for other in [*graph.predecessors(name), *graph.successors(name)] if other in places]
+        return round(sum(below) / len(below), 6) if below else 0.0
+
+    return tuple(sorted(names, key=middle))
+
+
+def _height(area: Area) -> float:
+    return 20 + 14.5 * len(wrapped(area.name)) + (12 if area.body else 0)
+
+
+def _width(area: Area) -> float:
+    return 14 + max(
+        *(text_width(line, NAME_SIZE, bold=True) for line in wrapped(area.name)),
+        text_width(shape_text(area.shape), SHAPE_SIZE),
+        text_width(operation_text(area.body), BODY_SIZE),
+    )

@@ -1,0 +1,100 @@
+"""Drawing an area graph: the hierarchy of areas and the kinds of their connections."""
+
+from __future__ import annotations
+
+from cortexgraph.graph import Area, AreaGraph
+from cortexgraph.render.area_layout import BODY_SIZE, NAME_SIZE, READOUT, SHAPE_SIZE, Layout, place, wrapped
+from cortexgraph.render.area_routes import arrows, courses
+from cortexgraph.render.canvas import Canvas
+from cortexgraph.render.drawing import Drawing
+from cortexgraph.render.geometry import Curve
+from cortexgraph.render.labels import LabelPlacer
+from cortexgraph.render.legend import Entry, add_legend, add_title
+from cortexgraph.render.style import INK, KINDS, MUTED, BoxStyle
+from cortexgraph.render.text import count_text, html_text, operation_text, shape_text, text_width
+from cortexgraph.spec import IMAGE
+
+__all__ = ["draw_areas"]
+
+AREA = BoxStyle("area", INK, "#FFFFFF", INK, width=1.1)
+ENDS = BoxStyle("image or readout", INK, "#EFEFEF", INK, width=0.8)
+
+
+def draw_areas(graph: AreaGraph, *, labels: bool = False, title: str | None = None) -> Drawing:
+    """Draw areas and connections: low areas at the bottom, one row for each level of the hierarchy.
+
+    Args:
+        graph: the network.
+        labels: whether arrows carry kernel, stride or resize, and number of parameters; delays are always shown.
+        title: heading; the network's name by default.
+
+    Returns:
+        The drawing. In its SVG, nodes have the classes `area`, `image` or `readout`; edges their kind.
+    """
+    layout = place(graph, gap=68 if labels else 32, column_gap=80 if labels else 40)
+    curves = courses(graph, layout, spread=20 if labels else 10)
+    canvas = Canvas(graph.name)
+    _add_boxes(canvas, graph, layout)
+    placer = LabelPlacer(canvas, [*layout.boxes.values()])
+    known = {connection.identifier: connection for connection in graph.connections}
+    for arrow in arrows(graph):
+        ends = _key(graph, arrow.tail), _key(graph, arrow.head)
+        canvas.line(arrow.key + "-arrow", *ends, curves[arrow.key], KINDS[arrow.kind], kind=arrow.kind)
+        if arrow.key in known:
+            placer.add(known[arrow.key], curves[arrow.key], labels)
+    _add_frame(canvas, graph, layout, [*curves.values()], title)
+    return Drawing(canvas.source)
+
+
+def _key(graph: AreaGraph, name: str) -> str:
+    if name == READOUT:
+        return graph.readout.identifier
+    return IMAGE if name == IMAGE else graph.area(name).identifier
+
+
+def _add_boxes(canvas: Canvas, graph: AreaGraph, layout: Layout) -> None:
+    image = _label([("image", NAME_SIZE, False), (shape_text(graph.image_shape), SHAPE_SIZE, False)])
+    canvas.box(IMAGE, layout.boxes[IMAGE], image, ENDS, kind="image")
+    for area in graph.areas:
+        key, box = area.identifier, layout.boxes[area.name]
+        canvas.box(key, box, _area_label(area), AREA, kind="area", style="filled,rounded")
+    readout = graph.readout
+    words = [("readout", NAME_SIZE, False), (f"{readout.classes} classes", SHAPE_SIZE, False)]
+    canvas.box(readout.identifier, layout.boxes[READOUT], _label(words), ENDS, kind="readout", shape="oval")
+
+
+def _area_label(area: Area) -> str:
+    lines = [(line, NAME_SIZE, True) for line in wrapped(area.name)]
+    return _label([*lines, (shape_text(area.shape), SHAPE_SIZE, False), (operation_text(area.body), BODY_SIZE, False)])
+
+
+def _label(lines: list[tuple[str, float, bool]]) -> str:
+    """An HTML-like label; the first lines in full ink, small ones muted."""
+    rows = ""
+    for text, size, bold in lines:
+        inner = f"<B>{html_text(text)}</B>" if bold else html_text(text)
+        color = MUTED if size == BODY_SIZE else INK
+        rows += f'<TR><TD><FONT POINT-SIZE="{size:g}" COLOR="{color}">{inner}</FONT></TD></TR>' * bool(text)
+    return f'<<TABLE BORDER="0" CELLSPACING="0" CELLPADDING="1">{rows}</TABLE>>'
+
+
+def _add_frame(canvas: Canvas, graph: AreaGraph, layout: Layout, curves: list[Curve], title: str | None) -> None:
+    """Title above, legend below."""
+    points = [point for curve in curves for point in curve.samples(8)]
+    points += [box.at(*corner) for box in layout.boxes.values() for corner in ((-1, -1), (1, 1))]
+    left, right = min(x for x, _ in points), max(x for x, _ in points)
+    bottom, top = min(y for _, y in points), max(y for _, y in points)
+    summary = _summary(graph)
+    width = max(right - left, text_width(summary, 8))
+    left = (left + right - width) / 2
+    add_title(canvas, title or graph.name, summary, left, top + 10, width)
+    found = {connection.kind for connection in graph.connections}
+    entries = [Entry(kind, KINDS[kind]) for kind in ("feedforward", "lateral", "feedback") if kind in found]
+    add_legend(canvas, entries, left, bottom - 18, width)
+
+
+def _summary(graph: AreaGraph) -> str:
+    own = sum(area.parameters() for area in graph.areas) + graph.readout.parameters
+    total = count_text(own + sum(connection.parameters for connection in graph.connections))
+    areas, connections = len(graph.areas), len(graph.connections)
+    return f"{areas} area{'s' * (areas != 1)}, {connections} connection{'s' * (connections != 1)}, {total} parameters"

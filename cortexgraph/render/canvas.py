@@ -1,0 +1,148 @@
+"""A canvas: boxes, curves and texts at given places, written as DOT.
+
+The layout of a drawing is computed here in the package, not by Graphviz, so that the same network gives the same
+DOT on every machine, and columns and rows stay columns and rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import graphviz
+
+from cortexgraph.render.geometry import Box, Curve, Point
+from cortexgraph.render.style import FONT, INK, BoxStyle, LineStyle
+from cortexgraph.render.text import text_width
+
+__all__ = ["Canvas", "plain"]
+
+
+def plain(text: str, end: str = "") -> str:
+    r"""Any text as a DOT label in which every character stands for itself; `end` is DOT, such as ``\l``."""
+    label: str = graphviz.nohtml(text.replace("\\", "\\\\") + end)
+    return label
+
+
+def _number(value: float) -> str:
+    return f"{round(value, 2) + 0.0:g}"
+
+
+def _point(point: Point) -> str:
+    return f"{_number(point[0])},{_number(point[1])}"
+
+
+class Canvas:
+    """Collects the parts of a drawing; `source` is its DOT. Places are in points, y upwards."""
+
+    def __init__(self, name: str) -> None:
+        self._dot = graphviz.Digraph(
+            name,
+            graph_attr={
+                "id": "drawing",
+                "layout": "nop2",
+                "outputorder": "edgesfirst",
+                "pad": "0.08",
+                "fontname": FONT,
+            },
+            node_attr={"shape": "box", "margin": "0", "fixedsize": "shape", "fontname": FONT, "fontcolor": INK},
+            edge_attr={"fontname": FONT},
+        )
+
+    @property
+    def source(self) -> str:
+        return str(self._dot.source)
+
+    def box(self, key: str, box: Box, label: str, look: BoxStyle, *, kind: str, size: float = 10, **more: str) -> None:
+        """A node with a label in DOT form (see `plain`); `kind` becomes its class in SVG."""
+        more = {"style": f"filled,{look.dash}"} | more
+        self._node(
+            key,
+            box,
+            label=label,
+            color=look.outline,
+            fillcolor=look.fill,
+            fontcolor=look.text,
+            penwidth=_number(look.width),
+            fontsize=_number(size),
+            **{"class": kind, **more},
+        )
+
+    def text(
+        self,
+        key: str,
+        at: Point,
+        text: str,
+        size: float,
+        *,
+        color: str = INK,
+        bold: bool = False,
+        align: Literal["left", "centre", "right"] = "centre",
+        backed: bool = False,
+    ) -> None:
+        """A line of text that starts, is centred or ends at a point; `backed` hides what lies behind it."""
+        width, height = text_width(text, size, bold=bold), size * 1.25
+        shift = {"left": 0.5, "centre": 0.0, "right": -0.5}[align] * width
+        self._node(
+            key,
+            Box(at[0] + shift, at[1], width, height),
+            shape="plaintext" if not backed else "box",
+            label=plain(text, end={"left": r"\l", "centre": "", "right": r"\r"}[align]),
+            fontsize=_number(size),
+            fontcolor=color,
+            fontname=_bold(FONT) if bold else FONT,
+            **{"class": "text"} | ({"style": "filled", "fillcolor": "white", "color": "white"} if backed else {}),
+        )
+
+    def corner(self, key: str, at: Point) -> None:
+        """An invisible node, for a line to end on."""
+        self._node(key, Box(*at, 1, 1), label="", style="invis")
+
+    def line(self, key: str, tail: str, head: str, curve: Curve, style: LineStyle, *, kind: str) -> None:
+        """An arrow along a curve; the tip is the end of the curve."""
+        path = " ".join(_point(point) for point in curve.shortened(style.head_length).points)
+        self._dot.edge(
+            tail,
+            head,
+            id=key,
+            pos=f"e,{_point(curve.tip)} {path}",
+            color=style.color,
+            style=style.dash,
+            penwidth=_number(style.width),
+            arrowhead=style.head,
+            arrowsize=_number(style.head_size),
+            **{"class": kind},
+        )
+
+    @contextmanager
+    def band(self, key: str, box: Box, label: str, fill: str) -> Iterator[None]:
+        """A tinted area behind the nodes that are added inside the block, with a small heading at its top."""
+        left, bottom, right, top = (*box.at(-1, -1), *box.at(1, 1))
+        outer = self._dot
+        with outer.subgraph(name=f"cluster_{key}") as inner:
+            inner.attr(
+                id=key,
+                bb=",".join(_number(edge) for edge in (left, bottom, right, top)),
+                label=plain(label),
+                lp=_point((box.x, top - 8)),
+                fontsize="8",
+                fontcolor=INK,
+                style="filled",
+                color="none",
+                fillcolor=fill,
+                **{"class": "band"},
+            )
+            self._dot = inner
+            try:
+                yield
+            finally:
+                self._dot = outer
+
+    def _node(self, key: str, box: Box, **attributes: str) -> None:
+        width, height = (f"{length / 72:.4f}" for length in (box.width, box.height))
+        self._dot.node(key, id=key, pos=_point(box.centre), width=width, height=height, **attributes)
+
+
+def _bold(fonts: str) -> str:
+    return ",".join(f"{font} bold" for font in fonts.split(","))

@@ -1,0 +1,115 @@
+"""Plane geometry of drawings: points, boxes and chains of cubic Bézier curves, in PostScript points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from math import hypot
+
+__all__ = ["Box", "Curve", "Point", "line", "mix", "turn"]
+
+Point = tuple[float, float]
+
+
+def mix(a: Point, b: Point, share: float) -> Point:
+    """The point that lies `share` of the way from a to b."""
+    return (a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share)
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle with sides along the axes, by its centre."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def centre(self) -> Point:
+        return (self.x, self.y)
+
+    def at(self, across: float, up: float) -> Point:
+        """A point by its place in the box: (0, 0) is the centre, (1, 1) the upper right corner."""
+        return (self.x + across * self.width / 2, self.y + up * self.height / 2)
+
+    def holds(self, point: Point, margin: float = 0.0) -> bool:
+        return abs(point[0] - self.x) < self.width / 2 + margin and abs(point[1] - self.y) < self.height / 2 + margin
+
+    def border(self, towards: Point) -> Point:
+        """Where the ray from the centre towards a point leaves the box."""
+        dx, dy = towards[0] - self.x, towards[1] - self.y
+        scale = max(abs(dx) / (self.width / 2), abs(dy) / (self.height / 2))
+        return (self.x + dx / scale, self.y + dy / scale) if scale else self.centre
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A chain of cubic Bézier curves: 3n + 1 points, of which every third lies on the curve."""
+
+    points: tuple[Point, ...]
+
+    def __add__(self, other: Curve) -> Curve:
+        """This curve and then the other, which begins where this one ends."""
+        return Curve(self.points + other.points[1:])
+
+    @property
+    def tip(self) -> Point:
+        return self.points[-1]
+
+    def at(self, t: float) -> Point:
+        """The point at parameter t from 0 to 1."""
+        pieces = (len(self.points) - 1) // 3
+        piece = min(int(t * pieces), pieces - 1)
+        t = t * pieces - piece
+        s = 1 - t
+        a, b, c, d = s * s * s, 3 * s * s * t, 3 * s * t * t, t * t * t
+        x, y = (a * p + b * q + c * r + d * u for p, q, r, u in zip(*self._piece(piece), strict=True))
+        return (x, y)
+
+    def _piece(self, index: int) -> tuple[Point, ...]:
+        return self.points[3 * index : 3 * index + 4]
+
+    def samples(self, n: int = 24) -> Iterator[Point]:
+        """Points at n + 1 even parameters, ends included."""
+        return (self.at(i / n) for i in range(n + 1))
+
+    @property
+    def length(self) -> float:
+        return sum(hypot(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(self.samples(15)))
+
+    def shortened(self, by: float) -> Curve:
+        """The curve without its last stretch of chord `by`: where an arrow head begins."""
+        last = Curve(self.points[-4:])
+        low, high = 0.0, 1.0
+        for _ in range(30):
+            t = (low + high) / 2
+            x, y = last.at(t)
+            if hypot(self.tip[0] - x, self.tip[1] - y) > by:
+                low = t
+            else:
+                high = t
+        return Curve(self.points[:-4] + _until(last.points, low))
+
+    def shifted(self, dx: float, dy: float = 0.0) -> Curve:
+        return Curve(tuple((x + dx, y + dy) for x, y in self.points))
+
+
+def _until(points: tuple[Point, ...], t: float) -> tuple[Point, ...]:
+    """One cubic curve from 0 to t (de Casteljau)."""
+    p, q, r, u = points
+    a, b, c = mix(p, q, t), mix(q, r, t), mix(r, u, t)
+    d, e = mix(a, b, t), mix(b, c, t)
+    return (p, a, d, mix(d, e, t))
+
+
+def line(start: Point, end: Point) -> Curve:
+    """A straight line as a curve."""
+    return Curve((start, mix(start, end, 1 / 3), mix(start, end, 2 / 3), end))
+
+
+def turn(start: Point, end: Point, share: float = 0.5) -> Curve:
+    """An S that leaves and arrives level; it is steepest `share` of the way across."""
+    middle = start[0] + (end[0] - start[0]) * share
+    return Curve((start, (middle, start[1]), (middle, end[1]), end))

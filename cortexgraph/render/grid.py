@@ -1,0 +1,90 @@
+"""Where the nodes of an unrolled graph stand: steps and groups from left to right, areas from bottom to top."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from cortexgraph.render.geometry import Box
+from cortexgraph.render.text import text_width
+from cortexgraph.spec import IMAGE
+from cortexgraph.unrolling import Node, UnrolledGraph
+
+__all__ = ["NAME_SIZE", "Grid"]
+
+NAME_SIZE = 10.0
+HEIGHT = 21.0
+ROW = 50.0
+NARROWEST, WIDEST = 32.0, 66.0
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The places of all nodes; x of a step's first group is `(step − 1) · step_pitch`."""
+
+    graph: UnrolledGraph
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Row of the image (0) and of each area."""
+        names = [IMAGE, *(area.name for area in self.graph.areas.areas)]
+        return {name: row for row, name in enumerate(names)}
+
+    @cached_property
+    def width(self) -> float:
+        """Width of a box: that of the longest name that still fits."""
+        widths = [text_width(name, NAME_SIZE) + 10 for name in self.rows]
+        return max([NARROWEST, *(min(width, WIDEST) for width in widths)])
+
+    @cached_property
+    def gap(self) -> float:
+        """Free space between a state and the next state of the same area; arrows that skip rows turn here."""
+        rows = self.rows
+        skips = [c for c in self.graph.areas.connections if abs(rows[c.source] - rows[c.target]) > 1]
+        return 34.0 + 4 * min(len(skips), 6)
+
+    @cached_property
+    def group_pitch(self) -> float:
+        """From one group of a step to the next: narrow, but no two states of one area may touch."""
+        count = len(self.graph.groups)
+        if count == 1:
+            return 0.0
+        pitch = min(0.9 * self.width, max(0.3 * self.width, 2.4 * self.width / (count - 1)))
+        last: dict[str, int] = {}
+        for index, group in enumerate(self.graph.groups):
+            for name in group:
+                if name in last:
+                    pitch = max(pitch, (self.width + self.gap) / (index - last[name]))
+                last[name] = index
+        return pitch
+
+    @cached_property
+    def step_pitch(self) -> float:
+        return (len(self.graph.groups) - 1) * self.group_pitch + self.width + self.gap
+
+    @property
+    def top(self) -> float:
+        """y of the row of readouts; that of the highest area where there are none."""
+        return (len(self.rows) - (not self.graph.readouts)) * ROW
+
+    def box(self, node: Node) -> Box:
+        """Where a node stands. A record is a badge on the corner of the state that it keeps."""
+        x = (node.step - 1) * self.step_pitch
+        match node.kind:
+            case "readout":
+                return Box(x + (len(self.graph.groups) - 1) * self.group_pitch, self.top, self.readout_width, HEIGHT)
+            case "record":
+                state = self.graph.state(node.name, node.step)
+                corner = self.box(state or Node("update", node.name, node.step)).at(1, 1)
+                return Box(*corner, 8, 8)
+        return Box(x + node.group * self.group_pitch, self.rows[node.name] * ROW, self.width, HEIGHT)
+
+    @property
+    def readout_width(self) -> float:
+        return max(self.width, 44.0)
+
+    def band(self, step: int) -> Box:
+        """The background of a step, with room for a heading."""
+        left = (step - 1) * self.step_pitch - (self.width + self.gap) / 2
+        bottom, top = -HEIGHT / 2 - 8, self.top + HEIGHT / 2 + 20
+        return Box(left + self.step_pitch / 2, (bottom + top) / 2, self.step_pitch, top - bottom)

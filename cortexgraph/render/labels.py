@@ -1,0 +1,69 @@
+"""Labels of arrows: on the arrow where no other label and no box is in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from cortexgraph.graph import Connection
+from cortexgraph.ops import Operation
+from cortexgraph.render.canvas import Canvas
+from cortexgraph.render.geometry import Box, Curve
+from cortexgraph.render.style import KINDS
+from cortexgraph.render.text import count_text, size_text, text_width
+
+__all__ = ["LabelPlacer", "label_lines"]
+
+SIZE = 7.5
+LINE = 9.0
+PLACES = (0.36, 0.44, 0.3, 0.52, 0.6, 0.68, 0.24)
+
+
+def label_lines(connection: Connection, full: bool) -> list[str]:
+    """The delay; in full also kernel, stride or resize, and the number of parameters."""
+    lines = [f"+{connection.delay}"] * (connection.delay > 0)
+    if full:
+        lines += [" ".join(_geometry(connection.transform)), count_text(connection.parameters)]
+    return [line for line in lines if line]
+
+
+def _geometry(chain: Sequence[Operation]) -> Iterator[str]:
+    """Kernel, stride and resize of a transform: `3×3`, `/2`, `↕nearest`."""
+    for operation in chain:
+        kernel, stride = getattr(operation, "kernel", None), getattr(operation, "stride", (1, 1))
+        if kernel:
+            yield size_text(kernel)
+        if stride != (1, 1):
+            yield f"/{stride[0]}" if stride[0] == stride[1] else f"/{size_text(stride)}"
+        if operation.role == "resize":
+            yield f"↕{type(operation).__name__.lower()}"
+
+
+class LabelPlacer:
+    """Puts labels on a canvas one by one; each keeps clear of those before it and of the boxes."""
+
+    def __init__(self, canvas: Canvas, boxes: Sequence[Box]) -> None:
+        self._canvas = canvas
+        self._taken = list(boxes)
+
+    def add(self, connection: Connection, curve: Curve, full: bool) -> None:
+        lines = label_lines(connection, full)
+        if not lines:
+            return
+        width, height = max(text_width(line, SIZE) for line in lines), LINE * len(lines)
+        if connection.source == connection.target:  # beside the loop
+            x, y = curve.at(0.5)
+            place = Box(x + width / 2 + 1, y + height / 2 + 1, width, height)
+        else:
+            places = [Box(*curve.at(t), width, height) for t in PLACES]
+            place = min(places, key=lambda box: sum(_overlap(box, other) for other in self._taken))
+        self._taken.append(place)
+        for n, line in enumerate(lines):
+            at = (place.x, place.y + ((len(lines) - 1) / 2 - n) * LINE)
+            color = KINDS[connection.kind].color
+            self._canvas.text(f"{connection.identifier}-label-{n}", at, line, SIZE, color=color, backed=True)
+
+
+def _overlap(a: Box, b: Box) -> float:
+    across = (a.width + b.width) / 2 - abs(a.x - b.x)
+    up = (a.height + b.height) / 2 - abs(a.y - b.y)
+    return across * up if across > 0 and up > 0 else 0.0

@@ -1,0 +1,64 @@
+"""How drawings look: colours that colour-blind readers tell apart (Okabe & Ito 2008), line styles, fonts, sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["FONT", "INK", "KINDS", "MUTED", "STATES", "BoxStyle", "LineStyle", "faded"]
+
+FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"
+INK = "#222222"
+MUTED = "#666666"
+
+
+@dataclass(frozen=True)
+class LineStyle:
+    """Line of a connection.
+
+    Attributes:
+        word: its name in the legend.
+        color, dash, width: of the line; `dash` as in DOT.
+        head, head_size: shape and size of the arrow head as in DOT.
+    """
+
+    word: str
+    color: str
+    dash: str = "solid"
+    width: float = 1.3
+    head: str = "normal"
+    head_size: float = 0.6
+
+    @property
+    def head_length(self) -> float:
+        return 10 * self.head_size
+
+
+@dataclass(frozen=True)
+class BoxStyle:
+    """Box of an update: outline, fill and text."""
+
+    word: str
+    outline: str
+    fill: str
+    text: str
+    dash: str = "solid"
+    width: float = 1.0
+
+
+KINDS = {
+    "feedforward": LineStyle("feedforward", "#0072B2"),
+    "lateral": LineStyle("lateral", "#009E73", dash="dotted", width=1.7),
+    "feedback": LineStyle("feedback", "#D55E00", dash="dashed"),
+    "readout": LineStyle("readout", INK, width=1.0),
+}
+
+STATES = {
+    "executed": BoxStyle("executed", INK, "#FFFFFF", INK),
+    "unread": BoxStyle("live, never read", "#CFCFCF", "#E3E3E3", "#8A8A8A"),
+    "silent": BoxStyle("silent (⊥)", "#BBBBBB", "#FFFFFF", "#A0A0A0", dash="dashed"),
+}
+
+
+def faded(style: LineStyle) -> LineStyle:
+    """The line of a connection that is not evaluated: the same dash, almost without colour."""
+    return LineStyle(style.word, "#0000001E", style.dash, 0.7, style.head, 0.45)

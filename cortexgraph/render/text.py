@@ -1,0 +1,75 @@
+"""Words and numbers in drawings: how wide they are, and how operations and counts read."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from html import escape
+
+from cortexgraph.ops import Operation, Shape
+
+__all__ = ["count_text", "elide", "html_text", "operation_text", "shape_text", "size_text", "text_width"]
+
+# Advance widths in em of DejaVu Sans, the widest of the usual sans-serif fonts: what fits in it fits in the others.
+_WIDTHS = {
+    **dict.fromkeys("ijlI|!'", 0.32),
+    **dict.fromkeys("ftr.,:;()[]/- ", 0.4),
+    **dict.fromkeys("mwMW%@", 1.0),
+}
+_BOLD = 1.12
+
+
+def text_width(text: str, size: float, *, bold: bool = False) -> float:
+    """Width in points, estimated from above without asking a font."""
+    em = sum(_character_width(character) for character in text)
+    return em * size * (_BOLD if bold else 1.0)
+
+
+def _character_width(character: str) -> float:
+    if unicodedata.combining(character):
+        return 0.0
+    if character in _WIDTHS:
+        return _WIDTHS[character]
+    if unicodedata.east_asian_width(character) in "WF":
+        return 1.05
+    if character.isupper():
+        return 0.74
+    return 0.64 if character.isascii() or character.islower() else 0.9
+
+
+def elide(text: str, size: float, width: float, *, bold: bool = False) -> str:
+    """The text itself if it fits, otherwise its start and an ellipsis."""
+    if text_width(text, size, bold=bold) <= width:
+        return text
+    while text and text_width(text + "…", size, bold=bold) > width:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def html_text(text: str) -> str:
+    """Text inside an HTML-like label."""
+    return escape(text).replace("\n", " ")
+
+
+def shape_text(shape: Shape) -> str:
+    return " × ".join(str(n) if n else "?" for n in shape)
+
+
+def size_text(pair: tuple[int, int]) -> str:
+    return f"{pair[0]}×{pair[1]}"
+
+
+def count_text(count: int) -> str:
+    """A count in three figures at most: 950, 18.4 k, 1.2 M."""
+    if count < 1000:
+        return str(count)
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= size * 0.9995:
+            value = count / size
+            return f"{value:.0f} {unit}" if value >= 99.95 else f"{value:.1f} {unit}"
+    raise AssertionError(count)
+
+
+def operation_text(chain: Iterable[Operation]) -> str:
+    """What a body does, in words: `batch norm per step · relu`."""
+    return " · ".join(operation.summary() for operation in chain)

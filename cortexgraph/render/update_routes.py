@@ -1,0 +1,109 @@
+"""Arrows of an unrolled graph. All steps look alike, so one course serves every repetition of a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cortexgraph.render.geometry import Box, Curve, line, turn
+from cortexgraph.render.grid import ROW, Grid
+from cortexgraph.render.routes import Traffic, arc, bow, hits, straight
+from cortexgraph.spec import IMAGE
+from cortexgraph.unrolling import Node
+
+__all__ = ["routes"]
+
+BOWS = (12.0, 16.0, 20.0, 25.0, 30.0, 36.0, 44.0, 54.0, 66.0)
+REACH = 3
+"""Steps after the tail whose boxes an arrow must avoid; a longer arrow goes on as it began."""
+
+Pattern = tuple[str, str, int, str, str, int, int]
+
+
+def routes(grid: Grid) -> Iterator[tuple[Node, Node, Curve]]:
+    """Every edge of the graph, with its course."""
+    first: dict[Pattern, tuple[Node, Node]] = {}
+    for tail, head in grid.graph.edges:
+        first.setdefault(_pattern(tail, head), (tail, head))
+    known = _courses(grid, first)
+    for tail, head in grid.graph.edges:
+        yield tail, head, known[_pattern(tail, head)].shifted((tail.step - 1) * grid.step_pitch)
+
+
+def _pattern(tail: Node, head: Node) -> Pattern:
+    return (tail.kind, tail.name, tail.group, head.kind, head.name, head.group, head.step - tail.step)
+
+
+def _courses(grid: Grid, first: dict[Pattern, tuple[Node, Node]]) -> dict[Pattern, Curve]:
+    """The course of each pattern, as from step 1: straight lines are laid first, the others keep clear of them."""
+    traffic = Traffic(grid.step_pitch)
+    found: dict[Pattern, Curve] = {}
+    waiting: list[tuple[float, Pattern, list[Box]]] = []
+    for pattern, (tail, head) in first.items():
+        course = straight(grid.box(tail), grid.box(head)).shifted(-(tail.step - 1) * grid.step_pitch)
+        obstacles = _obstacles(grid, *_from_step_1(tail, head))
+        if head.kind == "record" or not hits(course, obstacles):
+            found[pattern] = course
+            traffic.add(course)
+        else:
+            waiting.append((course.length, pattern, obstacles))
+    for _, pattern, obstacles in sorted(waiting, key=lambda entry: entry[:2]):
+        tail, head = _from_step_1(*first[pattern])
+        found[pattern] = _around(grid, grid.box(tail), grid.box(head), obstacles, traffic)
+        traffic.add(found[pattern])
+    return found
+
+
+def _from_step_1(tail: Node, head: Node) -> tuple[Node, Node]:
+    return tail._replace(step=1), head._replace(step=head.step - tail.step + 1)
+
+
+def _obstacles(grid: Grid, tail: Node, head: Node) -> list[Box]:
+    """Boxes near the arrow, whether or not the drawing ends there, so that every repetition fits."""
+    found = []
+    for step in range(0, min(head.step, 1 + REACH) + 2):
+        found.append(Node("image", IMAGE, step))
+        found += [Node("update", name, step, index) for index, group in enumerate(grid.graph.groups) for name in group]
+    return [grid.box(node) for node in found if node not in {tail, head}]
+
+
+def _around(grid: Grid, start: Box, end: Box, obstacles: list[Box], traffic: Traffic) -> Curve:
+    """The cheapest course: short, clear of boxes, and not along other arrows."""
+
+    def cost(candidate: tuple[float, Curve]) -> float:
+        penalty, curve = candidate
+        return penalty + curve.length + traffic.share(curve) + 200 * hits(curve, obstacles)
+
+    return min([*_candidates(start, end), *_lanes(grid, start, end)], key=cost)[1]
+
+
+def _lanes(grid: Grid, start: Box, end: Box) -> Iterator[tuple[float, Curve]]:
+    """For arrows over several steps: between two rows, with a turn at either end."""
+    slant = 0.45 if end.y > start.y else -0.45
+    tail, head = start.at(1, slant), end.at(-1, -slant)
+    left, right = tail[0] + grid.gap, head[0] - grid.gap
+    if right > left:
+        for row in range(len(grid.rows)):
+            between = (row + 0.5) * ROW
+            out, into = turn(tail, (left, between)), turn((right, between), head)
+            yield 30.0, out + line(out.tip, into.points[0]) + into
+
+
+def _candidates(start: Box, end: Box) -> Iterator[tuple[float, Curve]]:
+    """Courses, each with a penalty in points of length."""
+    yield 0.0, straight(start, end)
+    level = start.y == end.y
+    slant = 0.45 if end.y > start.y else -0.45
+    (x0, y0), (x1, y1) = start.at(1, slant), end.at(-1, -slant)
+    if x1 - x0 > 12 and not level:
+        for share in (0.5, 0.65, 0.35, 0.8, 0.2):
+            yield 5.0, turn((x0, y0), (x1, y1), share)
+    if level:
+        for out in (13.0, 16.0, 19.0, 22.0):
+            yield 0.0, arc(start.at(0.5, 1), end.at(-0.5, 1), out, upright=False)
+    for bulge in BOWS:
+        for sign in (1, -1):
+            yield (90.0 if level else 10.0) + bulge / 4, bow(start, end, sign * bulge)
+    if abs(start.x - end.x) < start.width / 2:
+        for side in (-1, 1):
+            for out in (8.0, 11.0, 14.0, 18.0):
+                yield 12.0 + out, arc(start.at(side, 0), end.at(side, 0), side * out)

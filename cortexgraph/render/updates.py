@@ -1,0 +1,126 @@
+"""Drawing an unrolled graph: what is computed at each step, from what, and what need not be."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import defaultdict
+from collections.abc import Iterator
+
+from cortexgraph.render.canvas import Canvas, plain
+from cortexgraph.render.drawing import Drawing
+from cortexgraph.render.grid import NAME_SIZE, ROW, Grid
+from cortexgraph.render.legend import Entry, add_legend, add_title
+from cortexgraph.render.style import INK, KINDS, MUTED, STATES, BoxStyle, faded
+from cortexgraph.render.text import elide
+from cortexgraph.render.update_routes import routes
+from cortexgraph.unrolling import Node, UnrolledGraph, order_name
+
+__all__ = ["draw_updates", "node_key"]
+
+SHAPES = {"update": "rounded", "image": "", "readout": "rounded", "record": ""}
+RECORD = BoxStyle("recorded", "#FFFFFF", "#CC79A7", INK, width=0.8)
+TINTS = ("#F5F5F5", "#FFFFFF")
+
+
+def draw_updates(full: UnrolledGraph, kept: UnrolledGraph | None = None, *, title: str | None = None) -> Drawing:
+    """Draw an unrolled graph: steps from left to right, areas from bottom to top.
+
+    Args:
+        full: the graph before passes.
+        kept: the graph after passes; what it lacks is greyed. By default every live update counts as executed.
+        title: heading; the network's name by default.
+
+    Returns:
+        The drawing. In its SVG, nodes have the classes `update`, `image`, `readout` or `record` and `executed`,
+        `unread` or `silent`; edges their kind and `executed` or `idle`.
+    """
+    grid, canvas = Grid(full), Canvas(full.name)
+    status = {node: _status(node, full, kept) for node in full}
+    nodes = defaultdict[int, list[Node]](list)
+    for node in full:
+        nodes[node.step].append(node)
+    for step in range(1, full.steps + 1):
+        with canvas.band(f"step-{step}", grid.band(step), f"step {step}", TINTS[(step + 1) % 2]):
+            for node in nodes[step]:
+                _add_node(canvas, grid, node, status[node])
+    for tail, head, curve in routes(grid):
+        executed = status[tail] == status[head] == "executed" and (kept is None or kept.has_edge(tail, head))
+        kind = _edge_kind(full, tail, head)
+        style = KINDS[kind] if executed else faded(KINDS[kind])
+        keys = node_key(full, tail), node_key(full, head)
+        canvas.line("->".join(keys), *keys, curve, style, kind=f"{kind} {'executed' if executed else 'idle'}")
+    _add_row_names(canvas, grid, status)
+    _add_frame(canvas, grid, status, title)
+    return Drawing(canvas.source)
+
+
+def node_key(graph: UnrolledGraph, node: Node) -> str:
+    """The node's id in DOT and SVG: `V1@3.0` (step, group), `image@3`, `readout@3`, `record-V1@3`."""
+    match node.kind:
+        case "update":
+            return f"{graph.areas.area(node.name).identifier}@{node.step}.{node.group}"
+        case "record":
+            return f"record-{graph.areas.area(node.name).identifier}@{node.step}"
+    return f"{node.kind}@{node.step}"
+
+
+def _status(node: Node, full: UnrolledGraph, kept: UnrolledGraph | None) -> str:
+    if not full.live(node):
+        return "silent"
+    return "executed" if kept is None or node in kept else "unread"
+
+
+def _edge_kind(full: UnrolledGraph, tail: Node, head: Node) -> str:
+    connections = full.edges[tail, head]["connections"]
+    return str(connections[0].kind) if connections else "readout"
+
+
+def _add_node(canvas: Canvas, grid: Grid, node: Node, status: str) -> None:
+    key, box, classes = node_key(grid.graph, node), grid.box(node), f"{node.kind} {status}"
+    if node.kind == "record":
+        canvas.box(key, box, "", RECORD, kind=classes, shape="circle")
+        return
+    name = "readout" if node.kind == "readout" else node.name
+    size = NAME_SIZE if node.kind == "update" else 8.5
+    label = "⊥" if status == "silent" else elide(name, size, box.width - 4)
+    look = STATES[status]
+    style = ",".join(part for part in ("filled", look.dash, SHAPES[node.kind]) if part)
+    shape = "oval" if node.kind == "readout" else "box"
+    canvas.box(key, box, plain(label), look, kind=classes, size=size, style=style, shape=shape)
+
+
+def _add_row_names(canvas: Canvas, grid: Grid, status: dict[Node, str]) -> None:
+    """At the left, the names of rows whose boxes do not say them: too long, or silent throughout."""
+    spoken = {node.name for node, state in status.items() if node.kind in {"image", "update"} and state != "silent"}
+    for name, row in grid.rows.items():
+        if name not in spoken or elide(name, NAME_SIZE, grid.width - 4) != name:
+            x, lines = grid.band(1).at(-1, 0)[0] - 6, textwrap.wrap(name, 16)
+            for n, line in enumerate(lines):
+                at = (x, row * ROW + ((len(lines) - 1) / 2 - n) * 10)
+                canvas.text(f"row-{row}-{n}", at, line, 8.5, color=MUTED, align="right")
+
+
+def _add_frame(canvas: Canvas, grid: Grid, status: dict[Node, str], title: str | None) -> None:
+    """Title above, legend below."""
+    full, first, last = grid.graph, grid.band(1), grid.band(grid.graph.steps)
+    left, top = first.at(-1, 1)
+    width = max(last.at(1, 0)[0] - left, 260.0)
+    add_title(canvas, title or full.name, _summary(full, status), left, top + 4, width)
+    add_legend(canvas, [*_entries(full, status)], left, first.at(0, -1)[1] - 16, width)
+
+
+def _summary(full: UnrolledGraph, status: dict[Node, str]) -> str:
+    updates = [status[node] for node in full.updates()]
+    steps = f"{full.steps} step{'s' * (full.steps > 1)}"
+    return f"{steps}, {updates.count('executed')} of {len(updates)} updates executed; order: {order_name(full.order)}"
+
+
+def _entries(full: UnrolledGraph, status: dict[Node, str]) -> Iterator[Entry]:
+    """Legend entries for what occurs in the drawing."""
+    kinds = {_edge_kind(full, tail, head) for tail, head in full.edges}
+    yield from (Entry(kind, KINDS[kind]) for kind in ("feedforward", "lateral", "feedback") if kind in kinds)
+    found = set(status.values())
+    marks = {"silent": "⊥"}
+    yield from (Entry(state, STATES[state], marks.get(state, "")) for state in STATES if state in found)
+    if full.records:
+        yield Entry("record", RECORD, round=True)

@@ -1,0 +1,108 @@
+"""The drawing of an area graph says what the graph says."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+import networkx as nx
+import pygraphviz
+import pytest
+
+from cortexgraph.graph import AreaGraph
+from cortexgraph.render import Drawing, draw_areas
+from tests.conftest import Golden
+from tests.render.conftest import boxes_of, crossings, points_of
+
+SVG = {"svg": "http://www.w3.org/2000/svg"}
+
+
+def groups(drawing: Drawing, kind: str) -> dict[str, ET.Element]:
+    """The SVG groups of one class (`node`, `edge`, `area`, `feedback`, …), by id."""
+    found = ET.fromstring(drawing.svg()).iterfind(".//svg:g", SVG)
+    return {group.attrib["id"]: group for group in found if kind in group.get("class", "").split()}
+
+
+def texts(group: ET.Element) -> list[str]:
+    return ["".join(text.itertext()) for text in group.iterfind(".//svg:text", SVG)]
+
+
+@pytest.mark.parametrize("network", ["stream", "streams"])
+def test_golden(network: str, golden: Golden, request: pytest.FixtureRequest) -> None:
+    golden(f"areas_{network}.dot", draw_areas(request.getfixturevalue(network)).source)
+
+
+@pytest.mark.parametrize("labels", [False, True])
+@pytest.mark.parametrize("network", ["stream", "streams"])
+def test_every_area_and_connection_is_drawn(network: str, labels: bool, request: pytest.FixtureRequest) -> None:
+    graph: AreaGraph = request.getfixturevalue(network)
+    drawing = draw_areas(graph, labels=labels)
+    drawn = nx.nx_agraph.from_agraph(pygraphviz.AGraph(string=drawing.source))
+    keys = {area.name: area.identifier for area in graph.areas} | {"image": "image"}
+    expected = sorted((keys[c.source], keys[c.target], c.kind) for c in graph.connections)
+    kinds = {"feedforward", "lateral", "feedback"}
+    assert sorted((a, b, k) for a, b, k in drawn.edges(data="class") if k in kinds) == expected
+    boxes = groups(drawing, "area")
+    assert set(boxes) == {area.identifier for area in graph.areas}
+    for area in graph.areas:
+        said = " ".join(texts(boxes[area.identifier]))
+        assert area.name in said
+        assert " × ".join(map(str, area.shape)) in said
+        assert "relu" in said
+    for c in graph.connections:
+        assert f"{c.identifier}-arrow" in groups(drawing, c.kind)
+
+
+def test_kinds_differ_in_colour_and_in_dash(stream: AreaGraph) -> None:
+    drawing = draw_areas(stream)
+    looks = set()
+    for kind in ("feedforward", "lateral", "feedback"):
+        lines = [edge.find("svg:path", SVG) for edge in groups(drawing, kind).values()]
+        found = {(line.attrib["stroke"], line.get("stroke-dasharray")) for line in lines if line is not None}
+        assert len(found) == 1
+        looks |= found
+    assert len({color for color, _ in looks}) == len({dash for _, dash in looks}) == 3
+
+
+def test_the_legend_names_only_what_occurs(stream: AreaGraph) -> None:
+    stream.remove_edges_from([(c.source, c.target, c.identifier) for c in stream.connections if c.kind == "feedback"])
+    words = {key: texts(group) for key, group in groups(draw_areas(stream), "text").items() if "legend" in key}
+    assert words == {"legend-feedforward-word": ["feedforward"], "legend-lateral-word": ["lateral"]}
+
+
+def test_higher_areas_stand_higher_and_one_level_is_one_row(streams: AreaGraph) -> None:
+    drawn = pygraphviz.AGraph(string=draw_areas(streams).source)
+    places = {node: [float(n) for n in node.attr["pos"].split(",")] for node in drawn.nodes()}
+    up = {area.name: places[area.identifier][1] for area in streams.areas}
+    assert places["image"][1] < up["V1 (L2/3)"] < up["7a"] == up["Größe & Form"] < up["TH/TF"] < places["readout"][1]
+
+
+def test_delays_are_labelled(streams: AreaGraph) -> None:
+    said = [
+        text for key, group in groups(draw_areas(streams), "text").items() if "label" in key for text in texts(group)
+    ]
+    assert sorted(said) == ["+1", "+2"]
+
+
+def test_labels_give_kernel_stride_resize_and_parameters(stream: AreaGraph) -> None:
+    drawn = groups(draw_areas(stream, labels=True), "text")
+    said = {
+        name: [text for key, group in drawn.items() if re.fullmatch(rf"{name}-label-\d", key) for text in texts(group)]
+        for name in ("image_to_V1", "V1_to_V2", "V2_to_V1")
+    }
+    assert said == {
+        "image_to_V1": ["5×5", "600"],
+        "V1_to_V2": ["3×3 /2", "1.2 k"],
+        "V2_to_V1": ["3×3 ↕nearest", "1.2 k"],
+    }
+
+
+def test_arrows_end_on_boxes_and_run_through_none(streams: AreaGraph) -> None:
+    drawn = pygraphviz.AGraph(string=draw_areas(streams).source)
+    boxes = boxes_of(drawn, {"area", "image", "readout"})
+    for edge in drawn.edges():
+        if edge.attr["class"] != "legend":
+            tip = next(points_of(edge))
+            x, y, width, height = boxes[edge[1]]
+            assert max(abs(tip[0] - x) / width, abs(tip[1] - y) / height) == pytest.approx(1, abs=0.02)
+    assert crossings(drawn, boxes) == []

@@ -1,0 +1,65 @@
+"""Widths, counts and words."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import ImageFont
+
+from cortexgraph.ops import ACTIVATIONS, NORMS
+from cortexgraph.render.fonts import bundled_fonts
+from cortexgraph.render.text import count_text, elide, operation_text, shape_text, text_width
+
+WORDS = [
+    "V1",
+    "V1 (L2/3)",
+    "TH/TF",
+    "7a",
+    "Inferior temporal cortex",
+    "MMMMWWWW",
+    "illicit",
+    "128 × 32 × 32",
+    "batch norm per step · relu",
+    "Größe ÀÉ",
+    "αβγ",
+    "0123456789",
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    "abcdefghijklmnopqrstuvwxyz",
+]
+
+
+@pytest.mark.parametrize("text", WORDS)
+@pytest.mark.parametrize(("bold", "file"), [(False, "DejaVuSans.ttf"), (True, "DejaVuSans-Bold.ttf")])
+def test_widths_are_those_of_the_widest_usual_font_or_a_little_more(text: str, bold: bool, file: str) -> None:
+    fonts = bundled_fonts()
+    assert fonts is not None
+    measured = ImageFont.truetype(str(fonts / file), 1000).getlength(text)
+    assert 0.99 < text_width(text, 1000, bold=bold) / measured < 1.25
+
+
+def test_long_text_is_cut() -> None:
+    assert elide("V1", 10, 50) == "V1"
+    cut = elide("Inferior temporal cortex", 10, 50)
+    assert cut.endswith("…")
+    assert text_width(cut, 10) <= 50
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1.0 k"),
+        (18_432, "18.4 k"),
+        (147_456, "147 k"),
+        (999_999, "1.0 M"),
+        (3_000_000_000, "3.0 G"),
+    ],
+)
+def test_counts(count: int, text: str) -> None:
+    assert count_text(count) == text
+
+
+def test_words_for_shapes_and_operations() -> None:
+    assert shape_text((3, 0, 32)) == "3 × ? × 32"
+    body = (NORMS["batch"](8, True, None), ACTIVATIONS["relu"])
+    assert operation_text(body) == "batch norm per step · relu"
