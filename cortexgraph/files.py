@@ -24,14 +24,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=path.suffix, dir=path.parent)
         os.close(handle)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _unwritable(path, error) from None
     temporary = Path(name)
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _unwritable(path, error) from None
     finally:
         with suppress(OSError):
@@ -44,8 +44,8 @@ def _umask() -> int:
     return mask
 
 
-def _unwritable(path: Path, error: OSError) -> DataError:
-    reason = (error.strerror or str(error)).lower()
+def _unwritable(path: Path, error: OSError | ValueError) -> DataError:
+    reason = (getattr(error, "strerror", None) or str(error)).lower()
     return DataError(
         Diagnostic(
             "unwritable",

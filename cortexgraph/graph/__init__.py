@@ -2,5 +2,6 @@
 
 from cortexgraph.graph.build import assemble
 from cortexgraph.graph.model import Area, AreaGraph, Connection, Readout
+from cortexgraph.graph.resolve import resolved
 
-__all__ = ["Area", "AreaGraph", "Connection", "Readout", "assemble"]
+__all__ = ["Area", "AreaGraph", "Connection", "Readout", "assemble", "resolved"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from cortexgraph.ops import ACTIVATIONS, NORMS, RESIZES, Conv, Operation, Resize, Shape
 from cortexgraph.spec import IMAGE, AreaSpec, ConnectionSpec, NetworkSpec, NormSpec
 
-__all__ = ["bodies", "kind", "levels", "pair", "sizes", "transform"]
+__all__ = ["bodies", "kind", "levels", "norm_of", "pair", "sizes", "transform"]
 
 Size = tuple[int, int]
 
@@ -80,7 +80,7 @@ def _bias(spec: NetworkSpec, connection: ConnectionSpec) -> bool:
         if declared is not None:
             return declared
     target = spec.areas.get(connection.target)
-    return target is None or _norm_of(spec, target) is None
+    return target is None or norm_of(spec, target) is None
 
 
 def transform(spec: NetworkSpec, connection: ConnectionSpec, source: Shape, target: Shape) -> tuple[Operation, ...]:
@@ -107,14 +107,14 @@ def transform(spec: NetworkSpec, connection: ConnectionSpec, source: Shape, targ
     return (resize, conv) if at == "before" else (conv, resize)
 
 
-def _norm_of(spec: NetworkSpec, area: AreaSpec) -> NormSpec | None:
+def norm_of(spec: NetworkSpec, area: AreaSpec) -> NormSpec | None:
     norm = area.norm or spec.defaults.area.norm
     return None if norm is None or norm.kind == "none" else norm
 
 
 def bodies(spec: NetworkSpec, area: AreaSpec) -> tuple[Operation, ...]:
     """Operations after the merge: norm, then activation; an unregistered name is left to the checks."""
-    norm = _norm_of(spec, area)
+    norm = norm_of(spec, area)
     activation = area.activation or spec.defaults.area.activation or "relu"
     body: list[Operation] = []
     if norm is not None and norm.kind in NORMS:

@@ -1,0 +1,80 @@
+"""The types of a spec's fields: counts, steps, names, and fields that may be written in two ways."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic_core.core_schema import ErrorType
+
+__all__ = ["IMAGE", "AreaName", "Count", "Flag", "Kind", "Level", "Name", "Pair", "Step", "either"]
+
+IMAGE = "image"
+"""The name by which connections read the input image."""
+
+
+def either(expected: str, *choices: str) -> WrapValidator:
+    """For a union: one finding that says all that is accepted, not one for each branch of the union.
+
+    A finding inside a branch (`size: [0, 4]`), or about a value of the right type (`size: 0`), is kept.
+
+    Args:
+        expected: what may stand here, continuing «it must be …».
+        choices: the words that may stand here, for «did you mean».
+    """
+
+    def validate(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return handler(value)
+        except ValidationError as error:
+            telling = [_without_branch(d) for d in error.errors(include_url=False) if _is_telling(d)]
+            if telling:
+                raise ValidationError.from_exception_data(error.title, telling) from None
+            context = {"expected": expected, "choices": choices}
+            raise PydanticCustomError("either", "must be {expected}", context) from None
+
+    return WrapValidator(validate)
+
+
+def _is_telling(detail: ErrorDetails) -> bool:
+    _branch, *inside = detail["loc"]
+    return bool(inside) or not detail["type"].endswith(("_type", "literal_error"))
+
+
+def _without_branch(detail: ErrorDetails) -> InitErrorDetails:
+    kind: str | PydanticCustomError = detail["type"]
+    context = detail.get("ctx", {})
+    if kind not in get_args(ErrorType):
+        kind = PydanticCustomError(detail["type"], "{found}", context)
+    return InitErrorDetails(type=kind, loc=detail["loc"][1:], input=detail["input"], ctx=context)
+
+
+EDITORS_NAME = "^[^\\s\"'`\\\\{}<>\\[\\]][^\"'`\\\\{}<>\\[\\]]*$"
+"""The pattern of names for editors, whose `\\w` is ASCII: it lets pass a little more."""
+
+
+def _not_the_image(name: str) -> str:
+    if name == IMAGE:
+        raise PydanticCustomError("taken-name", "taken name")
+    return name
+
+
+Count = Annotated[int, Field(strict=True, ge=1, le=65_536)]
+Step = Annotated[int, Field(strict=True, ge=1, le=100_000)]
+Flag = Annotated[bool, Field(strict=True)]
+Pair = Annotated[Count | tuple[Count, Count], either("a whole number, or two: [height, width]")]
+Level = Annotated[float, Field(strict=True, allow_inf_nan=False), AfterValidator(lambda level: level + 0.0)]  # no -0.0
+Kind = Literal["feedforward", "lateral", "feedback"]
+Name = Annotated[
+    str,
+    Field(
+        strict=True,
+        min_length=1,
+        max_length=64,
+        # Free text that a biologist would write (`TH/TF`, `7a`, `V1 (L2/3)`): no quotes, arrows, braces.
+        pattern=r"^[^\W_]([\w .,:/+()*&-]*[\w.)+*])?$",
+        json_schema_extra={"pattern": EDITORS_NAME},
+    ),
+]
+AreaName = Annotated[Name, AfterValidator(_not_the_image)]

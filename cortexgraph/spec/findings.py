@@ -1,0 +1,72 @@
+"""From pydantic's errors to findings: one `Diagnostic` for each, at the place that the user wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from cortexgraph.errors import Diagnostic
+from cortexgraph.spec.origin import Origin, Path
+from cortexgraph.spec.shorthand import ARROW, expand_connections
+from cortexgraph.spec.wording import words_for
+
+__all__ = ["findings_of"]
+
+ENDS = (("from", "source"), ("to", "target"))
+
+
+def findings_of(error: ValidationError, data: Any, origin: Origin, model: type[BaseModel]) -> list[Diagnostic]:
+    """Every finding of a failed validation, in the order of the file.
+
+    Args:
+        error: what pydantic found in the data, after the expansion of shorthand.
+        data: the data before expansion.
+        origin: where the data was written.
+        model: the model that the data was to become.
+    """
+    findings = [_finding(detail, data, origin, model) for detail in error.errors(include_url=False)]
+    return sorted(findings, key=lambda finding: finding.line or 0)
+
+
+def _finding(detail: ErrorDetails, data: Any, origin: Origin, model: type[BaseModel]) -> Diagnostic:
+    path: Path = detail["loc"]
+    if path[-1:] == ("[key]",) and detail["type"] != "extra_forbidden":
+        path = path[:-1]  # pydantic's mark for «the key itself is wrong», not a part of the user's data
+    words = words_for(detail, path, model)
+    if detail["type"] == "missing":
+        path = path[:-1]
+    path = _as_written(path, data, origin)
+    return origin.diagnostic(
+        words.code, path, words.found, words.expected, words.repair, label=_connection_label(path, data)
+    )
+
+
+def _as_written(path: Path, data: Any, origin: Origin) -> Path:
+    """The path, cut where the user wrote a shorthand: `V1 -> V2` has no part `to`."""
+    value, written = data, origin.written(path)
+    for depth, part in enumerate(written):
+        if isinstance(value, str):
+            return path[: len(path) - (len(written) - depth)]
+        value = _part(value, part)
+    return path
+
+
+def _part(value: Any, part: str | int) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(part)
+    if isinstance(value, list | tuple) and isinstance(part, int) and part < len(value):
+        return value[part]
+    return None
+
+
+def _connection_label(path: Path, data: Any) -> str:
+    """`V4 -> V2` for a path inside the connection between them."""
+    if path[:1] != ("connections",) or len(path) < 2:
+        return ""
+    connection = _part(expand_connections(_part(data, "connections")), path[1])
+    ends = [_part(connection, alias) or _part(connection, name) for alias, name in ENDS]
+    named = [end for end in ends if isinstance(end, str) and end.isprintable() and len(end) <= 64]
+    return f" {ARROW} ".join(named) if len(named) == 2 else ""

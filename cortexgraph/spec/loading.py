@@ -1,0 +1,124 @@
+"""Reading specs from files, from text and from the zoo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cortexgraph.errors import Diagnostic, SpecError
+from cortexgraph.spec.lookup import similar
+from cortexgraph.spec.model import NetworkSpec
+from cortexgraph.spec.origin import Origin, shortened
+from cortexgraph.spec.overrides import apply_overrides, parse_overrides
+from cortexgraph.spec.shorthand import connection_paths
+from cortexgraph.spec.wording import quoted, shown
+from cortexgraph.spec.yaml_source import Source, read_json, read_yaml
+from cortexgraph.spec.zoo import zoo
+
+__all__ = ["load", "loads"]
+
+MAX_BYTES = 1_000_000
+
+Overrides = Mapping[str, object] | Iterable[str]
+
+
+def load(path_or_zoo_name: str | Path, overrides: Overrides = ()) -> NetworkSpec:
+    """Read a spec from a YAML or JSON file, or from the zoo by its name.
+
+    Args:
+        path_or_zoo_name: a file, or a name that `zoo()` lists; a file goes first.
+        overrides: changes, as ``["time.steps=4"]`` or ``{"time.steps": 4}``.
+
+    Raises:
+        SpecError: with every finding in the file and the overrides.
+
+    Examples:
+        >>> load("ventral", ["time.steps=4", "areas.V1.channels=16"]).time.steps
+        4
+    """
+    path = _existing(path_or_zoo_name)
+    return loads(_text(path), file=str(path), overrides=overrides)
+
+
+def loads(text: str, *, file: str | None = None, overrides: Overrides = ()) -> NetworkSpec:
+    """Read a spec from text: YAML, or JSON where `file` ends in `.json`.
+
+    Args:
+        text: the spec.
+        file: the name by which findings call the text.
+        overrides: as for `load`.
+
+    Raises:
+        SpecError: with every finding in the text and the overrides.
+    """
+    changes = parse_overrides(overrides)
+    as_json = file is not None and file.lower().endswith(".json")
+    source = read_json(text, file) if as_json else read_yaml(text, file)
+    if not isinstance(source.data, dict):
+        raise SpecError(source.findings or _not_a_mapping(source.data, file))
+    findings = list(source.findings)
+    settings: dict[tuple[str | int, ...], str] = {}
+    try:
+        settings = apply_overrides(source.data, changes)
+    except SpecError as error:
+        findings.extend(error.diagnostics)
+    origin = Origin(file, source.lines, connection_paths(source.data.get("connections")), settings)
+    return _validated(source, origin, findings)
+
+
+def _validated(source: Source, origin: Origin, findings: list[Diagnostic]) -> NetworkSpec:
+    try:
+        spec = NetworkSpec.model_validate(source.data, context=origin, by_alias=True, by_name=False)
+    except SpecError as error:
+        known = {(finding.place, finding.line) for finding in findings}
+        findings += [finding for finding in error.diagnostics if (finding.place, finding.line) not in known]
+        raise SpecError(sorted(findings, key=lambda finding: finding.line or 0)) from None
+    if findings:
+        raise SpecError(findings)
+    return spec
+
+
+def _existing(path_or_zoo_name: str | Path) -> Path:
+    path, name = Path(path_or_zoo_name), str(path_or_zoo_name)
+    shipped = zoo()
+    try:
+        exists, is_folder = path.exists(), path.is_dir()
+    except (OSError, ValueError):  # a name that no file can have
+        exists = is_folder = False
+    if exists and not is_folder:
+        return path
+    if name in shipped:
+        return shipped[name]
+    if is_folder:
+        found = f"`{shortened(name)}` is a folder"
+        raise SpecError(Diagnostic("no-such-spec", "", found, repair="Name a spec file in it."))
+    guess = similar(path.stem, list(shipped))
+    listing = f"the zoo has {quoted(shipped)}" if shipped else "the zoo is empty"
+    found = f"`{shortened(name, 200)}`: no such file, and no zoo spec of this name; {listing}"
+    raise SpecError(Diagnostic("no-such-spec", "", found, repair=f"Did you mean `{guess}`?" if guess else ""))
+
+
+def _text(path: Path) -> str:
+    file = str(path)
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise SpecError(Diagnostic("unreadable", "", f"the file cannot be read: {error.strerror}", file=file)) from None
+    if len(raw) > MAX_BYTES:
+        raise SpecError(Diagnostic("too-large", "", "the file is larger than 1 MB", "no spec needs that", file=file))
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        found, repair = "the file is not UTF-8 text", "Save it as UTF-8, or name another file."
+        raise SpecError(Diagnostic("encoding", "", found, repair=repair, file=file, line=line)) from None
+
+
+def _not_a_mapping(data: Any, file: str | None) -> Diagnostic:
+    repair = "Start from the one that `cortexgraph new` writes."
+    if data is None:
+        return Diagnostic("empty", "", "the spec is empty", repair=repair, file=file)
+    expected = "it must be a mapping with `name`, `input`, `areas` and so on"
+    return Diagnostic("wrong-type", "", f"the spec is {shown(data)}", expected, repair, file=file, line=1)

@@ -1,0 +1,184 @@
+"""`--set path=value`: changes to a spec's data before it is validated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cortexgraph.errors import Diagnostic, SpecError
+from cortexgraph.spec.lookup import similar
+from cortexgraph.spec.origin import Path, path_text, shortened
+from cortexgraph.spec.shorthand import chain_names, expand_norm, expand_resize
+from cortexgraph.spec.wording import quoted, shown
+from cortexgraph.spec.yaml_source import read_yaml
+
+__all__ = ["Override", "apply_overrides", "parse_overrides"]
+
+PART = re.compile(
+    r"""
+    (?:^|\.) (?P<word>[^.\[\]=]+)
+    | \[\s* (?: '(?P<single>[^']*)' | "(?P<double>[^"]*)" | (?P<bare>[^\]]+?) ) \s*\]
+    """,
+    re.VERBOSE,
+)
+EXAMPLE = "Write `path=value`, such as `time.steps=4`, `areas['TH/TF'].size=8` or `connections[2].kernel=1`."
+WORDS = {"norm": expand_norm, "resize": expand_resize}
+
+
+@dataclass(frozen=True)
+class Override:
+    """A value to set at a path of the data; `text` is how the user wrote it."""
+
+    path: Path
+    value: Any
+    text: str
+
+    def error(self, found: str, expected: str = "", repair: str = "") -> SpecError:
+        """What is wrong with this override."""
+        return SpecError(Diagnostic("bad-override", f"--set {shortened(self.text)}", found, expected, repair))
+
+
+def parse_overrides(overrides: Mapping[str, object] | Iterable[str]) -> list[Override]:
+    """Overrides from `path=value` texts, or from a mapping of paths to Python values.
+
+    Raises:
+        SpecError: with every text that is not an override.
+    """
+    if isinstance(overrides, Mapping):
+        pairs = [(path, value, f"{path}={value}") for path, value in overrides.items()]
+        return _each(pairs, lambda pair: Override(_whole_path(pair[0], pair[2]), pair[1], pair[2]))
+    return _each([overrides] if isinstance(overrides, str) else list(overrides), _parsed)
+
+
+def _each(items: list[Any], function: Callable[[Any], Override]) -> list[Override]:
+    results: list[Override] = []
+    findings: list[Diagnostic] = []
+    for item in items:
+        try:
+            results.append(function(item))
+        except SpecError as error:
+            findings.extend(error.diagnostics)
+    if findings:
+        raise SpecError(findings)
+    return results
+
+
+def _parsed(text: str) -> Override:
+    path, end = _path(text)
+    if not path or text[end : end + 1] != "=":
+        raise Override((), None, text).error("this is not `path=value`", repair=EXAMPLE)
+    override = Override(path, None, text)
+    try:
+        source = read_yaml(text[end + 1 :])
+    except SpecError as error:
+        found = error.diagnostics[0].found.removeprefix("the YAML cannot be read here: ")
+        raise override.error(f"the value cannot be read: {found}", repair="Put text in quotes.") from None
+    if source.findings:
+        raise override.error(source.findings[0].found, repair=source.findings[0].repair)
+    return Override(path, source.data, text)
+
+
+def _whole_path(path: str, text: str) -> Path:
+    parts, end = _path(path)
+    if not parts or end != len(path):
+        raise Override((), None, text).error(f"`{shortened(path)}` is not a path", repair=EXAMPLE)
+    return parts
+
+
+def _path(text: str) -> tuple[Path, int]:
+    """The path that the text starts with, and where it ends."""
+    parts: list[str | int] = []
+    end = 0
+    while match := PART.match(text, end):
+        end = match.end()
+        bare = match["bare"]
+        if bare is not None:
+            parts.append(int(bare) if bare.isascii() and bare.isdigit() and len(bare) < 10 else bare)
+        else:
+            words = match.group("word", "single", "double")
+            parts.append(next(word.strip() for word in words if word is not None))
+    return tuple(parts), end
+
+
+def apply_overrides(data: dict[str, Any], overrides: list[Override]) -> dict[Path, str]:
+    """Set each override in the data; returns the text of the override that set each path.
+
+    Raises:
+        SpecError: with every override that leads nowhere; the others are set.
+    """
+    settings: dict[Path, str] = {}
+    findings: list[Diagnostic] = []
+    for override in overrides:
+        try:
+            start, end = _set(data, override)
+        except SpecError as error:
+            findings.extend(error.diagnostics)
+            continue
+        for stale in [path for path in settings if path[: len(end)] == end]:
+            del settings[stale]
+        settings |= {end[:depth]: override.text for depth in range(start, len(end) + 1)}
+    if findings:
+        raise SpecError(findings)
+    return settings
+
+
+def _set(data: dict[str, Any], override: Override) -> tuple[int, Path]:
+    """Set one value; returns its path, and the depth from which on the path is new."""
+    node: Any = data
+    path: Path = ()
+    new_from = len(override.path)
+    for part in override.path[:-1]:
+        key = _key(node, part, path, override)
+        if isinstance(node, dict) and node.get(key) is None:
+            if path == ("areas",):
+                raise _no_such_area(str(key), node, override)
+            node[key] = {}
+            new_from = min(new_from, len(path) + 1)
+        node[key] = _opened(node[key], key, path)
+        node, path = node[key], (*path, key)
+    key = _key(node, override.path[-1], path, override)
+    node[key] = override.value
+    return new_from, (*path, key)
+
+
+def _key(node: Any, part: str | int, path: Path, override: Override) -> str | int:
+    """The key or index that a part of the path means in this node."""
+    if isinstance(node, dict):
+        return str(part)
+    where = f"`{path_text(path)}`"
+    if not isinstance(node, list):
+        expected = f"it must be a mapping to have `{part}`"
+        raise override.error(f"{where} is {shown(node)}", expected, _mapping_repair(path))
+    if not str(part).isdecimal():
+        found, repair = f"{where} is a list", f"Write {where[:-1]}[0]`, and so on."
+        raise override.error(found, f"`{part}` is not an index", repair)
+    if int(part) >= len(node):
+        last = f"the last one is {where[:-1]}[{len(node) - 1}]`" if node else "it is empty"
+        raise override.error(f"{where} has no entry {part}: {last}")
+    return int(part)
+
+
+def _mapping_repair(path: Path) -> str:
+    in_chain = path[:1] == ("connections",)
+    return "Write the connections of a chain as mappings to change one." if in_chain else ""
+
+
+def _opened(value: Any, key: str | int, path: Path) -> Any:
+    """A word or a chain of one connection as the mapping that it stands for."""
+    if not isinstance(value, str):
+        return value
+    if isinstance(key, str) and key in WORDS:
+        return WORDS[key](value)
+    names = chain_names(value)
+    if path[:1] == ("connections",) and names and len(names) == 2:
+        return {"from": names[0], "to": names[1]}
+    return value
+
+
+def _no_such_area(name: str, areas: Mapping[str, Any], override: Override) -> SpecError:
+    guess = similar(name, list(areas))
+    new = f"To add an area, write `areas['{shortened(name)}']={{channels: 32}}`."
+    found = f"there is no area `{shortened(name)}`; the areas are {quoted(areas) or 'none'}"
+    return override.error(found, repair=f"Did you mean `{guess}`?" if guess else new)

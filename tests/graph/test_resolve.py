@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from hypothesis import given, settings
+
+from cortexgraph.graph import resolved
+from cortexgraph.pipeline import build, emit
+from cortexgraph.spec import NetworkSpec, dumps, load, loads
+from tests.strategies import specs
+
+
+def same_source(a: NetworkSpec, b: NetworkSpec) -> bool:
+    """Equal but for the digest of the spec."""
+    return emit(a).replace(a.digest[:16], "") == emit(b).replace(b.digest[:16], "")
+
+
+def test_everything_is_explicit() -> None:
+    spec = resolved(build(load("ventral")))
+    assert all(area.size and area.norm and area.activation and area.level is not None for area in spec.areas.values())
+    assert all(c.kind and c.kernel and c.stride and c.bias is not None for c in spec.connections)
+    assert spec.defaults.area.norm is None
+    assert same_source(spec, load("ventral"))
+
+
+@settings(max_examples=40, deadline=None)
+@given(spec=specs())
+def test_it_is_the_same_network_and_resolves_to_itself(spec: NetworkSpec) -> None:
+    written = resolved(build(spec))
+    assert same_source(written, spec)
+    assert resolved(build(written)) == written
+    assert loads(dumps(written)) == written
