@@ -6,7 +6,7 @@ from typing import Any
 
 from cortexgraph.graph.infer import norm_of
 from cortexgraph.graph.model import Area, AreaGraph, Connection
-from cortexgraph.ops import RESIZES, Activation, Conv, GroupNorm, Resize
+from cortexgraph.ops import RESIZES, Activation, Conv, GroupNorm, Norm, Resize
 from cortexgraph.spec import NetworkSpec
 
 __all__ = ["resolved"]
@@ -38,9 +38,8 @@ def _area(graph: AreaGraph, area: Area) -> dict[str, Any]:
 
 def _groups(area: Area, kind: str) -> dict[str, int]:
     """The number of groups of a group norm, which the spec may leave to the language."""
-    return {
-        "groups": operation.groups for operation in area.body if isinstance(operation, GroupNorm) if kind == "group"
-    }
+    (operation,) = (operation for operation in area.body if isinstance(operation, Norm))
+    return {"groups": operation.groups} if kind == "group" and isinstance(operation, GroupNorm) else {}
 
 
 def _brief(pair: tuple[int, int]) -> int | tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cortexgraph.data import ImageData
 from cortexgraph.spec import NetworkSpec
@@ -69,6 +70,9 @@ def test_power_cut(
     assert not list((tmp_path / "run").rglob(".*"))
     train(spec, data, chosen, tmp_path / "run", resume=True, quiet=True)
     assert_equal_runs(tmp_path / "whole", tmp_path / "run")
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss/test")] == [3, 6, 9]  # none twice
 
 
 def record(epoch: int, accuracy: float) -> EpochRecord:

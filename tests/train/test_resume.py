@@ -13,6 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cortexgraph.data import Batches, ImageData
 from cortexgraph.errors import DataError
@@ -97,6 +98,7 @@ def reference(runs: dict[str, Path], spec: NetworkSpec, data: ImageData, setting
         ("on_train_batch_end", 2 * BATCHES + 2, 2),  # in the middle of the third
         ("on_validation_batch_end", 3, 2),  # while it is tested
         ("on_train_batch_end", EPOCHS * BATCHES, 3),  # at the end of the last
+        ("on_train_epoch_end", EPOCHS, 4),  # before the summary is written
     ],
 )
 def test_resumed_run_equals_uninterrupted(
@@ -137,6 +139,9 @@ def test_interrupted_many_times(
                 train(spec, data, chosen, tmp_path / "run", resume=attempt > 0, quiet=True)
     train(spec, data, chosen, tmp_path / "run", resume=True, quiet=True)
     assert_equal_runs(tmp_path / "whole", tmp_path / "run")
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss/test")] == [BATCHES * n for n in range(1, EPOCHS + 1)]
 
 
 def test_signals_are_given_back(spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path) -> None:

@@ -1,0 +1,170 @@
+"""`eval`: accuracy of a trained network at each step of readout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cortexgraph.cli.options import OrderOption, StepsOption
+from cortexgraph.cli.train import DataRootOption, DownloadOption, share_processor
+from cortexgraph.errors import DataError, Diagnostic
+
+if TYPE_CHECKING:
+    from cortexgraph.train import Evaluation, RunFolder
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, as `cortexgraph train` left it.")],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data", metavar="shapes|cifar10|DIR", help="Images of the same classes.", show_default="those of the run"
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="all|STEPS",
+            help="Steps of readout: all from the first response on, or a list such as 4,6,8.",
+            show_default="as trained",
+        ),
+    ] = None,
+    steps: StepsOption = None,
+    order: OrderOption = None,
+    split: Annotated[str, typer.Option("--split", metavar="test|train", help="Which images.")] = "test",
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write the table as CSV.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Also draw accuracy over time: .png, .svg or .pdf.")
+    ] = None,
+    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|mps|cuda[:N]", help="Where.")] = "auto",
+    batch_size: Annotated[int, typer.Option("--batch-size", metavar="N", min=1, help="Images at a time.")] = 500,
+    download: DownloadOption = False,
+    data_root: DataRootOption = None,
+) -> None:
+    """Evaluate a run over time: accuracy at each step of readout, also at steps that training did not read.
+
+    The weights are those of the run's best epoch.
+
+    Example: cortexgraph eval runs/ventral-shapes --at all --steps 12 --plot over_time.png
+    """
+    share_processor()
+    from cortexgraph.train import RunFolder
+    from cortexgraph.train import evaluate as evaluate_run
+
+    if split not in {"test", "train"}:
+        raise typer.BadParameter("test or train", param_hint="--split")
+    readouts, groups = _steps(at), _order(order)
+    folder = RunFolder(run)
+    _check_plot(plot)
+    result = evaluate_run(
+        run,
+        _load_data(folder, data, download=download, root=data_root),
+        at=readouts,
+        steps=steps,
+        order=groups,
+        split=split,  # type: ignore[arg-type]
+        device=device,
+        batch_size=batch_size,
+    )
+    _print(result)
+    _write(result, csv, plot)
+
+
+def _steps(text: str | None) -> Any:
+    if text is None or text == "all":
+        return text
+    try:
+        return tuple(int(step) for step in text.split(","))
+    except ValueError:
+        raise typer.BadParameter("all, or steps with commas such as 4,6,8", param_hint="--at") from None
+
+
+def _order(text: str | None) -> Any:
+    """An order as `--order` gives it: a word, or a list in YAML."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    if text is None:
+        return None
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        raise typer.BadParameter("simultaneous, sequential, or a list of groups", param_hint="--order") from None
+
+
+def _check_plot(path: Path | None) -> None:
+    if path is not None and path.suffix not in {".png", ".svg", ".pdf"}:
+        raise DataError(
+            Diagnostic("suffix", str(path), "the suffix is not .png, .svg or .pdf", repair="Give one of these.")
+        )
+
+
+def _load_data(folder: RunFolder, source: str | None, *, download: bool, root: Path | None) -> Any:
+    """The data set of the run, or another of the same classes, in the size that the network takes."""
+    from cortexgraph.data import load_data
+    from cortexgraph.train.load import read_run
+
+    spec, _ = read_run(folder)
+    stored = folder.read_json(folder.data).get("load_data")
+    if source is None and stored is None:
+        raise DataError(
+            Diagnostic(
+                "no-data", str(folder.path), "the run was trained on images made in Python", repair="Give --data."
+            )
+        )
+    arguments: dict[str, Any] = {"source": source}
+    if stored is not None and source in {None, stored["source"]}:
+        arguments = dict(stored)
+    if root is not None:
+        arguments["root"] = root
+    size = spec.input.size
+    pair = (size, size) if isinstance(size, int) else (size[0], size[1])
+    return load_data(size=pair, channels=spec.input.channels, download=download, **arguments)
+
+
+def _print(result: Evaluation) -> None:
+    from rich.console import Console
+
+    from cortexgraph.cli.tables import make_table
+
+    table = make_table(
+        f"{result.name} on {Path(result.data).name}: {result.images:,} {result.split} images",
+        ["readout step>r", "accuracy>r", "loss (nats)>r", ""],
+    )
+    for step in result.steps:
+        bar = "█" * round(30 * step.accuracy)
+        table.add_row(f"{step.step}{'' if step.trained else '†'}", f"{step.accuracy:.2%}", f"{step.loss:.3f}", bar)
+    console = Console()
+    console.print(table)
+    if not all(step.trained for step in result.steps):
+        console.print(
+            "† uses a connection, or the norm of an update, that no readout of the training run depended on;\n"
+            "  train with --set readout.at=all, or with shared norms, to compare these steps.",
+            markup=False,
+            highlight=False,
+        )
+
+
+def _write(result: Evaluation, csv: Path | None, plot: Path | None) -> None:
+    from cortexgraph.files import write_text
+    from cortexgraph.train.curves import draw_accuracy_over_time
+    from cortexgraph.train.history import csv_text
+
+    if csv is not None:
+        write_text(csv, csv_text(result.rows()))
+        typer.echo(f"wrote {csv}")
+    if plot is not None:
+        draw_accuracy_over_time(
+            [step.step for step in result.steps],
+            [step.accuracy for step in result.steps],
+            [step.trained for step in result.steps],
+            1 / result.classes,
+            f"{result.name} on {Path(result.data).name}",
+            [plot],
+        )
+        typer.echo(f"wrote {plot}")

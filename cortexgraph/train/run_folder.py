@@ -1,0 +1,197 @@
+"""The folder of a run: its files, who may write into it, and what it says of itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.files import replacing, write_text
+
+__all__ = ["RunFolder", "writing"]
+
+MARK = "cortexgraph_run"
+"""Key in `settings.json` that makes a folder a run; its value is the version of the layout."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """A temporary file that becomes `path` when the block ends well, once its bytes are on the disk.
+
+    Until then a file of that name stays as it was: at no time is it missing or half written.
+    """
+    with replacing(path) as temporary:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+class RunFolder:
+    """Paths of a run's files, and the rules for starting, resuming and reading one.
+
+    Args:
+        path: the folder, which need not exist.
+    """
+
+    FILES = (
+        "spec.yaml",
+        "model.py",
+        "areas.svg",
+        "areas.pdf",
+        "unrolled.svg",
+        "unrolled.pdf",
+        "data.json",
+        "metrics.csv",
+        "weights.safetensors",
+        "curves.png",
+        "curves.svg",
+        "summary.json",
+        "summary.md",
+        "settings.json",
+    )
+    """All files, in the order in which they are removed: the mark goes last, so that a folder stays a run."""
+    FOLDERS = ("checkpoints", "tensorboard")
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.spec, self.source = self.path / "spec.yaml", self.path / "model.py"
+        self.settings, self.data = self.path / "settings.json", self.path / "data.json"
+        self.metrics, self.weights = self.path / "metrics.csv", self.path / "weights.safetensors"
+        self.checkpoints, self.tensorboard = self.path / "checkpoints", self.path / "tensorboard"
+        self.last, self.best = self.checkpoints / "last.ckpt", self.checkpoints / "best.ckpt"
+        self.summary, self.summary_text = self.path / "summary.json", self.path / "summary.md"
+
+    # ---- what it is ----------------------------------------------------------
+
+    @property
+    def is_run(self) -> bool:
+        """Whether this is the folder of a run, finished or not."""
+        try:
+            return MARK in json.loads(self.settings.read_text(encoding="utf-8"))
+        except (OSError, ValueError, TypeError):
+            return False
+
+    @property
+    def is_finished(self) -> bool:
+        return self.is_run and self.summary.exists()
+
+    # ---- starting ------------------------------------------------------------
+
+    def check_startable(self, *, resume: bool = False, overwrite: bool = False) -> None:
+        """Say whether a run may start, or resume, here; changes nothing.
+
+        Raises:
+            DataError: if it may not, with what to do instead.
+        """
+        if resume and overwrite:
+            raise self._refusal("both resume and overwrite were asked for", "Choose one of them.")
+        if self.path.exists() and not self.path.is_dir():
+            raise self._refusal("this is a file, not a folder", "Name another folder.")
+        if resume:
+            self._check_resumable()
+        elif self.is_run and not overwrite:
+            if self.is_finished:
+                raise self._refusal("this folder holds a finished run", "Name another with --out, or give --overwrite.")
+            raise self._refusal(
+                "this folder holds an unfinished run", "Continue it with --resume, or give --overwrite."
+            )
+        elif not self.is_run and self.path.exists() and any(self.path.iterdir()):
+            raise self._refusal(
+                "this folder is not empty and is no run of cortexgraph",
+                "Name another folder with --out; nothing in this one is touched.",
+            )
+
+    def _check_resumable(self) -> None:
+        if not self.is_run:
+            raise self._refusal("there is no run here to resume", "Start one without --resume.")
+        if self.is_finished:
+            raise self._refusal(
+                "this run is finished", f"Evaluate it with `cortexgraph eval {self.path}`, or start another."
+            )
+
+    def start(self, settings: dict[str, Any]) -> None:
+        """Make the folder, empty but for the settings that mark it as a run; an earlier run's files go.
+
+        Raises:
+            DataError: if it cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            for name in self.FOLDERS:
+                if (self.path / name).is_dir():
+                    shutil.rmtree(self.path / name)
+            for name in self.FILES:
+                (self.path / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._refusal(f"it cannot be written: {error.strerror}", "Name another folder with --out.") from None
+        write_json(self.settings, {MARK: 1, **settings})
+        self.checkpoints.mkdir(exist_ok=True)
+
+    # ---- reading -------------------------------------------------------------
+
+    def read_settings(self) -> dict[str, Any]:
+        """What `start` was given.
+
+        Raises:
+            DataError: if this is no run.
+        """
+        if not self.is_run:
+            raise self.no_run()
+        found: dict[str, Any] = json.loads(self.settings.read_text(encoding="utf-8"))
+        del found[MARK]
+        return found
+
+    def read_json(self, path: Path) -> dict[str, Any]:
+        """A JSON object in this run.
+
+        Raises:
+            DataError: if it is missing or damaged.
+        """
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise self.damaged(path, f"cannot be read: {error.strerror}") from None
+        except ValueError:
+            raise self.damaged(path, "is not whole") from None
+        if not isinstance(found, dict):
+            raise self.damaged(path, "is not what a run writes")
+        return found
+
+    # ---- complaints ----------------------------------------------------------
+
+    def no_run(self) -> DataError:
+        """This is not the folder of a run."""
+        found = "is no run of cortexgraph" if self.path.exists() else "does not exist"
+        return DataError(
+            Diagnostic(
+                "no-run",
+                str(self.path),
+                f"this {found}",
+                "a folder that `cortexgraph train` wrote is needed",
+                "Give the folder that was named with --out.",
+            )
+        )
+
+    def damaged(self, path: Path, found: str) -> DataError:
+        """A file of this run is not as it was written."""
+        return DataError(
+            Diagnostic(
+                "damaged-run",
+                str(self.path),
+                f"{path.relative_to(self.path)} {found}",
+                repair="Restore the file from a copy of the folder, or train again.",
+            )
+        )
+
+    def _refusal(self, found: str, repair: str) -> DataError:
+        return DataError(Diagnostic("run-folder", str(self.path), found, repair=repair))
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON object for people and programs, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

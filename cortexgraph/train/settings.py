@@ -1,0 +1,133 @@
+"""What a training run is: every number that decides its result, validated."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.functional_validators import ModelWrapValidatorHandler
+
+from cortexgraph.errors import Diagnostic, SpecError
+
+__all__ = ["TrainSettings"]
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Whole = Annotated[int, Field(strict=True, ge=1)]
+
+
+PEAK_LR = {"sgd": 0.1, "adamw": 0.002}
+WEIGHT_DECAY = {"sgd": 0.0005, "adamw": 0.05}
+
+
+def _by_optimizer(defaults: dict[str, float]) -> str:
+    return ", ".join(f"{value:g} for {name}" for name, value in defaults.items())
+
+
+class TrainSettings(BaseModel):
+    """How to train. Equal settings, spec, data and machine give equal weights.
+
+    The defaults train the shipped ventral stream on `shapes` on a laptop's processor.
+
+    Raises:
+        SpecError: with one finding for every bad setting.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: Whole = Field(12, description="Passes over the training images.")
+    batch_size: Whole = Field(64, description="Images in a batch, over all devices together.")
+    optimizer: Literal["sgd", "adamw"] = Field(
+        "sgd", description="sgd (Nesterov momentum 0.9) or adamw (β = 0.9, 0.999)."
+    )
+    lr: Positive | None = Field(None, description=f"Peak learning rate; default {_by_optimizer(PEAK_LR)}.")
+    weight_decay: NotNegative | None = Field(
+        None,
+        description=f"Of weights, not of norms and biases; default {_by_optimizer(WEIGHT_DECAY)}.",
+    )
+    schedule: Literal["one-cycle", "step", "cosine", "constant"] = Field(
+        "one-cycle", description="The learning rate over the run, set for every batch."
+    )
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="Share of each target spread evenly over all classes."
+    )
+    loss_over: Literal["all", "last"] = Field(
+        "all", description="Readout steps whose losses are averaged: all, or the last alone."
+    )
+    precision: Literal["32", "bf16", "16"] = Field(
+        "32", description="32, or mixed precision with bf16 or (on a GPU) 16 bits."
+    )
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = Field(
+        "auto", description="auto, cpu, mps, cuda, or one GPU by number as in cuda:1."
+    )
+    devices: Whole = Field(1, description="Number of devices (or processor processes) that share each batch.")
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = Field(
+        0, description="Of initial weights, order of images and augmentation."
+    )
+    clip: NotNegative = Field(0.0, description="Largest norm of the gradient; 0 does not clip.")
+    augment: bool = Field(True, description="Augment training images as suits the data set.")
+    channels_last: bool = Field(True, description="Keep tensors in the layout that convolutions prefer.")
+    deterministic: bool = Field(
+        False, description="On a GPU, use only operations that repeat exactly (slower; a processor always does)."
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _as_spec_error(cls, data: Any, handler: ModelWrapValidatorHandler[TrainSettings]) -> TrainSettings:
+        try:
+            settings = handler(data)
+        except ValidationError as error:
+            raise SpecError(_findings(error)) from None
+        if settings.batch_size % settings.devices:
+            raise SpecError(
+                Diagnostic(
+                    "bad-setting",
+                    "settings.batch_size",
+                    f"{settings.batch_size} images do not divide among {settings.devices} devices",
+                    "each gets the same number",
+                    f"Give a multiple of {settings.devices}.",
+                )
+            )
+        return settings
+
+    @property
+    def peak_lr(self) -> float:
+        """The learning rate that the schedule scales."""
+        return self.lr if self.lr is not None else PEAK_LR[self.optimizer]
+
+    @property
+    def decay(self) -> float:
+        """The weight decay in force."""
+        if self.weight_decay is not None:
+            return self.weight_decay
+        return WEIGHT_DECAY[self.optimizer]
+
+
+def _findings(error: ValidationError) -> list[Diagnostic]:
+    return [
+        Diagnostic(
+            code="bad-setting",
+            place=f"settings.{'.'.join(map(str, detail['loc']))}",
+            found=_found(detail["type"], detail["input"]),
+            expected=_expected(detail["type"], detail["msg"], detail.get("ctx", {})),
+            repair=_repair(str(detail["loc"][0]) if detail["loc"] else ""),
+        )
+        for detail in error.errors(include_url=False)
+    ]
+
+
+def _found(kind: str, value: object) -> str:
+    return "this is no setting" if kind == "extra_forbidden" else f"{value!r} was given"
+
+
+def _expected(kind: str, message: str, context: dict[str, Any]) -> str:
+    if kind == "extra_forbidden":
+        return f"the settings are {', '.join(TrainSettings.model_fields)}"
+    if kind == "string_pattern_mismatch":
+        return "it must be auto, cpu, mps, cuda or cuda:N"
+    return "it must" + message.removeprefix("Input should").replace("'", "")
+
+
+def _repair(name: str) -> str:
+    field = TrainSettings.model_fields.get(name)
+    return f"It means: {field.description}" if field is not None and field.description else ""
