@@ -164,7 +164,7 @@ def retimed(spec: NetworkSpec, steps: int | None, order: Order | None) -> Networ
     changes = {"steps": steps, "order": order}
     time = spec.time.model_dump() | {key: value for key, value in changes.items() if value is not None}
     try:
-        return spec.model_copy(update={"time": TimeSpec.model_validate(time)})
+        return spec.with_time(TimeSpec.model_validate(time), [key for key in changes if changes[key] is not None])
     except ValidationError as error:
         problems = error.errors()
         raise CompileError(

@@ -17,6 +17,7 @@ PACKAGE = Path(cortexgraph.__file__).parent
 LAYERS = (
     ("errors",),
     ("files",),
+    ("wording",),
     ("spec",),
     ("ops",),
     ("graph",),

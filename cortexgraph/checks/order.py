@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from cortexgraph.checks.suggest import listed
 from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import AreaGraph
+from cortexgraph.wording import quoted
 
 __all__ = ["order"]
 
@@ -23,7 +23,7 @@ def order(graph: AreaGraph) -> Iterator[Diagnostic]:
         yield graph.spec.origin.diagnostic(
             "order-omits-area",
             ("time", "order"),
-            f"the order never updates {listed(omitted)}",
+            f"the order never updates {quoted(omitted)}",
             "every area must stand in at least one group",
             "Add the area to a group, or remove it from `areas`.",
         )
@@ -33,7 +33,7 @@ def order(graph: AreaGraph) -> Iterator[Diagnostic]:
             yield graph.spec.origin.diagnostic(
                 "order-repeats-area",
                 ("time", "order", index),
-                f"one group updates {listed(repeated)} more than once",
+                f"one group updates {quoted(repeated)} more than once",
                 "within a group every read happens before any write",
                 "Put the second update into a group of its own.",
             )

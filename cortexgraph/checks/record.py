@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from cortexgraph.checks.suggest import listed, suggest
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.unrolling import Node, UnrolledGraph, add_sink
+from cortexgraph.wording import quoted, suggest
 
 __all__ = ["record_sinks"]
 
@@ -77,6 +77,6 @@ def _unknown(graph: UnrolledGraph, name: str) -> Diagnostic:
         "unknown-area",
         "record",
         f"no area is called `{name}`",
-        f"there are {listed(known)}",
+        f"there are {quoted(known)}",
         suggest(name, known, "Name a declared area."),
     )

@@ -68,9 +68,9 @@ def _mismatch(graph: AreaGraph, connection: Connection) -> Diagnostic:
         ("connections", connection.index),
         f"kernel {kernel} with stride {stride} maps {source} to {found}",
         f"{connection.target} is {target}",
-        f"A connection that goes up in size needs `resize`: leave out `stride`, or give {connection.target} size {found}."
+        f"A connection that goes up in size needs `resize`: leave out `stride`, or make {connection.target} {found}."
         if smaller
-        else f"Change `stride` or `kernel`, use `resize`, or give {connection.target} size {found}.",
+        else f"Change `stride` or `kernel`, use `resize`, or make {connection.target} {found}.",
         label=connection.label,
     )
 

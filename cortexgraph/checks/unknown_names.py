@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cortexgraph.checks.suggest import listed, suggest
 from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import AreaGraph
 from cortexgraph.spec import IMAGE
 from cortexgraph.spec.origin import Path
+from cortexgraph.wording import quoted, suggest
 
 __all__ = ["unknown_names"]
 
@@ -45,7 +45,7 @@ def _unknown(graph: AreaGraph, path: Path, name: str, known: list[str], label: s
         "unknown-area",
         path,
         f"no area is called `{name}`",
-        f"there are {listed(known)}",
+        f"there are {quoted(known)}",
         suggest(name, known, "Declare the area under `areas`, or correct the name."),
         label=label,
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cortexgraph.checks.suggest import listed, suggest
 from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import AreaGraph
 from cortexgraph.ops import ACTIVATIONS, NORMS
 from cortexgraph.spec.origin import Path
+from cortexgraph.wording import quoted, suggest
 
 __all__ = ["unknown_operations"]
 
@@ -29,6 +29,6 @@ def _unknown(graph: AreaGraph, path: Path, family: str, name: str, known: list[s
         "unknown-operation",
         path,
         f"no {family} is called `{name}`",
-        f"there are {listed(known)}",
+        f"there are {quoted(known)}",
         suggest(name, known, f"Choose one of the registered names of a {family}."),
     )

@@ -110,10 +110,11 @@ def zoo() -> None:
     from rich.console import Console
 
     from cortexgraph.analysis import summarise
-    from cortexgraph.cli.tables import count, make_table
+    from cortexgraph.cli.tables import make_table
     from cortexgraph.pipeline import lower
     from cortexgraph.spec import load
     from cortexgraph.spec import zoo as list_zoo
+    from cortexgraph.wording import count_text
 
     table = make_table(
         "Specs in the zoo", ["name", "areas>r", "connections>r", "parameters>r", "FLOP>r", "description"]
@@ -125,8 +126,8 @@ def zoo() -> None:
             name,
             str(len(spec.areas)),
             str(len(spec.connections)),
-            count(summary.parameters),
-            count(summary.flops),
+            count_text(summary.parameters),
+            count_text(summary.flops),
             spec.description,
         )
     Console().print(table)

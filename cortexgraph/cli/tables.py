@@ -10,16 +10,9 @@ from rich.table import Table
 from cortexgraph.analysis import NetworkSummary
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import order_name
+from cortexgraph.wording import by, count_text
 
-__all__ = ["count", "make_table", "print_summary", "step_ranges"]
-
-
-def count(n: float) -> str:
-    """A number to three figures with its unit: 1.23 M."""
-    for factor, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if n >= factor:
-            return f"{n / factor:.3g}{unit}"
-    return f"{n:g}"
+__all__ = ["make_table", "print_summary", "step_ranges"]
 
 
 def step_ranges(steps: Sequence[int]) -> str:
@@ -40,7 +33,7 @@ def print_summary(spec: NetworkSpec, summary: NetworkSummary) -> None:
     saved = 1 - summary.flops / summary.flops_unpruned if summary.flops_unpruned else 0
     console.print(
         f"[bold]{spec.name}[/]: {spec.time.steps} steps, {order_name(spec.time.order)} order; "
-        f"{count(summary.parameters)} parameters; {count(summary.flops)}FLOP for one image, "
+        f"{count_text(summary.parameters)} parameters; {count_text(summary.flops)}FLOP for one image, "
         f"{saved:.0%} less than without removing what no readout reads.",
         highlight=False,
     )
@@ -64,8 +57,8 @@ def _areas(summary: NetworkSummary) -> Table:
             area.name,
             f"{area.level:g}",
             str(area.channels),
-            f"{area.size[0]} × {area.size[1]}",
-            count(area.parameters),
+            by(area.size),
+            count_text(area.parameters),
             f"step {area.first_response}" if area.first_response else "never",
             step_ranges(area.executed),
             step_ranges(area.silent),
@@ -84,8 +77,8 @@ def _connections(summary: NetworkSummary) -> Table:
             connection.kind,
             connection.transform,
             str(connection.delay) if connection.delay else "",
-            count(connection.parameters),
+            count_text(connection.parameters),
             f"{connection.evaluations}×",
-            count(connection.flops),
+            count_text(connection.flops),
         )
     return table

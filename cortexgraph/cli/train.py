@@ -241,7 +241,8 @@ def _report(summary: Summary) -> None:
     console = Console()
     console.print(table)
     console.print(
-        f"{summary.parameters:,} parameters, {summary.epochs} epochs in {summary.seconds:,.0f} s on {summary.device}.\n"
+        f"{summary.parameters:,} trained parameters, {summary.epochs} epochs in {summary.seconds:,.0f} s "
+        f"on {summary.device}.\n"
         f"Run:  {summary.run}  (summary.md, curves.png, metrics.csv, weights.safetensors, …)\n"
         f"Next: cortexgraph eval {summary.run} --at all\n"
         f"      tensorboard --logdir {summary.run}",

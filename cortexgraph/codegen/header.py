@@ -8,12 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from cortexgraph.codegen.text import WIDTH, docstring_text, wrapped
 from cortexgraph.graph import Area, AreaGraph
 from cortexgraph.unrolling import UnrolledGraph, order_name
+from cortexgraph.wording import by
 
-__all__ = ["header", "size_text"]
-
-
-def size_text(size: tuple[int, int]) -> str:
-    return f"{size[0]} × {size[1]}"
+__all__ = ["header"]
 
 
 def _version() -> str:
@@ -57,4 +54,4 @@ def _row(areas: AreaGraph, area: Area) -> tuple[str, str, str, str]:
         f"{connection.source} ({connection.kind}{f', delay {connection.delay}' if connection.delay else ''})"
         for connection in areas.incoming(area.name)
     ]
-    return area.name, str(area.channels), size_text(area.shape[1:]), ", ".join(sources)
+    return area.name, str(area.channels), by(area.shape[1:]), ", ".join(sources)

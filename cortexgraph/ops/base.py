@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Operation", "Shape", "by", "text"]
+__all__ = ["Operation", "Shape", "text"]
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
@@ -24,11 +24,6 @@ Shape = tuple[int, int, int]
 def text(pair: tuple[int, int]) -> str:
     """A pair as constructor text: one number where both are equal."""
     return str(pair[0]) if pair[0] == pair[1] else str(pair)
-
-
-def by(pair: tuple[int, int]) -> str:
-    """A pair for people: `3 × 5`."""
-    return f"{pair[0]} × {pair[1]}"
 
 
 @dataclass(frozen=True)

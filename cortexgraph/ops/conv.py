@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from cortexgraph.ops.base import Operation, Shape, by, text
+from cortexgraph.ops.base import Operation, Shape, text
+from cortexgraph.wording import by
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from cortexgraph.ops.base import Operation, Shape, by, text
+from cortexgraph.ops.base import Operation, Shape, text
 from cortexgraph.ops.registry import Registry
+from cortexgraph.wording import by
 
 if TYPE_CHECKING:
     from torch import Tensor

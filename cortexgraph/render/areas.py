@@ -11,8 +11,9 @@ from cortexgraph.render.geometry import Curve
 from cortexgraph.render.labels import LabelPlacer
 from cortexgraph.render.legend import Entry, add_legend, add_title
 from cortexgraph.render.style import INK, KINDS, MUTED, BoxStyle
-from cortexgraph.render.text import count_text, html_text, operation_text, shape_text, text_width
+from cortexgraph.render.text import html_text, operation_text, shape_text, text_width
 from cortexgraph.spec import IMAGE
+from cortexgraph.wording import count_text
 
 __all__ = ["draw_areas"]
 

@@ -9,7 +9,8 @@ from cortexgraph.ops import Operation
 from cortexgraph.render.canvas import Canvas
 from cortexgraph.render.geometry import Box, Curve
 from cortexgraph.render.style import KINDS
-from cortexgraph.render.text import count_text, size_text, text_width
+from cortexgraph.render.text import size_text, text_width
+from cortexgraph.wording import count_text
 
 __all__ = ["LabelPlacer", "label_lines"]
 

@@ -8,7 +8,7 @@ from html import escape
 
 from cortexgraph.ops import Operation, Shape
 
-__all__ = ["count_text", "elide", "html_text", "operation_text", "shape_text", "size_text", "text_width"]
+__all__ = ["elide", "html_text", "operation_text", "shape_text", "size_text", "text_width"]
 
 # Advance widths in em of DejaVu Sans, the widest of the usual sans-serif fonts: what fits in it fits in the others.
 _WIDTHS = {
@@ -57,17 +57,6 @@ def shape_text(shape: Shape) -> str:
 
 def size_text(pair: tuple[int, int]) -> str:
     return f"{pair[0]}×{pair[1]}"
-
-
-def count_text(count: int) -> str:
-    """A count in three figures at most: 950, 18.4 k, 1.2 M."""
-    if count < 1000:
-        return str(count)
-    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if count >= size * 0.9995:
-            value = count / size
-            return f"{value:.0f} {unit}" if value >= 99.95 else f"{value:.1f} {unit}"
-    raise AssertionError(count)
 
 
 def operation_text(chain: Iterable[Operation]) -> str:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from cortexgraph.errors import Diagnostic, SpecError
-from cortexgraph.spec.lookup import similar
 from cortexgraph.spec.model import NetworkSpec
-from cortexgraph.spec.origin import Origin, shortened
+from cortexgraph.spec.origin import Origin
 from cortexgraph.spec.overrides import apply_overrides, parse_overrides
 from cortexgraph.spec.shorthand import connection_paths
-from cortexgraph.spec.wording import quoted, shown
+from cortexgraph.spec.wording import shown
 from cortexgraph.spec.yaml_source import Source, read_json, read_yaml
 from cortexgraph.spec.zoo import zoo
+from cortexgraph.wording import quoted, shortened, similar
 
 __all__ = ["load", "loads"]
 

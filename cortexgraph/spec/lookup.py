@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -11,18 +10,7 @@ from pydantic.fields import FieldInfo
 
 from cortexgraph.spec.origin import Path
 
-__all__ = ["field_of", "homes_of", "keys_of", "model_at", "required_keys", "similar", "written_key"]
-
-
-def similar(word: str, choices: list[str] | tuple[str, ...]) -> str | None:
-    """The choice that the word is probably a misspelling of, capitals aside.
-
-    >>> similar("Chanels", ["channels", "size"])
-    'channels'
-    """
-    by_lower = {choice.lower(): choice for choice in choices}
-    match = get_close_matches(word[:100].lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[match[0]] if match else None
+__all__ = ["field_of", "homes_of", "keys_of", "model_at", "required_keys", "written_key"]
 
 
 def written_key(name: str, field: FieldInfo) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -26,7 +26,7 @@ from pydantic.functional_validators import ModelWrapValidatorHandler
 from cortexgraph.errors import SpecError
 from cortexgraph.spec.fields import IMAGE, AreaName, Count, Flag, Kind, Level, Name, Pair, Step, either
 from cortexgraph.spec.findings import findings_of
-from cortexgraph.spec.origin import Origin
+from cortexgraph.spec.origin import Origin, Path
 from cortexgraph.spec.shorthand import (
     connection_paths,
     expand_connections,
@@ -269,9 +269,7 @@ class NetworkSpec(Model):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _as_spec_error(
-        cls, data: Any, handler: ModelWrapValidatorHandler[NetworkSpec], info: ValidationInfo
-    ) -> NetworkSpec:
+    def _as_spec_error(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
         if isinstance(data, NetworkSpec):
             return handler(data)
         origin = info.context if isinstance(info.context, Origin) else _origin_in_python(data)
@@ -286,6 +284,13 @@ class NetworkSpec(Model):
     def origin(self) -> Origin:
         """Where each part of the spec was written."""
         return self._origin
+
+    def with_time(self, time: TimeSpec, changed: list[str]) -> NetworkSpec:
+        """The spec with another time course; findings about the `changed` keys no longer name the file."""
+        spec = self.model_copy(update={"time": time})
+        settings: dict[Path, str] = {("time", key): f"{key}={getattr(time, key)}" for key in changed}
+        spec._origin = replace(self._origin, overrides={**self._origin.overrides, **settings})
+        return spec
 
     @property
     def digest(self) -> str:

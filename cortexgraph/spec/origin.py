@@ -6,16 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cortexgraph.errors import Diagnostic, Severity
+from cortexgraph.wording import shortened
 
-__all__ = ["Origin", "Path", "path_text", "shortened"]
+__all__ = ["Origin", "Path", "path_text"]
 
 Path = tuple[str | int, ...]
-
-
-def shortened(text: str, width: int = 60) -> str:
-    """The text on one line, without control characters, and cut where it is longer than `width`."""
-    text = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text[: width + 1])
-    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def path_text(path: Path) -> str:
@@ -46,7 +41,7 @@ class Origin:
         lines: line (from 1) of each path of the file's data, before shorthand is expanded.
         connections: for each connection after expansion, its path in the file, such as ``(4, 0)`` for the
             first item of the list that is the fifth entry.
-        overrides: the text, such as ``time.steps=4``, that set the value at each path from outside the file.
+        overrides: what set the value at each path from outside the file, such as ``--set time.steps=4``.
     """
 
     file: str | None = None
@@ -90,7 +85,7 @@ class Origin:
         place = path_text(written)
         file, line = self.file, self.line(path)
         if (setting := self.override(path)) is not None:
-            flag = f"--set {shortened(self.overrides[setting])}"
+            flag = shortened(self.overrides[setting])
             place, file, line = (f"{flag} ({place})" if written != setting else flag), None, None
         place = " ".join(part for part in (place, label) if part)
         return Diagnostic(code, place, found, expected, repair, severity, file, line)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from cortexgraph.errors import Diagnostic, SpecError
-from cortexgraph.spec.lookup import similar
-from cortexgraph.spec.origin import Path, path_text, shortened
+from cortexgraph.spec.origin import Path, path_text
 from cortexgraph.spec.shorthand import chain_names, expand_norm, expand_resize
-from cortexgraph.spec.wording import quoted, shown
+from cortexgraph.spec.wording import shown
 from cortexgraph.spec.yaml_source import read_yaml
+from cortexgraph.wording import quoted, shortened, similar
 
 __all__ = ["Override", "apply_overrides", "parse_overrides"]
 
@@ -103,7 +103,7 @@ def _path(text: str) -> tuple[Path, int]:
 
 
 def apply_overrides(data: dict[str, Any], overrides: list[Override]) -> dict[Path, str]:
-    """Set each override in the data; returns the text of the override that set each path.
+    """Set each override in the data; returns what set each path, such as `--set time.steps=4`.
 
     Raises:
         SpecError: with every override that leads nowhere; the others are set.
@@ -118,7 +118,7 @@ def apply_overrides(data: dict[str, Any], overrides: list[Override]) -> dict[Pat
             continue
         for stale in [path for path in settings if path[: len(end)] == end]:
             del settings[stale]
-        settings |= {end[:depth]: override.text for depth in range(start, len(end) + 1)}
+        settings |= {end[:depth]: f"--set {override.text}" for depth in range(start, len(end) + 1)}
     if findings:
         raise SpecError(findings)
     return settings

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from cortexgraph.spec.lookup import field_of, homes_of, keys_of, model_at, required_keys, similar, written_key
-from cortexgraph.spec.origin import Path, shortened
+from cortexgraph.spec.lookup import field_of, homes_of, keys_of, model_at, required_keys, written_key
+from cortexgraph.spec.origin import Path
+from cortexgraph.wording import quoted, shortened, similar
 
-__all__ = ["Words", "listed", "quoted", "shown", "words_for"]
+__all__ = ["Words", "shown", "words_for"]
 
 TYPES = {
     "int_type": "a whole number",
@@ -50,20 +51,6 @@ class Words:
     found: str
     expected: str = ""
     repair: str = ""
-
-
-def quoted(words: Iterable[str], conjunction: str = "and") -> str:
-    """The words in backticks, as an enumeration.
-
-    >>> quoted(["steps", "order", "silence"], "or")
-    '`steps`, `order` or `silence`'
-    """
-    return listed([f"`{shortened(word)}`" for word in words], conjunction)
-
-
-def listed(items: list[str], conjunction: str = "and") -> str:
-    """The items as an enumeration."""
-    return f" {conjunction} ".join([", ".join(items[:-1])] * bool(items[:-1]) + items[-1:])
 
 
 def shown(value: Any) -> str:

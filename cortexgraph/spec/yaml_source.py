@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cortexgraph.errors import Diagnostic, SpecError
-from cortexgraph.spec.origin import Path, path_text, shortened
+from cortexgraph.spec.origin import Path, path_text
 from cortexgraph.spec.scalars import JSON_TYPES, STANDARD_TAG, key_type, scalar_value
+from cortexgraph.wording import shortened
 
 __all__ = ["Source", "read_json", "read_yaml"]
 

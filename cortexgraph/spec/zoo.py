@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cortexgraph.errors import Diagnostic, SpecError
-from cortexgraph.spec.lookup import similar
-from cortexgraph.spec.wording import quoted
+from cortexgraph.wording import quoted, similar
 
 __all__ = ["zoo", "zoo_path"]
 

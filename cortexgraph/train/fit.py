@@ -15,7 +15,8 @@ from cortexgraph.data import ImageData
 from cortexgraph.drawing import draw, draw_unrolled
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.files import write_text
-from cortexgraph.pipeline import compile_spec
+from cortexgraph.graph import resolved
+from cortexgraph.pipeline import build, compile_spec
 from cortexgraph.spec import NetworkSpec, save
 from cortexgraph.train.curves import draw_curves
 from cortexgraph.train.engine import choose_device, is_first_process, make_trainer, quiet_lightning
@@ -44,7 +45,7 @@ def train(
 ) -> Summary:
     """Train a network and leave a self-contained folder.
 
-    The folder holds the spec, the emitted source, drawings, metrics (CSV and TensorBoard), checkpoints, the
+    The folder holds the resolved spec, the emitted source, drawings, metrics (CSV and TensorBoard), checkpoints, the
     best epoch's weights, curves and a summary. Equal arguments give equal weights on the same machine.
 
     Args:
@@ -65,7 +66,7 @@ def train(
         CortexGraphError: for a device that is not there, or when training diverges.
         Interrupted: on Ctrl-C or SIGTERM, when the folder is ready to be resumed.
     """
-    settings, run = settings or TrainSettings(), RunFolder(out)
+    spec, settings, run = resolved(build(spec)), settings or TrainSettings(), RunFolder(out)
     check_fit(spec, data)
     device = choose_device(settings.device)
     if first := is_first_process():

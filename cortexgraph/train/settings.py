@@ -16,8 +16,8 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True, ge=1)]
 
 
-PEAK_LR = {"sgd": 0.1, "adamw": 0.002}
-WEIGHT_DECAY = {"sgd": 0.0005, "adamw": 0.05}
+PEAK_LR = {"sgd": 0.1, "adamw": 0.006}
+WEIGHT_DECAY = {"sgd": 0.0005, "adamw": 0.01}
 
 
 def _by_optimizer(defaults: dict[str, float]) -> str:
@@ -35,10 +35,10 @@ class TrainSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: Whole = Field(12, description="Passes over the training images.")
+    epochs: Whole = Field(9, description="Passes over the training images.")
     batch_size: Whole = Field(64, description="Images in a batch, over all devices together.")
     optimizer: Literal["sgd", "adamw"] = Field(
-        "sgd", description="sgd (Nesterov momentum 0.9) or adamw (β = 0.9, 0.999)."
+        "adamw", description="sgd (Nesterov momentum 0.9) or adamw (β = 0.9, 0.999)."
     )
     lr: Positive | None = Field(None, description=f"Peak learning rate; default {_by_optimizer(PEAK_LR)}.")
     weight_decay: NotNegative | None = Field(
@@ -49,7 +49,7 @@ class TrainSettings(BaseModel):
         "one-cycle", description="The learning rate over the run, set for every batch."
     )
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="Share of each target spread evenly over all classes."
+        0.1, description="Share of each target spread evenly over all classes."
     )
     loss_over: Literal["all", "last"] = Field(
         "all", description="Readout steps whose losses are averaged: all, or the last alone."

@@ -7,7 +7,7 @@ from PIL import ImageFont
 
 from cortexgraph.ops import ACTIVATIONS, NORMS
 from cortexgraph.render.fonts import bundled_fonts
-from cortexgraph.render.text import count_text, elide, operation_text, shape_text, text_width
+from cortexgraph.render.text import elide, operation_text, shape_text, text_width
 
 WORDS = [
     "V1",
@@ -41,22 +41,6 @@ def test_long_text_is_cut() -> None:
     cut = elide("Inferior temporal cortex", 10, 50)
     assert cut.endswith("…")
     assert text_width(cut, 10) <= 50
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (0, "0"),
-        (999, "999"),
-        (1000, "1.0 k"),
-        (18_432, "18.4 k"),
-        (147_456, "147 k"),
-        (999_999, "1.0 M"),
-        (3_000_000_000, "3.0 G"),
-    ],
-)
-def test_counts(count: int, text: str) -> None:
-    assert count_text(count) == text
 
 
 def test_words_for_shapes_and_operations() -> None:

@@ -43,9 +43,9 @@ def test_all_bad_settings_at_once() -> None:
 
 
 def test_defaults_follow_the_optimizer() -> None:
-    sgd, adamw = TrainSettings(), TrainSettings(optimizer="adamw")
+    adamw, sgd = TrainSettings(), TrainSettings(optimizer="sgd")
     assert (sgd.peak_lr, sgd.decay) == (0.1, 0.0005)
-    assert (adamw.peak_lr, adamw.decay) == (0.002, 0.05)
+    assert (adamw.peak_lr, adamw.decay) == (0.006, 0.01)
     assert TrainSettings(lr=0.3, weight_decay=0).peak_lr == 0.3
     assert TrainSettings(weight_decay=0).decay == 0
 

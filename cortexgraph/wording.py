@@ -1,0 +1,61 @@
+"""Words for findings, tables and drawings: lists, suggestions, counts, sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["by", "count_text", "listed", "quoted", "shortened", "similar", "suggest"]
+
+
+def similar(word: str, choices: Iterable[str]) -> str | None:
+    """The choice that the word is probably a misspelling of, capitals aside.
+
+    >>> similar("Chanels", ["channels", "size"])
+    'channels'
+    """
+    by_lower = {choice.lower(): choice for choice in choices}
+    match = get_close_matches(word[:100].lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[match[0]] if match else None
+
+
+def suggest(word: str, choices: Iterable[str], otherwise: str) -> str:
+    """A repair that names the choice probably meant, or `otherwise`."""
+    near = similar(word, choices)
+    return f"Did you mean `{near}`?" if near else otherwise
+
+
+def shortened(text: str, width: int = 60) -> str:
+    """The text on one line, without control characters, and cut where it is longer than `width`."""
+    text = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text[: width + 1])
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def listed(items: list[str], conjunction: str = "and") -> str:
+    """The items as an enumeration."""
+    return f" {conjunction} ".join([", ".join(items[:-1])] * bool(items[:-1]) + items[-1:])
+
+
+def quoted(words: Iterable[str], conjunction: str = "and") -> str:
+    """The words in backticks, as an enumeration.
+
+    >>> quoted(["steps", "order", "silence"], "or")
+    '`steps`, `order` or `silence`'
+    """
+    return listed([f"`{shortened(word)}`" for word in words], conjunction)
+
+
+def count_text(count: float) -> str:
+    """A count in three figures at most: 950, 18.4 k, 1.2 M."""
+    if count < 1000:
+        return f"{count:g}"
+    for unit, size in (("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12)):
+        value = count / size
+        if value < 999.5 or unit == "T":
+            return f"{value:.0f} {unit}" if value >= 99.95 else f"{value:.1f} {unit}"
+    raise AssertionError(count)
+
+
+def by(pair: tuple[int, int]) -> str:
+    """A pair for people: `3 × 5`."""
+    return f"{pair[0]} × {pair[1]}"
