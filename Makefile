@@ -4,12 +4,14 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN ?= runs/ventral-shapes
 BIN := $(VENV)/bin
+# Once more: a finished run is repeated, an interrupted one goes on.
+AGAIN := $(if $(wildcard $(RUN)/summary.json),--overwrite,$(if $(wildcard $(RUN)/settings.json),--resume))
 
 .PHONY: demo test lint types
 
 demo: $(VENV)/.ready  ## check, draw, compile and train the ventral stream on the built-in images
 	$(BIN)/cortexgraph check specs/ventral.yaml
-	$(BIN)/cortexgraph train specs/ventral.yaml --data shapes --out $(RUN)
+	$(BIN)/cortexgraph train specs/ventral.yaml --data shapes --out $(RUN) $(AGAIN)
 	$(BIN)/cortexgraph eval $(RUN)
 
 test: $(VENV)/.ready-dev  ## the test suite

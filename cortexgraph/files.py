@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,18 +18,26 @@ __all__ = ["replacing", "write_bytes", "write_text"]
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary file in the same folder, renamed to `path` when the block ends well and removed otherwise.
 
+    A device or pipe, such as `/dev/null` or `/dev/stdout`, is written to and stays what it is.
+
     Raises:
         DataError: if the folder is missing or cannot be written.
     """
     path = Path(path)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=path.suffix, dir=path.parent)
+        special = path.exists() and not path.is_file() and not path.is_dir()
+        folder = None if special else path.parent
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=path.suffix, dir=folder)
         os.close(handle)
     except (OSError, ValueError) as error:
         raise _unwritable(path, error) from None
     temporary = Path(name)
     try:
         yield temporary
+        if special:
+            with temporary.open("rb") as source, path.open("wb") as target:
+                shutil.copyfileobj(source, target)
+            return
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except (OSError, ValueError) as error:

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from cortexgraph.pipeline import compile_spec, interpret, unroll
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.unrolling import UnrolledGraph
 
 TOLERANCE = 1e-8
 """Absolute or relative, in float64; the promise is 1e-5."""
@@ -32,12 +31,7 @@ def randomise(module: nn.Module) -> nn.Module:
 def record_all(spec: NetworkSpec) -> dict[str, str]:
     """Everything that is ever live."""
     graph = unroll(spec)
-    return {name: "all" for name in spec.areas if _recordable(graph, name)}
-
-
-def _recordable(graph: UnrolledGraph, name: str) -> bool:
-    states = (graph.state(name, step) for step in range(1, graph.steps + 1))
-    return any(state is not None and graph.live(state) for state in states)
+    return {name: "all" for name in spec.areas if graph.live_steps(name)}
 
 
 def compare(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import assume
 from hypothesis import strategies as st
 
+from cortexgraph.pipeline import unroll
 from cortexgraph.spec import NetworkSpec
 
 NAMES = ("V1", "TH/TF", "7a", "V1-L4", "train")
@@ -22,30 +24,29 @@ NORMS = (
 
 @st.composite
 def specs(draw: st.DrawFn, max_areas: int = 4, max_steps: int = 5) -> NetworkSpec:
-    """A spec whose readout area responds within T steps (a feedforward chain runs through all areas)."""
+    """A spec whose readouts are live (a feedforward chain runs through all areas, which may fall silent again)."""
     names = NAMES[: draw(st.integers(1, max_areas))]
     size = sorted((draw(st.sampled_from(SIZES)) for _ in names), reverse=True)
     areas = {name: _area(draw, n) for name, n in zip(names, size, strict=True)}
     connections = _connections(draw, names)
     order = draw(_orders(names))
     steps = draw(st.integers(len(names), len(names) + max_steps - 1))
-    at: Any = draw(st.sampled_from(["last", "all", [steps]]))
-    return NetworkSpec.model_validate(
-        {
-            "cortexgraph": 1,
-            "name": "random",
-            "input": {"channels": 2, "size": 8, "present": "always"},
-            "areas": areas,
-            "connections": connections,
-            "readout": {
-                "from": names[-1],
-                "classes": 3,
-                "at": at,
-                "pool": draw(st.sampled_from(["avg", "flatten"])),
-            },
-            "time": {"steps": steps, "order": order},
-        }
-    )
+    shown = st.lists(st.integers(1, steps), min_size=1, unique=True)
+    present: Any = draw(st.one_of(st.sampled_from(["always", "first"]), shown))
+    spec: dict[str, Any] = {
+        "cortexgraph": 1,
+        "name": "random",
+        "input": {"channels": 2, "size": 8, "present": present},
+        "areas": areas,
+        "connections": connections,
+        "readout": {"from": names[-1], "classes": 3, "pool": draw(st.sampled_from(["avg", "max", "flatten"]))},
+        "time": {"steps": steps, "order": order},
+    }
+    live = unroll(NetworkSpec.model_validate(spec)).live_steps(names[-1])
+    assume(live)
+    at: Any = draw(st.one_of(st.just("all"), st.lists(st.sampled_from(live), min_size=1, unique=True)))
+    spec["readout"]["at"] = "last" if at == [steps] and draw(st.booleans()) else at
+    return NetworkSpec.model_validate(spec)
 
 
 def _area(draw: st.DrawFn, size: int) -> dict[str, Any]:

@@ -97,6 +97,12 @@ def test_a_state_dict_loads_into_another_time_course(steps: int, order: str) -> 
     assert other(torch.randn(1, 3, 32, 32)).shape == (1, 10)
 
 
+def test_a_state_dict_of_another_network_is_refused_in_torchs_words() -> None:
+    shared = cg.compile(cg.load("ventral", SMALL | {"defaults.area.norm": "batch"})).state_dict()
+    with pytest.raises(RuntimeError, match=r"Missing key.*V1\.norm\.0\.weight"):
+        cg.compile(small()).load_state_dict(shared)
+
+
 def test_interpreter_and_module_agree_on_a_state_dict_of_another_time_course() -> None:
     trained = randomise(cg.compile(small(), steps=5).double()).eval()
     x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
@@ -152,6 +158,8 @@ def test_the_module_carries_source_spec_and_graph() -> None:
             {"record": {"IT": [2]}},
             r"record IT: IT first responds at step 4 .*, but a record at step 2 of 8 would be empty",
         ),
+        ({"record": {"V1": None}}, r"record V1: None was asked for, but a record is `all`"),
+        ({"record": {"V1": [2, "4"]}}, r"record V1: \[2, '4'\] was asked for, but a record is `all`"),
         ({"steps": 3}, r"IT first responds at step 4 \(image → V1 → V2 → V4 → IT under simultaneous order\)"),
         ({"steps": 0}, r"steps: 0 was given, but steps is a whole number from 1"),
         (

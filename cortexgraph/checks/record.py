@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.unrolling import Node, UnrolledGraph, add_sink
@@ -28,7 +28,7 @@ def record_sinks(graph: UnrolledGraph, record: Record) -> UnrolledGraph:
         steps = _steps(graph, name, wanted)
         findings += _problems(graph, name, wanted, steps)
         if not findings:
-            for step in steps:
+            for step in sorted(set(steps)):
                 add_sink(graph, Node("record", name, step))
     if findings:
         raise CompileError(findings)
@@ -37,13 +37,12 @@ def record_sinks(graph: UnrolledGraph, record: Record) -> UnrolledGraph:
 
 def _steps(graph: UnrolledGraph, name: str, wanted: str | int | Sequence[int]) -> list[int]:
     if wanted == "all":
-        states = (graph.state(name, step) for step in range(1, graph.steps + 1))
-        return [state.step for state in states if state is not None and graph.live(state)]
+        return list(graph.live_steps(name))
     if wanted == "last":
         return [graph.steps]
     if isinstance(wanted, int):
         return [wanted]
-    return [] if isinstance(wanted, str) else sorted(set(wanted))
+    return [] if isinstance(wanted, str) or not isinstance(wanted, Iterable) else list(wanted)
 
 
 def _problems(graph: UnrolledGraph, name: str, wanted: object, steps: list[int]) -> Iterator[Diagnostic]:

@@ -18,7 +18,7 @@ def unknown_size(graph: AreaGraph) -> Iterator[Diagnostic]:
             yield graph.spec.origin.diagnostic(
                 "unknown-size",
                 ("areas", area.name),
-                "the area has no `size`, and no feedforward connection from an area of known size leads to it",
+                "the area has no `size`, and no feedforward connection from an area of known size gives it one",
                 repair="Give the area a `size`, such as `size: 16`.",
             )
 

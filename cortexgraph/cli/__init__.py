@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 __all__ = ["main"]
@@ -12,6 +13,8 @@ def main() -> None:
     from cortexgraph.cli.app import app
     from cortexgraph.errors import CortexGraphError
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # `→` where the terminal, or a redirected file, has no such sign
     try:
         app(prog_name="cortexgraph")
     except CortexGraphError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -56,7 +57,7 @@ def _record(requests: list[str]) -> dict[str, str | list[int]]:
         name, _, steps = request.rpartition("=") if "=" in request else (request, "", "all")
         if steps in {"all", "last"}:
             record[name] = steps
-        elif all(step.strip().isdecimal() for step in steps.split(",")):
+        elif all(step.strip().isdecimal() and len(step) < 10 for step in steps.split(",")):
             record[name] = [int(step) for step in steps.split(",")]
         else:
             raise CompileError(
@@ -82,9 +83,9 @@ def new(
 
     if path.suffix not in {".yaml", ".yml"}:
         raise CompileError(
-            Diagnostic("suffix", str(path), "the suffix is not .yaml", repair=f"Write {path.with_suffix('.yaml')}.")
+            Diagnostic("suffix", str(path), "the suffix is not .yaml", repair=f"Write {path.stem or 'mine'}.yaml.")
         )
-    if path.exists():
+    if os.path.lexists(path):
         raise CompileError(
             Diagnostic("exists", str(path), "the file exists", repair="Choose another name, or remove it first.")
         )

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from importlib.metadata import PackageNotFoundError, version
 
+from cortexgraph import __version__
 from cortexgraph.codegen.text import WIDTH, docstring_text, wrapped
 from cortexgraph.graph import Area, AreaGraph
 from cortexgraph.unrolling import UnrolledGraph, order_name
 from cortexgraph.wording import by
 
 __all__ = ["header"]
-
-
-def _version() -> str:
-    try:
-        return version("cortexgraph")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 def header(graph: UnrolledGraph) -> tuple[str, ...]:
@@ -30,7 +23,7 @@ def header(graph: UnrolledGraph) -> tuple[str, ...]:
     return (
         *wrapped(title),
         "",
-        f"Emitted by cortexgraph {_version()} from a spec with sha256 {spec.digest[:16]}.",
+        f"Emitted by cortexgraph {__version__} from a spec with sha256 {spec.digest[:16]}.",
         "Do not edit: change the spec and compile it again.",
         "",
         *wrapped(f"{told}{graph.areas.readout.source} at step {steps}."),

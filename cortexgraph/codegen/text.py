@@ -4,40 +4,54 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from dataclasses import dataclass
+from unicodedata import east_asian_width
 
-__all__ = ["WIDTH", "call", "class_name", "docstring_text", "literal", "ranges", "wrapped"]
+__all__ = ["WIDTH", "Call", "class_name", "docstring_text", "literal", "ranges", "wrapped"]
 
 WIDTH = 120
 """Width of emitted lines, that of the project's own formatter."""
 
 
-def call(start: str, arguments: Sequence[str], end: str = ")", *, indent: int = 8) -> str:
-    """`start(arguments)` on one line if it fits, otherwise one argument a line with a trailing comma."""
-    line = f"{start}{', '.join(arguments)}{end}"
-    if indent + len(line) <= WIDTH:
-        return line
-    inner, outer = " " * (indent + 4), " " * indent
-    return "\n".join([start, *(f"{inner}{argument}," for argument in arguments), f"{outer}{end}"])
+@dataclass(frozen=True)
+class Call:
+    """`start`, items, `end`: on one line where that fits, otherwise one item a line, each with a comma."""
+
+    start: str
+    items: tuple[str | Call, ...]
+    end: str = ")"
+
+    def __str__(self) -> str:
+        return f"{self.start}{', '.join(map(str, self.items))}{self.end}"
+
+    def laid_out(self, indent: int = 8, after: int = 0) -> str:
+        """The text for a line that starts at column `indent`, with room left for `after` signs behind it."""
+        line = str(self)
+        if indent + len(line) + after <= WIDTH:
+            return line
+        items = [item if isinstance(item, str) else item.laid_out(indent + 4, after=1) for item in self.items]
+        inner, outer = " " * (indent + 4), " " * indent
+        return "\n".join([self.start, *(f"{inner}{item}," for item in items), f"{outer}{self.end}"])
 
 
-def ranges(numbers: Collection[int]) -> str:
-    """Rising whole numbers as `range(…)`, or as a list of ranges where one does not say them."""
+def ranges(start: str, numbers: Collection[int]) -> str | Call:
+    """Whole numbers as `range(…)`, or as a list of ranges where one does not say them, behind `start`."""
     ordered = sorted(numbers)
     step = ordered[1] - ordered[0] if len(ordered) > 1 else 1
     if not ordered:
-        return "()"
+        return f"{start}()"
     if ordered == list(range(ordered[0], ordered[-1] + 1, step)):
         stride = f", {step}" if step != 1 else ""
-        return f"range({ordered[0]}, {ordered[-1] + 1}{stride})"
+        return f"{start}range({ordered[0]}, {ordered[-1] + 1}{stride})"
     runs: list[list[int]] = []
     for n in ordered:
         if runs and n == runs[-1][-1] + 1:
             runs[-1].append(n)
         else:
             runs.append([n])
-    parts = [f"*range({run[0]}, {run[-1] + 1})" if len(run) > 1 else str(run[0]) for run in runs]
-    return f"[{', '.join(parts)}]"
+    parts = (f"*range({run[0]}, {run[-1] + 1})" if len(run) > 1 else str(run[0]) for run in runs)
+    return Call(f"{start}[", tuple(parts), "]")
 
 
 def literal(text: str) -> str:
@@ -51,11 +65,20 @@ def docstring_text(text: str) -> str:
     return printable.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
 
 
-def wrapped(text: str, width: int = WIDTH - 10) -> list[str]:
-    """A paragraph as docstring lines."""
+def wrapped(text: str) -> list[str]:
+    """A paragraph as docstring lines: half as long where escapes or wide characters (CJK) take twice the room."""
+    double = "\\" in text or '"""' in text or any(east_asian_width(sign) in "WF" for sign in text)
+    width = (WIDTH - 10) // (2 if double else 1)
     return [docstring_text(line) for line in textwrap.wrap(" ".join(text.split()), width)]
 
 
+TAKEN = frozenset(
+    {"Area", "Callable", "Iterable", "OrderedDict", "PerStep", "Tensor", "ValueError", "None", "True", "False"}
+)
+"""The names with a capital that an emitted file uses itself."""
+
+
 def class_name(identifier: str) -> str:
-    """`ventral_stream` as `VentralStream`."""
-    return "".join(part[:1].upper() + part[1:] for part in identifier.split("_") if part)
+    """`ventral_stream` as `VentralStream`; `area`, which would hide a class of the emitted file, as `AreaNetwork`."""
+    name = "".join(part[:1].upper() + part[1:] for part in identifier.split("_") if part)
+    return f"{name}Network" if name in TAKEN else name

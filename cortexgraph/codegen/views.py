@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cortexgraph.codegen.header import header
-from cortexgraph.codegen.text import WIDTH, call, class_name, docstring_text, literal, ranges
+from cortexgraph.codegen.text import WIDTH, Call, class_name, docstring_text, literal, ranges
 from cortexgraph.codegen.view import ModuleView, ParameterGroup, StepView, TermView, UpdateView
 from cortexgraph.graph import Area, Connection
 from cortexgraph.graph.names import Namespace
@@ -26,7 +26,7 @@ def module_view(full: UnrolledGraph, graph: UnrolledGraph) -> ModuleView:
     variables = _variables(graph)
     return ModuleView(
         docstring=header(graph),
-        class_name=class_name(Namespace().identifier(areas.spec.name, "network")),
+        class_name=class_name(Namespace().identifier(areas.spec.name, "network", length=40)),
         summary=docstring_text(f"The network `{areas.spec.name}`, unrolled over {graph.steps} steps."),
         image_shape=f"({channels}, {height}, {width})",
         steps_total=graph.steps,
@@ -87,12 +87,12 @@ def _parameters(full: UnrolledGraph) -> Iterator[ParameterGroup]:
         if statements:
             yield ParameterGroup(kind, statements)
     readout = areas.readout
-    arguments = [
+    arguments = (
         f"pool={readout.pool.constructor()}",
         "flatten=nn.Flatten()",
         f"linear={readout.linear.constructor()}",
-    ]
-    yield ParameterGroup("readout", (call(f"self.{readout.identifier} = chain(", arguments),))
+    )
+    yield ParameterGroup("readout", (Call(f"self.{readout.identifier} = chain(", arguments).laid_out(),))
 
 
 def _reached(full: UnrolledGraph) -> list[Node]:
@@ -107,21 +107,22 @@ def _ordinals(full: UnrolledGraph, reached: list[Node], area: Area) -> list[int]
 
 
 def _area(area: Area, sets: int, reached: list[int]) -> str:
-    operations = [f"{operation.role}={_operation(operation, sets, reached)}" for operation in area.body]
+    operations = tuple(_operation(operation, sets, reached) for operation in area.body)
     end = ")" if reached or not area.parameters() else ").requires_grad_(False)"
-    return call(f"self.{area.identifier} = {'Area' if area.per_step else 'chain'}(", operations, end)
+    return Call(f"self.{area.identifier} = {'Area' if area.per_step else 'chain'}(", operations, end).laid_out()
 
 
-def _operation(operation: Operation, sets: int, reached: list[int]) -> str:
+def _operation(operation: Operation, sets: int, reached: list[int]) -> str | Call:
     if not operation.per_step:
-        return operation.constructor()
-    return f"PerStep(lambda: {operation.constructor()}, sets={sets}, reached={ranges(reached)})"
+        return f"{operation.role}={operation.constructor()}"
+    make = f"lambda: {operation.constructor()}"
+    return Call(f"{operation.role}=PerStep(", (make, f"sets={sets}", ranges("reached=", reached)))
 
 
 def _connection(connection: Connection, used: bool) -> str:
-    operations = [f"{operation.role}={operation.constructor()}" for operation in connection.transform]
+    operations = tuple(f"{operation.role}={operation.constructor()}" for operation in connection.transform)
     end = ")" if used else ").requires_grad_(False)"
-    return call(f"self.{connection.identifier} = chain(", operations, end)
+    return Call(f"self.{connection.identifier} = chain(", operations, end).laid_out()
 
 
 # ---- updates ---------------------------------------------------------------
@@ -135,7 +136,8 @@ def _frames(graph: UnrolledGraph) -> Iterator[str]:
             if source.kind == "image":
                 read.setdefault(connection.identifier, set()).add(source.step)
     for identifier, steps in read.items():
-        yield f"{identifier} = per_frame(self.{identifier}, x, steps={ranges(steps)})"
+        arguments = (f"self.{identifier}", "x", ranges("steps=", steps))
+        yield Call(f"{identifier} = per_frame(", arguments).laid_out()
 
 
 def _steps(graph: UnrolledGraph, variables: dict[Node, str]) -> Iterator[StepView]:
@@ -165,11 +167,13 @@ def _term(connection: Connection, source: Node, variables: dict[Node, str]) -> T
 
 
 def _logits(graph: UnrolledGraph, variables: dict[Node, str]) -> str:
+    """The statement that makes the logits: returned at once where no state is recorded."""
     readout = graph.areas.readout
-    reads = [f"self.{readout.identifier}({variables[_state(graph, node)]})" for node in graph.readouts]
+    start = "logits = " if graph.records else "return "
+    reads = tuple(f"self.{readout.identifier}({variables[_state(graph, node)]})" for node in graph.readouts)
     if readout.at == "last":
-        return reads[0]
-    return call("torch.stack(", [call("[", reads, "]", indent=12), "dim=1"])
+        return start + reads[0]
+    return Call(f"{start}torch.stack(", (Call("[", reads, "]"), "dim=1")).laid_out()
 
 
 def _returns(graph: UnrolledGraph) -> str:

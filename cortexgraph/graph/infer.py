@@ -37,7 +37,7 @@ def sizes(spec: NetworkSpec, level: Mapping[str, float]) -> dict[str, Size | Non
     """Height and width of the image and of each area; None where nothing determines it.
 
     An area without a size takes that of its first feedforward source whose size is known, divided by the
-    connection's stride (1 if not given).
+    connection's stride (1 if not given), unless the convolution leaves nothing of it.
     """
     found: dict[str, Size | None] = {IMAGE: pair(spec.input.size)}
     found |= {name: pair(area.size) if area.size else None for name, area in spec.areas.items()}
@@ -55,7 +55,9 @@ def _from_sources(
         up = connection.target == name and kind(connection.source, name, level) == "feedforward"
         if up and source and connection.resize is None:
             conv = convolution(spec, connection, 1, 1, pair(connection.stride or 1))
-            yield conv.output((1, *source))[1:]
+            height, width = conv.output((1, *source))[1:]
+            if min(height, width) >= 1:
+                yield height, width
 
 
 def convolution(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import keyword
 import re
 import unicodedata
@@ -25,15 +24,15 @@ _EMITTED = """
     Area PerStep Tensor annotations chain collections image logits module nn per_frame readout record self source
     spec states torch unrolled x
 """
-RESERVED = frozenset({*_MODULE.split(), *_EMITTED.split(), *keyword.kwlist, *keyword.softkwlist, *dir(builtins)})
+RESERVED = frozenset({*_MODULE.split(), *_EMITTED.split(), *keyword.kwlist, *keyword.softkwlist})
 
-MAX_LENGTH = 20  # keeps every emitted line within the formatter's width
+MAX_LENGTH = 16  # with a number behind it, keeps every line of an update within the formatter's width
 
 
 def _plain(text: str) -> str:
-    """ASCII letters, digits and underscores; other characters become one underscore."""
+    """ASCII letters, digits and single underscores; other characters become one underscore."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return re.sub(r"_+", "_", re.sub(r"\W", "_", ascii_text)).strip("_")[:MAX_LENGTH].strip("_")
+    return re.sub(r"_+", "_", re.sub(r"\W", "_", ascii_text)).strip("_")
 
 
 class Namespace:
@@ -42,12 +41,12 @@ class Namespace:
     def __init__(self, reserved: frozenset[str] = RESERVED) -> None:
         self._taken = set(reserved)
 
-    def identifier(self, text: str, fallback: str = "area") -> str:
+    def identifier(self, text: str, fallback: str = "area", length: int = MAX_LENGTH) -> str:
         """A free identifier near `text`: `TH/TF` gives `TH_TF`, `7a` gives `area_7a`, a clash a number."""
         base = _plain(text)
         if not base or base[0].isdigit():
-            base = f"{fallback}_{base}".rstrip("_")
-        return self.claim(base)
+            base = f"{fallback}_{base}"
+        return self.claim(base[:length].rstrip("_"))
 
     def claim(self, base: str) -> str:
         """`base` itself if it is free, otherwise with the first free number behind it."""

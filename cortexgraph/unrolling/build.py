@@ -99,8 +99,7 @@ def _add_readouts(graph: UnrolledGraph) -> None:
     steps: tuple[int, ...]
     match readout.at:
         case "all":
-            states = (graph.state(readout.source, step) for step in range(1, graph.steps + 1))
-            steps = tuple(state.step for state in states if state is not None and graph.live(state))
+            steps = graph.live_steps(readout.source)
         case "last":
             steps = (graph.steps,)
         case listed:

@@ -103,6 +103,11 @@ class UnrolledGraph(nx.DiGraph):  # type: ignore[misc]
         node = Node("update", area, step, groups[-1]) if groups else None
         return node if node in self else None
 
+    def live_steps(self, area: str) -> tuple[int, ...]:
+        """Steps at whose end the area is live."""
+        states = (self.state(area, step) for step in range(1, self.steps + 1))
+        return tuple(state.step for state in states if state is not None and self.live(state))
+
     def terms(self, node: Node) -> tuple[tuple[Connection, Node], ...]:
         """The connections that an update sums, each with the live value that it reads."""
         terms = [

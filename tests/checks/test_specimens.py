@@ -68,6 +68,15 @@ def test_a_silent_readout_says_when_and_by_which_path(tmp_path: Path) -> None:
     assert findings[0].expected == "a readout at step 3 of 3 would be empty"
 
 
+def test_a_readout_after_an_area_fell_silent_says_when_it_is_live() -> None:
+    findings = check(load("ventral", {"input.present": [1, 2], "connections[4]": "V1 -> V1", "time.steps": 40}))
+    assert findings == []  # lateral connections keep the areas alive
+    spec = SPECS / "invalid" / "graph" / "readout_never.yaml"
+    (finding,) = check(load(spec, {"input.present": [1, 2], "time.steps": 9, "readout.at": "last"}))
+    assert finding.found.startswith("V2 first responds at step 2 ")
+    assert finding.repair == "V2 falls silent when nothing drives it: read it at step 2 or 3."
+
+
 def test_a_shape_mismatch_gives_both_numbers() -> None:
     (finding,) = check(load(SPECS / "invalid" / "graph" / "stride_up.yaml"))
     assert finding.place == "connections[1] V2 -> V1"

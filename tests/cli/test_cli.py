@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -115,7 +116,9 @@ def test_new_check_and_never_overwrite(run: Run, tmp_path: Path) -> None:
     assert result.code == 1
     assert "mine.yaml: the file exists" in result.err
     assert (tmp_path / "mine.yaml").read_text() == "precious"
-    assert "suffix is not .yaml" in run("new", "mine.txt").err
+    for name in ("mine.txt", "", ".yaml"):
+        assert "suffix is not .yaml" in run("new", name).err
+    assert "64 are the most" in run("new", "a" * 300 + ".yaml").err
 
 
 def test_zoo_and_schema(run: Run) -> None:
@@ -135,6 +138,7 @@ def test_zoo_and_schema(run: Run) -> None:
         (["compile", "ventral", "--out", "no/such/folder.py"], "cannot be written"),
         (["compile", "ventral", "--record", "V5"], "no area is called `V5`"),
         (["compile", "ventral", "--record", "V4=often"], "`often` was given"),
+        (["compile", "ventral", "--record", "V4=" + "9" * 5000], "was given"),
         (["compile", "ventral", "--no-pass", "roll"], "the passes are prune"),
     ],
 )
@@ -159,6 +163,13 @@ def test_every_command_has_help_with_an_example(run: Run, command: str) -> None:
     result = run(command, "--help")
     assert result.code == 0
     assert f"cortexgraph {command}" in result.out.split("Usage", 1)[1].split("\n", 1)[1]
+
+
+def test_a_terminal_without_the_signs_of_mathematics(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "cortexgraph", "show", "ventral"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_as_a_module() -> None:

@@ -62,6 +62,28 @@ def every_source() -> dict[str, str]:
     sources["long"] = emit(
         NetworkSpec.model_validate(HOSTILE | long | {"readout": {"from": list(areas)[-1], "classes": 2}})
     )
+    sources["many steps"] = emit(load("ventral"), steps=30)
+    for count in range(8, 14):  # widths around the formatter's
+        sources[f"{count} readouts"] = emit(load("ventral", {"readout.at": [*range(4, 4 + count)]}), steps=20)
+        sources[f"{count} readouts recorded"] = emit(
+            load("ventral", {"readout.at": [*range(4, 4 + count)]}), steps=20, record={"V1": "all"}
+        )
+    windows = [n for n in range(1, 60) if n % 7 not in (0, 3, 5)]
+    norm = {"kind": "group", "per_step": True}
+    far = {"from": "image", "to": "7th area with a long name", "delay": 1}
+    sources["windows"] = emit(
+        NetworkSpec.model_validate(
+            HOSTILE
+            | {
+                "description": "\\ " * 200 + "視覚" * 100 + '"' * 30,
+                "input": {"size": 8, "present": windows},
+                "areas": {"7th area with a long name": {"channels": 2, "size": 8, "norm": norm}},
+                "connections": ["image -> 7th area with a long name", far, far],
+                "readout": {"from": "7th area with a long name", "classes": 2, "at": windows[::2]},
+                "time": {"steps": 60},
+            }
+        )
+    )
     return sources
 
 
@@ -123,6 +145,16 @@ def test_nothing_written_in_a_spec_is_executed() -> None:
     assert module(torch.randn(1, 3, 8, 8)).shape == (1, 3, 2)
     assert module.train_2 is not None
     assert callable(module.train)
+
+
+@pytest.mark.parametrize("per_step", [True, False])
+@pytest.mark.parametrize("name", ["area", "per step", "ordered dict", "Tensor", "true", "value error", "7a", "視覚"])
+def test_the_name_of_a_spec_hides_nothing_that_the_file_uses(name: str, per_step: bool) -> None:
+    norm = {"norm": {"kind": "batch", "per_step": per_step}}
+    module = compile_spec(NetworkSpec.model_validate(HOSTILE | {"name": name, "defaults": {"area": norm}}))
+    assert module(torch.randn(2, 3, 8, 8)).shape == (2, 3, 2)
+    with pytest.raises(ValueError, match="expected"):
+        module(torch.randn(2, 3, 8, 7))
 
 
 def test_a_traceback_shows_the_emitted_line() -> None:

@@ -66,6 +66,12 @@ def test_sizes_follow_feedforward_strides() -> None:
     ]
 
 
+def test_a_convolution_that_leaves_nothing_gives_no_size() -> None:
+    areas = {"A": {"channels": 2}}
+    graph = graph_of(areas, [{"from": "image", "to": "A", "kernel": 2}], input={"size": 1})
+    assert graph.area("A").size is None
+
+
 def test_size_is_bridged_down_by_stride_and_up_by_upsampling_after_the_convolution() -> None:
     areas = {"A": {"channels": 2, "size": 16}, "B": {"channels": 4, "size": [4, 8]}}
     graph = graph_of(areas, ["image -> A -> B -> A"])

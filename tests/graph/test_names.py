@@ -37,6 +37,7 @@ def test_long_names_are_cut() -> None:
     names = Namespace()
     found = [names.identifier("inferotemporal cortex, anterior part") for _ in range(2)]
     assert len(set(found)) == 2
+    found += [names.identifier("7" * 40), names.identifier("an area_with a gap here")]
     assert all(len(name) <= MAX_LENGTH + 2 and name.isidentifier() for name in found)
 
 
