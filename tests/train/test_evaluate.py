@@ -8,7 +8,8 @@ import torch
 
 from cortexgraph.data import ImageData
 from cortexgraph.errors import CompileError, DataError
-from cortexgraph.pipeline import compile_spec, interpret
+from cortexgraph.graph import resolved
+from cortexgraph.pipeline import build, compile_spec, interpret
 from cortexgraph.train import evaluate, load_run, train
 from cortexgraph.train.trained import settled_state, trained_steps
 
@@ -121,7 +122,7 @@ def test_longer_runs_go_on_with_the_last_trained_set(data: ImageData, settings: 
 
 def test_load_run(finished: Path, data: ImageData) -> None:
     spec, network = load_run(finished)
-    assert spec == tiny_spec()
+    assert spec == resolved(build(tiny_spec()))
     assert not network.training
     assert network(normalised(data)).shape == (24, 3, 3)
 
