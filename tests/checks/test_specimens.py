@@ -82,3 +82,11 @@ def test_a_shape_mismatch_gives_both_numbers() -> None:
     assert finding.place == "connections[1] V2 -> V1"
     assert "maps 8 to 4, but V1 is 16." in str(finding)
     assert "needs `resize`" in finding.repair
+
+
+def test_every_code_has_an_invalid_and_a_valid_specimen() -> None:
+    invalid = {expected(path) for path in INVALID}
+    valid = {
+        code for path in VALID for code in path.read_text().splitlines()[0].removeprefix("# valid for: ").split(", ")
+    }
+    assert invalid == valid
