@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cortexgraph.cli.options import OrderOption, StepsOption
-from cortexgraph.cli.train import DataRootOption, DownloadOption, share_processor
+from cortexgraph.cli.train import DataRootOption, DownloadOption, load_images, located, share_processor
 from cortexgraph.errors import DataError, Diagnostic
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def evaluate(
         raise typer.BadParameter("test or train", param_hint="--split")
     readouts, groups = _steps(at), _order(order)
     folder = RunFolder(run)
-    _check_plot(plot)
+    _check_files(csv, plot)
     result = evaluate_run(
         run,
         _load_data(folder, data, download=download, root=data_root),
@@ -97,20 +97,27 @@ def _order(text: str | None) -> Any:
         raise typer.BadParameter("simultaneous, sequential, or a list of groups", param_hint="--order") from None
 
 
-def _check_plot(path: Path | None) -> None:
-    if path is not None and path.suffix not in {".png", ".svg", ".pdf"}:
-        raise DataError(
-            Diagnostic("suffix", str(path), "the suffix is not .png, .svg or .pdf", repair="Give one of these.")
-        )
+def _check_files(csv: Path | None, plot: Path | None) -> None:
+    """What can be said of the files to be written before the evaluation, which can take a while."""
+    findings = [
+        Diagnostic("unwritable", str(path), f"there is no folder {path.parent}", repair="Make it, or name another.")
+        for path in (csv, plot)
+        if path is not None and not path.parent.is_dir()
+    ]
+    if plot is not None and plot.suffix not in {".png", ".svg", ".pdf"}:
+        repair = "Give one of these."
+        findings.append(Diagnostic("suffix", str(plot), "the suffix is not .png, .svg or .pdf", repair=repair))
+    if findings:
+        raise DataError(findings)
 
 
 def _load_data(folder: RunFolder, source: str | None, *, download: bool, root: Path | None) -> Any:
     """The data set of the run, or another of the same classes, in the size that the network takes."""
-    from cortexgraph.data import load_data
     from cortexgraph.train.load import read_run
 
     spec, _ = read_run(folder)
-    stored = folder.read_json(folder.data).get("load_data")
+    stored = folder.read_card()["load_data"]
+    source = located(source) if source is not None else None
     if source is None and stored is None:
         raise DataError(
             Diagnostic(
@@ -122,9 +129,7 @@ def _load_data(folder: RunFolder, source: str | None, *, download: bool, root: P
         arguments = dict(stored)
     if root is not None:
         arguments["root"] = root
-    size = spec.input.size
-    pair = (size, size) if isinstance(size, int) else (size[0], size[1])
-    return load_data(size=pair, channels=spec.input.channels, download=download, **arguments)
+    return load_images(spec, {**arguments, "download": download})
 
 
 def _print(result: Evaluation) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from cortexgraph.train.settings import TrainSettings
 if TYPE_CHECKING:
     from cortexgraph.train import Summary
 
-__all__ = ["share_processor", "train"]
+__all__ = ["load_images", "located", "share_processor", "train"]
 
 SpecOrNothing = Annotated[
     str | None,
@@ -163,6 +164,8 @@ def _run(
     before = RunFolder(out) if resume and out is not None else None
     if before is not None:
         before.check_startable(resume=True)
+        if spec is None and not before.spec.exists():
+            raise before.damaged(before.spec, "is missing")
     network = load_spec(spec or str(before.spec if before else ""), changes)
     settings = _settings(given, before)
     arguments = _data_arguments(wishes, before)
@@ -172,7 +175,7 @@ def _run(
     try:
         summary = train_network(
             network,
-            _load_data(network, arguments),
+            load_images(network, arguments),
             settings,
             folder,
             resume=resume,
@@ -181,9 +184,11 @@ def _run(
             origin={name: value for name, value in arguments.items() if name != "download"},
             command=["cortexgraph", *sys.argv[1:]],
         )
-    except Interrupted as stopped:
-        typer.echo(f"{stopped} Resume with: cortexgraph train --resume --out {folder}", err=True)
-        raise typer.Exit(stopped.exit_code) from None
+    except KeyboardInterrupt as stopped:
+        if RunFolder(folder).is_run and not RunFolder(folder).is_finished:  # not before the data is loaded
+            message = str(stopped) or "Stopped."
+            typer.echo(f"{message} Resume with: cortexgraph train --resume --out {shlex.quote(str(folder))}", err=True)
+        raise typer.Exit(stopped.exit_code if isinstance(stopped, Interrupted) else 130) from None
     if not quiet and is_first_process():
         _report(summary)
 
@@ -196,21 +201,30 @@ def _settings(given: Mapping[str, Any], before: Any) -> TrainSettings:
 
 def _data_arguments(wishes: dict[str, Any], before: Any) -> dict[str, Any]:
     """Arguments of `load_data`: those given, over those of the run that is resumed, over `shapes`."""
-    stored = before.read_json(before.data).get("load_data") if before is not None else None
+    stored = before.read_card()["load_data"] if before is not None else None
     found: dict[str, Any] = {"source": "shapes"} | (stored or {}) | wishes
-    if Path(found["source"]).expanduser().is_dir():
-        found["source"] = str(Path(found["source"]).expanduser().resolve())
+    found["source"] = located(found["source"])
     if found.get("root") is not None:
         found["root"] = str(Path(found["root"]).expanduser().resolve())
     return found
 
 
-def _load_data(spec: NetworkSpec, arguments: Mapping[str, Any]) -> Any:
+def located(source: str) -> str:
+    """A data set as it is named from any working directory: a folder by its whole path."""
+    from cortexgraph.data.load import SOURCES
+    from cortexgraph.data.request import as_path
+
+    path = as_path(source)
+    return str(path.resolve()) if source not in SOURCES and path.is_dir() else source
+
+
+def load_images(spec: NetworkSpec, arguments: Mapping[str, Any]) -> Any:
+    """The data set of some arguments of `load_data`, in the size that the network takes."""
     from cortexgraph.data import load_data
 
     size = spec.input.size
     pair = (size, size) if isinstance(size, int) else (size[0], size[1])
-    return load_data(size=pair, channels=spec.input.channels, **arguments)
+    return load_data(**{**arguments, "size": pair, "channels": spec.input.channels})
 
 
 def _free_folder(spec: NetworkSpec, source: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import torch
 from lightning.pytorch.callbacks import RichProgressBar
 
 from cortexgraph.errors import CortexGraphError, Diagnostic
-from cortexgraph.train.settings import TrainSettings
+from cortexgraph.train.settings import DEVICE_PATTERN, TrainSettings
 
 __all__ = ["choose_device", "is_first_process", "make_trainer", "quiet_lightning"]
 
@@ -33,8 +34,11 @@ def choose_device(device: str) -> torch.device:
     """The device of `auto`, `cpu`, `mps`, `cuda` or `cuda:N`.
 
     Raises:
-        CortexGraphError: if this machine has none such.
+        CortexGraphError: if there is no device of this name, or this machine has none such.
     """
+    if not re.fullmatch(DEVICE_PATTERN, device):
+        expected, repair = "auto, cpu, mps, cuda and cuda:N are known", "Give one of these."
+        raise CortexGraphError(Diagnostic("bad-device", "device", f"{device!r} was given", expected, repair))
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     chosen = torch.device(device)

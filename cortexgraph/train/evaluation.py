@@ -119,8 +119,8 @@ def evaluate(
 def _of_run(run: RunFolder, data: ImageData) -> tuple[NetworkSpec, dict[str, Tensor], ImageData]:
     """Spec, weights, and the data normalised by the statistics of the run's training images."""
     spec, state = read_run(run)
-    card = run.read_json(run.data)
-    if card.get("classes") != list(data.classes):
+    card = run.read_card()
+    if card["classes"] != list(data.classes):
         raise DataError(_other_classes(card, data))
     return spec, state, replace(data, mean=tuple(card["mean"]), std=tuple(card["std"]))
 
@@ -138,7 +138,7 @@ def _other_classes(card: Mapping[str, Any], data: ImageData) -> Diagnostic:
         "other-classes",
         f"data {data.name}",
         f"its {len(data.classes)} classes are {some(data.classes)}",
-        f"the run was trained on {card.get('name')} with {some(card.get('classes') or [])}",
+        f"the run was trained on {card.get('name')} with {some(card['classes'])}",
         "Give the data set that the run was trained on, or one with the same classes.",
     )
 

@@ -58,7 +58,7 @@ def train(
         overwrite: replace a run in `out`; files that are not a run's stay.
         quiet: print nothing.
         origin: the arguments of `load_data` that made `data`, kept so that `cortexgraph eval` finds it again.
-        command: the command line, kept in the summary.
+        command: the command line, kept in the summary; a resumed run keeps that which started it.
 
     Raises:
         GraphError, CompileError: if the spec does not compile.
@@ -82,7 +82,7 @@ def train(
         if resume:
             _check_same(run, spec, settings, card)
         elif first:
-            run.start({"settings": settings.model_dump(), "spec_sha256": spec.digest})
+            run.start({"settings": settings.model_dump(), "spec_sha256": spec.digest, "command": shlex.join(command)})
         if first:
             _describe(run, spec, network, card)
         _fit(trainer, recorder, TrainingModule(network, data, settings), run.last if resume else None)
@@ -94,7 +94,7 @@ def train(
         run=run.path,
         card=card,
         device=_device_name(device, settings.devices),
-        command=shlex.join(command),
+        command=run.read_settings().get("command", shlex.join(command)) if first else "",
     )
     if trainer.is_global_zero:
         _finish(run, summary, recorder)
@@ -111,6 +111,7 @@ def _recorder(run: RunFolder, spec: NetworkSpec, data: ImageData, *, quiet: bool
 
 def _describe(run: RunFolder, spec: NetworkSpec, network: nn.Module, card: dict[str, Any]) -> None:
     """Write what is known before training, as far as it is not there."""
+    run.checkpoints.mkdir(exist_ok=True)
     if not run.spec.exists():
         with writing(run.spec) as temporary:
             save(spec, temporary)
@@ -137,9 +138,12 @@ def _check_same(run: RunFolder, spec: NetworkSpec, settings: TrainSettings, card
     ]
     if stored.get("spec_sha256") != spec.digest:
         findings.append(_changed("spec", stored.get("spec_sha256", ""), spec.digest))
-    images = run.read_json(run.data).get("sha256", "") if run.data.exists() else card["sha256"]
-    if images != card["sha256"]:
-        findings.append(_changed("data", images, card["sha256"]))
+    kept = run.read_json(run.data) if run.data.exists() else card
+    findings += [
+        _changed(f"data.{name}", kept[name], card[name])
+        for name in ("sha256", "mean", "std", "augment")
+        if name in kept and kept[name] != card[name]
+    ]
     if findings:
         raise DataError(findings)
     if run.last.exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from cortexgraph.data import ImageData
@@ -52,7 +53,7 @@ def _value(value: object) -> str:
 
 
 def data_card(data: ImageData, origin: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What a run keeps of its data: enough to load it again, to normalise alike, and to notice a change.
+    """What a run keeps of its data: enough to load it again, to normalise and augment alike, and to notice a change.
 
     Args:
         data: the images.
@@ -70,6 +71,7 @@ def data_card(data: ImageData, origin: Mapping[str, Any] | None = None) -> dict[
         "test_images": len(data.test),
         "mean": list(data.mean),
         "std": list(data.std),
+        "augment": asdict(data.augment),
         "sha256": digest.hexdigest(),
         "load_data": dict(origin) if origin is not None else None,
     }

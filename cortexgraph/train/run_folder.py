@@ -18,6 +18,9 @@ __all__ = ["RunFolder", "writing"]
 MARK = "cortexgraph_run"
 """Key in `settings.json` that makes a folder a run; its value is the version of the layout."""
 
+ORIGIN = {"source", "size", "channels", "seed", "root", "download", "train_images", "test_images", "cache"}
+"""Arguments of `load_data`, which a run may keep."""
+
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
@@ -72,9 +75,10 @@ class RunFolder:
     def is_run(self) -> bool:
         """Whether this is the folder of a run, finished or not."""
         try:
-            return MARK in json.loads(self.settings.read_text(encoding="utf-8"))
-        except (OSError, ValueError, TypeError):
+            found = json.loads(self.settings.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             return False
+        return isinstance(found, dict) and MARK in found
 
     @property
     def is_finished(self) -> bool:
@@ -162,6 +166,19 @@ class RunFolder:
             raise self.damaged(path, "is not what a run writes")
         return found
 
+    def read_card(self) -> dict[str, Any]:
+        """What the run keeps of its data, as `data_card` made it.
+
+        Raises:
+            DataError: if it is missing or damaged.
+        """
+        card = self.read_json(self.data)
+        origin = card.get("load_data")
+        lists = all(isinstance(card.get(name), list) for name in ("classes", "mean", "std"))
+        if not lists or not (origin is None or (isinstance(origin, dict) and ORIGIN >= set(origin) >= {"source"})):
+            raise self.damaged(self.data, "is not what a run writes")
+        return card
+
     # ---- complaints ----------------------------------------------------------
 
     def no_run(self) -> DataError:
@@ -175,6 +192,12 @@ class RunFolder:
                 "a folder that `cortexgraph train` wrote is needed",
                 "Give the folder that was named with --out.",
             )
+        )
+
+    def too_young(self) -> DataError:
+        """Nothing was trained yet."""
+        return self._refusal(
+            "this run has not finished its first epoch", f"Go on with `cortexgraph train --resume --out {self.path}`."
         )
 
     def damaged(self, path: Path, found: str) -> DataError:

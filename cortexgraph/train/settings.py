@@ -15,7 +15,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True, ge=1)]
 
-
+DEVICE_PATTERN = r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$"
 PEAK_LR = {"sgd": 0.1, "adamw": 0.006}
 WEIGHT_DECAY = {"sgd": 0.0005, "adamw": 0.01}
 
@@ -57,7 +57,7 @@ class TrainSettings(BaseModel):
     precision: Literal["32", "bf16", "16"] = Field(
         "32", description="32, or mixed precision with bf16 or (on a GPU) 16 bits."
     )
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = Field(
+    device: Annotated[str, Field(pattern=DEVICE_PATTERN)] = Field(
         "auto", description="auto, cpu, mps, cuda, or one GPU by number as in cuda:1."
     )
     devices: Whole = Field(1, description="Number of devices (or processor processes) that share each batch.")

@@ -28,7 +28,7 @@ def read_weights(run: RunFolder) -> tuple[dict[str, Tensor], dict[str, str]]:
         DataError: if there are none yet, or they are damaged.
     """
     if not run.weights.exists():
-        raise run.damaged(run.weights, "is missing: the run has not finished its first epoch")
+        raise run.damaged(run.weights, "is missing") if run.last.exists() else run.too_young()
     try:
         with safe_open(run.weights, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118

@@ -17,12 +17,13 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from cortexgraph.cli.app import app
+from cortexgraph.cli.train import located
 from cortexgraph.errors import CortexGraphError
-from cortexgraph.spec import save
-from cortexgraph.train import TrainSettings
+from cortexgraph.spec import NetworkSpec, save
+from cortexgraph.train import TrainSettings, fit
 
 from .conftest import striped_images, tiny_spec
-from .test_resume import assert_equal_runs
+from .test_resume import assert_equal_runs, interrupt_after
 
 SHORT = ["--epochs", "1", "--batch-size", "16", "--device", "cpu"]
 
@@ -141,6 +142,26 @@ def test_plot_of_unknown_kind(finished: Path, place: Path) -> None:
     assert "the suffix is not .png, .svg or .pdf" in str(done.exception)
 
 
+def test_files_to_write_are_checked_before_the_evaluation(finished: Path, place: Path) -> None:
+    done = run("eval", finished, "--data", place / "stripes", "--csv", "no/t.csv", "--plot", "no/t.svg")
+    assert str(done.exception).count("there is no folder no") == 2
+    assert done.output == ""
+
+
+def test_eval_finds_the_same_images_however_they_are_named(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(*words(place, "--out", "r", "--test-images", "6", "--quiet")).exit_code == 0
+    here = Path.cwd()
+    monkeypatch.chdir(place)
+    for data in ([], ["--data", "stripes"], ["--data", place / "stripes"]):
+        assert "6 test images" in run("eval", here / "r", *data).output
+
+
+def test_a_folder_named_as_a_data_set_does_not_hide_it(workplace: Path) -> None:
+    (workplace / "shapes").mkdir()
+    assert located("shapes") == "shapes"
+    assert located("./shapes") == str(workplace / "shapes")
+
+
 @pytest.mark.parametrize("command", ["train", "eval"])
 def test_help_has_an_example(command: str) -> None:
     done = run(command, "--help")
@@ -206,8 +227,6 @@ def test_ctrl_c_leaves_a_resumable_run(place: Path, workplace: Path) -> None:
 
 
 def test_resumed_command_needs_only_the_folder(place: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from .test_resume import interrupt_after
-
     options = ("--epochs", "3", "--optimizer", "adamw", "--seed", "4", "--steps", "5")
     assert run(*words(place, *options, "--out", "whole")).exit_code == 0
     with monkeypatch.context() as patch:
@@ -215,8 +234,36 @@ def test_resumed_command_needs_only_the_folder(place: Path, workplace: Path, mon
         stopped = run(*words(place, *options, "--out", "r"))
     assert stopped.exit_code == 130
     assert "Resume with: cortexgraph train --resume --out r" in stopped.output
+    command = json.loads((workplace / "r/settings.json").read_text())["command"]
     changed = run("train", "--resume", "--out", "r", "--seed", "5")
     assert "settings.seed: it is 5 now, but the run was started with 4" in str(changed.exception)
     resumed = run("train", "--resume", "--out", "r")
     assert resumed.exit_code == 0, resumed.output
     assert_equal_runs(workplace / "whole", workplace / "r")
+    assert json.loads((workplace / "r/summary.json").read_text())["command"] == command
+
+
+def test_ctrl_c_while_drawing(place: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(spec: NetworkSpec) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "draw", interrupted)
+        stopped = run(*words(place, "--out", "a run"))
+    assert stopped.exit_code == 130
+    assert stopped.output == "Stopped. Resume with: cortexgraph train --resume --out 'a run'\n"
+    assert run("train", "--resume", "--out", "a run").exit_code == 0
+    assert (workplace / "a run/areas.svg").exists()
+
+
+@pytest.mark.parametrize(("lost", "message"), [("spec.yaml", "spec.yaml is missing"), ("checkpoints", None)])
+def test_resuming_what_was_killed_early(
+    place: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch, no_pictures: None, lost: str, message: str | None
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, "on_train_start", 1)
+        assert run(*words(place, "--out", "r")).exit_code == 130
+    path = workplace / "r" / lost
+    path.rmdir() if path.is_dir() else path.unlink()
+    done = run("train", "--resume", "--out", "r")
+    assert (message in str(done.exception)) if message else (done.exit_code == 0)

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from cortexgraph.data import ImageData
-from cortexgraph.errors import CompileError, DataError
+from cortexgraph.errors import CompileError, CortexGraphError, DataError
 from cortexgraph.graph import resolved
 from cortexgraph.pipeline import build, compile_spec, interpret
-from cortexgraph.train import evaluate, load_run, train
+from cortexgraph.train import RunFolder, evaluate, load_run, train
 from cortexgraph.train.trained import settled_state, trained_steps
 
 from .conftest import striped_data, tiny_spec
@@ -72,6 +72,12 @@ def test_other_classes(finished: Path) -> None:
         DataError, match=r"its 3 classes are apple, pear, plum, but the run was trained on stripes with"
     ):
         evaluate(finished, other, device="cpu")
+
+
+@pytest.mark.parametrize("device", ["foo", "", "cpu:3", "cuda:300"])
+def test_device_of_no_known_name(finished: Path, data: ImageData, device: str) -> None:
+    with pytest.raises(CortexGraphError, match="but auto, cpu, mps, cuda and cuda:N are known"):
+        evaluate(finished, data, device=device)
 
 
 # ---- which readouts training reached --------------------------------------------
@@ -138,7 +144,8 @@ def test_no_run(tmp_path: Path, data: ImageData) -> None:
     ("damage", "message"),
     [
         ("cut", r"weights\.safetensors is not whole"),
-        ("remove", r"weights\.safetensors is missing: the run has not finished its first epoch"),
+        ("remove", r"weights\.safetensors is missing"),
+        ("young", r"has not finished its first epoch\.\n  Go on with `cortexgraph train --resume --out "),
         ("respec", r"weights\.safetensors belongs to another spec"),
         ("unspec", r"spec\.yaml cannot be read as a spec"),
     ],
@@ -152,6 +159,9 @@ def test_damaged_run(data: ImageData, settings: Make, tmp_path: Path, damage: st
             weights.write_bytes(weights.read_bytes()[:-100])
         case "remove":
             weights.unlink()
+        case "young":
+            weights.unlink()
+            RunFolder(run).last.unlink()
         case "respec":
             spec.write_text(spec.read_text().replace("tiny", "other"))
         case "unspec":

@@ -6,6 +6,7 @@ import csv
 import json
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cortexgraph.data import Batches, ImageData
+from cortexgraph.data import Augment, Batches, ImageData
 from cortexgraph.errors import DataError
 from cortexgraph.pipeline import compile_spec
 from cortexgraph.spec import NetworkSpec
@@ -160,6 +161,24 @@ def test_another_seed_cannot_be_resumed_with(
     with pytest.raises(DataError, match=r"settings\.seed: it is 1 now, but the run was started with 0") as error:
         train(spec, data, settings(seed=1, epochs=5), tmp_path / "run", resume=True, quiet=True)
     assert [finding.place for finding in error.value.diagnostics] == ["settings.epochs", "settings.seed"]
+
+
+def test_other_data_cannot_be_resumed_with(
+    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, "on_train_epoch_end", 1)
+        with pytest.raises(Interrupted, match="after 1 of 3"):
+            train(spec, data, settings(), tmp_path / "run", quiet=True)
+    others = {
+        "data.sha256": replace(data, test=data.train),
+        "data.std": replace(data, std=(0.2,)),
+        "data.augment": replace(data, augment=Augment(crop_padding_px=1, flip=True)),
+    }
+    for place, other in others.items():
+        with pytest.raises(DataError, match="the run was started with") as error:
+            train(spec, other, settings(), tmp_path / "run", resume=True, quiet=True)
+        assert [finding.place for finding in error.value.diagnostics] == [place]
 
 
 def test_damaged_checkpoint(

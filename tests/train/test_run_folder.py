@@ -6,7 +6,7 @@ import pytest
 
 from cortexgraph.errors import DataError
 from cortexgraph.train import RunFolder
-from cortexgraph.train.run_folder import writing
+from cortexgraph.train.run_folder import write_json, writing
 
 
 def make_run(path: Path, *, finished: bool) -> RunFolder:
@@ -29,7 +29,9 @@ def test_folder_of_something_else_is_never_touched(tmp_path: Path) -> None:
             RunFolder(tmp_path).check_startable(overwrite=overwrite)
 
 
-@pytest.mark.parametrize("content", ["[]", "3", "not json", '{"settings": {}}'])
+@pytest.mark.parametrize(
+    "content", ["[]", "3", '"cortexgraph_run"', '["cortexgraph_run"]', "not json", '{"settings": {}}']
+)
 def test_settings_of_something_else(tmp_path: Path, content: str) -> None:
     (tmp_path / "settings.json").write_text(content)
     with pytest.raises(DataError, match="is no run of cortexgraph"):
@@ -93,6 +95,20 @@ def test_damaged_json(tmp_path: Path) -> None:
     run.data.unlink()
     with pytest.raises(DataError, match=r"data\.json cannot be read: No such file"):
         run.read_json(run.data)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"mean": None}, {"classes": 3}, {"load_data": {}}, {"load_data": {"source": "shapes", "colour": 1}}],
+)
+def test_damaged_card(tmp_path: Path, changes: dict[str, object]) -> None:
+    run = make_run(tmp_path / "run", finished=True)
+    card = {"classes": ["a"], "mean": [0.5], "std": [0.5], "load_data": {"source": "shapes", "train_images": 20}}
+    write_json(run.data, card)
+    assert run.read_card() == card
+    write_json(run.data, card | changes)
+    with pytest.raises(DataError, match=r"data\.json is not what a run writes"):
+        run.read_card()
 
 
 def test_crash_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
