@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cortexgraph.checks import register_check as register_check
     from cortexgraph.drawing import draw as draw
     from cortexgraph.drawing import draw_unrolled as draw_unrolled
     from cortexgraph.errors import CompileError as CompileError
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from cortexgraph.errors import GraphError as GraphError
     from cortexgraph.errors import SpecError as SpecError
     from cortexgraph.graph import AreaGraph as AreaGraph
+    from cortexgraph.ops import Cell as Cell
+    from cortexgraph.ops import Operation as Operation
+    from cortexgraph.ops import option as option
+    from cortexgraph.ops import register_cell as register_cell
+    from cortexgraph.ops import register_operation as register_operation
+    from cortexgraph.ops.schema import json_schema as json_schema
     from cortexgraph.pipeline import build as build
     from cortexgraph.pipeline import check as check
     from cortexgraph.pipeline import compile_spec as compile  # noqa: F401  (named in __all__ below)
@@ -29,7 +36,6 @@ if TYPE_CHECKING:
     from cortexgraph.pipeline import unroll as unroll
     from cortexgraph.spec import NetworkSpec as NetworkSpec
     from cortexgraph.spec import dumps as dumps
-    from cortexgraph.spec import json_schema as json_schema
     from cortexgraph.spec import load as load
     from cortexgraph.spec import loads as loads
     from cortexgraph.spec import save as save
@@ -51,7 +57,10 @@ _HOMES = {
         "SpecError",
     ),
     "cortexgraph.graph": ("AreaGraph",),
-    "cortexgraph.spec": ("NetworkSpec", "dumps", "json_schema", "load", "loads", "save", "zoo"),
+    "cortexgraph.ops": ("Cell", "Operation", "option", "register_cell", "register_operation"),
+    "cortexgraph.ops.schema": ("json_schema",),
+    "cortexgraph.checks": ("register_check",),
+    "cortexgraph.spec": ("NetworkSpec", "dumps", "load", "loads", "save", "zoo"),
     "cortexgraph.unrolling": ("UnrolledGraph",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -16,7 +16,8 @@ class AreaSummary:
 
     Attributes:
         name, level, channels, size: of the area.
-        parameters: learned numbers of the area itself (norms), all per-step sets counted.
+        parameters: learned numbers of the area itself (body and cell), all per-step sets counted.
+        flops: floating-point operations of its body and cell in one forward pass of one image.
         first_response: first step at which the area is live; None if it never is.
         executed: steps of the updates that are computed.
         silent: steps of the updates that are silent.
@@ -28,6 +29,7 @@ class AreaSummary:
     channels: int
     size: tuple[int, int]
     parameters: int
+    flops: int
     first_response: int | None
     executed: tuple[int, ...]
     silent: tuple[int, ...]
@@ -78,23 +80,26 @@ class NetworkSummary:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of one forward pass of one static image, in convolutions and readouts."""
-        return sum(connection.flops for connection in self.connections) + self.readout_flops
+        """Floating-point operations of one forward pass of one static image, in convolutions, cells and readouts."""
+        own = sum(area.flops for area in self.areas) + sum(connection.flops for connection in self.connections)
+        return own + self.readout_flops
 
 
 def summarise(full: UnrolledGraph, kept: UnrolledGraph) -> NetworkSummary:
     """Summary of a network from its unrolled graph before and after passes."""
     areas = full.areas
     counts, counts_unpruned = _evaluations(kept), _evaluations(full)
-    connections = tuple(_connection(c, counts.get(c.identifier, 0)) for c in areas.connections)
-    readout_flops = 2 * areas.readout.macs * len(kept.readouts)
+    connections = tuple(_connection(c, counts.get(c.identifier, 0), full.ordinals[c.target]) for c in areas.connections)
+    macs = {readout.name: readout.macs for readout in areas.readouts}
+    readout_flops = 2 * sum(macs[node.name] for node in kept.readouts)
     return NetworkSummary(
         areas=tuple(_area(full, kept, area) for area in areas.areas),
         connections=connections,
-        readout_parameters=areas.readout.parameters,
+        readout_parameters=sum(readout.parameters for readout in areas.readouts),
         readout_flops=readout_flops,
         flops_unpruned=readout_flops
-        + sum(2 * c.macs * counts_unpruned.get(c.identifier, 0) for c in areas.connections),
+        + sum(2 * c.macs * counts_unpruned.get(c.identifier, 0) for c in areas.connections)
+        + sum(2 * areas.area(node.name).macs for node in full.live_updates()),
     )
 
 
@@ -103,7 +108,8 @@ def _evaluations(graph: UnrolledGraph) -> dict[str, int]:
     counts: dict[str, int] = {}
     for node in graph.live_updates():
         for connection, source in graph.terms(node):
-            again = 0 if source.kind == "image" else counts.get(connection.identifier, 0)
+            once = source.kind == "image" and not connection.per_step and not connection.transform.random
+            again = 0 if once else counts.get(connection.identifier, 0)
             counts[connection.identifier] = again + 1
     return counts
 
@@ -116,6 +122,7 @@ def _area(full: UnrolledGraph, kept: UnrolledGraph, area: Area) -> AreaSummary:
         channels=area.channels,
         size=area.shape[1:],
         parameters=area.parameters(full.ordinals[area.name]),
+        flops=2 * area.macs * sum(1 for _ in kept.live_updates(area.name)),
         first_response=full.first_response(area.name),
         executed=tuple(node.step for node in updates if node in kept and full.live(node)),
         silent=tuple(node.step for node in updates if not full.live(node)),
@@ -123,14 +130,14 @@ def _area(full: UnrolledGraph, kept: UnrolledGraph, area: Area) -> AreaSummary:
     )
 
 
-def _connection(connection: Connection, evaluations: int) -> ConnectionSummary:
+def _connection(connection: Connection, evaluations: int, sets: int) -> ConnectionSummary:
     return ConnectionSummary(
         source=connection.source,
         target=connection.target,
         kind=connection.kind,
         delay=connection.delay,
-        transform=" → ".join(operation.summary() for operation in connection.transform),
-        parameters=connection.parameters,
+        transform=connection.transform.summary() or "as it is",
+        parameters=connection.parameters(sets),
         macs=connection.macs,
         evaluations=evaluations,
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from cortexgraph.checks import STRUCTURE, check_graph
+from cortexgraph.checks import check_graph, check_structure
 from cortexgraph.checks.record import record_sinks
+from cortexgraph.checks.scale import memory
 from cortexgraph.checks.silent_readout import silent_sinks
 from cortexgraph.codegen import emit_source, load_source
 from cortexgraph.errors import CompileError, Diagnostic, GraphError
@@ -40,7 +42,7 @@ def build(spec: NetworkSpec) -> AreaGraph:
         GraphError: with all findings, if it does not make a network.
     """
     graph = assemble(spec)
-    errors = [finding for finding in check_graph(graph, STRUCTURE) if finding.severity == "error"]
+    errors = [finding for finding in check_structure(graph) if finding.severity == "error"]
     if errors:
         raise GraphError(errors)
     return graph
@@ -116,14 +118,16 @@ def compile_spec(
 
     Returns:
         A module whose ``forward(x)`` takes images [B, C, H, W] or videos [B, T, C, H, W] and returns logits
-        [B, classes], or [B, n, classes] for n readout steps; with `record`, a pair of the logits and the
-        states by (area, step). It carries `.source`, `.spec` and `.unrolled`.
+        [B, classes], or [B, n, classes] for n readout steps (of several readouts by name); with `record`, a pair of
+        the logits and the states by (area, step). It carries `.source`, `.spec` and `.unrolled`.
 
     Raises:
         GraphError: if the spec does not make a network.
         CompileError: for a readout or record of a silent area, an unknown pass, or a bad `record`.
     """
     full, graph = lower(spec, steps, order, record, passes)
+    if too_large := [replace(finding, severity="error") for finding in memory(full) if finding.place == "areas"]:
+        raise CompileError(too_large)
     source = emit_source(full, graph)
     module: Any = load_source(source, spec.name)
     module.source = source
@@ -140,7 +144,7 @@ def interpret(
     order: Order | None = None,
     *,
     training: bool = False,
-) -> tuple[Tensor, dict[tuple[str, int], Tensor]]:
+) -> tuple[Tensor | dict[str, Tensor], dict[tuple[str, int], Tensor]]:
     """Run a spec by the reference interpreter; see `cortexgraph.unrolling.interpret`.
 
     Raises:

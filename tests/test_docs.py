@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import doctest
+import importlib.util
 import re
 from pathlib import Path
+from types import ModuleType
+from typing import Annotated
 
 import pytest
+from pydantic import BaseModel, TypeAdapter
 
 import cortexgraph as cg
+from cortexgraph.ops import CELLS, OPERATIONS
+from cortexgraph.spec.yaml_source import read_yaml
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -66,3 +72,55 @@ def test_pictures_in_the_docs_are_of_the_shipped_spec(name: str, options: dict[s
     ids = [re.findall(r'<g id="([^"]+)" class="([^"]+)"', svg) for svg in (drawn, committed)]
     assert ids[0] == ids[1]
     assert len(ids[0]) > 20
+
+
+# ---- docs/language.md --------------------------------------------------------
+
+
+def language() -> ModuleType:
+    source = importlib.util.spec_from_file_location("make_language", ROOT / "docs" / "make_language.py")
+    assert source is not None
+    assert source.loader is not None
+    module = importlib.util.module_from_spec(source)
+    source.loader.exec_module(module)
+    return module
+
+
+LANGUAGE = language()
+PARTS = [model for _, model, _ in LANGUAGE.PARTS]
+
+
+def test_the_page_of_the_language_is_that_of_the_models() -> None:
+    page = (ROOT / "docs" / "language.md").read_text()
+    assert page == LANGUAGE.page(), "the language has changed: python docs/make_language.py"
+
+
+@pytest.mark.parametrize("model", PARTS, ids=lambda model: model.__name__)
+def test_every_key_has_a_meaning_and_an_example_that_is_legal(model: type[BaseModel]) -> None:
+    for name, field in model.model_fields.items():
+        assert field.description, name
+        (example,) = field.examples or []
+        read = read_yaml(f"it: {LANGUAGE.flow(example)}").data["it"]
+        assert TypeAdapter(Annotated[field.annotation, "field", *field.metadata]).validate_python(read) is not None
+
+
+@pytest.mark.parametrize("word", [word for word in OPERATIONS if not OPERATIONS[word].fixed])
+def test_the_example_of_every_operation_compiles(word: str) -> None:
+    entry = LANGUAGE.example_of(OPERATIONS[word])
+    spec = cg.NetworkSpec.model_validate(
+        {
+            "name": "example",
+            "input": {"channels": 4, "size": 8},
+            "areas": {"A": {"channels": 4, "size": 8}},
+            "connections": [{"from": "image", "to": "A", "transform": [entry, {"conv": 1}, {"pool": 8}]}],
+            "readout": {"from": "A", "classes": 2},
+            "time": {"steps": 1},
+        }
+    )
+    assert cg.check(spec) == []
+
+
+@pytest.mark.parametrize("word", [*CELLS])
+def test_the_example_of_every_cell_compiles(word: str) -> None:
+    spec = cg.load("ventral", {"areas.V1.cell": LANGUAGE.example_of(CELLS[word])})
+    assert cg.check(spec) == []

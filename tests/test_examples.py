@@ -6,21 +6,30 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_example(path: Path, tmp_path: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, str(path), str(tmp_path / "out")], capture_output=True, text=True, check=False
-    )
+def output(name: str, *arguments: str) -> str:
+    command = [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert {file.name for file in (tmp_path / "out").iterdir()} >= {
-        "areas.svg",
-        "unrolled.svg",
-        "first.py",
-        "first.yaml",
-    }
-    assert result.stdout.count("without feedback") == 5
+    return result.stdout
+
+
+def test_first_network(tmp_path: Path) -> None:
+    told = output("first_network.py", str(tmp_path / "out"))
+    written = {file.name for file in (tmp_path / "out").iterdir()}
+    assert written >= {"areas.svg", "unrolled.svg", "first.py", "first.yaml"}
+    assert told.count("without feedback") == 5
+
+
+def test_own_operation() -> None:
+    told = output("own_operation.py")
+    assert "carries: Divisive, Adapting" in told
+    assert "[wide-area]" in told
+    assert float(told.split("reference: ")[1].split()[0]) < 1e-6
+
+
+def test_every_example_has_its_test() -> None:
+    tests = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} <= tests

@@ -1,7 +1,7 @@
 """Well-formedness of a network: each check looks for one thing, all run, all findings come at once.
 
-A check is a pure function from an area graph to findings. `STRUCTURE` holds those that a graph must pass to be
-unrolled; `BEHAVIOUR` those that need the unrolled graph, and so run only on a graph that passed the first.
+A check is a pure function to findings: from an area graph (`STRUCTURE`, which a graph must pass to be unrolled, and
+`REGISTERED`), or from the unrolled graph of one that passed (`BEHAVIOUR`).
 """
 
 from __future__ import annotations
@@ -10,41 +10,79 @@ from collections.abc import Callable, Iterable
 
 from cortexgraph.checks.dead_parameters import dead_parameters
 from cortexgraph.checks.declared_kind import declared_kind
+from cortexgraph.checks.image_independent import image_independent
+from cortexgraph.checks.norms import norm_over_one_value, single_update
+from cortexgraph.checks.operations import operations, unknown_words
 from cortexgraph.checks.order import order
-from cortexgraph.checks.readout_steps import readout_steps
-from cortexgraph.checks.shapes import channel_groups, shape_mismatch, unknown_size
-from cortexgraph.checks.silent_readout import silent_readout
+from cortexgraph.checks.repetition import duplicate_connections, repeated_readouts
+from cortexgraph.checks.scale import memory, too_many_updates
+from cortexgraph.checks.shapes import body_shape, channel_groups, shape_mismatch, unknown_size
+from cortexgraph.checks.silent_readout import silent_sinks
+from cortexgraph.checks.ties import ties
 from cortexgraph.checks.unknown_names import unknown_names
-from cortexgraph.checks.unknown_operations import unknown_operations
 from cortexgraph.checks.unreachable import unreachable
+from cortexgraph.checks.windows import delays, steps
 from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import AreaGraph
+from cortexgraph.unrolling import UnrolledGraph, unroll_graph
 
-__all__ = ["BEHAVIOUR", "STRUCTURE", "Check", "check_graph"]
+__all__ = ["BEHAVIOUR", "REGISTERED", "STRUCTURE", "Check", "check_graph", "check_structure", "register_check"]
 
 Check = Callable[[AreaGraph], Iterable[Diagnostic]]
+UnrolledCheck = Callable[[UnrolledGraph], Iterable[Diagnostic]]
 
 STRUCTURE: tuple[Check, ...] = (
     unknown_names,
-    unknown_operations,
+    unknown_words,
+    operations,
+    ties,
     order,
     unknown_size,
     channel_groups,
     shape_mismatch,
+    body_shape,
     declared_kind,
     unreachable,
-    readout_steps,
+    steps,
+    delays,
+    repeated_readouts,
+    duplicate_connections,
+    norm_over_one_value,
+    too_many_updates,
 )
 
-BEHAVIOUR: tuple[Check, ...] = (silent_readout, dead_parameters)
+BEHAVIOUR: tuple[UnrolledCheck, ...] = (silent_sinks, dead_parameters, image_independent, single_update, memory)
+
+REGISTERED: list[Check] = []
+"""Checks of the user's own."""
 
 
-def check_graph(graph: AreaGraph, checks: Iterable[Check] | None = None) -> list[Diagnostic]:
-    """All findings of the checks, in the order of the user's file; by default of all of them."""
-    if checks is not None:
-        found = [finding for check in checks for finding in check(graph)]
-    else:
-        found = check_graph(graph, STRUCTURE)
-        if not any(finding.severity == "error" for finding in found):
-            found += check_graph(graph, BEHAVIOUR)
+def register_check(check: Check) -> Check:
+    """Decorator: the check runs with the others from now on, once the graph is well formed.
+
+    It takes an `AreaGraph` and yields `Diagnostic`s; ``graph.spec.origin.diagnostic(code, path, …)`` makes one that
+    names file and line.
+    """
+    REGISTERED.append(check)
+    return check
+
+
+def check_graph(graph: AreaGraph) -> list[Diagnostic]:
+    """All findings of all checks, errors first, then in the order of the user's file."""
+    found = check_structure(graph)
+    if not any(finding.severity == "error" for finding in found):
+        unrolled = unroll_graph(graph)
+        found += [finding for check in BEHAVIOUR for finding in check(unrolled)]
+    return _sorted(found)
+
+
+def check_structure(graph: AreaGraph) -> list[Diagnostic]:
+    """Findings of the checks that a graph must pass to be unrolled, and of the user's own."""
+    found = [finding for check in STRUCTURE for finding in check(graph)]
+    if not any(finding.severity == "error" for finding in found):
+        found += [finding for check in REGISTERED for finding in check(graph)]
+    return _sorted(found)
+
+
+def _sorted(found: list[Diagnostic]) -> list[Diagnostic]:
     return sorted(found, key=lambda finding: (finding.severity, finding.line or 0))

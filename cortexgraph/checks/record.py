@@ -29,7 +29,7 @@ def record_sinks(graph: UnrolledGraph, record: Record) -> UnrolledGraph:
         findings += _problems(graph, name, wanted, steps)
         if not findings:
             for step in sorted(set(steps)):
-                add_sink(graph, Node("record", name, step))
+                add_sink(graph, Node("record", name, step), name)
     if findings:
         raise CompileError(findings)
     return graph

@@ -32,8 +32,9 @@ def unknown_names(graph: AreaGraph) -> Iterator[Diagnostic]:
             )
         elif connection.target not in areas:
             yield _unknown(graph, ("connections", index, "to"), connection.target, areas, label)
-    if spec.readout.source not in areas:
-        yield _unknown(graph, ("readout", "from"), spec.readout.source, areas)
+    for index, readout in enumerate(spec.readouts):
+        if readout.source not in areas:
+            yield _unknown(graph, ("readout", index, "from"), readout.source, areas)
     for index, group in enumerate(spec.time.order if isinstance(spec.time.order, tuple) else ()):
         for name in (group,) if isinstance(group, str) else group:
             if name not in areas:

@@ -98,7 +98,7 @@ def schema(out: OutOption = None) -> None:
 
     Example: cortexgraph schema --out spec.schema.json
     """
-    from cortexgraph.spec import json_schema
+    from cortexgraph.ops.schema import json_schema
 
     _write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", out)
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cortexgraph.codegen.views import module_view
+from cortexgraph.codegen.helpers import imports_for, names_in, sources_of
+from cortexgraph.codegen.views import module_view, operations_of
 from cortexgraph.unrolling import UnrolledGraph
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 __all__ = ["emit_source"]
+
+STANDARD = (
+    "chain", "check_image", "frame", "identity_", "per_frame", "started", "zeros", "PerStep", "Stepwise", "Area",
+)  # fmt: skip
+"""Definitions of the runtime that the templates and statements may use."""
 
 
 @cache
@@ -33,5 +40,15 @@ def emit_source(full: UnrolledGraph, graph: UnrolledGraph) -> str:
 
     Equal graphs give equal bytes. Names from the spec enter as identifiers and escaped text only.
     """
-    source = _environment().get_template("module.py.jinja").render(view=module_view(full, graph))
-    return source.rstrip("\n") + "\n"
+    view = module_view(full, graph)
+    network = _environment().get_template("network.py.jinja").render(view=view)
+    used = names_in(network)
+    wanted: dict[Any, None] = dict.fromkeys(name for name in STANDARD if name in used)
+    for operation in operations_of(full):
+        wanted |= dict.fromkeys(getattr(operation, "helpers", ()))
+    needed = [item for item in wanted if not isinstance(item, str) or item in used]
+    helpers = sources_of(needed)
+    imports = imports_for([*helpers, network])
+    module = _environment().get_template("module.py.jinja")
+    source = module.render(view=view, imports=imports, helpers=helpers, network=network)
+    return re.sub(r"\n{4,}", "\n\n\n", source).rstrip("\n") + "\n"

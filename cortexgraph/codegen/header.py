@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 
 from cortexgraph import __version__
 from cortexgraph.codegen.text import WIDTH, docstring_text, wrapped
-from cortexgraph.graph import Area, AreaGraph
+from cortexgraph.graph import Area, AreaGraph, Connection
 from cortexgraph.unrolling import UnrolledGraph, order_name
 from cortexgraph.wording import by
 
@@ -18,7 +19,6 @@ def header(graph: UnrolledGraph) -> tuple[str, ...]:
     spec = graph.areas.spec
     title = f"{spec.name}: {spec.description}" if spec.description else f"{spec.name}."
     updates = sum(1 for _ in graph.live_updates())
-    steps = ", ".join(str(node.step) for node in graph.readouts)
     told = f"{graph.steps} steps, {order_name(graph.order)} order: {updates} updates; readout of "
     return (
         *wrapped(title),
@@ -26,10 +26,19 @@ def header(graph: UnrolledGraph) -> tuple[str, ...]:
         f"Emitted by cortexgraph {__version__} from a spec with sha256 {spec.digest[:16]}.",
         "Do not edit: change the spec and compile it again.",
         "",
-        *wrapped(f"{told}{graph.areas.readout.source} at step {steps}."),
+        *wrapped(f"{told}{_read(graph)}."),
         "",
         *_table(graph.areas),
     )
+
+
+def _read(graph: UnrolledGraph) -> str:
+    """What is read out, and when."""
+    found = []
+    for readout in graph.areas.readouts:
+        steps = ", ".join(str(node.step) for node in graph.readouts if node.name == readout.name)
+        found.append(f"{readout.source} at step {steps}")
+    return "; ".join(found)
 
 
 def _table(areas: AreaGraph) -> list[str]:
@@ -43,8 +52,13 @@ def _table(areas: AreaGraph) -> list[str]:
 
 
 def _row(areas: AreaGraph, area: Area) -> tuple[str, str, str, str]:
-    sources = [
-        f"{connection.source} ({connection.kind}{f', delay {connection.delay}' if connection.delay else ''})"
-        for connection in areas.incoming(area.name)
-    ]
+    sources = [f"{connection.source} ({', '.join(_notes(connection))})" for connection in areas.incoming(area.name)]
     return area.name, str(area.channels), by(area.shape[1:]), ", ".join(sources)
+
+
+def _notes(connection: Connection) -> Iterator[str]:
+    yield connection.kind
+    if connection.role == "modulate":
+        yield "modulating"
+    if connection.delay:
+        yield f"delay {connection.delay}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ModuleView", "ParameterGroup", "StepView", "TermView", "UpdateView"]
+__all__ = ["ModuleView", "ParameterGroup", "StepView", "UpdateView"]
 
 
 @dataclass(frozen=True)
@@ -16,21 +16,19 @@ class ParameterGroup:
 
 
 @dataclass(frozen=True)
-class TermView:
-    """One summand of an update."""
-
-    code: str
-    comment: str
-
-
-@dataclass(frozen=True)
 class UpdateView:
-    """One statement: an area's new state."""
+    """One statement: an area's new state.
 
-    variable: str
+    Attributes:
+        targets: the names that are assigned.
+        area: the area's module.
+        arguments: lines of the call, the merged input first.
+        shape: of the state.
+    """
+
+    targets: str
     area: str
-    terms: tuple[TermView, ...]
-    update: int | None
+    arguments: tuple[str, ...]
     shape: str
 
 
@@ -44,18 +42,17 @@ class StepView:
 
 @dataclass(frozen=True)
 class ModuleView:
-    """A whole emitted file."""
+    """The class of an emitted file."""
 
     docstring: tuple[str, ...]
     class_name: str
     summary: str
     image_shape: str
     steps_total: int
-    per_step: bool
-    stacked: bool
     returns: str
     returns_text: str
     parameters: tuple[ParameterGroup, ...]
+    zeros: tuple[str, ...]
     frames: tuple[str, ...]
     steps: tuple[StepView, ...]
     logits: str

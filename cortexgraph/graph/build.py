@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from cortexgraph.graph import infer
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from cortexgraph.graph import infer, transforms, tying
 from cortexgraph.graph.model import Area, AreaGraph, Connection, Readout
 from cortexgraph.graph.names import Namespace
-from cortexgraph.ops import GlobalPool, Linear, Shape
-from cortexgraph.spec import IMAGE, NetworkSpec
+from cortexgraph.ops import CELLS, Cell, GlobalPool, Linear, Shape, Simple
+from cortexgraph.spec import IMAGE, AreaSpec, NetworkSpec
 
 __all__ = ["assemble"]
 
@@ -17,56 +22,115 @@ def assemble(spec: NetworkSpec) -> AreaGraph:
     names = Namespace()
     level = infer.levels(spec)
     size = infer.sizes(spec, level)
-    image: Shape = (spec.input.channels, *infer.pair(spec.input.size))
-    shapes: dict[str, Shape] = {IMAGE: image}
+    image: Shape = (spec.input.channels, *(size[IMAGE] or (0, 0)))
+    shapes = {name: (area.channels, *(size[name] or (0, 0))) for name, area in spec.areas.items()} | {IMAGE: image}
+    identifiers = {name: names.identifier(name) for name in spec.areas} | {IMAGE: IMAGE}
+    connections = _connections(spec, names, identifiers, level, shapes)
     graph.graph["image_shape"] = image
     graph.add_node(IMAGE)
     for index, (name, declared) in enumerate(spec.areas.items()):
         area = Area(
             name=name,
-            identifier=names.identifier(name),
+            identifier=identifiers[name],
             index=index,
             channels=declared.channels,
             size=size[name],
             level=level[name],
-            body=infer.bodies(spec, declared),
+            region=declared.region,
+            merge=declared.merge,
+            body=transforms.body(spec, declared, _merged(declared, shapes[name], name, connections)),
+            cell=Simple(shapes[name]),
         )
-        shapes[name] = area.shape
-        graph.add_node(name, area=area)
-    _add_connections(graph, names, level, shapes)
-    graph.graph["readout"] = _readout(spec, shapes)
+        cell, options = _cell(spec, declared, area.shape)
+        graph.add_node(name, area=replace(area, cell=cell, cell_options=options))
+    for connection in connections:
+        graph.add_edge(connection.source, connection.target, key=connection.identifier, connection=connection)
+    graph.graph["readouts"] = _readouts(spec, names, shapes)
     return graph
 
 
-def _add_connections(graph: AreaGraph, names: Namespace, level: dict[str, float], shapes: dict[str, Shape]) -> None:
-    for index, declared in enumerate(graph.spec.connections):
+def _connections(
+    spec: NetworkSpec,
+    names: Namespace,
+    identifiers: dict[str, str],
+    level: dict[str, float],
+    shapes: dict[str, Shape],
+) -> list[Connection]:
+    found: dict[int, Connection] = {}
+    for index, declared in enumerate(spec.connections):
         source, target = declared.source, declared.target
         if source not in shapes or target not in level:
             continue
-        ends = [IMAGE if name == IMAGE else graph.area(name).identifier for name in (source, target)]
-        connection = Connection(
-            identifier=names.claim("_to_".join(ends)),
+        found[index] = Connection(
+            identifier=names.claim(f"{identifiers[source]}_to_{identifiers[target]}"),
             index=index,
             source=source,
             target=target,
             kind=infer.kind(source, target, level),
-            delay=declared.delay,
+            role=declared.role,
+            delay=infer.delay(spec, declared),
+            active=declared.active,
+            silence=declared.silence or spec.time.silence,
+            init=declared.init or spec.defaults.connection.init or "default",
             source_shape=shapes[source],
             target_shape=shapes[target],
-            transform=infer.transform(graph.spec, declared, shapes[source], shapes[target]),
+            transform=transforms.transform(spec, declared, shapes[source], shapes[target]),
         )
-        graph.add_edge(source, target, key=connection.identifier, connection=connection)
+    return [_tied(spec, connection, found) for connection in found.values()]
 
 
-def _readout(spec: NetworkSpec, shapes: dict[str, Shape]) -> Readout:
-    shape = shapes.get(spec.readout.source, (0, 0, 0))
-    pool = GlobalPool(spec.readout.pool)
-    return Readout(
-        identifier="readout",
-        source=spec.readout.source,
-        classes=spec.readout.classes,
-        at=spec.readout.at,
-        source_shape=shape,
-        pool=pool,
-        linear=Linear(pool.output(shape)[0], spec.readout.classes),
-    )
+def _tied(spec: NetworkSpec, connection: Connection, every: dict[int, Connection]) -> Connection:
+    tie = spec.connections[connection.index].tie
+    if tie is None:
+        return connection
+    try:
+        owner = every[tying.root_of(spec, connection.index)]
+        return tying.tied(connection, owner, tie.transpose)
+    except (tying.TieError, KeyError):  # the checks say why
+        return replace(connection, transform=replace(connection.transform, whole=False))
+
+
+def _merged(declared: AreaSpec, shape: Shape, name: str, connections: list[Connection]) -> Shape:
+    """Shape of the merged input."""
+    if declared.merge == "sum":
+        return shape
+    drives = [c for c in connections if c.target == name and c.role == "drive"]
+    return (sum(c.output_shape[0] for c in drives) or shape[0], *shape[1:])
+
+
+def _cell(spec: NetworkSpec, declared: AreaSpec, shape: Shape) -> tuple[Cell, dict[str, Any]]:
+    entry = declared.cell or spec.defaults.area.cell
+    if entry is None or entry.name not in CELLS:
+        return Simple(shape), {}
+    kind = CELLS[entry.name]
+    context = transforms.context_of_area(spec, declared)
+    try:
+        options = kind.read(entry.options, context)
+    except ValidationError:
+        return Simple(shape), {}
+    if kind.make_from.problem(options, shape, context) is not None:
+        return Simple(shape), {}
+    return kind.make_from.made(shape, options), options
+
+
+def _readouts(spec: NetworkSpec, names: Namespace, shapes: dict[str, Shape]) -> tuple[Readout, ...]:
+    found = []
+    for index, declared in enumerate(spec.readouts):
+        shape = shapes.get(declared.source, (0, 0, 0))
+        pool = GlobalPool(shape, declared.pool)
+        name = declared.name or declared.source
+        alone = len(spec.readouts) == 1
+        found.append(
+            Readout(
+                name=name,
+                identifier="readout" if alone else names.identifier(f"readout_{name}", length=24),
+                index=index,
+                source=declared.source,
+                classes=declared.classes,
+                at=declared.at,
+                source_shape=shape,
+                pool=pool,
+                linear=Linear(pool.output(), declared.classes),
+            )
+        )
+    return tuple(found)

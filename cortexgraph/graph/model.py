@@ -2,48 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import networkx as nx
 
-from cortexgraph.ops import GlobalPool, Linear, Operation, Shape
-from cortexgraph.spec import IMAGE, NetworkSpec
+from cortexgraph.ops import Cell, Chain, GlobalPool, Linear, Operation, Shape
+from cortexgraph.spec import IMAGE, NetworkSpec, Span
 
 __all__ = ["Area", "AreaGraph", "Connection", "Readout"]
-
-
-def chain_output(chain: tuple[Operation, ...], shape: Shape) -> Shape:
-    """Shape after the chain."""
-    for operation in chain:
-        shape = operation.output(shape)
-    return shape
-
-
-def chain_macs(chain: tuple[Operation, ...], shape: Shape) -> int:
-    """Multiply-accumulate operations of the chain for one image."""
-    total = 0
-    for operation in chain:
-        total += operation.macs(shape)
-        shape = operation.output(shape)
-    return total
-
-
-def chain_parameters(chain: tuple[Operation, ...], sets: int = 1) -> int:
-    """Number of learned numbers; a per-step operation counts `sets` times."""
-    return sum(
-        _size(shape) * (sets if operation.per_step else 1)
-        for operation in chain
-        for shape in operation.parameters().values()
-    )
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    total = 1
-    for n in shape:
-        total *= n
-    return total
 
 
 @dataclass(frozen=True)
@@ -56,7 +25,11 @@ class Area:
         index: place in the order of declaration.
         channels, size: shape of the state; `size` is None where it could not be inferred.
         level: level in the hierarchy.
+        region: the region that it is a part of, if any.
+        merge: `sum` or `concat`.
         body: operations after the merge.
+        cell: how the new state follows from the body's result and the old state.
+        cell_options: what a spec would have to say for this very cell.
     """
 
     name: str
@@ -65,7 +38,11 @@ class Area:
     channels: int
     size: tuple[int, int] | None
     level: float
-    body: tuple[Operation, ...]
+    region: str | None
+    merge: str
+    body: Chain
+    cell: Cell
+    cell_options: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def shape(self) -> Shape:
@@ -74,11 +51,21 @@ class Area:
 
     @property
     def per_step(self) -> bool:
-        return any(operation.per_step for operation in self.body)
+        return self.body.per_step
+
+    @property
+    def operations(self) -> tuple[Operation | Cell, ...]:
+        """What the area does with its merged input: the operations of the body, and the cell if it has memory."""
+        return (*self.body.operations, *([self.cell] if self.cell.has_memory else []))
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulate operations of one update for one image."""
+        return self.body.macs + self.cell.macs()
 
     def parameters(self, sets: int = 1) -> int:
-        """Number of learned numbers in the body with `sets` sets of the per-step operations."""
-        return chain_parameters(self.body, sets)
+        """Number of learned numbers with `sets` sets of the per-step operations."""
+        return self.body.parameters(sets) + sum(prod(shape) for shape in self.cell.parameters().values())
 
 
 @dataclass(frozen=True)
@@ -90,9 +77,14 @@ class Connection:
         index: place in the spec's list of connections, after expansion of shorthand.
         source, target: names of areas; the source may be the image.
         kind: feedforward, lateral or feedback.
+        role: `drive`, or `modulate`.
         delay: extra steps.
+        active: when it is read: `always`, `first`, steps, or a span of steps.
+        silence: what a silent source counts as: `skip`, `zero_input` or `zero_drive`.
+        init: how its convolutions start.
         source_shape, target_shape: shapes of the states; zeros where unknown.
-        transform: operations from the source's state to the target's shape.
+        transform: operations from the source's state to the target's merge, gain and gate included.
+        owner: identifier of the connection whose parameters it uses, if it is tied.
     """
 
     identifier: str
@@ -100,10 +92,15 @@ class Connection:
     source: str
     target: str
     kind: str
+    role: str
     delay: int
+    active: str | tuple[int, ...] | Span
+    silence: str
+    init: str
     source_shape: Shape
     target_shape: Shape
-    transform: tuple[Operation, ...]
+    transform: Chain
+    owner: str | None = None
 
     @property
     def label(self) -> str:
@@ -112,23 +109,38 @@ class Connection:
     @property
     def output_shape(self) -> Shape:
         """Shape that the transform makes of the source's state."""
-        return chain_output(self.transform, self.source_shape)
+        return self.transform.output
 
     @property
-    def parameters(self) -> int:
-        return chain_parameters(self.transform)
+    def per_step(self) -> bool:
+        return self.transform.per_step
+
+    def parameters(self, sets: int = 1) -> int:
+        """Number of learned numbers of its own, with `sets` sets of the per-step operations."""
+        return self.transform.parameters(sets)
 
     @property
     def macs(self) -> int:
         """Multiply-accumulate operations of one evaluation for one image."""
-        return chain_macs(self.transform, self.source_shape)
+        return self.transform.macs
+
+    def active_at(self, step: int) -> bool:
+        """Whether an update of this step may read it; `first` is decided by what it read before."""
+        match self.active:
+            case str():
+                return True
+            case Span(first=first, last=last):
+                return first <= step and (last is None or step <= last)
+        return step in self.active
 
 
 @dataclass(frozen=True)
 class Readout:
     """A linear classifier on one area's pooled state; see `ReadoutSpec`."""
 
+    name: str
     identifier: str
+    index: int
     source: str
     classes: int
     at: str | tuple[int, ...]
@@ -138,12 +150,12 @@ class Readout:
 
     @property
     def parameters(self) -> int:
-        return chain_parameters((self.linear,))
+        return sum(prod(shape) for shape in self.linear.parameters().values())
 
     @property
     def macs(self) -> int:
         """Multiply-accumulate operations of one evaluation for one image."""
-        return self.linear.macs(self.source_shape)
+        return self.linear.macs()
 
 
 class AreaGraph(nx.MultiDiGraph):  # type: ignore[misc]
@@ -168,9 +180,16 @@ class AreaGraph(nx.MultiDiGraph):  # type: ignore[misc]
         return spec
 
     @property
-    def readout(self) -> Readout:
-        readout: Readout = self.graph["readout"]
-        return readout
+    def readouts(self) -> tuple[Readout, ...]:
+        """Readouts in the order of declaration."""
+        readouts: tuple[Readout, ...] = self.graph["readouts"]
+        return readouts
+
+    @property
+    def silence(self) -> str:
+        """What a silent source counts as: `skip`, `zero_input` or `zero_drive`."""
+        silence: str = self.spec.time.silence
+        return silence
 
     @property
     def image_shape(self) -> Shape:
@@ -203,6 +222,21 @@ class AreaGraph(nx.MultiDiGraph):  # type: ignore[misc]
         rank = {"feedforward": 0, "lateral": 1, "feedback": 2}
         found = [data["connection"] for _, _, data in self.in_edges(name, data=True)]
         return tuple(sorted(found, key=lambda connection: (rank[connection.kind], connection.index)))
+
+    def connection(self, identifier: str) -> Connection:
+        """The connection of this identifier.
+
+        Raises:
+            KeyError: if there is none.
+        """
+        for connection in self.connections:
+            if connection.identifier == identifier:
+                return connection
+        raise KeyError(identifier)
+
+    def shape(self, name: str) -> Shape:
+        """Shape of an area's state, or of the image."""
+        return self.image_shape if name == IMAGE else self.area(name).shape
 
     def is_area(self, name: str) -> bool:
         return name in self and name != IMAGE

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from cortexgraph.graph.infer import norm_of
 from cortexgraph.graph.model import Area, AreaGraph, Connection
-from cortexgraph.ops import RESIZES, Activation, Conv, GroupNorm, Norm, Resize
-from cortexgraph.spec import NetworkSpec
+from cortexgraph.ops import OPERATIONS, Activation, Gain, Gate, GroupNorm, Link, Norm, Resize
+from cortexgraph.spec import ConnectionSpec, NetworkSpec, OperationSpec
 
 __all__ = ["resolved"]
 
@@ -20,47 +20,103 @@ def resolved(graph: AreaGraph) -> NetworkSpec:
     spec = graph.spec
     written = spec.model_dump(mode="json", by_alias=True, exclude={"areas", "connections", "defaults"})
     written["areas"] = {area.name: _area(graph, area) for area in sorted(graph.areas, key=lambda area: area.index)}
-    written["connections"] = [_connection(connection) for connection in graph.connections]
+    written["connections"] = [_connection(graph, connection) for connection in graph.connections]
     return NetworkSpec.model_validate(written)
 
 
 def _area(graph: AreaGraph, area: Area) -> dict[str, Any]:
-    norm = norm_of(graph.spec, graph.spec.areas[area.name])
-    (activation,) = (operation.name for operation in area.body if isinstance(operation, Activation))
-    return {
-        "channels": area.channels,
-        "size": _brief(area.shape[1:]),
-        "level": area.level,
-        "norm": norm.model_dump(exclude_none=True) | _groups(area, norm.kind) if norm else "none",
-        "activation": activation,
-    }
+    declared = graph.spec.areas[area.name]
+    written: dict[str, Any] = {"channels": area.channels, "size": _brief(area.shape[1:]), "level": area.level}
+    written |= {"region": area.region} if area.region else {}
+    written |= {"merge": area.merge} if area.merge != "sum" else {}
+    written |= {"weights": declared.weights} if declared.weights != "shared" else {}
+    cell = declared.cell or graph.spec.defaults.area.cell
+    if cell is not None:
+        written["cell"] = {cell.name: _options(area.cell_options)} if area.cell_options else cell.name
+    norms = [link for link in area.body if isinstance(link.operation, Norm)]
+    activations = [link.operation.kind for link in area.body if isinstance(link.operation, Activation)]
+    if declared.body is not None or area.merge == "concat":
+        return written | {"body": [_entry(link) for link in area.body]}
+    norm = _norm(norms[0]) if norms else "none"
+    return written | {"norm": norm, "activation": activations[0]}
 
 
-def _groups(area: Area, kind: str) -> dict[str, int]:
-    """The number of groups of a group norm, which the spec may leave to the language."""
-    (operation,) = (operation for operation in area.body if isinstance(operation, Norm))
-    return {"groups": operation.groups} if kind == "group" and isinstance(operation, GroupNorm) else {}
+def _norm(link: Link) -> dict[str, Any]:
+    groups = (
+        link.operation.groups if isinstance(link.operation, GroupNorm) and link.options["kind"] == "group" else None
+    )
+    found = {"kind": link.options["kind"], "per_step": link.options["per_step"]}
+    return found | ({"groups": groups} if groups else {})
 
 
 def _brief(pair: tuple[int, int]) -> int | tuple[int, int]:
     return pair[0] if pair[0] == pair[1] else pair
 
 
-def _connection(connection: Connection) -> dict[str, Any]:
-    (conv,) = (operation for operation in connection.transform if isinstance(operation, Conv))
-    written: dict[str, Any] = {
-        "from": connection.source,
-        "to": connection.target,
-        "kind": connection.kind,
-        "kernel": _brief(conv.kernel),
-        "stride": _brief(conv.stride),
-        "dilation": _brief(conv.dilation),
-        "groups": conv.groups,
-        "bias": conv.bias,
-        "delay": connection.delay,
-    }
-    for position, resize in enumerate(connection.transform):
-        if isinstance(resize, Resize):
-            mode = next(name for name in RESIZES if RESIZES[name] is type(resize))
-            written["resize"] = {"mode": mode, "at": "before" if position == 0 else "after"}
-    return written
+# ---- connections -------------------------------------------------------------
+
+
+def _connection(graph: AreaGraph, connection: Connection) -> dict[str, Any]:
+    declared = graph.spec.connections[connection.index]
+    written: dict[str, Any] = {"from": connection.source, "to": connection.target, "kind": connection.kind}
+    written |= _transform(declared, connection)
+    written["delay"] = connection.delay
+    kept = declared.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+    written |= {key: kept[key] for key in ("name", "role", "gate", "gain", "active", "tie") if key in kept}
+    written |= {"silence": connection.silence} if declared.silence else {}
+    written |= {"init": connection.init} if connection.init != "default" else {}
+    weights = declared.weights or graph.spec.defaults.connection.weights
+    return written | ({"weights": weights} if weights == "per_step" else {})
+
+
+def _transform(declared: ConnectionSpec, connection: Connection) -> dict[str, Any]:
+    """The shorthand of one convolution, or the chain; and the resizing."""
+    if declared.tie is not None and declared.tie.transpose:
+        return {}
+    if declared.resize is not None and declared.resize.mode == "transposed":
+        (link,) = (link for link in connection.transform if link.word == "conv_transpose")
+        written = {key: _plain(link.options[key]) for key in ("kernel", "stride", "bias")}
+        return written | {"resize": {"mode": "transposed"}}
+    links = [link for link in connection.transform if not isinstance(link.operation, Gain | Gate)]
+    resize = {}
+    for place in (0, -1):
+        if links and _bridges(links[place], declared, place):
+            resize = {"resize": {"mode": links[place].word, "at": "before" if place == 0 else "after"}}
+            del links[place]
+            break
+    if declared.transform is None and len(links) == 1 and links[0].word == "conv":
+        keys = ("kernel", "stride", "dilation", "groups", "bias")
+        return {key: _plain(links[0].options[key]) for key in keys} | resize
+    return {"transform": [_entry(link) for link in links]} | resize
+
+
+def _bridges(link: Link, declared: ConnectionSpec, place: int) -> bool:
+    """Whether this end of the chain is the resizing of the connection, not an operation of its transform."""
+    if not isinstance(link.operation, Resize):
+        return False
+    if declared.resize is not None:
+        return (declared.resize.at == "before") == (place == 0)
+    return place == -1 and len(link.options) == 1
+
+
+def _entry(link: Link) -> Any:
+    options = _options(link.options)
+    options |= {name: [_entry(inner) for inner in chain] for name, chain in link.operation.chains().items()}
+    if isinstance(link.operation, Norm):
+        options = _norm(link)
+    if link.word in OPERATIONS and not options:
+        return link.word
+    return {link.word: options}
+
+
+def _options(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in options.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    """A value as a spec has it."""
+    if isinstance(value, tuple) and value and isinstance(value[0], OperationSpec):
+        return [entry.model_dump(mode="json") for entry in value]
+    if isinstance(value, tuple):
+        return _brief(value) if len(value) == 2 else list(value)
+    return value

@@ -1,29 +1,63 @@
-"""The registry of operations."""
+"""The registry of operations and cells."""
 
+from cortexgraph.ops import gabor, pooling, residual, simple  # noqa: F401  (they register their operations)
 from cortexgraph.ops.activation import ACTIVATIONS, Activation
-from cortexgraph.ops.base import Operation, Shape
-from cortexgraph.ops.conv import Conv
+from cortexgraph.ops.base import CONTEXT, Context, Operation, Run, Shape, option
+from cortexgraph.ops.cells import CELLS, Cell, Simple, register_cell
+from cortexgraph.ops.chain import Chain, Link, part
+from cortexgraph.ops.conv import Conv, ConvTranspose, Spatial
+from cortexgraph.ops.make import (
+    OPERATIONS,
+    Problem,
+    make_chain,
+    make_operation,
+    problems,
+    register_operation,
+)
 from cortexgraph.ops.norm import NORMS, BatchNorm, GroupNorm, Norm
 from cortexgraph.ops.readout import GlobalPool, Linear
-from cortexgraph.ops.registry import Registry
-from cortexgraph.ops.resize import RESIZES, Bilinear, Nearest, Pool, Resize
+from cortexgraph.ops.registry import Kind, Registry
+from cortexgraph.ops.resize import RESIZES, Resize
+from cortexgraph.ops.scaling import Gain, Gate
+from cortexgraph.ops.tied import Tied, Transposed
 
 __all__ = [
     "ACTIVATIONS",
+    "CELLS",
+    "CONTEXT",
     "NORMS",
+    "OPERATIONS",
     "RESIZES",
     "Activation",
     "BatchNorm",
-    "Bilinear",
+    "Cell",
+    "Chain",
+    "Context",
     "Conv",
+    "ConvTranspose",
+    "Gain",
+    "Gate",
     "GlobalPool",
     "GroupNorm",
+    "Kind",
     "Linear",
-    "Nearest",
+    "Link",
     "Norm",
     "Operation",
-    "Pool",
+    "Problem",
     "Registry",
     "Resize",
+    "Run",
     "Shape",
+    "Simple",
+    "Spatial",
+    "Tied",
+    "Transposed",
+    "make_chain",
+    "make_operation",
+    "option",
+    "part",
+    "problems",
+    "register_cell",
+    "register_operation",
 ]

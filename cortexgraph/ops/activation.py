@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from cortexgraph.ops.base import Operation
+from cortexgraph.ops.base import Operation, Run, State
+from cortexgraph.ops.make import register_operation
 from cortexgraph.ops.registry import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["ACTIVATIONS", "Activation"]
+__all__ = ["ACTIVATIONS", "Activation", "Nonlinearity"]
+
+
+@dataclass(frozen=True)
+class Nonlinearity:
+    """A function by its name, the constructor of its module, and its equation."""
+
+    name: str
+    constructor: str
+    function: Callable[[Tensor], Tensor]
+
+
+ACTIVATIONS: Registry[Nonlinearity] = Registry("activation")
 
 
 @dataclass(frozen=True)
@@ -22,21 +35,16 @@ class Activation(Operation):
     role: ClassVar[str] = "activation"
     equation: ClassVar[str] = "y = f(x)"
 
-    name: str
-    text: str
-    function: Callable[[Tensor], Tensor]
+    kind: str
 
     def summary(self) -> str:
-        return self.name
+        return self.kind
 
     def constructor(self) -> str:
-        return self.text
+        return ACTIVATIONS[self.kind].constructor
 
-    def reference(self, x: Tensor, state: Mapping[str, Tensor], *, training: bool) -> Tensor:
-        return self.function(x)
-
-
-ACTIVATIONS: Registry[Activation] = Registry("activation")
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
+        return ACTIVATIONS[self.kind].function(x)
 
 
 # Derivatives at 0 matter: a silent unit sits there exactly. Each function has torch's one-sided choice.
@@ -75,4 +83,5 @@ _TABLE: tuple[tuple[str, str, Callable[[Tensor], Tensor]], ...] = (
 )
 
 for _name, _text, _function in _TABLE:
-    ACTIVATIONS.register(_name)(Activation(_name, _text, _function))
+    ACTIVATIONS.register(_name)(Nonlinearity(_name, _text, _function))
+    register_operation(_name, kind=_name)(Activation)

@@ -1,24 +1,32 @@
-"""What an operation is: parameters, output shape, cost, constructor text, and its meaning.
+"""What an operation is: options, output shape, parameters, cost, constructor text, and its meaning.
 
-Each operation states its computation twice: as the text of a `torch.nn` constructor, which emitted modules
-use, and as `reference`, plain tensor arithmetic from the equation, which the reference interpreter uses. Tests
-hold the two equal. Nothing here imports torch until `reference` runs.
+Each operation states its computation twice: as the text of a module's constructor, which emitted files use, and
+as `reference`, plain tensor arithmetic from the equation, which the reference interpreter uses. Tests hold the
+two equal. Nothing here imports torch until `reference` runs.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Operation", "Shape", "text"]
+    from cortexgraph.ops.chain import Chain
+
+__all__ = ["CONTEXT", "Context", "Operation", "Run", "Shape", "State", "option", "text"]
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
+
+State = Mapping[str, "Tensor"]
+"""Entries of a state dict, by name within their owner."""
+
+CONTEXT: Any = object()
+"""Default of an option that the operation's place in the network decides."""
 
 
 def text(pair: tuple[int, int]) -> str:
@@ -26,22 +34,65 @@ def text(pair: tuple[int, int]) -> str:
     return str(pair[0]) if pair[0] == pair[1] else str(pair)
 
 
+def option(default: Any = ..., description: str = "", *, main: bool = False) -> Any:
+    """An option of an operation or cell: a dataclass field that specs can set.
+
+    Args:
+        default: `CONTEXT` takes the field of the same name from the `Context`; `...` makes it required.
+        description: what it means, for the documentation and for findings.
+        main: whether `{conv: 3}` may stand for `{conv: {kernel: 3}}`.
+    """
+    metadata = {"option": description, "main": main, "default": default}
+    if default is ...:
+        return field(metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the place of an operation in the network decides: the defaults of options.
+
+    Attributes:
+        channels: of the area that owns or receives the chain.
+        bias: whether a convolution that ends the chain has a bias.
+        stride: of the first convolution that does not say.
+        dt_ms: duration of a step, if the spec gives it.
+    """
+
+    channels: int
+    bias: bool = False
+    stride: tuple[int, int] = (1, 1)
+    dt_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a reference is run: in training mode or not, and at which live update of the area (from 1)."""
+
+    training: bool
+    update: int = 1
+
+
 @dataclass(frozen=True)
 class Operation(ABC):
     """One step of a chain, from a tensor [B, C, H, W] to a tensor [B, C', H', W'].
 
+    A subclass is a frozen dataclass; its fields after `shape` are its options (`option`).
+
     Attributes:
-        role: name of the operation within its chain, and of its parameters in the state dict.
+        role: its name within a chain, and that of its parameters in the state dict.
         equation: what it computes.
-        per_step: one set of parameters for each live update of the area.
+        random: whether two evaluations on equal input may differ.
+        helpers: files of `cortexgraph.runtime`, or classes, whose source the emitted file needs.
+        shape: channels, height and width of the input.
     """
 
     role: ClassVar[str]
     equation: ClassVar[str]
+    random: ClassVar[bool] = False
+    helpers: ClassVar[tuple[Any, ...]] = ()
 
-    @property
-    def per_step(self) -> bool:
-        return False
+    shape: Shape
 
     @abstractmethod
     def summary(self) -> str:
@@ -49,20 +100,37 @@ class Operation(ABC):
 
     @abstractmethod
     def constructor(self) -> str:
-        """The `torch.nn` expression that makes the module (one set, for a per-step operation)."""
+        """The expression that makes the module; of an operation with inner chains, the name of its class."""
 
     @abstractmethod
-    def reference(self, x: Tensor, state: Mapping[str, Tensor], *, training: bool) -> Tensor:
-        """The equation, in tensor arithmetic; `state` holds the entries of the state dict by short name."""
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
+        """The equation, in tensor arithmetic.
 
-    def output(self, shape: Shape) -> Shape:
+        `state` holds the entries of the state dict by short name, and the results of inner chains by their names.
+        """
+
+    def output(self) -> Shape:
         """Shape of the result."""
-        return shape
+        return self.shape
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
-        """Shapes of the learned tensors, by short name (one set, for a per-step operation)."""
+        """Shapes of the learned tensors, by short name, inner chains left out."""
         return {}
 
-    def macs(self, shape: Shape) -> int:
-        """Multiply-accumulate operations for one image of `shape`; elementwise work counts as none."""
+    def macs(self) -> int:
+        """Multiply-accumulate operations for one image; elementwise work counts as none."""
         return 0
+
+    def chains(self) -> Mapping[str, Chain]:
+        """Inner chains, by the argument of the constructor that takes them."""
+        return {}
+
+    @classmethod
+    def made(cls, shape: Shape, options: Mapping[str, Any], context: Context, apart: bool) -> Operation:
+        """The operation of these options; `apart` asks for per-step parameters in inner chains."""
+        return cls(shape, **options)
+
+    @classmethod
+    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+        """What is wrong with these options at this place, and its repair; None if nothing is."""
+        return None

@@ -1,89 +1,281 @@
-"""Convolution: the transform of a connection."""
+"""Convolutions: plain, depthwise, separable and transposed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from cortexgraph.ops.base import Operation, Shape, text
+from cortexgraph.ops.base import CONTEXT, Context, Operation, Run, Shape, State, option, text
+from cortexgraph.ops.make import register_operation
+from cortexgraph.spec.fields import Border, Count, Flag, Square
 from cortexgraph.wording import by
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Conv"]
+__all__ = ["Conv", "ConvTranspose", "Depthwise", "Separable", "Spatial", "convolve", "deconvolve", "same_padding"]
 
 Pair = tuple[int, int]
 
 
+def same_padding(kernel: Pair, dilation: Pair = (1, 1)) -> Pair:
+    """⌊dilation · (kernel − 1) / 2⌋: «same» for odd kernels."""
+    return (dilation[0] * (kernel[0] - 1) // 2, dilation[1] * (kernel[1] - 1) // 2)
+
+
+def convolve(
+    x: Tensor, weight: Tensor, *, stride: Pair, padding: Pair, dilation: Pair = (1, 1), groups: int = 1
+) -> Tensor:
+    """y[o] = Σ_i w[o, i] ⋆ x[i]: patches times weights, one product for each group."""
+    import torch
+    from torch.nn import functional
+
+    kernel: Pair = (weight.shape[2], weight.shape[3])
+    height, width = _extent((x.shape[2], x.shape[3]), kernel, stride, padding, dilation)
+    patches = functional.unfold(x, kernel_size=kernel, dilation=dilation, padding=padding, stride=stride)
+    patches = patches.reshape(len(x), groups, -1, height * width)
+    kernels = weight.reshape(groups, len(weight) // groups, -1)
+    return torch.einsum("goi,bgin->bgon", kernels, patches).reshape(len(x), len(weight), height, width)
+
+
+def _extent(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Pair:
+    """⌊(n + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1 along each axis."""
+    height, width = (
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, p, d, k, s in zip(size, padding, dilation, kernel, stride, strict=True)
+    )
+    return height, width
+
+
+def arguments(*positional: object, bias: bool, **options: str) -> str:
+    """Arguments of a constructor; `bias` only where it differs from torch's default."""
+    last = [] if bias else ["bias=False"]
+    return ", ".join([*map(str, positional), *(f"{name}={value}" for name, value in options.items()), *last])
+
+
 @dataclass(frozen=True)
-class Conv(Operation):
-    """y[o] = Σ_i w[o, i] ⋆ x[i] + b[o], zero-padded by ⌊dilation · (kernel − 1) / 2⌋ («same» for odd kernels)."""
+class Spatial(Operation):
+    """Base of the operations with a kernel that moves over space."""
+
+    kernel: Square = option((3, 3), "Kernel size.", main=True)
+    stride: Square = option(CONTEXT, "Stride; default 1, or what takes the source to the target's size.")
+    dilation: Square = option((1, 1), "Distance between the kernel's points.")
+    padding: Border | None = option(None, "Zeros around the input; default ⌊dilation · (kernel − 1) / 2⌋.")
+    bias: Flag = option(CONTEXT, "Learned bias; default: only where no norm follows.")
+
+    @property
+    def border(self) -> Pair:
+        """The padding that holds."""
+        return self.padding if self.padding is not None else same_padding(self.kernel, self.dilation)
+
+    @property
+    def extent(self) -> Pair:
+        """Height and width of the result."""
+        return _extent(self.shape[1:], self.kernel, self.stride, self.border, self.dilation)
+
+    def geometry(self) -> dict[str, str]:
+        """Arguments of a constructor that differ from torch's defaults."""
+        pairs = {"stride": (self.stride, (1, 1)), "padding": (self.border, (0, 0)), "dilation": (self.dilation, (1, 1))}
+        return {name: text(pair) for name, (pair, default) in pairs.items() if pair != default}
+
+    def moved(self, x: Tensor, weight: Tensor, groups: int = 1) -> Tensor:
+        """The kernel of this geometry moved over x."""
+        return convolve(x, weight, stride=self.stride, padding=self.border, dilation=self.dilation, groups=groups)
+
+    def words(self, name: str) -> str:
+        stride = f", stride {text(self.stride)}" if self.stride != (1, 1) else ""
+        dilation = f", dilation {text(self.dilation)}" if self.dilation != (1, 1) else ""
+        return f"{by(self.kernel)} {name}{stride}{dilation}"
+
+
+@register_operation("conv")
+@dataclass(frozen=True)
+class Conv(Spatial):
+    """Convolution: y[o] = Σ_i w[o, i] ⋆ x[i] + b[o], padded with zeros."""
 
     role: ClassVar[str] = "conv"
     equation: ClassVar[str] = "y[o] = Σ_i w[o, i] ⋆ x[i] + b[o]"
 
-    in_channels: int
-    out_channels: int
-    kernel: Pair
-    stride: Pair = (1, 1)
-    dilation: Pair = (1, 1)
-    groups: int = 1
-    bias: bool = False
+    channels: Count = option(CONTEXT, "Number of output channels; default: those of the area.")
+    groups: Count = option(1, "Number of channel groups that do not see each other.")
 
-    @property
-    def padding(self) -> Pair:
-        return (self.dilation[0] * (self.kernel[0] - 1) // 2, self.dilation[1] * (self.kernel[1] - 1) // 2)
-
-    def output(self, shape: Shape) -> Shape:
-        """⌊(n + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1 along each axis."""
-        height, width = (
-            (n + 2 * p - d * (k - 1) - 1) // s + 1
-            for n, p, d, k, s in zip(shape[1:], self.padding, self.dilation, self.kernel, self.stride, strict=True)
-        )
-        return (self.out_channels, height, width)
+    def output(self) -> Shape:
+        return (self.channels, *self.extent)
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
-        weight = (self.out_channels, self.in_channels // self.groups, *self.kernel)
-        return {"weight": weight, "bias": (self.out_channels,)} if self.bias else {"weight": weight}
+        weight = (self.channels, self.shape[0] // self.groups, *self.kernel)
+        return {"weight": weight, "bias": (self.channels,)} if self.bias else {"weight": weight}
 
-    def macs(self, shape: Shape) -> int:
-        channels, height, width = self.output(shape)
-        per_output = self.in_channels // self.groups * self.kernel[0] * self.kernel[1]
-        return channels * height * width * per_output
+    def macs(self) -> int:
+        channels, height, width = self.output()
+        return channels * height * width * (self.shape[0] // self.groups) * self.kernel[0] * self.kernel[1]
 
     def summary(self) -> str:
-        stride = f", stride {text(self.stride)}" if self.stride != (1, 1) else ""
-        dilation = f", dilation {text(self.dilation)}" if self.dilation != (1, 1) else ""
         groups = f", {self.groups} groups" if self.groups != 1 else ""
-        return f"{by(self.kernel)} conv{stride}{dilation}{groups}{', bias' if self.bias else ''}"
+        return f"{self.words('conv')}{groups}{', bias' if self.bias else ''}"
 
     def constructor(self) -> str:
-        options = [str(self.in_channels), str(self.out_channels), text(self.kernel)]
-        if self.stride != (1, 1):
-            options.append(f"stride={text(self.stride)}")
-        if self.padding != (0, 0):
-            options.append(f"padding={text(self.padding)}")
-        if self.dilation != (1, 1):
-            options.append(f"dilation={text(self.dilation)}")
-        if self.groups != 1:
-            options.append(f"groups={self.groups}")
-        if not self.bias:
-            options.append("bias=False")
-        return f"nn.Conv2d({', '.join(options)})"
+        options = self.geometry() | ({"groups": str(self.groups)} if self.groups != 1 else {})
+        return f"nn.Conv2d({arguments(self.shape[0], self.channels, text(self.kernel), bias=self.bias, **options)})"
 
-    def reference(self, x: Tensor, state: Mapping[str, Tensor], *, training: bool) -> Tensor:
-        """Patches times weights: unfold, then one product for each group."""
-        import torch
-        from torch.nn import functional
-
-        weight = state["weight"]
-        batch, (_, height, width) = len(x), self.output((x.shape[1], x.shape[2], x.shape[3]))
-        patches = functional.unfold(
-            x, kernel_size=self.kernel, dilation=self.dilation, padding=self.padding, stride=self.stride
-        )
-        patches = patches.reshape(batch, self.groups, -1, height * width)
-        kernels = weight.reshape(self.groups, self.out_channels // self.groups, -1)
-        y = torch.einsum("goi,bgin->bgon", kernels, patches).reshape(batch, self.out_channels, height, width)
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
+        y = self.moved(x, state["weight"], self.groups)
         return y + state["bias"].reshape(1, -1, 1, 1) if self.bias else y
+
+
+@register_operation("depthwise")
+@dataclass(frozen=True)
+class Depthwise(Spatial):
+    """Each channel with a kernel of its own: y[c] = w[c] ⋆ x[c] + b[c]."""
+
+    role: ClassVar[str] = "depthwise"
+    equation: ClassVar[str] = "y[c] = w[c] ⋆ x[c] + b[c]"
+
+    def output(self) -> Shape:
+        return (self.shape[0], *self.extent)
+
+    def parameters(self) -> Mapping[str, tuple[int, ...]]:
+        weight = (self.shape[0], 1, *self.kernel)
+        return {"weight": weight, "bias": (self.shape[0],)} if self.bias else {"weight": weight}
+
+    def macs(self) -> int:
+        channels, height, width = self.output()
+        return channels * height * width * self.kernel[0] * self.kernel[1]
+
+    def summary(self) -> str:
+        return f"{self.words('depthwise conv')}{', bias' if self.bias else ''}"
+
+    def constructor(self) -> str:
+        channels, options = self.shape[0], self.geometry() | {"groups": str(self.shape[0])}
+        return f"nn.Conv2d({arguments(channels, channels, text(self.kernel), bias=self.bias, **options)})"
+
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
+        import torch
+
+        weight, bias = state["weight"], state.get("bias")
+        y = torch.cat([self.moved(x[:, c : c + 1], weight[c : c + 1]) for c in range(len(weight))], 1)
+        return y if bias is None else y + bias.reshape(1, -1, 1, 1)
+
+
+@register_operation("separable")
+@dataclass(frozen=True)
+class Separable(Spatial):
+    """A depthwise convolution, then a 1 × 1 convolution (Chollet 2017): y[o] = Σ_c p[o, c] (d[c] ⋆ x[c]) + b[o]."""
+
+    role: ClassVar[str] = "separable"
+    equation: ClassVar[str] = "y[o] = Σ_c p[o, c] (d[c] ⋆ x[c]) + b[o]"
+    helpers: ClassVar[tuple[Any, ...]] = ("SeparableConv2d",)
+
+    channels: Count = option(CONTEXT, "Number of output channels; default: those of the area.")
+
+    def output(self) -> Shape:
+        return (self.channels, *self.extent)
+
+    def parameters(self) -> Mapping[str, tuple[int, ...]]:
+        depth, point = (self.shape[0], 1, *self.kernel), (self.channels, self.shape[0], 1, 1)
+        bias = {"point.bias": (self.channels,)} if self.bias else {}
+        return {"depth.weight": depth, "point.weight": point, **bias}
+
+    def macs(self) -> int:
+        places = self.extent[0] * self.extent[1]
+        return places * self.shape[0] * (self.kernel[0] * self.kernel[1] + self.channels)
+
+    def summary(self) -> str:
+        return f"{self.words('separable conv')}{', bias' if self.bias else ''}"
+
+    def constructor(self) -> str:
+        given = arguments(self.shape[0], self.channels, text(self.kernel), bias=self.bias, **self.geometry())
+        return f"SeparableConv2d({given})"
+
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
+        import torch
+
+        depth, bias = state["depth.weight"], state.get("point.bias")
+        y = torch.cat([self.moved(x[:, c : c + 1], depth[c : c + 1]) for c in range(len(depth))], 1)
+        y = torch.einsum("oc,bchw->bohw", state["point.weight"][:, :, 0, 0], y)
+        return y if bias is None else y + bias.reshape(1, -1, 1, 1)
+
+
+@register_operation("conv_transpose")
+@dataclass(frozen=True)
+class ConvTranspose(Operation):
+    """Transposed convolution («deconvolution»): each input place adds its kernel to the output."""
+
+    role: ClassVar[str] = "conv"
+    equation: ClassVar[str] = "y[o, s·p + k − padding] += Σ_i w[i, o, k] x[i, p]"
+
+    kernel: Square = option((3, 3), "Kernel size.", main=True)
+    stride: Square = option((2, 2), "Factor by which the size grows.")
+    padding: Border | None = option(None, "Rim cut from the result; default ⌊(kernel − 1) / 2⌋.")
+    output_padding: Border | None = option(None, "Added at the lower right; default: so that the size grows by stride.")
+    channels: Count = option(CONTEXT, "Number of output channels; default: those of the area.")
+    bias: Flag = option(CONTEXT, "Learned bias; default: only where no norm follows.")
+
+    @property
+    def border(self) -> Pair:
+        return self.padding if self.padding is not None else same_padding(self.kernel)
+
+    @property
+    def rim(self) -> Pair:
+        """The output padding that holds."""
+        if self.output_padding is not None:
+            return self.output_padding
+        height, width = (max(0, s + 2 * p - k) for s, p, k in zip(self.stride, self.border, self.kernel, strict=True))
+        return height, width
+
+    def output(self) -> Shape:
+        height, width = (
+            (n - 1) * s - 2 * p + k + r
+            for n, s, p, k, r in zip(self.shape[1:], self.stride, self.border, self.kernel, self.rim, strict=True)
+        )
+        return (self.channels, height, width)
+
+    def parameters(self) -> Mapping[str, tuple[int, ...]]:
+        weight = (self.shape[0], self.channels, *self.kernel)
+        return {"weight": weight, "bias": (self.channels,)} if self.bias else {"weight": weight}
+
+    def macs(self) -> int:
+        return self.shape[0] * self.shape[1] * self.shape[2] * self.channels * self.kernel[0] * self.kernel[1]
+
+    def summary(self) -> str:
+        return f"{by(self.kernel)} transposed conv, stride {text(self.stride)}{', bias' if self.bias else ''}"
+
+    def geometry(self) -> dict[str, str]:
+        """Arguments of a constructor that differ from torch's defaults."""
+        pairs = {
+            "stride": (self.stride, (1, 1)),
+            "padding": (self.border, (0, 0)),
+            "output_padding": (self.rim, (0, 0)),
+        }
+        return {name: text(pair) for name, (pair, default) in pairs.items() if pair != default}
+
+    def constructor(self) -> str:
+        given = arguments(self.shape[0], self.channels, text(self.kernel), bias=self.bias, **self.geometry())
+        return f"nn.ConvTranspose2d({given})"
+
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
+        y = deconvolve(x, state["weight"], stride=self.stride, padding=self.border, size=self.output()[1:])
+        return y + state["bias"].reshape(1, -1, 1, 1) if self.bias else y
+
+    @classmethod
+    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+        rim, stride = options["output_padding"], options["stride"]
+        if rim is not None and (rim[0] >= stride[0] or rim[1] >= stride[1]):
+            return "`output_padding` must be smaller than `stride`", "Leave `output_padding` out."
+        return None
+
+
+def deconvolve(x: Tensor, weight: Tensor, *, stride: Pair, padding: Pair, size: Pair) -> Tensor:
+    """Each input place adds its kernel to the output, of which `padding` is cut at the upper left."""
+    kernel = (weight.shape[2], weight.shape[3])
+    reach = [(n - 1) * s + k for n, s, k in zip(x.shape[2:], stride, kernel, strict=True)]
+    extent = [max(r, p + n) for r, p, n in zip(reach, padding, size, strict=True)]
+    y = x.new_zeros(len(x), weight.shape[1], *extent)
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            values = (x[:, :, None] * weight[None, :, :, i, j, None, None]).sum(1)
+            rows = slice(i, i + (x.shape[2] - 1) * stride[0] + 1, stride[0])
+            columns = slice(j, j + (x.shape[3] - 1) * stride[1] + 1, stride[1])
+            y[:, :, rows, columns] = y[:, :, rows, columns] + values
+    return y[:, :, padding[0] : padding[0] + size[0], padding[1] : padding[1] + size[1]]

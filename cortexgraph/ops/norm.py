@@ -1,26 +1,29 @@
-"""Normalisation of an area's merged input.
+"""Normalisation.
 
-All compute y = γ (x − μ) / √(σ² + ε) + β with ε = 1e-5 and differ in the set over which μ and σ² are taken.
+All but the local response norm compute y = γ (x − μ) / √(σ² + ε) + β with ε = 1e-5 and differ in the set over
+which μ and σ² are taken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from cortexgraph.ops.base import Operation
+from cortexgraph.ops.base import Context, Operation, Run, Shape, State, option
+from cortexgraph.ops.make import register_operation
 from cortexgraph.ops.registry import Registry
+from cortexgraph.spec.fields import Count, Flag
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["NORMS", "BatchNorm", "GroupNorm", "Norm", "default_groups"]
+__all__ = ["NORMS", "BatchNorm", "GroupNorm", "LocalResponseNorm", "Norm", "default_groups"]
 
 EPSILON = 1e-5
 
-NORMS: Registry[Callable[[int, bool, int | None], Norm]] = Registry("norm")
-"""Each entry makes a norm from channels, per_step and the declared number of groups."""
+NORMS: Registry[Callable[[Shape, int | None], Norm]] = Registry("norm")
+"""Each entry makes a norm from the shape of its input and the declared number of groups."""
 
 
 def default_groups(channels: int) -> int:
@@ -34,15 +37,8 @@ class Norm(Operation):
 
     role: ClassVar[str] = "norm"
 
-    channels: int
-    steps_apart: bool = False
-
-    @property
-    def per_step(self) -> bool:
-        return self.steps_apart
-
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
-        return {"weight": (self.channels,), "bias": (self.channels,)}
+        return {"weight": self.shape[:1], "bias": self.shape[:1]}
 
 
 @dataclass(frozen=True)
@@ -52,13 +48,13 @@ class BatchNorm(Norm):
     equation: ClassVar[str] = "y = γ (x − μ_c) / √(σ²_c + ε) + β"
 
     def summary(self) -> str:
-        return "batch norm" + " per step" * self.per_step
+        return "batch norm"
 
     def constructor(self) -> str:
-        return f"nn.BatchNorm2d({self.channels})"
+        return f"nn.BatchNorm2d({self.shape[0]})"
 
-    def reference(self, x: Tensor, state: Mapping[str, Tensor], *, training: bool) -> Tensor:
-        if training:
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
+        if run.training:
             mean = x.mean((0, 2, 3))
             variance = x.var((0, 2, 3), unbiased=False)
         else:
@@ -78,34 +74,101 @@ class GroupNorm(Norm):
     groups: int = 1
 
     def summary(self) -> str:
-        kind = {1: "layer", self.channels: "instance"}.get(self.groups, f"group ({self.groups})")
-        return f"{kind} norm" + " per step" * self.per_step
+        kind = {1: "layer", self.shape[0]: "instance"}.get(self.groups, f"group ({self.groups})")
+        return f"{kind} norm"
 
     def constructor(self) -> str:
-        return f"nn.GroupNorm({self.groups}, {self.channels})"
+        return f"nn.GroupNorm({self.groups}, {self.shape[0]})"
 
-    def reference(self, x: Tensor, state: Mapping[str, Tensor], *, training: bool) -> Tensor:
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
         grouped = x.reshape(len(x), self.groups, -1)
         mean, variance = grouped.mean(2, keepdim=True), grouped.var(2, keepdim=True, unbiased=False)
         y = ((grouped - mean) / (variance + EPSILON).sqrt()).reshape(x.shape)
         return y * state["weight"].reshape(1, -1, 1, 1) + state["bias"].reshape(1, -1, 1, 1)
 
 
+@dataclass(frozen=True)
+class LocalResponseNorm(Norm):
+    """Divides by the activity of neighbouring channels (Krizhevsky et al. 2012): α = 1e-4, β = 0.75, k = 1, n = 5."""
+
+    equation: ClassVar[str] = "y[c] = x[c] / (k + α/n Σ_{|d−c| ≤ n/2} x[d]²)^β"
+
+    neighbours: int = 5
+
+    def parameters(self) -> Mapping[str, tuple[int, ...]]:
+        return {}
+
+    def summary(self) -> str:
+        return "local response norm"
+
+    def constructor(self) -> str:
+        return f"nn.LocalResponseNorm({self.neighbours})"
+
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
+        import torch
+
+        reach, channels = self.neighbours // 2, x.shape[1]
+        spans = [slice(max(0, c - reach), min(channels, c + reach + 1)) for c in range(channels)]
+        energy = torch.stack([x[:, span].square().sum(1) for span in spans], 1)
+        return x / (1 + 1e-4 / self.neighbours * energy) ** 0.75
+
+
 @NORMS.register("batch")
-def _batch(channels: int, per_step: bool, groups: int | None) -> Norm:
-    return BatchNorm(channels, per_step)
+def _batch(shape: Shape, groups: int | None) -> Norm:
+    return BatchNorm(shape)
 
 
 @NORMS.register("group")
-def _group(channels: int, per_step: bool, groups: int | None) -> Norm:
-    return GroupNorm(channels, per_step, groups or default_groups(channels))
+def _group(shape: Shape, groups: int | None) -> Norm:
+    return GroupNorm(shape, groups or default_groups(shape[0]))
 
 
 @NORMS.register("layer")
-def _layer(channels: int, per_step: bool, groups: int | None) -> Norm:
-    return GroupNorm(channels, per_step, 1)
+def _layer(shape: Shape, groups: int | None) -> Norm:
+    return GroupNorm(shape, 1)
 
 
 @NORMS.register("instance")
-def _instance(channels: int, per_step: bool, groups: int | None) -> Norm:
-    return GroupNorm(channels, per_step, channels)
+def _instance(shape: Shape, groups: int | None) -> Norm:
+    return GroupNorm(shape, shape[0])
+
+
+@NORMS.register("local_response")
+def _local_response(shape: Shape, groups: int | None) -> Norm:
+    return LocalResponseNorm(shape)
+
+
+@register_operation("norm")
+@dataclass(frozen=True)
+class NormByKind(Norm):
+    """Normalisation over the batch, over a group of channels, over all of them (layer) or over each (instance).
+
+    The kind local_response divides by the activity of neighbouring channels instead (Krizhevsky et al. 2012).
+    """
+
+    equation: ClassVar[str] = "y = γ (x − μ) / √(σ² + ε) + β"
+
+    kind: str = option("batch", "batch, group, layer, instance or local_response.", main=True)
+    per_step: Flag = option(False, "One set of parameters and statistics for each live update.")
+    groups: Count | None = option(
+        None, "Number of channel groups of `group`; default: 32, or the largest divisor below."
+    )
+
+    @classmethod
+    def made(cls, shape: Shape, options: Mapping[str, Any], context: Context, apart: bool) -> Operation:
+        return NORMS[options["kind"]](shape, options["groups"])
+
+    @classmethod
+    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+        if options["kind"] not in NORMS:
+            return f"no norm is called `{options['kind']}`", f"Choose one of {', '.join(NORMS)}."
+        return None
+
+    def summary(self) -> str:
+        return "norm"
+
+    def constructor(self) -> str:
+        raise AssertionError("made into one of the norms")
+
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
+        raise AssertionError("made into one of the norms")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from cortexgraph.ops.base import Operation, Shape
+from cortexgraph.ops.base import Operation, Run, Shape, State
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,8 +24,8 @@ class GlobalPool(Operation):
 
     mode: Literal["avg", "max", "flatten"]
 
-    def output(self, shape: Shape) -> Shape:
-        return (prod(shape), 1, 1) if self.mode == "flatten" else (shape[0], 1, 1)
+    def output(self) -> Shape:
+        return (prod(self.shape), 1, 1) if self.mode == "flatten" else (self.shape[0], 1, 1)
 
     def summary(self) -> str:
         return self.mode
@@ -33,7 +33,7 @@ class GlobalPool(Operation):
     def constructor(self) -> str:
         return {"avg": "nn.AdaptiveAvgPool2d(1)", "max": "nn.AdaptiveMaxPool2d(1)"}.get(self.mode, "nn.Identity()")
 
-    def reference(self, x: Tensor, state: Mapping[str, Tensor], *, training: bool) -> Tensor:
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
         places = x.reshape(*x.shape[:2], -1)
         match self.mode:
             case "avg":
@@ -50,16 +50,19 @@ class Linear(Operation):
     role: ClassVar[str] = "linear"
     equation: ClassVar[str] = "y = W x + b"
 
-    inputs: int
     outputs: int
 
-    def output(self, shape: Shape) -> Shape:
+    @property
+    def inputs(self) -> int:
+        return prod(self.shape)
+
+    def output(self) -> Shape:
         return (self.outputs, 1, 1)
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         return {"weight": (self.outputs, self.inputs), "bias": (self.outputs,)}
 
-    def macs(self, shape: Shape) -> int:
+    def macs(self) -> int:
         return self.inputs * self.outputs
 
     def summary(self) -> str:
@@ -68,5 +71,5 @@ class Linear(Operation):
     def constructor(self) -> str:
         return f"nn.Linear({self.inputs}, {self.outputs})"
 
-    def reference(self, x: Tensor, state: Mapping[str, Tensor], *, training: bool) -> Tensor:
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
         return (x.unsqueeze(1) * state["weight"]).sum(2) + state["bias"]

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from dataclasses import fields
+from functools import cached_property
+from typing import Any, Generic, TypeVar, get_type_hints
 
-__all__ = ["Registry"]
+from pydantic import BaseModel, Field, create_model
+
+from cortexgraph.ops.base import CONTEXT, Context
+from cortexgraph.spec import Model
+
+__all__ = ["Kind", "Registry"]
 
 T = TypeVar("T")
 
@@ -32,6 +39,10 @@ class Registry(Generic[T]):
 
         return add
 
+    def remove(self, name: str) -> None:
+        """Take an entry out again, as tests of a registration do."""
+        del self._entries[name]
+
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 
@@ -40,3 +51,63 @@ class Registry(Generic[T]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
+
+
+class Kind(Generic[T]):
+    """A registered class with its options, which are the fields that `option` declares.
+
+    Attributes:
+        name: its word in the language.
+        make_from: the class.
+        fixed: fields that the word itself decides.
+    """
+
+    def __init__(self, name: str, make_from: type[T], fixed: dict[str, Any] | None = None) -> None:
+        self.name, self.make_from, self.fixed = name, make_from, fixed or {}
+
+    @cached_property
+    def options(self) -> type[BaseModel]:
+        """The pydantic model of the options, all of them optional but those without a default."""
+        hints = get_type_hints(self.make_from, include_extras=True)
+        declared: dict[str, Any] = {}
+        for field in self._fields():
+            default, annotation = field.metadata["default"], hints[field.name]
+            if default is CONTEXT:
+                annotation, default = annotation | None, None
+            declared[field.name] = (annotation, Field(default, description=field.metadata["option"]))
+        model: type[BaseModel] = create_model(f"{self.make_from.__name__}Options", __base__=Model, **declared)
+        model.__doc__ = self.make_from.__doc__
+        return model
+
+    @cached_property
+    def main(self) -> str | None:
+        """The option that a bare value stands for: `{conv: 3}`."""
+        return next((field.name for field in self._fields() if field.metadata["main"]), None)
+
+    @cached_property
+    def by_place(self) -> frozenset[str]:
+        """The options that default to what the place in the network decides."""
+        return frozenset(field.name for field in self._fields() if field.metadata["default"] is CONTEXT)
+
+    def read(self, given: Any, context: Context) -> dict[str, Any]:
+        """The options of an entry, completed by its place.
+
+        Args:
+            given: a mapping, the value of the main option alone, or None.
+            context: of the place.
+
+        Raises:
+            pydantic.ValidationError: if they are not the operation's.
+        """
+        if given is None:
+            given = {}
+        elif not isinstance(given, dict) and self.main is not None:
+            given = {self.main: given}
+        options = self.options.model_validate(given)
+        found = {name: getattr(options, name) for name in self.options.model_fields}
+        missing = [name for name in self.by_place if found[name] is None]
+        return found | {name: getattr(context, name) for name in missing}
+
+    def _fields(self) -> list[Any]:
+        every = fields(self.make_from)  # type: ignore[arg-type]
+        return [field for field in every if "option" in field.metadata and field.name not in self.fixed]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from cortexgraph.ops.base import Operation, Shape, text
-from cortexgraph.ops.registry import Registry
+from cortexgraph.ops.base import Operation, Run, Shape, State, option, text
+from cortexgraph.ops.make import register_operation
+from cortexgraph.spec.fields import Square
 from cortexgraph.wording import by
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["RESIZES", "Bilinear", "Nearest", "Pool", "Resize"]
-
-RESIZES: Registry[type[Resize]] = Registry("resize")
 
 
 @dataclass(frozen=True)
@@ -24,13 +22,13 @@ class Resize(Operation):
 
     role: ClassVar[str] = "resize"
 
-    size: tuple[int, int]
+    size: Square = option(..., "Height and width of the result.", main=True)
 
     def summary(self) -> str:
         return f"{type(self).__name__.lower()} to {by(self.size)}"
 
-    def output(self, shape: Shape) -> Shape:
-        return (shape[0], *self.size)
+    def output(self) -> Shape:
+        return (self.shape[0], *self.size)
 
 
 def _along(n: int, size: int) -> list[tuple[int, int, float]]:
@@ -43,23 +41,23 @@ def _along(n: int, size: int) -> list[tuple[int, int, float]]:
     return places
 
 
-@RESIZES.register("nearest")
+@register_operation("nearest")
 @dataclass(frozen=True)
 class Nearest(Resize):
-    """y[i, j] = x[⌊i · H / H'⌋, ⌊j · W / W'⌋]."""
+    """Nearest-neighbour interpolation: y[i, j] = x[⌊i · H / H'⌋, ⌊j · W / W'⌋]."""
 
     equation: ClassVar[str] = "y[i, j] = x[⌊i·H/H'⌋, ⌊j·W/W'⌋]"
 
     def constructor(self) -> str:
         return f'nn.Upsample(size={self.size}, mode="nearest")'
 
-    def reference(self, x: Tensor, state: Mapping[str, Tensor], *, training: bool) -> Tensor:
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
         rows = [i * x.shape[2] // self.size[0] for i in range(self.size[0])]
         columns = [j * x.shape[3] // self.size[1] for j in range(self.size[1])]
         return x[:, :, rows][:, :, :, columns]
 
 
-@RESIZES.register("bilinear")
+@register_operation("bilinear")
 @dataclass(frozen=True)
 class Bilinear(Resize):
     """Linear interpolation along each axis between pixel centres, edges held."""
@@ -69,7 +67,7 @@ class Bilinear(Resize):
     def constructor(self) -> str:
         return f'nn.Upsample(size={self.size}, mode="bilinear")'
 
-    def reference(self, x: Tensor, state: Mapping[str, Tensor], *, training: bool) -> Tensor:
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
         for axis, size in zip((2, 3), self.size, strict=True):
             left, right, share = zip(*_along(x.shape[axis], size), strict=True)
             weight = x.new_tensor(share).reshape((-1, 1) if axis == 2 else (-1,))
@@ -78,17 +76,17 @@ class Bilinear(Resize):
         return x
 
 
-@RESIZES.register("pool")
+@register_operation("pool")
 @dataclass(frozen=True)
 class Pool(Resize):
-    """Mean over the ⌊i · H / H'⌋ … ⌈(i + 1) · H / H'⌉ rows, and columns likewise, that fall on each output."""
+    """Average pooling to a size: mean over the ⌊i·H/H'⌋ … ⌈(i+1)·H/H'⌉ rows, and columns likewise, of each output."""
 
     equation: ClassVar[str] = "y[i, j] = mean of x over the inputs that fall on (i, j)"
 
     def constructor(self) -> str:
         return f"nn.AdaptiveAvgPool2d({text(self.size)})"
 
-    def reference(self, x: Tensor, state: Mapping[str, Tensor], *, training: bool) -> Tensor:
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
         import torch
 
         def windows(n: int, size: int) -> list[slice]:
@@ -96,3 +94,7 @@ class Pool(Resize):
 
         rows, columns = (windows(n, size) for n, size in zip(x.shape[2:], self.size, strict=True))
         return torch.stack([torch.stack([x[:, :, r, c].mean((2, 3)) for c in columns], -1) for r in rows], -2)
+
+
+RESIZES: dict[str, type[Resize]] = {"nearest": Nearest, "bilinear": Bilinear, "pool": Pool}
+"""The modes of a connection's `resize` that are operations of their own."""

@@ -13,8 +13,8 @@ from cortexgraph.spec import IMAGE
 
 __all__ = ["NAME_SIZE", "READOUT", "SHAPE_SIZE", "Layout", "place", "wrapped"]
 
-READOUT = "\0readout"
-"""Stands for the readout among the names of areas: no name has a control character."""
+READOUT = "\0"
+"""Before the name of a readout, among the names of areas: no name has a control character."""
 
 NAME_SIZE, SHAPE_SIZE, BODY_SIZE = 11.0, 8.5, 7.5
 NARROWEST = 92.0
@@ -29,7 +29,7 @@ def wrapped(name: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Layout:
-    """Boxes by name (`image`, the areas, `READOUT`), and the rows in which they stand, from the bottom."""
+    """Boxes by name (`image`, the areas, `READOUT` with the names of readouts), and the rows, from the bottom."""
 
     boxes: Mapping[str, Box]
     rows: tuple[tuple[str, ...], ...]
@@ -39,13 +39,16 @@ class Layout:
 
 
 def place(graph: AreaGraph, gap: float, column_gap: float) -> Layout:
-    """A row for the image, for each level, and for the readout; rows are centred.
+    """A row for the image, for each level, and for the readouts; rows are centred.
 
-    Areas of one level stand in the order that brings them near the areas below that drive them.
+    Areas of one level stand in the order that brings them near the areas below that drive them, those of one region
+    side by side.
     """
     areas = graph.areas
     width = max([NARROWEST, *(_width(area) for area in areas)])
-    heights = {area.name: _height(area) for area in areas} | {IMAGE: ENDS[1], READOUT: ENDS[1]}
+    heights = {area.name: _height(area) for area in areas} | {IMAGE: ENDS[1]}
+    ends = {READOUT + readout.name: ENDS[1] for readout in graph.readouts}
+    heights |= ends
     levels = sorted({area.level for area in areas})
     rows: list[tuple[str, ...]] = [(IMAGE,)]
     places: dict[str, float] = {IMAGE: 0.0}
@@ -53,14 +56,15 @@ def place(graph: AreaGraph, gap: float, column_gap: float) -> Layout:
         names = _ordered(graph, [area.name for area in areas if area.level == level], places)
         rows.append(names)
         places |= {name: n - (len(names) - 1) / 2 for n, name in enumerate(names)}
-    rows.append((READOUT,))
-    places[READOUT], y = 0.0, 0.0
+    rows.append(tuple(ends))
+    places |= {name: n - (len(ends) - 1) / 2 for n, name in enumerate(ends)}
+    y = 0.0
     boxes: dict[str, Box] = {}
     for names in rows:
         height = max(heights[name] for name in names)
         for name in names:
             box = Box(places[name] * (width + column_gap), y + height / 2, width, heights[name])
-            boxes[name] = Box(box.x, box.y, *ENDS) if name in (IMAGE, READOUT) else box
+            boxes[name] = Box(box.x, box.y, *ENDS) if name == IMAGE or name in ends else box
         y += height + gap
     return Layout(boxes, tuple(rows))
 
@@ -72,16 +76,19 @@ def _ordered(graph: AreaGraph, names: Iterable[str], places: Mapping[str, float]
         below = [places[other] for other in [*graph.predecessors(name), *graph.successors(name)] if other in places]
         return round(sum(below) / len(below), 6) if below else 0.0
 
-    return tuple(sorted(names, key=middle))
+    region = {name: graph.area(name).region or name for name in names}
+    centre = {of: min(middle(name) for name in names if region[name] == of) for of in region.values()}
+    return tuple(sorted(names, key=lambda name: (centre[region[name]], region[name], middle(name))))
 
 
 def _height(area: Area) -> float:
-    return 20 + 14.5 * len(wrapped(area.name)) + (12 if area.body else 0)
+    return 20 + 14.5 * len(wrapped(area.name)) + (12 if area.operations else 0) + (10 if area.region else 0)
 
 
 def _width(area: Area) -> float:
     return 14 + max(
         *(text_width(line, NAME_SIZE, bold=True) for line in wrapped(area.name)),
         text_width(shape_text(area.shape), SHAPE_SIZE),
-        text_width(operation_text(area.body), BODY_SIZE),
+        text_width(operation_text(area.operations), BODY_SIZE),
+        text_width(area.region or "", BODY_SIZE),
     )

@@ -40,14 +40,14 @@ class Side:
 
 
 def arrows(graph: AreaGraph) -> list[Arrow]:
-    """One for each connection, as declared, and one for the readout."""
+    """One for each connection, as declared, and one for each readout."""
     found: list[Arrow] = []
     seen: dict[tuple[str, str], int] = {}
     for c in graph.connections:
         twin = seen[c.source, c.target] = seen.get((c.source, c.target), -1) + 1
         found.append(Arrow(c.identifier, c.source, c.target, c.kind, twin))
-    if graph.is_area(graph.readout.source):
-        found.append(Arrow(graph.readout.identifier, graph.readout.source, READOUT, "readout"))
+    readouts = [readout for readout in graph.readouts if graph.is_area(readout.source)]
+    found += [Arrow(readout.identifier, readout.source, READOUT + readout.name, "readout") for readout in readouts]
     return found
 
 
@@ -80,7 +80,7 @@ def _near(layout: Layout, arrow: Arrow, spread: float) -> Curve | None:
     if arrow.tail == arrow.head:
         return _loop(tail, arrow.twin)
     if abs(up) == 1:
-        alone = arrow.head == READOUT or arrow.tail == IMAGE
+        alone = arrow.head.startswith(READOUT) or arrow.tail == IMAGE
         return _vertical(tail, head, up, 0.0 if alone else -up * spread, arrow.twin)
     if up == 0:
         return _level(layout, arrow)

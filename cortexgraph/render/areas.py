@@ -10,7 +10,7 @@ from cortexgraph.render.drawing import Drawing
 from cortexgraph.render.geometry import Curve
 from cortexgraph.render.labels import LabelPlacer
 from cortexgraph.render.legend import Entry, add_legend, add_title
-from cortexgraph.render.style import INK, KINDS, MUTED, BoxStyle
+from cortexgraph.render.style import INK, KINDS, MUTED, BoxStyle, LineStyle, gating
 from cortexgraph.render.text import html_text, operation_text, shape_text, text_width
 from cortexgraph.spec import IMAGE
 from cortexgraph.wording import count_text
@@ -40,7 +40,10 @@ def draw_areas(graph: AreaGraph, *, labels: bool = False, title: str | None = No
     known = {connection.identifier: connection for connection in graph.connections}
     for arrow in arrows(graph):
         ends = _key(graph, arrow.tail), _key(graph, arrow.head)
-        canvas.line(arrow.key + "-arrow", *ends, curves[arrow.key], KINDS[arrow.kind], kind=arrow.kind)
+        style, kind = KINDS[arrow.kind], arrow.kind
+        if arrow.key in known and known[arrow.key].role == "modulate":
+            style, kind = gating(style), f"{kind} modulating"
+        canvas.line(arrow.key + "-arrow", *ends, curves[arrow.key], style, kind=kind)
         if arrow.key in known:
             placer.add(known[arrow.key], curves[arrow.key], labels)
     _add_frame(canvas, graph, layout, [*curves.values()], title)
@@ -48,8 +51,8 @@ def draw_areas(graph: AreaGraph, *, labels: bool = False, title: str | None = No
 
 
 def _key(graph: AreaGraph, name: str) -> str:
-    if name == READOUT:
-        return graph.readout.identifier
+    if name.startswith(READOUT):
+        return next(readout.identifier for readout in graph.readouts if READOUT + readout.name == name)
     return IMAGE if name == IMAGE else graph.area(name).identifier
 
 
@@ -59,14 +62,17 @@ def _add_boxes(canvas: Canvas, graph: AreaGraph, layout: Layout) -> None:
     for area in graph.areas:
         key, box = area.identifier, layout.boxes[area.name]
         canvas.box(key, box, _area_label(area), AREA, kind="area", style="filled,rounded")
-    readout = graph.readout
-    words = [("readout", NAME_SIZE, False), (f"{readout.classes} classes", SHAPE_SIZE, False)]
-    canvas.box(readout.identifier, layout.boxes[READOUT], _label(words), ENDS, kind="readout", shape="oval")
+    for readout in graph.readouts:
+        words = [("readout", NAME_SIZE, False), (f"{readout.classes} classes", SHAPE_SIZE, False)]
+        box = layout.boxes[READOUT + readout.name]
+        canvas.box(readout.identifier, box, _label(words), ENDS, kind="readout", shape="oval")
 
 
 def _area_label(area: Area) -> str:
     lines = [(line, NAME_SIZE, True) for line in wrapped(area.name)]
-    return _label([*lines, (shape_text(area.shape), SHAPE_SIZE, False), (operation_text(area.body), BODY_SIZE, False)])
+    lines += [(area.region, BODY_SIZE, False)] if area.region else []
+    words = operation_text(area.operations)
+    return _label([*lines, (shape_text(area.shape), SHAPE_SIZE, False), (words, BODY_SIZE, False)])
 
 
 def _label(lines: list[tuple[str, float, bool]]) -> str:
@@ -91,11 +97,13 @@ def _add_frame(canvas: Canvas, graph: AreaGraph, layout: Layout, curves: list[Cu
     add_title(canvas, title or graph.name, summary, left, top + 10, width)
     found = {connection.kind for connection in graph.connections}
     entries = [Entry(kind, KINDS[kind]) for kind in ("feedforward", "lateral", "feedback") if kind in found]
+    if any(connection.role == "modulate" for connection in graph.connections):
+        entries.append(Entry("modulating", gating(LineStyle("", INK, width=1.0))))
     add_legend(canvas, entries, left, bottom - 18, width)
 
 
 def _summary(graph: AreaGraph) -> str:
-    own = sum(area.parameters() for area in graph.areas) + graph.readout.parameters
-    total = count_text(own + sum(connection.parameters for connection in graph.connections))
+    own = sum(area.parameters() for area in graph.areas) + sum(readout.parameters for readout in graph.readouts)
+    total = count_text(own + sum(connection.parameters() for connection in graph.connections))
     areas, connections = len(graph.areas), len(graph.connections)
     return f"{areas} area{'s' * (areas != 1)}, {connections} connection{'s' * (connections != 1)}, {total} parameters"

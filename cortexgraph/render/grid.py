@@ -64,15 +64,23 @@ class Grid:
 
     @property
     def top(self) -> float:
-        """y of the row of readouts; that of the highest area where there are none."""
-        return (len(self.rows) - (not self.graph.readouts)) * ROW
+        """y of the highest row of readouts; that of the highest area where there are none."""
+        return (len(self.rows) - 1 + len(self.read)) * ROW
+
+    @cached_property
+    def read(self) -> dict[str, int]:
+        """The readouts that are read at some step, with their rows above the areas."""
+        found = {node.name for node in self.graph.readouts}
+        names = [readout.name for readout in self.graph.areas.readouts if readout.name in found]
+        return {name: row for row, name in enumerate(names)}
 
     def box(self, node: Node) -> Box:
         """Where a node stands. A record is a badge on the corner of the state that it keeps."""
         x = (node.step - 1) * self.step_pitch
         match node.kind:
             case "readout":
-                return Box(x + (len(self.graph.groups) - 1) * self.group_pitch, self.top, self.readout_width, HEIGHT)
+                y = (len(self.rows) + self.read.get(node.name, 0)) * ROW
+                return Box(x + (len(self.graph.groups) - 1) * self.group_pitch, y, self.readout_width, HEIGHT)
             case "record":
                 state = self.graph.state(node.name, node.step)
                 corner = self.box(state or Node("update", node.name, node.step)).at(1, 1)

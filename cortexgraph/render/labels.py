@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cortexgraph.graph import Connection
-from cortexgraph.ops import Operation
+from cortexgraph.ops import Operation, Resize
 from cortexgraph.render.canvas import Canvas
 from cortexgraph.render.geometry import Box, Curve
 from cortexgraph.render.style import KINDS
@@ -23,7 +23,7 @@ def label_lines(connection: Connection, full: bool) -> list[str]:
     """The delay; in full also kernel, stride or resize, and the number of parameters."""
     lines = [f"+{connection.delay}"] * (connection.delay > 0)
     if full:
-        lines += [" ".join(_geometry(connection.transform)), count_text(connection.parameters)]
+        lines += [" ".join(_geometry(connection.transform.operations)), count_text(connection.parameters())]
     return [line for line in lines if line]
 
 
@@ -35,7 +35,7 @@ def _geometry(chain: Sequence[Operation]) -> Iterator[str]:
             yield size_text(kernel)
         if stride != (1, 1):
             yield f"/{stride[0]}" if stride[0] == stride[1] else f"/{size_text(stride)}"
-        if operation.role == "resize":
+        if isinstance(operation, Resize):
             yield f"↕{type(operation).__name__.lower()}"
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["FONT", "INK", "KINDS", "MUTED", "STATES", "BoxStyle", "LineStyle", "faded"]
+__all__ = ["FONT", "INK", "KINDS", "MUTED", "STATES", "BoxStyle", "LineStyle", "faded", "gating"]
 
 FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"
 INK = "#222222"
@@ -50,6 +50,7 @@ KINDS = {
     "lateral": LineStyle("lateral", "#009E73", dash="dotted", width=1.7),
     "feedback": LineStyle("feedback", "#D55E00", dash="dashed"),
     "readout": LineStyle("readout", INK, width=1.0),
+    "memory": LineStyle("memory of the cell", "#8A8A8A", width=1.0),
 }
 
 STATES = {
@@ -57,6 +58,11 @@ STATES = {
     "unread": BoxStyle("live, never read", "#CFCFCF", "#E3E3E3", "#8A8A8A"),
     "silent": BoxStyle("silent (⊥)", "#BBBBBB", "#FFFFFF", "#A0A0A0", dash="dashed"),
 }
+
+
+def gating(style: LineStyle) -> LineStyle:
+    """The line of a connection that modulates: it ends in a circle."""
+    return replace(style, word="modulating", head="odot", head_size=0.7)
 
 
 def faded(style: LineStyle) -> LineStyle:

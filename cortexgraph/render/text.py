@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 from html import escape
 
-from cortexgraph.ops import Operation, Shape
+from cortexgraph.ops import Cell, Operation, Shape
 
 __all__ = ["elide", "html_text", "operation_text", "shape_text", "size_text", "text_width"]
 
@@ -59,6 +59,6 @@ def size_text(pair: tuple[int, int]) -> str:
     return f"{pair[0]}×{pair[1]}"
 
 
-def operation_text(chain: Iterable[Operation]) -> str:
-    """What a body does, in words: `batch norm per step · relu`."""
-    return " · ".join(operation.summary() for operation in chain)
+def operation_text(operations: Iterable[Operation | Cell]) -> str:
+    """What an area does with its input, in words: `batch norm · relu · leaky`."""
+    return " · ".join(words for operation in operations if (words := operation.summary()))

@@ -10,7 +10,7 @@ from cortexgraph.render.canvas import Canvas, plain
 from cortexgraph.render.drawing import Drawing
 from cortexgraph.render.grid import NAME_SIZE, ROW, Grid
 from cortexgraph.render.legend import Entry, add_legend, add_title
-from cortexgraph.render.style import INK, KINDS, MUTED, STATES, BoxStyle, faded
+from cortexgraph.render.style import INK, KINDS, MUTED, STATES, BoxStyle, LineStyle, faded, gating
 from cortexgraph.render.text import elide
 from cortexgraph.render.update_routes import routes
 from cortexgraph.unrolling import Node, UnrolledGraph, order_name
@@ -34,6 +34,7 @@ def draw_updates(full: UnrolledGraph, kept: UnrolledGraph | None = None, *, titl
         The drawing. In its SVG, nodes have the classes `update`, `image`, `readout` or `record` and `executed`,
         `unread` or `silent`; edges their kind and `executed` or `idle`.
     """
+    full = _drawn(full)
     grid, canvas = Grid(full), Canvas(full.name)
     status = {node: _status(node, full, kept) for node in full}
     nodes = defaultdict[int, list[Node]](list)
@@ -47,11 +48,20 @@ def draw_updates(full: UnrolledGraph, kept: UnrolledGraph | None = None, *, titl
         executed = status[tail] == status[head] == "executed" and (kept is None or kept.has_edge(tail, head))
         kind = _edge_kind(full, tail, head)
         style = KINDS[kind] if executed else faded(KINDS[kind])
+        if executed and any(connection.role == "modulate" for connection in full.edges[tail, head]["connections"]):
+            style = gating(style)
         keys = node_key(full, tail), node_key(full, head)
         canvas.line("->".join(keys), *keys, curve, style, kind=f"{kind} {'executed' if executed else 'idle'}")
     _add_row_names(canvas, grid, status)
     _add_frame(canvas, grid, status, title)
     return Drawing(canvas.source)
+
+
+def _drawn(full: UnrolledGraph) -> UnrolledGraph:
+    """The graph without states of zeros, which would only crowd the drawing."""
+    shown: UnrolledGraph = full.copy()
+    shown.remove_nodes_from([node for node in full if node.kind == "zero"])
+    return shown
 
 
 def node_key(graph: UnrolledGraph, node: Node) -> str:
@@ -61,6 +71,9 @@ def node_key(graph: UnrolledGraph, node: Node) -> str:
             return f"{graph.areas.area(node.name).identifier}@{node.step}.{node.group}"
         case "record":
             return f"record-{graph.areas.area(node.name).identifier}@{node.step}"
+        case "readout":
+            identifier = next(r.identifier for r in graph.areas.readouts if r.name == node.name)
+            return f"{identifier}@{node.step}"
     return f"{node.kind}@{node.step}"
 
 
@@ -71,8 +84,10 @@ def _status(node: Node, full: UnrolledGraph, kept: UnrolledGraph | None) -> str:
 
 
 def _edge_kind(full: UnrolledGraph, tail: Node, head: Node) -> str:
-    connections = full.edges[tail, head]["connections"]
-    return str(connections[0].kind) if connections else "readout"
+    edge = full.edges[tail, head]
+    if edge["connections"]:
+        return str(edge["connections"][0].kind)
+    return "memory" if edge["memory"] else "readout"
 
 
 def _add_node(canvas: Canvas, grid: Grid, node: Node, status: str) -> None:
@@ -80,7 +95,7 @@ def _add_node(canvas: Canvas, grid: Grid, node: Node, status: str) -> None:
     if node.kind == "record":
         canvas.box(key, box, "", RECORD, kind=classes, shape="circle")
         return
-    name = "readout" if node.kind == "readout" else node.name
+    name = "readout" if node.kind == "readout" and len(grid.graph.areas.readouts) == 1 else node.name
     size = NAME_SIZE if node.kind == "update" else 8.5
     label = "⊥" if status == "silent" else elide(name, size, box.width - 4)
     look = STATES[status]
@@ -118,7 +133,9 @@ def _summary(full: UnrolledGraph, status: dict[Node, str]) -> str:
 def _entries(full: UnrolledGraph, status: dict[Node, str]) -> Iterator[Entry]:
     """Legend entries for what occurs in the drawing."""
     kinds = {_edge_kind(full, tail, head) for tail, head in full.edges}
-    yield from (Entry(kind, KINDS[kind]) for kind in ("feedforward", "lateral", "feedback") if kind in kinds)
+    yield from (Entry(kind, KINDS[kind]) for kind in ("feedforward", "lateral", "feedback", "memory") if kind in kinds)
+    if any(c.role == "modulate" for _, _, data in full.edges(data=True) for c in data["connections"]):
+        yield Entry("modulating", gating(LineStyle("", INK, width=1.0)))
     found = set(status.values())
     marks = {"silent": "⊥"}
     yield from (Entry(state, STATES[state], marks.get(state, "")) for state in STATES if state in found)

@@ -1,20 +1,11 @@
 """The language: what a spec may say, and how specs are read, written and checked one by one."""
 
+from cortexgraph.spec.area import AreaDefaults, AreaSpec, Chain, NormSpec, OperationSpec
+from cortexgraph.spec.base import Model, Span, Window
+from cortexgraph.spec.connection import ConnectionDefaults, ConnectionSpec, ResizeSpec, TieSpec
+from cortexgraph.spec.fields import IMAGE
 from cortexgraph.spec.loading import load, loads
-from cortexgraph.spec.model import (
-    IMAGE,
-    AreaDefaults,
-    AreaSpec,
-    ConnectionDefaults,
-    ConnectionSpec,
-    DefaultsSpec,
-    InputSpec,
-    NetworkSpec,
-    NormSpec,
-    ReadoutSpec,
-    ResizeSpec,
-    TimeSpec,
-)
+from cortexgraph.spec.model import DefaultsSpec, InputSpec, NetworkSpec, ReadoutSpec, TimeSpec
 from cortexgraph.spec.origin import Origin
 from cortexgraph.spec.saving import dumps, json_schema, save
 from cortexgraph.spec.starter import starter
@@ -24,16 +15,22 @@ __all__ = [
     "IMAGE",
     "AreaDefaults",
     "AreaSpec",
+    "Chain",
     "ConnectionDefaults",
     "ConnectionSpec",
     "DefaultsSpec",
     "InputSpec",
+    "Model",
     "NetworkSpec",
     "NormSpec",
+    "OperationSpec",
     "Origin",
     "ReadoutSpec",
     "ResizeSpec",
+    "Span",
+    "TieSpec",
     "TimeSpec",
+    "Window",
     "dumps",
     "json_schema",
     "load",

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from pydantic_core.core_schema import ErrorType
 
-__all__ = ["IMAGE", "AreaName", "Count", "Flag", "Kind", "Level", "Name", "Pair", "Step", "either"]
+__all__ = [
+    "IMAGE",
+    "AreaName",
+    "Border",
+    "Count",
+    "Flag",
+    "Kind",
+    "Level",
+    "Milliseconds",
+    "Name",
+    "Number",
+    "Offset",
+    "Pair",
+    "Positive",
+    "Probability",
+    "Square",
+    "Step",
+    "Word",
+    "either",
+    "pair",
+]
 
 IMAGE = "image"
 """The name by which connections read the input image."""
@@ -63,7 +83,34 @@ def _not_the_image(name: str) -> str:
 Count = Annotated[int, Field(strict=True, ge=1, le=65_536)]
 Step = Annotated[int, Field(strict=True, ge=1, le=100_000)]
 Flag = Annotated[bool, Field(strict=True)]
+Offset = Annotated[int, Field(strict=True, ge=0, le=65_536)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Probability = Annotated[float, Field(strict=True, ge=0, lt=1, allow_inf_nan=False)]
+Milliseconds = Annotated[float, Field(strict=True, gt=0, le=1e6, allow_inf_nan=False)]
 Pair = Annotated[Count | tuple[Count, Count], either("a whole number, or two: [height, width]")]
+
+
+def pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    """One number for both axes, or a pair.
+
+    >>> pair(3)
+    (3, 3)
+    """
+    return (value, value) if isinstance(value, int) else value
+
+
+if TYPE_CHECKING:
+    Square = tuple[int, int]
+    Border = tuple[int, int]
+else:
+    Square = Annotated[Pair, AfterValidator(pair)]
+    Border = Annotated[
+        Offset | tuple[Offset, Offset], either("a whole number, or two: [height, width]"), AfterValidator(pair)
+    ]
+
+Word = Annotated[str, Field(strict=True, pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+"""The name of an operation or cell."""
 Level = Annotated[float, Field(strict=True, allow_inf_nan=False), AfterValidator(lambda level: level + 0.0)]  # no -0.0
 Kind = Literal["feedforward", "lateral", "feedback"]
 Name = Annotated[

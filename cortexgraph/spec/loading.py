@@ -63,7 +63,8 @@ def loads(text: str, *, file: str | None = None, overrides: Overrides = ()) -> N
         settings = apply_overrides(source.data, changes)
     except SpecError as error:
         findings.extend(error.diagnostics)
-    origin = Origin(file, source.lines, connection_paths(source.data.get("connections")), settings)
+    one_readout = not isinstance(source.data.get("readout"), list)
+    origin = Origin(file, source.lines, connection_paths(source.data.get("connections")), settings, one_readout)
     return _validated(source, origin, findings)
 
 

@@ -9,193 +9,75 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
 
 from cortexgraph.errors import SpecError
-from cortexgraph.spec.fields import IMAGE, AreaName, Count, Flag, Kind, Level, Name, Pair, Step, either
+from cortexgraph.spec.area import AreaDefaults, AreaSpec
+from cortexgraph.spec.base import Model, Window
+from cortexgraph.spec.connection import ConnectionDefaults, ConnectionSpec, Silence
+from cortexgraph.spec.fields import AreaName, Count, Milliseconds, Name, Pair, Step, either
 from cortexgraph.spec.findings import findings_of
 from cortexgraph.spec.origin import Origin, Path
-from cortexgraph.spec.shorthand import (
-    connection_paths,
-    expand_connections,
-    expand_norm,
-    expand_resize,
-    refuse_entry,
-)
+from cortexgraph.spec.shorthand import connection_paths, expand_connections, expand_readouts, refuse_entry
 
 __all__ = [
-    "IMAGE",
-    "AreaDefaults",
-    "AreaSpec",
-    "ConnectionDefaults",
-    "ConnectionSpec",
     "DefaultsSpec",
     "InputSpec",
     "NetworkSpec",
-    "NormSpec",
     "ReadoutSpec",
-    "ResizeSpec",
     "TimeSpec",
 ]
-
-if TYPE_CHECKING:
-
-    class Part(BaseModel):
-        """For type checkers: the metaclass below hides the fields from them."""
-
-else:
-
-    class _SaysFindings(type(BaseModel)):
-        """Makes `AreaSpec(channels=0)`, written in Python, raise a SpecError like a file would."""
-
-        def __call__(cls, *args: Any, **fields: Any) -> Any:
-            try:
-                return super().__call__(*args, **fields)
-            except ValidationError as error:
-                findings = findings_of(error, fields, Origin(), cls)
-                places = [".".join(filter(None, (cls.__name__, finding.place))) for finding in findings]
-                named = [replace(finding, place=place) for finding, place in zip(findings, places, strict=True)]
-                raise SpecError(named) from None
-
-    class Part(BaseModel, metaclass=_SaysFindings):
-        """A pydantic model whose constructor raises SpecError."""
-
-
-class Model(Part):
-    """Base of all parts of a spec: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 
 
 class InputSpec(Model):
     """The image: what arrives from outside, read by connections `from: image`."""
 
-    channels: Count = Field(default=3, description="Number of colour channels.")
-    size: Pair = Field(description="Height and width in pixels: one number for a square, or [height, width].")
-    present: Annotated[
-        Literal["always", "first"] | Annotated[tuple[Step, ...], Field(min_length=1)],
-        either("`always`, `first`, or a list of steps such as [1, 2, 3]", "always", "first"),
-    ] = Field(
+    channels: Count = Field(default=3, description="Number of colour channels.", examples=[3])
+    size: Pair = Field(
+        description="Height and width in pixels: one number for a square, or [height, width].", examples=[32]
+    )
+    present: Window = Field(
         default="always",
-        description="Steps at which the image is shown: always, first (step 1 only), or a list of steps.",
-    )
-
-
-class NormSpec(Model):
-    """Normalisation of an area's summed input."""
-
-    kind: str = Field(default="batch", description="A registered norm: batch, group, layer, instance or none.")
-    per_step: Flag = Field(
-        default=False, description="One set of parameters and statistics for each live update of the area."
-    )
-    groups: Count | None = Field(default=None, description="Number of channel groups, for `kind: group`.")
-
-
-Norm = Annotated[NormSpec, BeforeValidator(expand_norm, json_schema_input_type=str | NormSpec)]
-
-
-ResizeMode = Literal["nearest", "bilinear", "pool"]
-
-
-class ResizeSpec(Model):
-    """How a connection bridges two sizes when the stride of its convolution does not."""
-
-    mode: ResizeMode = Field(
-        default="nearest",
-        description="nearest or bilinear interpolation, or average pooling to the target size.",
-    )
-    at: Literal["before", "after"] = Field(default="after", description="Resize before or after the transform.")
-
-
-Resize = Annotated[ResizeSpec, BeforeValidator(expand_resize, json_schema_input_type=ResizeMode | ResizeSpec)]
-
-
-class AreaDefaults(Model):
-    """What every area has unless it says otherwise."""
-
-    norm: Norm | None = Field(default=None, description="Normalisation of the merged input; default none.")
-    activation: str | None = Field(default=None, description="A registered activation; default relu.")
-
-
-class AreaSpec(AreaDefaults):
-    """A cortical area: a state tensor [B, channels, *size], updated in time."""
-
-    channels: Count = Field(description="Number of channels (feature maps).")
-    size: Pair | None = Field(
-        default=None, description="Height and width; inferred along the feedforward strides when absent."
-    )
-    level: Level | None = Field(
-        default=None,
-        description="Level in the hierarchy; default: one above the area declared before (the first: 0).",
-    )
-
-
-class ConnectionDefaults(Model):
-    """What every connection has unless it says otherwise."""
-
-    kernel: Pair | None = Field(default=None, description="Kernel size of the convolution; default 3.")
-    dilation: Pair | None = Field(default=None, description="Dilation of the convolution; default 1.")
-    groups: Count | None = Field(default=None, description="Channel groups of the convolution; default 1.")
-    bias: Flag | None = Field(
-        default=None, description="Learned bias; default: only where the target area has no norm."
-    )
-
-
-class ConnectionSpec(ConnectionDefaults):
-    """A projection: the target sums conv(source) over its connections."""
-
-    source: Name = Field(validation_alias="from", serialization_alias="from", description="The area read, or `image`.")
-    target: Name = Field(validation_alias="to", serialization_alias="to", description="The area driven.")
-    kind: Kind | None = Field(
-        default=None,
-        description="feedforward, lateral or feedback; inferred from the hierarchy, and checked against it.",
-    )
-    stride: Pair | None = Field(
-        default=None,
-        description="Stride of the convolution; default: the ratio of sizes when the source is larger.",
-    )
-    resize: Resize | None = Field(
-        default=None,
-        description="How sizes are bridged; default: nearest upsampling after the transform, if needed.",
-    )
-    delay: Annotated[int, Field(strict=True, ge=0, le=100_000)] = Field(
-        default=0, description="Extra steps of conduction delay."
+        description="Steps at which the image is shown: always, first (step 1 only), a list of steps, or "
+        "{from: 2, to: 5}.",
+        examples=[{"from": 1, "to": 4}],
     )
 
 
 class DefaultsSpec(Model):
     """Defaults for all areas and all connections."""
 
-    area: AreaDefaults = Field(default=AreaDefaults(), description="What every area has.")
-    connection: ConnectionDefaults = Field(default=ConnectionDefaults(), description="What every connection has.")
+    area: AreaDefaults = Field(default=AreaDefaults(), description="What every area has.", examples=[{"norm": "batch"}])
+    connection: ConnectionDefaults = Field(
+        default=ConnectionDefaults(), description="What every connection has.", examples=[{"kernel": 3}]
+    )
 
 
 class ReadoutSpec(Model):
     """A linear classifier on one area's pooled state."""
 
-    source: Name = Field(validation_alias="from", serialization_alias="from", description="The area read.")
-    pool: Literal["avg", "max", "flatten"] = Field(
-        default="avg", description="Global average or maximum over space, or none (flatten)."
+    name: Name | None = Field(
+        default=None,
+        description="Name of the readout, where there are several; default: that of its area.",
+        examples=["early"],
     )
-    classes: Count = Field(description="Number of classes.")
+    source: Name = Field(
+        validation_alias="from", serialization_alias="from", description="The area read.", examples=["IT"]
+    )
+    pool: Literal["avg", "max", "flatten"] = Field(
+        default="avg", description="Global average or maximum over space, or none (flatten).", examples=["max"]
+    )
+    classes: Count = Field(description="Number of classes.", examples=[10])
     at: Annotated[
         Literal["last", "all"] | Annotated[tuple[Step, ...], Field(min_length=1)],
         either("`last`, `all`, or a list of steps such as [2, 4]", "last", "all"),
     ] = Field(
         default="last",
         description="Steps at which the area is read at the end of the step: last, all, or a list of steps.",
+        examples=[[4, 6]],
     )
 
 
@@ -208,7 +90,7 @@ Group = Annotated[
 class TimeSpec(Model):
     """How long the network runs, and in which order its areas are updated within a step."""
 
-    steps: Step = Field(description="Number of steps T.")
+    steps: Step = Field(description="Number of steps T.", examples=[8])
     order: Annotated[
         Literal["simultaneous", "sequential"] | Annotated[tuple[Group, ...], Field(min_length=1)],
         either(
@@ -220,21 +102,35 @@ class TimeSpec(Model):
         default="simultaneous",
         description="simultaneous, sequential, or a list of groups such as [[V1], [V2, V4], [IT]]; "
         "an area may stand in several groups.",
+        examples=[[["V1"], ["V2", "V4"], ["IT"]]],
     )
-    silence: Literal["skip"] = Field(
+    silence: Silence = Field(
         default="skip",
-        description="An area none of whose inputs is live stays silent, and a silent input is left out.",
+        description="What a silent source counts as. skip: it is left out, and an area that nothing drives is silent; "
+        "zero_input: a zero state, which goes through the transform; zero_drive: a zero result of the transform. Under "
+        "the last two every area is updated at every step.",
+        examples=["zero_input"],
+    )
+    dt_ms: Milliseconds | None = Field(
+        default=None, description="Duration of a step in ms, for `delay_ms` and `tau_ms`.", examples=[10]
     )
 
 
 Entry = Annotated[ConnectionSpec, BeforeValidator(refuse_entry)]
-Chain = Annotated[str, Field(pattern="->", description="A chain of areas: `V1 -> V2 -> V4`.")]
-Nested = list[ConnectionSpec | Chain | list[ConnectionSpec | Chain]]
+Arrows = Annotated[str, Field(pattern="->", description="A chain of areas: `V1 -> V2 -> V4`.")]
+Nested = list[ConnectionSpec | Arrows | list[ConnectionSpec | Arrows]]
 """What an editor accepts inside a list of connections; the reader takes deeper lists as well."""
 
 Connections = Annotated[
     tuple[Entry, ...],
-    BeforeValidator(expand_connections, json_schema_input_type=list[ConnectionSpec | Chain | Nested]),
+    BeforeValidator(expand_connections, json_schema_input_type=list[ConnectionSpec | Arrows | Nested]),
+]
+
+
+Readouts = Annotated[
+    tuple[ReadoutSpec, ...],
+    Field(min_length=1),
+    BeforeValidator(expand_readouts, json_schema_input_type=ReadoutSpec | list[ReadoutSpec]),
 ]
 
 
@@ -250,20 +146,38 @@ class NetworkSpec(Model):
         validation_alias="cortexgraph",
         serialization_alias="cortexgraph",
         description="Version of the language.",
+        examples=[1],
     )
-    name: Name = Field(description="Name of the network.")
+    name: Name = Field(description="Name of the network.", examples=["ventral"])
     description: Annotated[str, Field(max_length=10_000)] = Field(
-        default="", description="What the network is, in a sentence."
+        default="", description="What the network is, in a sentence.", examples=["A four-area ventral stream."]
     )
-    references: tuple[str, ...] = Field(default=(), description="BibTeX keys of the sources.")
-    input: InputSpec = Field(description="The image.")
-    defaults: DefaultsSpec = Field(default=DefaultsSpec(), description="Defaults for all areas and connections.")
+    references: tuple[str, ...] = Field(
+        default=(), description="BibTeX keys of the sources.", examples=[["liao2016bridging"]]
+    )
+    input: InputSpec = Field(description="The image.", examples=[{"channels": 3, "size": 32}])
+    defaults: DefaultsSpec = Field(
+        default=DefaultsSpec(),
+        description="Defaults for all areas and connections.",
+        examples=[{"area": {"norm": "batch"}}],
+    )
     areas: Annotated[dict[AreaName, AreaSpec], Field(min_length=1)] = Field(
-        description="Areas from low to high: their order is the hierarchy unless `level` says otherwise."
+        description="Areas from low to high: their order is the hierarchy unless `level` says otherwise.",
+        examples=[{"V1": {"channels": 32, "size": 32}}],
     )
-    connections: Connections = Field(description="Projections: mappings, chains `V1 -> V2 -> V4`, or lists of these.")
-    readout: ReadoutSpec = Field(description="The classifier: what is read, and when.")
-    time: TimeSpec = Field(description="Number of steps, and the order of updates within a step.")
+    connections: Connections = Field(
+        description="Projections: mappings, chains `V1 -> V2 -> V4`, or lists of these.",
+        examples=[["image -> V1 -> V2", {"from": "V2", "to": "V1"}]],
+    )
+    readouts: Readouts = Field(
+        validation_alias="readout",
+        serialization_alias="readout",
+        description="The classifier: what is read, and when; or a list of several.",
+        examples=[{"from": "IT", "classes": 10}],
+    )
+    time: TimeSpec = Field(
+        description="Number of steps, and the order of updates within a step.", examples=[{"steps": 6}]
+    )
 
     _origin: Origin = PrivateAttr(default_factory=Origin)
 
@@ -306,4 +220,5 @@ class NetworkSpec(Model):
 
 def _origin_in_python(data: Any) -> Origin:
     connections = data.get("connections") if isinstance(data, Mapping) else None
-    return Origin(connections=connection_paths(connections))
+    readouts = data.get("readout") if isinstance(data, Mapping) else None
+    return Origin(connections=connection_paths(connections), one_readout=not isinstance(readouts, list | tuple))

@@ -42,18 +42,22 @@ class Origin:
         connections: for each connection after expansion, its path in the file, such as ``(4, 0)`` for the
             first item of the list that is the fifth entry.
         overrides: what set the value at each path from outside the file, such as ``--set time.steps=4``.
+        one_readout: whether `readout` is written as a mapping, not as a list of them.
     """
 
     file: str | None = None
     lines: Mapping[Path, int] = field(default_factory=dict)
     connections: tuple[tuple[int, ...], ...] = ()
     overrides: Mapping[Path, str] = field(default_factory=dict)
+    one_readout: bool = True
 
     def written(self, path: Path) -> Path:
         """The path as the user wrote it: the index of an expanded connection becomes that of its entry."""
         match path:
             case ("connections", int(index), *rest) if 0 <= index < len(self.connections):
                 return ("connections", *self.connections[index], *rest)
+            case ("readout", 0, *rest) if self.one_readout:
+                return ("readout", *rest)
         return path
 
     def override(self, path: Path) -> Path | None:

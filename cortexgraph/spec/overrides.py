@@ -9,7 +9,7 @@ from typing import Any
 
 from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.spec.origin import Path, path_text
-from cortexgraph.spec.shorthand import chain_names, expand_norm, expand_resize
+from cortexgraph.spec.shorthand import chain_names, expand_norm, expand_resize, expand_tie
 from cortexgraph.spec.wording import shown
 from cortexgraph.spec.yaml_source import read_yaml
 from cortexgraph.wording import quoted, shortened, similar
@@ -24,7 +24,7 @@ PART = re.compile(
     re.VERBOSE,
 )
 EXAMPLE = "Write `path=value`, such as `time.steps=4`, `areas['TH/TF'].size=8` or `connections[2].kernel=1`."
-WORDS = {"norm": expand_norm, "resize": expand_resize}
+WORDS = {"norm": expand_norm, "resize": expand_resize, "tie": expand_tie}
 
 
 @dataclass(frozen=True)

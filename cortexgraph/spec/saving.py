@@ -69,8 +69,11 @@ def _compact(spec: NetworkSpec) -> dict[str, Any]:
     for part in [*data["areas"].values(), *data.get("defaults", {}).values(), *data["connections"]]:
         _shorten(part, "norm", "kind", "batch")
         _shorten(part, "resize", "mode", "nearest")
+        _shorten(part, "tie", "connection", "")
         if isinstance(level := part.get("level"), float) and level.is_integer() and abs(level) < 1e15:
             part["level"] = int(level)
+    if len(data["readout"]) == 1:
+        (data["readout"],) = data["readout"]
     return {"cortexgraph": spec.version} | data | {"connections": _loops_together(_chained(data["connections"]))}
 
 

@@ -8,7 +8,7 @@ reports it at its own place together with all other findings.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -20,7 +20,10 @@ __all__ = [
     "connection_paths",
     "expand_connections",
     "expand_norm",
+    "expand_operation",
+    "expand_readouts",
     "expand_resize",
+    "expand_tie",
     "refuse_entry",
 ]
 
@@ -110,3 +113,35 @@ def expand_norm(raw: Any) -> Any:
 def expand_resize(raw: Any) -> Any:
     """`nearest` stands for `{mode: nearest}`."""
     return {"mode": raw} if isinstance(raw, str) else raw
+
+
+def expand_tie(raw: Any) -> Any:
+    """`V1 -> V2` stands for `{connection: V1 -> V2}`."""
+    return {"connection": raw} if isinstance(raw, str) else raw
+
+
+def expand_readouts(raw: Any) -> Any:
+    """One readout stands for a list of one."""
+    return raw if isinstance(raw, list | tuple) else [raw]
+
+
+def expand_operation(raw: Any) -> Any:
+    """`relu` stands for `{relu: null}`; an entry names one operation or cell and its options.
+
+    Raises:
+        PydanticCustomError: `bad-operation`, when the entry is neither.
+    """
+    if isinstance(raw, str):
+        return {"name": raw}
+    if isinstance(raw, Mapping) and len(raw) == 1:
+        ((name, options),) = raw.items()
+        return {"name": name, "options": options}
+    if isinstance(raw, Mapping) and raw and all(isinstance(name, str) for name in raw):
+        first = next(iter(raw))
+        found = f"this entry names {len(raw)} operations: {', '.join(raw)}"
+        raise PydanticCustomError(
+            "bad-operation",
+            "bad operation",
+            {"found": found, "repair": f"Put each in an entry of its own: `- {first}: …`."},
+        )
+    return raw

@@ -83,7 +83,7 @@ def words_for(detail: ErrorDetails, path: Path, root: type[BaseModel]) -> Words:
         return _missing(path, root)
     if kind == "extra_forbidden":
         return _unknown_key(path, root)
-    if kind == "bad-chain":
+    if kind in ("bad-chain", "bad-operation", "conflict"):
         return Words(kind, _one_line(context["found"]), repair=_one_line(context["repair"]))
     if kind == "taken-name":
         found, expected = f"an area is called `{value}`", f"`{value}` is the input"

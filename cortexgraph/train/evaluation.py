@@ -148,7 +148,7 @@ def _read_at(spec: NetworkSpec, at: Literal["all"] | Sequence[int] | None) -> Ne
     if at is None:
         return spec
     steps = at if isinstance(at, str) else tuple(sorted(set(at)))
-    return spec.model_copy(update={"readout": spec.readout.model_copy(update={"at": steps})})
+    return spec.model_copy(update={"readouts": tuple(r.model_copy(update={"at": steps}) for r in spec.readouts)})
 
 
 def _count(network: nn.Module, batches: EpochLoader) -> tuple[Tensor, Tensor, int]:

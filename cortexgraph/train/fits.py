@@ -9,7 +9,7 @@ from typing import Any
 
 from cortexgraph.data import ImageData
 from cortexgraph.errors import DataError, Diagnostic
-from cortexgraph.spec import NetworkSpec
+from cortexgraph.spec import NetworkSpec, ReadoutSpec
 
 __all__ = ["check_fit", "data_card"]
 
@@ -24,12 +24,17 @@ def check_fit(spec: NetworkSpec, data: ImageData) -> None:
     declared = spec.input.size
     wanted = [declared, declared] if isinstance(declared, int) else list(declared)
     findings = [
-        _mismatch("readout.classes", spec.readout.classes, len(data.classes), "classes"),
+        *(_mismatch(path, readout.classes, len(data.classes), "classes") for path, readout in _readouts(spec)),
         _mismatch("input.channels", spec.input.channels, channels, "channels"),
         _mismatch("input.size", wanted, size, "pixels (height, width)"),
     ]
     if found := [finding for finding in findings if finding is not None]:
         raise DataError(found)
+
+
+def _readouts(spec: NetworkSpec) -> list[tuple[str, ReadoutSpec]]:
+    alone = len(spec.readouts) == 1
+    return [("readout.classes" if alone else f"readout[{n}].classes", r) for n, r in enumerate(spec.readouts)]
 
 
 def _mismatch(path: str, declared: object, found: object, unit: str) -> Diagnostic | None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cortexgraph.data import ImageData
 from cortexgraph.train.loaders import EpochLoader, evaluation_batches, run_length, train_batches
-from cortexgraph.train.objective import correct_per_step, logits_per_step, readout_loss
+from cortexgraph.train.objective import Logits, correct_per_step, readout_loss
 from cortexgraph.train.optimizers import make_optimizer, make_scheduler
 from cortexgraph.train.settings import TrainSettings
 
@@ -32,10 +32,10 @@ class Counts:
         self.correct = torch.zeros(steps, dtype=torch.int64, device=device)
         self.images = torch.zeros((), dtype=torch.int64, device=device)
 
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count a batch with its mean loss, logits [B, (n,) classes] and labels [B]."""
+    def add(self, loss: Tensor, logits: Logits, labels: Tensor) -> None:
+        """Count a batch with its mean loss, logits and labels [B]."""
         self.loss += loss.detach() * len(labels)
-        self.correct += correct_per_step(logits.detach(), labels)
+        self.correct += correct_per_step(logits, labels)
         self.images += len(labels)
 
     def summed(self, trainer: pl.Trainer) -> tuple[float, list[float]]:
@@ -62,9 +62,10 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
 
     @property
     def readout_steps(self) -> list[int]:
-        """The steps at which the network is read out."""
+        """The steps at which the first readout is read."""
         unrolled: Any = self.network.unrolled
-        return [node.step for node in unrolled.readouts]
+        first = unrolled.areas.readouts[0].name
+        return [node.step for node in unrolled.readouts if node.name == first]
 
     def _zero(self) -> Counts:
         return Counts(len(self.readout_steps), self.device)
@@ -90,13 +91,13 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
 
     # ---- steps ---------------------------------------------------------------
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def _loss(self, logits: Logits, labels: Tensor) -> Tensor:
         return readout_loss(logits, labels, self.settings.label_smoothing, self.settings.loss_over)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         """The loss of one batch."""
         images, labels = batch  # [B, C, H, W], [B]
-        logits = logits_per_step(self.network(images))  # [B, n, classes]
+        logits = self.network(images)  # [B, classes] or [B, n, classes]
         loss = self._loss(logits, labels)
         self.counts["train"].add(loss, logits, labels)
         self.log("loss", loss, prog_bar=True, logger=False, on_step=True, on_epoch=False)
@@ -106,7 +107,7 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         """Count what is correct in one batch of test images."""
         images, labels = batch
         if len(labels):
-            logits = logits_per_step(self.network(images))
+            logits = self.network(images)
             self.counts["test"].add(self._loss(logits, labels), logits, labels)
 
     # ---- epochs --------------------------------------------------------------

@@ -7,17 +7,19 @@ initialised. Beyond T the last set is reused, so that set must be one that train
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import networkx as nx
 from torch import Tensor, nn
 
+from cortexgraph.ops import Chain
 from cortexgraph.unrolling import Node, UnrolledGraph
 
 __all__ = ["settled_state", "trained_steps"]
 
 Part = tuple[str, int]
-"""A connection's identifier with 0, or an area's with the number of its parameter set (0 without sets)."""
+"""An area's or connection's identifier, with the number of its parameter set (0 without sets)."""
 
 
 def settled_state(network: nn.Module) -> dict[str, Tensor]:
@@ -27,13 +29,24 @@ def settled_state(network: nn.Module) -> dict[str, Tensor]:
     """
     state: dict[str, Tensor] = dict(network.state_dict())
     unrolled: Any = network.unrolled
-    for name, last in _last_sets(unrolled).items():
-        area = unrolled.areas.area(name)
-        for operation in area.body:
-            if operation.per_step:
-                prefix = f"{area.identifier}.{operation.role}."
-                _repeat_last(state, prefix, last, unrolled.ordinals[name])
+    last, sets = _last_sets(unrolled), _sets(unrolled)
+    for identifier, chain in _chains(unrolled).items():
+        for path, link in chain.walk(identifier):
+            if link.per_step and link.owner is None and identifier in last:
+                _repeat_last(state, f"{path}.", last[identifier], sets[identifier])
     return state
+
+
+def _chains(graph: UnrolledGraph) -> dict[str, Chain]:
+    """The chains of areas and connections, by identifier."""
+    found = {area.identifier: area.body for area in graph.areas.areas}
+    return found | {connection.identifier: connection.transform for connection in graph.areas.connections}
+
+
+def _sets(graph: UnrolledGraph) -> dict[str, int]:
+    """How many sets what is per step has."""
+    found = {area.identifier: graph.ordinals[area.name] for area in graph.areas.areas}
+    return found | {c.identifier: graph.ordinals[c.target] for c in graph.areas.connections}
 
 
 def _repeat_last(state: dict[str, Tensor], prefix: str, last: int, sets: int) -> None:
@@ -44,16 +57,30 @@ def _repeat_last(state: dict[str, Tensor], prefix: str, last: int, sets: int) ->
 
 
 def _last_sets(graph: UnrolledGraph) -> dict[str, int]:
-    """For each area with per-step parameters, the number of the last set that a readout depends on."""
+    """For each area and connection with per-step parameters, the number of the last set that a readout depends on."""
     last: dict[str, int] = {}
     for node in set().union(*(nx.ancestors(graph, readout) for readout in graph.readouts)):
-        if node.kind == "update" and graph.live(node) and graph.areas.area(node.name).per_step:
-            last[node.name] = max(last.get(node.name, 0), graph.ordinal(node))
+        for identifier, number in _used(graph, node):
+            if number:
+                last[identifier] = max(last.get(identifier, 0), number)
     return last
 
 
+def _used(graph: UnrolledGraph, node: Node) -> Iterator[Part]:
+    """The parameters that an update uses, those of other connections under the names of these."""
+    if node.kind != "update" or not graph.live(node):
+        return
+    area, ordinal = graph.areas.area(node.name), graph.ordinal(node)
+    yield area.identifier, ordinal if area.per_step else 0
+    for connection, _ in graph.terms(node):
+        number = ordinal if connection.per_step else 0
+        yield connection.identifier, number
+        if connection.owner is not None:
+            yield connection.owner, number
+
+
 def trained_steps(trained: UnrolledGraph, evaluated: UnrolledGraph) -> dict[int, bool]:
-    """For each readout step of `evaluated`, whether it uses only what a readout of `trained` depended on.
+    """For each step of the first readout of `evaluated`, whether it uses only what a readout of `trained` depended on.
 
     Args:
         trained: the unrolled graph of the network as it was trained; its state is settled.
@@ -61,16 +88,15 @@ def trained_steps(trained: UnrolledGraph, evaluated: UnrolledGraph) -> dict[int,
     """
     last = _last_sets(trained)
     reached = set().union(*(_parts(trained, readout, last) for readout in trained.readouts))
-    return {readout.step: _parts(evaluated, readout, last) <= reached for readout in evaluated.readouts}
+    first = evaluated.areas.readouts[0].name
+    return {
+        readout.step: _parts(evaluated, readout, last) <= reached
+        for readout in evaluated.readouts
+        if readout.name == first
+    }
 
 
 def _parts(graph: UnrolledGraph, readout: Node, last: dict[str, int]) -> set[Part]:
-    """All that one readout depends on."""
-    parts: set[Part] = set()
-    for node in nx.ancestors(graph, readout):
-        if node.kind == "update" and graph.live(node):
-            area = graph.areas.area(node.name)
-            number = min(graph.ordinal(node), last.get(node.name, 0)) if area.per_step else 0
-            parts.add((area.identifier, number))
-            parts |= {(connection.identifier, 0) for connection, _ in graph.terms(node)}
-    return parts
+    """All that one readout depends on; a set after the last that training reached is that last one."""
+    used = {part for node in nx.ancestors(graph, readout) for part in _used(graph, node)}
+    return {(identifier, min(number, last.get(identifier, 0))) for identifier, number in used}

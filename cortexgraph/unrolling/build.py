@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 
 from cortexgraph.graph import AreaGraph, Connection
-from cortexgraph.spec import IMAGE
+from cortexgraph.spec import IMAGE, Span
 from cortexgraph.unrolling.model import Node, UnrolledGraph
 from cortexgraph.unrolling.schedule import Groups, Order, groups_of
 
@@ -38,8 +38,18 @@ def unroll_graph(areas: AreaGraph, steps: int | None = None, order: Order | None
 def _add_frames(graph: UnrolledGraph) -> None:
     present = graph.areas.spec.input.present
     for step in range(1, graph.steps + 1):
-        shown = present == "always" or (step == 1 if present == "first" else step in present)
-        graph.add_node(Node("image", IMAGE, step), live=shown)
+        graph.add_node(Node("image", IMAGE, step), live=_shown(present, step))
+
+
+def _shown(present: str | tuple[int, ...] | Span, step: int) -> bool:
+    match present:
+        case "always":
+            return True
+        case "first":
+            return step == 1
+        case Span(first=first, last=last):
+            return first <= step and (last is None or step <= last)
+    return step in present
 
 
 def _positions(groups: Groups) -> dict[str, list[int]]:
@@ -71,46 +81,87 @@ def _read(connection: Connection, step: int, group: int, positions: Mapping[str,
 def _add_updates(graph: UnrolledGraph) -> None:
     positions = _positions(graph.groups)
     incoming = {area.name: graph.areas.incoming(area.name) for area in graph.areas.areas}
-    ordinals = graph.ordinals
-    ordinals |= dict.fromkeys(incoming, 0)
-    for node in _updates(graph.groups, graph.steps):
-        reads: dict[Node, tuple[Connection, ...]] = {}
-        for connection in incoming[node.name]:
-            source = _read(connection, node.step, node.group, positions)
-            if source is not None:
-                reads[source] = (*reads.get(source, ()), connection)
-        live = any(graph.nodes[source]["live"] for source in reads)
-        ordinals[node.name] += live
-        graph.add_node(node, live=live, ordinal=ordinals[node.name] if live else 0)
-        graph.add_edges_from((source, node, {"connections": read}) for source, read in reads.items())
+    latest: dict[str, Node] = {}
+    fired: set[str] = set()
+    graph.ordinals.update(dict.fromkeys(incoming, 0))
+    for group in _groups(graph):
+        added = [_add_update(graph, node, incoming[node.name], positions, latest, fired) for node in group]
+        latest |= {node.name: node for node in added}
 
 
-def _updates(groups: Groups, steps: int) -> Iterator[Node]:
-    for step in range(1, steps + 1):
-        for index, group in enumerate(groups):
-            for name in group:
-                yield Node("update", name, step, index)
+def _add_update(
+    graph: UnrolledGraph,
+    node: Node,
+    incoming: tuple[Connection, ...],
+    positions: Mapping[str, list[int]],
+    latest: Mapping[str, Node],
+    fired: set[str],
+) -> Node:
+    """Add one update, with an edge for each active connection; `fired` holds those of `first` that were live."""
+    reads: dict[Node, tuple[Connection, ...]] = {}
+    driven = False
+    for connection in incoming:
+        if not connection.active_at(node.step) or connection.identifier in fired:
+            continue
+        source, counts = _source(graph, connection, node, positions)
+        if source is not None:
+            reads[source] = (*reads.get(source, ()), connection)
+        if counts:
+            driven |= connection.role == "drive"
+            fired |= {connection.identifier} if connection.active == "first" else set()
+    before = latest.get(node.name) if graph.areas.area(node.name).cell.has_memory else None
+    if before is not None and not graph.live(before):
+        before = None
+    live = driven or before is not None or graph.areas.silence != "skip"
+    graph.ordinals[node.name] += live
+    graph.add_node(node, live=live, ordinal=graph.ordinals[node.name] if live else 0)
+    for source, connections in reads.items():
+        if driven or any(connection.role == "drive" for connection in connections):  # nothing to gate otherwise
+            graph.add_edge(source, node, connections=connections, memory=False)
+    if before is not None:
+        graph.add_edge(before, node, connections=reads.get(before, ()), memory=True)
+    return node
+
+
+def _source(
+    graph: UnrolledGraph, connection: Connection, node: Node, positions: Mapping[str, list[int]]
+) -> tuple[Node | None, bool]:
+    """What a connection reads, and whether it counts as a drive: a silent source may stand for zeros."""
+    source = _read(connection, node.step, node.group, positions)
+    if source is not None and graph.nodes[source]["live"]:
+        return source, True
+    if connection.silence == "zero_input":
+        zero = Node("zero", connection.source, 0)
+        graph.add_node(zero, live=True)
+        return zero, True
+    return (None, True) if connection.silence == "zero_drive" else (source, False)
+
+
+def _groups(graph: UnrolledGraph) -> Iterator[list[Node]]:
+    for step in range(1, graph.steps + 1):
+        for index, group in enumerate(graph.groups):
+            yield [Node("update", name, step, index) for name in group]
 
 
 def _add_readouts(graph: UnrolledGraph) -> None:
-    readout = graph.areas.readout
-    if not graph.areas.is_area(readout.source):
-        return
-    steps: tuple[int, ...]
-    match readout.at:
-        case "all":
-            steps = graph.live_steps(readout.source)
-        case "last":
-            steps = (graph.steps,)
-        case listed:
-            steps = tuple(int(step) for step in listed)
-    for step in steps:
-        add_sink(graph, Node("readout", readout.source, step))
+    for readout in graph.areas.readouts:
+        if not graph.areas.is_area(readout.source):
+            continue
+        steps: tuple[int, ...]
+        match readout.at:
+            case "all":
+                steps = graph.live_steps(readout.source)
+            case "last":
+                steps = (graph.steps,)
+            case listed:
+                steps = tuple(int(step) for step in listed)
+        for step in steps:
+            add_sink(graph, Node("readout", readout.name, step), readout.source)
 
 
-def add_sink(graph: UnrolledGraph, node: Node) -> None:
+def add_sink(graph: UnrolledGraph, node: Node, area: str) -> None:
     """Add a readout or record of an area's state at the end of a step (silent where there is none)."""
-    state = graph.state(node.name, node.step)
+    state = graph.state(area, node.step)
     graph.add_node(node, live=state is not None and graph.live(state))
     if state is not None:
-        graph.add_edge(state, node, connections=())
+        graph.add_edge(state, node, connections=(), memory=False)

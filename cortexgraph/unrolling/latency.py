@@ -6,7 +6,7 @@ import heapq
 from dataclasses import dataclass
 
 from cortexgraph.graph import AreaGraph
-from cortexgraph.spec import IMAGE
+from cortexgraph.spec import IMAGE, Span
 from cortexgraph.unrolling.schedule import Groups
 
 __all__ = ["Response", "first_responses"]
@@ -25,10 +25,9 @@ def first_responses(areas: AreaGraph, groups: Groups) -> dict[str, Response]:
     """First response of every area that the image reaches, whatever T: earliest arrival over connections.
 
     Delays count in whole steps, so this is Dijkstra's algorithm on (step, group) with a cost that depends on the
-    time of departure.
+    time of departure. Modulators, which make no area live, do not count.
     """
-    present = areas.spec.input.present
-    shown = min(present) if isinstance(present, tuple) and present else 1
+    shown = _first_step(areas.spec.input.present, 1) or 1
     positions: dict[str, list[int]] = {}
     for index, group in enumerate(groups):
         for name in group:
@@ -42,10 +41,25 @@ def first_responses(areas: AreaGraph, groups: Groups) -> dict[str, Response]:
             continue
         found[name] = response
         for _, target, data in areas.out_edges(name, data=True):
-            if target not in found and positions.get(target):
-                step = response.step + data["connection"].delay
+            connection = data["connection"]
+            if target not in found and positions.get(target) and connection.role == "drive":
+                step = response.step + connection.delay
                 later = next((g for g in positions[target] if g > response.group), None)
                 arrival = (step + 1, positions[target][0]) if later is None else (step, later)
-                heapq.heappush(queue, Response(*arrival, (*response.path, target)))
+                active = _first_step(connection.active, arrival[0])
+                if active is not None:
+                    turn = arrival[1] if active == arrival[0] else positions[target][0]
+                    heapq.heappush(queue, Response(active, turn, (*response.path, target)))
     del found[IMAGE]
     return found
+
+
+def _first_step(window: str | tuple[int, ...] | Span, earliest: int) -> int | None:
+    """The first step of a window that is not before `earliest`."""
+    match window:
+        case str():
+            return earliest
+        case Span(first=first, last=last):
+            step = max(first, earliest)
+            return step if last is None or step <= last else None
+    return min((step for step in window if step >= earliest), default=None)

@@ -17,29 +17,31 @@ class Node(NamedTuple):
     """A node of the unrolled graph.
 
     Attributes:
-        kind: `image` (the frame of a step), `update` (of an area, in one group of one step), `readout`, or
-            `record` (an area's state at the end of a step, asked for by the user).
-        name: the image, or the area.
+        kind: `image` (the frame of a step), `zero` (a state of zeros, as which a silent source counts under
+            `zero_input`; its step is 0), `update` (of an area, in one group of one step), `readout`, or `record`
+            (an area's state at the end of a step, asked for by the user).
+        name: the image, the area, or the readout.
         step: from 1.
         group: index of the group within the step, for updates.
     """
 
-    kind: Literal["image", "update", "readout", "record"]
+    kind: Literal["image", "zero", "update", "readout", "record"]
     name: str
     step: int
     group: int = 0
 
     def __str__(self) -> str:
         text = f"{self.name}@{self.step}"
-        return text if self.kind in {"image", "update"} else f"{self.kind} {text}"
+        return text if self.kind in {"image", "zero", "update"} else f"{self.kind} {text}"
 
 
 class UnrolledGraph(nx.DiGraph):  # type: ignore[misc]
     """Updates of areas over time, acyclic; an edge runs from a value to the update that reads it.
 
     Node data: `live` (False where the value is silent, ⊥) and, for updates, `ordinal` (1 for the area's first
-    live update, and so on; 0 where silent). Edge data: `connections`, the connections read along the edge, a
-    tuple of `Connection`; empty into readouts and records. Nodes are inserted in the order of execution.
+    live update, and so on; 0 where silent). Edge data: `connections`, the active connections read along the edge, a
+    tuple of `Connection`, and `memory`, whether the update continues from the old state; neither into readouts and
+    records. Nodes are inserted in the order of execution.
 
     Examples:
         >>> import cortexgraph as cg
@@ -109,7 +111,7 @@ class UnrolledGraph(nx.DiGraph):  # type: ignore[misc]
         return tuple(state.step for state in states if state is not None and self.live(state))
 
     def terms(self, node: Node) -> tuple[tuple[Connection, Node], ...]:
-        """The connections that an update sums, each with the live value that it reads."""
+        """The connections that an update reads, drives and modulators, each with the live value that it reads."""
         terms = [
             (connection, source)
             for source, _, data in self.in_edges(node, data=True)
@@ -118,6 +120,29 @@ class UnrolledGraph(nx.DiGraph):  # type: ignore[misc]
         ]
         rank = {connection.identifier: n for n, connection in enumerate(self.areas.incoming(node.name))}
         return tuple(sorted(terms, key=lambda term: rank[term[0].identifier]))
+
+    def memory(self, node: Node) -> Node | None:
+        """The update whose state this update continues from; None if the area has no memory, or was silent."""
+        for source, _, data in self.in_edges(node, data=True):
+            if data.get("memory") and self.live(source):
+                found: Node = source
+                return found
+        return None
+
+    def read_area(self, node: Node) -> str:
+        """The area that a readout or record reads."""
+        if node.kind == "readout":
+            return next(readout.source for readout in self.areas.readouts if readout.name == node.name)
+        return node.name
+
+    def from_image(self) -> set[Node]:
+        """All nodes whose value can depend on the image."""
+        shown = [node for node in self if node.kind == "image" and self.live(node)]
+        found = set(shown)
+        for node in self:
+            if node not in found and any(source in found for source in self.predecessors(node)):
+                found.add(node)
+        return found
 
     def first_response(self, area: str) -> int | None:
         """First step at which the area is live; None if it stays silent up to T."""

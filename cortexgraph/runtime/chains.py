@@ -1,20 +1,16 @@
+"""Chains of operations, shared and per-step parameters."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+from torch import Tensor, nn
+
+
 def chain(**operations: nn.Module) -> nn.Sequential:
     """Operations one after another, under their names."""
     return nn.Sequential(OrderedDict(operations))
-
-
-def check_image(x: Tensor, shape: tuple[int, int, int], steps: int) -> None:
-    """Raise ValueError unless x is images [B, *shape] or videos [B, steps, *shape]."""
-    if tuple(x.shape[1:]) not in (shape, (steps, *shape)):
-        raise ValueError(f"x is {list(x.shape)}; expected [B, *{shape}], or a video [B, {steps}, *{shape}]")
-
-
-def per_frame(connection: nn.Module, x: Tensor, steps: Iterable[int]) -> dict[int, Tensor]:
-    """What a connection makes of each step's image: computed once for a static one, by frame for a video."""
-    if x.ndim == 4:
-        return dict.fromkeys(steps, connection(x))
-    return {step: connection(x[:, step - 1]) for step in steps}
-{% if view.per_step %}
 
 
 class PerStep(nn.ModuleList):
@@ -24,13 +20,18 @@ class PerStep(nn.ModuleList):
     the same rule: missing sets are copies of its last one, and sets too many are left out.
     """
 
+    stepwise = True
+
     def __init__(self, make: Callable[[], nn.Module], sets: int, reached: Iterable[int]) -> None:
         super().__init__(make() for _ in range(sets))
         for update in set(range(1, sets + 1)).difference(reached):
             self[update - 1].requires_grad_(False)
 
+    def at(self, update: int) -> nn.Module:
+        return self[min(update, len(self)) - 1]
+
     def forward(self, u: Tensor, update: int) -> Tensor:
-        return self[min(update, len(self)) - 1](u)
+        return self.at(update)(u)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
         parts = {key: key[len(prefix) :].partition(".") for key in state_dict if key.startswith(prefix)}
@@ -45,14 +46,30 @@ class PerStep(nn.ModuleList):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-class Area(nn.Sequential):
-    """What an area does with the sum u of its inputs; `update` counts its live updates from 1."""
+class Stepwise(nn.Sequential):
+    """Operations one after another, some with a set of parameters for each live update, counted from 1."""
+
+    stepwise = True
 
     def __init__(self, **operations: nn.Module) -> None:
         super().__init__(OrderedDict(operations))
 
-    def forward(self, u: Tensor, update: int) -> Tensor:
+    def forward(self, x: Tensor, update: int) -> Tensor:
         for operation in self:
-            u = operation(u, update) if isinstance(operation, PerStep) else operation(u)
+            x = operation(x, update) if getattr(operation, "stepwise", False) else operation(x)
+        return x
+
+
+class Area(nn.Sequential):
+    """What an area does with its merged input u: operations, then its cell, which gets the old state too."""
+
+    def __init__(self, **operations: nn.Module) -> None:
+        super().__init__(OrderedDict(operations))
+
+    def forward(self, u: Tensor, *state: Tensor | None, update: int = 1) -> Tensor:
+        for name, operation in self.named_children():
+            if name == "cell":
+                u = operation(u, *state)
+            else:
+                u = operation(u, update) if getattr(operation, "stepwise", False) else operation(u)
         return u
-{% endif %}

@@ -1,0 +1,60 @@
+"""The network is not too large for this program, or for this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from math import prod
+
+from cortexgraph.errors import Diagnostic
+from cortexgraph.graph import AreaGraph
+from cortexgraph.unrolling import UnrolledGraph, groups_of
+from cortexgraph.wording import count_text
+
+__all__ = ["MAX_UPDATES", "memory", "too_many_updates"]
+
+MAX_UPDATES = 1_000_000
+FLOAT_BYTES = 4
+
+
+def too_many_updates(graph: AreaGraph) -> Iterator[Diagnostic]:
+    """`too-many-updates`: more than can be unrolled in reasonable time."""
+    in_step = sum(len(group) for group in groups_of(graph, graph.spec.time.order))
+    if in_step * graph.spec.time.steps > MAX_UPDATES:
+        yield graph.spec.origin.diagnostic(
+            "too-many-updates",
+            ("time", "steps"),
+            f"{graph.spec.time.steps} steps of {in_step} updates make {count_text(in_step * graph.spec.time.steps)}",
+            f"{count_text(MAX_UPDATES)} updates are the most",
+            "Choose fewer steps.",
+        )
+
+
+def memory(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
+    """`memory` (a warning): parameters, or the states of one image in training, exceed this machine's memory.
+
+    An estimate from below: gradients, the optimiser and intermediate results come on top.
+    """
+    areas = unrolled.areas
+    parameters = sum(area.parameters(unrolled.ordinals[area.name]) for area in areas.areas)
+    parameters += sum(c.parameters(unrolled.ordinals[c.target]) for c in areas.connections)
+    parameters += sum(readout.parameters for readout in areas.readouts)
+    states = sum(prod(areas.shape(node.name)) for node in unrolled.live_updates())
+    there = _machine_bytes()
+    for what, numbers in (("the parameters", parameters), ("the states of one image", states)):
+        if there is not None and numbers * FLOAT_BYTES > there:
+            yield areas.spec.origin.diagnostic(
+                "memory",
+                ("areas",) if what == "the parameters" else ("time", "steps"),
+                f"{what} take {count_text(numbers * FLOAT_BYTES)}B as 32-bit numbers",
+                f"this machine has {count_text(there)}B of memory",
+                "Choose fewer channels, smaller areas or fewer steps.",
+                severity="warning",
+            )
+
+
+def _machine_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on this system
+        return None

@@ -1,0 +1,93 @@
+"""The definitions that an emitted file carries with it: source from `cortexgraph.runtime`, or of a user's class."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+
+__all__ = ["IMPORTS", "imports_for", "names_in", "sources_of"]
+
+IMPORTS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "Any": ("typing", "Any"),
+        "math": ("", "math"),
+        "torch": ("", "torch"),
+        "OrderedDict": ("collections", "OrderedDict"),
+        "Callable": ("collections.abc", "Callable"),
+        "Iterable": ("collections.abc", "Iterable"),
+        "Tensor": ("torch", "Tensor"),
+        "nn": ("torch", "nn"),
+        "F": ("torch.nn", "functional as F"),
+    }
+)
+"""What an emitted file may import, by the name that it uses: the module (none for a plain import), and the name."""
+
+
+@cache
+def _library() -> Mapping[str, str]:
+    """The source of every definition of `cortexgraph.runtime`, by its name."""
+    found: dict[str, str] = {}
+    for file in sorted(resources.files("cortexgraph.runtime").iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".py"):
+            text = file.read_text(encoding="utf-8")
+            for node in ast.parse(text).body:
+                if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                    found[node.name] = ast.get_source_segment(text, node) or ""
+    return found
+
+
+def names_in(source: str) -> set[str]:
+    """Every name that the source uses."""
+    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+
+
+def sources_of(wanted: Iterable[Any]) -> tuple[str, ...]:
+    """The source of the wanted definitions and of those that they use, each once, used before user.
+
+    Args:
+        wanted: names of definitions in `cortexgraph.runtime`, or classes and functions of the user's.
+    """
+    found: dict[str, str] = {}
+
+    def add(name: str, source: str) -> None:
+        if name in found:
+            return
+        for other in sorted(names_in(source) - {name}):
+            if other in _library():
+                add(other, _library()[other])
+        found[name] = source
+
+    for item in wanted:
+        if isinstance(item, str):
+            add(item, _library()[item])
+        else:
+            add(item.__name__, textwrap.dedent(inspect.getsource(item)).rstrip())
+    return tuple(found.values())
+
+
+def imports_for(sources: Iterable[str]) -> tuple[str, ...]:
+    """The import lines that the sources need, the standard library's first, a blank line before torch's."""
+    names = set().union(*(names_in(source) for source in sources))
+    modules: dict[str, list[str]] = {}
+    for name in sorted(names & IMPORTS.keys()):
+        module, imported = IMPORTS[name]
+        modules.setdefault(module, []).append(imported)
+    plain = sorted(modules.pop("", []))
+    groups = ([], [])  # type: tuple[list[str], list[str]]
+    for name in plain:
+        groups[name == "torch"].append(f"import {name}")
+    for module in sorted(modules):
+        line = f"from {module} import {', '.join(sorted(modules[module], key=_rank))}"
+        groups[module.startswith("torch")].append(line)
+    return (*groups[0], *([""] if groups[0] and groups[1] else []), *groups[1])
+
+
+def _rank(name: str) -> tuple[bool, str]:
+    """The order of names in one import: classes before modules, as the linter has it."""
+    return (not name[0].isupper(), name)

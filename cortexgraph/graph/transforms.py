@@ -1,0 +1,176 @@
+"""The chains of a network: what a connection does between two areas, and what an area does after the merge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from cortexgraph.ops import (
+    ACTIVATIONS,
+    NORMS,
+    OPERATIONS,
+    RESIZES,
+    Chain,
+    Context,
+    Gain,
+    Gate,
+    Link,
+    Operation,
+    Shape,
+    make_chain,
+)
+from cortexgraph.spec import AreaSpec, ConnectionSpec, NetworkSpec, NormSpec, OperationSpec
+
+__all__ = ["body", "context_of_area", "context_of_connection", "entries_of", "first_guess", "norm_of", "transform"]
+
+
+def norm_of(spec: NetworkSpec, area: AreaSpec) -> NormSpec | None:
+    """The norm that `norm` asks for, where there is no explicit body."""
+    norm = area.norm or spec.defaults.area.norm
+    return None if area.body is not None or norm is None or norm.kind == "none" else norm
+
+
+def _normalises(spec: NetworkSpec, area: AreaSpec | None) -> bool:
+    """Whether the area's body begins with a norm, whose shift makes the bias of what it adds up redundant."""
+    if area is None:
+        return False
+    if area.body is not None:
+        return bool(area.body) and area.body[0].name == "norm"
+    return area.merge == "sum" and norm_of(spec, area) is not None
+
+
+# ---- connections -------------------------------------------------------------
+
+
+def entries_of(spec: NetworkSpec, connection: ConnectionSpec) -> tuple[OperationSpec, ...]:
+    """The connection's operations, in the language's words; resizing, gain and gate left out."""
+    target = spec.areas.get(connection.target)
+    if connection.transform is not None:
+        return connection.transform
+    default = spec.defaults.connection
+    shorthand = (connection.kernel, connection.stride, connection.dilation, connection.groups, connection.bias)
+    if target is not None and target.merge == "concat" and all(value is None for value in shorthand):
+        return ()
+    options: dict[str, Any] = {"kernel": connection.kernel or default.kernel or 3, "stride": connection.stride}
+    if connection.resize is not None and connection.resize.mode == "transposed":
+        return (OperationSpec(name="conv_transpose", options=_written(options)),)
+    options |= {"dilation": connection.dilation or default.dilation, "groups": connection.groups or default.groups}
+    return (OperationSpec(name="conv", options=_written(options)),)
+
+
+def _written(options: dict[str, Any]) -> Any:
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in options.items() if value is not None
+    }
+
+
+def context_of_connection(spec: NetworkSpec, connection: ConnectionSpec) -> Context:
+    """Defaults of options in the connection's transform, but for the stride."""
+    target = spec.areas.get(connection.target)
+    bias = next((b for b in (connection.bias, spec.defaults.connection.bias) if b is not None), None)
+    channels = target.channels if target else 1
+    return Context(channels, not _normalises(spec, target) if bias is None else bias, dt_ms=spec.time.dt_ms)
+
+
+def first_guess(spec: NetworkSpec, connection: ConnectionSpec, source: Shape) -> Chain:
+    """The transform with a stride of 1 wherever none is written."""
+    return make_chain(entries_of(spec, connection), source, context_of_connection(spec, connection))
+
+
+def transform(spec: NetworkSpec, connection: ConnectionSpec, source: Shape, target: Shape) -> Chain:
+    """Operations from the source's state to the target's size, with gain and gate.
+
+    What is written (`stride`, `resize`) is taken literally. Otherwise sizes are bridged downwards by the stride
+    of the first convolution (without one, by average pooling), and upwards by nearest-neighbour upsampling after
+    the other operations.
+    """
+    entries, context = entries_of(spec, connection), context_of_connection(spec, connection)
+    apart = (connection.weights or spec.defaults.connection.weights) == "per_step"
+    if connection.resize is not None and connection.resize.mode == "transposed":
+        chain = make_chain(_with_stride(entries, source, target), source, context, apart=apart)
+    elif connection.resize is not None:
+        resize = RESIZES[connection.resize.mode]
+        if connection.resize.at == "before":
+            before = _link(resize(source, target[1:]), connection.resize.mode)
+            after = make_chain(entries, before.operation.output(), context, apart=apart)
+            chain = replace(after, shape=source, links=(before, *after.links))
+        else:
+            chain = make_chain(entries, source, context, apart=apart)
+            chain = _then(chain, resize(chain.output, target[1:]), connection.resize.mode)
+    else:
+        chain = _bridged(entries, source, target, context, apart, literal=connection.stride is not None)
+    if connection.gain is not None:
+        chain = _then(chain, Gain(chain.output, None if connection.gain == "learned" else float(connection.gain)))
+    if connection.role == "modulate":
+        chain = _then(chain, Gate(chain.output, connection.gate or "linear"))
+    return chain
+
+
+def _bridged(
+    entries: Sequence[OperationSpec], source: Shape, target: Shape, context: Context, apart: bool, literal: bool
+) -> Chain:
+    """The chain with sizes bridged as far as nothing literal forbids it."""
+    chain = make_chain(entries, source, context, apart=apart)
+    found = chain.output[1:]
+    if literal or not all(target[1:]) or min(found) < 1 or found == target[1:]:
+        return chain
+    if source[1] < target[1] or source[2] < target[2]:
+        return _then(chain, RESIZES["nearest"](chain.output, target[1:]), "nearest")
+    if any("stride" in OPERATIONS[link.word].by_place for link in chain):
+        ratio = (max(1, round(found[0] / target[1])), max(1, round(found[1] / target[2])))
+        return make_chain(entries, source, replace(context, stride=ratio), apart=apart)
+    return _then(chain, RESIZES["pool"](chain.output, target[1:]), "pool")
+
+
+def _with_stride(entries: tuple[OperationSpec, ...], source: Shape, target: Shape) -> tuple[OperationSpec, ...]:
+    """The transposed convolution with the ratio of sizes as its stride, unless one is written."""
+    (entry,) = entries
+    options: Any = entry.options
+    if "stride" in options or not all(source[1:]) or not all(target[1:]):
+        return entries
+    ratio = [max(1, round(t / s)) for s, t in zip(source[1:], target[1:], strict=True)]
+    return (OperationSpec(name=entry.name, options=options | {"stride": ratio}),)
+
+
+def _link(operation: Operation, word: str = "") -> Link:
+    options = {"size": operation.output()[1:]} if word else {}
+    return Link(operation.role, word or operation.role, options, operation)
+
+
+def _then(chain: Chain, operation: Operation, word: str = "") -> Chain:
+    """The chain with one more operation, under a name that is free."""
+    link = _link(operation, word)
+    names = {other.name for other in chain}
+    number = next(n for n in range(1, len(names) + 2) if (f"{link.name}_{n}" if n > 1 else link.name) not in names)
+    link = replace(link, name=link.name if number == 1 else f"{link.name}_{number}", per_step=False)
+    return replace(chain, links=(*chain.links, link))
+
+
+# ---- areas -------------------------------------------------------------------
+
+
+def body_entries(spec: NetworkSpec, area: AreaSpec) -> tuple[OperationSpec, ...]:
+    """Operations after the merge: as written, or norm, then activation; an unregistered name is left to the checks."""
+    if area.body is not None:
+        return area.body
+    entries: list[OperationSpec] = []
+    if area.merge == "concat":
+        entries.append(OperationSpec(name="conv", options={"kernel": 3}))
+    norm = norm_of(spec, area)
+    if norm is not None and norm.kind in NORMS:
+        entries.append(OperationSpec(name="norm", options=norm.model_dump(exclude_none=True)))
+    activation = area.activation or spec.defaults.area.activation or "relu"
+    if activation in ACTIVATIONS:
+        entries.append(OperationSpec(name=activation))
+    return tuple(entries)
+
+
+def context_of_area(spec: NetworkSpec, area: AreaSpec) -> Context:
+    """Defaults of options in the area's body and cell."""
+    return Context(area.channels, bias=True, dt_ms=spec.time.dt_ms)
+
+
+def body(spec: NetworkSpec, area: AreaSpec, merged: Shape) -> Chain:
+    """The area's chain on its merged input."""
+    return make_chain(body_entries(spec, area), merged, context_of_area(spec, area), apart=area.weights == "per_step")

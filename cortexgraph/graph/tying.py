@@ -1,0 +1,154 @@
+"""Ties: connections that use the parameters of another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from cortexgraph.graph.model import Connection
+from cortexgraph.ops import Chain, Conv, Gain, Gate, Link, Tied, Transposed
+from cortexgraph.spec import NetworkSpec
+from cortexgraph.spec.shorthand import chain_names
+
+__all__ = ["TieError", "find_owner", "root_of", "tied", "with_transform"]
+
+
+class TieError(Exception):
+    """Why a tie cannot be made: found, expected, repair; as of `Diagnostic`."""
+
+    def __init__(self, found: str, expected: str = "", repair: str = "") -> None:
+        super().__init__(found)
+        self.found, self.expected, self.repair = found, expected, repair
+
+
+def find_owner(spec: NetworkSpec, index: int) -> int:
+    """The index of the connection that this one names in its `tie`.
+
+    Raises:
+        TieError: if there is none, or several.
+    """
+    tie = spec.connections[index].tie
+    assert tie is not None
+    ends = chain_names(tie.connection)
+    found = [
+        n
+        for n, other in enumerate(spec.connections)
+        if other.name == tie.connection or (ends is not None and [other.source, other.target] == ends)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise TieError(
+            f"no connection is called `{tie.connection}`",
+            repair="Write the ends of a declared connection, as in `V1 -> V2`.",
+        )
+    raise TieError(
+        f"{len(found)} connections are `{tie.connection}`",
+        repair="Give one of them a `name`, and write that name here.",
+    )
+
+
+def root_of(spec: NetworkSpec, index: int) -> int:
+    """The connection at the end of a line of ties.
+
+    Raises:
+        TieError: if the line leads nowhere, or in a circle.
+    """
+    seen = [index]
+    while spec.connections[seen[-1]].tie is not None:
+        after = find_owner(spec, seen[-1])
+        if after in seen:
+            raise TieError(
+                "the connection is tied to itself" + " through others" * (len(seen) > 1), repair="Leave the tie out."
+            )
+        seen.append(after)
+    return seen[-1]
+
+
+def tied(connection: Connection, owner: Connection, transpose: bool) -> Connection:
+    """The connection with the parameters of its owner.
+
+    Raises:
+        TieError: if they do not fit.
+    """
+    if transpose:
+        chain = _transposed(connection, owner)
+    else:
+        known = dict(owner.transform.walk(owner.identifier))
+        chain = _shared(connection.transform, owner.identifier, known, owner)
+    return replace(connection, transform=chain, owner=owner.identifier)
+
+
+def with_transform(connection: Connection, chain: Chain) -> Connection:
+    """The connection with another transform."""
+    return replace(connection, transform=chain)
+
+
+def _shared(chain: Chain, prefix: str, known: Mapping[str, Link], owner: Connection) -> Chain:
+    links: list[Link] = []
+    for link in chain:
+        path = f"{prefix}.{link.name}"
+        inner = link.operation.chains()
+        if inner:
+            parts = {name: _shared(part, f"{path}.{name}", known, owner) for name, part in inner.items()}
+            links.append(replace(link, operation=replace(link.operation, parts=parts)))  # type: ignore[call-arg]
+        elif not link.operation.parameters() or isinstance(link.operation, Gain):
+            links.append(link)
+        else:
+            links.append(_tied_link(link, path, known.get(path), owner))
+    return replace(chain, links=tuple(links))
+
+
+def _tied_link(link: Link, path: str, own: Link | None, owner: Connection) -> Link:
+    wanted = dict(link.operation.parameters())
+    found = dict(own.operation.parameters()) if own else {}
+    if own is None or wanted != found:
+        raise TieError(
+            f"{link.operation.summary()} has parameters {_shapes(wanted)}",
+            f"{owner.label} has {_shapes(found)} there" if own else f"{owner.label} has no such operation there",
+            "Give both connections the same operations, kernels and channels, or leave `tie` out.",
+        )
+    same = own.operation.constructor() == link.operation.constructor()
+    if not same and not isinstance(link.operation, Conv):
+        raise TieError(
+            f"{link.operation.summary()} differs from {own.operation.summary()} of {owner.label}",
+            repair="Only a convolution may differ, in stride, padding and dilation.",
+        )
+    operation = Tied(link.operation.shape, link.operation, path, same)
+    return replace(link, operation=operation, per_step=own.per_step, owner=path)
+
+
+def _shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} {' × '.join(map(str, shape)) or '1'}" for name, shape in shapes.items()) or "none"
+
+
+def _transposed(connection: Connection, owner: Connection) -> Chain:
+    learned = [(path, link) for path, link in owner.transform.walk(owner.identifier) if link.operation.parameters()]
+    learned = [(path, link) for path, link in learned if not isinstance(link.operation, Gain)]
+    if len(learned) != 1 or not Transposed.legal(learned[0][1].operation) or owner.transform.links[0] != learned[0][1]:
+        raise TieError(
+            f"the transform of {owner.label} is {owner.transform.summary() or 'empty'}",
+            "only a single convolution, undilated and without groups, can be transposed",
+            "Tie to a connection whose transform is one convolution.",
+        )
+    path, link = learned[0]
+    conv = link.operation
+    assert isinstance(conv, Conv)
+    shape, size = connection.source_shape, connection.target_shape[1:]
+    if shape[0] != conv.channels or connection.target_shape[0] != conv.shape[0]:
+        raise TieError(
+            f"the connection goes from {shape[0]} to {connection.target_shape[0]} channels",
+            f"the transpose of {owner.label} goes from {conv.channels} to {conv.shape[0]}",
+            "Tie it to the connection between the same two areas, the other way round.",
+        )
+    operation = Transposed(shape, conv, path, size)
+    first = Link("conv", "conv_transpose", {}, operation, per_step=link.per_step, owner=path)
+    rest = _after(connection.transform, operation)
+    return Chain(shape, (first, *rest))
+
+
+def _after(chain: Chain, operation: Transposed) -> Iterator[Link]:
+    """The connection's own gain and gate, on what the transpose gives."""
+    for link in chain:
+        if isinstance(link.operation, Gain | Gate):
+            yield replace(link, operation=replace(link.operation, shape=operation.output()))

@@ -1,0 +1,107 @@
+"""Leaky integration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from cortexgraph.ops.activation import ACTIVATIONS
+from cortexgraph.ops.base import CONTEXT, Context, Shape, State, option
+from cortexgraph.ops.cells.base import Cell, register_cell
+from cortexgraph.spec.fields import Flag, Milliseconds, Number
+from cortexgraph.wording import suggest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Leaky", "unknown_activation"]
+
+DECAY = 0.5
+"""Of a cell that says neither `decay` nor `tau_ms`."""
+
+
+def unknown_activation(name: str) -> tuple[str, str] | None:
+    """What is wrong with the name of an activation, and the repair."""
+    if name in ACTIVATIONS:
+        return None
+    return f"no activation is called `{name}`", suggest(name, ACTIVATIONS, f"Choose one of {', '.join(ACTIVATIONS)}.")
+
+
+def _decay(decay: float | None, tau_ms: float | None, dt_ms: float | None) -> float:
+    """a, where the Euler step of τ dh/dt = x − h gives 1 − dt/τ."""
+    if tau_ms is not None and dt_ms is not None:
+        return 1 - dt_ms / tau_ms
+    return DECAY if decay is None else decay
+
+
+@register_cell("leaky")
+@dataclass(frozen=True)
+class Leaky(Cell):
+    """A leaky integrator: h' = f(a h + g x).
+
+    With `tau_ms`, a = 1 − dt/τ and g = 1 − a = dt/τ: the Euler step h' = h + dt/τ (x − h) of τ dh/dt = x − h
+    (Dayan & Abbott 2001, section 7.2), which comes to rest at x. With `decay`, g = 1 and a constant x sums up to
+    x / (1 − a). A learned a is σ(α), one α for each channel.
+    """
+
+    equation: ClassVar[str] = "h' = f(a h + g x)"
+    helpers: ClassVar[tuple[Any, ...]] = ("Leaky",)
+
+    decay: Number | None = option(None, "a, the part of the old state that stays, from 0 to 1; default 0.5.", main=True)
+    learned: Flag = option(False, "Learn a, one for each channel, from `decay` or `tau_ms` on.")
+    tau_ms: Milliseconds | None = option(None, "Time constant τ: a = 1 − dt/τ.")
+    input: Literal["full", "rest"] | None = option(
+        None, "g: `full` is 1, `rest` is 1 − a; default `rest` with `tau_ms`, otherwise `full`."
+    )
+    activation: str = option("identity", "f, the activation after the sum.")
+    dt_ms: Milliseconds = option(CONTEXT, "Duration of a step; default: the spec's `time.dt_ms`.")
+
+    @property
+    def start(self) -> float:
+        """a, or where a learned a starts."""
+        return _decay(self.decay, self.tau_ms, self.dt_ms)
+
+    @property
+    def rests(self) -> bool:
+        """Whether g is 1 − a."""
+        return self.tau_ms is not None if self.input is None else self.input == "rest"
+
+    def summary(self) -> str:
+        decay = f"leaky {self.start:g}" if self.tau_ms is None else f"leaky, τ = {self.tau_ms:g} ms"
+        return f"{decay}, learned" if self.learned else decay
+
+    def constructor(self) -> str:
+        options = {
+            "rest=True": self.rests,
+            f"channels={self.shape[0]}": self.learned,
+            f"activation={ACTIVATIONS[self.activation].constructor}": self.activation != "identity",
+        }
+        return f"Leaky({', '.join([repr(self.start), *(text for text, holds in options.items() if holds)])})"
+
+    def parameters(self) -> Mapping[str, tuple[int, ...]]:
+        return {"alpha": self.shape[:1]} if self.learned else {}
+
+    def reference(self, x: Tensor, carried: Mapping[str, Tensor], state: State, training: bool) -> dict[str, Tensor]:
+        f = ACTIVATIONS[self.activation].function
+        a: Any = 1 / (1 + (-state["alpha"].reshape(1, -1, 1, 1)).exp()) if self.learned else self.start
+        g = 1 - a if self.rests else 1
+        return {"h": f(a * carried["h"] + g * x)}
+
+    @classmethod
+    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+        decay, tau, dt = options["decay"], options["tau_ms"], options["dt_ms"]
+        if decay is not None and tau is not None:
+            return "`decay` and `tau_ms` both say how fast the state decays", "Leave one of them out."
+        if decay is not None and not 0 <= decay <= 1:
+            return f"`decay` is {decay:g}, but it must be from 0 to 1", "Give the part of the old state that stays."
+        if tau is not None and dt is None:
+            return "`tau_ms` needs the duration of a step", "Give `dt_ms` under `time`."
+        if tau is not None and tau < dt:
+            found = f"`tau_ms` is {tau:g}, shorter than a step of {dt:g} ms: the old state would turn negative"
+            return found, f"Give `tau_ms` at least {dt:g}, or make `dt_ms` smaller."
+        start = _decay(decay, tau, dt)
+        if options["learned"] and start in (0, 1):
+            repair = "Start between 0 and 1." if tau is None else "Give a longer `tau_ms`."
+            return f"a learned decay cannot start at {start:g}, which σ never reaches", repair
+        return unknown_activation(options["activation"])

@@ -1,0 +1,71 @@
+"""The reciprocal gated cell, whose visible and hidden state gate each other's input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cortexgraph.ops.activation import ACTIVATIONS
+from cortexgraph.ops.base import Context, Shape, State, option
+from cortexgraph.ops.cells.base import register_cell
+from cortexgraph.ops.cells.gated import Gated, sigmoid
+from cortexgraph.ops.cells.leaky import unknown_activation
+from cortexgraph.spec.fields import Flag
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["ReciprocalGated"]
+
+
+@register_cell("reciprocal_gated")
+@dataclass(frozen=True)
+class ReciprocalGated(Gated):
+    """The reciprocal gated cell (Nayebi et al. 2018): the input passes by, and each state gates the other's input.
+
+    h' = f((1 − σ(W_ch ∗ c)) ∘ x + (1 − σ(W_hh ∗ h)) ∘ h), c' = f((1 − σ(W_hc ∗ h)) ∘ x + (1 − σ(W_cc ∗ c)) ∘ c).
+
+    The networks released with the paper have `activation: elu` and `bias: true`, and take more into the cell
+    than this: a convolution of x into c', and one of the area's input into h's gate.
+    """
+
+    equation: ClassVar[str] = "h' = f((1 − σ(W_ch ∗ c)) x + (1 − σ(W_hh ∗ h)) h)"
+    reads: ClassVar[tuple[str, ...]] = ("h", "c")
+    hidden: ClassVar[tuple[str, ...]] = ("c",)
+    helpers: ClassVar[tuple[Any, ...]] = ("ReciprocalGated",)
+    maps: ClassVar[tuple[str, ...]] = ("hh", "hc", "ch", "cc")
+    module: ClassVar[str] = "ReciprocalGated"
+
+    bias: Flag = option(False, "Learned bias of the gates.")
+    activation: str = option("tanh", "f, the activation of both states.")
+
+    def summary(self) -> str:
+        return super().summary().replace(self.module, "reciprocal gated")
+
+    def settings(self) -> list[str]:
+        activation = f"activation={ACTIVATIONS[self.activation].constructor}"
+        return ["bias=True"] * self.bias + [activation] * (self.activation != "tanh")
+
+    def parameters(self) -> Mapping[str, tuple[int, ...]]:
+        channels = self.shape[0]
+        tensors = {"weight": (2 * channels, channels, *self.kernel)} | ({"bias": (2 * channels,)} if self.bias else {})
+        return {f"{owner}.{name}": shape for owner in ("from_h", "from_c") for name, shape in tensors.items()}
+
+    def reference(self, x: Tensor, carried: Mapping[str, Tensor], state: State, training: bool) -> dict[str, Tensor]:
+        f, h, c = ACTIVATIONS[self.activation].function, carried["h"], carried["c"]
+        hh, hc = self._gates(h, "from_h", state)
+        ch, cc = self._gates(c, "from_c", state)
+        return {"h": f((1 - ch) * x + (1 - hh) * h), "c": f((1 - hc) * x + (1 - cc) * c)}
+
+    def _gates(self, source: Tensor, owner: str, state: State) -> list[Tensor]:
+        """σ(W ∗ source + b) of the two gates that a state controls."""
+        maps = [self.convolved(source, weight) for weight in state[f"{owner}.weight"].tensor_split(2)]
+        if self.bias:
+            biases = state[f"{owner}.bias"].reshape(1, -1, 1, 1).tensor_split(2, 1)
+            maps = [a + b for a, b in zip(maps, biases, strict=True)]
+        return [sigmoid(a) for a in maps]
+
+    @classmethod
+    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+        return super().problem(options, shape, context) or unknown_activation(options["activation"])

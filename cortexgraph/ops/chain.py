@@ -1,0 +1,126 @@
+"""Chains of operations: the transform of a connection, the body of an area."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from cortexgraph.ops.base import Operation, Run, Shape, State
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Chain", "Link", "part"]
+
+
+def part(state: State, prefix: str) -> dict[str, Tensor]:
+    """The entries below a prefix, by the rest of their names."""
+    return {name[len(prefix) + 1 :]: value for name, value in state.items() if name.startswith(prefix + ".")}
+
+
+@dataclass(frozen=True)
+class Link:
+    """An operation at its place in a chain.
+
+    Attributes:
+        name: unique within the chain; that of its parameters in the state dict.
+        word: the operation's name in the language.
+        options: what a spec would have to say for this very operation.
+        operation: what is computed.
+        per_step: whether there is one set of its parameters for each live update.
+        owner: path in the state dict of the parameters it uses, if another connection owns them.
+    """
+
+    name: str
+    word: str
+    options: Mapping[str, Any] = field(compare=False)
+    operation: Operation
+    per_step: bool = False
+    owner: str | None = None
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Operations one after another, on an input of a known shape.
+
+    Attributes:
+        shape: of the input.
+        links: the operations.
+        whole: False where an entry of the spec could not be made; the checks say why.
+    """
+
+    shape: Shape
+    links: tuple[Link, ...] = ()
+    whole: bool = True
+
+    def __iter__(self) -> Iterator[Link]:
+        return iter(self.links)
+
+    def __len__(self) -> int:
+        return len(self.links)
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        return tuple(link.operation for link in self.links)
+
+    @property
+    def output(self) -> Shape:
+        """Shape of the result."""
+        return self.links[-1].operation.output() if self.links else self.shape
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulate operations for one image."""
+        inner = sum(chain.macs for operation in self.operations for chain in operation.chains().values())
+        return inner + sum(operation.macs() for operation in self.operations)
+
+    @property
+    def per_step(self) -> bool:
+        """Whether some operation, also of an inner chain, has one set of parameters for each live update."""
+        return any(link.per_step or any(c.per_step for c in link.operation.chains().values()) for link in self.links)
+
+    @property
+    def random(self) -> bool:
+        """Whether two evaluations on equal input may differ."""
+        return any(op.random or any(chain.random for chain in op.chains().values()) for op in self.operations)
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, Link]]:
+        """Every link, also of inner chains, with its path in the state dict."""
+        for link in self.links:
+            path = f"{prefix}.{link.name}" if prefix else link.name
+            yield path, link
+            for name, chain in link.operation.chains().items():
+                yield from chain.walk(f"{path}.{name}")
+
+    def parameters(self, sets: int = 1) -> int:
+        """Number of learned numbers of its own; a per-step operation counts `sets` times."""
+        return sum(
+            prod(shape) * (sets if link.per_step else 1)
+            for _, link in self.walk()
+            if link.owner is None
+            for shape in link.operation.parameters().values()
+        )
+
+    def summary(self, separator: str = " → ") -> str:
+        return separator.join(words for link in self.links if (words := link.operation.summary()))
+
+    def reference(self, x: Tensor, state: State, prefix: str, run: Run) -> Tensor:
+        """The chain's equations, one after another.
+
+        Args:
+            x: [B, *shape].
+            state: the whole state dict.
+            prefix: path of the chain in it.
+            run: how.
+        """
+        for link in self.links:
+            own = part(state, link.owner or f"{prefix}.{link.name}")
+            if link.per_step:  # beyond the last set, the last is reused
+                sets = 1 + max((int(name.split(".")[0]) for name in own), default=0)
+                own = part(own, str(min(run.update, sets) - 1))
+            chains = link.operation.chains()
+            inner = {name: c.reference(x, state, f"{prefix}.{link.name}.{name}", run) for name, c in chains.items()}
+            x = link.operation.reference(x, own | inner, run)
+        return x

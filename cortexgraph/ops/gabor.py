@@ -1,0 +1,93 @@
+"""A fixed bank of Gabor filters, as a model of simple cells of V1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import cos, exp, pi, sin
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cortexgraph.ops.base import CONTEXT, Context, Operation, Run, Shape, State, option, text
+from cortexgraph.ops.conv import convolve, same_padding
+from cortexgraph.ops.make import register_operation
+from cortexgraph.spec.fields import Count, Positive, Square
+from cortexgraph.wording import by
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Gabor"]
+
+
+@register_operation("gabor")
+@dataclass(frozen=True)
+class Gabor(Operation):
+    """A fixed bank of Gabor filters (Daugman 1985; the form of Serre et al. 2007) on the mean of the input channels.
+
+    Filter n has orientation θ_n = π n / (channels / phases), cycling over the phases 0 and π/2 (and no more
+    parameters): g = exp(−(u² + γ² v²) / 2σ²) cos(2π u / λ + φ), with (u, v) the coordinates turned by θ, without
+    mean and with unit length. Not learned, and not in the state dict.
+    """
+
+    role: ClassVar[str] = "gabor"
+    equation: ClassVar[str] = "y[n] = g_n ⋆ mean_c x[c], g = exp(−(u² + γ²v²)/2σ²) cos(2πu/λ + φ)"
+    helpers: ClassVar[tuple[Any, ...]] = ("GaborBank",)
+
+    kernel: Square = option((7, 7), "Kernel size in pixels.", main=True)
+    stride: Square = option(CONTEXT, "Stride; default 1, or what takes the source to the target's size.")
+    channels: Count = option(CONTEXT, "Number of filters; default: the channels of the area.")
+    wavelength_px: Positive = option(3.5, "Wavelength λ in pixels.")
+    sigma_px: Positive = option(2.8, "Width σ of the envelope in pixels.")
+    aspect: Positive = option(0.3, "Aspect ratio γ of the envelope.")
+    phases: Count = option(1, "Number of phases: 1 (even filters) or 2 (even and odd).")
+
+    @classmethod
+    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+        if options["phases"] > 2 or options["channels"] % options["phases"]:
+            return "`phases` must be 1 or 2, and divide the channels", "Choose `phases: 1`."
+        if options["kernel"][0] * options["kernel"][1] < 4:
+            return "a Gabor filter needs a kernel of several pixels", "Choose a larger `kernel`, such as 7."
+        return None
+
+    def output(self) -> Shape:
+        height, width = (
+            (n + 2 * p - k) // s + 1
+            for n, p, k, s in zip(self.shape[1:], same_padding(self.kernel), self.kernel, self.stride, strict=True)
+        )
+        return (self.channels, height, width)
+
+    def macs(self) -> int:
+        channels, height, width = self.output()
+        return channels * height * width * self.kernel[0] * self.kernel[1]
+
+    def summary(self) -> str:
+        stride = f", stride {text(self.stride)}" if self.stride != (1, 1) else ""
+        return f"{by(self.kernel)} Gabor bank{stride}"
+
+    def constructor(self) -> str:
+        return (
+            f"GaborBank({self.channels}, {self.kernel}, stride={text(self.stride)}, wavelength={self.wavelength_px}, "
+            f"sigma={self.sigma_px}, aspect={self.aspect}, phases={self.phases})"
+        )
+
+    def filters(self) -> list[list[list[float]]]:
+        """The bank [channels, kernel height, kernel width]."""
+        return [self._filter(n) for n in range(self.channels)]
+
+    def _filter(self, n: int) -> list[list[float]]:
+        angle = pi * (n // self.phases) / (self.channels // self.phases)
+        phase = pi / 2 * (n % self.phases)
+        rows = [y - (self.kernel[0] - 1) / 2 for y in range(self.kernel[0])]
+        columns = [x - (self.kernel[1] - 1) / 2 for x in range(self.kernel[1])]
+        values = [[self._value(x, y, angle, phase) for x in columns] for y in rows]
+        mean = sum(map(sum, values)) / (len(rows) * len(columns))
+        length = sum((value - mean) ** 2 for row in values for value in row) ** 0.5
+        return [[(value - mean) / max(length, 1e-12) for value in row] for row in values]
+
+    def _value(self, x: float, y: float, angle: float, phase: float) -> float:
+        u, v = x * cos(angle) + y * sin(angle), -x * sin(angle) + y * cos(angle)
+        envelope = exp(-(u**2 + (self.aspect * v) ** 2) / (2 * self.sigma_px**2))
+        return envelope * cos(2 * pi * u / self.wavelength_px + phase)
+
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
+        weight = x.new_tensor(self.filters())[:, None]
+        return convolve(x.mean(1, keepdim=True), weight, stride=self.stride, padding=same_padding(self.kernel))

@@ -1,0 +1,105 @@
+"""Pooling by windows that move over space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cortexgraph.ops.base import Context, Operation, Run, Shape, State, option, text
+from cortexgraph.ops.make import register_operation
+from cortexgraph.spec.fields import Border, Square
+from cortexgraph.wording import by
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["AveragePool", "MaxPool", "WindowPool"]
+
+
+@dataclass(frozen=True)
+class WindowPool(Operation):
+    """Base of the poolings."""
+
+    role: ClassVar[str] = "pool"
+    name: ClassVar[str]
+    module: ClassVar[str]
+
+    kernel: Square = option((2, 2), "Size of the window.", main=True)
+    stride: Square | None = option(None, "Distance between windows; default: the kernel.")
+    padding: Border = option((0, 0), "Rim around the input.")
+
+    @classmethod
+    def made(cls, shape: Shape, options: Mapping[str, Any], context: Context, apart: bool) -> Operation:
+        return cls(shape, **(dict(options) | {"stride": options["stride"] or options["kernel"]}))
+
+    @classmethod
+    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+        if any(2 * p > k for p, k in zip(options["padding"], options["kernel"], strict=True)):
+            return "`padding` is more than half the kernel", "Choose a smaller padding."
+        return None
+
+    @property
+    def step(self) -> tuple[int, int]:
+        return self.stride or self.kernel
+
+    def output(self) -> Shape:
+        """⌊(n + 2·padding − kernel) / stride⌋ + 1 along each axis."""
+        height, width = (
+            (n + 2 * p - k) // s + 1
+            for n, p, k, s in zip(self.shape[1:], self.padding, self.kernel, self.step, strict=True)
+        )
+        return (self.shape[0], height, width)
+
+    def summary(self) -> str:
+        stride = f", stride {text(self.step)}" if self.step != self.kernel else ""
+        return f"{by(self.kernel)} {self.name}{stride}"
+
+    def constructor(self) -> str:
+        stride = f", {text(self.step)}" if self.step != self.kernel else ""
+        padding = f", padding={text(self.padding)}" if self.padding != (0, 0) else ""
+        return f"nn.{self.module}({text(self.kernel)}{stride}{padding})"
+
+    def windows(self, x: Tensor, rim: float) -> Tensor:
+        """The values under each window, [B, C, H', W', kernel]."""
+        padding = (self.padding[1], self.padding[1], self.padding[0], self.padding[0])
+        framed = _framed(x, padding, rim)
+        patches = framed.unfold(2, self.kernel[0], self.step[0]).unfold(3, self.kernel[1], self.step[1])
+        return patches.reshape(*patches.shape[:4], -1)
+
+
+def _framed(x: Tensor, padding: tuple[int, int, int, int], rim: float) -> Tensor:
+    import torch
+
+    left, right, top, bottom = padding
+    rows = [x.new_full((*x.shape[:2], n, x.shape[3]), rim) for n in (top, bottom)]
+    x = torch.cat([rows[0], x, rows[1]], 2)
+    columns = [x.new_full((*x.shape[:3], n), rim) for n in (left, right)]
+    return torch.cat([columns[0], x, columns[1]], 3)
+
+
+@register_operation("max_pool")
+@dataclass(frozen=True)
+class MaxPool(WindowPool):
+    """The largest value under each window."""
+
+    equation: ClassVar[str] = "y[i, j] = max over the window at (i, j)"
+    name: ClassVar[str] = "max pool"
+    module: ClassVar[str] = "MaxPool2d"
+
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
+        values = self.windows(x, float("-inf"))
+        return values.gather(4, values.argmax(4, keepdim=True))[..., 0]
+
+
+@register_operation("avg_pool")
+@dataclass(frozen=True)
+class AveragePool(WindowPool):
+    """The mean under each window, the zeros of the rim included."""
+
+    equation: ClassVar[str] = "y[i, j] = mean over the window at (i, j)"
+    name: ClassVar[str] = "average pool"
+    module: ClassVar[str] = "AvgPool2d"
+
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
+        return self.windows(x, 0.0).mean(4)

@@ -1,0 +1,71 @@
+"""A residual block: a chain beside a shortcut."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cortexgraph.ops.base import Context, Operation, Run, Shape, State, option
+from cortexgraph.ops.chain import Chain
+from cortexgraph.ops.make import make_chain, register_operation
+from cortexgraph.spec import Chain as Entries
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Residual"]
+
+
+@register_operation("residual")
+@dataclass(frozen=True)
+class Residual(Operation):
+    """A chain and a shortcut around it, added (He et al. 2016): y = body(x) + shortcut(x)."""
+
+    role: ClassVar[str] = "residual"
+    equation: ClassVar[str] = "y = body(x) + shortcut(x)"
+    helpers: ClassVar[tuple[Any, ...]] = ("Residual",)
+
+    body: Entries = option(..., "The operations of the block.", main=True)
+    shortcut: Entries = option((), "Operations of the shortcut; default: none (the identity).")
+    parts: Mapping[str, Chain] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def made(cls, shape: Shape, options: Mapping[str, Any], context: Context, apart: bool) -> Operation:
+        return cls(shape, options["body"], options["shortcut"], _parts(options, shape, context, apart))
+
+    @classmethod
+    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+        parts = _parts(options, shape, context, False)
+        body, shortcut = (parts[name].output for name in ("body", "shortcut"))
+        if not all(chain.whole for chain in parts.values()) or 0 in shape or body == shortcut:
+            return None
+        found, other = (" × ".join(map(str, s)) for s in (body, shortcut))
+        return (
+            f"the body gives {found}, but the shortcut gives {other}",
+            "Give the shortcut operations that change the shape alike, such as "
+            "`shortcut: [{conv: {kernel: 1, stride: 2}}]`.",
+        )
+
+    def __hash__(self) -> int:  # the entries of a spec cannot be hashed
+        return hash((self.shape, self.summary()))
+
+    def chains(self) -> Mapping[str, Chain]:
+        return self.parts
+
+    def output(self) -> Shape:
+        return self.parts["body"].output
+
+    def summary(self) -> str:
+        return f"residual ({self.parts['body'].summary(', ')})"
+
+    def constructor(self) -> str:
+        return "Residual"
+
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
+        return state["body"] + state["shortcut"]
+
+
+def _parts(options: Mapping[str, Any], shape: Shape, context: Context, apart: bool) -> dict[str, Chain]:
+    inner = replace(context, stride=(1, 1))
+    return {name: make_chain(options[name], shape, inner, apart=apart) for name in ("body", "shortcut")}

@@ -1,0 +1,120 @@
+"""Operations that use the parameters of another connection's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cortexgraph.ops.base import Operation, Run, Shape, State, text
+from cortexgraph.ops.conv import Conv, deconvolve
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Tied", "Transposed"]
+
+
+@dataclass(frozen=True)
+class Tied(Operation):
+    """An operation of its own geometry with the parameters at `owner`.
+
+    Attributes:
+        operation: what it would be with parameters of its own.
+        owner: path of the module that has them.
+        same: whether that module computes this very operation.
+    """
+
+    equation: ClassVar[str] = "that of the operation, with the parameters of another connection"
+    helpers: ClassVar[tuple[Any, ...]] = ("Shared",)
+
+    operation: Operation
+    owner: str
+    same: bool
+
+    @property
+    def role(self) -> str:  # type: ignore[override]
+        return self.operation.role
+
+    def output(self) -> Shape:
+        return self.operation.output()
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        return dict(self.operation.parameters())
+
+    def macs(self) -> int:
+        return self.operation.macs()
+
+    def summary(self) -> str:
+        return f"{self.operation.summary()} of {self.owner.split('.')[0]}"
+
+    def constructor(self) -> str:
+        if self.same or not isinstance(self.operation, Conv):
+            return f"Shared(self.{self.owner})"
+        geometry = "".join(f", {name}={value}" for name, value in self.operation.geometry().items())
+        groups = f", groups={self.operation.groups}" if self.operation.groups != 1 else ""
+        return f"SharedConv2d(self.{self.owner}{geometry}{groups})"
+
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
+        return self.operation.reference(x, state, run)
+
+
+@dataclass(frozen=True)
+class Transposed(Operation):
+    """The transpose of another connection's convolution: from its output to its input.
+
+    Attributes:
+        conv: that convolution.
+        owner: path of the module that has its weight.
+        size: height and width of the result.
+    """
+
+    role: ClassVar[str] = "conv"
+    equation: ClassVar[str] = "y[i] = Σ_o w[o, i]ᵀ x[o], the adjoint of x ↦ w ⋆ x"
+    helpers: ClassVar[tuple[Any, ...]] = ("SharedTransposedConv2d",)
+
+    conv: Conv
+    owner: str
+    size: tuple[int, int]
+
+    @property
+    def rim(self) -> tuple[int, int]:
+        """What is added at the lower right to reach the size; negative or too large where it cannot be reached."""
+        conv = self.conv
+        height, width = (
+            size - ((n - 1) * s - 2 * p + k)
+            for size, n, s, p, k in zip(self.size, self.shape[1:], conv.stride, conv.border, conv.kernel, strict=True)
+        )
+        return height, width
+
+    def output(self) -> Shape:
+        fits = all(0 <= rim < stride for rim, stride in zip(self.rim, self.conv.stride, strict=True))
+        found, _ = self.conv.shape[0], None
+        return (found, *self.size) if fits else (found, 0, 0)
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        return {"weight": self.conv.parameters()["weight"]}
+
+    def macs(self) -> int:
+        places = self.shape[0] * self.shape[1] * self.shape[2]
+        return places * self.conv.shape[0] * self.conv.kernel[0] * self.conv.kernel[1]
+
+    def summary(self) -> str:
+        return f"transposed conv of {self.owner.split('.')[0]}"
+
+    def constructor(self) -> str:
+        conv = self.conv
+        pairs = {
+            "stride": (conv.stride, (1, 1)),
+            "padding": (conv.border, (0, 0)),
+            "output_padding": (self.rim, (0, 0)),
+        }
+        geometry = "".join(f", {name}={text(pair)}" for name, (pair, default) in pairs.items() if pair != default)
+        return f"SharedTransposedConv2d(self.{self.owner}{geometry})"
+
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
+        return deconvolve(x, state["weight"], stride=self.conv.stride, padding=self.conv.border, size=self.size)
+
+    @classmethod
+    def legal(cls, conv: Operation) -> bool:
+        """Whether this operation can be transposed here: an undilated convolution without groups."""
+        return isinstance(conv, Conv) and conv.dilation == (1, 1) and conv.groups == 1

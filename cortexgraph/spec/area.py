@@ -1,0 +1,120 @@
+"""Areas: their operations, norms and cells."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema, model_serializer, model_validator
+
+from cortexgraph.spec.base import Model, conflict
+from cortexgraph.spec.fields import Count, Flag, Level, Name, Pair, Word
+from cortexgraph.spec.shorthand import expand_norm, expand_operation
+
+__all__ = ["AreaDefaults", "AreaSpec", "Cell", "Chain", "Norm", "NormSpec", "OperationSpec", "Weights"]
+
+
+class OperationSpec(Model):
+    """One operation of a chain, or a cell: `relu`, `{conv: 3}` or `{conv: {kernel: 3, stride: 2}}`.
+
+    Attributes:
+        name: a registered operation or cell.
+        options: its options: a mapping, or the value of its main option alone.
+    """
+
+    name: Word
+    options: JsonValue = None
+
+    @model_serializer
+    def _written(self) -> JsonValue:
+        return self.name if self.options is None else {self.name: self.options}
+
+
+AnOperation = Annotated[Any, WithJsonSchema({"title": "Operation"})]  # `cortexgraph.ops.schema` says more
+ACell = Annotated[Any, WithJsonSchema({"title": "Cell"})]
+
+Chain = tuple[Annotated[OperationSpec, BeforeValidator(expand_operation, json_schema_input_type=AnOperation)], ...]
+Cell = Annotated[OperationSpec, BeforeValidator(expand_operation, json_schema_input_type=ACell)]
+
+
+class NormSpec(Model):
+    """Normalisation of an area's summed input."""
+
+    kind: str = Field(
+        default="batch", description="A registered norm: batch, group, layer, instance or none.", examples=["group"]
+    )
+    per_step: Flag = Field(
+        default=False,
+        description="One set of parameters and statistics for each live update of the area.",
+        examples=[True],
+    )
+    groups: Count | None = Field(default=None, description="Number of channel groups, for `kind: group`.", examples=[8])
+
+
+Norm = Annotated[NormSpec, BeforeValidator(expand_norm, json_schema_input_type=str | NormSpec)]
+
+
+Weights = Literal["shared", "per_step"]
+
+
+class AreaDefaults(Model):
+    """What every area has unless it says otherwise."""
+
+    norm: Norm | None = Field(
+        default=None,
+        description="Normalisation of the merged input; default none.",
+        examples=[{"kind": "batch", "per_step": True}],
+    )
+    activation: str | None = Field(
+        default=None, description="A registered activation; default relu.", examples=["gelu"]
+    )
+    cell: Cell | None = Field(
+        default=None,
+        description="How the new state follows from the body's output and the old state: a registered cell; "
+        "default simple (the body's output is the new state).",
+        examples=[{"leaky": {"decay": 0.5}}],
+    )
+
+
+class AreaSpec(AreaDefaults):
+    """A cortical area: a state tensor [B, channels, *size], updated in time."""
+
+    channels: Count = Field(description="Number of channels (feature maps).", examples=[64])
+    size: Pair | None = Field(
+        default=None, description="Height and width; inferred along the feedforward strides when absent.", examples=[16]
+    )
+    level: Level | None = Field(
+        default=None,
+        description="Level in the hierarchy; default: one above the area declared before (the first: 0).",
+        examples=[2],
+    )
+    region: Name | None = Field(
+        default=None,
+        description="The region of which this area is a population or layer; drawn together.",
+        examples=["V1"],
+    )
+    merge: Literal["sum", "concat"] = Field(
+        default="sum",
+        description="How the drives are merged: summed, or concatenated along channels in the order feedforward, "
+        "lateral, feedback (an absent drive is zeros).",
+        examples=["concat"],
+    )
+    body: Chain | None = Field(
+        default=None,
+        description="Operations after the merge, in place of norm and activation; default: norm, then activation "
+        "(under `merge: concat` a 3 × 3 convolution to the area's channels before them).",
+        examples=[[{"conv": 3}, {"norm": "batch"}, "relu"]],
+    )
+    weights: Weights = Field(
+        default="shared",
+        description="shared: one set of the body's parameters for all steps; per_step: one for each live update.",
+        examples=["per_step"],
+    )
+
+    @model_validator(mode="after")
+    def _one_body(self) -> Self:
+        if self.body is not None and (self.norm is not None or self.activation is not None):
+            raise conflict(
+                "`body` stands beside `norm` or `activation`, which it replaces",
+                "Write the norm and the activation into `body`, or leave `body` out.",
+            )
+        return self

@@ -1,0 +1,78 @@
+"""What all parts of a spec have in common, and the small parts that several use."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from cortexgraph.errors import SpecError
+from cortexgraph.spec.fields import Step, either
+from cortexgraph.spec.findings import findings_of
+from cortexgraph.spec.origin import Origin
+
+__all__ = ["Model", "Span", "Window", "conflict"]
+
+
+if TYPE_CHECKING:
+
+    class Part(BaseModel):
+        """For type checkers: the metaclass below hides the fields from them."""
+
+else:
+
+    class _SaysFindings(type(BaseModel)):
+        """Makes `AreaSpec(channels=0)`, written in Python, raise a SpecError like a file would."""
+
+        def __call__(cls, *args: Any, **fields: Any) -> Any:
+            try:
+                return super().__call__(*args, **fields)
+            except ValidationError as error:
+                findings = findings_of(error, fields, Origin(), cls)
+                places = [".".join(filter(None, (cls.__name__, finding.place))) for finding in findings]
+                named = [replace(finding, place=place) for finding, place in zip(findings, places, strict=True)]
+                raise SpecError(named) from None
+
+    class Part(BaseModel, metaclass=_SaysFindings):
+        """A pydantic model whose constructor raises SpecError."""
+
+
+def conflict(found: str, repair: str) -> PydanticCustomError:
+    """Two parts of an entry that do not go together."""
+    return PydanticCustomError("conflict", "conflict", {"found": found, "repair": repair})
+
+
+class Model(Part):
+    """Base of all parts of a spec: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+
+
+class Span(Model):
+    """Steps from one to another, both included."""
+
+    first: Step = Field(
+        default=1,
+        validation_alias="from",
+        serialization_alias="from",
+        description="First step; default 1.",
+        examples=[2],
+    )
+    last: Step | None = Field(
+        default=None, validation_alias="to", serialization_alias="to", description="Last step; default T.", examples=[5]
+    )
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.last is not None and self.last < self.first:
+            found = f"the steps run from {self.first} to {self.last}"
+            raise conflict(found, "Write the earlier step in `from`.")
+        return self
+
+
+Window = Annotated[
+    Literal["always", "first"] | Span | Annotated[tuple[Step, ...], Field(min_length=1)],
+    either("`always`, `first`, a list of steps such as [1, 2, 3], or {from: 2, to: 5}", "always", "first"),
+]

@@ -1,0 +1,168 @@
+"""Connections: transforms, sizes, roles, times and ties."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from cortexgraph.spec.area import Chain, Weights
+from cortexgraph.spec.base import Model, Window, conflict
+from cortexgraph.spec.fields import Count, Flag, Kind, Name, Number, Pair, either
+from cortexgraph.spec.shorthand import expand_resize, expand_tie
+
+__all__ = ["ConnectionDefaults", "ConnectionSpec", "Resize", "ResizeSpec", "Silence", "Tie", "TieSpec"]
+
+
+Silence = Literal["skip", "zero_input", "zero_drive"]
+Init = Literal["default", "he", "orthogonal", "identity", "zeros"]
+ResizeMode = Literal["nearest", "bilinear", "transposed", "pool"]
+
+
+class ResizeSpec(Model):
+    """How a connection bridges two sizes when the stride of its convolution does not."""
+
+    mode: ResizeMode = Field(
+        default="nearest",
+        description="nearest or bilinear interpolation, average pooling to the target size, or transposed: the "
+        "connection's convolution is a transposed one, whose stride is the ratio of sizes.",
+        examples=["bilinear"],
+    )
+    at: Literal["before", "after"] = Field(
+        default="after", description="Resize before or after the transform.", examples=["before"]
+    )
+
+
+Resize = Annotated[ResizeSpec, BeforeValidator(expand_resize, json_schema_input_type=ResizeMode | ResizeSpec)]
+
+
+class ConnectionDefaults(Model):
+    """What every connection has unless it says otherwise."""
+
+    kernel: Pair | None = Field(default=None, description="Kernel size of the convolution; default 3.", examples=[5])
+    dilation: Pair | None = Field(default=None, description="Dilation of the convolution; default 1.", examples=[2])
+    groups: Count | None = Field(
+        default=None, description="Channel groups of the convolution; default 1.", examples=[4]
+    )
+    bias: Flag | None = Field(
+        default=None, description="Learned bias; default: only where the target area has no norm.", examples=[True]
+    )
+    weights: Weights | None = Field(
+        default=None,
+        description="shared (default): one set of parameters for all steps; per_step: one for each live update of "
+        "the target.",
+        examples=["per_step"],
+    )
+    init: Init | None = Field(
+        default=None,
+        description="How convolutions start: default (as torch does), he (He 2015), orthogonal (Saxe 2014), identity "
+        "(each channel passes itself on: for lateral connections), or zeros.",
+        examples=["orthogonal"],
+    )
+
+
+class TieSpec(Model):
+    """Parameters shared with another connection."""
+
+    connection: str = Field(
+        description="The other connection: its name, or its ends as in `V1 -> V2`.", examples=["V1 -> V2"]
+    )
+    transpose: Flag = Field(
+        default=False,
+        description="Use the other's convolution transposed, as a deconvolution from its target to its source.",
+        examples=[True],
+    )
+
+
+Tie = Annotated[TieSpec, BeforeValidator(expand_tie, json_schema_input_type=str | TieSpec)]
+
+
+class ConnectionSpec(ConnectionDefaults):
+    """A projection: the target merges transform(source) over its connections."""
+
+    source: Name = Field(
+        validation_alias="from", serialization_alias="from", description="The area read, or `image`.", examples=["V1"]
+    )
+    target: Name = Field(
+        validation_alias="to", serialization_alias="to", description="The area driven.", examples=["V2"]
+    )
+    name: Name | None = Field(
+        default=None, description="A name by which `tie` can call the connection.", examples=["skip"]
+    )
+    kind: Kind | None = Field(
+        default=None,
+        description="feedforward, lateral or feedback; inferred from the hierarchy, and checked against it.",
+        examples=["feedback"],
+    )
+    stride: Pair | None = Field(
+        default=None,
+        description="Stride of the convolution; default: the ratio of sizes when the source is larger.",
+        examples=[2],
+    )
+    transform: Chain | None = Field(
+        default=None,
+        description="Operations on the source's state, in place of the single convolution; `[]` passes it on as it is.",
+        examples=[[{"depthwise": 3}, {"conv": 1}]],
+    )
+    resize: Resize | None = Field(
+        default=None,
+        description="How sizes are bridged; default: nearest upsampling after the transform, if needed.",
+        examples=[{"mode": "bilinear", "at": "before"}],
+    )
+    role: Literal["drive", "modulate"] = Field(
+        default="drive",
+        description="drive: a term of the merge; modulate: a gate by which the merge is multiplied.",
+        examples=["modulate"],
+    )
+    gate: Literal["linear", "tanh", "sigmoid"] | None = Field(
+        default=None,
+        description="The gate of a modulating connection with value m: linear (default) 1 + m, tanh 1 + tanh m, "
+        "sigmoid 2σ(m).",
+        examples=["tanh"],
+    )
+    gain: Annotated[Number | Literal["learned"], either("a number, or `learned`", "learned")] | None = Field(
+        default=None,
+        description="Factor on the transform's result: a number, or learned (starts at 1).",
+        examples=[0.5],
+    )
+    delay: Annotated[int, Field(strict=True, ge=0, le=100_000)] = Field(
+        default=0, description="Extra steps of conduction delay.", examples=[2]
+    )
+    delay_ms: Annotated[float, Field(strict=True, ge=0, le=1e6, allow_inf_nan=False)] | None = Field(
+        default=None, description="Extra conduction delay in ms, rounded to whole steps of `time.dt_ms`.", examples=[20]
+    )
+    active: Window = Field(
+        default="always",
+        description="When the connection is read: always, first (only the first time that its value is live), a list "
+        "of steps of the receiving update, or {from: 2, to: 5}.",
+        examples=[{"from": 3}],
+    )
+    tie: Tie | None = Field(
+        default=None,
+        description="Share the parameters of another connection: `V1 -> V2`, or {connection, transpose}.",
+        examples=[{"connection": "V1 -> V2", "transpose": True}],
+    )
+    silence: Silence | None = Field(
+        default=None, description="What a silent source counts as; default: `time.silence`.", examples=["zero_drive"]
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        shorthand = [
+            key for key in ("kernel", "stride", "dilation", "groups", "bias") if getattr(self, key) is not None
+        ]
+        if self.transform is not None and shorthand:
+            raise conflict(
+                f"`transform` stands beside `{shorthand[0]}`, which is shorthand for a single convolution",
+                f"Write it into the transform: `transform: [{{conv: {{{shorthand[0]}: …}}}}]`.",
+            )
+        if self.transform is not None and self.resize is not None and self.resize.mode == "transposed":
+            raise conflict(
+                "`resize: transposed` is the convolution itself, and stands beside a `transform`",
+                "Put `conv_transpose` into the transform, or leave the transform out.",
+            )
+        if self.delay and self.delay_ms is not None:
+            raise conflict("the delay is given twice, in steps and in ms", "Give `delay` or `delay_ms`.")
+        if self.gate is not None and self.role != "modulate":
+            raise conflict("`gate` stands on a connection that drives", "Write `role: modulate`, or leave `gate` out.")
+        return self
