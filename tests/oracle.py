@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -51,10 +52,19 @@ def repeatable_dropout() -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """How many states and gradients agreed, and the largest difference, relative above 1."""
+
+    states: int
+    gradients: int
+    worst: float
+
+
 def compare(
     spec: NetworkSpec, *, passes: Sequence[str] | None = None, video: bool = False, training: bool = True
-) -> float:
-    """Assert that compiled and interpreted agree; the largest difference, relative above 1."""
+) -> Comparison:
+    """Assert that compiled and interpreted agree on every state, logit and gradient."""
     torch.manual_seed(0)
     torch.set_default_dtype(torch.float64)  # fixed filter banks are made in it
     try:
@@ -82,7 +92,7 @@ def compare(
             worst = max(worst, _difference(_gradient(parameter), _gradient(leaves[name])))
         else:  # the claim that no readout reaches it
             assert parameter.grad is None
-    return worst
+    return Comparison(len(states), sum(p.requires_grad for p in parameters.values()), worst)
 
 
 def _by_readout(logits: Tensor | dict[str, Tensor]) -> list[Tensor]:

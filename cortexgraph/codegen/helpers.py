@@ -11,7 +11,9 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["IMPORTS", "imports_for", "names_in", "sources_of"]
+from cortexgraph.errors import CompileError, Diagnostic
+
+__all__ = ["IMPORTS", "imports_for", "names_in", "sources_of", "taken_names"]
 
 IMPORTS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -42,6 +44,12 @@ def _library() -> Mapping[str, str]:
     return found
 
 
+def taken_names(operations: Iterable[object]) -> set[str]:
+    """Every name that an emitted file may use or define at its top."""
+    own = [item for operation in operations for item in getattr(operation, "helpers", ()) if not isinstance(item, str)]
+    return {*IMPORTS, *_library(), *(item.__name__ for item in own)}
+
+
 def names_in(source: str) -> set[str]:
     """Every name that the source uses."""
     return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
@@ -67,8 +75,22 @@ def sources_of(wanted: Iterable[Any]) -> tuple[str, ...]:
         if isinstance(item, str):
             add(item, _library()[item])
         else:
-            add(item.__name__, textwrap.dedent(inspect.getsource(item)).rstrip())
+            add(item.__name__, _source(item))
     return tuple(found.values())
+
+
+def _source(item: Any) -> str:
+    """The source of a user's class.
+
+    Raises:
+        CompileError: if Python cannot find it.
+    """
+    try:
+        return textwrap.dedent(inspect.getsource(item)).rstrip()
+    except (OSError, TypeError):
+        found = "its source cannot be found, so that the emitted file could not carry it"
+        repair = "Define it in a file, not at a prompt."
+        raise CompileError(Diagnostic("no-source", f"helper {item!r}", found, repair=repair)) from None
 
 
 def imports_for(sources: Iterable[str]) -> tuple[str, ...]:

@@ -72,13 +72,7 @@ def wrapped(text: str) -> list[str]:
     return [docstring_text(line) for line in textwrap.wrap(" ".join(text.split()), width)]
 
 
-TAKEN = frozenset(
-    {"Area", "Callable", "Iterable", "OrderedDict", "PerStep", "Tensor", "ValueError", "None", "True", "False"}
-)
-"""The names with a capital that an emitted file uses itself."""
-
-
-def class_name(identifier: str) -> str:
+def class_name(identifier: str, taken: Collection[str] = ()) -> str:
     """`ventral_stream` as `VentralStream`; `area`, which would hide a class of the emitted file, as `AreaNetwork`."""
     name = "".join(part[:1].upper() + part[1:] for part in identifier.split("_") if part)
-    return f"{name}Network" if name in TAKEN else name
+    return f"{name}Network" if name in {"None", "True", "False", "ValueError", *taken} else name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cortexgraph.codegen import updates
 from cortexgraph.codegen.header import header
+from cortexgraph.codegen.helpers import taken_names
 from cortexgraph.codegen.parameters import parameter_groups
 from cortexgraph.codegen.text import Call, class_name, docstring_text, literal
 from cortexgraph.codegen.view import ModuleView
@@ -22,7 +23,9 @@ def module_view(full: UnrolledGraph, graph: UnrolledGraph) -> ModuleView:
     logits = "Tensor" if len(areas.readouts) == 1 else "dict[str, Tensor]"
     return ModuleView(
         docstring=header(graph),
-        class_name=class_name(Namespace().identifier(areas.spec.name, "network", length=40)),
+        class_name=class_name(
+            Namespace().identifier(areas.spec.name, "network", length=40), taken_names(operations_of(graph))
+        ),
         summary=docstring_text(f"The network `{areas.spec.name}`, unrolled over {graph.steps} steps."),
         image_shape=f"({channels}, {height}, {width})",
         steps_total=graph.steps,

@@ -118,5 +118,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple) and value and isinstance(value[0], OperationSpec):
         return [entry.model_dump(mode="json") for entry in value]
     if isinstance(value, tuple):
-        return _brief(value) if len(value) == 2 else list(value)
+        brief = _brief(value) if len(value) == 2 else value
+        return list(brief) if isinstance(brief, tuple) else brief
     return value

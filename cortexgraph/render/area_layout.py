@@ -8,18 +8,24 @@ from dataclasses import dataclass
 
 from cortexgraph.graph import Area, AreaGraph
 from cortexgraph.render.geometry import Box
-from cortexgraph.render.text import operation_text, shape_text, text_width
+from cortexgraph.render.text import elide, operation_text, shape_text, text_width
 from cortexgraph.spec import IMAGE
 
-__all__ = ["NAME_SIZE", "READOUT", "SHAPE_SIZE", "Layout", "place", "wrapped"]
+__all__ = ["NAME_SIZE", "READOUT", "SHAPE_SIZE", "Layout", "place", "words_of", "wrapped"]
 
 READOUT = "\0"
 """Before the name of a readout, among the names of areas: no name has a control character."""
 
 NAME_SIZE, SHAPE_SIZE, BODY_SIZE = 11.0, 8.5, 7.5
 NARROWEST = 92.0
+WIDEST = 150.0
 ENDS = (88.0, 32.0)
 """Size of the boxes of image and readout."""
+
+
+def words_of(area: Area) -> str:
+    """What the area does with its input, as far as it fits a box of moderate width."""
+    return elide(operation_text(area.operations), BODY_SIZE, WIDEST)
 
 
 def wrapped(name: str) -> list[str]:
@@ -89,6 +95,6 @@ def _width(area: Area) -> float:
     return 14 + max(
         *(text_width(line, NAME_SIZE, bold=True) for line in wrapped(area.name)),
         text_width(shape_text(area.shape), SHAPE_SIZE),
-        text_width(operation_text(area.operations), BODY_SIZE),
+        text_width(words_of(area), BODY_SIZE),
         text_width(area.region or "", BODY_SIZE),
     )

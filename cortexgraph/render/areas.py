@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cortexgraph.graph import Area, AreaGraph
-from cortexgraph.render.area_layout import BODY_SIZE, NAME_SIZE, READOUT, SHAPE_SIZE, Layout, place, wrapped
+from cortexgraph.render.area_layout import BODY_SIZE, NAME_SIZE, READOUT, SHAPE_SIZE, Layout, place, words_of, wrapped
 from cortexgraph.render.area_routes import arrows, courses
 from cortexgraph.render.canvas import Canvas
 from cortexgraph.render.drawing import Drawing
@@ -11,7 +11,7 @@ from cortexgraph.render.geometry import Curve
 from cortexgraph.render.labels import LabelPlacer
 from cortexgraph.render.legend import Entry, add_legend, add_title
 from cortexgraph.render.style import INK, KINDS, MUTED, BoxStyle, LineStyle, gating
-from cortexgraph.render.text import html_text, operation_text, shape_text, text_width
+from cortexgraph.render.text import elide, html_text, shape_text, text_width
 from cortexgraph.spec import IMAGE
 from cortexgraph.wording import count_text
 
@@ -63,7 +63,8 @@ def _add_boxes(canvas: Canvas, graph: AreaGraph, layout: Layout) -> None:
         key, box = area.identifier, layout.boxes[area.name]
         canvas.box(key, box, _area_label(area), AREA, kind="area", style="filled,rounded")
     for readout in graph.readouts:
-        words = [("readout", NAME_SIZE, False), (f"{readout.classes} classes", SHAPE_SIZE, False)]
+        name = "readout" if len(graph.readouts) == 1 else elide(readout.name, NAME_SIZE, 70)
+        words = [(name, NAME_SIZE, False), (f"{readout.classes} classes", SHAPE_SIZE, False)]
         box = layout.boxes[READOUT + readout.name]
         canvas.box(readout.identifier, box, _label(words), ENDS, kind="readout", shape="oval")
 
@@ -71,8 +72,7 @@ def _add_boxes(canvas: Canvas, graph: AreaGraph, layout: Layout) -> None:
 def _area_label(area: Area) -> str:
     lines = [(line, NAME_SIZE, True) for line in wrapped(area.name)]
     lines += [(area.region, BODY_SIZE, False)] if area.region else []
-    words = operation_text(area.operations)
-    return _label([*lines, (shape_text(area.shape), SHAPE_SIZE, False), (words, BODY_SIZE, False)])
+    return _label([*lines, (shape_text(area.shape), SHAPE_SIZE, False), (words_of(area), BODY_SIZE, False)])
 
 
 def _label(lines: list[tuple[str, float, bool]]) -> str:

@@ -129,7 +129,6 @@ Connections = Annotated[
 
 Readouts = Annotated[
     tuple[ReadoutSpec, ...],
-    Field(min_length=1),
     BeforeValidator(expand_readouts, json_schema_input_type=ReadoutSpec | list[ReadoutSpec]),
 ]
 

@@ -121,7 +121,13 @@ def expand_tie(raw: Any) -> Any:
 
 
 def expand_readouts(raw: Any) -> Any:
-    """One readout stands for a list of one."""
+    """One readout stands for a list of one.
+
+    Raises:
+        PydanticCustomError: for an empty list.
+    """
+    if isinstance(raw, list | tuple) and not raw:
+        raise PydanticCustomError("too_short", "too short", {"min_length": 1})
     return raw if isinstance(raw, list | tuple) else [raw]
 
 

@@ -37,7 +37,8 @@ defaults:
   connection: {kernel: 3}            # also: dilation, groups, bias
 
 # Areas from low to high: their order is the hierarchy.
-# Also for one area: level (its place in the hierarchy), norm (such as `norm: none`), activation.
+# Also for one area: level (its place in the hierarchy), norm (such as `norm: none`), activation, cell (memory, such as
+# `cell: {leaky: {decay: 0.5}}`), body (operations of your own choice), merge (sum or concat), region.
 areas:
   V1: {channels: 16, size: 32}
   V2: {channels: 32, size: 16}
@@ -48,6 +49,9 @@ areas:
 #   resize                                   how it bridges sizes, such as {mode: bilinear, at: before}
 #   kind                                     feedforward, lateral or feedback: checked against the hierarchy
 #   delay                                    extra steps that the signal takes (default 0)
+#   transform                                operations in place of the convolution, such as [{depthwise: 3}, {conv: 1}]
+#   role: modulate                           gates its target's input instead of adding to it
+#   active, weights, tie, gain, silence      see docs/language.md, as for every other key
 connections:
   - {from: image, to: V1, kernel: 5}
   - V1 -> V2 -> IT                                # feedforward
