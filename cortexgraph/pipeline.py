@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from cortexgraph.checks import check_graph, check_structure
+from cortexgraph.checks.memory import memory
 from cortexgraph.checks.record import record_sinks
-from cortexgraph.checks.scale import memory
 from cortexgraph.checks.silent_readout import silent_sinks
 from cortexgraph.codegen import emit_source, load_source
 from cortexgraph.errors import CompileError, Diagnostic, GraphError

@@ -112,14 +112,14 @@ def _connections(
     channels = {name: area["channels"] for name, area in areas.items()} | {"image": 2}
     for connection in (*chain, *extra):
         same = channels[connection["from"]] == channels[connection["to"]]
-        connection |= _transform(draw, same)
-        connection |= {"weights": "per_step"} if draw(st.integers(0, 5)) == 5 else {}
+        connection.update(_transform(draw, same))
+        connection.update({"weights": "per_step"} if draw(st.integers(0, 5)) == 5 else {})
         gain = draw(st.sampled_from([None, None, None, "learned", -0.5]))
-        connection |= {"gain": gain} if gain is not None else {}
+        connection.update({"gain": gain} if gain is not None else {})
     for connection in extra:
-        connection |= _timing(draw, steps)
+        connection.update(_timing(draw, steps))
         if areas[connection["to"]].get("merge") != "concat" and draw(st.integers(0, 3)) == 3:
-            connection |= {"role": "modulate", "gate": draw(st.sampled_from(["linear", "tanh", "sigmoid"]))}
+            connection.update({"role": "modulate", "gate": draw(st.sampled_from(["linear", "tanh", "sigmoid"]))})
     return [*chain, *extra]
 
 
@@ -162,6 +162,7 @@ def _tie(draw: st.DrawFn, connections: list[dict[str, Any]]) -> None:
         tie: dict[str, Any] = {"connection": "owner", "transpose": True}
         connections.append({"from": owner["to"], "to": owner["from"], "tie": tie})
     else:
+        geometry |= {"dilation": 2} if "transform" not in owner and owner.get("kernel") == 3 else {}
         connections.append({"from": owner["from"], "to": owner["to"], **geometry, "tie": "owner", "delay": 1})
 
 

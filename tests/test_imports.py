@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import cortexgraph
 PACKAGE = Path(cortexgraph.__file__).parent
 
 LAYERS = (
+    ("runtime",),
     ("errors",),
     ("files",),
     ("wording",),
@@ -54,6 +56,47 @@ def test_imports_go_one_way() -> None:
         if part in LEVEL and target != part and LEVEL[target] >= LEVEL[part]
     ]
     assert against == []
+
+
+def absolute_imports(path: Path) -> Iterator[str]:
+    """Full names of what a file imports, `package.name` for `from package import name`."""
+    package = ".".join(("cortexgraph", *path.relative_to(PACKAGE).parts[:-1]))
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def is_runtime(name: str) -> bool:
+    return f"{name}.".startswith("cortexgraph.runtime.")
+
+
+def test_nothing_else_imports_the_runtime() -> None:
+    """Its source is copied into emitted files; the package reads it as text."""
+    others = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] != "runtime"]
+    found = [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path in others
+        for name in absolute_imports(path)
+        if is_runtime(name)
+    ]
+    assert found == []
+
+
+def test_the_runtime_imports_only_torch_and_the_standard_library() -> None:
+    files = [*(PACKAGE / "runtime").rglob("*.py")]
+    found = {path.stem: [*absolute_imports(path)] for path in files}
+    allowed = {"torch", *sys.stdlib_module_names}
+    foreign = [
+        f"{stem} imports {name}"
+        for stem, names in found.items()
+        for name in names
+        if name.split(".")[0] not in allowed and not is_runtime(name)
+    ]
+    assert foreign == []
+    assert {name.split(".")[0] for name in found["operations"]} == {"__future__", "torch"}  # imports are found at all
 
 
 @pytest.mark.parametrize(

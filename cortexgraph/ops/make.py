@@ -14,6 +14,7 @@ from cortexgraph.ops.base import Context, Operation, Shape
 from cortexgraph.ops.chain import Chain, Link
 from cortexgraph.ops.registry import Kind, Registry
 from cortexgraph.spec import OperationSpec
+from cortexgraph.spec.fields import WORD_PATTERN
 
 __all__ = [
     "OPERATIONS",
@@ -41,7 +42,7 @@ def register_operation(name: str, **fixed: Any) -> Callable[[type[OperationType]
     """
 
     def add(made_from: type[OperationType]) -> type[OperationType]:
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
+        if not re.fullmatch(WORD_PATTERN, name):
             raise ValueError(f"`{name}` cannot be an operation: use small letters, digits and underscores")
         OPERATIONS.register(name)(Kind(name, made_from, fixed))
         return made_from

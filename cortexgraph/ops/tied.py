@@ -25,7 +25,7 @@ class Tied(Operation):
     """
 
     equation: ClassVar[str] = "that of the operation, with the parameters of another connection"
-    helpers: ClassVar[tuple[Any, ...]] = ("Shared",)
+    helpers: ClassVar[tuple[Any, ...]] = ("Shared", "SharedConv2d")
 
     operation: Operation
     owner: str

@@ -10,6 +10,7 @@ from pydantic_core.core_schema import ErrorType
 
 __all__ = [
     "IMAGE",
+    "WORD_PATTERN",
     "AreaName",
     "Border",
     "Count",
@@ -109,7 +110,8 @@ else:
         Offset | tuple[Offset, Offset], either("a whole number, or two: [height, width]"), AfterValidator(pair)
     ]
 
-Word = Annotated[str, Field(strict=True, pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+WORD_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
+Word = Annotated[str, Field(strict=True, pattern=WORD_PATTERN)]
 """The name of an operation or cell."""
 Level = Annotated[float, Field(strict=True, allow_inf_nan=False), AfterValidator(lambda level: level + 0.0)]  # no -0.0
 Kind = Literal["feedforward", "lateral", "feedback"]

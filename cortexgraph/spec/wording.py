@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from cortexgraph.spec.fields import WORD_PATTERN
 from cortexgraph.spec.lookup import field_of, homes_of, keys_of, model_at, required_keys, written_key
 from cortexgraph.spec.origin import Path
 from cortexgraph.wording import quoted, shortened, similar
@@ -33,6 +34,8 @@ TYPES = {
 }
 RANGES = {
     "greater_than_equal": "be at least {ge}",
+    "greater_than": "be greater than {gt}",
+    "less_than": "be less than {lt}",
     "less_than_equal": "be at most {le}",
     "finite_number": "be a finite number",
     "too_short": "have at least {min_length} entries",
@@ -40,6 +43,7 @@ RANGES = {
     "string_too_long": "have at most {max_length} characters",
 }
 NAME_RULE = "a name starts with a letter or digit, and goes on with these, spaces and `_ . , : / + - ( ) * &`"
+WORD_RULE = "an operation or cell is a word of small letters, digits and `_`"
 CONNECTION_FORM = "a chain such as `V1 -> V2`, or a mapping with `from` and `to`"
 
 
@@ -88,6 +92,9 @@ def words_for(detail: ErrorDetails, path: Path, root: type[BaseModel]) -> Words:
     if kind == "taken-name":
         found, expected = f"an area is called `{value}`", f"`{value}` is the input"
         return Words("bad-name", found, expected, "Give the area another name.")
+    if kind == "string_pattern_mismatch" and context.get("pattern") == WORD_PATTERN:
+        found = f"{shown(value)} names no operation" if value else "the name of the operation is empty"
+        return Words("bad-operation", found, WORD_RULE, "See docs/language.md for all operations and cells.")
     if kind == "string_pattern_mismatch" or (kind.startswith("string_too") and _is_name(path)):
         return _bad_name(value)
     if kind in ("literal_error", "either"):

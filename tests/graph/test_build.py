@@ -25,7 +25,7 @@ def graph_of(areas: dict[str, Any], connections: list[Any], **more: Any) -> Area
 
 def transform(graph: AreaGraph, identifier: str) -> list[str]:
     connection = next(c for c in graph.connections if c.identifier == identifier)
-    return [operation.constructor() for operation in connection.transform]
+    return [operation.constructor() for operation in connection.transform.operations]
 
 
 def test_the_ventral_stream() -> None:
@@ -114,7 +114,7 @@ def test_defaults_hold_unless_an_area_or_connection_says_otherwise() -> None:
             "connection": {"kernel": 5, "bias": False},
         },
     )
-    bodies = {area.name: [operation.constructor() for operation in area.body] for area in graph.areas}
+    bodies = {area.name: [operation.constructor() for operation in area.body.operations] for area in graph.areas}
     assert bodies == {"A": ["nn.GELU()"], "B": ["nn.GroupNorm(1, 4)", "nn.Tanh()"]}
     assert transform(graph, "image_to_A") == ["nn.Conv2d(3, 4, 7, padding=3, bias=False)"]
     assert transform(graph, "A_to_B") == ["nn.Conv2d(4, 4, 5, padding=2, bias=False)"]

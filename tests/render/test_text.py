@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from PIL import ImageFont
 
-from cortexgraph.ops import ACTIVATIONS, NORMS
+from cortexgraph.graph import AreaGraph
+from cortexgraph.render.area_layout import words_of
 from cortexgraph.render.fonts import bundled_fonts
-from cortexgraph.render.text import elide, operation_text, shape_text, text_width
+from cortexgraph.render.text import elide, shape_text, text_width
 
 WORDS = [
     "V1",
@@ -43,7 +44,6 @@ def test_long_text_is_cut() -> None:
     assert text_width(cut, 10) <= 50
 
 
-def test_words_for_shapes_and_operations() -> None:
+def test_words_for_shapes_and_operations(stream: AreaGraph) -> None:
     assert shape_text((3, 0, 32)) == "3 × ? × 32"
-    body = (NORMS["batch"](8, True, None), ACTIVATIONS["relu"])
-    assert operation_text(body) == "batch norm per step · relu"
+    assert words_of(stream.area("V1")) == "batch norm per step · relu"

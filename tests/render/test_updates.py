@@ -53,14 +53,14 @@ def test_golden(name: str, steps: int, golden: Golden, stream: AreaGraph) -> Non
 
 def test_golden_of_odd_names_and_delays(golden: Golden, streams: AreaGraph) -> None:
     full = unroll_graph(streams)
-    add_sink(full, Node("record", "7a", 3))
+    add_sink(full, Node("record", "7a", 3), "7a")
     golden("updates_streams.dot", draw_updates(full, kept_of(full)).source)
 
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_every_update_and_read_is_drawn_and_exactly_the_rest_is_greyed(order: str, stream: AreaGraph) -> None:
     full = unroll_graph(stream, order=ORDERS[order])
-    add_sink(full, Node("record", "V2", 3))
+    add_sink(full, Node("record", "V2", 3), "V2")
     kept = kept_of(full)
     drawn = classes(draw_updates(full, kept))
     for node in full:

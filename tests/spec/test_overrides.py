@@ -58,7 +58,7 @@ def at(spec: NetworkSpec, *path: Any) -> Any:
         ("time.order=[[V1], [TH/TF, '7']]", ("time", "order"), (("V1",), ("TH/TF", "7"))),
         ("description=a=b", ("description",), "a=b"),
         ('description=""', ("description",), ""),
-        ("readout={from: V1, classes: 3}", ("readout", "classes"), 3),
+        ("readout={from: V1, classes: 3}", ("readouts", 0, "classes"), 3),
         ("areas.new={channels: 3}", ("areas", "new", "channels"), 3),
     ],
 )

@@ -168,3 +168,39 @@ def test_damaged_run(data: ImageData, settings: Make, tmp_path: Path, damage: st
             spec.write_text("areas: [")
     with pytest.raises(DataError, match=message):
         load_run(run)
+
+
+# ---- the whole language -----------------------------------------------------------
+
+
+def test_a_run_with_cells_ties_and_two_readouts(data: ImageData, settings: Make, tmp_path: Path) -> None:
+    spec = tiny_spec(
+        areas={
+            "V1": {"channels": 4, "size": 8, "cell": "leaky"},
+            "IT": {"channels": 6, "size": 4, "cell": "conv_lstm", "weights": "per_step", "body": ["conv", "relu"]},
+        },
+        connections=[
+            "image -> V1 -> IT",
+            {"from": "IT", "to": "V1", "tie": {"connection": "V1 -> IT", "transpose": True}, "role": "modulate"},
+            {"from": "V1", "to": "V1", "weights": "per_step"},
+        ],
+        readout=[{"from": "IT", "classes": 3, "at": "all"}, {"from": "V1", "name": "early", "classes": 3}],
+    )
+    run = tmp_path / "run"
+    train(spec, data, settings(), run, quiet=True)
+    _, network = load_run(run)
+    assert [*network(data.test.images.float()[:2] / 255)] == ["IT", "early"]
+    measured = evaluate(run, data, steps=6, at="all", device="cpu").steps
+    assert [step.step for step in measured] == [2, 3, 4, 5, 6]
+    assert [step.trained for step in measured] == [True] * 5
+
+
+def test_per_step_weights_of_a_connection_are_settled(data: ImageData, settings: Make, tmp_path: Path) -> None:
+    lateral = {"from": "V1", "to": "V1", "weights": "per_step"}
+    spec = tiny_spec(connections=["image -> V1 -> IT", lateral], readout={"from": "IT", "classes": 3, "at": "last"})
+    run = tmp_path / "run"
+    train(spec, data, settings(), run, quiet=True)
+    _, network = load_run(run)
+    state = network.state_dict()
+    trained, later = (state[f"V1_to_V1.conv.{n}.weight"] for n in (2, 3))
+    assert torch.equal(trained, later)  # V1 at step 4 is read by nothing

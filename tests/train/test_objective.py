@@ -52,3 +52,11 @@ def test_correct_per_step() -> None:
 
 def test_half_precision_logits_are_summed_in_single() -> None:
     assert loss_per_step(LOGITS.bfloat16(), LABELS).dtype == torch.float32
+
+
+def test_several_readouts_share_the_loss_and_the_first_counts() -> None:
+    both = {"IT": LOGITS, "early": LOGITS[:, 0]}
+    each = [by_hand(0, 0.0), by_hand(1, 0.0), by_hand(0, 0.0)]
+    assert readout_loss(both, LABELS).item() == pytest.approx(sum(each) / 3)
+    assert readout_loss(both, LABELS, over="last").item() == pytest.approx((each[1] + each[2]) / 2)
+    assert correct_per_step(both, LABELS).tolist() == [0, 2]

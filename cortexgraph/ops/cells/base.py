@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from cortexgraph.ops.base import Context, Shape, State
 from cortexgraph.ops.registry import Kind, Registry
+from cortexgraph.spec.fields import WORD_PATTERN
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,7 +89,7 @@ def register_cell(name: str) -> Callable[[type[C]], type[C]]:
     """
 
     def add(made_from: type[C]) -> type[C]:
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
+        if not re.fullmatch(WORD_PATTERN, name):
             raise ValueError(f"`{name}` cannot be a cell: use small letters, digits and underscores")
         CELLS.register(name)(Kind(name, made_from))
         return made_from

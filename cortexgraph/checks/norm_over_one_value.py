@@ -1,4 +1,4 @@
-"""Norms that do nothing, or not what they seem to."""
+"""A norm is over more than one value."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import AreaGraph
-from cortexgraph.ops import Chain, GroupNorm
+from cortexgraph.ops import (
+    Chain,
+    GroupNorm,
+)
 from cortexgraph.spec.origin import Path
-from cortexgraph.unrolling import UnrolledGraph
 
-__all__ = ["norm_over_one_value", "single_update"]
+__all__ = ["norm_over_one_value"]
 
 
 def norm_over_one_value(graph: AreaGraph) -> Iterator[Diagnostic]:
@@ -32,21 +34,5 @@ def _in_chain(graph: AreaGraph, chain: Chain, path: Path, label: str = "") -> It
                 "its result does not depend on its input",
                 repair="Choose fewer groups, or a batch norm.",
                 label=label,
-                severity="warning",
-            )
-
-
-def single_update(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
-    """`single-update` (a warning): per-step parameters asked for where there is but one update."""
-    spec = unrolled.areas.spec
-    for area in unrolled.areas.areas:
-        declared = spec.areas[area.name]
-        own = declared.weights == "per_step" or declared.body is not None or (declared.norm and declared.norm.per_step)
-        if own and area.per_step and unrolled.ordinals[area.name] == 1:
-            yield spec.origin.diagnostic(
-                "single-update",
-                ("areas", area.name),
-                f"{area.name} asks for parameters per step, and is updated once in {unrolled.steps} steps",
-                repair="Raise `time.steps`, or share the parameters: one set is all that there is.",
                 severity="warning",
             )

@@ -1,0 +1,138 @@
+"""Operations, cells and checks of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import cortexgraph as cg
+from cortexgraph.checks import REGISTERED
+from cortexgraph.errors import CompileError
+from cortexgraph.ops import CELLS, OPERATIONS
+from cortexgraph.spec.fields import Positive
+
+
+class Doubled(nn.Module):
+    """y = factor · x."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * x
+
+
+@dataclass(frozen=True)
+class Doubling(cg.Operation):
+    """Multiplies."""
+
+    role: ClassVar[str] = "doubling"
+    equation: ClassVar[str] = "y = f x"
+    helpers: ClassVar[tuple[Any, ...]] = (Doubled,)
+
+    factor: Positive = cg.option(2.0, "The factor.", main=True)
+
+    def summary(self) -> str:
+        return f"times {self.factor:g}"
+
+    def constructor(self) -> str:
+        return f"Doubled({self.factor})"
+
+    def reference(self, x: Tensor, state: Mapping[str, Tensor], run: Any) -> Tensor:
+        return x * self.factor
+
+
+@pytest.fixture
+def doubling() -> Iterator[None]:
+    cg.register_operation("doubling")(Doubling)
+    yield
+    OPERATIONS.remove("doubling")
+
+
+def network(**area: Any) -> cg.NetworkSpec:
+    return cg.NetworkSpec.model_validate(
+        {
+            "name": "own",
+            "input": {"channels": 2, "size": 4},
+            "areas": {"A": {"channels": 2, "size": 4} | area},
+            "connections": [{"from": "image", "to": "A", "transform": []}],
+            "readout": {"from": "A", "classes": 2},
+            "time": {"steps": 1},
+        }
+    )
+
+
+def test_an_operation_is_checked_compiled_and_carried_along(doubling: None) -> None:
+    spec = network(body=[{"doubling": 3.0}])
+    assert cg.check(spec) == []
+    module = cg.compile(spec, record={"A": "all"})
+    x = torch.ones(1, 2, 4, 4)
+    assert float(module(x)[1]["A", 1].mean()) == 3.0
+    assert "class Doubled(nn.Module)" in module.source
+    assert "import cortexgraph" not in module.source
+
+
+def test_its_options_are_checked_like_those_of_any_other(doubling: None) -> None:
+    (finding,) = cg.check(network(body=[{"doubling": -1}]))
+    assert finding.code == "out-of-range"
+    assert finding.place == "areas.A.body[0].doubling.factor"
+    (finding,) = cg.check(network(body=[{"doubling": {"facter": 1.0}}]))
+    assert finding.repair == "Did you mean `factor`?"
+
+
+def test_editors_learn_of_it(doubling: None) -> None:
+    assert "doubling" in str(cg.json_schema()["$defs"]["Operation"])
+    assert "facter" not in str(cg.json_schema())
+
+
+def test_what_is_not_registered_cannot_be_named() -> None:
+    (finding,) = cg.check(network(body=[{"doubling": 3.0}]))
+    assert finding.code == "unknown-operation"
+    for name in ("torch.nn.ReLU", "__import__", "os.system"):
+        with pytest.raises(cg.SpecError, match="names no operation"):
+            network(body=[name])
+
+
+@pytest.mark.parametrize("name", ["conv", "relu", "norm"])
+def test_a_name_is_registered_once(name: str) -> None:
+    with pytest.raises(ValueError, match=f"operation `{name}` is registered already"):
+        cg.register_operation(name)(Doubling)
+
+
+@pytest.mark.parametrize("name", ["", "Doubling", "two words", "a.b", "x" * 65])
+def test_a_name_must_be_a_word_of_the_language(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot be an operation"):
+        cg.register_operation(name)(Doubling)
+    with pytest.raises(ValueError, match="cannot be a cell"):
+        cg.register_cell(name)(CELLS["simple"].make_from)
+
+
+def test_a_helper_without_source_is_refused(doubling: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: dict[str, Any] = {}
+    exec("from torch import nn\nclass Nowhere(nn.Module):\n    pass", made)
+    monkeypatch.setattr(Doubling, "helpers", (made["Nowhere"],))
+    with pytest.raises(CompileError, match="its source cannot be found"):
+        cg.emit(network(body=["doubling"]))
+
+
+def test_a_check_of_ones_own_runs_with_the_others() -> None:
+    @cg.register_check
+    def small(graph: cg.AreaGraph) -> Iterator[cg.Diagnostic]:
+        """`few-channels`."""
+        for area in graph.areas:
+            if area.channels < 4:
+                yield graph.spec.origin.diagnostic("few-channels", ("areas", area.name), f"{area.name} is narrow")
+
+    try:
+        assert [finding.code for finding in cg.check(network())] == ["few-channels"]
+        with pytest.raises(cg.GraphError, match="A is narrow"):
+            cg.build(network())
+    finally:
+        REGISTERED.remove(small)
+    assert cg.check(network()) == []
