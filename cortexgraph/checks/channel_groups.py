@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import AreaGraph
+from cortexgraph.graph.transforms import written_body
 from cortexgraph.ops import (
     Chain,
     Spatial,
@@ -22,7 +23,7 @@ def channel_groups(graph: AreaGraph) -> Iterator[Diagnostic]:
         path: Path = ("connections", connection.index, key)
         yield from _groups(graph, connection.transform, path, connection.label)
     for area in graph.areas:
-        key = "norm" if graph.spec.areas[area.name].body is None else "body"
+        key = "norm" if written_body(graph.spec, graph.spec.areas[area.name]) is None else "body"
         yield from _groups(graph, area.body, ("areas", area.name, key))
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from cortexgraph.checks.unknown_words import unknown_word
 from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import AreaGraph
-from cortexgraph.graph.transforms import context_of_area, context_of_connection
+from cortexgraph.graph.transforms import context_of_area, context_of_connection, written_body
 from cortexgraph.ops import (
     CELLS,
     OPERATIONS,
@@ -33,11 +33,15 @@ def operations(graph: AreaGraph) -> Iterator[Diagnostic]:
             context = context_of_connection(spec, declared)
             for problem in problems(declared.transform, connection.source_shape, context):
                 yield _finding(graph, path, problem, connection.label)
+    seen: set[Path] = set()
     for area in graph.areas:
         own = spec.areas[area.name]
-        if own.body is not None:
-            for problem in problems(own.body, area.body.shape, context_of_area(spec, own)):
-                yield _finding(graph, ("areas", area.name, "body"), problem)
+        body = written_body(spec, own)
+        at: Path = ("areas", area.name, "body") if own.body is not None else ("defaults", "area", "body")
+        if body is not None and (own.body is not None or at not in seen):
+            seen.add(at)
+            for problem in problems(body, area.body.shape, context_of_area(spec, own)):
+                yield _finding(graph, at, problem)
         if own.cell is not None:
             yield from _cell(graph, ("areas", area.name, "cell"), own.cell, area.name)
     default = spec.defaults.area.cell

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cortexgraph.graph.model import Area, AreaGraph, Connection
+from cortexgraph.graph.transforms import written_body
 from cortexgraph.ops import OPERATIONS, Activation, Gain, Gate, GroupNorm, Link, Norm, Resize
 from cortexgraph.spec import ConnectionSpec, NetworkSpec, OperationSpec
 
@@ -35,7 +36,7 @@ def _area(graph: AreaGraph, area: Area) -> dict[str, Any]:
         written["cell"] = {cell.name: _options(area.cell_options)} if area.cell_options else cell.name
     norms = [link for link in area.body if isinstance(link.operation, Norm)]
     activations = [link.operation.kind for link in area.body if isinstance(link.operation, Activation)]
-    if declared.body is not None or area.merge == "concat":
+    if written_body(graph.spec, declared) is not None or area.merge == "concat":
         return written | {"body": [_entry(link) for link in area.body]}
     norm = _norm(norms[0]) if norms else "none"
     return written | {"norm": norm, "activation": activations[0]}

@@ -22,21 +22,38 @@ from cortexgraph.ops import (
 )
 from cortexgraph.spec import AreaSpec, ConnectionSpec, NetworkSpec, NormSpec, OperationSpec
 
-__all__ = ["body", "context_of_area", "context_of_connection", "entries_of", "first_guess", "norm_of", "transform"]
+__all__ = [
+    "body",
+    "context_of_area",
+    "context_of_connection",
+    "entries_of",
+    "first_guess",
+    "norm_of",
+    "transform",
+    "written_body",
+]
 
 
 def norm_of(spec: NetworkSpec, area: AreaSpec) -> NormSpec | None:
     """The norm that `norm` asks for, where there is no explicit body."""
     norm = area.norm or spec.defaults.area.norm
-    return None if area.body is not None or norm is None or norm.kind == "none" else norm
+    return None if written_body(spec, area) is not None or norm is None or norm.kind == "none" else norm
+
+
+def written_body(spec: NetworkSpec, area: AreaSpec) -> tuple[OperationSpec, ...] | None:
+    """The explicit body: the area's own, or that of the defaults where the area says nothing of its own."""
+    if area.body is not None or area.norm is not None or area.activation is not None:
+        return area.body
+    return spec.defaults.area.body
 
 
 def _normalises(spec: NetworkSpec, area: AreaSpec | None) -> bool:
     """Whether the area's body begins with a norm, whose shift makes the bias of what it adds up redundant."""
     if area is None:
         return False
-    if area.body is not None:
-        return bool(area.body) and area.body[0].name == "norm"
+    written = written_body(spec, area)
+    if written is not None:
+        return bool(written) and written[0].name == "norm"
     return area.merge == "sum" and norm_of(spec, area) is not None
 
 
@@ -152,8 +169,9 @@ def _then(chain: Chain, operation: Operation, word: str = "") -> Chain:
 
 def body_entries(spec: NetworkSpec, area: AreaSpec) -> tuple[OperationSpec, ...]:
     """Operations after the merge: as written, or norm, then activation; an unregistered name is left to the checks."""
-    if area.body is not None:
-        return area.body
+    written = written_body(spec, area)
+    if written is not None:
+        return written
     entries: list[OperationSpec] = []
     if area.merge == "concat":
         entries.append(OperationSpec(name="conv", options={"kernel": 3}))

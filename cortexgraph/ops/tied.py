@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cortexgraph.ops.base import Operation, Run, Shape, State, text
 from cortexgraph.ops.conv import Conv, deconvolve
+from cortexgraph.wording import by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +46,7 @@ class Tied(Operation):
         return self.operation.macs()
 
     def summary(self) -> str:
-        return f"{self.operation.summary()} of {self.owner.split('.')[0]}"
+        return self.operation.summary()
 
     def constructor(self) -> str:
         if self.same or not isinstance(self.operation, Conv):
@@ -99,7 +100,7 @@ class Transposed(Operation):
         return places * self.conv.shape[0] * self.conv.kernel[0] * self.conv.kernel[1]
 
     def summary(self) -> str:
-        return f"transposed conv of {self.owner.split('.')[0]}"
+        return f"{by(self.conv.kernel)} transposed conv"
 
     def constructor(self) -> str:
         conv = self.conv

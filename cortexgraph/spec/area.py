@@ -73,6 +73,22 @@ class AreaDefaults(Model):
         "default simple (the body's output is the new state).",
         examples=[{"leaky": {"decay": 0.5}}],
     )
+    body: Chain | None = Field(
+        default=None,
+        description="Operations after the merge, in place of norm and activation; default: norm, then activation "
+        "(under `merge: concat` a 3 × 3 convolution to the area's channels before them). An area's own norm or activation goes "
+        "before a body under `defaults`.",
+        examples=[[{"conv": 3}, {"norm": "batch"}, "relu"]],
+    )
+
+    @model_validator(mode="after")
+    def _one_body(self) -> Self:
+        if self.body is not None and (self.norm is not None or self.activation is not None):
+            raise conflict(
+                "`body` stands beside `norm` or `activation`, which it replaces",
+                "Write the norm and the activation into `body`, or leave `body` out.",
+            )
+        return self
 
 
 class AreaSpec(AreaDefaults):
@@ -98,23 +114,8 @@ class AreaSpec(AreaDefaults):
         "lateral, feedback (an absent drive is zeros).",
         examples=["concat"],
     )
-    body: Chain | None = Field(
-        default=None,
-        description="Operations after the merge, in place of norm and activation; default: norm, then activation "
-        "(under `merge: concat` a 3 × 3 convolution to the area's channels before them).",
-        examples=[[{"conv": 3}, {"norm": "batch"}, "relu"]],
-    )
     weights: Weights = Field(
         default="shared",
         description="shared: one set of the body's parameters for all steps; per_step: one for each live update.",
         examples=["per_step"],
     )
-
-    @model_validator(mode="after")
-    def _one_body(self) -> Self:
-        if self.body is not None and (self.norm is not None or self.activation is not None):
-            raise conflict(
-                "`body` stands beside `norm` or `activation`, which it replaces",
-                "Write the norm and the activation into `body`, or leave `body` out.",
-            )
-        return self

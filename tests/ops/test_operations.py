@@ -1,99 +1,718 @@
-"""Every operation: the constructor's module against the reference equation, values and gradients."""
+"""Every operation: the constructor's module against the reference equation, values and gradients; and chains."""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from cortexgraph import runtime
 from cortexgraph.ops import (
     ACTIVATIONS,
     NORMS,
-    RESIZES,
-    Bilinear,
+    OPERATIONS,
+    Chain,
+    Context,
     Conv,
+    Gain,
+    Gate,
     GlobalPool,
     Linear,
-    Nearest,
+    Link,
     Operation,
-    Pool,
     Registry,
+    Run,
+    Shape,
+    Tied,
+    Transposed,
+    make_chain,
+    make_operation,
+    problems,
+    register_operation,
 )
+from cortexgraph.ops.base import State
+from cortexgraph.runtime.chains import PerStep, Stepwise, chain
+from cortexgraph.spec import AreaSpec, OperationSpec
+from tests.oracle import repeatable_dropout
 
-CASES: list[tuple[Operation, tuple[int, int, int]]] = [
-    (Conv(4, 6, (3, 3)), (4, 5, 7)),
-    (Conv(4, 6, (3, 5), stride=(2, 1), bias=True), (4, 8, 6)),
-    (Conv(4, 6, (3, 3), dilation=(2, 2), groups=2), (4, 7, 7)),
-    (Conv(4, 4, (2, 2), stride=(2, 2)), (4, 8, 8)),
-    (Conv(4, 4, (4, 4), stride=(2, 2), groups=4, bias=True), (4, 8, 8)),
-    (Conv(3, 2, (1, 1)), (3, 2, 2)),
-    *[(resize((6, 4)), (2, 3, 4)) for resize in (Nearest, Bilinear)],
-    *[(resize((3, 4)), (2, 7, 8)) for resize in (Nearest, Bilinear, Pool)],
-    (Nearest((5, 5)), (2, 3, 3)),
-    *[(NORMS[name](4, False, None), (4, 3, 3)) for name in NORMS],
-    (NORMS["group"](6, False, 3), (6, 3, 2)),
-    *[(ACTIVATIONS[name], (3, 4, 4)) for name in ACTIVATIONS],
+NAMESPACE: dict[str, Any] = {"nn": nn}
+for _part in pkgutil.iter_modules(runtime.__path__):
+    NAMESPACE |= vars(importlib.import_module(f"cortexgraph.runtime.{_part.name}"))
+
+SMALL = {"kernel": [3, 5], "stride": [2, 1]}
+BLOCK = [{"conv": 3}, {"norm": {"kind": "batch", "per_step": True}}, "relu", {"conv": {"kernel": [1, 3], "bias": True}}]
+
+
+def case(word: str, shape: Shape, channels: int | None = None, /, **options: Any) -> Any:
+    said = ", ".join(f"{name}={value}" for name, value in options.items())
+    place = f"{'x'.join(map(str, shape))} to {channels or shape[0]}"
+    return pytest.param(word, shape, channels, options, id=f"{word}({said}) on {place}")
+
+
+CASES = [
+    case("conv", (4, 5, 7), 6),
+    case("conv", (4, 8, 6), 6, **SMALL, bias=True),
+    case("conv", (4, 7, 9), 6, dilation=[2, 3], groups=2),
+    case("conv", (4, 8, 8), kernel=2, stride=2),
+    case("conv", (4, 8, 9), kernel=[4, 2], stride=[2, 3], groups=4, bias=True),
+    case("conv", (3, 2, 2), 2, kernel=1),
+    case("conv", (2, 5, 3), 2, padding=0),
+    case("conv", (2, 3, 4), channels=3, kernel=5, padding=[4, 1], dilation=[2, 1], bias=True, stride=[3, 1]),
+    case("conv", (2, 3, 3), kernel=4, padding=3, dilation=2),
+    case("depthwise", (4, 5, 7)),
+    case("depthwise", (3, 8, 6), 7, **SMALL, bias=True),
+    case("depthwise", (2, 7, 9), kernel=4, dilation=[1, 2], padding=[0, 3]),
+    case("separable", (4, 5, 7), 6),
+    case("separable", (3, 8, 6), **SMALL, bias=True, channels=5),
+    case("separable", (2, 7, 9), kernel=2, dilation=[1, 2], padding=[0, 3]),
+    case("conv_transpose", (4, 3, 5), 6),
+    case("conv_transpose", (2, 3, 4), 3, kernel=[4, 5], stride=[2, 3], bias=True),
+    case("conv_transpose", (2, 4, 3), kernel=2, stride=2),
+    case("conv_transpose", (2, 3, 3), kernel=1, stride=[3, 2]),
+    case("conv_transpose", (2, 3, 3), kernel=5, stride=1, padding=[0, 1], bias=True),
+    case("conv_transpose", (3, 2, 4), channels=2, kernel=3, stride=[4, 3], padding=[1, 0], output_padding=[3, 1]),
+    case("linear", (3, 2, 5), 4),
+    case("linear", (3, 1, 1), channels=6, bias=True),
+    *[case("norm", (4, 3, 5), kind=kind) for kind in NORMS],
+    case("norm", (6, 3, 2), kind="group", groups=3),
+    case("norm", (7, 2, 3), kind="local_response"),
+    case("norm", (2, 3, 3), kind="local_response"),
+    *[case(word, (3, 4, 5)) for word in ACTIVATIONS],
+    case("max_pool", (3, 5, 7)),
+    case("max_pool", (3, 6, 7), kernel=3, stride=[2, 1], padding=1),
+    case("max_pool", (2, 5, 4), kernel=[2, 4], stride=3, padding=[1, 2]),
+    case("avg_pool", (3, 5, 7)),
+    case("avg_pool", (3, 6, 7), kernel=3, stride=[2, 1], padding=1),
+    case("avg_pool", (2, 5, 4), kernel=[2, 4], stride=3, padding=[1, 2]),
+    *[case(word, (2, 7, 8), size=[3, 4]) for word in ("nearest", "bilinear", "pool")],
+    *[case(word, (2, 3, 4), size=[7, 5]) for word in ("nearest", "bilinear", "pool")],
+    *[case(word, (2, 3, 3), size=1) for word in ("nearest", "bilinear", "pool")],
+    case("upsample", (2, 3, 4)),
+    case("upsample", (2, 3, 4), factor=[3, 1]),
+    case("upsample", (2, 3, 4), factor=[2, 3], mode="bilinear"),
+    case("dropout", (3, 4, 5)),
+    case("dropout", (8, 4, 5), p=0.2, channels=True),
+    case("identity", (3, 4, 5)),
+    case("residual", (4, 5, 7), body=BLOCK),
+    case("residual", (4, 6, 5), 6, body=[{"conv": {"stride": 2}}], shortcut=[{"conv": {"kernel": 1, "stride": 2}}]),
+    case("residual", (4, 3, 5), body=[{"residual": [{"conv": 1}, "tanh"]}, {"norm": "group"}], shortcut=["identity"]),
+    case("gabor", (3, 9, 8), 4),
+    case("gabor", (1, 9, 11), channels=6, kernel=[5, 4], stride=[2, 3], phases=2, wavelength_px=4.5, aspect=0.7),
 ]
 
+each_case = pytest.mark.parametrize(("word", "shape", "channels", "options"), CASES)
+each_mode = pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 
-def _run(operation: Operation, shape: tuple[int, ...], training: bool) -> None:
+
+@pytest.fixture(autouse=True)
+def float64() -> Iterator[None]:
+    """Modules are made in float64, so that fixed filters are not rounded first."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def made(operation: Operation, sets: int = 1, **owners: nn.Module) -> nn.Module:
+    """The module of the constructor's text; `owners` are what `self` has."""
+    built = eval(operation.constructor(), NAMESPACE | {"self": SimpleNamespace(**owners)})
+    parts = {name: made_chain(inner, sets) for name, inner in operation.chains().items()}
+    module: nn.Module = built(**parts) if parts else built
+    return module
+
+
+def made_chain(links: Chain, sets: int = 1, **owners: nn.Module) -> nn.Module:
+    """The module of a chain, put together as emitted files do."""
+    modules = {
+        link.name: PerStep(lambda link=link: made(link.operation), sets, range(1, sets + 1))
+        if link.per_step and link.owner is None
+        else made(link.operation, sets, **owners)
+        for link in links
+    }
+    if not modules:
+        return nn.Identity()
+    return Stepwise(**modules) if links.per_step else chain(**modules)
+
+
+def entries(*words: Any) -> tuple[OperationSpec, ...]:
+    """Entries of a chain as a spec has them: `"conv"`, or `{"conv": {"kernel": 5}}`."""
+    found = AreaSpec(channels=1, body=list(words)).body
+    assert found is not None
+    return found
+
+
+def operation_of(word: str, shape: Shape, channels: int | None, options: dict[str, Any]) -> Operation:
+    """The operation of a spec's entry in an area of so many channels."""
+    (link,) = make_chain(entries({word: options}), shape, Context(channels or shape[0]))
+    return link.operation
+
+
+def randomised(module: nn.Module, training: bool = False) -> nn.Module:
+    """Parameters and statistics away from where they start."""
     torch.manual_seed(0)
-    module: nn.Module = eval(operation.constructor(), {"nn": nn}).double().train(training)
-    for tensor in module.state_dict().values():
-        if tensor.is_floating_point():
-            tensor.uniform_(0.3, 1.5)
-    state = {name: value.clone() for name, value in module.state_dict().items()}
-    leaves = {name: state[name].requires_grad_() for name, _ in module.named_parameters()}
-    x = torch.randn(3, *shape, dtype=torch.float64)
+    with torch.no_grad():
+        for tensor in module.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.uniform_(0.3, 1.5) if tensor.ndim < 2 else tensor.normal_()
+    return module.train(training)
+
+
+def images(shape: Shape, batch: int = 3) -> Tensor:
+    torch.manual_seed(1)
+    x = torch.randn(batch, *shape)
     x[0, 0] = 0  # silent units sit exactly at 0
+    return x
+
+
+def hold_equal(
+    module: nn.Module, x: Tensor, reference: Callable[[Tensor, State], Tensor], *arguments: int, owner: nn.Module
+) -> None:
+    """Values, and the gradients of x and of every parameter of the owner of the state."""
+    state = {name: value.clone() for name, value in owner.state_dict().items()}
+    leaves = {name: state[name].requires_grad_() for name, _ in owner.named_parameters()}
     a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
-    expected = operation.reference(b, state, training=training)
-    found = module(a)
-    torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-7)
+    torch.manual_seed(2)  # of dropout
+    expected = reference(b, state)
+    torch.manual_seed(2)
+    found = module(a, *arguments)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
     weight = torch.randn_like(expected)
-    found_gradients = torch.autograd.grad((found * weight).sum(), [a, *module.parameters()])
-    expected_gradients = torch.autograd.grad((expected * weight).sum(), [b, *leaves.values()])
-    for one, other in zip(found_gradients, expected_gradients, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-7)
+    ours = torch.autograd.grad((found * weight).sum(), [a, *owner.parameters()], materialize_grads=True)
+    theirs = torch.autograd.grad((expected * weight).sum(), [b, *leaves.values()], materialize_grads=True)
+    assert ours[0].any()
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize(("operation", "shape"), CASES, ids=lambda case: getattr(case, "constructor", lambda: "")())
-def test_constructor_equals_reference(operation: Operation, shape: tuple[int, int, int], training: bool) -> None:
-    _run(operation, shape, training)
+def equals_reference(operation: Operation, shape: Shape, training: bool) -> None:
+    module, run = randomised(made(operation), training), Run(training)
+
+    def reference(x: Tensor, state: State) -> Tensor:
+        inner = {name: c.reference(x, state, name, run) for name, c in operation.chains().items()}
+        return operation.reference(x, {**state, **inner}, run)
+
+    hold_equal(module, images(shape), reference, owner=module)
 
 
-@pytest.mark.parametrize(("operation", "shape"), CASES, ids=lambda case: getattr(case, "constructor", lambda: "")())
-def test_shapes_and_parameters_are_those_of_the_module(operation: Operation, shape: tuple[int, int, int]) -> None:
-    module: nn.Module = eval(operation.constructor(), {"nn": nn})
-    assert tuple(module(torch.randn(2, *shape)).shape[1:]) == operation.output(shape)
+# ---- every operation -----------------------------------------------------------
+
+
+def test_every_operation_and_norm_has_a_case() -> None:
+    assert {param.values[0] for param in CASES} == set(OPERATIONS)
+    assert {param.values[3]["kind"] for param in CASES if param.values[0] == "norm"} == set(NORMS)
+
+
+@each_mode
+@each_case
+def test_constructor_equals_reference(
+    word: str, shape: Shape, channels: int | None, options: dict[str, Any], training: bool
+) -> None:
+    equals_reference(operation_of(word, shape, channels, options), shape, training)
+
+
+@each_case
+def test_shapes_parameters_and_cost_are_those_of_the_module(
+    word: str, shape: Shape, channels: int | None, options: dict[str, Any]
+) -> None:
+    operation = operation_of(word, shape, channels, options)
+    module = made(operation)
+    with FlopCounterMode(display=False) as counter:
+        result = module(torch.randn(2, *shape))
+    assert tuple(result.shape[1:]) == operation.output()
+    whole = Chain(shape, (Link("it", word, {}, operation),))
+    assert 2 * 2 * whole.macs == counter.get_total_flops()  # two images, two operations for a multiply-accumulate
+    assert sum(p.numel() for p in module.parameters()) == whole.parameters()
+    if not operation.chains():
+        assert {name: tuple(p.shape) for name, p in module.named_parameters()} == dict(operation.parameters())
+
+
+@each_case
+def test_what_has_a_case_says_what_it_is(
+    word: str, shape: Shape, channels: int | None, options: dict[str, Any]
+) -> None:
+    operation = operation_of(word, shape, channels, options)
+    assert operation.summary()
+    assert operation.role.isidentifier()
+    assert operation == operation_of(word, shape, channels, options)
+    assert hash(operation) == hash(operation_of(word, shape, channels, options))
+
+
+def test_padding_keeps_the_size_of_odd_kernels() -> None:
+    for kernel in (1, 3, [5, 7]):
+        for dilation in (1, 2):
+            assert make_operation("conv", (2, 9, 8), 3, kernel=kernel, dilation=dilation).output() == (3, 9, 8)
+
+
+def test_a_transposed_convolution_grows_by_its_stride() -> None:
+    for kernel in range(1, 7):
+        for stride in range(2 - kernel % 2, 5):  # an even kernel cannot keep the size
+            operation = make_operation("conv_transpose", (2, 3, 5), kernel=kernel, stride=stride)
+            assert operation.output() == (2, 3 * stride, 5 * stride)
+            assert made(operation)(torch.randn(1, 2, 3, 5)).shape[1:] == operation.output()
+
+
+def test_an_output_padding_as_large_as_the_stride_is_refused() -> None:
+    (problem,) = problems(entries({"conv_transpose": {"stride": 2, "output_padding": 2}}), (2, 3, 3), Context(2))
+    assert problem.found == "`output_padding` must be smaller than `stride`"
+
+
+def test_a_padding_of_more_than_half_the_window_is_refused() -> None:
+    (problem,) = problems(entries({"max_pool": {"kernel": 3, "padding": 2}}), (2, 5, 5), Context(2))
+    assert problem.found == "`padding` is more than half the kernel"
+
+
+def test_group_norm_has_32_groups_or_the_largest_divisor_below() -> None:
+    assert [make_operation("norm", (n, 2, 2), kind="group").groups for n in (64, 48, 7, 37)] == [32, 24, 7, 1]
+
+
+def test_batch_norm_keeps_running_averages() -> None:
+    module, x = made(make_operation("norm", (3, 4, 5))).train(), images((3, 4, 5))
+    module(x)
+    torch.testing.assert_close(module.running_mean, 0.1 * x.mean((0, 2, 3)))
+    torch.testing.assert_close(module.running_var, 0.9 + 0.1 * x.var((0, 2, 3)))
+
+
+def test_local_response_norm_is_that_of_the_paper() -> None:
+    x = 30 * images((7, 2, 2))
+    expected = torch.empty_like(x)
+    for c in range(7):
+        energy = sum(x[:, d] ** 2 for d in range(7) if abs(d - c) <= 2)
+        expected[:, c] = x[:, c] / (1 + 1e-4 / 5 * energy) ** 0.75
+    torch.testing.assert_close(made(make_operation("norm", (7, 2, 2), kind="local_response"))(x), expected)
+
+
+# ---- dropout -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [0.0, 0.2, 0.5])
+def test_dropout_drops_its_share_and_scales_the_rest(p: float) -> None:
+    module, x = made(make_operation("dropout", (4, 64, 64), p=p)).train(), torch.ones(2, 4, 64, 64)
+    torch.manual_seed(0)
+    y = module(x)
+    share = (y == 0).double().mean().item()
+    assert abs(share - p) <= 4 * (p * (1 - p) / x.numel()) ** 0.5
+    torch.testing.assert_close(y[y != 0].unique(), torch.tensor([1 / (1 - p)]))
+    assert p == 0 or not torch.equal(module(x), y)
+    assert torch.equal(module.eval()(x), x)
+
+
+def test_dropout_of_channels_drops_them_whole() -> None:
+    module = made(operation_of("dropout", (64, 3, 5), None, {"channels": True})).train()
+    torch.manual_seed(0)
+    dropped = module(torch.ones(16, 64, 3, 5)) == 0
+    assert torch.equal(dropped.all((2, 3)), dropped.any((2, 3)))
+    assert abs(dropped.double().mean().item() - 0.5) <= 4 * (0.25 / (16 * 64)) ** 0.5
+
+
+def test_only_dropout_is_random() -> None:
+    words = [word for word in OPERATIONS if word != "residual"]
+    options: dict[str, Any] = {"size": 2}
+    found = {word for word in words if make_operation(word, (2, 3, 3), **(options if word in RESIZING else {})).random}
+    assert found == {"dropout"}
+    assert chain_of([{"residual": [{"residual": ["dropout"]}]}]).random
+    assert not chain_of([{"residual": [{"residual": ["relu"]}]}]).random
+
+
+RESIZING = ("nearest", "bilinear", "pool")
+
+# ---- Gabor filters -------------------------------------------------------------
+
+
+def bank_of(**options: Any) -> np.ndarray[Any, Any]:
+    module = made(make_operation("gabor", (1, 9, 9), **options))
+    assert not [*module.parameters()]
+    assert not module.state_dict()
+    bank: np.ndarray[Any, Any] = module.bank[:, 0].numpy()
+    return bank
+
+
+@pytest.mark.parametrize("phases", [1, 2])
+@pytest.mark.parametrize("kernel", [[7, 7], [5, 8], [4, 4]])
+def test_the_gabor_bank_is_that_of_the_formula(kernel: list[int], phases: int) -> None:
+    bank = bank_of(channels=8, kernel=kernel, phases=phases, wavelength_px=4.0, sigma_px=2.0, aspect=0.5)
+    rows, columns = np.indices(kernel)
+    place = (columns - (kernel[1] - 1) / 2) + 1j * (rows - (kernel[0] - 1) / 2)
+    orientations = 8 // phases
+    for n, found in enumerate(bank):
+        turned = place * np.exp(-1j * np.pi * (n // phases) / orientations)
+        carrier = np.cos(2 * np.pi * turned.real / 4.0 + (n % phases) * np.pi / 2)
+        expected = np.exp(-(turned.real**2 + 0.5**2 * turned.imag**2) / (2 * 2.0**2)) * carrier
+        expected -= expected.mean()
+        np.testing.assert_allclose(found, expected / np.linalg.norm(expected), rtol=0, atol=1e-12)
+
+
+def test_gabor_filters_have_no_mean_and_unit_length_and_turn() -> None:
+    bank = bank_of(channels=4, kernel=9)
+    np.testing.assert_allclose(bank.mean((1, 2)), 0, atol=1e-12)
+    np.testing.assert_allclose((bank**2).sum((1, 2)), 1, rtol=1e-12)
+    for n in (0, 1):  # 0 and 90 degrees, 45 and 135
+        np.testing.assert_allclose(np.rot90(bank[n]), bank[n + 2], rtol=0, atol=1e-12)
+
+
+def test_a_gabor_filter_likes_its_own_grating() -> None:
+    bank = bank_of(channels=6, kernel=15, wavelength_px=5.0, sigma_px=3.0)
+    y, x = np.indices((15, 15)) - 7
+    for n in range(6):
+        angle = np.pi * n / 6
+        grating = np.cos(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / 5.0)
+        assert int(np.argmax((bank * grating).sum((1, 2)))) == n
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"phases": 3}, "`phases` must be 1 or 2, and divide the channels"),
+        ({"phases": 2, "channels": 3}, "`phases` must be 1 or 2, and divide the channels"),
+        ({"kernel": [1, 3]}, "a Gabor filter needs a kernel of several pixels"),
+    ],
+)
+def test_gabor_banks_that_cannot_be(options: dict[str, Any], found: str) -> None:
+    (problem,) = problems(entries({"gabor": options}), (1, 9, 9), Context(6))
+    assert problem.found == found
+
+
+# ---- gains and gates -----------------------------------------------------------
+
+
+@each_mode
+@pytest.mark.parametrize(
+    "operation",
+    [
+        Gain((3, 4, 5), 0.25),
+        Gain((3, 4, 5), -1e-7),
+        Gain((3, 4, 5), None),
+        *[Gate((3, 4, 5), kind) for kind in ("linear", "tanh", "sigmoid")],  # type: ignore[arg-type]
+    ],
+    ids=lambda operation: getattr(operation, "constructor", lambda: "")(),
+)
+def test_gains_and_gates_equal_their_references(operation: Operation, training: bool) -> None:
+    equals_reference(operation, (3, 4, 5), training)
+    module = made(operation)
     assert {name: tuple(p.shape) for name, p in module.named_parameters()} == dict(operation.parameters())
+    x = images((3, 4, 5))
+    start = {"gain": x if operation.parameters() else None, "gate": torch.ones_like(x)}[operation.role]
+    if start is not None:  # a learned gain starts at 1, and a gate is 1 where the modulator is 0
+        torch.testing.assert_close(module(x if operation.role == "gain" else 0 * x), start)
+
+
+# ---- parameters of another connection --------------------------------------------
+
+
+def chain_of(words: list[Any], shape: Shape = (4, 6, 7), channels: int = 4, **place: Any) -> Chain:
+    return make_chain(entries(*words), shape, Context(channels, **place))
+
+
+def equals_reference_of_owner(
+    operation: Operation, owner: Chain, shape: Shape, training: bool = False, sets: int = 1
+) -> None:
+    """An operation with the parameters of `owner`, at each update; in the state dict they stand under `V1_to_V2`."""
+    root = nn.Module()
+    root.V1_to_V2 = made_chain(owner, sets)
+    randomised(root, training)
+    per_step = owner.links[0].per_step
+    chained = Chain(shape, (Link("conv", "conv", {}, operation, per_step, owner="V1_to_V2.conv"),))
+    module = made_chain(chained, V1_to_V2=root.V1_to_V2).train(training)
+    assert not module.state_dict()
+    assert chained.parameters() == 0
+    for update in range(1, sets + 2):
+        run = Run(training, update)
+        arguments = (update,) if per_step else ()
+
+        def reference(x: Tensor, state: State, run: Run = run) -> Tensor:
+            return chained.reference(x, state, "V2_to_V1", run)
+
+        hold_equal(module, images(shape), reference, *arguments, owner=root)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        {"stride": 2},
+        {"stride": [1, 3], "padding": 0},
+        {"dilation": [2, 1]},
+        {"groups": 2},
+        {"groups": 2, "stride": 2},
+        {"padding": [2, 0]},
+        {},
+    ],
+    ids=str,
+)
+def test_a_tied_convolution_has_a_geometry_of_its_own(geometry: dict[str, Any], bias: bool, apart: bool) -> None:
+    kernels = {"kernel": [3, 2], "bias": bias}
+    groups = {"groups": 2} if "groups" in geometry else {}
+    owner = make_chain(entries({"conv": kernels | groups}), (4, 6, 7), Context(6), apart=apart)
+    own = make_operation("conv", (4, 5, 9), 6, **kernels, **geometry)
+    tied = Tied((4, 5, 9), own, "V1_to_V2.conv", same=own.constructor() == owner.operations[0].constructor())
+    assert tied.same == (geometry in ({}, {"groups": 2}))
+    assert (tied.output(), tied.parameters(), tied.macs()) == (own.output(), own.parameters(), own.macs())
+    equals_reference_of_owner(tied, owner, (4, 5, 9), sets=3 if apart else 1)
+
+
+@each_mode
+@pytest.mark.parametrize("word", ["separable", "depthwise", "linear", "norm"])
+def test_other_tied_operations_are_their_owners(word: str, training: bool) -> None:
+    owner = make_chain(entries(word), (4, 3, 5), Context(4))
+    owner = Chain(owner.shape, (Link("conv", word, {}, owner.operations[0]),))
+    tied = Tied((4, 3, 5), make_operation(word, (4, 3, 5), 4), "V1_to_V2.conv", same=True)
+    assert tied.role == owner.operations[0].role
+    equals_reference_of_owner(tied, owner, (4, 3, 5), training)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [
+        ((6, 7), {}),
+        ((6, 7), {"bias": True, "kernel": [1, 5]}),
+        ((7, 9), {"stride": 2}),
+        ((8, 9), {"stride": [2, 3]}),
+        ((8, 10), {"stride": [2, 3]}),
+        ((6, 8), {"kernel": 4, "stride": [2, 4]}),
+        ((6, 7), {"kernel": 3, "padding": 0}),
+    ],
+)
+def test_a_transposed_tie_is_the_adjoint(size: tuple[int, int], options: dict[str, Any], apart: bool) -> None:
+    owner = make_chain(entries({"conv": options}), (3, *size), Context(5), apart=apart)
+    conv = owner.operations[0]
+    assert isinstance(conv, Conv)
+    assert Transposed.legal(conv)
+    transposed = Transposed(conv.output(), conv, "V1_to_V2.conv", size)
+    assert transposed.output() == (3, *size)
+    assert transposed.parameters() == {"weight": conv.parameters()["weight"]}
+    equals_reference_of_owner(transposed, owner, conv.output(), sets=3 if apart else 1)
+    weight = torch.randn(conv.parameters()["weight"])
+    x, y = torch.randn(1, 3, *size), torch.randn(1, *conv.output())
+    back = transposed.reference(y, {"weight": weight}, Run(False))
+    there = conv.moved(x, weight)
+    torch.testing.assert_close((there * y).sum(), (x * back).sum())
+
+
+def test_a_transposed_tie_that_cannot_reach_the_size_has_none() -> None:
+    conv = make_operation("conv", (3, 8, 8), 5, stride=2)
+    assert isinstance(conv, Conv)
+    for size, fits in [((8, 8), True), ((7, 8), True), ((9, 8), False), ((6, 8), False)]:
+        assert Transposed((5, 4, 4), conv, "A.conv", size).output() == ((3, *size) if fits else (3, 0, 0))
+
+
+def test_what_cannot_be_transposed() -> None:
+    for word, options in [("conv", {"dilation": 2}), ("conv", {"groups": 2}), ("depthwise", {}), ("relu", {})]:
+        assert not Transposed.legal(make_operation(word, (4, 8, 8), **options))
+
+
+# ---- chains --------------------------------------------------------------------
+
+CHAINS: dict[str, list[Any]] = {
+    "nothing": [],
+    "norms per step": ["conv", {"norm": {"kind": "batch", "per_step": True}}, "relu", {"norm": "layer"}, "conv"],
+    "inner norms per step": [{"residual": BLOCK}, "tanh", {"residual": {"body": ["conv"], "shortcut": BLOCK}}],
+    "nested": [{"residual": [{"residual": BLOCK}, "dropout"]}, {"linear": 5}, "sigmoid"],
+    "local response": [{"norm": {"kind": "local_response", "per_step": True}}, "max_pool", {"upsample": 2}],
+}
+
+
+@each_mode
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("name", CHAINS)
+def test_chains_equal_their_references_at_each_update_and_beyond_the_last_set(
+    name: str, apart: bool, training: bool
+) -> None:
+    links = make_chain(entries(*CHAINS[name]), (4, 6, 8), Context(4), apart=apart)
+    assert links.whole
+    root = nn.Module()
+    root.A = made_chain(links, sets=3)
+    randomised(root, training)
+    for update in (1, 2, 3, 4, 9):
+        run = Run(training, update)
+
+        def reference(x: Tensor, state: State, run: Run = run) -> Tensor:
+            return links.reference(x, state, "A", run)
+
+        with repeatable_dropout():
+            hold_equal(root.A, images((4, 6, 8)), reference, *((update,) if links.per_step else ()), owner=root)
+    assert tuple(root.A(images((4, 6, 8)), *((1,) if links.per_step else ())).shape[1:]) == links.output
+    assert sum(p.numel() for p in root.parameters()) == links.parameters(sets=3)
+    assert {path for path, link in links.walk() if link.operation.parameters() and not link.operation.chains()} == {
+        re.sub(r"(\.\d+)?\.(weight|bias)$", "", key.removeprefix("A.")) for key, _ in root.named_parameters()
+    }
+
+
+def test_names_count_operations_of_one_role() -> None:
+    links = chain_of(["conv", "relu", {"conv_transpose": {"stride": 1}}, "tanh", "depthwise", "conv", "identity"])
+    assert [link.name for link in links] == [
+        "conv", "activation", "conv_2", "activation_2", "depthwise", "conv_3", "activation_3",
+    ]  # fmt: skip
+    assert [link.word for link in links] == ["conv", "relu", "conv_transpose", "tanh", "depthwise", "conv", "identity"]
+    assert chain_of([{"residual": ["conv", "conv"]}, "conv"]).links[1].name == "conv"
+
+
+@pytest.mark.parametrize(
+    ("words", "at_the_end", "expected"),
+    [
+        (["conv"], False, [False]),
+        (["conv"], True, [True]),
+        (["conv", "norm"], True, [False]),
+        (["conv", "dropout", "identity", {"norm": "layer"}], True, [False]),
+        (["conv", "dropout"], False, [False]),
+        (["conv", "relu", "norm"], False, [True]),
+        (["conv", "conv", "norm", "conv"], False, [True, False, False]),
+        (["separable", "depthwise", {"linear": 2}], False, [True, True, False]),
+        ([{"conv_transpose": {"stride": 1}}, "relu", "conv_transpose"], False, [True, False]),
+        ([{"conv": {"bias": True}}, "norm", {"conv": {"bias": False}}, "relu"], True, [True, False]),
+    ],
+    ids=str,
+)
+def test_a_bias_unless_a_norm_follows_or_the_place_has_one(
+    words: list[Any], at_the_end: bool, expected: list[bool]
+) -> None:
+    links = chain_of(words, bias=at_the_end)
+    assert [link.operation.bias for link in links if hasattr(link.operation, "bias")] == expected
+
+
+def test_a_block_inherits_what_follows_it() -> None:
+    for words, expected in (
+        ([{"residual": ["conv", "relu", "conv"]}, "norm"], [True, False]),
+        (
+            [{"residual": ["conv", "relu", "conv"]}, "relu"],
+            [True, True],
+        ),
+    ):
+        (block, _) = chain_of(words)
+        assert [op.bias for op in block.operation.chains()["body"].operations if isinstance(op, Conv)] == expected
+
+
+def test_the_place_decides_channels_and_the_first_stride() -> None:
+    links = make_chain(entries("conv", "conv", {"conv": {"channels": 3}}), (2, 8, 8), Context(5, stride=(2, 4)))
+    assert [op.output() for op in links.operations] == [(5, 4, 2), (5, 4, 2), (3, 4, 2)]
+    inside = make_chain(entries({"residual": ["conv"]}), (2, 8, 8), Context(2, stride=(2, 2)))
+    assert inside.whole
+    assert [link.name for link in inside] == ["residual"]
+    assert inside.output == (2, 8, 8)
+
+
+def test_apart_makes_all_parameters_per_step() -> None:
+    links = make_chain(entries("conv", "relu", {"residual": ["conv", "tanh"]}), (2, 4, 4), Context(2), apart=True)
+    assert {path for path, link in links.walk() if link.per_step} == {"conv", "residual.body.conv"}
+    assert links.per_step
+    assert links.parameters(sets=3) == 3 * links.parameters()
+    shared = make_chain(entries("conv", {"residual": ["conv"]}), (2, 4, 4), Context(2))
+    assert not shared.per_step
+    assert shared.parameters(sets=3) == shared.parameters() == 2 * 2 * 9 + 2 + 2 * 2 * 9
+
+
+def test_options_say_the_whole_operation() -> None:
+    (link,) = make_chain(entries({"conv": 5}), (2, 8, 8), Context(3, bias=True, stride=(2, 2)))
+    assert Conv((2, 8, 8), **link.options) == link.operation
+    assert link.options == {
+        "kernel": (5, 5), "stride": (2, 2), "dilation": (1, 1), "padding": None, "bias": True, "channels": 3,
+        "groups": 1,
+    }  # fmt: skip
+
+
+def test_a_chain_sums_up() -> None:
+    links = chain_of(["conv", {"residual": ["conv", {"norm": "layer"}, "dropout"]}, "relu"])
+    assert links.macs == 2 * 4 * 4 * 9 * 6 * 7
+    assert links.summary() == "3 × 3 conv, bias → residual (3 × 3 conv, layer norm, dropout 0.5) → relu"
+    assert len(links) == 3
+    assert chain_of([]).output == (4, 6, 7)
+
+
+# ---- what cannot be made -----------------------------------------------------------
+
+
+def test_an_entry_that_cannot_be_made_is_left_out() -> None:
+    links = chain_of(["conv", "cnov", {"conv": {"kernl": 3}}, {"norm": "batched"}, "relu"])
+    assert [link.name for link in links] == ["conv", "activation"]
+    assert not links.whole
+    assert chain_of(["conv", "relu"]).whole
+    assert not chain_of([{"residual": [{"residual": ["cnov"]}]}]).whole
+
+
+def test_problems_are_found_all_at_once() -> None:
+    words = ["conv", "cnov", {"conv": {"kernl": 3, "stride": 0}}, {"norm": "batched"}, {"relu": 3}, {"nearest": None}]
+    found = list(problems(entries(*words), (4, 6, 7), Context(4)))
+    assert [(problem.path, problem.word) for problem in found] == [
+        ((1,), "cnov"),
+        ((2, "conv"), "conv"),
+        ((2, "conv"), "conv"),
+        ((3,), "norm"),
+        ((4, "relu"), "relu"),
+        ((5, "nearest"), "nearest"),
+    ]
+    details = [problem.detail for problem in found if problem.detail is not None]
+    assert {(detail["type"], detail["loc"]) for detail in details[:2]} == {
+        ("greater_than_equal", ("stride",)),
+        ("extra_forbidden", ("kernl",)),
+    }
+    assert [(detail["type"], detail["loc"]) for detail in details[2:]] == [("model_type", ()), ("missing", ("size",))]
+    norm = found[3]
+    assert norm.found == "no norm is called `batched`"
+    assert norm.repair == "Choose one of batch, group, layer, instance, local_response."
+    assert not list(problems(entries("conv", {"residual": BLOCK}), (4, 6, 7), Context(4)))
+
+
+def test_problems_inside_a_block_say_where() -> None:
+    block = {"body": ["relu", {"residual": ["conv", "cnov"]}], "shortcut": [{"norm": "batched"}]}
+    found = list(problems(entries("conv", {"residual": block}), (4, 6, 7), Context(4)))
+    assert [(problem.path, problem.word) for problem in found] == [
+        ((1, "residual", "body", 1, "residual", "body", 1), "cnov"),
+        ((1, "residual", "shortcut", 0), "norm"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("block", "shapes"),
+    [
+        ({"body": [{"conv": {"stride": 2}}]}, ("4 × 3 × 4", "4 × 6 × 7")),
+        ({"body": [{"conv": {"channels": 8}}]}, ("8 × 6 × 7", "4 × 6 × 7")),
+        ({"body": ["max_pool"], "shortcut": [{"conv": {"kernel": 1, "stride": 2}}]}, ("4 × 3 × 3", "4 × 3 × 4")),
+    ],
+)
+def test_the_two_ways_of_a_block_must_agree(block: dict[str, Any], shapes: tuple[str, str]) -> None:
+    (problem,) = problems(entries("relu", {"residual": block}), (4, 6, 7), Context(4))
+    assert problem.path == (1,)
+    assert problem.found == f"the body gives {shapes[0]}, but the shortcut gives {shapes[1]}"
+    assert "Give the shortcut operations that change the shape alike" in problem.repair
+    assert not chain_of(["relu", {"residual": block}]).whole
+
+
+# ---- readouts ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", ["avg", "max", "flatten"])
 def test_readout_pooling(mode: str) -> None:
-    operation = GlobalPool(mode)  # type: ignore[arg-type]
-    x = torch.randn(2, 3, 4, 5, dtype=torch.float64)
-    module = nn.Sequential(eval(operation.constructor(), {"nn": nn}), nn.Flatten())
-    torch.testing.assert_close(module(x), operation.reference(x, {}, training=False))
-    assert operation.output((3, 4, 5)) == (module(x).shape[1], 1, 1)
+    operation = GlobalPool((3, 4, 5), mode)  # type: ignore[arg-type]
+    module = nn.Sequential(made(operation), nn.Flatten())
+    x = images((3, 4, 5))
+    hold_equal(module, x, lambda x, state: operation.reference(x, state, Run(False)), owner=module)
+    assert operation.output() == (module(x).shape[1], 1, 1)
 
 
 def test_linear() -> None:
-    operation = Linear(4, 3)
-    module = eval(operation.constructor(), {"nn": nn}).double()
-    x = torch.randn(2, 4, dtype=torch.float64)
-    torch.testing.assert_close(module(x), operation.reference(x, module.state_dict(), training=False))
-    assert operation.macs((4, 1, 1)) == 12
+    operation = Linear((4, 1, 1), 3)
+    module = randomised(made(operation))
+    x = torch.randn(2, 4)
+    hold_equal(module, x, lambda x, state: operation.reference(x, state, Run(False)), owner=module)
+    assert {name: tuple(p.shape) for name, p in module.named_parameters()} == dict(operation.parameters())
+    assert operation.macs() == 12
+    assert operation.output() == (3, 1, 1)
+
+
+# ---- registration --------------------------------------------------------------
 
 
 def test_macs_count_each_weight_at_each_output_place() -> None:
-    conv = Conv(4, 6, (3, 3), stride=(2, 2), groups=2)
-    assert conv.macs((4, 8, 8)) == 6 * 4 * 4 * (4 // 2) * 9
-
-
-def test_every_resize_is_covered() -> None:
-    assert {type(operation) for operation, _ in CASES} >= {RESIZES[name] for name in RESIZES}
+    conv = make_operation("conv", (4, 8, 8), 6, stride=2, groups=2)
+    assert conv.macs() == 6 * 4 * 4 * (4 // 2) * 9
 
 
 def test_a_name_is_registered_once() -> None:
@@ -103,3 +722,12 @@ def test_a_name_is_registered_once() -> None:
         registry.register("one")(2)
     assert registry["one"] == 1
     assert list(registry) == ["one"]
+    with pytest.raises(ValueError, match="operation `conv` is registered already"):
+        register_operation("conv")(Conv)
+
+
+@pytest.mark.parametrize("name", ["Conv", "7x7", "os.system", "my conv", "", "a" * 65])
+def test_a_name_must_be_a_word_of_the_language(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot be an operation: use small letters, digits and underscores"):
+        register_operation(name)(Conv)
+    assert name not in OPERATIONS
