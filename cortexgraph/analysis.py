@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cortexgraph.graph import Area, Connection
@@ -89,7 +90,10 @@ def summarise(full: UnrolledGraph, kept: UnrolledGraph) -> NetworkSummary:
     """Summary of a network from its unrolled graph before and after passes."""
     areas = full.areas
     counts, counts_unpruned = _evaluations(kept), _evaluations(full)
-    connections = tuple(_connection(c, counts.get(c.identifier, 0), full.ordinals[c.target]) for c in areas.connections)
+    labels = {c.identifier: c.label.replace("->", "→") for c in areas.connections}
+    connections = tuple(
+        _connection(c, labels, counts.get(c.identifier, 0), full.ordinals[c.target]) for c in areas.connections
+    )
     macs = {readout.name: readout.macs for readout in areas.readouts}
     readout_flops = 2 * sum(macs[node.name] for node in kept.readouts)
     return NetworkSummary(
@@ -130,13 +134,14 @@ def _area(full: UnrolledGraph, kept: UnrolledGraph, area: Area) -> AreaSummary:
     )
 
 
-def _connection(connection: Connection, evaluations: int, sets: int) -> ConnectionSummary:
+def _connection(connection: Connection, labels: Mapping[str, str], evaluations: int, sets: int) -> ConnectionSummary:
     return ConnectionSummary(
         source=connection.source,
         target=connection.target,
         kind=connection.kind,
         delay=connection.delay,
-        transform=connection.transform.summary() or "as it is",
+        transform=(connection.transform.summary() or "as it is")
+        + (f", tied to {labels[connection.owner]}" if connection.owner else ""),
         parameters=connection.parameters(sets),
         macs=connection.macs,
         evaluations=evaluations,

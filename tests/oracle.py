@@ -62,7 +62,12 @@ class Comparison:
 
 
 def compare(
-    spec: NetworkSpec, *, passes: Sequence[str] | None = None, video: bool = False, training: bool = True
+    spec: NetworkSpec,
+    *,
+    passes: Sequence[str] | None = None,
+    video: bool = False,
+    training: bool = True,
+    batch: int = 3,
 ) -> Comparison:
     """Assert that compiled and interpreted agree on every state, logit and gradient."""
     torch.manual_seed(0)
@@ -71,7 +76,7 @@ def compare(
         module = randomise(compile_spec(spec, record=record_all(spec), passes=passes)).train(training)
     finally:
         torch.set_default_dtype(torch.float32)
-    x = images(spec, video_steps=spec.time.steps if video else None)
+    x = images(spec, batch, video_steps=spec.time.steps if video else None)
     parameters = dict(module.named_parameters())
     leaves = {
         name: value.detach().clone().requires_grad_(name in parameters and parameters[name].requires_grad)

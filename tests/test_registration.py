@@ -81,7 +81,7 @@ def test_an_operation_is_checked_compiled_and_carried_along(doubling: None) -> N
 def test_its_options_are_checked_like_those_of_any_other(doubling: None) -> None:
     (finding,) = cg.check(network(body=[{"doubling": -1}]))
     assert finding.code == "out-of-range"
-    assert finding.place == "areas.A.body[0].doubling.factor"
+    assert finding.place == "areas.A.body[0].doubling"
     (finding,) = cg.check(network(body=[{"doubling": {"facter": 1.0}}]))
     assert finding.repair == "Did you mean `factor`?"
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pydantic import ValidationError
 
 from cortexgraph.checks.unknown_words import unknown_word
 from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import AreaGraph
-from cortexgraph.graph.transforms import context_of_area, context_of_connection, written_body
+from cortexgraph.graph.transforms import context_of_area
 from cortexgraph.ops import (
     CELLS,
     OPERATIONS,
     Problem,
-    problems,
 )
 from cortexgraph.spec import OperationSpec
 from cortexgraph.spec.origin import Path
@@ -27,27 +26,29 @@ def operations(graph: AreaGraph) -> Iterator[Diagnostic]:
     """`unknown-operation`, `bad-operation`, and what validation finds in the options of operations and cells."""
     spec = graph.spec
     for connection in graph.connections:
-        declared = spec.connections[connection.index]
-        if declared.transform is not None:
-            path: Path = ("connections", connection.index, "transform")
-            context = context_of_connection(spec, declared)
-            for problem in problems(declared.transform, connection.source_shape, context):
-                yield _finding(graph, path, problem, connection.label)
-    seen: set[Path] = set()
+        for problem in connection.transform.problems:
+            yield _finding(graph, ("connections", connection.index, "transform"), problem, connection.label)
+    seen: list[str] = []
     for area in graph.areas:
-        own = spec.areas[area.name]
-        body = written_body(spec, own)
-        at: Path = ("areas", area.name, "body") if own.body is not None else ("defaults", "area", "body")
-        if body is not None and (own.body is not None or at not in seen):
-            seen.add(at)
-            for problem in problems(body, area.body.shape, context_of_area(spec, own)):
-                yield _finding(graph, at, problem)
-        if own.cell is not None:
-            yield from _cell(graph, ("areas", area.name, "cell"), own.cell, area.name)
+        own = spec.areas[area.name].body is not None
+        at: Path = ("areas", area.name, "body") if own else ("defaults", "area", "body")
+        for problem in area.body.problems if own else _unseen(area.body.problems, seen):
+            yield _finding(graph, at, problem)
+        cell = spec.areas[area.name].cell
+        if cell is not None:
+            yield from _cell(graph, ("areas", area.name, "cell"), cell, area.name)
     default = spec.defaults.area.cell
     inheriting = [name for name, area in spec.areas.items() if area.cell is None]
     if default is not None and inheriting:
         yield from _cell(graph, ("defaults", "area", "cell"), default, inheriting[0])
+
+
+def _unseen(problems: Iterable[Problem], seen: list[str]) -> Iterator[Problem]:
+    """Problems of a body under `defaults`, which every area that has it shares, once."""
+    for problem in problems:
+        if str(problem) not in seen:
+            seen.append(str(problem))
+            yield problem
 
 
 def _cell(graph: AreaGraph, path: Path, entry: OperationSpec, area: str) -> Iterator[Diagnostic]:
@@ -56,10 +57,11 @@ def _cell(graph: AreaGraph, path: Path, entry: OperationSpec, area: str) -> Iter
         return
     kind, context = CELLS[entry.name], context_of_area(graph.spec, graph.spec.areas[area])
     try:
-        options = kind.read(entry.options, context)
+        options, _ = kind.read(entry.options, context)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            yield _finding(graph, path, Problem((entry.name,), entry.name, detail, kind.options))
+            inside = tuple(detail["loc"]) if isinstance(entry.options, dict) else ()
+            yield _finding(graph, path, Problem((entry.name,), entry.name, detail, kind.options, inside))
         return
     if (rule := kind.make_from.problem(options, graph.area(area).shape, context)) is not None:
         yield graph.spec.origin.diagnostic("bad-operation", path, rule[0], repair=rule[1])
@@ -68,9 +70,8 @@ def _cell(graph: AreaGraph, path: Path, entry: OperationSpec, area: str) -> Iter
 def _finding(graph: AreaGraph, path: Path, problem: Problem, label: str = "") -> Diagnostic:
     where = (*path, *problem.path)
     if problem.detail is not None and problem.options is not None:
-        loc = tuple(problem.detail["loc"])
-        words = words_for(problem.detail, loc, problem.options)
-        inner = loc[:-1] if problem.detail["type"] == "missing" else loc
+        words = words_for(problem.detail, tuple(problem.detail["loc"]), problem.options)
+        inner = problem.inside[:-1] if problem.detail["type"] == "missing" else problem.inside
         return graph.spec.origin.diagnostic(
             words.code, (*where, *inner), words.found, words.expected, words.repair, label=label
         )

@@ -36,7 +36,9 @@ def check(
         raise GraphError(errors)
     areas, connections = len(network.areas), len(network.connections)
     warned = f", {len(findings)} warning{'s' * (len(findings) > 1)}" if findings else ""
-    typer.echo(f"{network.name}: {areas} areas, {connections} connections, {network.time.steps} steps: fine{warned}.")
+    counts = [(areas, "area"), (connections, "connection"), (network.time.steps, "step")]
+    counted = ", ".join(f"{count} {word}{'s' * (count != 1)}" for count, word in counts)
+    typer.echo(f"{network.name}: {counted}: fine{warned}.")
 
 
 def show(

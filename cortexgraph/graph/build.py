@@ -87,7 +87,7 @@ def _tied(spec: NetworkSpec, connection: Connection, every: dict[int, Connection
         owner = every[tying.root_of(spec, connection.index)]
         return tying.tied(connection, owner, tie.transpose)
     except (tying.TieError, KeyError):  # the checks say why
-        return replace(connection, transform=replace(connection.transform, whole=False))
+        return replace(connection, transform=replace(connection.transform, sound=False))
 
 
 def _merged(declared: AreaSpec, shape: Shape, name: str, connections: list[Connection]) -> Shape:
@@ -105,7 +105,7 @@ def _cell(spec: NetworkSpec, declared: AreaSpec, shape: Shape) -> tuple[Cell, di
     kind = CELLS[entry.name]
     context = transforms.context_of_area(spec, declared)
     try:
-        options = kind.read(entry.options, context)
+        options, _ = kind.read(entry.options, context)
     except ValidationError:
         return Simple(shape), {}
     if kind.make_from.problem(options, shape, context) is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import networkx as nx
 
-from cortexgraph.ops import Cell, Chain, GlobalPool, Linear, Operation, Shape
+from cortexgraph.ops import Cell, Chain, GlobalPool, Linear, Shape
 from cortexgraph.spec import IMAGE, NetworkSpec, Span
 
 __all__ = ["Area", "AreaGraph", "Connection", "Readout"]
@@ -52,11 +52,6 @@ class Area:
     @property
     def per_step(self) -> bool:
         return self.body.per_step
-
-    @property
-    def operations(self) -> tuple[Operation | Cell, ...]:
-        """What the area does with its merged input: the operations of the body, and the cell if it has memory."""
-        return (*self.body.operations, *([self.cell] if self.cell.has_memory else []))
 
     @property
     def macs(self) -> int:

@@ -19,6 +19,7 @@ from cortexgraph.ops import (
     Operation,
     Shape,
     make_chain,
+    shifts,
 )
 from cortexgraph.spec import AreaSpec, ConnectionSpec, NetworkSpec, NormSpec, OperationSpec
 
@@ -53,8 +54,9 @@ def _normalises(spec: NetworkSpec, area: AreaSpec | None) -> bool:
         return False
     written = written_body(spec, area)
     if written is not None:
-        return bool(written) and written[0].name == "norm"
-    return area.merge == "sum" and norm_of(spec, area) is not None
+        return bool(written) and shifts(written[0])
+    norm = norm_of(spec, area)
+    return area.merge == "sum" and norm is not None and norm.kind != "local_response"
 
 
 # ---- connections -------------------------------------------------------------
@@ -134,9 +136,11 @@ def _bridged(
         return chain
     if source[1] < target[1] or source[2] < target[2]:
         return _then(chain, RESIZES["nearest"](chain.output, target[1:]), "nearest")
-    if any("stride" in OPERATIONS[link.word].by_place for link in chain):
+    if any("stride" in link.by_place for link in chain):
         ratio = (max(1, round(found[0] / target[1])), max(1, round(found[1] / target[2])))
         return make_chain(entries, source, replace(context, stride=ratio), apart=apart)
+    if any("stride" in OPERATIONS[link.word].by_place for link in chain):
+        return chain  # every stride is written, and taken literally
     return _then(chain, RESIZES["pool"](chain.output, target[1:]), "pool")
 
 

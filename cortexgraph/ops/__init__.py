@@ -2,17 +2,16 @@
 
 from cortexgraph.ops import gabor, pooling, residual, simple  # noqa: F401  (they register their operations)
 from cortexgraph.ops.activation import ACTIVATIONS, Activation
-from cortexgraph.ops.base import CONTEXT, Context, Operation, Run, Shape, option
+from cortexgraph.ops.base import CONTEXT, Context, Given, Operation, Run, Shape, option
 from cortexgraph.ops.cells import CELLS, Cell, Simple, register_cell
-from cortexgraph.ops.chain import Chain, Link, part
+from cortexgraph.ops.chain import Chain, Link, Problem, part
 from cortexgraph.ops.conv import Conv, ConvTranspose, Spatial
 from cortexgraph.ops.make import (
     OPERATIONS,
-    Problem,
     make_chain,
     make_operation,
-    problems,
     register_operation,
+    shifts,
 )
 from cortexgraph.ops.norm import NORMS, BatchNorm, GroupNorm, Norm
 from cortexgraph.ops.readout import GlobalPool, Linear
@@ -37,6 +36,7 @@ __all__ = [
     "ConvTranspose",
     "Gain",
     "Gate",
+    "Given",
     "GlobalPool",
     "GroupNorm",
     "Kind",
@@ -57,7 +57,7 @@ __all__ = [
     "make_operation",
     "option",
     "part",
-    "problems",
     "register_cell",
     "register_operation",
+    "shifts",
 ]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cortexgraph.ops.chain import Chain
 
-__all__ = ["CONTEXT", "Context", "Operation", "Run", "Shape", "State", "option", "text"]
+__all__ = ["CONTEXT", "Context", "Given", "Operation", "Run", "Shape", "State", "option", "text"]
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
@@ -55,7 +55,7 @@ class Context:
     Attributes:
         channels: of the area that owns or receives the chain.
         bias: whether a convolution that ends the chain has a bias.
-        stride: of the first convolution that does not say.
+        stride: of the first convolution whose stride is not written.
         dt_ms: duration of a step, if the spec gives it.
     """
 
@@ -63,6 +63,23 @@ class Context:
     bias: bool = False
     stride: tuple[int, int] = (1, 1)
     dt_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class Given:
+    """What an operation with inner chains is made with, besides its options.
+
+    Attributes:
+        context: of its place.
+        apart: whether all parameters are per step.
+        path: of its options in the spec.
+        main: its main option, if the spec has the value of that alone.
+    """
+
+    context: Context
+    apart: bool = False
+    path: tuple[str | int, ...] = ()
+    main: str | None = None
 
 
 @dataclass(frozen=True)
@@ -126,8 +143,8 @@ class Operation(ABC):
         return {}
 
     @classmethod
-    def made(cls, shape: Shape, options: Mapping[str, Any], context: Context, apart: bool) -> Operation:
-        """The operation of these options; `apart` asks for per-step parameters in inner chains."""
+    def made(cls, shape: Shape, options: Mapping[str, Any], given: Given) -> Operation:
+        """The operation of these options; those with inner chains need what else is given."""
         return cls(shape, **options)
 
     @classmethod

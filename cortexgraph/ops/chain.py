@@ -7,17 +7,43 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
 from cortexgraph.ops.base import Operation, Run, Shape, State
+from cortexgraph.spec.origin import Path
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Chain", "Link", "part"]
+__all__ = ["Chain", "Link", "Problem", "part"]
 
 
 def part(state: State, prefix: str) -> dict[str, Tensor]:
     """The entries below a prefix, by the rest of their names."""
     return {name[len(prefix) + 1 :]: value for name, value in state.items() if name.startswith(prefix + ".")}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with an entry: an unknown word, an option that validation refused, or a rule of the operation.
+
+    Attributes:
+        path: of the entry, or of its options.
+        word: the operation.
+        detail: pydantic's error about `options`.
+        options: the model of the options.
+        inside: path of that error below `path`.
+        found, repair: the broken rule.
+    """
+
+    path: Path
+    word: str
+    detail: ErrorDetails | None = None
+    options: type[BaseModel] | None = None
+    inside: Path = ()
+    found: str = ""
+    repair: str = ""
 
 
 @dataclass(frozen=True)
@@ -31,6 +57,7 @@ class Link:
         operation: what is computed.
         per_step: whether there is one set of its parameters for each live update.
         owner: path in the state dict of the parameters it uses, if another connection owns them.
+        by_place: the options that its place decided.
     """
 
     name: str
@@ -39,6 +66,7 @@ class Link:
     operation: Operation
     per_step: bool = False
     owner: str | None = None
+    by_place: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -48,18 +76,25 @@ class Chain:
     Attributes:
         shape: of the input.
         links: the operations.
-        whole: False where an entry of the spec could not be made; the checks say why.
+        problems: why entries of the spec, which are left out, could not be made.
+        sound: False where something else is wrong with it, which the checks say.
     """
 
     shape: Shape
     links: tuple[Link, ...] = ()
-    whole: bool = True
+    problems: tuple[Problem, ...] = field(default=(), compare=False)
+    sound: bool = True
 
     def __iter__(self) -> Iterator[Link]:
         return iter(self.links)
 
     def __len__(self) -> int:
         return len(self.links)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left out or wrong."""
+        return self.sound and not self.problems
 
     @property
     def operations(self) -> tuple[Operation, ...]:

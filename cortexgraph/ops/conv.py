@@ -207,21 +207,25 @@ class ConvTranspose(Operation):
 
     kernel: Square = option((3, 3), "Kernel size.", main=True)
     stride: Square = option((2, 2), "Factor by which the size grows.")
-    padding: Border | None = option(None, "Rim cut from the result; default ⌊(kernel − 1) / 2⌋.")
+    padding: Border | None = option(None, "Rim cut from the result; default ⌈(kernel − stride) / 2⌉, and not below 0.")
     output_padding: Border | None = option(None, "Added at the lower right; default: so that the size grows by stride.")
     channels: Count = option(CONTEXT, "Number of output channels; default: those of the area.")
     bias: Flag = option(CONTEXT, "Learned bias; default: only where no norm follows.")
 
     @property
     def border(self) -> Pair:
-        return self.padding if self.padding is not None else same_padding(self.kernel)
+        if self.padding is not None:
+            return self.padding
+        height, width = (max(0, -((s - k) // 2)) for s, k in zip(self.stride, self.kernel, strict=True))
+        return height, width
 
     @property
     def rim(self) -> Pair:
         """The output padding that holds."""
         if self.output_padding is not None:
             return self.output_padding
-        height, width = (max(0, s + 2 * p - k) for s, p, k in zip(self.stride, self.border, self.kernel, strict=True))
+        rims = (max(0, s + 2 * p - k) for s, p, k in zip(self.stride, self.border, self.kernel, strict=True))
+        height, width = (rim if rim < s else 0 for rim, s in zip(rims, self.stride, strict=True))
         return height, width
 
     def output(self) -> Shape:

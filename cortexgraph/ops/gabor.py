@@ -44,8 +44,10 @@ class Gabor(Operation):
     def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
         if options["phases"] > 2 or options["channels"] % options["phases"]:
             return "`phases` must be 1 or 2, and divide the channels", "Choose `phases: 1`."
-        if options["kernel"][0] * options["kernel"][1] < 4:
-            return "a Gabor filter needs a kernel of several pixels", "Choose a larger `kernel`, such as 7."
+        if min(options["kernel"]) < 3:
+            return "a Gabor filter needs a kernel of at least 3 × 3 pixels", "Choose a larger `kernel`, such as 7."
+        if options["wavelength_px"] <= 2:
+            return "a wave of 2 pixels or less cannot be sampled", "Choose a `wavelength_px` above 2."
         return None
 
     def output(self) -> Shape:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from cortexgraph.ops.base import Context, Operation, Shape
-from cortexgraph.ops.chain import Chain, Link
+from cortexgraph.ops.base import Context, Given, Operation, Shape
+from cortexgraph.ops.chain import Chain, Link, Problem
 from cortexgraph.ops.registry import Kind, Registry
 from cortexgraph.spec import OperationSpec
 from cortexgraph.spec.fields import WORD_PATTERN
+from cortexgraph.spec.origin import Path
 
 __all__ = [
     "OPERATIONS",
-    "Problem",
     "make_chain",
     "make_operation",
-    "problems",
     "register_operation",
+    "shifts",
 ]
 
 OPERATIONS: Registry[Kind[Operation]] = Registry("operation")
@@ -50,108 +50,87 @@ def register_operation(name: str, **fixed: Any) -> Callable[[type[OperationType]
     return add
 
 
-def make_operation(name: str, shape: Shape, channels: int | None = None, **options: Any) -> Operation:
+def make_operation(name: str, shape: Shape, area_channels: int | None = None, /, **options: Any) -> Operation:
     """One operation by its word, for use and test outside a spec.
+
+    Raises:
+        ValueError: if it cannot be made.
 
     >>> make_operation("conv", (3, 32, 32), 16, kernel=5).output()
     (16, 32, 32)
     """
-    context = Context(shape[0] if channels is None else channels)
-    (link,) = make_chain([OperationSpec(name=name, options=options)], shape, context)
-    return link.operation
+    context = Context(shape[0] if area_channels is None else area_channels)
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+    chain = make_chain([OperationSpec(name=name, options=plain)], shape, context)
+    if not chain.whole:
+        raise ValueError(f"`{name}` cannot be made of {options}: {chain.problems}")
+    return chain.links[0].operation
 
 
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong with an entry: an unknown word, an option that validation refused, or a rule of the operation.
-
-    Attributes:
-        path: from the entry's list on.
-        word: the operation.
-        detail: pydantic's error about `options`.
-        options: the model of the options.
-        found, repair: the broken rule.
-    """
-
-    path: tuple[str | int, ...]
-    word: str
-    detail: ErrorDetails | None = None
-    options: type[BaseModel] | None = None
-    found: str = ""
-    repair: str = ""
-
-
-def make_chain(entries: Sequence[OperationSpec], shape: Shape, context: Context, *, apart: bool = False) -> Chain:
-    """The chain of a list of entries; an entry that cannot be made is left out, and the chain is not whole.
+def make_chain(
+    entries: Sequence[OperationSpec], shape: Shape, context: Context, *, apart: bool = False, path: Path = ()
+) -> Chain:
+    """The chain of a list of entries; one that cannot be made is left out, and the chain says why.
 
     Args:
         entries: as the spec has them.
         shape: of the input.
         context: of the place.
         apart: whether all parameters are per step.
+        path: of the list, before that of an entry in problems.
     """
     links: list[Link] = []
+    problems: list[Problem] = []
     names: dict[str, int] = {}
-    whole, at = True, shape
+    at = shape
     for index, entry in enumerate(entries):
         here = replace(context, bias=_bias(entries, index, context))
-        made = _made(entry, at, here, apart)
-        if made is None:
-            whole = False
+        made = _made(entry, at, here, apart, (*path, index))
+        if isinstance(made, list):
+            problems += made
             continue
-        operation, options, per_step = made
-        if "stride" in OPERATIONS[entry.name].by_place:
+        if "stride" in made.by_place:
             context = replace(context, stride=(1, 1))
-        number = names[operation.role] = names.get(operation.role, 0) + 1
-        name = operation.role if number == 1 else f"{operation.role}_{number}"
-        links.append(Link(name, entry.name, options, operation, per_step))
-        at = operation.output()
-    inner = (chain for link in links for chain in link.operation.chains().values())
-    return Chain(shape, tuple(links), whole and all(chain.whole for chain in inner))
+        number = names[made.name] = names.get(made.name, 0) + 1
+        links.append(made if number == 1 else replace(made, name=f"{made.name}_{number}"))
+        problems += [problem for chain in made.operation.chains().values() for problem in chain.problems]
+        at = made.operation.output()
+    return Chain(shape, tuple(links), tuple(problems))
 
 
-def _made(
-    entry: OperationSpec, shape: Shape, context: Context, apart: bool
-) -> tuple[Operation, dict[str, Any], bool] | None:
+def _made(entry: OperationSpec, shape: Shape, context: Context, apart: bool, path: Path) -> Link | list[Problem]:
+    """The link of an entry, under its role, or what is wrong with it."""
     if entry.name not in OPERATIONS:
-        return None
+        return [Problem(path, entry.name)]
     kind = OPERATIONS[entry.name]
     try:
-        options = kind.read(entry.options, context)
-    except ValidationError:
-        return None
-    if kind.make_from.problem(options, shape, context) is not None:
-        return None
-    operation = kind.make_from.made(shape, options | kind.fixed, context, apart)
+        options, by_place = kind.read(entry.options, context)
+    except ValidationError as error:
+        inside = (*path, entry.name)
+        return [Problem(inside, entry.name, *_told(kind, entry, d)) for d in error.errors(include_url=False)]
+    if (rule := kind.make_from.problem(options, shape, context)) is not None:
+        return [Problem(path, entry.name, found=rule[0], repair=rule[1])]
+    given = Given(context, apart, path=(*path, entry.name), main=None if isinstance(entry.options, dict) else kind.main)
+    operation = kind.make_from.made(shape, options | kind.fixed, given)
     per_step = bool(options.get("per_step")) or (apart and bool(operation.parameters()))
-    return operation, options, per_step
+    return Link(operation.role, entry.name, options, operation, per_step, by_place=by_place)
+
+
+def _told(
+    kind: Kind[Operation], entry: OperationSpec, detail: ErrorDetails
+) -> tuple[ErrorDetails, type[BaseModel], Path]:
+    """A problem of validation, and where it lies below the operation: not in an option that is not written."""
+    loc = tuple(detail["loc"])
+    return detail, kind.options, loc if isinstance(entry.options, dict) else loc[1:]
 
 
 def _bias(entries: Sequence[OperationSpec], index: int, context: Context) -> bool:
     """A convolution has a bias unless a norm follows it, whose shift would make it redundant."""
-    following = [entry.name for entry in entries[index + 1 :] if entry.name not in ("identity", "dropout")]
-    return context.bias if not following else following[0] != "norm"
+    following = [entry for entry in entries[index + 1 :] if entry.name not in ("identity", "dropout")]
+    return not shifts(following[0]) if following else context.bias
 
 
-def problems(entries: Sequence[OperationSpec], shape: Shape, context: Context) -> Iterator[Problem]:
-    """Everything that is wrong with the entries of a chain, also inside operations that have chains."""
-    at = shape
-    for index, entry in enumerate(entries):
-        if entry.name not in OPERATIONS:
-            yield Problem((index,), entry.name)
-            continue
-        kind = OPERATIONS[entry.name]
-        try:
-            options = kind.read(entry.options, context)
-        except ValidationError as error:
-            for detail in error.errors(include_url=False):
-                yield Problem((index, entry.name), entry.name, detail, kind.options)
-            continue
-        if (rule := kind.make_from.problem(options, at, context)) is not None:
-            yield Problem((index,), entry.name, found=rule[0], repair=rule[1])
-            continue
-        for name, value in options.items():
-            if isinstance(value, tuple) and value and isinstance(value[0], OperationSpec):
-                for problem in problems(value, at, context):
-                    yield replace(problem, path=(index, entry.name, name, *problem.path))
-        at = kind.make_from.made(at, options | kind.fixed, context, False).output()
+def shifts(entry: OperationSpec) -> bool:
+    """Whether the operation is a norm with a learned shift, as all kinds have but `local_response`."""
+    kind = entry.options.get("kind") if isinstance(entry.options, dict) else entry.options
+    return entry.name == "norm" and kind != "local_response"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cortexgraph.ops.base import Context, Operation, Run, Shape, State, option
+from cortexgraph.ops.base import Context, Given, Operation, Run, Shape, State, option
 from cortexgraph.ops.make import register_operation
 from cortexgraph.ops.registry import Registry
 from cortexgraph.spec.fields import Count, Flag
@@ -155,13 +155,15 @@ class NormByKind(Norm):
     )
 
     @classmethod
-    def made(cls, shape: Shape, options: Mapping[str, Any], context: Context, apart: bool) -> Operation:
+    def made(cls, shape: Shape, options: Mapping[str, Any], given: Given) -> Operation:
         return NORMS[options["kind"]](shape, options["groups"])
 
     @classmethod
     def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
         if options["kind"] not in NORMS:
             return f"no norm is called `{options['kind']}`", f"Choose one of {', '.join(NORMS)}."
+        if options["groups"] is not None and options["kind"] != "group":
+            return f"`groups` stands beside `kind: {options['kind']}`", "Write `kind: group`, or leave `groups` out."
         return None
 
     def summary(self) -> str:

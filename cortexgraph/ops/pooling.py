@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cortexgraph.ops.base import Context, Operation, Run, Shape, State, option, text
+from cortexgraph.ops.base import Context, Given, Operation, Run, Shape, State, option, text
 from cortexgraph.ops.make import register_operation
 from cortexgraph.spec.fields import Border, Square
 from cortexgraph.wording import by
@@ -30,7 +30,7 @@ class WindowPool(Operation):
     padding: Border = option((0, 0), "Rim around the input.")
 
     @classmethod
-    def made(cls, shape: Shape, options: Mapping[str, Any], context: Context, apart: bool) -> Operation:
+    def made(cls, shape: Shape, options: Mapping[str, Any], given: Given) -> Operation:
         return cls(shape, **(dict(options) | {"stride": options["stride"] or options["kernel"]}))
 
     @classmethod

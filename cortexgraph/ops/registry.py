@@ -89,8 +89,8 @@ class Kind(Generic[T]):
         """The options that default to what the place in the network decides."""
         return frozenset(field.name for field in self._fields() if field.metadata["default"] is CONTEXT)
 
-    def read(self, given: Any, context: Context) -> dict[str, Any]:
-        """The options of an entry, completed by its place.
+    def read(self, given: Any, context: Context) -> tuple[dict[str, Any], frozenset[str]]:
+        """The options of an entry, completed by its place, and the names of those that the place decided.
 
         Args:
             given: a mapping, the value of the main option alone, or None.
@@ -105,8 +105,8 @@ class Kind(Generic[T]):
             given = {self.main: given}
         options = self.options.model_validate(given)
         found = {name: getattr(options, name) for name in self.options.model_fields}
-        missing = [name for name in self.by_place if found[name] is None]
-        return found | {name: getattr(context, name) for name in missing}
+        missing = frozenset(name for name in self.by_place if found[name] is None)
+        return found | {name: getattr(context, name) for name in missing}, missing
 
     def _fields(self) -> list[Any]:
         every = fields(self.make_from)  # type: ignore[arg-type]

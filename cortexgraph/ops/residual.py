@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cortexgraph.ops.base import Context, Operation, Run, Shape, State, option
+from cortexgraph.ops.base import Context, Given, Operation, Run, Shape, State, option
 from cortexgraph.ops.chain import Chain
 from cortexgraph.ops.make import make_chain, register_operation
 from cortexgraph.spec import Chain as Entries
@@ -28,15 +28,15 @@ class Residual(Operation):
 
     body: Entries = option(..., "The operations of the block.", main=True)
     shortcut: Entries = option((), "Operations of the shortcut; default: none (the identity).")
-    parts: Mapping[str, Chain] = field(default_factory=dict, compare=False)
+    parts: Mapping[str, Chain] = field(default_factory=dict)
 
     @classmethod
-    def made(cls, shape: Shape, options: Mapping[str, Any], context: Context, apart: bool) -> Operation:
-        return cls(shape, options["body"], options["shortcut"], _parts(options, shape, context, apart))
+    def made(cls, shape: Shape, options: Mapping[str, Any], given: Given) -> Operation:
+        return cls(shape, options["body"], options["shortcut"], _parts(options, shape, given))
 
     @classmethod
     def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
-        parts = _parts(options, shape, context, False)
+        parts = _parts(options, shape, Given(context))
         body, shortcut = (parts[name].output for name in ("body", "shortcut"))
         if not all(chain.whole for chain in parts.values()) or 0 in shape or body == shortcut:
             return None
@@ -66,6 +66,10 @@ class Residual(Operation):
         return state["body"] + state["shortcut"]
 
 
-def _parts(options: Mapping[str, Any], shape: Shape, context: Context, apart: bool) -> dict[str, Chain]:
-    inner = replace(context, stride=(1, 1))
-    return {name: make_chain(options[name], shape, inner, apart=apart) for name in ("body", "shortcut")}
+def _parts(options: Mapping[str, Any], shape: Shape, given: Given) -> dict[str, Chain]:
+    inner = replace(given.context, stride=(1, 1))
+    found = {}
+    for name in ("body", "shortcut"):
+        path = given.path if given.main == name else (*given.path, name)
+        found[name] = make_chain(options[name], shape, inner, apart=given.apart, path=path)
+    return found

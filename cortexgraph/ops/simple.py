@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from cortexgraph.ops.base import CONTEXT, Context, Operation, Run, Shape, State, option
+from cortexgraph.ops.base import CONTEXT, Given, Operation, Run, Shape, State, option
 from cortexgraph.ops.make import register_operation
 from cortexgraph.ops.resize import RESIZES
 from cortexgraph.spec.fields import Count, Flag, Probability, Square
@@ -30,7 +30,7 @@ class Upsample(Operation):
     mode: Literal["nearest", "bilinear"] = option("nearest", "nearest or bilinear.")
 
     @classmethod
-    def made(cls, shape: Shape, options: Mapping[str, Any], context: Context, apart: bool) -> Operation:
+    def made(cls, shape: Shape, options: Mapping[str, Any], given: Given) -> Operation:
         factor = options["factor"]
         return RESIZES[options["mode"]](shape, (shape[1] * factor[0], shape[2] * factor[1]))
 

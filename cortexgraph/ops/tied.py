@@ -89,8 +89,8 @@ class Transposed(Operation):
 
     def output(self) -> Shape:
         fits = all(0 <= rim < stride for rim, stride in zip(self.rim, self.conv.stride, strict=True))
-        found, _ = self.conv.shape[0], None
-        return (found, *self.size) if fits else (found, 0, 0)
+        channels = self.conv.shape[0]
+        return (channels, *self.size) if fits else (channels, 0, 0)
 
     def parameters(self) -> dict[str, tuple[int, ...]]:
         return {"weight": self.conv.parameters()["weight"]}

@@ -25,7 +25,7 @@ ENDS = (88.0, 32.0)
 
 def words_of(area: Area) -> str:
     """What the area does with its input, as far as it fits a box of moderate width."""
-    return elide(operation_text(area.operations), BODY_SIZE, WIDEST)
+    return elide(operation_text(area), BODY_SIZE, WIDEST)
 
 
 def wrapped(name: str) -> list[str]:
@@ -84,11 +84,12 @@ def _ordered(graph: AreaGraph, names: Iterable[str], places: Mapping[str, float]
 
     region = {name: graph.area(name).region or name for name in names}
     centre = {of: min(middle(name) for name in names if region[name] == of) for of in region.values()}
-    return tuple(sorted(names, key=lambda name: (centre[region[name]], region[name], middle(name))))
+    declared = {of: index for index, of in enumerate(centre)}
+    return tuple(sorted(names, key=lambda name: (centre[region[name]], declared[region[name]], middle(name))))
 
 
 def _height(area: Area) -> float:
-    return 20 + 14.5 * len(wrapped(area.name)) + (12 if area.operations else 0) + (10 if area.region else 0)
+    return 20 + 14.5 * len(wrapped(area.name)) + (12 if operation_text(area) else 0) + (10 if area.region else 0)
 
 
 def _width(area: Area) -> float:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
 from html import escape
 
-from cortexgraph.ops import Cell, Operation, Shape
+from cortexgraph.graph import Area
+from cortexgraph.ops import Shape
 
 __all__ = ["elide", "html_text", "operation_text", "shape_text", "size_text", "text_width"]
 
@@ -59,6 +59,7 @@ def size_text(pair: tuple[int, int]) -> str:
     return f"{pair[0]}×{pair[1]}"
 
 
-def operation_text(operations: Iterable[Operation | Cell]) -> str:
-    """What an area does with its input, in words: `batch norm · relu · leaky`."""
-    return " · ".join(words for operation in operations if (words := operation.summary()))
+def operation_text(area: Area) -> str:
+    """What an area does with its input, in words: `batch norm per step · relu · leaky 0.5`."""
+    said = [(link.operation.summary(), link.per_step) for link in area.body] + [(area.cell.summary(), False)]
+    return " · ".join(words + " per step" * per_step for words, per_step in said if words)

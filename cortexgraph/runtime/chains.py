@@ -40,7 +40,7 @@ class PerStep(nn.ModuleList):
         for key, index, name in own:
             if index == last:
                 for missing in range(last + 1, len(self)):
-                    state_dict[f"{prefix}{missing}.{name}"] = state_dict[key]
+                    state_dict[f"{prefix}{missing}.{name}"] = state_dict[key].clone()
             if index >= len(self):
                 del state_dict[key]
         super()._load_from_state_dict(state_dict, prefix, *args)

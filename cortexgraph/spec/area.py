@@ -49,6 +49,12 @@ class NormSpec(Model):
     )
     groups: Count | None = Field(default=None, description="Number of channel groups, for `kind: group`.", examples=[8])
 
+    @model_validator(mode="after")
+    def _groups_of_a_group_norm(self) -> Self:
+        if self.groups is not None and self.kind != "group":
+            raise conflict(f"`groups` stands beside `kind: {self.kind}`", "Write `kind: group`, or leave `groups` out.")
+        return self
+
 
 Norm = Annotated[NormSpec, BeforeValidator(expand_norm, json_schema_input_type=str | NormSpec)]
 
@@ -76,8 +82,8 @@ class AreaDefaults(Model):
     body: Chain | None = Field(
         default=None,
         description="Operations after the merge, in place of norm and activation; default: norm, then activation "
-        "(under `merge: concat` a 3 × 3 convolution to the area's channels before them). An area's own norm or activation goes "
-        "before a body under `defaults`.",
+        "(under `merge: concat` a 3 × 3 convolution to the area's channels before them). An area's own norm or "
+        "activation goes before a body under `defaults`.",
         examples=[[{"conv": 3}, {"norm": "batch"}, "relu"]],
     )
 

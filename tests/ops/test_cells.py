@@ -46,7 +46,7 @@ each_case = pytest.mark.parametrize(("word", "options"), CASES, ids=str)
 
 
 def options_of(word: str, given: Any = None, dt_ms: float | None = 10.0) -> dict[str, Any]:
-    return CELLS[word].read(given, Context(C, dt_ms=dt_ms))
+    return CELLS[word].read(given, Context(C, dt_ms=dt_ms))[0]
 
 
 def cell_of(word: str, given: Any = None, shape: tuple[int, int, int] = SHAPE) -> Cell:

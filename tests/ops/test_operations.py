@@ -36,7 +36,6 @@ from cortexgraph.ops import (
     Transposed,
     make_chain,
     make_operation,
-    problems,
     register_operation,
 )
 from cortexgraph.ops.base import State
@@ -260,12 +259,14 @@ def test_a_transposed_convolution_grows_by_its_stride() -> None:
 
 
 def test_an_output_padding_as_large_as_the_stride_is_refused() -> None:
-    (problem,) = problems(entries({"conv_transpose": {"stride": 2, "output_padding": 2}}), (2, 3, 3), Context(2))
+    (problem,) = make_chain(
+        entries({"conv_transpose": {"stride": 2, "output_padding": 2}}), (2, 3, 3), Context(2)
+    ).problems
     assert problem.found == "`output_padding` must be smaller than `stride`"
 
 
 def test_a_padding_of_more_than_half_the_window_is_refused() -> None:
-    (problem,) = problems(entries({"max_pool": {"kernel": 3, "padding": 2}}), (2, 5, 5), Context(2))
+    (problem,) = make_chain(entries({"max_pool": {"kernel": 3, "padding": 2}}), (2, 5, 5), Context(2)).problems
     assert problem.found == "`padding` is more than half the kernel"
 
 
@@ -371,11 +372,11 @@ def test_a_gabor_filter_likes_its_own_grating() -> None:
     [
         ({"phases": 3}, "`phases` must be 1 or 2, and divide the channels"),
         ({"phases": 2, "channels": 3}, "`phases` must be 1 or 2, and divide the channels"),
-        ({"kernel": [1, 3]}, "a Gabor filter needs a kernel of several pixels"),
+        ({"kernel": [1, 3]}, "a Gabor filter needs a kernel of at least 3 × 3 pixels"),
     ],
 )
 def test_gabor_banks_that_cannot_be(options: dict[str, Any], found: str) -> None:
-    (problem,) = problems(entries({"gabor": options}), (1, 9, 9), Context(6))
+    (problem,) = make_chain(entries({"gabor": options}), (1, 9, 9), Context(6)).problems
     assert problem.found == found
 
 
@@ -639,7 +640,7 @@ def test_an_entry_that_cannot_be_made_is_left_out() -> None:
 
 def test_problems_are_found_all_at_once() -> None:
     words = ["conv", "cnov", {"conv": {"kernl": 3, "stride": 0}}, {"norm": "batched"}, {"relu": 3}, {"nearest": None}]
-    found = list(problems(entries(*words), (4, 6, 7), Context(4)))
+    found = list(make_chain(entries(*words), (4, 6, 7), Context(4)).problems)
     assert [(problem.path, problem.word) for problem in found] == [
         ((1,), "cnov"),
         ((2, "conv"), "conv"),
@@ -657,12 +658,12 @@ def test_problems_are_found_all_at_once() -> None:
     norm = found[3]
     assert norm.found == "no norm is called `batched`"
     assert norm.repair == "Choose one of batch, group, layer, instance, local_response."
-    assert not list(problems(entries("conv", {"residual": BLOCK}), (4, 6, 7), Context(4)))
+    assert not list(make_chain(entries("conv", {"residual": BLOCK}), (4, 6, 7), Context(4)).problems)
 
 
 def test_problems_inside_a_block_say_where() -> None:
     block = {"body": ["relu", {"residual": ["conv", "cnov"]}], "shortcut": [{"norm": "batched"}]}
-    found = list(problems(entries("conv", {"residual": block}), (4, 6, 7), Context(4)))
+    found = list(make_chain(entries("conv", {"residual": block}), (4, 6, 7), Context(4)).problems)
     assert [(problem.path, problem.word) for problem in found] == [
         ((1, "residual", "body", 1, "residual", "body", 1), "cnov"),
         ((1, "residual", "shortcut", 0), "norm"),
@@ -678,7 +679,7 @@ def test_problems_inside_a_block_say_where() -> None:
     ],
 )
 def test_the_two_ways_of_a_block_must_agree(block: dict[str, Any], shapes: tuple[str, str]) -> None:
-    (problem,) = problems(entries("relu", {"residual": block}), (4, 6, 7), Context(4))
+    (problem,) = make_chain(entries("relu", {"residual": block}), (4, 6, 7), Context(4)).problems
     assert problem.path == (1,)
     assert problem.found == f"the body gives {shapes[0]}, but the shortcut gives {shapes[1]}"
     assert "Give the shortcut operations that change the shape alike" in problem.repair
@@ -731,3 +732,37 @@ def test_a_name_must_be_a_word_of_the_language(name: str) -> None:
     with pytest.raises(ValueError, match="cannot be an operation: use small letters, digits and underscores"):
         register_operation(name)(Conv)
     assert name not in OPERATIONS
+
+
+# ---- found by review -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5, 7, 8])
+@pytest.mark.parametrize("stride", [2, 3, 4])
+def test_a_transposed_convolution_grows_by_its_stride(kernel: int, stride: int) -> None:
+    operation = make_operation("conv_transpose", (2, 3, 5), kernel=kernel, stride=stride)
+    assert operation.output() == (2, 3 * stride, 5 * stride)
+    assert made(operation)(torch.randn(1, 2, 3, 5)).shape[1:] == operation.output()
+
+
+@pytest.mark.parametrize(("n", "size"), [(26, 22), (14, 46), (2, 82), (7, 3), (3, 7)])
+def test_nearest_rounds_as_torch_does(n: int, size: int) -> None:
+    operation = make_operation("nearest", (1, n, n), size=size)
+    x = torch.arange(n * n, dtype=torch.float64).reshape(1, 1, n, n)
+    assert torch.equal(made(operation)(x), operation.reference(x, {}, Run(training=False)))
+
+
+def test_the_first_stride_that_is_not_written_bridges() -> None:
+    words = entries({"conv": {"stride": 1}}, "conv", "conv")
+    chain = make_chain(words, (4, 8, 8), Context(4, stride=(2, 2)))
+    assert [operation.stride for operation in chain.operations] == [(1, 1), (2, 2), (1, 1)]  # type: ignore[attr-defined]
+
+
+def test_a_norm_without_a_shift_leaves_the_bias() -> None:
+    conv, *_ = make_chain(entries("conv", {"norm": "local_response"}), (4, 8, 8), Context(4)).operations
+    assert conv.bias  # type: ignore[attr-defined]
+
+
+def test_what_cannot_be_made_is_said() -> None:
+    with pytest.raises(ValueError, match=r"`conv` cannot be made of \{'kernel': 0\}"):
+        make_operation("conv", (4, 8, 8), kernel=0)
