@@ -41,18 +41,14 @@ def _along(n: int, size: int) -> list[tuple[int, int, float]]:
     return places
 
 
-def _nearest(n: int, size: int) -> list[int]:
-    """⌊i · n / size⌋ in the arithmetic of torch, whose ratio has 32 bits."""
-    import numpy as np
-
-    ratio = np.float32(n) / np.float32(size)
-    return [min(int(np.float32(i) * ratio), n - 1) for i in range(size)]
-
-
 @register_operation("nearest")
 @dataclass(frozen=True)
 class Nearest(Resize):
-    """Nearest-neighbour interpolation: y[i, j] = x[⌊i · H / H'⌋, ⌊j · W / W'⌋], the ratio rounded to 32 bits."""
+    """Nearest-neighbour interpolation: y[i, j] = x[⌊i · H / H'⌋, ⌊j · W / W'⌋].
+
+    torch computes i · H / H' in 32 bits, so that for some ratios that are not whole (such as 26 to 22) a place falls
+    on the neighbour; for all whole ratios up to 256 it does not.
+    """
 
     equation: ClassVar[str] = "y[i, j] = x[⌊i·H/H'⌋, ⌊j·W/W'⌋]"
 
@@ -60,7 +56,8 @@ class Nearest(Resize):
         return f'nn.Upsample(size={self.size}, mode="nearest")'
 
     def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        rows, columns = (_nearest(n, size) for n, size in zip(x.shape[2:], self.size, strict=True))
+        rows = [i * x.shape[2] // self.size[0] for i in range(self.size[0])]
+        columns = [j * x.shape[3] // self.size[1] for j in range(self.size[1])]
         return x[:, :, rows][:, :, :, columns]
 
 

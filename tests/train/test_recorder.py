@@ -74,13 +74,17 @@ def test_power_cut(
 
 
 def logged_steps(folder: Path, name: str) -> list[int]:
-    """Of every file by itself: those written within one second have no order by name."""
-    steps = []
-    for file in folder.iterdir():
+    """As TensorBoard shows them: a later file takes the place of what it repeats.
+
+    Files are read one by one, in the order in which they were written: within one second their names have none.
+    """
+    steps: list[int] = []
+    for file in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime_ns):
         events = EventAccumulator(str(file))
         events.Reload()
-        steps += [event.step for event in events.Scalars(name)] if name in events.Tags()["scalars"] else []
-    return sorted(steps)
+        found = [event.step for event in events.Scalars(name)] if name in events.Tags()["scalars"] else []
+        steps = [step for step in steps if not found or step < found[0]] + found
+    return steps
 
 
 def record(epoch: int, accuracy: float) -> EpochRecord:
