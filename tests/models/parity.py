@@ -1,0 +1,80 @@
+"""A spec against the published equations, written by hand in plain torch with no code of cortexgraph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cortexgraph.pipeline import compile_spec, interpret
+from cortexgraph.spec import NetworkSpec
+from tests.oracle import images, randomise, record_all
+
+__all__ = ["Difference", "Weights", "compare_by_hand"]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A state dict, and the operations that a person would write with it."""
+
+    state: Mapping[str, Tensor]
+    training: bool
+
+    def conv(self, name: str, x: Tensor, stride: int = 1) -> Tensor:
+        weight = self.state[f"{name}.weight"]
+        return F.conv2d(x, weight, self.state.get(f"{name}.bias"), stride, padding=weight.shape[-1] // 2)
+
+    def up(self, name: str, x: Tensor, factor: int = 2) -> Tensor:
+        """A transposed convolution whose kernel is its stride."""
+        return F.conv_transpose2d(x, self.state[f"{name}.weight"], self.state.get(f"{name}.bias"), stride=factor)
+
+    def batch_norm(self, name: str, x: Tensor) -> Tensor:
+        mean, variance, weight, bias = (
+            self.state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+        )
+        return F.batch_norm(x, mean.clone(), variance.clone(), weight, bias, training=self.training)
+
+    def group_norm(self, name: str, x: Tensor, groups: int) -> Tensor:
+        return F.group_norm(x, groups, self.state[f"{name}.weight"], self.state[f"{name}.bias"])
+
+    def classify(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.state["readout.linear.weight"], self.state["readout.linear.bias"])
+
+
+States = dict[tuple[str, int], Tensor]
+ByHand = Callable[[Weights, Tensor], tuple[Tensor, States]]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much was compared, and the largest difference relative above 1."""
+
+    states: int
+    gradients: int
+    worst: float
+
+
+def compare_by_hand(spec: NetworkSpec, by_hand: ByHand, *, training: bool) -> Difference:
+    """Assert that logits, every state and every gradient agree, of the compiled network and the interpreted one."""
+    torch.manual_seed(3)
+    module = randomise(compile_spec(spec, record=record_all(spec)).double()).train(training)
+    buffers = {name: value.clone() for name, value in module.named_buffers()}
+    parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    frozen = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
+    state = {**buffers, **frozen, **parameters}
+    x = images(spec, batch=2)
+    logits, states = by_hand(Weights(state, training), x)
+    expected = torch.autograd.grad(logits.square().sum(), [*parameters.values()])
+    worst = 0.0
+    for found, found_states in (interpret(spec, state, x, training=training), module(x)):
+        assert isinstance(found, Tensor)
+        assert found_states.keys() == states.keys()
+        gradients = torch.autograd.grad(found.square().sum(), [*parameters.values()])
+        pairs = [(found, logits), *((found_states[key], states[key]) for key in states)]
+        for a, b in [*pairs, *zip(gradients, expected, strict=True)]:
+            torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
+            worst = max(worst, float(((a - b).abs() / (1 + b.abs())).max().detach()))
+    return Difference(len(states), len(expected), worst)
