@@ -75,6 +75,7 @@ def _connections(
             source_shape=shapes[source],
             target_shape=shapes[target],
             transform=transforms.transform(spec, declared, shapes[source], shapes[target]),
+            strength=declared.strength,
         )
     return [_tied(spec, connection, found) for connection in found.values()]
 

@@ -80,6 +80,7 @@ class Connection:
         source_shape, target_shape: shapes of the states; zeros where unknown.
         transform: operations from the source's state to the target's merge, gain and gate included.
         owner: identifier of the connection whose parameters it uses, if it is tied.
+        strength: measured strength of the projection, if the spec notes one; no effect on the network.
     """
 
     identifier: str
@@ -96,6 +97,7 @@ class Connection:
     target_shape: Shape
     transform: Chain
     owner: str | None = None
+    strength: float | None = None
 
     @property
     def label(self) -> str:

@@ -63,7 +63,7 @@ def _connection(graph: AreaGraph, connection: Connection) -> dict[str, Any]:
     written |= _transform(declared, connection)
     written["delay"] = connection.delay
     kept = declared.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
-    written |= {key: kept[key] for key in ("name", "role", "gate", "gain", "active", "tie") if key in kept}
+    written |= {key: kept[key] for key in ("name", "role", "gate", "gain", "active", "tie", "strength") if key in kept}
     written |= {"silence": connection.silence} if declared.silence else {}
     written |= {"init": connection.init} if connection.init != "default" else {}
     weights = declared.weights or graph.spec.defaults.connection.weights

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from cortexgraph.spec.area import Chain, Weights
 from cortexgraph.spec.base import Model, Window, conflict
-from cortexgraph.spec.fields import Count, Flag, Kind, Name, Number, Pair, either
+from cortexgraph.spec.fields import Count, Flag, Kind, Name, Number, Pair, Positive, either
 from cortexgraph.spec.shorthand import expand_resize, expand_tie
 
 __all__ = ["ConnectionDefaults", "ConnectionSpec", "Resize", "ResizeSpec", "Silence", "Tie", "TieSpec"]
@@ -144,6 +144,12 @@ class ConnectionSpec(ConnectionDefaults):
     )
     silence: Silence | None = Field(
         default=None, description="What a silent source counts as; default: `time.silence`.", examples=["zero_drive"]
+    )
+    strength: Positive | None = Field(
+        default=None,
+        description="Measured strength of the projection, such as the fraction of labelled neurons (FLNe): a note for "
+        "drawings and tables, without effect on the network.",
+        examples=[0.037],
     )
 
     @model_validator(mode="after")

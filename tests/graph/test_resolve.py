@@ -28,3 +28,12 @@ def test_it_is_the_same_network_and_resolves_to_itself(spec: NetworkSpec) -> Non
     assert same_source(written, spec)
     assert resolved(build(written)) == written
     assert loads(dumps(written)) == written
+
+
+def test_a_measured_strength_is_kept_and_changes_no_network() -> None:
+    plain = load("ventral")
+    noted = load("ventral", ["connections[0].strength=0.037"])
+    graph = build(noted)
+    assert [c.strength for c in graph.connections if c.strength is not None] == [0.037]
+    assert [c.strength for c in build(resolved(graph)).connections if c.strength is not None] == [0.037]
+    assert same_source(noted, plain)
