@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cortexgraph.analysis import summarise_spec as summarise  # noqa: F401  (named in __all__ below)
     from cortexgraph.checks import register_check as register_check
     from cortexgraph.drawing import draw as draw
     from cortexgraph.drawing import draw_unrolled as draw_unrolled
@@ -65,12 +66,18 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted([*_HOME_OF, "compile"])  # noqa: PLE0605
+_RENAMED = {
+    "compile": ("cortexgraph.pipeline", "compile_spec"),
+    "summarise": ("cortexgraph.analysis", "summarise_spec"),
+}
+
+__all__ = sorted([*_HOME_OF, *_RENAMED])  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> object:
-    if name == "compile":
-        return import_module("cortexgraph.pipeline").compile_spec
+    if name in _RENAMED:
+        home, own = _RENAMED[name]
+        return getattr(import_module(home), own)
     if name in _HOME_OF:
         return getattr(import_module(_HOME_OF[name]), name)
     raise AttributeError(f"module `cortexgraph` has no attribute `{name}`")

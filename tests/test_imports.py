@@ -107,6 +107,7 @@ def test_the_runtime_imports_only_torch_and_the_standard_library() -> None:
         "import cortexgraph as cg; cg.emit(cg.load('ventral'))",
         "import cortexgraph as cg; cg.draw(cg.load('ventral')).svg()",
         "import cortexgraph as cg; cg.draw_unrolled(cg.load('ventral')).svg()",
+        "import cortexgraph as cg; cg.summarise(cg.load('ventral'))",
         "import cortexgraph.cli.app",
     ],
 )

@@ -48,11 +48,14 @@ def show(
     order: OrderOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Show areas and connections: sizes, parameters, FLOPs, first response, removed updates.
+    """Show areas, connections and steps in numbers, without computing anything.
+
+    Sizes, parameters, multiply-adds (MAC), memory of activations, receptive fields, first responses, which updates
+    are executed, silent or unread, and how many steps lie between an area and the readout; totals beside ResNet-18.
 
     Example: cortexgraph show ventral --steps 6
     """
-    from cortexgraph.analysis import summarise
+    from cortexgraph.analysis import RESNET18, summarise
     from cortexgraph.cli.tables import print_summary
     from cortexgraph.pipeline import lower
 
@@ -60,8 +63,10 @@ def show(
     full, kept = lower(network)
     summary = summarise(full, kept)
     if as_json:
-        totals = {"parameters": summary.parameters, "flops": summary.flops}
-        typer.echo(json.dumps(dataclasses.asdict(summary) | totals, indent=2, ensure_ascii=False))
+        names = ("parameters", "macs", "flops", "activation_bytes")
+        totals = {name: getattr(summary, name) for name in names}
+        known = {"for_orientation": [dataclasses.asdict(network) for network in RESNET18]}
+        typer.echo(json.dumps(dataclasses.asdict(summary) | totals | known, indent=2, ensure_ascii=False))
     else:
         print_summary(network, summary)
 

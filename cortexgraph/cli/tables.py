@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from cortexgraph.analysis import NetworkSummary
+from cortexgraph.analysis import RESNET18, AreaSummary, NetworkSummary
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import order_name
 from cortexgraph.wording import by, count_text
 
-__all__ = ["make_table", "print_summary", "step_ranges"]
+__all__ = ["fields_text", "make_table", "paths_text", "print_summary", "step_ranges"]
+
+MOST_STEPS = 24
+"""Longer unrollings are shown without a row for each step."""
 
 
 def step_ranges(steps: Sequence[int]) -> str:
@@ -29,12 +34,17 @@ def step_ranges(steps: Sequence[int]) -> str:
 def print_summary(spec: NetworkSpec, summary: NetworkSummary) -> None:
     """Print the tables of `cortexgraph show`."""
     console = Console()
-    console.print(_areas(summary), _connections(summary), sep="\n")
-    saved = 1 - summary.flops / summary.flops_unpruned if summary.flops_unpruned else 0
+    several = len(spec.readouts) > 1
+    console.print(_areas(summary), _fields(summary), _areas_over_time(summary, several), sep="\n")
+    console.print(_connections(summary), _connections_over_time(summary, several), sep="\n")
+    if len(summary.steps) <= MOST_STEPS:
+        console.print(_steps(summary))
+    console.print(_totals(spec, summary))
+    saved = 1 - summary.macs / summary.macs_unpruned if summary.macs_unpruned else 0
     console.print(
-        f"[bold]{spec.name}[/]: {spec.time.steps} steps, {order_name(spec.time.order)} order; "
-        f"{count_text(summary.parameters)} parameters; {count_text(summary.flops)}FLOP for one image, "
-        f"{saved:.0%} less than without removing what no readout reads.",
+        f"[bold]{escape(spec.name)}[/]: {spec.time.steps} step{'s' * (spec.time.steps > 1)}, "
+        f"{escape(order_name(spec.time.order))} order"
+        + (f"; {saved:.0%} fewer multiply-adds than without removing what no readout reads." if saved else "."),
         highlight=False,
     )
 
@@ -48,37 +58,111 @@ def make_table(title: str, columns: Sequence[str]) -> Table:
 
 
 def _areas(summary: NetworkSummary) -> Table:
-    table = make_table(
-        "Areas",
-        ["area", "level>r", "channels>r", "size>r", "parameters>r", "responds at>r", "executed", "silent", "unread"],
-    )
+    columns = ["area", "level>r", "channels>r", "size>r", "parameters>r", "MAC/update>r", "memory>r"]
+    table = make_table("Areas", columns)
     for area in reversed(summary.areas):
         table.add_row(
-            area.name,
+            escape(area.name),
             f"{area.level:g}",
             str(area.channels),
             by(area.size),
             count_text(area.parameters),
-            f"step {area.first_response}" if area.first_response else "never",
-            step_ranges(area.executed),
-            step_ranges(area.silent),
-            step_ranges(area.unread),
+            count_text(area.macs),
+            f"{count_text(area.state_bytes)}B",
         )
     return table
 
 
-def _connections(summary: NetworkSummary) -> Table:
+def _fields(summary: NetworkSummary) -> Table:
+    table = make_table("Receptive fields", ["area", "pixels of the image that one unit sees, by step"])
+    for area in reversed(summary.areas):
+        table.add_row(escape(area.name), fields_text(area, summary.image_size))
+    return table
+
+
+def fields_text(area: AreaSummary, image_size: tuple[int, int]) -> str:
+    """The receptive field of an area over the steps, runs of equal ones in short: `1: 5; 2: 7 × 9; 3–6: all`."""
+    parts = []
+    for extent, run in groupby(area.receptive_field_px.items(), key=lambda item: item[1]):
+        square = str(extent[0]) if extent[0] == extent[1] else by(extent)
+        words = "all" if extent == image_size else square if all(extent) else "none"
+        parts.append(f"{step_ranges([step for step, _ in run])}: {words}")
+    return "; ".join(parts) or "–"
+
+
+def paths_text(paths: Mapping[str, tuple[int, int]], several: bool) -> str:
+    """Steps of the shortest and longest path to each readout: `1–5`, with several readouts by name."""
+    found = []
+    for name, (shortest, longest) in paths.items():
+        steps = str(shortest) if shortest == longest else f"{shortest}–{longest}"
+        found.append(f"{escape(name)}: {steps}" if several else steps)
+    return ", ".join(found) or "–"
+
+
+def _areas_over_time(summary: NetworkSummary, several: bool) -> Table:
     table = make_table(
-        "Connections", ["connection", "kind", "transform", "delay>r", "parameters>r", "evaluated>r", "FLOP>r"]
+        "Areas over time", ["area", "responds at>r", "executed", "silent", "unread", "steps to the readout"]
+    )
+    for area in reversed(summary.areas):
+        table.add_row(
+            escape(area.name),
+            _response(area.first_response),
+            step_ranges(area.executed),
+            step_ranges(area.silent),
+            step_ranges(area.unread),
+            paths_text(area.steps_to_readout, several),
+        )
+    return table
+
+
+def _response(step: int | None) -> str:
+    return f"step {step}" if step else "never"
+
+
+def _connections(summary: NetworkSummary) -> Table:
+    columns = ["connection", "kind", "transform", "result>r", "reads>r", "parameters>r", "MAC>r", "memory>r"]
+    table = make_table("Connections", columns)
+    for connection in summary.connections:
+        table.add_row(
+            escape(connection.name),
+            connection.kind,
+            escape(connection.transform),
+            by(connection.size),
+            by(connection.window),
+            count_text(connection.parameters),
+            count_text(connection.macs),
+            f"{count_text(connection.output_bytes)}B",
+        )
+    return table
+
+
+def _connections_over_time(summary: NetworkSummary, several: bool) -> Table:
+    table = make_table(
+        "Connections over time", ["connection", "delay>r", "responds at>r", "evaluated", "steps to the readout"]
     )
     for connection in summary.connections:
         table.add_row(
-            f"{connection.source} → {connection.target}",
-            connection.kind,
-            connection.transform,
+            escape(connection.name),
             str(connection.delay) if connection.delay else "",
-            count_text(connection.parameters),
-            f"{connection.evaluations}×",
-            count_text(connection.flops),
+            _response(connection.first_response),
+            step_ranges(connection.evaluated),
+            paths_text(connection.steps_to_readout, several),
         )
+    return table
+
+
+def _steps(summary: NetworkSummary) -> Table:
+    table = make_table("Steps, for one image", ["step>r", "updates>r", "MAC>r", "activations>r"])
+    for step in summary.steps:
+        activations = f"{count_text(step.activation_bytes)}B"
+        table.add_row(str(step.step), str(step.updates), count_text(step.macs), activations)
+    return table
+
+
+def _totals(spec: NetworkSpec, summary: NetworkSummary) -> Table:
+    table = make_table("Totals, for one image", ["network", "parameters>r", "MAC>r", "activations>r"])
+    activations = f"{count_text(summary.activation_bytes)}B"
+    table.add_row(escape(spec.name), count_text(summary.parameters), count_text(summary.macs), activations)
+    for known in RESNET18:
+        table.add_row(known.name, count_text(known.parameters), count_text(known.macs))
     return table

@@ -8,7 +8,7 @@ two equal. Nothing here imports torch until `reference` runs.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cortexgraph.ops.chain import Chain
 
-__all__ = ["CONTEXT", "Context", "Given", "Operation", "Run", "Shape", "State", "option", "text"]
+__all__ = ["CONTEXT", "Context", "Given", "Operation", "Run", "Shape", "State", "option", "text", "window"]
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
@@ -27,6 +27,13 @@ State = Mapping[str, "Tensor"]
 
 CONTEXT: Any = object()
 """Default of an option that the operation's place in the network decides."""
+
+
+def window(n: int, start: int, kernel: int, dilation: int = 1) -> range:
+    """The places of a window of `kernel` points from `start` on that lie within 0 … n − 1."""
+    first = max(0, -(start // dilation)) if start < 0 else 0
+    last = min(kernel - 1, (n - 1 - start) // dilation)
+    return range(start + first * dilation, start + last * dilation + 1, dilation)
 
 
 def text(pair: tuple[int, int]) -> str:
@@ -141,6 +148,15 @@ class Operation(ABC):
     def chains(self) -> Mapping[str, Chain]:
         """Inner chains, by the argument of the constructor that takes them."""
         return {}
+
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        """Places of the input that a place of the result depends on, along an axis (0: height, 1: width).
+
+        By default the same place, or all of them where the size changes. The statistics of a norm, which gather
+        over space, do not count.
+        """
+        before, after = self.shape[1 + axis], self.output()[1 + axis]
+        return (place,) if before == after else range(before)
 
     @classmethod
     def made(cls, shape: Shape, options: Mapping[str, Any], given: Given) -> Operation:

@@ -111,6 +111,13 @@ class Chain:
         inner = sum(chain.macs for operation in self.operations for chain in operation.chains().values())
         return inner + sum(operation.macs() for operation in self.operations)
 
+    def field(self, axis: int, place: int) -> frozenset[int]:
+        """Places of the input that a place of the result depends on, along an axis (0: height, 1: width)."""
+        places = frozenset({place})
+        for operation in reversed(self.operations):
+            places = frozenset(source for at in places for source in operation.field(axis, at))
+        return places
+
     @property
     def per_step(self) -> bool:
         """Whether some operation, also of an inner chain, has one set of parameters for each live update."""

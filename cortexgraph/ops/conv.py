@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cortexgraph.ops.base import CONTEXT, Context, Operation, Run, Shape, State, option, text
+from cortexgraph.ops.base import CONTEXT, Context, Operation, Run, Shape, State, option, text, window
 from cortexgraph.ops.make import register_operation
 from cortexgraph.spec.fields import Border, Count, Flag, Square
 from cortexgraph.wording import by
@@ -14,7 +14,17 @@ from cortexgraph.wording import by
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Conv", "ConvTranspose", "Depthwise", "Separable", "Spatial", "convolve", "deconvolve", "same_padding"]
+__all__ = [
+    "Conv",
+    "ConvTranspose",
+    "Depthwise",
+    "Separable",
+    "Spatial",
+    "convolve",
+    "deconvolve",
+    "same_padding",
+    "spread",
+]
 
 Pair = tuple[int, int]
 
@@ -73,6 +83,10 @@ class Spatial(Operation):
     def extent(self) -> Pair:
         """Height and width of the result."""
         return _extent(self.shape[1:], self.kernel, self.stride, self.border, self.dilation)
+
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        start = place * self.stride[axis] - self.border[axis]
+        return window(self.shape[1 + axis], start, self.kernel[axis], self.dilation[axis])
 
     def geometry(self) -> dict[str, str]:
         """Arguments of a constructor that differ from torch's defaults."""
@@ -235,6 +249,9 @@ class ConvTranspose(Operation):
         )
         return (self.channels, height, width)
 
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        return spread(self.shape[1 + axis], place + self.border[axis], self.stride[axis], self.kernel[axis])
+
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         weight = (self.shape[0], self.channels, *self.kernel)
         return {"weight": weight, "bias": (self.channels,)} if self.bias else {"weight": weight}
@@ -268,6 +285,11 @@ class ConvTranspose(Operation):
         if rim is not None and (rim[0] >= stride[0] or rim[1] >= stride[1]):
             return "`output_padding` must be smaller than `stride`", "Leave `output_padding` out."
         return None
+
+
+def spread(n: int, place: int, stride: int, kernel: int) -> range:
+    """The input places p of a transposed convolution with 0 ≤ place − stride · p < kernel."""
+    return range(max(0, -((kernel - 1 - place) // stride)), min(n - 1, place // stride) + 1)
 
 
 def deconvolve(x: Tensor, weight: Tensor, *, stride: Pair, padding: Pair, size: Pair) -> Tensor:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import cos, exp, pi, sin
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cortexgraph.ops.base import CONTEXT, Context, Operation, Run, Shape, State, option, text
+from cortexgraph.ops.base import CONTEXT, Context, Operation, Run, Shape, State, option, text, window
 from cortexgraph.ops.conv import convolve, same_padding
 from cortexgraph.ops.make import register_operation
 from cortexgraph.spec.fields import Count, Positive, Square
@@ -56,6 +57,10 @@ class Gabor(Operation):
             for n, p, k, s in zip(self.shape[1:], same_padding(self.kernel), self.kernel, self.stride, strict=True)
         )
         return (self.channels, height, width)
+
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        start = place * self.stride[axis] - same_padding(self.kernel)[axis]
+        return window(self.shape[1 + axis], start, self.kernel[axis])
 
     def macs(self) -> int:
         channels, height, width = self.output()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cortexgraph.ops.base import Context, Given, Operation, Run, Shape, State, option, text
+from cortexgraph.ops.base import Context, Given, Operation, Run, Shape, State, option, text, window
 from cortexgraph.ops.make import register_operation
 from cortexgraph.spec.fields import Border, Square
 from cortexgraph.wording import by
@@ -50,6 +50,9 @@ class WindowPool(Operation):
             for n, p, k, s in zip(self.shape[1:], self.padding, self.kernel, self.step, strict=True)
         )
         return (self.shape[0], height, width)
+
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        return window(self.shape[1 + axis], place * self.step[axis] - self.padding[axis], self.kernel[axis])
 
     def summary(self) -> str:
         stride = f", stride {text(self.step)}" if self.step != self.kernel else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -55,6 +55,9 @@ class Residual(Operation):
 
     def output(self) -> Shape:
         return self.parts["body"].output
+
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        return {source for chain in self.parts.values() for source in chain.field(axis, place)}
 
     def summary(self) -> str:
         return f"residual ({self.parts['body'].summary(', ')})"

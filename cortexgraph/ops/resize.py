@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -55,6 +56,9 @@ class Nearest(Resize):
     def constructor(self) -> str:
         return f'nn.Upsample(size={self.size}, mode="nearest")'
 
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        return (place * self.shape[1 + axis] // self.size[axis],)
+
     def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
         rows = [i * x.shape[2] // self.size[0] for i in range(self.size[0])]
         columns = [j * x.shape[3] // self.size[1] for j in range(self.size[1])]
@@ -70,6 +74,10 @@ class Bilinear(Resize):
 
     def constructor(self) -> str:
         return f'nn.Upsample(size={self.size}, mode="bilinear")'
+
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        left, right, share = _along(self.shape[1 + axis], self.size[axis])[place]
+        return {left, right} if share else (left,)
 
     def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
         for axis, size in zip((2, 3), self.size, strict=True):
@@ -89,6 +97,10 @@ class Pool(Resize):
 
     def constructor(self) -> str:
         return f"nn.AdaptiveAvgPool2d({text(self.size)})"
+
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        n, size = self.shape[1 + axis], self.size[axis]
+        return range(place * n // size, -(-(place + 1) * n // size))
 
     def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
         import torch

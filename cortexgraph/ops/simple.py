@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -91,6 +91,9 @@ class Dense(Operation):
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         weight = (self.channels, prod(self.shape))
         return {"weight": weight, "bias": (self.channels,)} if self.bias else {"weight": weight}
+
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        return range(self.shape[1 + axis])
 
     def macs(self) -> int:
         return prod(self.shape) * self.channels

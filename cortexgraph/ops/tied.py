@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cortexgraph.ops.base import Operation, Run, Shape, State, text
-from cortexgraph.ops.conv import Conv, deconvolve
+from cortexgraph.ops.conv import Conv, deconvolve, spread
 from cortexgraph.wording import by
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ class Tied(Operation):
 
     def macs(self) -> int:
         return self.operation.macs()
+
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        return self.operation.field(axis, place)
 
     def summary(self) -> str:
         return self.operation.summary()
@@ -98,6 +102,10 @@ class Transposed(Operation):
     def macs(self) -> int:
         places = self.shape[0] * self.shape[1] * self.shape[2]
         return places * self.conv.shape[0] * self.conv.kernel[0] * self.conv.kernel[1]
+
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        conv = self.conv
+        return spread(self.shape[1 + axis], place + conv.border[axis], conv.stride[axis], conv.kernel[axis])
 
     def summary(self) -> str:
         return f"{by(self.conv.kernel)} transposed conv"

@@ -72,10 +72,13 @@ def test_show(run: Run) -> None:
     result = run("show", "ventral", "--steps", "8")
     assert result.code == 0
     rows = [line.split() for line in result.out.splitlines()]
-    (v2,) = [row for row in rows if row[:1] == ["V2"] and row[1:2] == ["1"]]
-    assert v2[-3:] == ["2–6", "1", "7–8"]
+    numbers, fields, over_time = [row for row in rows if row[:1] == ["V2"] and row[1:2] != ["→"]]
+    assert numbers[1:6] == ["1", "32", "16", "×", "16"]
+    assert " ".join(fields[1:]) == "2: 7; 3: 11; 4: 19; 5: 27; 6–8: all"
+    assert over_time[-4:] == ["2–6", "1", "7–8", "2–6"]
     assert "V1 → V2" in result.out
-    assert "FLOP" in result.out
+    assert "ventral" in result.out.split("Totals")[1]
+    assert "ResNet-18 on 224 × 224 images" in result.out
 
 
 def test_show_json(run: Run) -> None:
@@ -83,6 +86,9 @@ def test_show_json(run: Run) -> None:
     assert [area["name"] for area in summary["areas"]] == ["V1", "V2", "V4", "IT"]
     assert {area["first_response"] for area in summary["areas"]} == {1}
     assert summary["parameters"] > 0
+    assert summary["macs"] == sum(step["macs"] for step in summary["steps"]) + summary["readout_macs"]
+    assert summary["areas"][0]["receptive_field_px"]["1"] == [5, 5]
+    assert summary["for_orientation"][0]["parameters"] == 11_689_512
 
 
 def test_compile_writes_a_module(run: Run, tmp_path: Path) -> None:

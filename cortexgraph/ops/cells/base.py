@@ -61,6 +61,10 @@ class Cell(ABC):
         """Shapes of the learned tensors, by short name."""
         return {}
 
+    def windows(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Height and width of the windows, centred on a place, that its new state reads of x and of the old state."""
+        return (1, 1), (1, 1)
+
     def macs(self) -> int:
         """Multiply-accumulate operations for one image."""
         return 0

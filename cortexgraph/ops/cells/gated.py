@@ -50,6 +50,9 @@ class Gated(Cell):
         rows = len(self.maps) * channels
         return {"gates.weight": (rows, 2 * channels, *self.kernel), "gates.bias": (rows,)}
 
+    def windows(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        return self.kernel, self.kernel
+
     def macs(self) -> int:
         weights = sum(shape[0] * shape[1] for shape in self.parameters().values() if len(shape) == 4)
         return weights * self.kernel[0] * self.kernel[1] * self.shape[1] * self.shape[2]

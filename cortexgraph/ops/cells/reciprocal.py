@@ -47,6 +47,9 @@ class ReciprocalGated(Gated):
         activation = f"activation={ACTIVATIONS[self.activation].constructor}"
         return ["bias=True"] * self.bias + [activation] * (self.activation != "tanh")
 
+    def windows(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        return (1, 1), self.kernel  # x passes by
+
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         channels = self.shape[0]
         tensors = {"weight": (2 * channels, channels, *self.kernel)} | ({"bias": (2 * channels,)} if self.bias else {})

@@ -1,0 +1,28 @@
+"""Numbers about a network: parameters, cost, receptive fields, paths, and which updates are executed."""
+
+from cortexgraph.analysis.model import (
+    RESNET18,
+    AreaSummary,
+    ConnectionSummary,
+    KnownNetwork,
+    NetworkSummary,
+    StepSummary,
+)
+from cortexgraph.analysis.paths import steps_to_readouts
+from cortexgraph.analysis.receptive_field import Extent, receptive_fields, window_of
+from cortexgraph.analysis.summary import summarise, summarise_spec
+
+__all__ = [
+    "RESNET18",
+    "AreaSummary",
+    "ConnectionSummary",
+    "Extent",
+    "KnownNetwork",
+    "NetworkSummary",
+    "StepSummary",
+    "receptive_fields",
+    "steps_to_readouts",
+    "summarise",
+    "summarise_spec",
+    "window_of",
+]
