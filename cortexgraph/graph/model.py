@@ -54,6 +54,11 @@ class Area:
         return self.body.per_step
 
     @property
+    def averages(self) -> bool:
+        """Whether its updates move running averages in training."""
+        return self.body.averages
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulate operations of one update for one image."""
         return self.body.macs + self.cell.macs()
@@ -111,6 +116,11 @@ class Connection:
     @property
     def per_step(self) -> bool:
         return self.transform.per_step
+
+    @property
+    def averages(self) -> bool:
+        """Whether its evaluations move running averages in training."""
+        return self.transform.averages
 
     def parameters(self, sets: int = 1) -> int:
         """Number of learned numbers of its own, with `sets` sets of the per-step operations."""

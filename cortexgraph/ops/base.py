@@ -107,6 +107,7 @@ class Operation(ABC):
         role: its name within a chain, and that of its parameters in the state dict.
         equation: what it computes.
         random: whether two evaluations on equal input may differ.
+        averages: whether it keeps running averages in training, which every evaluation moves.
         helpers: files of `cortexgraph.runtime`, or classes, whose source the emitted file needs.
         shape: channels, height and width of the input.
     """
@@ -114,6 +115,7 @@ class Operation(ABC):
     role: ClassVar[str]
     equation: ClassVar[str]
     random: ClassVar[bool] = False
+    averages: ClassVar[bool] = False
     helpers: ClassVar[tuple[Any, ...]] = ()
 
     shape: Shape

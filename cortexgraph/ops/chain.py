@@ -128,6 +128,12 @@ class Chain:
         """Whether two evaluations on equal input may differ."""
         return any(op.random or any(chain.random for chain in op.chains().values()) for op in self.operations)
 
+    @property
+    def averages(self) -> bool:
+        """Whether it keeps running averages in training: then it is no pure function, and each evaluation counts."""
+        inner = (chain for operation in self.operations for chain in operation.chains().values())
+        return any(operation.averages for operation in self.operations) or any(chain.averages for chain in inner)
+
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Link]]:
         """Every link, also of inner chains, with its path in the state dict."""
         for link in self.links:

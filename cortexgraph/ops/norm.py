@@ -46,6 +46,7 @@ class BatchNorm(Norm):
     """Per channel over batch and space (Ioffe & Szegedy 2015); running averages, momentum 0.1, in evaluation."""
 
     equation: ClassVar[str] = "y = γ (x − μ_c) / √(σ²_c + ε) + β"
+    averages: ClassVar[bool] = True
 
     def summary(self) -> str:
         return "batch norm"

@@ -37,6 +37,10 @@ class Tied(Operation):
     def role(self) -> str:  # type: ignore[override]
         return self.operation.role
 
+    @property
+    def averages(self) -> bool:  # type: ignore[override]
+        return self.operation.averages
+
     def output(self) -> Shape:
         return self.operation.output()
 

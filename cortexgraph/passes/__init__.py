@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.passes.prune import prune
+from cortexgraph.passes.share import share
+from cortexgraph.passes.status import Status, statuses
 from cortexgraph.unrolling import UnrolledGraph
 
-__all__ = ["PASSES", "Pass", "prune", "run_passes"]
+__all__ = ["PASSES", "Pass", "Status", "prune", "run_passes", "share", "statuses"]
 
 Pass = Callable[[UnrolledGraph], UnrolledGraph]
 

@@ -3,13 +3,14 @@
 from cortexgraph.unrolling.build import add_sink, unroll_graph
 from cortexgraph.unrolling.interpret import interpret_graph
 from cortexgraph.unrolling.latency import Response, first_responses
-from cortexgraph.unrolling.model import Node, UnrolledGraph
+from cortexgraph.unrolling.model import Node, Repeat, UnrolledGraph
 from cortexgraph.unrolling.schedule import Groups, Order, groups_of, order_name
 
 __all__ = [
     "Groups",
     "Node",
     "Order",
+    "Repeat",
     "Response",
     "UnrolledGraph",
     "add_sink",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import networkx as nx
@@ -10,7 +11,9 @@ import networkx as nx
 from cortexgraph.graph import AreaGraph, Connection
 from cortexgraph.unrolling.schedule import Groups, Order
 
-__all__ = ["Node", "UnrolledGraph"]
+__all__ = ["Node", "Repeat", "UnrolledGraph"]
+
+RANK = {"feedforward": 0, "lateral": 1, "feedback": 2}
 
 
 class Node(NamedTuple):
@@ -18,14 +21,15 @@ class Node(NamedTuple):
 
     Attributes:
         kind: `image` (the frame of a step), `zero` (a state of zeros, as which a silent source counts under
-            `zero_input`; its step is 0), `update` (of an area, in one group of one step), `readout`, or `record`
-            (an area's state at the end of a step, asked for by the user).
-        name: the image, the area, or the readout.
-        step: from 1.
-        group: index of the group within the step, for updates.
+            `zero_input`; its step is 0), `update` (of an area, in one group of one step), `drive` (what a connection
+            makes of a value, for several updates to read; only after the pass `share`), `readout`, or `record` (an
+            area's state at the end of a step, asked for by the user).
+        name: the image, the area, the readout, or the identifier of the drive's connection.
+        step: from 1; of a drive, that of the first update that reads it.
+        group: index of the group within the step, for updates and drives.
     """
 
-    kind: Literal["image", "zero", "update", "readout", "record"]
+    kind: Literal["image", "zero", "update", "drive", "readout", "record"]
     name: str
     step: int
     group: int = 0
@@ -35,13 +39,28 @@ class Node(NamedTuple):
         return text if self.kind in {"image", "zero", "update"} else f"{self.kind} {text}"
 
 
+@dataclass(frozen=True)
+class Repeat:
+    """That an update or drive has the value of an earlier one, under conditions.
+
+    Attributes:
+        of: the earlier one.
+        still: only where the image is static: the frames of a video differ.
+        evaluation: only in evaluation: in training, each evaluation moves running averages.
+    """
+
+    of: Node
+    still: bool = False
+    evaluation: bool = False
+
+
 class UnrolledGraph(nx.DiGraph):  # type: ignore[misc]
     """Updates of areas over time, acyclic; an edge runs from a value to the update that reads it.
 
     Node data: `live` (False where the value is silent, ⊥) and, for updates, `ordinal` (1 for the area's first
     live update, and so on; 0 where silent). Edge data: `connections`, the active connections read along the edge, a
     tuple of `Connection`, and `memory`, whether the update continues from the old state; neither into readouts and
-    records. Nodes are inserted in the order of execution.
+    records. Nodes are inserted in the order of execution. Passes add to this; see `docs/compiler.md`.
 
     Examples:
         >>> import cortexgraph as cg
@@ -91,6 +110,17 @@ class UnrolledGraph(nx.DiGraph):  # type: ignore[misc]
         ordinal: int = self.nodes[node].get("ordinal", 0)
         return ordinal
 
+    @property
+    def shared(self) -> dict[Node, Node]:
+        """Updates that the pass `share` found equal to an earlier one and left out, each with that one."""
+        shared: dict[Node, Node] = self.graph.get("shared", {})
+        return shared
+
+    def repeat(self, node: Node) -> Repeat | None:
+        """The earlier value that an update or drive equals under conditions, if there is one."""
+        found: Repeat | None = self.nodes[node].get("repeat")
+        return found
+
     def updates(self, area: str | None = None) -> Iterator[Node]:
         """Updates of one area, or of all, in the order of execution."""
         return (node for node in self if node.kind == "update" and area in {None, node.name})
@@ -111,15 +141,17 @@ class UnrolledGraph(nx.DiGraph):  # type: ignore[misc]
         return tuple(state.step for state in states if state is not None and self.live(state))
 
     def terms(self, node: Node) -> tuple[tuple[Connection, Node], ...]:
-        """The connections that an update reads, drives and modulators, each with the live value that it reads."""
+        """The connections that an update reads, drives and modulators, each with the live value that it reads.
+
+        That value is a state, zeros or the image, or a `drive`: then the connection is evaluated already.
+        """
         terms = [
             (connection, source)
             for source, _, data in self.in_edges(node, data=True)
             if self.live(source)
             for connection in data["connections"]
         ]
-        rank = {connection.identifier: n for n, connection in enumerate(self.areas.incoming(node.name))}
-        return tuple(sorted(terms, key=lambda term: rank[term[0].identifier]))
+        return tuple(sorted(terms, key=lambda term: (RANK[term[0].kind], term[0].index)))
 
     def memory(self, node: Node) -> Node | None:
         """The update whose state this update continues from; None if the area has no memory, or was silent."""
