@@ -30,11 +30,11 @@ def draw_areas(graph: AreaGraph, *, labels: bool = False, title: str | None = No
         title: heading; the network's name by default.
 
     Returns:
-        The drawing. In its SVG, nodes have the classes `area`, `image` or `readout`; edges their kind.
+        The drawing; `docs/drawing.md` lists the ids and classes in its SVG.
     """
     layout = place(graph, gap=68 if labels else 32, column_gap=80 if labels else 40)
     curves = courses(graph, layout, spread=20 if labels else 10)
-    canvas = Canvas(graph.name)
+    canvas = Canvas(graph.name, "areas")
     _add_boxes(canvas, graph, layout)
     placer = LabelPlacer(canvas, [*layout.boxes.values()])
     known = {connection.identifier: connection for connection in graph.connections}
@@ -43,6 +43,8 @@ def draw_areas(graph: AreaGraph, *, labels: bool = False, title: str | None = No
         style, kind = KINDS[arrow.kind], arrow.kind
         if arrow.key in known and known[arrow.key].role == "modulate":
             style, kind = gating(style), f"{kind} modulating"
+        if arrow.key in known:
+            kind += f" connection-{arrow.key}"
         canvas.line(arrow.key + "-arrow", *ends, curves[arrow.key], style, kind=kind)
         if arrow.key in known:
             placer.add(known[arrow.key], curves[arrow.key], labels)
@@ -61,12 +63,14 @@ def _add_boxes(canvas: Canvas, graph: AreaGraph, layout: Layout) -> None:
     canvas.box(IMAGE, layout.boxes[IMAGE], image, ENDS, kind="image")
     for area in graph.areas:
         key, box = area.identifier, layout.boxes[area.name]
-        canvas.box(key, box, _area_label(area), AREA, kind="area", style="filled,rounded")
+        canvas.box(key, box, _area_label(area), AREA, kind=f"area area-{key}", style="filled,rounded")
     for readout in graph.readouts:
         name = "readout" if len(graph.readouts) == 1 else elide(readout.name, NAME_SIZE, 70)
         words = [(name, NAME_SIZE, False), (f"{readout.classes} classes", SHAPE_SIZE, False)]
         box = layout.boxes[READOUT + readout.name]
-        canvas.box(readout.identifier, box, _label(words), ENDS, kind="readout", shape="oval")
+        canvas.box(
+            readout.identifier, box, _label(words), ENDS, kind=f"readout readout-{readout.identifier}", shape="oval"
+        )
 
 
 def _area_label(area: Area) -> str:

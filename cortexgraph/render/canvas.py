@@ -34,13 +34,20 @@ def _point(point: Point) -> str:
 
 
 class Canvas:
-    """Collects the parts of a drawing; `source` is its DOT. Places are in points, y upwards."""
+    """Collects the parts of a drawing; `source` is its DOT. Places are in points, y upwards.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: of the network.
+        view: which picture of it: the id of the whole, and the start of the ids of texts, legend and bands, so that
+            pictures of several views can stand in one page.
+    """
+
+    def __init__(self, name: str, view: str) -> None:
+        self._view = view
         self._dot = graphviz.Digraph(
             name,
             graph_attr={
-                "id": "drawing",
+                "id": view,
                 "layout": "nop2",
                 "outputorder": "edgesfirst",
                 "pad": "0.08",
@@ -53,6 +60,10 @@ class Canvas:
     @property
     def source(self) -> str:
         return str(self._dot.source)
+
+    def key(self, part: str) -> str:
+        """The id of a part that is not of the network, such as a legend."""
+        return f"{self._view}-{part}"
 
     def box(self, key: str, box: Box, label: str, look: BoxStyle, *, kind: str, size: float = 10, **more: str) -> None:
         """A node with a label in DOT form (see `plain`); `kind` becomes its class in SVG."""
@@ -85,7 +96,7 @@ class Canvas:
         width, height = text_width(text, size, bold=bold), size * 1.25
         shift = {"left": 0.5, "centre": 0.0, "right": -0.5}[align] * width
         self._node(
-            key,
+            self.key(key),
             Box(at[0] + shift, at[1], width, height),
             shape="plaintext" if not backed else "box",
             label=plain(text, end={"left": r"\l", "centre": "", "right": r"\r"}[align]),
@@ -97,7 +108,7 @@ class Canvas:
 
     def corner(self, key: str, at: Point) -> None:
         """An invisible node, for a line to end on."""
-        self._node(key, Box(*at, 1, 1), label="", style="invis")
+        self._node(key, Box(*at, 1, 1), label="", style="invis", **{"class": "text"})
 
     def line(self, key: str, tail: str, head: str, curve: Curve, style: LineStyle, *, kind: str) -> None:
         """An arrow along a curve; the tip is the end of the curve."""
@@ -122,7 +133,7 @@ class Canvas:
         outer = self._dot
         with outer.subgraph(name=f"cluster_{key}") as inner:
             inner.attr(
-                id=key,
+                id=self.key(key),
                 bb=",".join(_number(edge) for edge in (left, bottom, right, top)),
                 label=plain(label),
                 lp=_point((box.x, top - 8)),
@@ -131,7 +142,7 @@ class Canvas:
                 style="filled",
                 color="none",
                 fillcolor=fill,
-                **{"class": "band"},
+                **{"class": f"band {key}"},
             )
             self._dot = inner
             try:

@@ -45,7 +45,7 @@ def add_legend(canvas: Canvas, entries: Sequence[Entry], left: float, top: float
 
 
 def _add_entry(canvas: Canvas, entry: Entry, x: float, y: float) -> None:
-    key = f"legend-{entry.key}"
+    key = canvas.key(f"legend-{entry.key}")
     if isinstance(entry.sample, LineStyle):
         for end, at in (("tail", x), ("head", x + SAMPLE)):
             canvas.corner(f"{key}-{end}", (at, y))
@@ -54,7 +54,7 @@ def _add_entry(canvas: Canvas, entry: Entry, x: float, y: float) -> None:
         box = Box(x + SAMPLE / 2, y, 8, 8) if entry.round else Box(x + SAMPLE / 2, y, 18, 11)
         shape = "circle" if entry.round else "box"
         canvas.box(key, box, plain(entry.mark), entry.sample, kind="legend", size=7, shape=shape)
-    canvas.text(f"{key}-word", (x + SAMPLE + 5, y), entry.sample.word, SIZE, align="left")
+    canvas.text(f"legend-{entry.key}-word", (x + SAMPLE + 5, y), entry.sample.word, SIZE, align="left")
 
 
 def add_title(canvas: Canvas, title: str, subtitle: str, left: float, bottom: float, width: float) -> None:

@@ -31,11 +31,10 @@ def draw_updates(full: UnrolledGraph, kept: UnrolledGraph | None = None, *, titl
         title: heading; the network's name by default.
 
     Returns:
-        The drawing. In its SVG, nodes have the classes `update`, `image`, `readout` or `record` and `executed`,
-        `unread` or `silent`; edges their kind and `executed` or `idle`.
+        The drawing; `docs/drawing.md` lists the ids and classes in its SVG.
     """
     full = _drawn(full)
-    grid, canvas = Grid(full), Canvas(full.name)
+    grid, canvas = Grid(full), Canvas(full.name, "updates")
     status = {node: _status(node, full, kept) for node in full}
     nodes = defaultdict[int, list[Node]](list)
     for node in full:
@@ -51,7 +50,9 @@ def draw_updates(full: UnrolledGraph, kept: UnrolledGraph | None = None, *, titl
         if executed and any(connection.role == "modulate" for connection in full.edges[tail, head]["connections"]):
             style = gating(style)
         keys = node_key(full, tail), node_key(full, head)
-        canvas.line("->".join(keys), *keys, curve, style, kind=f"{kind} {'executed' if executed else 'idle'}")
+        words = [kind, "executed" if executed else "idle"]
+        words += [f"connection-{connection.identifier}" for connection in full.edges[tail, head]["connections"]]
+        canvas.line("->".join(keys), *keys, curve, style, kind=" ".join(words))
     _add_row_names(canvas, grid, status)
     _add_frame(canvas, grid, status, title)
     return Drawing(canvas.source)
@@ -77,6 +78,19 @@ def node_key(graph: UnrolledGraph, node: Node) -> str:
     return f"{node.kind}@{node.step}"
 
 
+def _place_words(graph: UnrolledGraph, node: Node) -> str:
+    """Classes that say where a node stands: `area-V1 step-3 group-0`, `step-3`, `readout-IT step-8`."""
+    words = [f"step-{node.step}"]
+    match node.kind:
+        case "update":
+            words = [f"area-{graph.areas.area(node.name).identifier}", *words, f"group-{node.group}"]
+        case "record":
+            words = [f"area-{graph.areas.area(node.name).identifier}", *words]
+        case "readout":
+            words = [f"readout-{node_key(graph, node).partition('@')[0]}", *words]
+    return " ".join(words)
+
+
 def _status(node: Node, full: UnrolledGraph, kept: UnrolledGraph | None) -> str:
     if not full.live(node):
         return "silent"
@@ -91,7 +105,8 @@ def _edge_kind(full: UnrolledGraph, tail: Node, head: Node) -> str:
 
 
 def _add_node(canvas: Canvas, grid: Grid, node: Node, status: str) -> None:
-    key, box, classes = node_key(grid.graph, node), grid.box(node), f"{node.kind} {status}"
+    key, box = node_key(grid.graph, node), grid.box(node)
+    classes = f"{node.kind} {status} {_place_words(grid.graph, node)}"
     if node.kind == "record":
         canvas.box(key, box, "", RECORD, kind=classes, shape="circle")
         return

@@ -83,7 +83,7 @@ def test_standard_error_stays_clean(stream: AreaGraph, capfd: pytest.CaptureFixt
 
 @pytest.mark.parametrize("text", ODD)
 def test_any_text_arrives_in_the_svg_as_it_is(text: str) -> None:
-    canvas = Canvas(text)
+    canvas = Canvas(text, "test")
     canvas.box("box", Box(0, 0, 90, 20), plain(text), STATES["executed"], kind="area")
     canvas.text("words", (0, 40), text, 9)
     root = ET.fromstring(Drawing(canvas.source).svg())

@@ -65,11 +65,15 @@ def test_every_update_and_read_is_drawn_and_exactly_the_rest_is_greyed(order: st
     drawn = classes(draw_updates(full, kept))
     for node in full:
         state = "silent" if not full.live(node) else "executed" if node in kept else "unread"
-        assert drawn[node_key(full, node)] & ({node.kind} | STATES) == {node.kind, state}
+        place = {f"step-{node.step}"}
+        if node.kind == "update":
+            place |= {f"area-{full.areas.area(node.name).identifier}", f"group-{node.group}"}
+        assert drawn[node_key(full, node)] & ({node.kind} | STATES | place) == {node.kind, state} | place
     for tail, head, data in full.edges(data=True):
         kind = data["connections"][0].kind if data["connections"] else "readout"
         state = "executed" if kept.has_edge(tail, head) else "idle"
-        assert drawn[f"{node_key(full, tail)}->{node_key(full, head)}"] == {"edge", kind, state}
+        read = {f"connection-{connection.identifier}" for connection in data["connections"]}
+        assert drawn[f"{node_key(full, tail)}->{node_key(full, head)}"] == {"edge", kind, state} | read
     assert sum("edge" in found and "legend" not in found for found in drawn.values()) == full.number_of_edges()
 
 
@@ -78,7 +82,7 @@ def test_greyed_states_look_different(stream: AreaGraph) -> None:
     graph = pygraphviz.AGraph(string=draw_updates(full, kept_of(full)).source)
     looks = {}
     for node in graph.nodes():
-        kind, _, state = node.attr["class"].partition(" ")
+        kind, state, *_ = [*node.attr["class"].split(), ""]
         if kind == "update":
             look = (node.attr["fillcolor"], node.attr["color"], "dashed" in node.attr["style"])
             looks.setdefault(state, set()).add(look)
@@ -135,7 +139,7 @@ def test_names_that_boxes_do_not_say_stand_beside_their_row(streams: AreaGraph) 
     beside = [
         text.text
         for group in root.iter("{http://www.w3.org/2000/svg}g")
-        if group.attrib["id"].startswith("row-")
+        if group.attrib["id"].startswith("updates-row-")
         for text in group.iter("{http://www.w3.org/2000/svg}text")
     ]
     words = " ".join(word for word in beside if word)
