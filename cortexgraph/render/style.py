@@ -55,6 +55,7 @@ KINDS = {
 
 STATES = {
     "executed": BoxStyle("executed", INK, "#FFFFFF", INK),
+    "shared": BoxStyle("equals an earlier one: computed once", "#555555", "#E3EEF6", "#444444", dash="dotted"),
     "unread": BoxStyle("live, never read", "#CFCFCF", "#E3E3E3", "#8A8A8A"),
     "silent": BoxStyle("silent (⊥)", "#BBBBBB", "#FFFFFF", "#A0A0A0", dash="dashed"),
 }

@@ -5,7 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import product
 
+from cortexgraph.passes import statuses
 from cortexgraph.render.canvas import Canvas, plain
 from cortexgraph.render.drawing import Drawing
 from cortexgraph.render.grid import NAME_SIZE, ROW, Grid
@@ -35,7 +37,7 @@ def draw_updates(full: UnrolledGraph, kept: UnrolledGraph | None = None, *, titl
     """
     full = _drawn(full)
     grid, canvas = Grid(full), Canvas(full.name, "updates")
-    status = {node: _status(node, full, kept) for node in full}
+    status = {node: found.word for node, found in statuses(full, kept).items()}
     nodes = defaultdict[int, list[Node]](list)
     for node in full:
         nodes[node.step].append(node)
@@ -44,7 +46,7 @@ def draw_updates(full: UnrolledGraph, kept: UnrolledGraph | None = None, *, titl
             for node in nodes[step]:
                 _add_node(canvas, grid, node, status[node])
     for tail, head, curve in routes(grid):
-        executed = status[tail] == status[head] == "executed" and (kept is None or kept.has_edge(tail, head))
+        executed = status[head] == "executed" and status[tail] in {"executed", "shared"}
         kind = _edge_kind(full, tail, head)
         style = KINDS[kind] if executed else faded(KINDS[kind])
         if executed and any(connection.role == "modulate" for connection in full.edges[tail, head]["connections"]):
@@ -59,9 +61,19 @@ def draw_updates(full: UnrolledGraph, kept: UnrolledGraph | None = None, *, titl
 
 
 def _drawn(full: UnrolledGraph) -> UnrolledGraph:
-    """The graph without states of zeros, which would only crowd the drawing."""
+    """The graph without states of zeros, which would only crowd the drawing, and without evaluations as nodes.
+
+    What reads an evaluation (`drive`) reads, in the drawing, the value that was evaluated.
+    """
     shown: UnrolledGraph = full.copy()
-    shown.remove_nodes_from([node for node in full if node.kind == "zero"])
+    for drive in [node for node in full if node.kind == "drive"]:
+        for source, target in product(full.predecessors(drive), full.successors(drive)):
+            connections = full.edges[drive, target]["connections"]
+            if connections and full.edges[source, drive]["connections"]:
+                known = shown.edges[source, target] if shown.has_edge(source, target) else {"connections": ()}
+                merged = {"memory": False} | known | {"connections": (*known["connections"], *connections)}
+                shown.add_edge(source, target, **merged)
+    shown.remove_nodes_from([node for node in full if node.kind in {"zero", "drive"}])
     return shown
 
 
@@ -91,12 +103,6 @@ def _place_words(graph: UnrolledGraph, node: Node) -> str:
     return " ".join(words)
 
 
-def _status(node: Node, full: UnrolledGraph, kept: UnrolledGraph | None) -> str:
-    if not full.live(node):
-        return "silent"
-    return "executed" if kept is None or node in kept else "unread"
-
-
 def _edge_kind(full: UnrolledGraph, tail: Node, head: Node) -> str:
     edge = full.edges[tail, head]
     if edge["connections"]:
@@ -112,6 +118,7 @@ def _add_node(canvas: Canvas, grid: Grid, node: Node, status: str) -> None:
         return
     name = "readout" if node.kind == "readout" and len(grid.graph.areas.readouts) == 1 else node.name
     size = NAME_SIZE if node.kind == "update" else 8.5
+    name = f"= {name}" if status == "shared" else name
     label = "⊥" if status == "silent" else elide(name, size, box.width - 4)
     look = STATES[status]
     style = ",".join(part for part in ("filled", look.dash, SHAPES[node.kind]) if part)
@@ -152,7 +159,7 @@ def _entries(full: UnrolledGraph, status: dict[Node, str]) -> Iterator[Entry]:
     if any(c.role == "modulate" for _, _, data in full.edges(data=True) for c in data["connections"]):
         yield Entry("modulating", gating(LineStyle("", INK, width=1.0)))
     found = set(status.values())
-    marks = {"silent": "⊥"}
+    marks = {"silent": "⊥", "shared": "="}
     yield from (Entry(state, STATES[state], marks.get(state, "")) for state in STATES if state in found)
     if full.records:
         yield Entry("record", RECORD, round=True)
