@@ -37,7 +37,7 @@ def draw_updates(full: UnrolledGraph, kept: UnrolledGraph | None = None, *, titl
     """
     full = _drawn(full)
     grid, canvas = Grid(full), Canvas(full.name, "updates")
-    status = {node: found.word for node, found in statuses(full, kept).items()}
+    status: dict[Node, str] = {node: found.word for node, found in statuses(full, kept).items()}
     nodes = defaultdict[int, list[Node]](list)
     for node in full:
         nodes[node.step].append(node)
