@@ -207,8 +207,11 @@ class NetworkSpec(Model):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the spec's content: equal for specs that say the same."""
-        return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
+        """SHA-256 over the spec's content: equal for specs that say the same.
+
+        What has its default value is left out, so that a field that the language gains later changes no digest.
+        """
+        return hashlib.sha256(self.model_dump_json(by_alias=True, exclude_defaults=True).encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, NetworkSpec) and self.digest == other.digest
