@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from cortexgraph.pipeline import emit as emit
     from cortexgraph.pipeline import interpret as interpret
     from cortexgraph.pipeline import unroll as unroll
+    from cortexgraph.sharing import share as share
+    from cortexgraph.sharing import unshare as unshare
     from cortexgraph.spec import NetworkSpec as NetworkSpec
     from cortexgraph.spec import dumps as dumps
     from cortexgraph.spec import load as load
@@ -61,6 +63,7 @@ _HOMES = {
     "cortexgraph.ops": ("Cell", "Operation", "option", "register_cell", "register_operation"),
     "cortexgraph.ops.schema": ("json_schema",),
     "cortexgraph.checks": ("register_check",),
+    "cortexgraph.sharing": ("share", "unshare"),
     "cortexgraph.spec": ("NetworkSpec", "dumps", "load", "loads", "save", "zoo"),
     "cortexgraph.unrolling": ("UnrolledGraph",),
 }

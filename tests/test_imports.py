@@ -28,7 +28,7 @@ LAYERS = (
     ("checks",),
     ("codegen",),
     ("pipeline",),
-    ("analysis", "render", "data"),
+    ("analysis", "render", "data", "sharing"),
     ("drawing",),
     ("train",),
     ("cli",),
