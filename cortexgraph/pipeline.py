@@ -144,6 +144,7 @@ def interpret(
     order: Order | None = None,
     *,
     training: bool = False,
+    averages: dict[str, Tensor] | None = None,
 ) -> tuple[Tensor | dict[str, Tensor], dict[tuple[str, int], Tensor]]:
     """Run a spec by the reference interpreter; see `cortexgraph.unrolling.interpret`.
 
@@ -154,7 +155,7 @@ def interpret(
     graph = build(retimed(spec, steps, order))
     if silent := list(silent_sinks(unroll_graph(graph))):
         raise CompileError(silent)
-    return interpret_graph(graph, state_dict, x, training=training)
+    return interpret_graph(graph, state_dict, x, training=training, averages=averages)
 
 
 def retimed(spec: NetworkSpec, steps: int | None, order: Order | None) -> NetworkSpec:

@@ -1,4 +1,4 @@
-"""Compiled against interpreted: states, logits and gradients, in float64."""
+"""Compiled against interpreted: states, logits, gradients and running averages, in float64."""
 
 from __future__ import annotations
 
@@ -54,10 +54,11 @@ def repeatable_dropout() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How many states and gradients agreed, and the largest difference, relative above 1."""
+    """How many states, gradients and running averages agreed, and the largest difference, relative above 1."""
 
     states: int
     gradients: int
+    averages: int
     worst: float
 
 
@@ -68,12 +69,17 @@ def compare(
     video: bool = False,
     training: bool = True,
     batch: int = 3,
+    record: bool = True,
 ) -> Comparison:
-    """Assert that compiled and interpreted agree on every state, logit and gradient."""
+    """Assert that compiled and interpreted agree on every state (if recorded), logit, gradient and running average.
+
+    `passes` are names out of `cortexgraph.passes.PASSES`: all of them by default.
+    """
     torch.manual_seed(0)
     torch.set_default_dtype(torch.float64)  # fixed filter banks are made in it
     try:
-        module = randomise(compile_spec(spec, record=record_all(spec), passes=passes)).train(training)
+        recorded = record_all(spec) if record else None
+        module = randomise(compile_spec(spec, record=recorded, passes=passes)).train(training)
     finally:
         torch.set_default_dtype(torch.float32)
     x = images(spec, batch, video_steps=spec.time.steps if video else None)
@@ -83,12 +89,16 @@ def compare(
         for name, value in module.state_dict().items()
     }
     with repeatable_dropout():
-        expected, expected_states = interpret(spec, leaves, x, training=training)
-        found, states = module(x)
-    assert states.keys() == expected_states.keys()
-    differences = [_difference(states[key], expected_states[key]) for key in states]
+        averages: dict[str, Tensor] = {}
+        expected, expected_states = interpret(spec, leaves, x, training=training, averages=averages)
+        found, states = module(x) if record else (module(x), {})
+    assert states.keys() == (expected_states.keys() if record else set())
     pairs = list(zip(_by_readout(found), _by_readout(expected), strict=True))
-    worst = max(*differences, *(_difference(a, b) for a, b in pairs))
+    differences = [_difference(states[key], expected_states[key]) for key in states]
+    differences += [_difference(a, b) for a, b in pairs]
+    buffers = {name: value for name, value in module.state_dict().items() if name not in parameters}
+    differences += [_difference(buffers[name], averages.get(name, leaves[name])) for name in buffers]
+    worst = max(differences)
     weights = [torch.randn_like(b) for _, b in pairs]
     sum((a * weight).sum() for (a, _), weight in zip(pairs, weights, strict=True)).backward()
     sum((b * weight).sum() for (_, b), weight in zip(pairs, weights, strict=True)).backward()
@@ -97,7 +107,7 @@ def compare(
             worst = max(worst, _difference(_gradient(parameter), _gradient(leaves[name])))
         else:  # the claim that no readout reaches it
             assert parameter.grad is None
-    return Comparison(len(states), sum(p.requires_grad for p in parameters.values()), worst)
+    return Comparison(len(states), sum(p.requires_grad for p in parameters.values()), len(averages), worst)
 
 
 def _by_readout(logits: Tensor | dict[str, Tensor]) -> list[Tensor]:

@@ -1,11 +1,14 @@
-"""The compiled module equals the reference interpreter on every state and every gradient."""
+"""The compiled module equals the reference interpreter on every state, gradient and running average."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cortexgraph.passes import PASSES
 from cortexgraph.spec import NetworkSpec, load, zoo
 from tests.oracle import compare
 from tests.strategies import specs
@@ -35,15 +38,20 @@ def test_every_shipped_spec_as_it_is(name: str) -> None:
     assert compare(load(name), batch=2).worst < 1e-8
 
 
-each_way = given(spec=specs(), passes=st.sampled_from([None, []]), video=st.booleans(), training=st.booleans())
+ways = {
+    "passes": st.none() | st.lists(st.sampled_from([*PASSES]), unique=True),  # all, or any subset
+    "video": st.booleans(),
+    "training": st.booleans(),
+    "record": st.booleans(),
+}
 QUICK = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 MANY = 2000
 
 
 @QUICK
-@each_way
-def test_random_specs(spec: NetworkSpec, passes: list[str] | None, video: bool, training: bool) -> None:
-    assert compare(spec, passes=passes, video=video, training=training).worst < 1e-8
+@given(spec=specs(), **ways)
+def test_random_specs(spec: NetworkSpec, **ways: Any) -> None:
+    assert compare(spec, **ways).worst < 1e-8
 
 
 @pytest.mark.slow
@@ -52,14 +60,15 @@ def test_two_thousand_random_specs(capsys: pytest.CaptureFixture[str]) -> None:
     seen = []
 
     @settings(max_examples=MANY, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-    @given(spec=specs(max_areas=8), passes=st.sampled_from([None, []]), video=st.booleans(), training=st.booleans())
-    def run(spec: NetworkSpec, passes: list[str] | None, video: bool, training: bool) -> None:
-        seen.append(compare(spec, passes=passes, video=video, training=training))
+    @given(spec=specs(max_areas=8), **ways)
+    def run(spec: NetworkSpec, **ways: Any) -> None:
+        seen.append(compare(spec, **ways))
 
     run()
-    states, gradients = sum(c.states for c in seen), sum(c.gradients for c in seen)
+    totals = [sum(getattr(c, what) for c in seen) for what in ("states", "gradients", "averages")]
     worst = max(comparison.worst for comparison in seen)
     with capsys.disabled():
-        print(f"\n{len(seen)} specs: {states} states and {gradients} gradients agree; largest difference {worst:.1e}")
+        print(f"\n{len(seen)} specs: {totals[0]} states, {totals[1]} gradients and {totals[2]} entries of running")
+        print(f"averages agree; largest difference {worst:.1e}")
     assert len(seen) >= MANY
     assert worst < 1e-8

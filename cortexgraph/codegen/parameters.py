@@ -10,8 +10,7 @@ from cortexgraph.codegen.view import ParameterGroup
 from cortexgraph.graph import Area, Connection
 from cortexgraph.graph.model import Readout
 from cortexgraph.ops import Chain, Link
-from cortexgraph.passes import prune
-from cortexgraph.unrolling import Node, UnrolledGraph
+from cortexgraph.unrolling import Node, UnrolledGraph, read_updates
 
 __all__ = ["parameter_groups"]
 
@@ -35,7 +34,7 @@ class Sets:
 def parameter_groups(full: UnrolledGraph) -> Iterator[ParameterGroup]:
     """All modules, whether or not a readout reaches them, so that a state dict depends on the spec alone."""
     areas = full.areas
-    reached = _reached(full)
+    reached = read_updates(full)
     yield ParameterGroup(
         "areas: what each does with what it receives",
         tuple(_area(area, Sets(full.ordinals[area.name], _ordinals(full, reached, area.name))) for area in areas.areas),
@@ -61,13 +60,6 @@ def _group(
 
 
 # ---- what a readout reaches --------------------------------------------------
-
-
-def _reached(full: UnrolledGraph) -> list[Node]:
-    """Live updates that a readout depends on, whatever is recorded."""
-    bare: UnrolledGraph = full.copy()
-    bare.remove_nodes_from(full.records)
-    return list(prune(bare).updates())
 
 
 def _ordinals(full: UnrolledGraph, reached: list[Node], area: str) -> tuple[int, ...]:

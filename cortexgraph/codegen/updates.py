@@ -9,9 +9,12 @@ from cortexgraph.codegen.view import StepView, UpdateView
 from cortexgraph.graph import Area, Connection
 from cortexgraph.graph.names import Namespace
 from cortexgraph.spec import IMAGE
-from cortexgraph.unrolling import Node, UnrolledGraph
+from cortexgraph.unrolling import Counted, Node, UnrolledGraph
 
 __all__ = ["Variables", "frames", "steps", "zeros"]
+
+Term = tuple[str, str]
+"""The code of a term, and a comment on it."""
 
 INDENT = 12
 """Column at which the arguments of an update start."""
@@ -70,39 +73,46 @@ def _hoisted(connection: Connection) -> bool:
     return connection.source == IMAGE and not connection.per_step and not connection.transform.random
 
 
-def frames(graph: UnrolledGraph) -> Iterator[str]:
-    """Connections from the image, each with the frames that it is read at."""
+def frames(graph: UnrolledGraph, counts: Counted) -> Iterator[str]:
+    """Connections from the image in the order of declaration, each with the frames that it is read at."""
     read: dict[str, set[int]] = {}
     for node in graph.live_updates():
         for connection, source in graph.terms(node):
             if source.kind == "image" and _hoisted(connection):
                 read.setdefault(connection.identifier, set()).add(source.step)
-    for identifier, at in read.items():
-        arguments = (f"self.{identifier}", "x", ranges("steps=", at))
-        yield Call(f"{identifier} = per_frame(", arguments).laid_out()
+    for connection in graph.areas.connections:
+        at = read.get(connection.identifier)
+        if at is not None:
+            arguments = [f"self.{connection.identifier}", "x", ranges("steps=", at)]
+            aside = at - counts.frames(graph, connection) if connection.averages else set()
+            arguments += [ranges("aside=", aside)] if aside else []
+            helper = "per_frame_aside" if aside else "per_frame"
+            yield Call(f"{connection.identifier} = {helper}(", tuple(arguments)).laid_out()
 
 
 # ---- updates -------------------------------------------------------------------
 
 
-def steps(graph: UnrolledGraph, variables: Variables) -> Iterator[StepView]:
+def steps(graph: UnrolledGraph, variables: Variables, counts: Counted) -> Iterator[StepView]:
     updates: dict[int, list[UpdateView]] = {}
     for node in graph.live_updates():
-        updates.setdefault(node.step, []).append(_update(graph, node, variables))
+        updates.setdefault(node.step, []).append(_update(graph, node, variables, counts))
     for step, views in updates.items():
         yield StepView(f"# ---- step {step} ".ljust(WIDTH - 30, "-"), tuple(views))
 
 
-def _update(graph: UnrolledGraph, node: Node, variables: Variables) -> UpdateView:
+def _update(graph: UnrolledGraph, node: Node, variables: Variables, counts: Counted) -> UpdateView:
     area, before = graph.areas.area(node.name), graph.memory(node)
-    arguments = list(_merged(graph, node, area, variables))
+    aside = area.averages and node not in counts.updates
+    arguments = [f"self.{area.identifier},"] * aside
+    arguments += _merged(graph, node, area, variables, counts)
     if before is not None:
         arguments += [f"{variables.carried(before, name)}," for name in area.cell.reads]
     if area.per_step:
         arguments.append(f"update={graph.ordinal(node)},")
     return UpdateView(
         targets=_targets(graph, node, area, variables),
-        area=area.identifier,
+        call="untracked" if aside else f"self.{area.identifier}",
         arguments=tuple(arguments),
         shape=f"[B, {', '.join(map(str, area.shape))}]",
     )
@@ -120,24 +130,27 @@ def _targets(graph: UnrolledGraph, node: Node, area: Area, variables: Variables)
     return ", ".join([variables[node] if visible else "_", *hidden])
 
 
-def _merged(graph: UnrolledGraph, node: Node, area: Area, variables: Variables) -> Iterator[str]:
+def _merged(graph: UnrolledGraph, node: Node, area: Area, variables: Variables, counts: Counted) -> Iterator[str]:
     """The lines of the merged and gated input, with a comment on each term."""
-    terms = graph.terms(node)
-    drives = [term for term in terms if term[0].role == "drive"]
-    gates = [_term(graph, node, term, variables) for term in terms if term[0].role == "modulate"]
+    terms = [
+        (connection, _term(graph, node, connection, source, variables, counts))
+        for connection, source in graph.terms(node)
+    ]
+    drives = {connection.identifier: term for connection, term in terms if connection.role == "drive"}
+    gates = [term for connection, term in terms if connection.role == "modulate"]
     if not drives:
         lines = [(_zeros(area.body.shape), "nothing drives it")]
     elif area.merge == "concat":
-        lines = list(_concatenated(graph, node, area, variables))
+        lines = list(_concatenated(graph, area, drives))
     else:
-        lines = list(_summed([_term(graph, node, term, variables) for term in drives], bool(gates)))
+        lines = list(_summed([*drives.values()], bool(gates)))
     lines += [(f"* {code}", comment) for code, comment in gates]
     code, comment = lines[-1]
     for line in [*lines[:-1], (f"{code},", comment)]:
         yield _commented(*line)
 
 
-def _summed(terms: list[tuple[str, str]], gated: bool) -> Iterator[tuple[str, str]]:
+def _summed(terms: list[Term], gated: bool) -> Iterator[Term]:
     inner = gated and len(terms) > 1
     if inner:
         yield "(", ""
@@ -147,15 +160,14 @@ def _summed(terms: list[tuple[str, str]], gated: bool) -> Iterator[tuple[str, st
         yield ")", ""
 
 
-def _concatenated(graph: UnrolledGraph, node: Node, area: Area, variables: Variables) -> Iterator[tuple[str, str]]:
-    live = {term[0].identifier: term for term in graph.terms(node)}
+def _concatenated(graph: UnrolledGraph, area: Area, live: dict[str, Term]) -> Iterator[Term]:
     yield "torch.cat(", ""
     yield "    [", ""
     for connection in graph.areas.incoming(area.name):
         if connection.role != "drive":
             continue
         if connection.identifier in live:
-            code, comment = _term(graph, node, live[connection.identifier], variables)
+            code, comment = live[connection.identifier]
             yield f"        {code},", comment
         else:
             yield f"        {_zeros(connection.output_shape)},", f"{connection.kind}, nothing"
@@ -164,14 +176,18 @@ def _concatenated(graph: UnrolledGraph, node: Node, area: Area, variables: Varia
     yield ")", ""
 
 
-def _term(graph: UnrolledGraph, node: Node, term: tuple[Connection, Node], variables: Variables) -> tuple[str, str]:
-    connection, source = term
+def _term(
+    graph: UnrolledGraph, node: Node, connection: Connection, source: Node, variables: Variables, counts: Counted
+) -> Term:
+    """The code of what an update reads through a connection, and a comment on it."""
     notes = [connection.kind, *([f"delay {connection.delay}"] * bool(connection.delay))]
     comment = ", ".join(notes + ["gates the sum"] * (connection.role == "modulate"))
     if source.kind == "image" and _hoisted(connection):
         return f"{connection.identifier}[{source.step}]", comment
     value = f"frame(x, {source.step})" if source.kind == "image" else variables[source]
     update = f", update={graph.ordinal(node)}" if connection.per_step else ""
+    if connection.averages and (connection.identifier, node) not in counts.readings:
+        return f"untracked(self.{connection.identifier}, {value}{update})", comment
     return f"self.{connection.identifier}({value}{update})", comment
 
 

@@ -21,13 +21,13 @@ class UpdateView:
 
     Attributes:
         targets: the names that are assigned.
-        area: the area's module.
+        call: what is called: the area's module.
         arguments: lines of the call, the merged input first.
         shape: of the state.
     """
 
     targets: str
-    area: str
+    call: str
     arguments: tuple[str, ...]
     shape: str
 

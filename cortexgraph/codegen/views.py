@@ -10,7 +10,7 @@ from cortexgraph.codegen.text import Call, class_name, docstring_text, literal
 from cortexgraph.codegen.view import ModuleView
 from cortexgraph.graph.model import Readout
 from cortexgraph.graph.names import Namespace
-from cortexgraph.unrolling import Node, UnrolledGraph
+from cortexgraph.unrolling import Node, UnrolledGraph, counted
 
 __all__ = ["module_view", "operations_of"]
 
@@ -19,7 +19,7 @@ def module_view(full: UnrolledGraph, graph: UnrolledGraph) -> ModuleView:
     """The emitted file of `graph`, which passes made from `full`."""
     areas = full.areas
     channels, height, width = areas.image_shape
-    variables = updates.Variables(graph)
+    variables, counts = updates.Variables(graph), counted(full)
     logits = "Tensor" if len(areas.readouts) == 1 else "dict[str, Tensor]"
     return ModuleView(
         docstring=header(graph),
@@ -33,8 +33,8 @@ def module_view(full: UnrolledGraph, graph: UnrolledGraph) -> ModuleView:
         returns_text=_returns(graph),
         parameters=tuple(parameter_groups(full)),
         zeros=tuple(updates.zeros(graph, variables)),
-        frames=tuple(updates.frames(graph)),
-        steps=tuple(updates.steps(graph, variables)),
+        frames=tuple(updates.frames(graph, counts)),
+        steps=tuple(updates.steps(graph, variables, counts)),
         logits=_logits(graph, variables),
         records=tuple(
             f"({literal(node.name)}, {node.step}): {variables[_state(graph, node)]}" for node in graph.records

@@ -2,7 +2,7 @@
 
 from cortexgraph.ops import gabor, pooling, residual, simple  # noqa: F401  (they register their operations)
 from cortexgraph.ops.activation import ACTIVATIONS, Activation
-from cortexgraph.ops.base import CONTEXT, Context, Given, Operation, Run, Shape, option
+from cortexgraph.ops.base import CONTEXT, Context, Given, Operation, Run, Shape, Taken, option
 from cortexgraph.ops.cells import CELLS, Cell, Simple, register_cell
 from cortexgraph.ops.chain import Chain, Link, Problem, part
 from cortexgraph.ops.conv import Conv, ConvTranspose, Spatial
@@ -51,6 +51,7 @@ __all__ = [
     "Shape",
     "Simple",
     "Spatial",
+    "Taken",
     "Tied",
     "Transposed",
     "make_chain",

@@ -8,8 +8,8 @@ two equal. Nothing here imports torch until `reference` runs.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cortexgraph.ops.chain import Chain
 
-__all__ = ["CONTEXT", "Context", "Given", "Operation", "Run", "Shape", "State", "option", "text", "window"]
+__all__ = ["CONTEXT", "Context", "Given", "Operation", "Run", "Shape", "State", "Taken", "option", "text", "window"]
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
@@ -90,11 +90,42 @@ class Given:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """Statistics that an evaluation offers to running averages.
+
+    Attributes:
+        path: of the operation in the state dict, its per-step set included.
+        averaged: the new entries of the state dict, by short name, from the old ones.
+    """
+
+    path: str
+    averaged: Callable[[State], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
 class Run:
-    """How a reference is run: in training mode or not, and at which live update of the area (from 1)."""
+    """How a reference is run.
+
+    Attributes:
+        training: whether in training mode.
+        update: the live update of the area, from 1.
+        path: of the operation in the state dict, its per-step set included.
+        taken: where operations with running averages leave their statistics; None if nobody asks.
+    """
 
     training: bool
     update: int = 1
+    path: str = ""
+    taken: list[Taken] | None = field(default=None, compare=False)
+
+    def at(self, path: str) -> Run:
+        """The same for the operation at a path."""
+        return replace(self, path=path)
+
+    def take(self, averaged: Callable[[State], dict[str, Tensor]]) -> None:
+        """Offer statistics to the running averages of the operation."""
+        if self.taken is not None:
+            self.taken.append(Taken(self.path, averaged))
 
 
 @dataclass(frozen=True)
@@ -107,7 +138,8 @@ class Operation(ABC):
         role: its name within a chain, and that of its parameters in the state dict.
         equation: what it computes.
         random: whether two evaluations on equal input may differ.
-        averages: whether it keeps running averages in training, which every evaluation moves.
+        averages: whether it keeps running averages in training, which every evaluation moves (`Run.take`): its module
+            does so as torch's batch norms do, only while `track_running_stats` holds.
         helpers: files of `cortexgraph.runtime`, or classes, whose source the emitted file needs.
         shape: channels, height and width of the input.
     """

@@ -164,11 +164,13 @@ class Chain:
             run: how.
         """
         for link in self.links:
-            own = part(state, link.owner or f"{prefix}.{link.name}")
+            path = link.owner or f"{prefix}.{link.name}"
+            own = part(state, path)
             if link.per_step:  # beyond the last set, the last is reused
                 sets = 1 + max((int(name.split(".")[0]) for name in own), default=0)
-                own = part(own, str(min(run.update, sets) - 1))
+                index = str(min(run.update, sets) - 1)
+                own, path = part(own, index), f"{path}.{index}"
             chains = link.operation.chains()
             inner = {name: c.reference(x, state, f"{prefix}.{link.name}.{name}", run) for name, c in chains.items()}
-            x = link.operation.reference(x, own | inner, run)
+            x = link.operation.reference(x, own | inner, run.at(path))
         return x

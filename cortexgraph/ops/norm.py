@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cortexgraph.ops.base import Context, Given, Operation, Run, Shape, State, option
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["NORMS", "BatchNorm", "GroupNorm", "LocalResponseNorm", "Norm", "default_groups"]
 
 EPSILON = 1e-5
+MOMENTUM = 0.1
+"""Of the running averages: the part that the newest batch has."""
 
 NORMS: Registry[Callable[[Shape, int | None], Norm]] = Registry("norm")
 """Each entry makes a norm from the shape of its input and the declared number of groups."""
@@ -43,7 +46,10 @@ class Norm(Operation):
 
 @dataclass(frozen=True)
 class BatchNorm(Norm):
-    """Per channel over batch and space (Ioffe & Szegedy 2015); running averages, momentum 0.1, in evaluation."""
+    """Per channel over batch and space (Ioffe & Szegedy 2015); in evaluation with running averages.
+
+    Each evaluation in training moves them: μ̄ ← 0.9 μ̄ + 0.1 μ, σ̄² ← 0.9 σ̄² + 0.1 n/(n − 1) σ², over n values.
+    """
 
     equation: ClassVar[str] = "y = γ (x − μ_c) / √(σ²_c + ε) + β"
     averages: ClassVar[bool] = True
@@ -58,12 +64,22 @@ class BatchNorm(Norm):
         if run.training:
             mean = x.mean((0, 2, 3))
             variance = x.var((0, 2, 3), unbiased=False)
+            values = x.numel() // x.shape[1]
+            run.take(partial(_averaged, mean.detach(), variance.detach() * values / (values - 1)))
         else:
             mean, variance = state["running_mean"], state["running_var"]
         mean, variance, scale, shift = (
             v.reshape(1, -1, 1, 1) for v in (mean, variance, state["weight"], state["bias"])
         )
         return (x - mean) / (variance + EPSILON).sqrt() * scale + shift
+
+
+def _averaged(mean: Tensor, variance: Tensor, state: State) -> dict[str, Tensor]:
+    return {
+        "running_mean": (1 - MOMENTUM) * state["running_mean"] + MOMENTUM * mean,
+        "running_var": (1 - MOMENTUM) * state["running_var"] + MOMENTUM * variance,
+        "num_batches_tracked": state["num_batches_tracked"] + 1,
+    }
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -11,6 +12,20 @@ from torch import Tensor, nn
 def chain(**operations: nn.Module) -> nn.Sequential:
     """Operations one after another, under their names."""
     return nn.Sequential(OrderedDict(operations))
+
+
+def untracked(module: nn.Module, *inputs: Tensor | None, **options: int) -> Any:
+    """What the module gives; its running averages, and those that it shares, stay: no readout depends on this."""
+    parts = list(module.modules())
+    parts += [other for part in parts for owner in getattr(part, "owner", ()) for other in owner.modules()]
+    norms: list[Any] = [part for part in parts if getattr(part, "track_running_stats", False)]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        return module(*inputs, **options)
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
 
 
 class PerStep(nn.ModuleList):

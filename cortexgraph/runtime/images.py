@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from torch import Tensor, nn
+
+from cortexgraph.runtime.chains import untracked
 
 
 def check_image(x: Tensor, shape: tuple[int, int, int], steps: int) -> None:
@@ -18,6 +20,16 @@ def per_frame(connection: nn.Module, x: Tensor, steps: Iterable[int]) -> dict[in
     if x.ndim == 4:
         return dict.fromkeys(steps, connection(x))
     return {step: connection(x[:, step - 1]) for step in steps}
+
+
+def per_frame_aside(
+    connection: nn.Module, x: Tensor, steps: Collection[int], aside: Collection[int]
+) -> dict[int, Tensor]:
+    """As `per_frame`, but the images of the steps `aside` leave running averages alone: no readout depends on them."""
+    if x.ndim == 4:
+        return dict.fromkeys(steps, untracked(connection, x) if set(steps) == set(aside) else connection(x))
+    frames = {step: x[:, step - 1] for step in steps}
+    return {step: untracked(connection, x) if step in aside else connection(x) for step, x in frames.items()}
 
 
 def frame(x: Tensor, step: int) -> Tensor:

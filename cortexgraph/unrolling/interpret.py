@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cortexgraph.graph import Area, AreaGraph, Connection
 from cortexgraph.graph.model import Readout
-from cortexgraph.ops import Run, part
+from cortexgraph.ops import Run, Taken, part
 from cortexgraph.spec import IMAGE, Span
 from cortexgraph.unrolling.schedule import Order
 
@@ -25,24 +25,52 @@ Logits = "Tensor | dict[str, Tensor]"
 
 
 @dataclass
+class _Evaluation:
+    """One evaluation of a connection's transform, or of an area's body and cell.
+
+    Attributes:
+        of: what was evaluated: evaluations of the same count once for running averages.
+        rank: its place in the order in which they are counted.
+        reads: indices of the evaluations whose results it read.
+        taken: statistics that it offered to running averages.
+    """
+
+    of: tuple[object, ...]
+    rank: tuple[int, ...]
+    reads: list[int]
+    taken: list[Taken] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Write:
+    """What an update wrote: its (step, group), the value (None where silent), and the index of its evaluation."""
+
+    time: tuple[int, int]
+    value: Tensor | None
+    evaluation: int | None
+
+
+@dataclass
 class _Trial:
     """One run: what every area wrote, when, and what it carries.
 
     Attributes:
-        history: of each area, (step, group) of each write and the value, None where silent.
+        history: of each area, its writes.
         hidden: of each area, the hidden tensors of its cell.
         updates: number of live updates of each area.
         fired: connections with `active: first` that were live.
+        evaluations: all of them, in order.
     """
 
     areas: AreaGraph
     state_dict: State
     x: Tensor
     training: bool
-    history: dict[str, list[tuple[tuple[int, int], Tensor | None]]] = field(default_factory=dict)
+    history: dict[str, list[_Write]] = field(default_factory=dict)
     hidden: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     updates: dict[str, int] = field(default_factory=dict)
     fired: set[str] = field(default_factory=set)
+    evaluations: list[_Evaluation] = field(default_factory=list)
 
     def zeros(self, shape: Sequence[int]) -> Tensor:
         return self.x.new_zeros(len(self.x), *shape)
@@ -56,6 +84,7 @@ def interpret_graph(
     steps: int | None = None,
     order: Order | None = None,
     training: bool = False,
+    averages: dict[str, Tensor] | None = None,
 ) -> tuple[Tensor | dict[str, Tensor], dict[tuple[str, int], Tensor]]:
     """Run the network step by step.
 
@@ -65,6 +94,7 @@ def interpret_graph(
         x: one image [B, C, H, W], or a video [B, T, C, H, W] whose frame t is the image of step t.
         steps, order: the spec's by default.
         training: whether batch norms take their statistics from the batch.
+        averages: filled with the running averages as the run leaves them, under the names of the state dict.
 
     Returns:
         Logits as the compiled module gives them, and the state of every live area at the end of every step,
@@ -79,12 +109,14 @@ def interpret_graph(
     for t in range(1, steps + 1):
         for k, group in enumerate(_groups(areas, order)):
             written = {name: _update(trial, areas.area(name), t, k) for name in group}
-            for name, (state, hidden) in written.items():
-                trial.history[name].append(((t, k), state))
+            for name, (write, hidden) in written.items():
+                trial.history[name].append(write)
                 trial.hidden[name] = hidden
         for name, writes in trial.history.items():
-            if writes and (last := writes[-1][1]) is not None:
+            if writes and (last := writes[-1].value) is not None:
                 states[name, t] = last
+    if averages is not None:
+        averages.update(_averages(trial, steps))
     logits = {readout.name: _logits(trial, readout, states, steps) for readout in areas.readouts}
     return (logits if len(logits) > 1 else next(iter(logits.values()))), states
 
@@ -109,60 +141,88 @@ def _within(window: str | tuple[int, ...] | Span, t: int) -> bool:
     return isinstance(window, str) or t in window
 
 
-def _value(trial: _Trial, c: Connection, t: int, k: int) -> Tensor | None:
+def _value(trial: _Trial, c: Connection, t: int, k: int) -> _Write:
     """What the connection reads in group k of step t: its source just before group k of step t − delay."""
     t -= c.delay
     if c.source == IMAGE:
         present = trial.areas.spec.input.present
         shown = t == 1 if present == "first" else t >= 1 and _within(present, t)
         if not shown:
-            return None
-        return trial.x if trial.x.dim() == 4 else trial.x[:, t - 1]
-    before = [value for time, value in trial.history[c.source] if time < (t, k)]
-    return before[-1] if before else None
+            return _Write((t, k), None, None)
+        return _Write((t, k), trial.x if trial.x.dim() == 4 else trial.x[:, t - 1], None)
+    before = [write for write in trial.history[c.source] if write.time < (t, k)]
+    return before[-1] if before else _Write((t, k), None, None)
 
 
-def _result(trial: _Trial, c: Connection, t: int, k: int, ordinal: int) -> Tensor | None:
-    """The transform of what an active connection reads, by the rule of its silence; None if it is left out."""
+def _result(trial: _Trial, c: Connection, t: int, k: int, ordinal: int) -> tuple[Tensor | None, int | None]:
+    """The transform of what an active connection reads, by the rule of its silence; None if it is left out.
+
+    Also the index of the evaluation, where there was one.
+    """
     if not _within(c.active, t) or c.identifier in trial.fired:
-        return None
-    value = _value(trial, c, t, k)
-    if value is None and c.silence == "skip":
-        return None
+        return None, None
+    source = _value(trial, c, t, k)
+    if source.value is None and c.silence == "skip":
+        return None, None
     if c.active == "first":
         trial.fired.add(c.identifier)
-    if value is None and c.silence == "zero_drive":
+    if source.value is None and c.silence == "zero_drive":
         silent = trial.zeros(c.output_shape)
-        return silent if c.role == "drive" else silent + 1  # every gate is 1 at m = 0
-    value = trial.zeros(c.source_shape) if value is None else value
-    return c.transform.reference(value, trial.state_dict, c.identifier, Run(trial.training, ordinal))
+        return (silent if c.role == "drive" else silent + 1), None  # every gate is 1 at m = 0
+    evaluation = _evaluation_of(trial, c, source, t, ordinal)
+    value = trial.zeros(c.source_shape) if source.value is None else source.value
+    run = Run(trial.training, ordinal, taken=evaluation.taken)
+    return c.transform.reference(value, trial.state_dict, c.identifier, run), len(trial.evaluations) - 1
+
+
+def _evaluation_of(trial: _Trial, c: Connection, source: _Write, t: int, ordinal: int) -> _Evaluation:
+    """A new evaluation: equal to an earlier one of the same value, unless it draws anew or has a set of its own."""
+    number = len(trial.evaluations)
+    apart = (ordinal,) if c.per_step or c.transform.random else ()
+    of: tuple[object, ...] = (c.identifier, *apart)
+    rank: tuple[int, ...] = (1, number)
+    if source.value is None:
+        of += ("zeros",)
+    elif c.source != IMAGE:
+        of += (source.evaluation,)
+    else:
+        frame = t - c.delay if trial.x.dim() == 5 else 0
+        of, rank = (*of, "image", frame), rank if apart else (0, c.index, frame)
+    reads = [] if source.evaluation is None else [source.evaluation]
+    trial.evaluations.append(_Evaluation(of, rank, reads))
+    return trial.evaluations[-1]
 
 
 # ---- updating -----------------------------------------------------------------
 
 
-def _update(trial: _Trial, area: Area, t: int, k: int) -> tuple[Tensor | None, dict[str, Tensor]]:
+def _update(trial: _Trial, area: Area, t: int, k: int) -> tuple[_Write, dict[str, Tensor]]:
     """The new state, and what the cell keeps hidden: h' = cell(body(merge × gates), h), or silence."""
     ordinal = trial.updates[area.name] + 1
     incoming = trial.areas.incoming(area.name)
-    results = [(c, _result(trial, c, t, k, ordinal)) for c in incoming]
-    drives = [(c, r) for c, r in results if c.role == "drive"]
-    old = trial.history[area.name][-1][1] if trial.history[area.name] else None
-    remembers = old is not None and area.cell.has_memory
-    if all(r is None for _, r in drives) and not remembers and trial.areas.silence == "skip":
-        return None, {}
+    results = [(c, *_result(trial, c, t, k, ordinal)) for c in incoming]
+    drives = [(c, r) for c, r, _ in results if c.role == "drive"]
+    driven = any(r is not None for _, r in drives)
+    old = trial.history[area.name][-1] if trial.history[area.name] else _Write((0, 0), None, None)
+    remembers = old.value is not None and area.cell.has_memory
+    if not driven and not remembers and trial.areas.silence == "skip":
+        return _Write((t, k), None, None), {}
     u = _merged(trial, area, drives)
-    if any(r is not None for _, r in drives):
-        for c, gate in results:
-            u = u * gate if c.role == "modulate" and gate is not None else u
+    for c, gate, _ in results if driven else ():
+        u = u * gate if c.role == "modulate" and gate is not None else u
     trial.updates[area.name] = ordinal
-    body = area.body.reference(u, trial.state_dict, area.identifier, Run(trial.training, ordinal))
+    reads = [e for _, _, e in results if e is not None and driven] + [old.evaluation] * remembers
+    number = len(trial.evaluations)
+    evaluation = _Evaluation((area.name, number), (1, number), [e for e in reads if e is not None])
+    trial.evaluations.append(evaluation)
+    run = Run(trial.training, ordinal, taken=evaluation.taken)
+    body = area.body.reference(u, trial.state_dict, area.identifier, run)
     carried = {name: trial.zeros(area.shape) for name in area.cell.reads}
-    if old is not None:
-        carried |= {"h": old} | trial.hidden[area.name]
+    if old.value is not None:
+        carried |= {"h": old.value} | trial.hidden[area.name]
     own = part(trial.state_dict, f"{area.identifier}.cell")
     new = area.cell.reference(body, carried, own, trial.training)
-    return new["h"], {name: new[name] for name in area.cell.hidden}
+    return _Write((t, k), new["h"], number), {name: new[name] for name in area.cell.hidden}
 
 
 def _merged(trial: _Trial, area: Area, drives: Sequence[tuple[Connection, Tensor | None]]) -> Tensor:
@@ -180,6 +240,21 @@ def _merged(trial: _Trial, area: Area, drives: Sequence[tuple[Connection, Tensor
 # ---- reading out ----------------------------------------------------------------
 
 
+def _read_at(trial: _Trial, readout: Readout, steps: int) -> list[int]:
+    """The steps at which an area is read out: under `all` those at whose end it is live."""
+    if readout.at == "last":
+        return [steps]
+    if isinstance(readout.at, str):
+        return [t for t in range(1, steps + 1) if _at_end(trial, readout.source, t).value is not None]
+    return list(readout.at)
+
+
+def _at_end(trial: _Trial, area: str, t: int) -> _Write:
+    """What the area wrote last in steps 1 … t."""
+    writes = [write for write in trial.history[area] if write.time[0] <= t]
+    return writes[-1] if writes else _Write((t, 0), None, None)
+
+
 def _logits(trial: _Trial, readout: Readout, states: Mapping[tuple[str, int], Tensor], steps: int) -> Tensor:
     import torch
 
@@ -189,7 +264,25 @@ def _logits(trial: _Trial, readout: Readout, states: Mapping[tuple[str, int], Te
             pooled, part(trial.state_dict, f"{readout.identifier}.linear"), Run(trial.training)
         )
 
-    if readout.at == "last":
-        return read(steps)
-    every = [t for t in range(1, steps + 1) if (readout.source, t) in states]
-    return torch.stack([read(t) for t in (every if isinstance(readout.at, str) else readout.at)], 1)
+    every = [read(t) for t in _read_at(trial, readout, steps)]
+    return every[0] if readout.at == "last" else torch.stack(every, 1)
+
+
+def _averages(trial: _Trial, steps: int) -> dict[str, Tensor]:
+    """The running averages after the run: moved once by each evaluation on which a readout depends, in order."""
+    ends = [(readout.source, t) for readout in trial.areas.readouts for t in _read_at(trial, readout, steps)]
+    waiting = [write.evaluation for area, t in ends if (write := _at_end(trial, area, t)).evaluation is not None]
+    needed: set[int] = set()
+    while waiting:
+        number = waiting.pop()
+        if number is not None and number not in needed:
+            needed.add(number)
+            waiting += trial.evaluations[number].reads
+    found: dict[str, Tensor] = {}
+    counted: set[tuple[object, ...]] = set()
+    for evaluation in sorted((trial.evaluations[n] for n in needed), key=lambda evaluation: evaluation.rank):
+        for taken in evaluation.taken if evaluation.of not in counted else ():
+            old = part(trial.state_dict, taken.path) | part(found, taken.path)
+            found |= {f"{taken.path}.{name}": value for name, value in taken.averaged(old).items()}
+        counted.add(evaluation.of)
+    return found
