@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import ValidationError
 
@@ -12,7 +12,7 @@ from cortexgraph.checks import check_graph, check_structure
 from cortexgraph.checks.memory import memory
 from cortexgraph.checks.record import record_sinks
 from cortexgraph.checks.silent_readout import silent_sinks
-from cortexgraph.codegen import emit_source, load_source
+from cortexgraph.codegen import Backend, MemoryFormat, apply_backend, emit_source, load_source
 from cortexgraph.errors import CompileError, Diagnostic, GraphError
 from cortexgraph.graph import AreaGraph, assemble
 from cortexgraph.passes import run_passes
@@ -92,12 +92,14 @@ def emit(
     order: Order | None = None,
     record: Record | None = None,
     passes: Sequence[str] | None = None,
+    memory_format: MemoryFormat = "channels_last",
 ) -> str:
     """Source of a Python module with the compiled network; it imports only torch.
 
     Takes and raises what `compile_spec` does, and does not import torch.
     """
-    return emit_source(*lower(spec, steps, order, record, passes))
+    check_choice("memory_format", memory_format, get_args(MemoryFormat))
+    return emit_source(*lower(spec, steps, order, record, passes), memory_format)
 
 
 def compile_spec(
@@ -106,6 +108,8 @@ def compile_spec(
     order: Order | None = None,
     record: Record | None = None,
     passes: Sequence[str] | None = None,
+    memory_format: MemoryFormat = "channels_last",
+    backend: Backend = "eager",
 ) -> nn.Module:
     """Compile a spec to a torch module.
 
@@ -115,6 +119,10 @@ def compile_spec(
         order: `simultaneous`, `sequential` or groups of areas; the spec's by default.
         record: states to return, such as ``{"V4": "all", "IT": [3, 8]}``.
         passes: names of the passes to run; all by default.
+        memory_format: layout of kernels and states in memory, `channels_last` or `contiguous`; it changes the speed,
+            and the strides of recorded states, but no value, shape or key.
+        backend: `eager`, or `inductor` to have `torch.compile` turn the source into kernels at the first call, with
+            CUDA graphs where there is a GPU.
 
     Returns:
         A module whose ``forward(x)`` takes images [B, C, H, W] or videos [B, T, C, H, W] and returns logits
@@ -123,17 +131,31 @@ def compile_spec(
 
     Raises:
         GraphError: if the spec does not make a network.
-        CompileError: for a readout or record of a silent area, an unknown pass, or a bad `record`.
+        CompileError: for a readout or record of a silent area, an unknown pass, memory format or backend, or a bad
+            `record`.
     """
+    check_choice("memory_format", memory_format, get_args(MemoryFormat))
+    check_choice("backend", backend, get_args(Backend))
     full, graph = lower(spec, steps, order, record, passes)
     if too_large := [replace(finding, severity="error") for finding in memory(full) if finding.place == "areas"]:
         raise CompileError(too_large)
-    source = emit_source(full, graph)
+    source = emit_source(full, graph, memory_format)
     module: Any = load_source(source, spec.name)
     module.source = source
     module.spec = graph.areas.spec
     module.unrolled = graph
-    return module  # type: ignore[no-any-return]
+    return apply_backend(module, backend)
+
+
+def check_choice(place: str, given: str, choices: Sequence[str]) -> None:
+    """Say of an argument that is none of its words which there are.
+
+    Raises:
+        CompileError: if it is none of them.
+    """
+    if given not in choices:
+        expected = f"it is {' or '.join(choices)}"
+        raise CompileError(Diagnostic("unknown-choice", place, f"{given!r} was given", expected, "Give one of these."))
 
 
 def interpret(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,6 +30,12 @@ def compile_spec(
     no_pass: Annotated[
         list[str] | None, typer.Option("--no-pass", metavar="PASS", help="Switch a pass off. Repeatable.")
     ] = None,
+    memory_format: Annotated[
+        str,
+        typer.Option(
+            "--memory-format", metavar="channels_last|contiguous", help="Layout of kernels and states in memory."
+        ),
+    ] = "channels_last",
     overrides: SetOption = None,
     steps: StepsOption = None,
     order: OrderOption = None,
@@ -47,7 +53,8 @@ def compile_spec(
     if unknown:
         raise CompileError(f"--no-pass {unknown[0]}: the passes are {', '.join(PASSES)}")
     passes = [name for name in PASSES if name not in off]
-    _write(emit(network, record=_record(record or []), passes=passes), out)
+    layout: Any = memory_format  # `emit` says which there are
+    _write(emit(network, record=_record(record or []), passes=passes, memory_format=layout), out)
 
 
 def _record(requests: list[str]) -> dict[str, str | list[int]]:

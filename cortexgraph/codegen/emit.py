@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cortexgraph.codegen.helpers import imports_for, names_in, sources_of
+from cortexgraph.codegen.view import MemoryFormat
 from cortexgraph.codegen.views import module_view, operations_of
 from cortexgraph.unrolling import UnrolledGraph
 
@@ -36,12 +37,12 @@ def _environment() -> Environment:
     )
 
 
-def emit_source(full: UnrolledGraph, graph: UnrolledGraph) -> str:
+def emit_source(full: UnrolledGraph, graph: UnrolledGraph, memory_format: MemoryFormat = "channels_last") -> str:
     """Source of the module that computes `graph`; `full` is the graph before passes, which owns the parameters.
 
     Equal graphs give equal bytes. Names from the spec enter as identifiers and escaped text only.
     """
-    view = module_view(full, graph)
+    view = module_view(full, graph, memory_format)
     network = _environment().get_template("network.py.jinja").render(view=view)
     used = names_in(network)
     wanted: dict[Any, None] = dict.fromkeys(name for name in STANDARD if name in used)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-__all__ = ["ModuleView", "ParameterGroup", "StepView", "UpdateView"]
+__all__ = ["MemoryFormat", "ModuleView", "ParameterGroup", "StepView", "UpdateView"]
+
+MemoryFormat = Literal["channels_last", "contiguous"]
+"""Layout of kernels, and with them of states, in memory. Shapes, values and state dicts are the same in both."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class ModuleView:
     returns: str
     returns_text: str
     parameters: tuple[ParameterGroup, ...]
+    channels_last: bool
     zeros: tuple[str, ...]
     frames: tuple[str, ...]
     steps: tuple[StepView, ...]

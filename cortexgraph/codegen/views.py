@@ -7,7 +7,7 @@ from cortexgraph.codegen.header import header
 from cortexgraph.codegen.helpers import taken_names
 from cortexgraph.codegen.parameters import parameter_groups
 from cortexgraph.codegen.text import Call, class_name, docstring_text, literal
-from cortexgraph.codegen.view import ModuleView
+from cortexgraph.codegen.view import MemoryFormat, ModuleView
 from cortexgraph.graph.model import Readout
 from cortexgraph.graph.names import Namespace
 from cortexgraph.unrolling import Node, UnrolledGraph, counted
@@ -15,7 +15,7 @@ from cortexgraph.unrolling import Node, UnrolledGraph, counted
 __all__ = ["module_view", "operations_of"]
 
 
-def module_view(full: UnrolledGraph, graph: UnrolledGraph) -> ModuleView:
+def module_view(full: UnrolledGraph, graph: UnrolledGraph, memory_format: MemoryFormat) -> ModuleView:
     """The emitted file of `graph`, which passes made from `full`."""
     areas = full.areas
     channels, height, width = areas.image_shape
@@ -32,6 +32,7 @@ def module_view(full: UnrolledGraph, graph: UnrolledGraph) -> ModuleView:
         returns=f"tuple[{logits}, dict[tuple[str, int], Tensor]]" if graph.records else logits,
         returns_text=_returns(graph),
         parameters=tuple(parameter_groups(full)),
+        channels_last=memory_format == "channels_last",
         zeros=tuple(updates.zeros(graph, variables)),
         frames=tuple(updates.frames(graph, counts)),
         steps=tuple(updates.steps(graph, variables, counts)),

@@ -154,7 +154,6 @@ def _read_at(spec: NetworkSpec, at: Literal["all"] | Sequence[int] | None) -> Ne
 def _count(network: nn.Module, batches: EpochLoader) -> tuple[Tensor, Tensor, int]:
     """Sums over all images: correct int64 [n], loss [n]; and how many there are."""
     correct, losses, images = torch.zeros(1, dtype=torch.int64), torch.zeros(1), 0
-    network.to(memory_format=torch.channels_last)
     with torch.inference_mode():
         for x, labels in batches:
             logits = logits_per_step(network(x))  # [B, n, classes]

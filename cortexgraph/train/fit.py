@@ -74,9 +74,7 @@ def train(
     card = data_card(data, origin)
     with torch.random.fork_rng([device.index] if device.type == "cuda" else []), quiet_lightning():
         torch.manual_seed(settings.seed)
-        network = compile_spec(spec)
-        if settings.channels_last:
-            network.to(memory_format=torch.channels_last)
+        network = compile_spec(spec, memory_format="channels_last" if settings.channels_last else "contiguous")
         recorder = _recorder(run, spec, data, quiet=quiet)
         trainer = make_trainer(settings, device, run.path, [recorder], quiet=quiet)
         if resume:
