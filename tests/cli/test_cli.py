@@ -146,6 +146,7 @@ def test_zoo_and_schema(run: Run) -> None:
         (["compile", "ventral", "--record", "V4=often"], "`often` was given"),
         (["compile", "ventral", "--record", "V4=" + "9" * 5000], "was given"),
         (["compile", "ventral", "--no-pass", "roll"], "the passes are prune"),
+        (["compile", "ventral", "--memory-format", "sparse"], "it is channels_last or contiguous"),
     ],
 )
 def test_bad_input_is_one_clear_message_and_exit_code_1(
