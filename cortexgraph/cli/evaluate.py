@@ -86,15 +86,9 @@ def _steps(text: str | None) -> Any:
 
 def _order(text: str | None) -> Any:
     """An order as `--order` gives it: a word, or a list in YAML."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    from cortexgraph.spec.yaml_source import read_yaml
 
-    if text is None:
-        return None
-    try:
-        return YAML(typ="safe", pure=True).load(text)
-    except YAMLError:
-        raise typer.BadParameter("simultaneous, sequential, or a list of groups", param_hint="--order") from None
+    return None if text is None else read_yaml(text, "--order").data
 
 
 def _check_files(csv: Path | None, plot: Path | None) -> None:

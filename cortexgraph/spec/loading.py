@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,12 @@ from cortexgraph.spec.origin import Origin
 from cortexgraph.spec.overrides import apply_overrides, parse_overrides
 from cortexgraph.spec.shorthand import connection_paths
 from cortexgraph.spec.wording import shown
+from cortexgraph.spec.yaml_nodes import MAX_TEXT
 from cortexgraph.spec.yaml_source import Source, read_json, read_yaml
 from cortexgraph.spec.zoo import zoo
 from cortexgraph.wording import quoted, shortened, similar
 
 __all__ = ["load", "loads"]
-
-MAX_BYTES = 1_000_000
 
 Overrides = Mapping[str, object] | Iterable[str]
 
@@ -52,6 +52,8 @@ def loads(text: str, *, file: str | None = None, overrides: Overrides = ()) -> N
     Raises:
         SpecError: with every finding in the text and the overrides.
     """
+    if len(text) > MAX_TEXT:
+        raise _too_large("the text is longer than 1 MB", file)
     changes = parse_overrides(overrides)
     as_json = file is not None and file.lower().endswith(".json")
     source = read_json(text, file) if as_json else read_yaml(text, file)
@@ -104,17 +106,22 @@ def _text(path: Path) -> str:
     file = str(path)
     try:
         with path.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
+            raw = stream.read(MAX_TEXT + 1)
     except OSError as error:
         raise SpecError(Diagnostic("unreadable", "", f"the file cannot be read: {error.strerror}", file=file)) from None
-    if len(raw) > MAX_BYTES:
-        raise SpecError(Diagnostic("too-large", "", "the file is larger than 1 MB", "no spec needs that", file=file))
+    if len(raw) > MAX_TEXT:
+        raise _too_large("the file is larger than 1 MB", file)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        found, repair = "the file is not UTF-8 text", "Save it as UTF-8, or name another file."
+        wide = "UTF-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
+        found, repair = f"the file is {wide or 'not UTF-8'} text", "Save it as UTF-8, or name another file."
         raise SpecError(Diagnostic("encoding", "", found, repair=repair, file=file, line=line)) from None
+
+
+def _too_large(found: str, file: str | None) -> SpecError:
+    return SpecError(Diagnostic("too-large", "", found, "no spec needs that", file=file))
 
 
 def _not_a_mapping(data: Any, file: str | None) -> Diagnostic:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from io import StringIO
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.files import write_text
 from cortexgraph.spec.model import NetworkSpec
 from cortexgraph.spec.shorthand import ARROW, chain_names
+from cortexgraph.spec.yaml_text import yaml_text
 
 __all__ = ["dumps", "json_schema", "save"]
 
@@ -40,15 +40,7 @@ def save(spec: NetworkSpec, path: str | Path) -> None:
 
 def dumps(spec: NetworkSpec) -> str:
     """The spec as YAML: what was set in it, in shorthand where there is one."""
-    from ruamel.yaml import YAML
-
-    yaml = YAML()
-    yaml.width = 1_000_000  # a folded text is harder to read than a long line
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.allow_unicode = True
-    stream = StringIO()
-    yaml.dump(_laid_out(_compact(spec)), stream)
-    return stream.getvalue()
+    return yaml_text(_compact(spec), BLOCKS)
 
 
 def _json(spec: NetworkSpec) -> str:
@@ -113,35 +105,3 @@ def _loops_together(entries: list[dict[str, Any] | str]) -> list[Any]:
 
 def _is_loop(entry: dict[str, Any] | str) -> bool:
     return isinstance(entry, str) and len(set(chain_names(entry) or ())) == 1
-
-
-def _laid_out(data: dict[str, Any]) -> Any:
-    """Blocks for the parts with many entries, one line for each entry and for every other part."""
-    from ruamel.yaml.comments import CommentedMap
-
-    layout = CommentedMap()
-    for key, value in data.items():
-        if key not in BLOCKS or not value:
-            layout[key] = _on_one_line(value)
-        elif isinstance(value, dict):
-            layout[key] = CommentedMap((name, _on_one_line(entry)) for name, entry in value.items())
-        else:
-            layout[key] = [_on_one_line(entry) for entry in value]
-    return layout
-
-
-def _on_one_line(value: Any) -> Any:
-    from ruamel.yaml.comments import CommentedMap, CommentedSeq
-    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
-
-    if isinstance(value, str) and not value.isprintable():  # line breaks of all scripts, controls
-        return DoubleQuotedScalarString(value)
-    line: CommentedMap | CommentedSeq
-    if isinstance(value, dict):
-        line = CommentedMap((key, _on_one_line(part)) for key, part in value.items())
-    elif isinstance(value, list):
-        line = CommentedSeq(_on_one_line(part) for part in value)
-    else:
-        return value
-    line.fa.set_flow_style()
-    return line

@@ -52,7 +52,7 @@ def test_folder(tmp_path: Path):
         (b"a: " + b"x" * 1_000_000, "larger than 1 MB"),
         (b"[" * 200_000, "nested more than 50 deep"),
         (b"a: &a [*a]", "an alias contains itself"),
-        (b"? [a]\n: b\n", "a key is a list or a mapping"),
+        (b"? [a]\n: b\n", "a key is a list"),
         (b"true: 1\n", "the key `true` is a truth value"),
     ],
 )
@@ -67,7 +67,7 @@ def test_unreadable_content(tmp_path: Path, content: bytes, text: str):
 def test_alias_bomb_is_stopped():
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
-    with pytest.raises(SpecError, match="more than 100000 values"):
+    with pytest.raises(SpecError, match="more than 100,000 values"):
         loads("\n".join(lines))
 
 
@@ -113,7 +113,7 @@ def test_starter_refuses_names(name: str):
 
 
 def test_import_is_light():
-    heavy = "('torch', 'networkx', 'ruamel.yaml', 'numpy')"
+    heavy = "('torch', 'networkx', 'yaml', 'numpy')"
     script = f"import sys, cortexgraph.spec; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
