@@ -187,7 +187,7 @@ def _validated(data: dict[str, Any], spec: NetworkSpec) -> NetworkSpec:
 def _carried(state: State, before: UnrolledGraph, after: UnrolledGraph, take: Take) -> dict[str, Tensor]:
     """The state dict of `before` as one of `after`: sets are copied to every step, or brought together."""
     found = dict(state)
-    chains, reached, sets = _chains(before), _reached(before), _sets(after)
+    chains, reached, sets = _chains(before), _reached(before), after.sets
     for identifier, chain in _chains(after).items():
         was_apart = {path: link.per_step for path, link in chains[identifier].walk(identifier)}
         for path, link in chain.walk(identifier):
@@ -204,12 +204,6 @@ def _chains(graph: UnrolledGraph) -> dict[str, Chain]:
     """The chains of areas and connections, by identifier."""
     found = {area.identifier: area.body for area in graph.areas.areas}
     return found | {connection.identifier: connection.transform for connection in graph.areas.connections}
-
-
-def _sets(graph: UnrolledGraph) -> dict[str, int]:
-    """How many sets what is per step has."""
-    found = {area.identifier: graph.ordinals[area.name] for area in graph.areas.areas}
-    return found | {c.identifier: graph.ordinals[c.target] for c in graph.areas.connections}
 
 
 def _reached(graph: UnrolledGraph) -> dict[str, set[int]]:

@@ -1,10 +1,12 @@
 """Random specs: small networks with any edges, sizes, orders, delays, operations, cells, windows and silence rules.
 
-Choices are ordered from plain to special, so that hypothesis shrinks a failure to a readable spec.
+Choices are ordered from plain to special, so that hypothesis shrinks a failure to a readable spec. That each word of
+the language is drawn is a test of its own (tests/test_strategies.py).
 """
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from hypothesis import assume
@@ -12,13 +14,17 @@ from hypothesis import strategies as st
 
 from cortexgraph.checks import check_structure
 from cortexgraph.graph import assemble
+from cortexgraph.ops import ACTIVATIONS
 from cortexgraph.pipeline import unroll
 from cortexgraph.spec import NetworkSpec
 
+Entries = list[Any]
+
 NAMES = ("V1", "TH/TF", "7a", "V1-L4", "train", "IT", "V1 (L2/3)", "x")
 SIZES = (8, 4, 2)
-NORMS = (
-    None,
+SILENCES = ("skip", "zero_input", "zero_drive")
+INITS = ("default", "he", "orthogonal", "identity", "zeros")
+NORMS: tuple[dict[str, Any], ...] = (
     {"kind": "batch"},
     {"kind": "batch", "per_step": True},
     {"kind": "group", "groups": 2},
@@ -26,8 +32,8 @@ NORMS = (
     {"kind": "instance"},
     {"kind": "local_response"},
 )
-CELLS = (
-    None,
+CELLS: tuple[Any, ...] = (
+    "simple",
     "leaky",
     {"leaky": {"decay": 0.7, "learned": True, "input": "rest", "activation": "tanh"}},
     {"leaky": {"tau_ms": 25.0}},
@@ -35,34 +41,42 @@ CELLS = (
     "conv_lstm",
     "ugrnn",
     "intersection",
-    {"reciprocal_gated": {"kernel": 1}},
+    {"reciprocal_gated": {"kernel": 1, "bias": True}},
 )
-BODIES: tuple[list[Any] | None, ...] = (
-    None,
-    [],
-    ["tanh", {"norm": {"kind": "batch", "per_step": True}}],
-    [{"residual": [{"conv": 1}, {"norm": "layer"}, "elu", "conv"]}, "softplus"],
-    [{"residual": {"body": ["separable"], "shortcut": [{"norm": {"kind": "batch", "per_step": True}}]}}],
-    [{"depthwise": {"kernel": 3, "bias": False}}, "silu", {"dropout": 0.3}],
+KEEPING: tuple[Entries, ...] = (
+    *([word] for word in ACTIVATIONS),
+    *([{"norm": norm}] for norm in NORMS),
+    ["dropout"],
+    [{"dropout": {"p": 0.4, "channels": True}}],
+    [{"depthwise": {"kernel": 3, "stride": 1}}],
+    [{"max_pool": {"kernel": 3, "stride": 1, "padding": 1}}],
+    [{"avg_pool": {"kernel": [3, 1], "stride": 1, "padding": [1, 0]}}],
+    [{"upsample": {"factor": 2, "mode": "bilinear"}}, {"max_pool": 2}],
+    [{"max_pool": 2}, {"upsample": 2}],
 )
-TRANSFORMS: tuple[list[Any], ...] = (
-    [{"conv": {"kernel": 1}}, "tanh"],
-    [{"conv": {"channels": 3}}, {"norm": "batch"}, "relu", {"conv": {"kernel": [1, 3]}}],
-    [{"separable": {"kernel": 3}}],
+"""Operations that keep channels and size, whatever these are (from 2 × 2 on, even)."""
+
+CONVERTING: tuple[Entries, ...] = (
+    [{"conv": 1}],
+    [{"conv": {"kernel": [1, 3], "dilation": 2, "groups": 2}}],
+    [{"conv": {"channels": 3, "kernel": 1}}, "conv"],
+    [{"separable": 3}],
     ["depthwise", {"conv": 1}],
-    [{"max_pool": {"kernel": 3, "stride": 1, "padding": 1}}, {"conv": {"dilation": 2}}],
-    [{"avg_pool": {"kernel": 3, "stride": 1, "padding": 1}}, {"residual": [{"conv": {"channels": 2}}]}, "conv"],
-    [{"gabor": 3}],
-    [{"dropout": {"p": 0.4, "channels": True}}, "conv"],
+    [{"gabor": {"kernel": 3, "phases": 2}}],
+    [{"conv_transpose": {"kernel": 3, "stride": 1}}],
+    [{"conv_transpose": {"kernel": [2, 3], "stride": 2}}, {"avg_pool": 2}],
 )
+"""Operations from any channels to those of the area, that keep the size (or take the stride that bridges it)."""
+
+RESIZING: tuple[Entries, ...] = ([{"nearest": 6}], [{"bilinear": [5, 6]}], [{"pool": [3, 2]}], [{"linear": 4}])
+"""Operations to a size of their own."""
 
 
 @st.composite
 def specs(draw: st.DrawFn, max_areas: int = 4, max_steps: int = 4) -> NetworkSpec:
     """A spec whose readouts are live; a feedforward chain runs through all areas, which may fall silent again."""
     names = NAMES[: draw(st.integers(1, max_areas))]
-    sizes = sorted((draw(st.sampled_from(SIZES)) for _ in names), reverse=True)
-    areas = {name: _area(draw, size) for name, size in zip(names, sizes, strict=True)}
+    areas = _areas(draw, names)
     steps = draw(st.integers(len(names), len(names) + max_steps - 1))
     connections = _connections(draw, names, areas, steps)
     spec: dict[str, Any] = {
@@ -74,30 +88,74 @@ def specs(draw: st.DrawFn, max_areas: int = 4, max_steps: int = 4) -> NetworkSpe
         "readout": {"from": names[-1], "classes": 3, "pool": draw(st.sampled_from(["avg", "max", "flatten"]))},
         "time": {
             "steps": steps,
-            "order": draw(_orders(names)),
-            "silence": draw(st.sampled_from(["skip", "skip", "zero_input", "zero_drive"])),
+            "order": draw(orders(names)),
+            "silence": draw(st.sampled_from(["skip", *SILENCES])),
             "dt_ms": 10.0,
         },
     }
+    if draw(st.integers(0, 3)) == 3:
+        spec["defaults"] = _defaults(draw)
     _tie(draw, connections)
     _add_readouts(draw, spec, names, steps)
     return NetworkSpec.model_validate(spec)
 
 
-def _area(draw: st.DrawFn, size: int) -> dict[str, Any]:
+# ---- areas ------------------------------------------------------------------------
+
+
+def _areas(draw: st.DrawFn, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Areas from large to small; square ones, or of a height and a width."""
+    heights = sorted((draw(st.sampled_from(SIZES)) for _ in names), reverse=True)
+    widths = heights
+    if draw(st.integers(0, 4)) == 4:
+        widths = sorted((draw(st.sampled_from(SIZES)) for _ in names), reverse=True)
+    areas = {
+        name: _area(draw, height if height == width else [height, width])
+        for name, height, width in zip(names, heights, widths, strict=True)
+    }
+    if len(names) > 1 and draw(st.integers(0, 4)) == 4:
+        areas[names[1]]["level"] = 0  # beside the first
+        areas[names[1]]["region"] = areas[names[0]]["region"] = "region"
+    return areas
+
+
+def _area(draw: st.DrawFn, size: Any) -> dict[str, Any]:
     area: dict[str, Any] = {"channels": draw(st.sampled_from([2, 4])), "size": size}
     if draw(st.integers(0, 3)) == 3:
-        area["body"] = draw(st.sampled_from([body for body in BODIES if body is not None]))
+        area["body"] = _kept(draw, blocks=True)
     else:
-        norm, activation = draw(st.sampled_from(NORMS)), draw(st.sampled_from([None, "tanh", "softplus", "gelu"]))
-        area |= {"norm": norm} if norm else {}
-        area |= {"activation": activation} if activation else {}
-    cell = draw(st.sampled_from(CELLS))
-    area |= {"cell": cell} if cell else {}
+        if draw(st.booleans()):
+            area["norm"] = draw(st.sampled_from(NORMS))
+        if draw(st.booleans()):
+            area["activation"] = draw(st.sampled_from([*ACTIVATIONS]))
+    if draw(st.booleans()):
+        area["cell"] = draw(st.sampled_from(CELLS))
     if draw(st.integers(0, 5)) == 5:
-        area |= {"merge": "concat", "body": ["conv", "relu"]}
-        area.pop("norm", None), area.pop("activation", None)
+        area["merge"] = "concat"
+        if "body" in area:
+            area["body"] = [*draw(st.sampled_from(CONVERTING)), *area["body"]]
     return area | ({"weights": "per_step"} if draw(st.integers(0, 5)) == 5 else {})
+
+
+def _kept(draw: st.DrawFn, *, blocks: bool) -> Entries:
+    """Operations one after another that keep the shape; with residual blocks where the area's channels are given."""
+    parts = draw(st.lists(st.sampled_from(KEEPING), max_size=3))
+    if blocks and draw(st.integers(0, 2)) == 2:
+        inner = draw(st.lists(st.sampled_from([*CONVERTING, *KEEPING]), min_size=1, max_size=3))
+        block: Any = [*chain.from_iterable(inner)]
+        if draw(st.booleans()):
+            shortcut = draw(st.lists(st.sampled_from(KEEPING), max_size=2))
+            block = {"body": block, "shortcut": [*chain.from_iterable(shortcut)]}
+        parts.insert(draw(st.integers(0, len(parts))), [{"residual": block}])
+    return [*chain.from_iterable(parts)]
+
+
+def _defaults(draw: st.DrawFn) -> dict[str, Any]:
+    area: dict[str, Any] = {"norm": draw(st.sampled_from(NORMS))}
+    if draw(st.booleans()):
+        area = {"body": _kept(draw, blocks=False), "cell": draw(st.sampled_from(CELLS))}
+    connection = {"kernel": 1, "bias": draw(st.booleans()), "weights": draw(st.sampled_from(["shared", "per_step"]))}
+    return {"area": area, "connection": connection | {"init": draw(st.sampled_from(INITS))}}
 
 
 # ---- connections ----------------------------------------------------------------
@@ -106,29 +164,45 @@ def _area(draw: st.DrawFn, size: int) -> dict[str, Any]:
 def _connections(
     draw: st.DrawFn, names: tuple[str, ...], areas: dict[str, dict[str, Any]], steps: int
 ) -> list[dict[str, Any]]:
-    chain = [{"from": a, "to": b} for a, b in zip(("image", *names), names, strict=False)]
+    through = [{"from": a, "to": b} for a, b in zip(("image", *names), names, strict=False)]
     ends = st.tuples(st.sampled_from(("image", *names)), st.sampled_from(names))
     extra = [{"from": a, "to": b} for a, b in draw(st.lists(ends, max_size=len(names) + 2))]
-    channels = {name: area["channels"] for name, area in areas.items()} | {"image": 2}
-    for connection in (*chain, *extra):
-        same = channels[connection["from"]] == channels[connection["to"]]
-        connection.update(_transform(draw, same))
+    shapes = {name: (area["channels"], *_pair(area["size"])) for name, area in areas.items()} | {"image": (2, 8, 8)}
+    for connection in (*through, *extra):
+        connection.update(_transform(draw, shapes[connection["from"]], shapes[connection["to"]]))
         connection.update({"weights": "per_step"} if draw(st.integers(0, 5)) == 5 else {})
+        connection.update({"init": draw(st.sampled_from(INITS))} if draw(st.integers(0, 3)) == 3 else {})
         gain = draw(st.sampled_from([None, None, None, "learned", -0.5]))
         connection.update({"gain": gain} if gain is not None else {})
     for connection in extra:
         connection.update(_timing(draw, steps))
         if areas[connection["to"]].get("merge") != "concat" and draw(st.integers(0, 3)) == 3:
             connection.update({"role": "modulate", "gate": draw(st.sampled_from(["linear", "tanh", "sigmoid"]))})
-    return [*chain, *extra]
+    if draw(st.integers(0, 5)) == 5:
+        through[-1].update(_timing(draw, steps))
+    return [*through, *extra]
 
 
-def _transform(draw: st.DrawFn, same: bool) -> dict[str, Any]:
+def _pair(size: Any) -> tuple[int, int]:
+    return tuple(size) if isinstance(size, list) else (size, size)
+
+
+def _transform(draw: st.DrawFn, source: tuple[int, ...], target: tuple[int, ...]) -> dict[str, Any]:
+    """What a connection does between two shapes."""
     resize = draw(st.sampled_from([None, None, None, "bilinear", "pool", {"mode": "nearest", "at": "before"}]))
     found: dict[str, Any] = {"resize": resize} if resize else {}
-    match draw(st.integers(0, 4)):
+    match draw(st.integers(0, 6)):
+        case 6 if source[1] <= target[1] and source[2] <= target[2]:
+            grows = source[1] < target[1] and source[2] < target[2]
+            kernel = draw(st.sampled_from([2, 4, 3] if grows else [3, 5]))
+            return {"resize": "transposed", "kernel": kernel} | ({"bias": True} if draw(st.booleans()) else {})
+        case 5:
+            changed = draw(st.sampled_from(RESIZING))
+            mode = draw(st.sampled_from(["nearest", "bilinear", "pool"]))
+            return {"transform": [*changed, {"conv": 1}], "resize": {"mode": mode, "at": "after"}}
         case 4:
-            return found | {"transform": draw(st.sampled_from([*TRANSFORMS, *([[]] if same else [])]))}
+            convert = [] if source[0] == target[0] and draw(st.booleans()) else draw(st.sampled_from(CONVERTING))
+            return found | {"transform": [*_kept(draw, blocks=False), *convert, *_kept(draw, blocks=bool(convert))]}
         case 3:
             return found | {"kernel": 3, "dilation": 2, "groups": 2}
     found["kernel"] = draw(st.sampled_from([1, 3]))
@@ -144,12 +218,12 @@ def _timing(draw: st.DrawFn, steps: int) -> dict[str, Any]:
             found["delay_ms"] = draw(st.sampled_from([4.0, 10.0, 15.0]))
     window = draw(st.one_of(st.just("always"), _windows(steps)))
     found |= {"active": window} if window != "always" else {}
-    silence = draw(st.sampled_from([None, None, None, "skip", "zero_input", "zero_drive"]))
+    silence = draw(st.sampled_from([None, None, None, *SILENCES]))
     return found | ({"silence": silence} if silence else {})
 
 
 def _tie(draw: st.DrawFn, connections: list[dict[str, Any]]) -> None:
-    """Sometimes a connection more that shares the parameters of one, or uses them transposed."""
+    """Sometimes a connection more that shares the parameters of one, or uses them transposed; or two more."""
     if draw(st.integers(0, 2)) < 2:
         return
     owner = draw(st.sampled_from(connections))
@@ -157,13 +231,18 @@ def _tie(draw: st.DrawFn, connections: list[dict[str, Any]]) -> None:
     geometry = {
         key: owner[key] for key in ("transform", "kernel", "dilation", "groups", "bias", "resize") if key in owner
     }
-    single = "transform" not in owner and "dilation" not in owner and "resize" not in owner
+    single = not geometry.keys() & {"transform", "dilation", "resize"}
     if single and owner["from"] != "image" and draw(st.booleans()):
         tie: dict[str, Any] = {"connection": "owner", "transpose": True}
-        connections.append({"from": owner["to"], "to": owner["from"], "tie": tie})
+        late = {"delay": 1} if draw(st.booleans()) else {}
+        gain = {"gain": "learned"} if draw(st.booleans()) else {}
+        connections.append({"from": owner["to"], "to": owner["from"], "tie": tie, **late, **gain})
     else:
-        geometry |= {"dilation": 2} if "transform" not in owner and owner.get("kernel") == 3 else {}
-        connections.append({"from": owner["from"], "to": owner["to"], **geometry, "tie": "owner", "delay": 1})
+        geometry |= {"dilation": 2} if single and owner["kernel"] == 3 else {}
+        tied = {"from": owner["from"], "to": owner["to"], **geometry, "tie": "owner", "name": "tied", "delay": 1}
+        connections.append(tied)
+        if draw(st.integers(0, 3)) == 3:
+            connections.append({**tied, "tie": "tied", "name": "again", "delay": 2})
 
 
 # ---- time -----------------------------------------------------------------------
@@ -173,10 +252,11 @@ def _windows(steps: int) -> st.SearchStrategy[Any]:
     listed = st.lists(st.integers(1, steps), min_size=1, unique=True)
     first = st.integers(1, steps)
     spans = first.flatmap(lambda a: st.integers(a, steps).map(lambda b: {"from": a, "to": b}))
-    return st.one_of(st.sampled_from(["always", "first"]), listed, spans)
+    open_spans = first.map(lambda a: {"from": a})
+    return st.one_of(st.sampled_from(["always", "first"]), listed, spans, open_spans)
 
 
-def _orders(names: tuple[str, ...]) -> st.SearchStrategy[Any]:
+def orders(names: tuple[str, ...]) -> st.SearchStrategy[Any]:
     group = st.lists(st.sampled_from(names), min_size=1, max_size=len(names), unique=True)
     explicit = st.lists(group, max_size=3).map(lambda groups: [[name] for name in names] + groups)
     backwards = st.just([[name] for name in reversed(names)])
@@ -184,16 +264,18 @@ def _orders(names: tuple[str, ...]) -> st.SearchStrategy[Any]:
 
 
 def _add_readouts(draw: st.DrawFn, spec: dict[str, Any], names: tuple[str, ...], steps: int) -> None:
-    """Steps at which the readout's area is live, and sometimes a second readout."""
+    """Steps at which the readout's area is live, and sometimes a second and a third readout."""
     trial = NetworkSpec.model_validate(spec)
     assume(not [finding for finding in check_structure(assemble(trial)) if finding.severity == "error"])
     unrolled = unroll(trial)
-    readout = spec["readout"]
-    readout["at"] = _at(draw, unrolled.live_steps(names[-1]), steps)
-    other = draw(st.sampled_from(names))
-    if draw(st.integers(0, 4)) == 4 and unrolled.live_steps(other):
-        second = {"from": other, "name": "second", "classes": 2, "at": _at(draw, unrolled.live_steps(other), steps)}
-        spec["readout"] = [readout, second]
+    readouts = [spec["readout"]]
+    readouts[0]["at"] = _at(draw, unrolled.live_steps(names[-1]), steps)
+    for number in range(max(0, draw(st.integers(-3, 2)))):
+        area = draw(st.sampled_from(names))
+        if live := unrolled.live_steps(area):
+            more = {"from": area, "name": f"readout {number + 2}", "classes": 2, "at": _at(draw, live, steps)}
+            readouts.append(more | {"pool": draw(st.sampled_from(["avg", "max"]))})
+    spec["readout"] = readouts if len(readouts) > 1 else readouts[0]
 
 
 def _at(draw: st.DrawFn, live: tuple[int, ...], steps: int) -> Any:

@@ -22,8 +22,9 @@ def memory(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
     An estimate from below: gradients, the optimiser and intermediate results come on top.
     """
     areas = unrolled.areas
-    parameters = sum(area.parameters(unrolled.ordinals[area.name]) for area in areas.areas)
-    parameters += sum(c.parameters(unrolled.ordinals[c.target]) for c in areas.connections)
+    sets = unrolled.sets
+    parameters = sum(area.parameters(sets[area.identifier]) for area in areas.areas)
+    parameters += sum(c.parameters(sets[c.identifier]) for c in areas.connections)
     parameters += sum(readout.parameters for readout in areas.readouts)
     states = sum(prod(areas.shape(node.name)) for node in unrolled.live_updates())
     there = _machine_bytes()

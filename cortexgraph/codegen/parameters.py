@@ -37,7 +37,9 @@ def parameter_groups(full: UnrolledGraph) -> Iterator[ParameterGroup]:
     reached = read_updates(full)
     yield ParameterGroup(
         "areas: what each does with what it receives",
-        tuple(_area(area, Sets(full.ordinals[area.name], _ordinals(full, reached, area.name))) for area in areas.areas),
+        tuple(
+            _area(area, Sets(full.sets[area.identifier], _ordinals(full, reached, area.name))) for area in areas.areas
+        ),
     )
     used = _used(full, reached)
     own = [connection for connection in areas.connections if connection.owner is None]
@@ -53,7 +55,7 @@ def _group(
     heading: str, full: UnrolledGraph, used: dict[str, set[int]], connections: list[Connection]
 ) -> Iterator[ParameterGroup]:
     statements = tuple(
-        _connection(c, Sets(full.ordinals[c.target], tuple(sorted(used.get(c.identifier, ()))))) for c in connections
+        _connection(c, Sets(full.sets[c.identifier], tuple(sorted(used.get(c.identifier, ()))))) for c in connections
     )
     if statements:
         yield ParameterGroup(heading, statements)

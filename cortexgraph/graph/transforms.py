@@ -113,6 +113,7 @@ def transform(spec: NetworkSpec, connection: ConnectionSpec, source: Shape, targ
         if connection.resize.at == "before":
             before = _link(resize(source, target[1:]), connection.resize.mode)
             after = make_chain(entries, before.operation.output(), context, apart=apart)
+            before = replace(before, name=_free(before.name, after))
             chain = replace(after, shape=source, links=(before, *after.links))
         else:
             chain = make_chain(entries, source, context, apart=apart)
@@ -162,10 +163,13 @@ def _link(operation: Operation, word: str = "") -> Link:
 def _then(chain: Chain, operation: Operation, word: str = "") -> Chain:
     """The chain with one more operation, under a name that is free."""
     link = _link(operation, word)
-    names = {other.name for other in chain}
-    number = next(n for n in range(1, len(names) + 2) if (f"{link.name}_{n}" if n > 1 else link.name) not in names)
-    link = replace(link, name=link.name if number == 1 else f"{link.name}_{number}", per_step=False)
-    return replace(chain, links=(*chain.links, link))
+    return replace(chain, links=(*chain.links, replace(link, name=_free(link.name, chain))))
+
+
+def _free(name: str, chain: Chain) -> str:
+    """The name, or the first of name_2, name_3, … that no operation of the chain has."""
+    taken = {link.name for link in chain}
+    return next(free for n in range(1, len(taken) + 2) if (free := f"{name}_{n}" if n > 1 else name) not in taken)
 
 
 # ---- areas -------------------------------------------------------------------

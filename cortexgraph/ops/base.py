@@ -201,3 +201,7 @@ class Operation(ABC):
     def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
         """What is wrong with these options at this place, and its repair; None if nothing is."""
         return None
+
+    def fault(self) -> tuple[str, str] | None:
+        """What is wrong with the operation once its inner chains are made, and its repair; None if nothing is."""
+        return None

@@ -112,6 +112,8 @@ def _made(entry: OperationSpec, shape: Shape, context: Context, apart: bool, pat
         return [Problem(path, entry.name, found=rule[0], repair=rule[1])]
     given = Given(context, apart, path=(*path, entry.name), main=None if isinstance(entry.options, dict) else kind.main)
     operation = kind.make_from.made(shape, options | kind.fixed, given)
+    if (rule := operation.fault()) is not None:
+        return [Problem(path, entry.name, found=rule[0], repair=rule[1])]
     per_step = bool(options.get("per_step")) or (apart and bool(operation.parameters()))
     return Link(operation.role, entry.name, options, operation, per_step, by_place=by_place)
 

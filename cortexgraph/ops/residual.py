@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cortexgraph.ops.base import Context, Given, Operation, Run, Shape, State, option
+from cortexgraph.ops.base import Given, Operation, Run, Shape, State, option
 from cortexgraph.ops.chain import Chain
 from cortexgraph.ops.make import make_chain, register_operation
 from cortexgraph.spec import Chain as Entries
@@ -34,11 +34,9 @@ class Residual(Operation):
     def made(cls, shape: Shape, options: Mapping[str, Any], given: Given) -> Operation:
         return cls(shape, options["body"], options["shortcut"], _parts(options, shape, given))
 
-    @classmethod
-    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
-        parts = _parts(options, shape, Given(context))
-        body, shortcut = (parts[name].output for name in ("body", "shortcut"))
-        if not all(chain.whole for chain in parts.values()) or 0 in shape or body == shortcut:
+    def fault(self) -> tuple[str, str] | None:
+        body, shortcut = (self.parts[name].output for name in ("body", "shortcut"))
+        if not all(chain.whole for chain in self.parts.values()) or 0 in self.shape or body == shortcut:
             return None
         found, other = (" × ".join(map(str, s)) for s in (body, shortcut))
         return (

@@ -29,7 +29,7 @@ def settled_state(network: nn.Module) -> dict[str, Tensor]:
     """
     state: dict[str, Tensor] = dict(network.state_dict())
     unrolled: Any = network.unrolled
-    last, sets = _last_sets(unrolled), _sets(unrolled)
+    last, sets = _last_sets(unrolled), unrolled.sets
     for identifier, chain in _chains(unrolled).items():
         for path, link in chain.walk(identifier):
             if link.per_step and link.owner is None and identifier in last:
@@ -41,12 +41,6 @@ def _chains(graph: UnrolledGraph) -> dict[str, Chain]:
     """The chains of areas and connections, by identifier."""
     found = {area.identifier: area.body for area in graph.areas.areas}
     return found | {connection.identifier: connection.transform for connection in graph.areas.connections}
-
-
-def _sets(graph: UnrolledGraph) -> dict[str, int]:
-    """How many sets what is per step has."""
-    found = {area.identifier: graph.ordinals[area.name] for area in graph.areas.areas}
-    return found | {c.identifier: graph.ordinals[c.target] for c in graph.areas.connections}
 
 
 def _repeat_last(state: dict[str, Tensor], prefix: str, last: int, sets: int) -> None:

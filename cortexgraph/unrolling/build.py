@@ -31,8 +31,17 @@ def unroll_graph(areas: AreaGraph, steps: int | None = None, order: Order | None
     graph = UnrolledGraph(name=areas.spec.name, areas=areas, steps=steps, order=order, groups=groups, ordinals={})
     _add_frames(graph)
     _add_updates(graph)
+    graph.graph["sets"] = _sets(graph)
     _add_readouts(graph)
     return graph
+
+
+def _sets(graph: UnrolledGraph) -> dict[str, int]:
+    found = {area.identifier: max(1, graph.ordinals[area.name]) for area in graph.areas.areas}
+    for connection in graph.areas.connections:
+        for identifier in {connection.identifier, connection.owner or connection.identifier}:
+            found[identifier] = max(1, graph.ordinals[connection.target], found.get(identifier, 0))
+    return found
 
 
 def _add_frames(graph: UnrolledGraph) -> None:

@@ -91,9 +91,19 @@ class UnrolledGraph(nx.DiGraph):  # type: ignore[misc]
 
     @property
     def ordinals(self) -> dict[str, int]:
-        """Number of live updates of each area up to T, before any pass: the number of its per-step sets."""
+        """Number of live updates of each area up to T, before any pass."""
         ordinals: dict[str, int] = self.graph["ordinals"]
         return ordinals
+
+    @property
+    def sets(self) -> dict[str, int]:
+        """Number of per-step parameter sets of each area and connection, by identifier: one for each live update.
+
+        At least one, so that a state dict has the same parts whatever T is; of a connection to which others are
+        tied, as many as the one that is read most often has updates.
+        """
+        sets: dict[str, int] = self.graph["sets"]
+        return sets
 
     @property
     def readouts(self) -> tuple[Node, ...]:

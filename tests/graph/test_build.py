@@ -97,6 +97,16 @@ def test_explicit_resize(at: str, index: int, mode: str, text: str) -> None:
     assert transform(graph_of(areas, ["image -> A -> B", back]), "B_to_A")[index] == text
 
 
+def test_a_resize_before_a_transform_that_resizes_keeps_names_apart() -> None:
+    areas = {"A": {"channels": 2, "size": 16}, "B": {"channels": 2, "size": 4}}
+    operations = [{"upsample": 2}, "max_pool", {"pool": 4}]
+    down = {"from": "A", "to": "B", "resize": {"mode": "nearest", "at": "before"}, "transform": operations}
+    (_, connection) = graph_of(areas, ["image -> A", down]).connections
+    names = [link.name for link in connection.transform]
+    assert len(set(names)) == len(names)
+    assert names[1:] == ["resize", "pool", "resize_2"]
+
+
 def test_a_bias_is_learned_only_where_no_norm_has_a_shift() -> None:
     areas = {"A": {"channels": 2, "size": 16}, "B": {"channels": 2, "size": 16, "norm": "batch"}}
     graph = graph_of(areas, ["image -> A -> B", {"from": "B", "to": "B", "bias": True}])

@@ -39,6 +39,7 @@ from cortexgraph.ops import (
     register_operation,
 )
 from cortexgraph.ops.base import State
+from cortexgraph.ops.residual import Residual
 from cortexgraph.runtime.chains import PerStep, Stepwise, chain
 from cortexgraph.spec import AreaSpec, OperationSpec
 from tests.oracle import repeatable_dropout
@@ -684,6 +685,22 @@ def test_the_two_ways_of_a_block_must_agree(block: dict[str, Any], shapes: tuple
     assert problem.found == f"the body gives {shapes[0]}, but the shortcut gives {shapes[1]}"
     assert "Give the shortcut operations that change the shape alike" in problem.repair
     assert not chain_of(["relu", {"residual": block}]).whole
+
+
+def test_nested_blocks_are_each_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Shape] = []
+    make = Residual.made.__func__
+
+    def counted(cls: type[Residual], shape: Shape, options: Any, given: Any) -> Operation:
+        made.append(shape)
+        return make(cls, shape, options, given)
+
+    monkeypatch.setattr(Residual, "made", classmethod(counted))
+    nested: list[Any] = ["conv"]
+    for _ in range(12):
+        nested = [{"residual": nested}]
+    assert make_chain(entries(*nested), (4, 6, 7), Context(4)).whole
+    assert len(made) == 12
 
 
 # ---- readouts ------------------------------------------------------------------

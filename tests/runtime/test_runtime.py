@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from cortexgraph.runtime.cells import ConvLSTM, Leaky
-from cortexgraph.runtime.chains import Area, PerStep, Stepwise, chain
-from cortexgraph.runtime.images import check_image, frame, per_frame, zeros
+from cortexgraph.runtime.chains import Area, PerStep, Stepwise, chain, untracked
+from cortexgraph.runtime.images import check_image, frame, per_frame, per_frame_aside, zeros
 from cortexgraph.runtime.initial import identity_, started
 from cortexgraph.runtime.operations import Residual, SeparableConv2d
 from cortexgraph.runtime.shared import Shared, SharedConv2d, SharedTransposedConv2d
@@ -287,6 +287,42 @@ def test_a_share_of_a_share() -> None:
     assert [again(torch.zeros(()), update).item() for update in (1, 2, 3)] == [1, 2, 2]
 
 
+# ---- running averages that stay -------------------------------------------------------
+
+
+def batches(module: nn.Module) -> list[int]:
+    return [int(n) for name, n in module.state_dict().items() if name.endswith("num_batches_tracked")]
+
+
+def test_untracked_gives_the_same_and_moves_no_running_average() -> None:
+    sets = PerStep(lambda: nn.BatchNorm2d(2), 2, (1, 2))
+    area = Area(block=Residual(body=Stepwise(norm=sets), shortcut=chain(norm=nn.BatchNorm2d(2))))
+    x = torch.randn(3, 2, 4, 4)
+    for training in (True, False):
+        area.train(training)
+        before = {name: value.clone() for name, value in area.state_dict().items()}
+        found = untracked(area, x, update=2)
+        assert all(torch.equal(value, before[name]) for name, value in area.state_dict().items())
+        torch.testing.assert_close(found, area(x, update=2))
+    assert batches(area) == [0, 1, 1]
+
+
+def test_untracked_moves_no_running_average_of_an_owner() -> None:
+    owner = nn.BatchNorm2d(2)
+    shared = chain(norm=Shared(owner))
+    untracked(shared, torch.randn(3, 2, 4, 4))
+    assert batches(owner) == [0]
+    shared(torch.randn(3, 2, 4, 4))
+    assert batches(owner) == [1]
+
+
+def test_averages_move_again_after_an_error() -> None:
+    norm = nn.BatchNorm2d(2)
+    with pytest.raises(ValueError, match="expected 4D input"):
+        untracked(norm, torch.randn(2))
+    assert norm.track_running_stats
+
+
 # ---- first values ---------------------------------------------------------------------
 
 
@@ -369,6 +405,15 @@ def test_a_video_has_a_frame_for_each_step() -> None:
     assert [*found] == [2, 3, 6]
     for step, value in found.items():
         torch.testing.assert_close(value, x[:, step - 1] + 1)
+
+
+@pytest.mark.parametrize(("video", "aside", "moved"), [(False, (6,), 1), (False, (2, 3, 6), 0), (True, (6,), 2)])
+def test_images_that_no_readout_depends_on_move_no_average(video: bool, aside: tuple[int, ...], moved: int) -> None:
+    x = torch.randn(2, *([6] if video else []), 3, 4, 5)
+    connections = [nn.BatchNorm2d(3) for _ in range(2)]
+    found = per_frame_aside(connections[0], x, steps=(2, 3, 6), aside=aside)
+    torch.testing.assert_close(found, per_frame(connections[1], x, steps=(2, 3, 6)))
+    assert batches(connections[0]) == [moved]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])

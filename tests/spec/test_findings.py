@@ -160,3 +160,22 @@ MANY_VALID = (
     .replace("ten, at: [1, 0]", "10")
     .replace("sequental", "sequential")
 )
+
+
+def test_a_spec_shows_what_differs_from_the_defaults() -> None:
+    spec = NetworkSpec.model_validate(
+        {
+            "name": "short",
+            "input": {"size": 8},
+            "areas": {"A": {"channels": 2, "cell": "leaky"}},
+            "connections": ["image -> A"],
+            "readout": {"from": "A", "classes": 2},
+            "time": {"steps": 1},
+        }
+    )
+    assert repr(spec) == (
+        "NetworkSpec(name='short', input=InputSpec(size=8), "
+        "areas={'A': AreaSpec(cell=OperationSpec(name='leaky'), channels=2)}, "
+        "connections=(ConnectionSpec(source='image', target='A'),), "
+        "readouts=(ReadoutSpec(source='A', classes=2),), time=TimeSpec(steps=1))"
+    )
