@@ -20,7 +20,7 @@ READINGS: dict[str, str] = {
     "own": "an area's inputs are resized to its own size, and convolved with stride 1",
     "feedforward": "an area's inputs are resized to the size of its feedforward source, and convolved with that stride",
 }
-"""What «the input size of the node» is. Under `own` the baseline does least work: the reading that flatters us least."""
+"""What «the input size of the node» is. Under `own` the baseline does least work: it flatters us least."""
 
 AREAS = {"V1": (32, 32), "V2": (64, 16), "V4": (128, 8), "IT": (256, 4)}
 """Channels and size, from low to high."""

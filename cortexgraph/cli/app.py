@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cortexgraph.cli.evaluate import evaluate
+from cortexgraph.cli.export import export
 from cortexgraph.cli.inspect import check, draw, show
 from cortexgraph.cli.make import compile_spec, new, schema, zoo
 from cortexgraph.cli.train import train
@@ -30,6 +31,7 @@ for _name, _function in (
     ("compile", compile_spec),
     ("train", train),
     ("eval", evaluate),
+    ("export", export),
     ("zoo", zoo),
     ("new", new),
     ("schema", schema),
