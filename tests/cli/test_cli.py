@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cortexgraph import cli
+from cortexgraph.cli.app import app
 
 SPECIMENS = Path(__file__).parents[1] / "specs" / "invalid"
 
