@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +13,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cortexgraph.pipeline import compile_spec, interpret, unroll
-from cortexgraph.spec import NetworkSpec
+from cortexgraph.spec import NetworkSpec, zoo
 
 TOLERANCE = 1e-8
 """Absolute or relative, in float64; the promise is 1e-5."""
+
+
+def published_size(name: str) -> bool:
+    """Whether a shipped spec takes images larger than 64 px: too much for the quick tests of every shipped spec."""
+    size = re.search(r"^input: .*size: (\d+)", zoo()[name].read_text(), re.MULTILINE)
+    assert size is not None
+    return int(size[1]) > 64
 
 
 def images(spec: NetworkSpec, batch: int = 3, video_steps: int | None = None) -> Tensor:

@@ -18,7 +18,7 @@ __all__ = ["emit_source"]
 
 STANDARD = (
     "chain", "check_image", "frame", "identity_", "per_frame", "per_frame_aside", "started", "untracked", "zeros",
-    "PerStep", "Stepwise", "Area",
+    "PerStep", "Stepwise", "Area", "Absolute", "Saturating",
 )  # fmt: skip
 """Definitions of the runtime that the templates and statements may use."""
 

@@ -114,10 +114,10 @@ class ConnectionSpec(ConnectionDefaults):
         description="drive: a term of the merge; modulate: a gate by which the merge is multiplied.",
         examples=["modulate"],
     )
-    gate: Literal["linear", "tanh", "sigmoid"] | None = Field(
+    gate: Literal["linear", "tanh", "sigmoid", "divisive"] | None = Field(
         default=None,
         description="The gate of a modulating connection with value m: linear (default) 1 + m, tanh 1 + tanh m, "
-        "sigmoid 2σ(m).",
+        "sigmoid 2σ(m), divisive 1 / (1 + m) (shunting inhibition; m must stay above -1).",
         examples=["tanh"],
     )
     gain: Annotated[Number | Literal["learned"], either("a number, or `learned`", "learned")] | None = Field(
