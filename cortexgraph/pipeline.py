@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import ValidationError
 
@@ -15,16 +15,23 @@ from cortexgraph.checks.silent_readout import silent_sinks
 from cortexgraph.codegen import Backend, MemoryFormat, apply_backend, emit_source, load_source
 from cortexgraph.errors import CompileError, Diagnostic, GraphError
 from cortexgraph.graph import AreaGraph, assemble
-from cortexgraph.passes import run_passes
+from cortexgraph.passes import chosen, run_passes
+from cortexgraph.passes.steady import cut, find_loop, short_clocks, stretched
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.model import TimeSpec
-from cortexgraph.unrolling import Order, UnrolledGraph, interpret_graph, unroll_graph
+from cortexgraph.unrolling import Order, UnrolledGraph, groups_of, interpret_graph, mark_read, unroll_graph
 from cortexgraph.unrolling.verify import verify
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = ["build", "check", "compile_spec", "emit", "interpret", "lower", "unroll"]
+
+Roll = Literal["auto", "always", "never"]
+"""Whether to write the steady state as a loop."""
+
+STRAIGHT_UPDATES = 256
+"""With more updates than these, `auto` writes the steady state as a loop: longer source is no pleasure to read."""
 
 Record = Mapping[str, str | int | Sequence[int]]
 """States to return: for each area `all` (every step at which it is live), `last`, or a list of steps."""
@@ -63,8 +70,7 @@ def unroll(
         GraphError: if the spec does not make a network.
         CompileError: if `record` names an unknown area or a step outside 1 … T.
     """
-    graph = unroll_graph(build(retimed(spec, steps, order)))
-    return verify(record_sinks(graph, record or {}))
+    return _unrolled(build(retimed(spec, steps, order)), record or {})
 
 
 def lower(
@@ -73,17 +79,73 @@ def lower(
     order: Order | None = None,
     record: Record | None = None,
     passes: Sequence[str] | None = None,
+    roll: Roll = "never",
 ) -> tuple[UnrolledGraph, UnrolledGraph]:
     """The unrolled graph before and after passes.
 
+    Where it is rolled, both are: a network of many steps is unrolled only until its steady state shows.
+
     Raises:
         GraphError: if the spec does not make a network.
-        CompileError: for a readout or record of a silent area, an unknown pass, or a bad `record`.
+        CompileError: for a readout or record of a silent area, an unknown pass, or a bad `record` or `roll`.
     """
-    full = unroll(spec, steps, order, record)
+    names = chosen(passes)
+    areas = build(retimed(spec, steps, order))
+    if not _wants_loop(areas, roll):
+        names = [name for name in names if name != "roll"]
+    rolled = _steady(areas, record or {}, names) if "roll" in names else None
+    if rolled is not None:
+        return rolled
+    full = _unrolled(areas, record or {})
     if silent := list(silent_sinks(full)):
         raise CompileError(silent)
-    return full, verify(run_passes(full, passes))
+    return full, verify(run_passes(full, names))
+
+
+def _wants_loop(areas: AreaGraph, roll: Roll) -> bool:
+    """Whether the network is to be rolled.
+
+    Raises:
+        CompileError: for a word that `roll` does not know.
+    """
+    check_choice("roll", roll, get_args(Roll))
+    time = areas.spec.time
+    in_step = sum(len(group) for group in groups_of(areas, time.order))
+    return roll == "always" or (roll == "auto" and in_step * time.steps > STRAIGHT_UPDATES)
+
+
+def _steady(areas: AreaGraph, record: Record, names: list[str]) -> tuple[UnrolledGraph, UnrolledGraph] | None:
+    """The rolled graph before and after passes, from as few steps as show the steady state; None if few do not."""
+    listed = [[at] if isinstance(at, int) else at for at in record.values()]
+    recorded = [step for at in listed if isinstance(at, list | tuple) for step in at if isinstance(step, int)]
+    total = areas.spec.time.steps
+    for clock in short_clocks(areas, recorded):
+        found = _rolled(areas, record, names, clock)
+        period = found[1].loop.period if found is not None and found[1].loop is not None else 0
+        if period and (total - clock) % period:  # the rest must be a whole number of periods
+            found = _rolled(areas, record, names, clock + (total - clock) % period)
+        if found is not None and found[1].loop is not None and found[1].loop.period == period:
+            full, kept = (stretched(graph, total) for graph in found)
+            return verify(full), verify(run_passes(kept, [name for name in names if name == "release"]))
+    return None
+
+
+def _rolled(
+    areas: AreaGraph, record: Record, names: list[str], steps: int
+) -> tuple[UnrolledGraph, UnrolledGraph] | None:
+    try:
+        full = _unrolled(areas, record, steps)
+    except CompileError:  # of a state that is silent so far
+        return None
+    if any(silent_sinks(full)):
+        return None
+    kept = run_passes(full, [name for name in names if name not in {"roll", "release"}])
+    loop = find_loop(full, kept)
+    return None if loop is None else (cut(full, loop), cut(kept, loop))
+
+
+def _unrolled(areas: AreaGraph, record: Record, steps: int | None = None) -> UnrolledGraph:
+    return verify(mark_read(record_sinks(unroll_graph(areas, steps), record)))
 
 
 def emit(
@@ -92,6 +154,7 @@ def emit(
     order: Order | None = None,
     record: Record | None = None,
     passes: Sequence[str] | None = None,
+    roll: Roll = "auto",
     memory_format: MemoryFormat = "channels_last",
 ) -> str:
     """Source of a Python module with the compiled network; it imports only torch.
@@ -99,7 +162,7 @@ def emit(
     Takes and raises what `compile_spec` does, and does not import torch.
     """
     check_choice("memory_format", memory_format, get_args(MemoryFormat))
-    return emit_source(*lower(spec, steps, order, record, passes), memory_format)
+    return emit_source(*lower(spec, steps, order, record, passes, roll), memory_format)
 
 
 def compile_spec(
@@ -108,6 +171,7 @@ def compile_spec(
     order: Order | None = None,
     record: Record | None = None,
     passes: Sequence[str] | None = None,
+    roll: Roll = "auto",
     memory_format: MemoryFormat = "channels_last",
     backend: Backend = "eager",
 ) -> nn.Module:
@@ -119,6 +183,8 @@ def compile_spec(
         order: `simultaneous`, `sequential` or groups of areas; the spec's by default.
         record: states to return, such as ``{"V4": "all", "IT": [3, 8]}``.
         passes: names of the passes to run; all by default.
+        roll: whether to write the steady state as a loop: `always`, `never`, or `auto`: where there are more than 256
+            updates.
         memory_format: layout of kernels and states in memory, `channels_last` or `contiguous`; it changes the speed,
             and the strides of recorded states, but no value, shape or key.
         backend: `eager`, or `inductor` to have `torch.compile` turn the source into kernels at the first call, with
@@ -132,11 +198,11 @@ def compile_spec(
     Raises:
         GraphError: if the spec does not make a network.
         CompileError: for a readout or record of a silent area, an unknown pass, memory format or backend, or a bad
-            `record`.
+            `record` or `roll`.
     """
     check_choice("memory_format", memory_format, get_args(MemoryFormat))
     check_choice("backend", backend, get_args(Backend))
-    full, graph = lower(spec, steps, order, record, passes)
+    full, graph = lower(spec, steps, order, record, passes, roll)
     if too_large := [replace(finding, severity="error") for finding in memory(full) if finding.place == "areas"]:
         raise CompileError(too_large)
     source = emit_source(full, graph, memory_format)

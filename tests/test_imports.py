@@ -31,7 +31,6 @@ LAYERS = (
     ("analysis", "render", "data", "sharing"),
     ("drawing",),
     ("train",),
-    ("exporting", "recording"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -45,7 +45,7 @@ def test_recording_returns_states_at_the_end_of_steps(x: Tensor) -> None:
     module = cg.compile(small(), steps=5, record={"V4": "all", "IT": [5], "V1": "last", "V2": 3})
     logits, states = module(x)
     assert logits.shape == (3, 10)
-    assert list(states) == [("V4", 3), ("V4", 4), ("V4", 5), ("IT", 5), ("V1", 5), ("V2", 3)]
+    assert list(states) == [("V4", 3), ("V2", 3), ("V4", 4), ("V4", 5), ("IT", 5), ("V1", 5)]
     assert states["V4", 3].shape == (3, 2, 8, 8)
 
 
@@ -166,7 +166,7 @@ def test_the_module_carries_source_spec_and_graph() -> None:
             {"order": "random"},
             r"order: 'random' was given, but .* order is simultaneous, sequential or a list",
         ),
-        ({"passes": ["shrink"]}, r"`shrink` is no pass, but the passes are prune"),
+        ({"passes": ["shrink"]}, r"`shrink` is no pass, but the passes are prune, share, fold, roll, release"),
     ],
 )
 def test_what_cannot_be_done_is_said(options: dict[str, Any], match: str) -> None:

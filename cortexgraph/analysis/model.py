@@ -37,6 +37,7 @@ class AreaSummary:
         state_bytes: of one state of one image, as 32-bit numbers.
         first_response: first step at which the area is live; None if it never is.
         executed: steps of the updates that are computed.
+        shared: steps of the updates that equal an earlier one, for a static image in evaluation, and are not.
         silent: steps of the updates that are silent.
         unread: steps of the live updates that no readout or record needs.
         receptive_field_px: height and width of the field of one unit, by step, of the last live update in the step.
@@ -52,6 +53,7 @@ class AreaSummary:
     state_bytes: int
     first_response: int | None
     executed: tuple[int, ...]
+    shared: tuple[int, ...]
     silent: tuple[int, ...]
     unread: tuple[int, ...]
     receptive_field_px: Mapping[int, Pair] = field(default_factory=dict)
@@ -116,7 +118,7 @@ class StepSummary:
 
 @dataclass(frozen=True)
 class NetworkSummary:
-    """A network over T steps; `macs_unpruned` is the cost if every live update were computed."""
+    """A network over T steps; `macs_unpruned` is the cost without passes, of every live update."""
 
     areas: tuple[AreaSummary, ...]
     connections: tuple[ConnectionSummary, ...]

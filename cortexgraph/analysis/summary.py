@@ -10,6 +10,7 @@ from cortexgraph.analysis.model import AreaSummary, ConnectionSummary, NetworkSu
 from cortexgraph.analysis.paths import Paths, steps_to_readouts
 from cortexgraph.analysis.receptive_field import Extent, receptive_fields, window_of
 from cortexgraph.graph import Area, Connection
+from cortexgraph.passes import Status, statuses
 from cortexgraph.pipeline import lower
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import Node, Order, UnrolledGraph
@@ -24,11 +25,11 @@ def summarise(full: UnrolledGraph, kept: UnrolledGraph) -> NetworkSummary:
     areas = full.areas
     fields = receptive_fields(full)
     of_areas, of_connections = steps_to_readouts(full)
-    evaluated = _evaluations(kept)
+    evaluated, found = _evaluations(kept), statuses(full, kept)
     macs = {readout.name: readout.macs for readout in areas.readouts}
     readout_macs = sum(macs[node.name] for node in kept.readouts)
     return NetworkSummary(
-        areas=tuple(_area(full, kept, area, fields, of_areas.get(area.name, {})) for area in areas.areas),
+        areas=tuple(_area(full, found, area, fields, of_areas.get(area.name, {})) for area in areas.areas),
         connections=tuple(
             _connection(full, c, evaluated.get(c.identifier, []), of_connections.get(c.identifier, {}))
             for c in areas.connections
@@ -62,20 +63,25 @@ def summarise_spec(spec: NetworkSpec, steps: int | None = None, order: Order | N
 
 
 def _evaluations(graph: UnrolledGraph) -> dict[str, list[int]]:
-    """Steps of the evaluations of each connection; one from the image once, since a static image stays the same."""
+    """Steps at which each connection is evaluated, for one static image in evaluation."""
     found: dict[str, list[int]] = {}
-    for node in graph.live_updates():
-        for connection, source in graph.terms(node):
-            steps = found.setdefault(connection.identifier, [])
-            once = source.kind == "image" and not connection.per_step and not connection.transform.random
-            if not (once and steps):
-                steps.append(node.step)
+    for node in graph:
+        if graph.repeat(node) is not None or not graph.live(node):
+            continue
+        if node.kind == "drive":
+            found.setdefault(node.name, []).append(node.step)
+        elif node.kind == "update":
+            for connection, source in graph.terms(node):
+                if source.kind != "drive":
+                    found.setdefault(connection.identifier, []).append(node.step)
     return found
 
 
 def _steps(graph: UnrolledGraph, evaluated: Mapping[str, list[int]]) -> Iterator[StepSummary]:
     updates, macs, numbers = Counter[int](), Counter[int](), Counter[int]()
     for node in graph.live_updates():
+        if graph.repeat(node) is not None:
+            continue
         area = graph.areas.area(node.name)
         updates[node.step] += 1
         macs[node.step] += area.macs
@@ -89,9 +95,10 @@ def _steps(graph: UnrolledGraph, evaluated: Mapping[str, list[int]]) -> Iterator
 
 
 def _area(
-    full: UnrolledGraph, kept: UnrolledGraph, area: Area, fields: Mapping[Node, Extent], paths: Paths
+    full: UnrolledGraph, found: Mapping[Node, Status], area: Area, fields: Mapping[Node, Extent], paths: Paths
 ) -> AreaSummary:
     updates = list(full.updates(area.name))
+    status = {node: found[node].word for node in updates}
     return AreaSummary(
         name=area.name,
         level=area.level,
@@ -101,9 +108,10 @@ def _area(
         macs=area.macs,
         state_bytes=prod(area.shape) * FLOAT_BYTES,
         first_response=full.first_response(area.name),
-        executed=tuple(node.step for node in updates if node in kept and full.live(node)),
-        silent=tuple(node.step for node in updates if not full.live(node)),
-        unread=tuple(node.step for node in updates if full.live(node) and node not in kept),
+        executed=tuple(node.step for node in updates if status[node] == "executed"),
+        shared=tuple(node.step for node in updates if status[node] == "shared"),
+        silent=tuple(node.step for node in updates if status[node] == "silent"),
+        unread=tuple(node.step for node in updates if status[node] == "unread"),
         receptive_field_px={node.step: fields[node] for node in updates if node in fields},
         steps_to_readout=paths,
     )

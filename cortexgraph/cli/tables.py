@@ -44,7 +44,7 @@ def print_summary(spec: NetworkSpec, summary: NetworkSummary) -> None:
     console.print(
         f"[bold]{escape(spec.name)}[/]: {spec.time.steps} step{'s' * (spec.time.steps > 1)}, "
         f"{escape(order_name(spec.time.order))} order"
-        + (f"; {saved:.0%} fewer multiply-adds than without removing what no readout reads." if saved else "."),
+        + (f"; {saved:.0%} fewer multiply-adds than without passes." if saved else "."),
         highlight=False,
     )
 
@@ -101,13 +101,14 @@ def paths_text(paths: Mapping[str, tuple[int, int]], several: bool) -> str:
 
 def _areas_over_time(summary: NetworkSummary, several: bool) -> Table:
     table = make_table(
-        "Areas over time", ["area", "responds at>r", "executed", "silent", "unread", "steps to the readout"]
+        "Areas over time", ["area", "responds at>r", "executed", "shared", "silent", "unread", "steps to the readout"]
     )
     for area in reversed(summary.areas):
         table.add_row(
             escape(area.name),
             _response(area.first_response),
             step_ranges(area.executed),
+            step_ranges(area.shared),
             step_ranges(area.silent),
             step_ranges(area.unread),
             paths_text(area.steps_to_readout, several),

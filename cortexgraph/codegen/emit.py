@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["emit_source"]
 
 STANDARD = (
-    "chain", "check_image", "frame", "identity_", "per_frame", "per_frame_aside", "started", "untracked", "zeros",
-    "PerStep", "Stepwise", "Area", "Absolute", "Saturating",
+    "chain", "check_image", "frame", "identity_", "later_frame", "per_frame", "repeated", "started", "untracked",
+    "zeros", "PerStep", "Stepwise", "Area",
 )  # fmt: skip
 """Definitions of the runtime that the templates and statements may use."""
 

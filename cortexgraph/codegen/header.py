@@ -18,7 +18,7 @@ def header(graph: UnrolledGraph) -> tuple[str, ...]:
     """Lines of the module's docstring."""
     spec = graph.areas.spec
     title = f"{spec.name}: {spec.description}" if spec.description else f"{spec.name}."
-    updates = sum(1 for _ in graph.live_updates())
+    updates = sum(len(graph.every_ordinal(node)) for node in graph.live_updates())
     told = f"{graph.steps} steps, {order_name(graph.order)} order: {updates} updates; readout of "
     return (
         *wrapped(title),
@@ -34,11 +34,19 @@ def header(graph: UnrolledGraph) -> tuple[str, ...]:
 
 def _read(graph: UnrolledGraph) -> str:
     """What is read out, and when."""
-    found = []
-    for readout in graph.areas.readouts:
-        steps = ", ".join(str(node.step) for node in graph.readouts if node.name == readout.name)
-        found.append(f"{readout.source} at step {steps}")
-    return "; ".join(found)
+    steps = {readout.name: graph.readout_steps(readout.name) for readout in graph.areas.readouts}
+    return "; ".join(f"{readout.source} at step {_runs(steps[readout.name])}" for readout in graph.areas.readouts)
+
+
+def _runs(steps: tuple[int, ...]) -> str:
+    """Steps in words: `2, 4 to 128`; two in a row stay two."""
+    runs: list[list[int]] = []
+    for step in steps:
+        if runs and step == runs[-1][-1] + 1:
+            runs[-1].append(step)
+        else:
+            runs.append([step])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
 
 
 def _table(areas: AreaGraph) -> list[str]:

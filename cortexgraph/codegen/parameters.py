@@ -10,7 +10,7 @@ from cortexgraph.codegen.view import ParameterGroup
 from cortexgraph.graph import Area, Connection
 from cortexgraph.graph.model import Readout
 from cortexgraph.ops import Chain, Link
-from cortexgraph.unrolling import Node, UnrolledGraph, read_updates
+from cortexgraph.unrolling import Node, UnrolledGraph
 
 __all__ = ["parameter_groups"]
 
@@ -34,12 +34,11 @@ class Sets:
 def parameter_groups(full: UnrolledGraph) -> Iterator[ParameterGroup]:
     """All modules, whether or not a readout reaches them, so that a state dict depends on the spec alone."""
     areas = full.areas
-    reached = read_updates(full)
+    reached = [node for node in full.live_updates() if full.read(node)]
+    ordinals = _ordinals(full, reached)
     yield ParameterGroup(
         "areas: what each does with what it receives",
-        tuple(
-            _area(area, Sets(full.sets[area.identifier], _ordinals(full, reached, area.name))) for area in areas.areas
-        ),
+        tuple(_area(area, Sets(full.sets[area.identifier], ordinals.get(area.name, ()))) for area in areas.areas),
     )
     used = _used(full, reached)
     own = [connection for connection in areas.connections if connection.owner is None]
@@ -64,8 +63,12 @@ def _group(
 # ---- what a readout reaches --------------------------------------------------
 
 
-def _ordinals(full: UnrolledGraph, reached: list[Node], area: str) -> tuple[int, ...]:
-    return tuple(sorted(full.ordinal(node) for node in reached if node.name == area))
+def _ordinals(full: UnrolledGraph, reached: list[Node]) -> dict[str, tuple[int, ...]]:
+    """For each area, the ordinals of the updates that a readout reaches."""
+    found: dict[str, set[int]] = {}
+    for node in reached:
+        found.setdefault(node.name, set()).update(full.every_ordinal(node))
+    return {name: tuple(sorted(ordinals)) for name, ordinals in found.items()}
 
 
 def _used(full: UnrolledGraph, reached: list[Node]) -> dict[str, set[int]]:
@@ -74,7 +77,7 @@ def _used(full: UnrolledGraph, reached: list[Node]) -> dict[str, set[int]]:
     for node in reached:
         for connection, _ in full.terms(node):
             for identifier in {connection.identifier, connection.owner or connection.identifier}:
-                found.setdefault(identifier, set()).add(full.ordinal(node))
+                found.setdefault(identifier, set()).update(full.every_ordinal(node))
     return found
 
 

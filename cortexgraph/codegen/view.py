@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["MemoryFormat", "ModuleView", "ParameterGroup", "StepView", "UpdateView"]
+__all__ = ["MemoryFormat", "ModuleView", "ParameterGroup", "StepView"]
 
 MemoryFormat = Literal["channels_last", "contiguous"]
 """Layout of kernels, and with them of states, in memory. Shapes, values and state dicts are the same in both."""
@@ -20,28 +20,21 @@ class ParameterGroup:
 
 
 @dataclass(frozen=True)
-class UpdateView:
-    """One statement: an area's new state.
+class StepView:
+    """The statements of one step under a banner, or of a loop over the steps that do the same.
 
     Attributes:
-        targets: the names that are assigned.
-        call: what is called: the area's module.
-        arguments: lines of the call, the merged input first.
-        shape: of the state.
+        banner: a comment.
+        lines: statements as indented lines.
+        loop: the head of the loop; empty for a single step.
+        before, after: lines around the loop: what it is handed, and what it leaves.
     """
 
-    targets: str
-    call: str
-    arguments: tuple[str, ...]
-    shape: str
-
-
-@dataclass(frozen=True)
-class StepView:
-    """The updates of one step, under a banner."""
-
     banner: str
-    updates: tuple[UpdateView, ...]
+    lines: tuple[str, ...]
+    loop: str = ""
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,14 +44,14 @@ class ModuleView:
     docstring: tuple[str, ...]
     class_name: str
     summary: str
-    image_shape: str
     steps_total: int
     returns: str
     returns_text: str
     parameters: tuple[ParameterGroup, ...]
     channels_last: bool
+    check: str
     zeros: tuple[str, ...]
     frames: tuple[str, ...]
+    sinks: tuple[str, ...]
     steps: tuple[StepView, ...]
-    logits: str
-    records: tuple[str, ...]
+    results: tuple[str, ...]

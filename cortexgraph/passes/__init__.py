@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.passes.fold import fold
 from cortexgraph.passes.prune import prune
+from cortexgraph.passes.release import release
+from cortexgraph.passes.roll import roll
 from cortexgraph.passes.share import share
 from cortexgraph.passes.status import Status, statuses
 from cortexgraph.unrolling import UnrolledGraph
 
-__all__ = ["PASSES", "Pass", "Status", "prune", "run_passes", "share", "statuses"]
+__all__ = ["PASSES", "Pass", "Status", "chosen", "fold", "prune", "release", "roll", "run_passes", "share", "statuses"]
 
 Pass = Callable[[UnrolledGraph], UnrolledGraph]
 
-PASSES: dict[str, Pass] = {"prune": prune}
+PASSES: dict[str, Pass] = {"prune": prune, "share": share, "fold": fold, "roll": roll, "release": release}
 """All passes by name, in the order in which they run."""
 
 
-def run_passes(graph: UnrolledGraph, names: Sequence[str] | None = None) -> UnrolledGraph:
-    """Run the named passes (all by default) in their order.
+def chosen(names: Sequence[str] | None) -> list[str]:
+    """The named passes (all by default) in the order in which they run.
 
     Raises:
         CompileError: for a name that is no pass.
@@ -32,7 +35,15 @@ def run_passes(graph: UnrolledGraph, names: Sequence[str] | None = None) -> Unro
                 for n in unknown
             ]
         )
-    for name, run in PASSES.items():
-        if names is None or name in names:
-            graph = run(graph)
+    return [name for name in PASSES if names is None or name in names]
+
+
+def run_passes(graph: UnrolledGraph, names: Sequence[str] | None = None) -> UnrolledGraph:
+    """Run the named passes (all by default) in their order.
+
+    Raises:
+        CompileError: for a name that is no pass.
+    """
+    for name in chosen(names):
+        graph = PASSES[name](graph)
     return graph

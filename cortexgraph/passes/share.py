@@ -128,13 +128,18 @@ class _Sharing:
             number = numbering.number(node if alone else self._function(node, n))
             numbering.numbers[node] = number
             if found is None and number in numbering.latest:
-                found = Repeat(numbering.latest[number], *numbering.condition)
+                found = self._repeat(node, numbering.latest[number], numbering.condition)
         if found is None or found.still or found.evaluation:
             for numbering in self.numberings:
                 numbering.latest[numbering.numbers[node]] = node
         if found is None:
             self._count(terms)
         return found
+
+    def _repeat(self, node: Node, of: Node, condition: _Condition) -> Repeat | None:
+        """The repetition, if what counts for running averages does so where the earlier update is computed as well."""
+        lost = self.graph.counted(node) - self.graph.counted(of)
+        return None if condition.still and not condition.evaluation and lost else Repeat(of, *condition)
 
     def _function(self, node: Node, n: int) -> Hashable:
         """What an update computes, in numbers under the n-th condition."""
@@ -161,15 +166,19 @@ class _Sharing:
             repeat = repeats.get(node)
             if repeat is not None and not repeat.still and not repeat.evaluation:
                 shared[node] = repeat.of
+                _add_counts(built, repeat.of, data)
                 continue
             if repeat is None and node in self.terms:
-                for drive, term in drives.of(node, self.terms[node]):
-                    _add_drive(built, drive, shared.get(term.source, term.source), term.connection, drives.repeat)
+                for drive, term in drives.of(node, self.terms[node], graph):
+                    _add_drive(built, drive, shared.get(term.source, term.source), term.connection, drives)
             built.add_node(node, **data, **({} if repeat is None else {"repeat": repeat}))
             for source, _, edge in graph.in_edges(node, data=True):
                 _add_edges(built, source, node, edge, shared, drives.read.get(node, {}))
             if repeat is not None:
                 _add_edge(built, repeat.of, node, (), memory=False)
+        for drive, counted in drives.counted.items():
+            built.nodes[drive]["counted"] = frozenset({drive.name} if counted else ())
+            built.nodes[drive]["again"] = frozenset({drive.name} if drive in drives.again else ())
         built.graph["shared"] = shared
         return built
 
@@ -183,19 +192,25 @@ class _Drives:
         self.latest: list[dict[int, Node]] = [{} for _ in numberings]
         self.repeat: dict[Node, Repeat] = {}
         self.read: dict[Node, dict[str, Node]] = {}
+        self.counted: dict[Node, bool] = {}
+        self.again: set[Node] = set()
 
-    def of(self, node: Node, terms: list[_Term]) -> Iterator[tuple[Node, _Term]]:
+    def of(self, node: Node, terms: list[_Term], graph: UnrolledGraph) -> Iterator[tuple[Node, _Term]]:
         """The new drives of an update; `read` holds all that it reads, by connection."""
-        for term in terms:
-            if term.connection.transform.random:
-                continue
-            if all(counts[number] < 2 for counts, number in zip(self.counts, term.numbers, strict=True)):
-                continue
-            earlier = self._earlier(term.numbers)
+        again = [term for term in terms if self._comes_again(term)]
+        if any(term.connection.averages for term in again):  # so that running averages move in the order of the terms
+            again = [t for t in terms if t in again or (t.connection.averages and not t.connection.transform.random)]
+        for term in again:
+            counts = term.connection.identifier in graph.counted(node)
+            earlier = self._earlier(term, counts)
             if earlier is not None and not earlier.still and not earlier.evaluation:
                 self.read.setdefault(node, {})[term.connection.identifier] = earlier.of
+                self.counted[earlier.of] |= counts
                 continue
             drive = Node("drive", term.connection.identifier, node.step, node.group)
+            self.counted[drive] = counts
+            if term.connection.identifier in graph.counted_again(node):
+                self.again.add(drive)
             self.read.setdefault(node, {})[term.connection.identifier] = drive
             if earlier is not None:
                 self.repeat[drive] = earlier
@@ -203,21 +218,34 @@ class _Drives:
                 latest[number] = drive
             yield drive, term
 
-    def _earlier(self, numbers: tuple[int, ...]) -> Repeat | None:
-        for numbering, latest, number in zip(self.numberings, self.latest, numbers, strict=True):
+    def _comes_again(self, term: _Term) -> bool:
+        again = any(counts[number] > 1 for counts, number in zip(self.counts, term.numbers, strict=True))
+        return again and not term.connection.transform.random
+
+    def _earlier(self, term: _Term, counts: bool) -> Repeat | None:
+        for numbering, latest, number in zip(self.numberings, self.latest, term.numbers, strict=True):
             if number in latest:
-                return Repeat(latest[number], *numbering.condition)
+                always = not (numbering.condition.still or numbering.condition.evaluation)
+                if always or numbering.condition.evaluation or self.counted[latest[number]] >= counts:
+                    return Repeat(latest[number], *numbering.condition)
         return None
 
 
-def _add_drive(
-    built: UnrolledGraph, drive: Node, source: Node, connection: Connection, repeats: dict[Node, Repeat]
-) -> None:
-    repeat = repeats.get(drive)
+def _add_drive(built: UnrolledGraph, drive: Node, source: Node, connection: Connection, drives: _Drives) -> None:
+    repeat = drives.repeat.get(drive)
     built.add_node(drive, live=True, **({} if repeat is None else {"repeat": repeat}))
     _add_edge(built, source, drive, (connection,), memory=False)
     if repeat is not None:
         _add_edge(built, repeat.of, drive, (), memory=False)
+
+
+def _add_counts(built: UnrolledGraph, node: Node, data: dict[str, Any]) -> None:
+    """What counted at an update that is left out counts at the one that stands for it."""
+    known = built.nodes[node]
+    known["read"] = known.get("read", False) or data.get("read", False)
+    for what in ("counted", "again"):
+        if data.get(what):
+            known[what] = known.get(what, frozenset()) | data[what]
 
 
 def _add_edges(

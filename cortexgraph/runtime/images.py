@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
 from cortexgraph.runtime.chains import untracked
 
 
-def check_image(x: Tensor, shape: tuple[int, int, int], steps: int) -> None:
-    """Raise ValueError unless x is images [B, *shape] or videos [B, steps, *shape]."""
+def check_image(x: Tensor, shape: tuple[int, int, int], steps: int) -> bool:
+    """Whether x is static images [B, *shape]; if not, it is videos [B, steps, *shape], or a ValueError is raised."""
     if tuple(x.shape[1:]) not in (shape, (steps, *shape)):
         raise ValueError(f"x is {list(x.shape)}; expected [B, *{shape}], or a video [B, {steps}, *{shape}]")
+    return x.ndim == 4
 
 
-def per_frame(connection: nn.Module, x: Tensor, steps: Iterable[int]) -> dict[int, Tensor]:
-    """What a connection makes of each step's image: computed once for a static one, by frame for a video."""
-    if x.ndim == 4:
-        return dict.fromkeys(steps, connection(x))
-    return {step: connection(x[:, step - 1]) for step in steps}
+def frame(x: Tensor, step: int, still: bool) -> Tensor:
+    """The image of a step: the static image, or the frame of a video."""
+    return x if still else x[:, step - 1]
 
 
-def per_frame_aside(
-    connection: nn.Module, x: Tensor, steps: Collection[int], aside: Collection[int]
-) -> dict[int, Tensor]:
-    """As `per_frame`, but the images of the steps `aside` leave running averages alone: no readout depends on them."""
-    if x.ndim == 4:
-        return dict.fromkeys(steps, untracked(connection, x) if set(steps) == set(aside) else connection(x))
-    frames = {step: x[:, step - 1] for step in steps}
-    return {step: untracked(connection, x) if step in aside else connection(x) for step, x in frames.items()}
+def per_frame(connection: nn.Module, x: Tensor, still: bool) -> Callable[[int], Tensor]:
+    """What a connection makes of the image of a step: of a static one once, of a frame when it is asked for."""
+    if still:
+        drive = connection(x)
+        return lambda step: drive
+    return lambda step: connection(x[:, step - 1])
 
 
-def frame(x: Tensor, step: int) -> Tensor:
-    """The image of a step: the frame of a video, or the static image."""
-    return x if x.ndim == 4 else x[:, step - 1]
+def later_frame(connection: nn.Module, x: Tensor, step: int, still: bool) -> Tensor:
+    """What a connection makes of an image after the first: a static one moves running averages only once."""
+    return untracked(connection, x) if still else connection(x[:, step - 1])
+
+
+def repeated(value: Tensor, x: Tensor, when: bool = True) -> Tensor:
+    """A value [1, ...] that is the same for every image, once for each image of the batch x."""
+    return value.expand(x.shape[0], *value.shape[1:]) if when else value
 
 
 def zeros(x: Tensor, *shape: int) -> Tensor:

@@ -20,7 +20,7 @@ from cortexgraph.train.load import load_state, read_run
 from cortexgraph.train.loaders import EVALUATION_BATCH_SIZE, EpochLoader, evaluation_batches
 from cortexgraph.train.objective import correct_per_step, logits_per_step, loss_per_step
 from cortexgraph.train.run_folder import RunFolder
-from cortexgraph.train.trained import settled_state, trained_steps
+from cortexgraph.train.trained import settled_state, trained_steps, whole
 from cortexgraph.unrolling import Order
 
 __all__ = ["Evaluation", "StepAccuracy", "evaluate"]
@@ -105,7 +105,7 @@ def evaluate(
     else:
         load_state(RunFolder(run), network, state)
         trained_network = compile_spec(spec)
-    reached = trained_steps(trained_network.unrolled, network.unrolled)  # type: ignore[arg-type]
+    reached = trained_steps(whole(trained_network), whole(network))
     target = choose_device(device)
     batches = EpochLoader(evaluation_batches(data, target, batch_size, split), lambda: 0)
     correct, losses, images = _count(network.to(target).eval(), batches)

@@ -65,7 +65,7 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         """The steps at which the first readout is read."""
         unrolled: Any = self.network.unrolled
         first = unrolled.areas.readouts[0].name
-        return [node.step for node in unrolled.readouts if node.name == first]
+        return [*unrolled.readout_steps(first)]
 
     def _zero(self) -> Counts:
         return Counts(len(self.readout_steps), self.device)

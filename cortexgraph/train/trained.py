@@ -14,12 +14,20 @@ import networkx as nx
 from torch import Tensor, nn
 
 from cortexgraph.ops import Chain
+from cortexgraph.passes import prune
+from cortexgraph.pipeline import unroll
 from cortexgraph.unrolling import Node, UnrolledGraph
 
-__all__ = ["settled_state", "trained_steps"]
+__all__ = ["settled_state", "trained_steps", "whole"]
 
 Part = tuple[str, int]
 """An area's or connection's identifier, with the number of its parameter set (0 without sets)."""
+
+
+def whole(network: nn.Module) -> UnrolledGraph:
+    """The unrolled graph of a compiled network with all that its readouts depend on, step by step."""
+    spec: Any = network.spec
+    return prune(unroll(spec))
 
 
 def settled_state(network: nn.Module) -> dict[str, Tensor]:
@@ -28,7 +36,7 @@ def settled_state(network: nn.Module) -> dict[str, Tensor]:
     The network itself computes the same with it; unrolled over more steps, it goes on as it was trained.
     """
     state: dict[str, Tensor] = dict(network.state_dict())
-    unrolled: Any = network.unrolled
+    unrolled = whole(network)
     last, sets = _last_sets(unrolled), unrolled.sets
     for identifier, chain in _chains(unrolled).items():
         for path, link in chain.walk(identifier):

@@ -2,32 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from cortexgraph.graph import Connection
 from cortexgraph.unrolling.model import Node, UnrolledGraph
 
-__all__ = ["Counted", "counted", "read_updates"]
-
-
-@dataclass(frozen=True)
-class Counted:
-    """The evaluations that move running averages in training.
-
-    Attributes:
-        updates: the updates whose body's evaluation counts.
-        readings: the connections' evaluations that count, each by the connection's identifier and the first update
-            that asks for it.
-    """
-
-    updates: frozenset[Node]
-    readings: frozenset[tuple[str, Node]]
-
-    def frames(self, graph: UnrolledGraph, connection: Connection) -> set[int]:
-        """The steps whose image counts as read by a connection."""
-        readers = (node for identifier, node in self.readings if identifier == connection.identifier)
-        terms = (term for node in readers for term in graph.terms(node))
-        return {source.step for c, source in terms if c.identifier == connection.identifier and source.kind == "image"}
+__all__ = ["mark_read", "read_updates"]
 
 
 def read_updates(full: UnrolledGraph) -> list[Node]:
@@ -42,21 +19,28 @@ def read_updates(full: UnrolledGraph) -> list[Node]:
     return [node for node in full.live_updates() if node in found]
 
 
-def counted(full: UnrolledGraph) -> Counted:
-    """What counts in `full`, the graph before passes.
+def mark_read(full: UnrolledGraph) -> UnrolledGraph:
+    """The graph before passes itself, with the updates marked on which a readout depends, and what counts in them.
 
-    An area's body is evaluated in each of its live updates. A connection is evaluated once for each value that it
-    reads, however many updates read that; with per-step parameters once for each update, and so where dropout
-    draws anew.
+    An area's body is evaluated in each of its live updates, and counts if a readout depends on the update. A connection
+    is evaluated once for each value that it reads, however many updates read that, and counts at the first of them on
+    which a readout depends; with per-step parameters at each update, and so where dropout draws anew.
     """
-    updates = read_updates(full)
     seen: set[tuple[object, ...]] = set()
-    readings: set[tuple[str, Node]] = set()
-    for node in updates:
-        for connection, source in full.terms(node):
-            again = connection.per_step or connection.transform.random
-            value = (connection.identifier, source, node if again else None)
-            if value not in seen:
-                seen.add(value)
-                readings.add((connection.identifier, node))
-    return Counted(frozenset(updates), frozenset(readings))
+    averaging = any(connection.averages for connection in full.areas.connections)
+    for node in read_updates(full):
+        data = full.nodes[node]
+        data["read"] = True
+        counted: set[str] = set()
+        again: set[str] = set()
+        for connection, source in full.terms(node) if averaging else ():
+            apart = connection.per_step or connection.transform.random
+            value = (connection.identifier, source, node if apart else None)
+            if not connection.averages or value in seen:
+                continue
+            counted.add(connection.identifier)
+            if source.kind == "image" and not apart and (connection.identifier,) in seen:
+                again.add(connection.identifier)
+            seen |= {value, (connection.identifier,)}
+        data |= {"counted": frozenset(counted), "again": frozenset(again)} if counted else {}
+    return full

@@ -10,7 +10,7 @@ from cortexgraph.spec import IMAGE, Span
 from cortexgraph.unrolling.model import Node, UnrolledGraph
 from cortexgraph.unrolling.schedule import Groups, Order, groups_of
 
-__all__ = ["add_sink", "unroll_graph"]
+__all__ = ["add_sink", "count_sets", "unroll_graph"]
 
 
 def unroll_graph(areas: AreaGraph, steps: int | None = None, order: Order | None = None) -> UnrolledGraph:
@@ -31,12 +31,13 @@ def unroll_graph(areas: AreaGraph, steps: int | None = None, order: Order | None
     graph = UnrolledGraph(name=areas.spec.name, areas=areas, steps=steps, order=order, groups=groups, ordinals={})
     _add_frames(graph)
     _add_updates(graph)
-    graph.graph["sets"] = _sets(graph)
+    graph.graph["sets"] = count_sets(graph)
     _add_readouts(graph)
     return graph
 
 
-def _sets(graph: UnrolledGraph) -> dict[str, int]:
+def count_sets(graph: UnrolledGraph) -> dict[str, int]:
+    """Number of per-step parameter sets of each area and connection; see `UnrolledGraph.sets`."""
     found = {area.identifier: max(1, graph.ordinals[area.name]) for area in graph.areas.areas}
     for connection in graph.areas.connections:
         for identifier in {connection.identifier, connection.owner or connection.identifier}:

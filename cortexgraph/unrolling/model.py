@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -11,7 +11,7 @@ import networkx as nx
 from cortexgraph.graph import AreaGraph, Connection
 from cortexgraph.unrolling.schedule import Groups, Order
 
-__all__ = ["Node", "Repeat", "UnrolledGraph"]
+__all__ = ["Loop", "Node", "Repeat", "UnrolledGraph"]
 
 RANK = {"feedforward": 0, "lateral": 1, "feedback": 2}
 
@@ -52,6 +52,36 @@ class Repeat:
     of: Node
     still: bool = False
     evaluation: bool = False
+
+
+@dataclass(frozen=True)
+class Loop:
+    """That some steps of a graph stand for a steady state that goes on: it was rolled into a loop.
+
+    Attributes:
+        first: the first step of the loop's body; steps before are as they are.
+        period: number of steps in the body.
+        times: how often the body runs. Steps after it stand in the graph as if it ran once.
+        reach: number of steps back up to which a value is read by its distance in time. What is read from further
+            back lies before the loop and is the same one each time.
+        rates: number of live updates of each area in one run of the body.
+    """
+
+    first: int
+    period: int
+    times: int
+    reach: int
+    rates: Mapping[str, int]
+
+    @property
+    def last(self) -> int:
+        """The last step of the body."""
+        return self.first + self.period - 1
+
+    @property
+    def skipped(self) -> int:
+        """Number of steps that the body stands for besides its own."""
+        return self.period * (self.times - 1)
 
 
 class UnrolledGraph(nx.DiGraph):  # type: ignore[misc]
@@ -121,6 +151,27 @@ class UnrolledGraph(nx.DiGraph):  # type: ignore[misc]
         return ordinal
 
     @property
+    def loop(self) -> Loop | None:
+        """The steps that the pass `roll` made one; None for a graph that is not rolled."""
+        loop: Loop | None = self.graph.get("loop")
+        return loop
+
+    def actual_step(self, step: int) -> int:
+        """The step of time that a step of the graph is (of a loop's body, in its first run)."""
+        return step if self.loop is None or step <= self.loop.last else step + self.loop.skipped
+
+    def every_ordinal(self, node: Node) -> range:
+        """The ordinals of all the updates that a live update stands for: one, or one for each run of a loop."""
+        ordinal, loop = self.ordinal(node), self.loop
+        if loop is None or node.step < loop.first:
+            return range(ordinal, ordinal + 1)
+        rate = loop.rates[node.name]
+        if node.step > loop.last:
+            ordinal += rate * (loop.times - 1)
+            return range(ordinal, ordinal + 1)
+        return range(ordinal, ordinal + rate * loop.times, rate)
+
+    @property
     def shared(self) -> dict[Node, Node]:
         """Updates that the pass `share` found equal to an earlier one and left out, each with that one."""
         shared: dict[Node, Node] = self.graph.get("shared", {})
@@ -129,6 +180,29 @@ class UnrolledGraph(nx.DiGraph):  # type: ignore[misc]
     def repeat(self, node: Node) -> Repeat | None:
         """The earlier value that an update or drive equals under conditions, if there is one."""
         found: Repeat | None = self.nodes[node].get("repeat")
+        return found
+
+    def read(self, node: Node) -> bool:
+        """Whether a readout depends on an update, whatever is recorded."""
+        return bool(self.nodes[node].get("read", False))
+
+    def counted(self, node: Node) -> frozenset[str]:
+        """The connections whose evaluation for an update, or as a drive, moves running averages in training."""
+        found: frozenset[str] = self.nodes[node].get("counted", frozenset())
+        return found
+
+    def counted_again(self, node: Node) -> frozenset[str]:
+        """Those counted that read an image after the first: if it is static, they count no more."""
+        found: frozenset[str] = self.nodes[node].get("again", frozenset())
+        return found
+
+    def folded(self, node: Node) -> bool:
+        """Whether a value is computed for a batch of one, since it is the same for every image."""
+        return bool(self.nodes[node].get("folded", False))
+
+    def last_read(self, node: Node) -> int | None:
+        """The last step that reads a value, after which it is let go; None if it is kept."""
+        found: int | None = self.nodes[node].get("last_read")
         return found
 
     def updates(self, area: str | None = None) -> Iterator[Node]:
@@ -163,6 +237,13 @@ class UnrolledGraph(nx.DiGraph):  # type: ignore[misc]
         ]
         return tuple(sorted(terms, key=lambda term: (RANK[term[0].kind], term[0].index)))
 
+    def evaluation(self, drive: Node) -> tuple[Connection, Node]:
+        """The connection that a drive evaluates, and the value that it reads."""
+        for source, _, data in self.in_edges(drive, data=True):
+            if data["connections"]:
+                return data["connections"][0], source
+        raise AssertionError(f"{drive} evaluates nothing")
+
     def memory(self, node: Node) -> Node | None:
         """The update whose state this update continues from; None if the area has no memory, or was silent."""
         for source, _, data in self.in_edges(node, data=True):
@@ -185,6 +266,18 @@ class UnrolledGraph(nx.DiGraph):  # type: ignore[misc]
             if node not in found and any(source in found for source in self.predecessors(node)):
                 found.add(node)
         return found
+
+    def readout_steps(self, name: str) -> tuple[int, ...]:
+        """The steps of time of a readout, in the order in which its logits are returned."""
+        found: list[int] = []
+        for node in self.readouts:
+            if node.name == name:
+                runs = (
+                    self.loop.times if self.loop is not None and self.loop.first <= node.step <= self.loop.last else 1
+                )
+                period = self.loop.period if self.loop is not None else 0
+                found += [self.actual_step(node.step) + run * period for run in range(runs)]
+        return tuple(found if self.loop is None else sorted(found))
 
     def first_response(self, area: str) -> int | None:
         """First step at which the area is live; None if it stays silent up to T."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from cortexgraph.errors import CompileError
-from cortexgraph.passes import PASSES, prune, run_passes
+from cortexgraph.passes import PASSES, prune, run_passes, share
 from cortexgraph.pipeline import unroll
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.unrolling import Node
@@ -50,10 +50,11 @@ def test_it_keeps_exactly_the_live_ancestors_of_live_sinks(spec: NetworkSpec) ->
     assert list(kept) == [node for node in full if node in expected]  # the order of execution
 
 
-def test_passes_run_by_name() -> None:
+def test_passes_run_by_name_in_their_own_order() -> None:
     full = unroll(load("ventral"), steps=4)
     assert run_passes(full, []) is full
-    assert set(run_passes(full, ["prune"])) == set(run_passes(full)) == set(prune(full))
-    assert list(PASSES) == ["prune"]
-    with pytest.raises(CompileError, match="`roll` is no pass, but the passes are prune"):
-        run_passes(full, ["roll"])
+    assert set(run_passes(full, ["prune"])) == set(prune(full))
+    assert set(run_passes(full, ["share", "prune"])) == set(share(prune(full)))
+    assert list(PASSES) == ["prune", "share", "fold", "roll", "release"]
+    with pytest.raises(CompileError, match="`shrink` is no pass, but the passes are prune, share, fold, roll, release"):
+        run_passes(full, ["shrink"])

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from cortexgraph.passes import PASSES
 from cortexgraph.pipeline import compile_spec, interpret, unroll
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.unrolling import counted
 
 NORMED = [{"conv": 1}, {"norm": "batch"}]
 
@@ -124,6 +123,11 @@ def test_nothing_moves_in_evaluation() -> None:
 
 
 def test_what_counts_is_public() -> None:
-    found = counted(unroll(network(["image -> A -> B", "B -> B"], norm="batch", at=[2]), record={"B": "all"}))
-    assert [str(node) for node in sorted(found.updates)] == ["A@1", "B@2"]
-    assert sorted((name, str(node)) for name, node in found.readings) == [("A_to_B", "B@2"), ("image_to_A", "A@1")]
+    found = unroll(network(["image -> A -> B", "B -> B"], norm="batch", at=[2]), record={"B": "all"})
+    assert [str(node) for node in found.updates() if found.read(node)] == ["A@1", "B@2"]
+    normed = {"from": "A", "to": "B", "transform": NORMED}
+    found = unroll(network(["image -> A", normed, "B -> B"], at=[2, 3]), record={"B": "all"})
+    assert {str(node): [*found.counted(node)] for node in found.updates() if found.counted(node)} == {
+        "B@2": ["A_to_B"],
+        "B@3": ["A_to_B"],
+    }

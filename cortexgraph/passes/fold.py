@@ -1,0 +1,48 @@
+"""Fold: compute what cannot depend on the image for a batch of one."""
+
+from __future__ import annotations
+
+from cortexgraph.graph import Connection
+from cortexgraph.unrolling import Node, UnrolledGraph
+
+__all__ = ["fold"]
+
+
+def fold(graph: UnrolledGraph) -> UnrolledGraph:
+    """Mark values that are the same for every image, as biases and norms make of zeros (`UnrolledGraph.folded`).
+
+    Such values exist under `zero_input` and `zero_drive`, until the image arrives. They are computed for a batch of
+    one and repeated over the batch where something reads them that needs every image.
+
+    Requires: nodes in the order of execution.
+    Ensures: a marked value does not depend on the image, not by any path of live edges. Nothing random is on a marked
+    value's path, for dropout draws for each image apart. Nothing on it keeps running averages over the batch, except
+    as the body of an area without hidden states, which gets its merged input for every image in training.
+    """
+    folded: UnrolledGraph = graph.copy()
+    for node in graph:
+        if graph.live(node) and _same_for_all(folded, node):
+            folded.nodes[node]["folded"] = True
+    return folded
+
+
+def _same_for_all(graph: UnrolledGraph, node: Node) -> bool:
+    if node.kind == "zero":
+        return True
+    if node.kind == "drive":
+        return all(graph.folded(source) and _pure(edge) for source, _, edge in graph.in_edges(node, data=True))
+    if node.kind != "update":
+        return False
+    area = graph.areas.area(node.name)
+    if area.body.random or (area.averages and area.cell.hidden):
+        return False
+    return all(
+        graph.folded(source) and (source.kind == "drive" or _pure(edge))
+        for source, _, edge in graph.in_edges(node, data=True)
+        if graph.live(source)
+    )
+
+
+def _pure(edge: dict[str, tuple[Connection, ...]]) -> bool:
+    """Whether what is read along an edge is a function of the value alone."""
+    return not any(connection.averages or connection.transform.random for connection in edge["connections"])
