@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cortexgraph.errors import Diagnostic as Diagnostic
     from cortexgraph.errors import GraphError as GraphError
     from cortexgraph.errors import SpecError as SpecError
+    from cortexgraph.exporting import export as export
     from cortexgraph.graph import AreaGraph as AreaGraph
     from cortexgraph.ops import Cell as Cell
     from cortexgraph.ops import Operation as Operation
@@ -51,6 +52,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "cortexgraph.pipeline": ("build", "check", "emit", "interpret", "unroll"),
     "cortexgraph.drawing": ("draw", "draw_unrolled"),
+    "cortexgraph.exporting": ("export",),
     "cortexgraph.errors": (
         "CompileError",
         "CortexGraphError",

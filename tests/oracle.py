@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cortexgraph.ops import BatchNorm, GroupNorm, Norm
+from cortexgraph.ops.norm import LocalResponseNorm
 from cortexgraph.pipeline import Roll, compile_spec, interpret, unroll
-from cortexgraph.spec import NetworkSpec
+from cortexgraph.spec import NetworkSpec, zoo
 
 TOLERANCE = 1e-8
 """Absolute or relative, in float64; the promise is 1e-5."""
+
+
+def published_size(name: str) -> bool:
+    """Whether a shipped spec takes images larger than 64 px: too much for the quick tests of every shipped spec."""
+    size = re.search(r"^input: .*size: (\d+)", zoo()[name].read_text(), re.MULTILINE)
+    assert size is not None
+    return int(size[1]) > 64
 
 
 def images(spec: NetworkSpec, batch: int = 3, video_steps: int | None = None) -> Tensor:
@@ -52,14 +65,37 @@ def repeatable_dropout() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def rounded(size: float) -> Iterator[None]:
+    """Reference norms whose input is rounded off: where a map is constant, they make much of the last digits."""
+    generator = torch.Generator().manual_seed(1)
+
+    def patched(norm: type[Norm]) -> Callable[[Norm, Tensor, Any, Any], Tensor]:
+        exact = norm.reference
+
+        def reference(self: Norm, x: Tensor, state: Any, run: Any) -> Tensor:
+            return exact(self, x * (1 + size * torch.randn(x.shape, dtype=x.dtype, generator=generator)), state, run)
+
+        return reference
+
+    with pytest.MonkeyPatch.context() as patch:
+        for norm in (BatchNorm, GroupNorm, LocalResponseNorm):
+            patch.setattr(norm, "reference", patched(norm))
+        yield
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """How many states, gradients and running averages agreed, and the largest difference, relative above 1."""
+    """How many states, gradients and running averages agreed, and the largest difference, relative above 1.
+
+    `stable` says whether they agree within `TOLERANCE`; otherwise the differences are such as rounding makes.
+    """
 
     states: int
     gradients: int
     averages: int
     worst: float
+    stable: bool = True
 
 
 def compare(
@@ -84,35 +120,74 @@ def compare(
     finally:
         torch.set_default_dtype(torch.float32)
     x = images(spec, batch, video_steps=spec.time.steps if video else None)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    trained = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    expected = _interpreted(spec, before, trained, x, training)
+    found = _compiled(module, x, record)
+    if not record:
+        expected = {key: value for key, value in expected.items() if key[0] != "state"}
+    assert found.keys() == expected.keys()
+    differences = {key: _difference(found[key], expected[key]) for key in found}
+    stable = max(differences.values()) <= TOLERANCE
+    if not stable:
+        _assert_rounding(spec, before, trained, x, training, expected, differences)
+    count = Counter(key[0] for key in found)
+    return Comparison(count["state"], count["gradient"], count["average"], max(differences.values()), stable)
+
+
+Results = dict[tuple[Any, ...], Tensor]
+"""Logits, states, gradients and running averages, each by what it is and its name."""
+
+
+def _compiled(module: nn.Module, x: Tensor, record: bool) -> Results:
     parameters = dict(module.named_parameters())
-    leaves = {
-        name: value.detach().clone().requires_grad_(name in parameters and parameters[name].requires_grad)
-        for name, value in module.state_dict().items()
-    }
     with repeatable_dropout():
-        averages: dict[str, Tensor] = {}
-        expected, expected_states = interpret(spec, leaves, x, training=training, averages=averages)
-        found, states = module(x) if record else (module(x), {})
-    assert states.keys() == (expected_states.keys() if record else set())
-    pairs = list(zip(_by_readout(found), _by_readout(expected), strict=True))
-    differences = [_difference(states[key], expected_states[key]) for key in states]
-    differences += [_difference(a, b) for a, b in pairs]
-    buffers = {name: value for name, value in module.state_dict().items() if name not in parameters}
-    differences += [_difference(buffers[name], averages.get(name, leaves[name])) for name in buffers]
-    worst = max(differences)
-    weights = [torch.randn_like(b) for _, b in pairs]
-    sum((a * weight).sum() for (a, _), weight in zip(pairs, weights, strict=True)).backward()
-    sum((b * weight).sum() for (_, b), weight in zip(pairs, weights, strict=True)).backward()
-    for name, parameter in parameters.items():
-        if parameter.requires_grad:
-            worst = max(worst, _difference(_gradient(parameter), _gradient(leaves[name])))
-        else:  # the claim that no readout reaches it
-            assert parameter.grad is None
-    return Comparison(len(states), sum(p.requires_grad for p in parameters.values()), len(averages), worst)
+        logits, states = module(x) if record else (module(x), {})
+    _backward(logits)
+    for parameter in parameters.values():
+        assert parameter.requires_grad or parameter.grad is None  # the claim that no readout reaches it
+    gradients = {name: _gradient(p) for name, p in parameters.items() if p.requires_grad}
+    averages = {name: value for name, value in module.state_dict().items() if name not in parameters}
+    return _results(logits, states, gradients, averages)
 
 
-def _by_readout(logits: Tensor | dict[str, Tensor]) -> list[Tensor]:
-    return [logits] if isinstance(logits, Tensor) else [logits[name] for name in sorted(logits)]
+def _interpreted(spec: NetworkSpec, state: dict[str, Tensor], trained: set[str], x: Tensor, training: bool) -> Results:
+    leaves = {name: value.clone().requires_grad_(name in trained) for name, value in state.items()}
+    moved: dict[str, Tensor] = {}
+    with repeatable_dropout():
+        logits, states = interpret(spec, leaves, x, training=training, averages=moved)
+    _backward(logits)
+    averages = {name: moved.get(name, value) for name, value in state.items() if name.split(".")[-1] in AVERAGES}
+    return _results(logits, states, {name: _gradient(leaves[name]) for name in trained}, averages)
+
+
+AVERAGES = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def _results(
+    logits: Tensor | dict[str, Tensor],
+    states: Mapping[tuple[str, int], Tensor],
+    gradients: Mapping[str, Tensor],
+    averages: Mapping[str, Tensor],
+) -> Results:
+    found: Results = {("logits", name): value for name, value in _by_readout(logits).items()}
+    found |= {("state", *key): value for key, value in states.items()}
+    found |= {("gradient", name): value for name, value in gradients.items()}
+    return found | {("average", name): value for name, value in averages.items()}
+
+
+def _backward(logits: Tensor | dict[str, Tensor]) -> None:
+    """Gradients of a weighted sum of all logits, the same weights at every call."""
+    generator = torch.Generator().manual_seed(2)
+    by_readout = _by_readout(logits)
+    sum(
+        (value * torch.randn(value.shape, dtype=value.dtype, generator=generator)).sum()
+        for _, value in sorted(by_readout.items())
+    ).backward()
+
+
+def _by_readout(logits: Tensor | dict[str, Tensor]) -> dict[str, Tensor]:
+    return {"": logits} if isinstance(logits, Tensor) else logits
 
 
 def _gradient(tensor: Tensor) -> Tensor:
@@ -120,6 +195,24 @@ def _gradient(tensor: Tensor) -> Tensor:
 
 
 def _difference(a: Tensor, b: Tensor) -> float:
+    """The largest difference of two tensors, relative above 1; of numbers that are not finite it is infinite."""
     assert a.shape == b.shape
-    torch.testing.assert_close(a, b, rtol=TOLERANCE, atol=TOLERANCE)
-    return float(((a - b).abs() / (1 + b.abs())).max().detach())
+    difference = float(((a - b).abs() / (1 + b.abs())).max().detach())
+    return difference if math.isfinite(difference) else math.inf
+
+
+def _assert_rounding(
+    spec: NetworkSpec,
+    state: dict[str, Tensor],
+    trained: set[str],
+    x: Tensor,
+    training: bool,
+    expected: Results,
+    differences: dict[tuple[Any, ...], float],
+) -> None:
+    """Assert that a difference above the tolerance is no larger than what rounding does to the reference itself."""
+    with rounded(1e-13):
+        nudged = _interpreted(spec, state, trained, x, training)
+    for key, difference in differences.items():
+        allowed = TOLERANCE + 10 * _difference(nudged[key], expected[key])
+        assert difference <= allowed, f"{key} differs by {difference:.1e}, where rounding explains {allowed:.1e}"

@@ -39,6 +39,7 @@ CELLS: tuple[Any, ...] = (
     {"leaky": {"tau_ms": 25.0}},
     {"conv_gru": 1},
     "conv_lstm",
+    {"conv_lstm": {"peepholes": True}},
     "ugrnn",
     "intersection",
     {"reciprocal_gated": {"kernel": 1, "bias": True}},
@@ -53,6 +54,7 @@ KEEPING: tuple[Entries, ...] = (
     [{"avg_pool": {"kernel": [3, 1], "stride": 1, "padding": [1, 0]}}],
     [{"upsample": {"factor": 2, "mode": "bilinear"}}, {"max_pool": 2}],
     [{"max_pool": 2}, {"upsample": 2}],
+    [{"local_response": {"neighbours": 3, "alpha": 0.5, "k": 2.0}}],
 )
 """Operations that keep channels and size, whatever these are (from 2 × 2 on, even)."""
 
@@ -65,6 +67,10 @@ CONVERTING: tuple[Entries, ...] = (
     [{"gabor": {"kernel": 3, "phases": 2}}],
     [{"conv_transpose": {"kernel": 3, "stride": 1}}],
     [{"conv_transpose": {"kernel": [2, 3], "stride": 2}}, {"avg_pool": 2}],
+    [{"conv": {"channels": 2}}, "pad_channels"],
+    [{"conv": {"kernel": 1, "channels": 4}}, {"maxout": 2}, {"conv": 1}],
+    [{"radial_basis": {"kernel": 1, "sigma": 2.0}}],
+    [{"normalisation_pool": 3}],
 )
 """Operations from any channels to those of the area, that keep the size (or take the stride that bridges it)."""
 
@@ -178,9 +184,19 @@ def _connections(
         connection.update(_timing(draw, steps))
         if areas[connection["to"]].get("merge") != "concat" and draw(st.integers(0, 3)) == 3:
             connection.update({"role": "modulate", "gate": draw(st.sampled_from(["linear", "tanh", "sigmoid"]))})
+            if draw(st.integers(0, 3)) == 3:
+                _inhibit(draw, connection)
     if draw(st.integers(0, 5)) == 5:
         through[-1].update(_timing(draw, steps))
     return [*through, *extra]
+
+
+def _inhibit(draw: st.DrawFn, connection: dict[str, Any]) -> None:
+    """Make a modulator shunting inhibition by a normalisation pool, which is never negative."""
+    for key in ("kernel", "dilation", "groups", "bias", "gain", "resize"):
+        connection.pop(key, None)
+    order = draw(st.sampled_from([1, 2]))
+    connection.update({"gate": "divisive", "transform": [{"normalisation_pool": {"kernel": 3, "order": order}}]})
 
 
 def _pair(size: Any) -> tuple[int, int]:

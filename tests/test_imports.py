@@ -31,6 +31,7 @@ LAYERS = (
     ("analysis", "render", "data", "sharing"),
     ("drawing",),
     ("train",),
+    ("exporting", "recording"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cortexgraph.passes import PASSES
 from cortexgraph.spec import NetworkSpec, load, zoo
-from tests.oracle import compare
+from tests.oracle import compare, published_size
 from tests.strategies import specs
 
 UP_AND_DOWN = [["V1"], ["V2"], ["V4"], ["IT"], ["V4"], ["V2"], ["V1"]]
@@ -33,7 +33,7 @@ def test_ventral_streams_under_all_orders(name: str, order: object, training: bo
     assert compare(small(name, order), training=training).worst < 1e-8
 
 
-@pytest.mark.parametrize("name", sorted(zoo()))
+@pytest.mark.parametrize("name", [name for name in zoo() if not published_size(name)])
 def test_every_shipped_spec_as_it_is(name: str) -> None:
     assert compare(load(name), batch=2).worst < 1e-8
 

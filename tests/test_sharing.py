@@ -78,7 +78,7 @@ def load_by_hand(network: nn.Module, blocks: int) -> ResNet:
     found |= {f"bn.{key[len('post.norm.0.') :]}": state[key] for key in state if key.startswith(f"post.norm.{blocks}.")}
     found |= {f"fc.{key}": state[f"readout.linear.{key}"] for key in ("weight", "bias")}
     deep.load_state_dict(found)
-    return deep
+    return deep.to(memory_format=torch.channels_last)  # the layout of compiled networks, for equality to the last bit
 
 
 def trained(network: nn.Module) -> int:
@@ -93,7 +93,7 @@ def test_a_shared_resnet_is_its_recurrent_network(per_step: bool) -> None:
     recurrent = randomise(cg.compile(resnet(blocks, per_step=per_step))).eval()
     unshared = cg.unshare(recurrent)
     deep = load_by_hand(unshared, blocks).eval()
-    x = torch.randn(4, 3, 8, 8)
+    x = torch.randn(4, 3, 8, 8).to(memory_format=torch.channels_last)
     expected = recurrent(x)
     assert torch.equal(unshared(x), expected)
     assert torch.equal(deep(x), expected)
@@ -109,7 +109,7 @@ def test_the_deep_resnet_and_the_unshared_network_train_alike() -> None:
     torch.manual_seed(1)
     unshared = cg.unshare(randomise(cg.compile(resnet(3)))).double()
     deep = load_by_hand(unshared, 3).double()
-    x = torch.randn(4, 3, 8, 8, dtype=torch.float64)
+    x = torch.randn(4, 3, 8, 8, dtype=torch.float64).to(memory_format=torch.channels_last)
     for network in (unshared, deep):
         network.train()(x).square().sum().backward()
     assert torch.equal(unshared(x), deep(x))

@@ -23,7 +23,7 @@ WANTED = {
     *(f"norm {kind}" for kind in NORMS),
     *(f"resize {mode}" for mode in get_args(ResizeSpec.model_fields["mode"].annotation)),
     *(f"resize {at}" for at in get_args(ResizeSpec.model_fields["at"].annotation)),
-    *(f"gate {gate}" for gate in ("linear", "tanh", "sigmoid")),
+    *(f"gate {gate}" for gate in ("linear", "tanh", "sigmoid", "divisive")),
     *(f"{owner} {window}" for owner in ("present", "active") for window in WINDOWS),
     *(f"{owner} silence {silence}" for owner in ("network", "connection") for silence in SILENCES),
     *(f"init {init}" for init in INITS),
@@ -43,7 +43,7 @@ def said(spec: NetworkSpec) -> Iterator[str]:
     chains = [area.body for area in graph.areas] + [connection.transform for connection in graph.connections]
     links = [link for chain in chains for _, link in chain.walk()]
     yield from (f"operation {link.word}" for link in links)
-    norms = [link for link in links if isinstance(link.operation, Norm)]
+    norms = [link for link in links if isinstance(link.operation, Norm) and link.word == "norm"]
     yield from (f"norm {link.options['kind']}" for link in norms)
     yield from ("norm per step" for link in norms if link.per_step)
     for chain in chains[len(spec.areas) :]:

@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from cortexgraph.cli.evaluate import evaluate
+from cortexgraph.cli.export import export
 from cortexgraph.cli.inspect import check, draw, show
 from cortexgraph.cli.make import compile_spec, new, schema, zoo
+from cortexgraph.cli.record import record
 from cortexgraph.cli.train import train
 
 __all__ = ["app"]
@@ -30,6 +32,8 @@ for _name, _function in (
     ("compile", compile_spec),
     ("train", train),
     ("eval", evaluate),
+    ("record", record),
+    ("export", export),
     ("zoo", zoo),
     ("new", new),
     ("schema", schema),

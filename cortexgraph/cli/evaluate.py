@@ -14,7 +14,7 @@ from cortexgraph.errors import DataError, Diagnostic
 if TYPE_CHECKING:
     from cortexgraph.train import Evaluation, RunFolder
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "parse_order"]
 
 
 def evaluate(
@@ -58,7 +58,7 @@ def evaluate(
 
     if split not in {"test", "train"}:
         raise typer.BadParameter("test or train", param_hint="--split")
-    readouts, groups = _steps(at), _order(order)
+    readouts, groups = _steps(at), parse_order(order)
     folder = RunFolder(run)
     _check_files(csv, plot)
     result = evaluate_run(
@@ -84,7 +84,7 @@ def _steps(text: str | None) -> Any:
         raise typer.BadParameter("all, or steps with commas such as 4,6,8", param_hint="--at") from None
 
 
-def _order(text: str | None) -> Any:
+def parse_order(text: str | None) -> Any:
     """An order as `--order` gives it: a word, or a list in YAML."""
     from cortexgraph.spec.yaml_source import read_yaml
 

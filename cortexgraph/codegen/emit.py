@@ -18,7 +18,7 @@ __all__ = ["emit_source"]
 
 STANDARD = (
     "chain", "check_image", "frame", "identity_", "later_frame", "per_frame", "repeated", "started", "untracked",
-    "zeros", "PerStep", "Stepwise", "Area",
+    "zeros", "PerStep", "Stepwise", "Area", "Absolute", "Saturating",
 )  # fmt: skip
 """Definitions of the runtime that the templates and statements may use."""
 

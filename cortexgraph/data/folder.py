@@ -11,7 +11,7 @@ from PIL import Image
 
 from cortexgraph.errors import DataError, Diagnostic
 
-__all__ = ["FolderSplit", "list_folder"]
+__all__ = ["FolderSplit", "list_folder", "list_images"]
 
 _SPLITS = ("train", "test")
 _LAYOUT = "Arrange it as train/<class>/*.png and test/<class>/*.png."
@@ -41,10 +41,26 @@ def list_folder(root: Path) -> tuple[tuple[str, ...], dict[str, FolderSplit]]:
     try:
         images = _read_layout(root)
     except OSError as error:  # no permission, too many links, a network drive that is gone
-        expected, repair = "it must be readable", "Check its permissions and those of the folders above it."
-        place, found = Path(error.filename or root), f"this cannot be listed ({error.strerror})"
-        raise DataError(_finding("unreadable-directory", place, found, expected, repair)) from error
+        raise _unlistable(root, error) from error
     return tuple(sorted(images["train"])), {split: _flatten(images[split]) for split in _SPLITS}
+
+
+def list_images(root: Path) -> list[Path]:
+    """All images below a folder, sorted by folder and name, with the rules of `list_folder`.
+
+    Raises:
+        DataError: if it cannot be listed.
+    """
+    try:
+        return _images(root)
+    except OSError as error:
+        raise _unlistable(root, error) from error
+
+
+def _unlistable(root: Path, error: OSError) -> DataError:
+    expected, repair = "it must be readable", "Check its permissions and those of the folders above it."
+    place, found = Path(error.filename or root), f"this cannot be listed ({error.strerror})"
+    return DataError(_finding("unreadable-directory", place, found, expected, repair))
 
 
 def _read_layout(root: Path) -> dict[str, dict[str, list[Path]]]:

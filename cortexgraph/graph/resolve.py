@@ -65,6 +65,8 @@ def _connection(graph: AreaGraph, connection: Connection) -> dict[str, Any]:
     kept = declared.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
     written |= {key: kept[key] for key in ("name", "role", "gate", "gain", "active", "tie", "strength") if key in kept}
     written |= {"silence": connection.silence} if declared.silence else {}
+    if declared.tie is not None:
+        return written
     written |= {"init": connection.init} if connection.init != "default" else {}
     weights = declared.weights or graph.spec.defaults.connection.weights
     return written | ({"weights": weights} if weights == "per_step" else {})

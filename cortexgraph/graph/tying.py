@@ -108,6 +108,12 @@ def _tied_link(link: Link, path: str, own: Link | None, owner: Connection) -> Li
             f"{owner.label} has {_shapes(found)} there" if own else f"{owner.label} has no such operation there",
             "Give both connections the same operations, kernels and channels, or leave `tie` out.",
         )
+    if bool(own.options.get("per_step")) != bool(link.options.get("per_step")):
+        raise TieError(
+            f"{link.operation.summary()} is {_per_step(link)}",
+            f"that of {owner.label} is {_per_step(own)}",
+            "Write `per_step` alike at both connections.",
+        )
     same = own.operation.constructor() == link.operation.constructor()
     if not same and not isinstance(link.operation, Conv):
         raise TieError(
@@ -116,6 +122,10 @@ def _tied_link(link: Link, path: str, own: Link | None, owner: Connection) -> Li
         )
     operation = Tied(link.operation.shape, link.operation, path, same)
     return replace(link, operation=operation, per_step=own.per_step, owner=path)
+
+
+def _per_step(link: Link) -> str:
+    return "per step" if link.options.get("per_step") else "shared over steps"
 
 
 def _shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:

@@ -1,6 +1,6 @@
 """The registry of operations and cells."""
 
-from cortexgraph.ops import gabor, pooling, residual, simple  # noqa: F401  (they register their operations)
+from cortexgraph.ops import channels, gabor, pooling, residual, simple  # noqa: F401  (they register their operations)
 from cortexgraph.ops.activation import ACTIVATIONS, Activation
 from cortexgraph.ops.base import CONTEXT, Context, Given, Operation, Run, Shape, Taken, option
 from cortexgraph.ops.cells import CELLS, Cell, Simple, register_cell

@@ -70,6 +70,10 @@ def _softplus(x: Tensor) -> Tensor:
     return (x + x.abs()) / 2 + (-x.abs()).exp().log1p()  # log(1 + e^x) without overflow
 
 
+def _saturating(x: Tensor) -> Tensor:
+    return _relu(x) / (1 + _relu(x))  # half its maximum at x = 1 (Naka & Rushton 1966; Fukushima's 1980 ψ)
+
+
 _TABLE: tuple[tuple[str, str, Callable[[Tensor], Tensor]], ...] = (
     ("relu", "nn.ReLU()", _relu),
     ("leaky_relu", "nn.LeakyReLU()", _leaky_relu),
@@ -79,6 +83,8 @@ _TABLE: tuple[tuple[str, str, Callable[[Tensor], Tensor]], ...] = (
     ("tanh", "nn.Tanh()", lambda x: 2 / (1 + (-2 * x).exp()) - 1),
     ("sigmoid", "nn.Sigmoid()", lambda x: 1 / (1 + (-x).exp())),
     ("softplus", "nn.Softplus()", _softplus),
+    ("abs", "Absolute()", lambda x: x * ((x > 0).to(x.dtype) - (x < 0).to(x.dtype))),
+    ("saturating", "Saturating()", _saturating),
     ("identity", "nn.Identity()", lambda x: x),
 )
 

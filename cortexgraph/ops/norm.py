@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cortexgraph.ops.base import Context, Given, Operation, Run, Shape, State, option
 from cortexgraph.ops.make import register_operation
 from cortexgraph.ops.registry import Registry
-from cortexgraph.spec.fields import Count, Flag
+from cortexgraph.spec.fields import Count, Flag, Number, Positive
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,13 +104,27 @@ class GroupNorm(Norm):
         return y * state["weight"].reshape(1, -1, 1, 1) + state["bias"].reshape(1, -1, 1, 1)
 
 
+@register_operation("local_response")
 @dataclass(frozen=True)
 class LocalResponseNorm(Norm):
-    """Divides by the activity of neighbouring channels (Krizhevsky et al. 2012): α = 1e-4, β = 0.75, k = 1, n = 5."""
+    """Divides by the activity of neighbouring channels (Krizhevsky et al. 2012).
+
+    As a norm it has α = 1e-4, β = 0.75, k = 1, n = 5; as an operation of its own, `local_response`, any.
+    """
 
     equation: ClassVar[str] = "y[c] = x[c] / (k + α/n Σ_{|d−c| ≤ n/2} x[d]²)^β"
 
-    neighbours: int = 5
+    neighbours: Count = option(5, "n, the number of channels summed, the own one in the middle; odd.", main=True)
+    alpha: Number = option(1e-4, "α, divided by n as torch does.")
+    beta: Number = option(0.75, "The exponent β.")
+    k: Positive = option(1.0, "The constant k.")
+
+    @classmethod
+    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+        if options["neighbours"] % 2 == 0:
+            found = f"`neighbours` is {options['neighbours']}, so that no channel is in the middle"
+            return found, "Give an odd number, such as 5."
+        return None
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         return {}
@@ -119,7 +133,9 @@ class LocalResponseNorm(Norm):
         return "local response norm"
 
     def constructor(self) -> str:
-        return f"nn.LocalResponseNorm({self.neighbours})"
+        options = {"alpha": (self.alpha, 1e-4), "beta": (self.beta, 0.75), "k": (self.k, 1.0)}
+        given = "".join(f", {name}={value}" for name, (value, default) in options.items() if value != default)
+        return f"nn.LocalResponseNorm({self.neighbours}{given})"
 
     def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
         import torch
@@ -127,7 +143,7 @@ class LocalResponseNorm(Norm):
         reach, channels = self.neighbours // 2, x.shape[1]
         spans = [slice(max(0, c - reach), min(channels, c + reach + 1)) for c in range(channels)]
         energy = torch.stack([x[:, span].square().sum(1) for span in spans], 1)
-        return x / (1 + 1e-4 / self.neighbours * energy) ** 0.75
+        return x / (self.k + self.alpha / self.neighbours * energy) ** self.beta
 
 
 @NORMS.register("batch")

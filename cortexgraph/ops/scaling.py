@@ -42,16 +42,17 @@ class Gain(Operation):
 
 @dataclass(frozen=True)
 class Gate(Operation):
-    """1 + m, 1 + tanh m, or 2σ(m): 1 at m = 0."""
+    """1 + m, 1 + tanh m, 2σ(m) or 1 / (1 + m): 1 at m = 0."""
 
     role: ClassVar[str] = "gate"
-    equation: ClassVar[str] = "g = 1 + m, 1 + tanh m or 2σ(m)"
+    equation: ClassVar[str] = "g = 1 + m, 1 + tanh m, 2σ(m) or 1 / (1 + m)"
     helpers: ClassVar[tuple[Any, ...]] = ("Gate",)
 
-    kind: Literal["linear", "tanh", "sigmoid"]
+    kind: Literal["linear", "tanh", "sigmoid", "divisive"]
 
     def summary(self) -> str:
-        return {"linear": "gate 1 + m", "tanh": "gate 1 + tanh m", "sigmoid": "gate 2σ(m)"}[self.kind]
+        gates = {"linear": "1 + m", "tanh": "1 + tanh m", "sigmoid": "2σ(m)", "divisive": "1 / (1 + m)"}
+        return f"gate {gates[self.kind]}"
 
     def constructor(self) -> str:
         return f'Gate("{self.kind}")'
@@ -62,4 +63,6 @@ class Gate(Operation):
                 return 1 + x
             case "tanh":
                 return 2 - 2 / (1 + (2 * x).exp())
+            case "divisive":
+                return 1 / (1 + x)
         return 2 / (1 + (-x).exp())

@@ -60,13 +60,21 @@ class ConvGRU(nn.Module):
 
 
 class ConvLSTM(nn.Module):
-    """Shi et al. 2015, without peepholes: c' = f c + i g, h' = o tanh(c').
+    """Shi et al. 2015: c' = f c + i g, h' = o tanh(c').
 
-    i, f, o = σ(W ∗ [x, h] + b) and g = tanh(W ∗ [x, h] + b), in the order i, f, g, o.
+    i, f, o = σ(W ∗ [x, h] + b) and g = tanh(W ∗ [x, h] + b), in the order i, f, g, o; with peepholes, c is seen
+    by i and f, and c' by o, through one weight for each channel.
     """
 
-    def __init__(self, channels: int, kernel_size: int | tuple[int, int] = 3, forget_bias: float = 1.0) -> None:
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int | tuple[int, int] = 3,
+        forget_bias: float = 1.0,
+        peepholes: bool = False,
+    ) -> None:
         super().__init__()
+        self.peepholes = nn.Parameter(torch.zeros(3 * channels)) if peepholes else None
         self.gates = same_conv(2 * channels, 4 * channels, kernel_size)
         with torch.no_grad():
             self.gates.get_parameter("bias")[channels : 2 * channels] = forget_bias  # f starts open: c is kept
@@ -75,8 +83,12 @@ class ConvLSTM(nn.Module):
         h = torch.zeros_like(x) if h is None else h
         c = torch.zeros_like(x) if c is None else c
         i, f, g, o = self.gates(torch.cat([x, h], 1)).chunk(4, 1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        return torch.sigmoid(o) * torch.tanh(c), c
+        if self.peepholes is None:
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            return torch.sigmoid(o) * torch.tanh(c), c
+        p_i, p_f, p_o = self.peepholes[:, None, None].chunk(3)
+        c = torch.sigmoid(f + p_f * c) * c + torch.sigmoid(i + p_i * c) * torch.tanh(g)
+        return torch.sigmoid(o + p_o * c) * torch.tanh(c), c
 
 
 class UGRNN(nn.Module):

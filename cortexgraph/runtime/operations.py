@@ -53,6 +53,80 @@ class Residual(nn.Module):
         return operation(x, update) if getattr(operation, "stepwise", False) else operation(x)
 
 
+class Absolute(nn.Module):
+    """y = |x|."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.abs()
+
+
+class Saturating(nn.Module):
+    """y = x₊ / (1 + x₊)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        positive = torch.relu(x)
+        return positive / (1 + positive)
+
+
+class PadChannels(nn.Module):
+    """Adds channels of zeros behind those of x."""
+
+    def __init__(self, added: int) -> None:
+        super().__init__()
+        self.added = added
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.pad(x, (0, 0, 0, 0, 0, self.added))
+
+
+class Maxout(nn.Module):
+    """The largest of several groups of channels, place by place."""
+
+    def __init__(self, pieces: int) -> None:
+        super().__init__()
+        self.pieces = pieces
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack(x.chunk(self.pieces, 1)).amax(0)
+
+
+class NormalisationPool(nn.Module):
+    """Mean (order 1) or root mean square (order 2) of all channels under a window, in every output channel."""
+
+    def __init__(self, channels: int, kernel_size: int | tuple[int, int], order: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.order = order
+        rows, columns = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        self.window = nn.AvgPool2d((rows, columns), stride=1, padding=(rows // 2, columns // 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        power = x.square() if self.order == 2 else x.abs()
+        pooled = self.window(power.mean(1, keepdim=True)) + 1e-5
+        y = pooled.sqrt() if self.order == 2 else pooled
+        return y.expand(-1, self.channels, -1, -1)
+
+
+class RadialBasis(nn.Module):
+    """exp(−‖patch − prototype‖² / 2σ²) at every place that the kernel covers."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int | tuple[int, int], sigma: float = 1.0
+    ) -> None:
+        super().__init__()
+        rows, columns = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        self.weight = nn.Parameter(torch.rand(out_channels, in_channels, rows, columns))
+        self.sigma = sigma
+
+    def forward(self, x: Tensor) -> Tensor:
+        # ‖x − p‖² = ‖x‖² − 2 x·p + ‖p‖²
+        ones = torch.ones_like(self.weight[:1])
+        energy = nn.functional.conv2d(x.square(), ones)
+        product = nn.functional.conv2d(x, self.weight)
+        own = self.weight.square().sum((1, 2, 3))[:, None, None]
+        return torch.exp((2 * product - energy - own) / (2 * self.sigma**2))
+
+
 class GaborBank(nn.Module):
     """Fixed Gabor filters on the mean of the channels; orientations over π, and phases 0 and π/2 if there are two."""
 
@@ -98,7 +172,7 @@ class Gain(nn.Module):
 
 
 class Gate(nn.Module):
-    """The factor that a modulator with value m multiplies by: 1 + m, 1 + tanh m, or 2σ(m)."""
+    """The factor that a modulator with value m multiplies by: 1 + m, 1 + tanh m, 2σ(m), or 1 / (1 + m)."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -107,4 +181,6 @@ class Gate(nn.Module):
     def forward(self, m: Tensor) -> Tensor:
         if self.kind == "sigmoid":
             return 2 * torch.sigmoid(m)
+        if self.kind == "divisive":
+            return 1 / (1 + m)
         return 1 + (torch.tanh(m) if self.kind == "tanh" else m)

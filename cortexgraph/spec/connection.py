@@ -114,10 +114,10 @@ class ConnectionSpec(ConnectionDefaults):
         description="drive: a term of the merge; modulate: a gate by which the merge is multiplied.",
         examples=["modulate"],
     )
-    gate: Literal["linear", "tanh", "sigmoid"] | None = Field(
+    gate: Literal["linear", "tanh", "sigmoid", "divisive"] | None = Field(
         default=None,
         description="The gate of a modulating connection with value m: linear (default) 1 + m, tanh 1 + tanh m, "
-        "sigmoid 2σ(m).",
+        "sigmoid 2σ(m), divisive 1 / (1 + m) (shunting inhibition; m must stay above -1).",
         examples=["tanh"],
     )
     gain: Annotated[Number | Literal["learned"], either("a number, or `learned`", "learned")] | None = Field(
@@ -139,7 +139,8 @@ class ConnectionSpec(ConnectionDefaults):
     )
     tie: Tie | None = Field(
         default=None,
-        description="Share the parameters of another connection: `V1 -> V2`, or {connection, transpose}.",
+        description="Share the parameters of another connection: `V1 -> V2`, or {connection, transpose}. That one says "
+        "`weights` and `init` for both, and the convolution too where it is transposed.",
         examples=[{"connection": "V1 -> V2", "transpose": True}],
     )
     silence: Silence | None = Field(
@@ -167,8 +168,34 @@ class ConnectionSpec(ConnectionDefaults):
                 "`resize: transposed` is the convolution itself, and stands beside a `transform`",
                 "Put `conv_transpose` into the transform, or leave the transform out.",
             )
+        self._nothing_beside_a_transposed_resize()
+        self._nothing_beside_a_tie()
         if self.delay and self.delay_ms is not None:
             raise conflict("the delay is given twice, in steps and in ms", "Give `delay` or `delay_ms`.")
         if self.gate is not None and self.role != "modulate":
             raise conflict("`gate` stands on a connection that drives", "Write `role: modulate`, or leave `gate` out.")
         return self
+
+    def _nothing_beside_a_transposed_resize(self) -> None:
+        if self.resize is None or self.resize.mode != "transposed":
+            return
+        for key in ("dilation", "groups"):
+            if getattr(self, key) is not None:
+                raise conflict(f"`{key}` stands beside `resize: transposed`, which has none", f"Leave `{key}` out.")
+        if self.resize.at == "before":
+            raise conflict(
+                "`at: before` stands beside `mode: transposed`, which is the convolution itself", "Leave `at` out."
+            )
+
+    def _nothing_beside_a_tie(self) -> None:
+        """Of all that the other connection decides."""
+        if self.tie is None:
+            return
+        for key in ("weights", "init"):
+            if getattr(self, key) is not None:
+                found = f"`{key}` stands beside `tie`, but the parameters are those of `{self.tie.connection}`"
+                raise conflict(found, f"Leave `{key}` out here, and write it there.")
+        for key in ("kernel", "stride", "dilation", "groups", "bias", "transform", "resize"):
+            if self.tie.transpose and getattr(self, key) is not None:
+                found = f"`{key}` stands beside `transpose: true`, which is the convolution of `{self.tie.connection}`"
+                raise conflict(f"{found} turned round", f"Leave `{key}` out.")

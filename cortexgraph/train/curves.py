@@ -13,7 +13,7 @@ from cortexgraph.train.run_folder import writing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw_accuracy_over_time", "draw_curves"]
+__all__ = ["draw_accuracy_over_time", "draw_curves", "figure_of", "save_figure"]
 
 TRAIN, TEST, GREY = "#0072b2", "#d55e00", "#999999"  # Okabe & Ito: told apart by colour-blind readers too
 
@@ -21,7 +21,7 @@ TRAIN, TEST, GREY = "#0072b2", "#d55e00", "#999999"  # Okabe & Ito: told apart b
 def draw_curves(history: Sequence[EpochRecord], title: str, paths: Sequence[Path]) -> None:
     """Loss and accuracy against epochs, and test accuracy by readout step where there are several."""
     several = len(history[-1].test_accuracy) > 1
-    with _figure(3 if several else 2, title) as (figure, axes):
+    with figure_of(3 if several else 2, title) as (figure, axes):
         epochs = [record.epoch for record in history]
         _two_lines(axes[0], epochs, [r.train_loss for r in history], [r.test_loss for r in history])
         axes[0].set_ylabel("loss (nats)")
@@ -37,7 +37,7 @@ def draw_curves(history: Sequence[EpochRecord], title: str, paths: Sequence[Path
             _by_step(figure, axes[2], history)
         for axis in axes:
             axis.set_xlabel("epoch")
-        _save(figure, paths)
+        save_figure(figure, paths)
 
 
 def draw_accuracy_over_time(
@@ -49,7 +49,7 @@ def draw_accuracy_over_time(
     paths: Sequence[Path],
 ) -> None:
     """Accuracy (in [0, 1]) against the step of readout; steps that use untrained parameters are hollow."""
-    with _figure(1, title) as (figure, axes):
+    with figure_of(1, title) as (figure, axes):
         percent = [100 * value for value in accuracy]
         axes[0].plot(steps, percent, "o-", color=TEST, label="readout")
         hollow = [index for index, reached in enumerate(trained) if not reached]
@@ -59,7 +59,7 @@ def draw_accuracy_over_time(
         axes[0].axhline(100 * chance, color=GREY, linestyle=":", label="chance")
         axes[0].set(xlabel="step of readout", ylabel="accuracy (%)", ylim=(0, 100))
         axes[0].legend(frameon=False)
-        _save(figure, paths)
+        save_figure(figure, paths)
 
 
 def _two_lines(axis: Any, epochs: Sequence[int], train: Sequence[float], test: Sequence[float]) -> None:
@@ -82,8 +82,16 @@ def _by_step(figure: Figure, axis: Any, history: Sequence[EpochRecord]) -> None:
 
 
 @contextmanager
-def _figure(panels: int, title: str) -> Iterator[tuple[Figure, Sequence[Any]]]:
-    """A figure that needs no display and leaves the user's matplotlib as it was."""
+def figure_of(
+    panels: int, title: str, size: tuple[float, float] | None = None
+) -> Iterator[tuple[Figure, Sequence[Any]]]:
+    """A figure of some panels side by side; it needs no display and leaves the user's matplotlib as it was.
+
+    Args:
+        panels: how many.
+        title: heading.
+        size: width and height in inches; by default 4 × 3.2 for each panel.
+    """
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -96,15 +104,16 @@ def _figure(panels: int, title: str) -> Iterator[tuple[Figure, Sequence[Any]]]:
         "svg.hashsalt": "cortexgraph",
     }
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=(4 * panels, 3.2), layout="constrained")
-        figure.suptitle(title, fontsize=10)
+        figure = Figure(figsize=size or (4 * panels, 3.2), layout="constrained")
+        figure.suptitle(title.replace("$", r"\$"), fontsize=10)
         axes = figure.subplots(1, panels, squeeze=False)[0]
         for axis in axes:
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         yield figure, axes
 
 
-def _save(figure: Figure, paths: Sequence[Path]) -> None:
+def save_figure(figure: Figure, paths: Sequence[Path]) -> None:
+    """Write the figure, whole or not at all; an SVG has no date in it."""
     for path in paths:
         metadata = {"Date": None} if path.suffix == ".svg" else None
         with writing(path) as temporary:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 
 from cortexgraph.graph import AreaGraph
-from cortexgraph.spec import IMAGE, Span
+from cortexgraph.spec import IMAGE
+from cortexgraph.unrolling.build import unroll_graph
+from cortexgraph.unrolling.model import Node, UnrolledGraph
 from cortexgraph.unrolling.schedule import Groups
 
 __all__ = ["Response", "first_responses"]
 
+MOST_UPDATES = 200_000
+"""How many updates are looked at beyond the network's own T: a few seconds' worth."""
 
-@dataclass(frozen=True, order=True)
+
+@dataclass(frozen=True)
 class Response:
-    """First response of an area: step, group within the step, and the path of names from the image."""
+    """The first live update of an area.
+
+    Attributes:
+        step, group: of the update.
+        path: names from the image to the area; from a source that counts as zeros, `A (zeros)`.
+    """
 
     step: int
     group: int
@@ -22,44 +31,38 @@ class Response:
 
 
 def first_responses(areas: AreaGraph, groups: Groups) -> dict[str, Response]:
-    """First response of every area that the image reaches, whatever T: earliest arrival over connections.
+    """First response of every area that ever has one, also beyond T (within `MOST_UPDATES`).
 
-    Delays count in whole steps, so this is Dijkstra's algorithm on (step, group) with a cost that depends on the
-    time of departure. Modulators, which make no area live, do not count.
+    The network is unrolled further and further. After the last step that a window names, what an area reads depends
+    on the time no more; whatever is live then reaches another area along a path without repetition, or never: so
+    that the sum of all delays and steps is far enough.
     """
-    shown = _first_step(areas.spec.input.present, 1) or 1
-    positions: dict[str, list[int]] = {}
-    for index, group in enumerate(groups):
-        for name in group:
-            positions.setdefault(name, []).append(index)
-    queue = [Response(shown, -1, (IMAGE,))]  # the image stands before the first group of its step
+    steps = areas.spec.time.steps
+    last = steps + sum(connection.delay + 1 for connection in areas.connections)
+    furthest = max(steps, min(last, MOST_UPDATES // max(1, sum(map(len, groups)))))
+    while True:
+        found = _within(unroll_graph(areas, steps, groups))
+        if len(found) == len(areas.areas) or steps == furthest:
+            return found
+        steps = min(2 * steps, furthest)
+
+
+def _within(graph: UnrolledGraph) -> dict[str, Response]:
     found: dict[str, Response] = {}
-    while queue:
-        response = heapq.heappop(queue)
-        name = response.path[-1]
-        if name in found:
-            continue
-        found[name] = response
-        for _, target, data in areas.out_edges(name, data=True):
-            connection = data["connection"]
-            if target not in found and positions.get(target) and connection.role == "drive":
-                step = response.step + connection.delay
-                later = next((g for g in positions[target] if g > response.group), None)
-                arrival = (step + 1, positions[target][0]) if later is None else (step, later)
-                active = _first_step(connection.active, arrival[0])
-                if active is not None:
-                    turn = arrival[1] if active == arrival[0] else positions[target][0]
-                    heapq.heappush(queue, Response(active, turn, (*response.path, target)))
-    del found[IMAGE]
+    for node in graph.live_updates():
+        if node.name not in found:
+            found[node.name] = Response(node.step, node.group, (*_path_to(graph, node, found), node.name))
     return found
 
 
-def _first_step(window: str | tuple[int, ...] | Span, earliest: int) -> int | None:
-    """The first step of a window that is not before `earliest`."""
-    match window:
-        case str():
-            return earliest
-        case Span(first=first, last=last):
-            step = max(first, earliest)
-            return step if last is None or step <= last else None
-    return min((step for step in window if step >= earliest), default=None)
+def _path_to(graph: UnrolledGraph, node: Node, known: dict[str, Response]) -> tuple[str, ...]:
+    """The shortest path to what drives an area's first live update; empty under `zero_drive`."""
+    paths = []
+    for connection, source in graph.terms(node):
+        if connection.role != "drive":
+            continue
+        if source.kind == "update":
+            paths.append(known[source.name].path)
+        else:
+            paths.append((IMAGE if source.kind == "image" else f"{source.name} (zeros)",))
+    return min(paths, key=len, default=())

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cortexgraph import cli
+from cortexgraph.cli.app import app
 
 SPECIMENS = Path(__file__).parents[1] / "specs" / "invalid"
 
@@ -165,7 +166,7 @@ def test_wrong_usage_is_exit_code_2(run: Run, words: list[str]) -> None:
     assert run(*words).code == 2
 
 
-@pytest.mark.parametrize("command", ["check", "show", "draw", "compile", "train", "eval", "zoo", "new", "schema"])
+@pytest.mark.parametrize("command", [str(command.name) for command in app.registered_commands])
 def test_every_command_has_help_with_an_example(run: Run, command: str) -> None:
     result = run(command, "--help")
     assert result.code == 0

@@ -88,7 +88,7 @@ def test_a_line_of_ties_ends_at_one_owner() -> None:
 
 def test_per_step_parameters_are_shared_set_by_set() -> None:
     own = {"from": "A", "to": "A", "name": "own", "weights": "per_step"}
-    tied = {"from": "A", "to": "A", "tie": "own", "weights": "per_step", "delay": 1}
+    tied = {"from": "A", "to": "A", "tie": "own", "delay": 1}
     module = compile_spec(network(UP, own, tied), record={"A": "all"})
     a = torch.randn(1, 2, 8, 8)
     for update in (1, 2, 3, 9):

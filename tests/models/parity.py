@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from cortexgraph.pipeline import compile_spec, interpret
 from cortexgraph.spec import NetworkSpec
-from tests.oracle import images, randomise, record_all
+from tests.oracle import images, randomise, record_all, repeatable_dropout
 
-__all__ = ["Difference", "Weights", "compare_by_hand"]
+__all__ = ["ByHand", "Difference", "States", "Weights", "compare_by_hand"]
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,21 @@ class Weights:
     state: Mapping[str, Tensor]
     training: bool
 
-    def conv(self, name: str, x: Tensor, stride: int = 1) -> Tensor:
+    def conv(self, name: str, x: Tensor, stride: int = 1, padding: int | None = None) -> Tensor:
         weight = self.state[f"{name}.weight"]
-        return F.conv2d(x, weight, self.state.get(f"{name}.bias"), stride, padding=weight.shape[-1] // 2)
+        padding = weight.shape[-1] // 2 if padding is None else padding
+        return F.conv2d(x, weight, self.state.get(f"{name}.bias"), stride, padding=padding)
+
+    def linear(self, name: str, x: Tensor) -> Tensor:
+        """A fully connected layer, with its result as channels of size 1 × 1."""
+        y = F.linear(x.flatten(1), self.state[f"{name}.weight"], self.state.get(f"{name}.bias"))
+        return y[:, :, None, None]
+
+    def deconv(self, name: str, x: Tensor, stride: int = 2) -> Tensor:
+        """The transpose of the convolution of this name, from its output back to its input."""
+        weight = self.state[f"{name}.weight"]
+        pad = weight.shape[-1] // 2
+        return F.conv_transpose2d(x, weight, None, stride, pad, output_padding=stride - 1)
 
     def up(self, name: str, x: Tensor, factor: int = 2) -> Tensor:
         """A transposed convolution whose kernel is its stride."""
@@ -57,19 +69,27 @@ class Difference:
     worst: float
 
 
-def compare_by_hand(spec: NetworkSpec, by_hand: ByHand, *, training: bool) -> Difference:
-    """Assert that logits, every state and every gradient agree, of the compiled network and the interpreted one."""
+def compare_by_hand(
+    spec: NetworkSpec, by_hand: ByHand, *, training: bool, batch: int = 2, interpreted: bool = False
+) -> Difference:
+    """Assert that logits, every state and every gradient of the compiled network agree, and of the interpreted one."""
     torch.manual_seed(3)
-    module = randomise(compile_spec(spec, record=record_all(spec)).double()).train(training)
+    torch.set_default_dtype(torch.float64)  # fixed filter banks are made in it
+    try:
+        module = randomise(compile_spec(spec, record=record_all(spec))).train(training)
+    finally:
+        torch.set_default_dtype(torch.float32)
     buffers = {name: value.clone() for name, value in module.named_buffers()}
     parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
     frozen = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
     state = {**buffers, **frozen, **parameters}
-    x = images(spec, batch=2)
-    logits, states = by_hand(Weights(state, training), x)
+    x = images(spec, batch)
+    with repeatable_dropout():
+        logits, states = by_hand(Weights(state, training), x)
+        runs = [module(x), *([interpret(spec, state, x, training=training)] if interpreted else [])]
     expected = torch.autograd.grad(logits.square().sum(), [*parameters.values()])
     worst = 0.0
-    for found, found_states in (interpret(spec, state, x, training=training), module(x)):
+    for found, found_states in runs:
         assert isinstance(found, Tensor)
         assert found_states.keys() == states.keys()
         gradients = torch.autograd.grad(found.square().sum(), [*parameters.values()])

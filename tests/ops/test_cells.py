@@ -33,6 +33,7 @@ CASES: list[tuple[str, Any]] = [
     ("conv_gru", [1, 3]),
     ("conv_lstm", None),
     ("conv_lstm", {"kernel": 5, "forget_bias": 0.0}),
+    ("conv_lstm", {"peepholes": True}),
     ("ugrnn", None),
     ("ugrnn", {"kernel": [3, 1], "forget_bias": -0.5}),
     ("intersection", None),
@@ -384,7 +385,7 @@ def test_a_learned_decay_starts_at_the_declared_one() -> None:
             {"activation": "step"},
             None,
             "no activation is called `step`",
-            "Choose one of relu, leaky_relu, gelu, elu, silu, tanh, sigmoid, softplus, identity.",
+            "Choose one of relu, leaky_relu, gelu, elu, silu, tanh, sigmoid, softplus, abs, saturating, identity.",
         ),
     ],
 )

@@ -105,6 +105,16 @@ CASES = [
     case("residual", (4, 5, 7), body=BLOCK),
     case("residual", (4, 6, 5), 6, body=[{"conv": {"stride": 2}}], shortcut=[{"conv": {"kernel": 1, "stride": 2}}]),
     case("residual", (4, 3, 5), body=[{"residual": [{"conv": 1}, "tanh"]}, {"norm": "group"}], shortcut=["identity"]),
+    case("pad_channels", (3, 4, 5), 7),
+    case("pad_channels", (3, 4, 5), channels=3),
+    case("maxout", (6, 3, 4)),
+    case("maxout", (6, 3, 4), pieces=3),
+    case("normalisation_pool", (3, 5, 6), 4),
+    case("normalisation_pool", (3, 5, 6), kernel=[1, 5], order=1),
+    case("radial_basis", (3, 5, 6), 4, kernel=[2, 3]),
+    case("radial_basis", (2, 4, 4), kernel=4, channels=5, sigma=1.7),
+    case("local_response", (7, 3, 4)),
+    case("local_response", (6, 3, 4), neighbours=3, alpha=0.5, beta=0.5, k=2.0),
     case("gabor", (3, 9, 8), 4),
     case("gabor", (1, 9, 11), channels=6, kernel=[5, 4], stride=[2, 3], phases=2, wavelength_px=4.5, aspect=0.7),
 ]
@@ -391,7 +401,7 @@ def test_gabor_banks_that_cannot_be(options: dict[str, Any], found: str) -> None
         Gain((3, 4, 5), 0.25),
         Gain((3, 4, 5), -1e-7),
         Gain((3, 4, 5), None),
-        *[Gate((3, 4, 5), kind) for kind in ("linear", "tanh", "sigmoid")],  # type: ignore[arg-type]
+        *[Gate((3, 4, 5), kind) for kind in ("linear", "tanh", "sigmoid", "divisive")],  # type: ignore[arg-type]
     ],
     ids=lambda operation: getattr(operation, "constructor", lambda: "")(),
 )
@@ -776,3 +786,44 @@ def test_a_norm_without_a_shift_leaves_the_bias() -> None:
 def test_what_cannot_be_made_is_said() -> None:
     with pytest.raises(ValueError, match=r"`conv` cannot be made of \{'kernel': 0\}"):
         make_operation("conv", (4, 8, 8), kernel=0)
+
+
+# ---- operations across channels ------------------------------------------------
+
+
+def test_maxout_is_the_largest_of_the_pieces() -> None:
+    x = images((6, 2, 2))
+    y = made(make_operation("maxout", (6, 2, 2), pieces=3))(x)
+    expected = torch.stack([torch.stack([x[:, c], x[:, 2 + c], x[:, 4 + c]]).amax(0) for c in range(2)], 1)
+    assert torch.equal(y, expected)
+
+
+def test_a_normalisation_pool_of_equal_activity_is_that_activity() -> None:
+    module = made(make_operation("normalisation_pool", (4, 5, 5), kernel=3))
+    y = module(torch.full((1, 4, 5, 5), -2.0))
+    torch.testing.assert_close(y[0, :, 2, 2], torch.full((4,), (4 + 1e-5) ** 0.5))
+    torch.testing.assert_close(y[0, :, 0, 0], torch.full((4,), (4 * 4 / 9 + 1e-5) ** 0.5))  # zeros beyond the rim
+
+
+def test_a_radial_basis_unit_answers_its_prototype_with_1_and_falls_off_as_a_gaussian() -> None:
+    module = made(make_operation("radial_basis", (2, 3, 3), 1, kernel=3, sigma=2.0))
+    prototype = module.weight.detach()
+    assert module(prototype).item() == pytest.approx(1)
+    away = prototype + torch.tensor([1.0, 2.0])[None, :, None, None]
+    assert module(away).item() == pytest.approx(torch.exp(torch.tensor(-(9 * 1 + 9 * 4) / (2 * 4.0))).item())
+
+
+@pytest.mark.parametrize(
+    ("entry", "channels", "found"),
+    [
+        ({"pad_channels": 2}, 3, "3 channels cannot be padded to 2"),
+        ({"maxout": 2}, 3, "3 channels cannot be split into 2 equal pieces"),
+        ({"normalisation_pool": {"order": 3}}, 3, "`order` is 3"),
+        ({"normalisation_pool": 2}, 3, "a 2 × 2 window has no centre"),
+        ({"local_response": 4}, 3, "`neighbours` is 4, so that no channel is in the middle"),
+    ],
+)
+def test_problems_of_operations_across_channels(entry: Any, channels: int, found: str) -> None:
+    (problem,) = make_chain(entries(entry), (channels, 5, 5), Context(channels)).problems
+    assert problem.found == found
+    assert problem.repair

@@ -236,8 +236,8 @@ def test_random_operations_repeat(
 ) -> None:
     """With dropout before the classifier, which draws from torch's global generator."""
 
-    def compile_with_dropout(spec: NetworkSpec) -> torch.nn.Module:
-        network = compile_spec(spec)
+    def compile_with_dropout(spec: NetworkSpec, **options: Any) -> torch.nn.Module:
+        network = compile_spec(spec, **options)
         linear = network.get_submodule("readout.linear")
         linear.register_forward_pre_hook(lambda module, inputs: (F.dropout(inputs[0], 0.5, module.training),))
         return network

@@ -10,7 +10,7 @@ from cortexgraph.ops.activation import ACTIVATIONS
 from cortexgraph.ops.base import Context, Shape, State, option, text
 from cortexgraph.ops.cells.base import Cell, register_cell
 from cortexgraph.ops.conv import convolve, same_padding
-from cortexgraph.spec.fields import Number, Square
+from cortexgraph.spec.fields import Flag, Number, Square
 from cortexgraph.wording import by
 
 if TYPE_CHECKING:
@@ -124,10 +124,11 @@ class ConvGRU(Gated):
 @register_cell("conv_lstm")
 @dataclass(frozen=True)
 class ConvLSTM(Forgetting):
-    """Long short-term memory with convolutions (Shi et al. 2015), without peepholes.
+    """Long short-term memory with convolutions (Shi et al. 2015).
 
     i, f, o = σ(W ∗ [x, h] + b), g = tanh(W_g ∗ [x, h] + b_g), c' = f ∘ c + i ∘ g, h' = o ∘ tanh(c').
-    b_f starts at `forget_bias` (Jozefowicz et al. 2015).
+    b_f starts at `forget_bias` (Jozefowicz et al. 2015). With `peepholes`, p_i ∘ c and p_f ∘ c stand in the sums
+    of i and f, and p_o ∘ c' in that of o, one p for each channel.
     """
 
     equation: ClassVar[str] = "c' = f c + i g, h' = o tanh(c')"
@@ -137,10 +138,20 @@ class ConvLSTM(Forgetting):
     maps: ClassVar[tuple[str, ...]] = ("i", "f", "g", "o")
     module: ClassVar[str] = "ConvLSTM"
 
+    peepholes: Flag = option(False, "Whether the gates also see the cell's content c, by a weight for each channel.")
+
+    def settings(self) -> list[str]:
+        return super().settings() + ["peepholes=True"] * self.peepholes
+
+    def parameters(self) -> Mapping[str, tuple[int, ...]]:
+        return {**super().parameters(), **({"peepholes": (3 * self.shape[0],)} if self.peepholes else {})}
+
     def reference(self, x: Tensor, carried: Mapping[str, Tensor], state: State, training: bool) -> dict[str, Tensor]:
-        a = self.preactivations(x, carried["h"], state)
-        c = sigmoid(a["f"]) * carried["c"] + sigmoid(a["i"]) * tanh(a["g"])
-        return {"h": sigmoid(a["o"]) * tanh(c), "c": c}
+        a, old = self.preactivations(x, carried["h"], state), carried["c"]
+        peepholes = state["peepholes"].reshape(1, -1, 1, 1) if self.peepholes else old.new_zeros(1, 3, 1, 1)
+        p = peepholes.tensor_split(3, 1)
+        c = sigmoid(a["f"] + p[1] * old) * old + sigmoid(a["i"] + p[0] * old) * tanh(a["g"])
+        return {"h": sigmoid(a["o"] + p[2] * c) * tanh(c), "c": c}
 
 
 @register_cell("ugrnn")

@@ -1,0 +1,73 @@
+"""`python -m benchmarks PART …`: print measurements as Markdown."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from collections.abc import Iterator
+
+import torch
+
+from benchmarks.network import READINGS
+from benchmarks.ratios import ratios
+
+PARTS = ("ratios",)
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all by default")
+    parser.add_argument("--steps", type=int, nargs="+", default=[4, 6, 8, 16], help="default: %(default)s")
+    parser.add_argument("--batch", type=int, default=64, help="default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=5, help="of which the median counts; default: %(default)s")
+    parser.add_argument("--reading", choices=[*READINGS], default="own", help="of the baseline; default: %(default)s")
+    parser.add_argument("--width", type=int, default=1, help="divides the channels; default: %(default)s")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="default: %(default)s")
+    parser.add_argument("--backend", choices=["eager", "inductor"], default="eager", help="default: %(default)s")
+    parser.add_argument("--precision", choices=["fp32", "tf32", "bf16"], default="fp32", help="default: %(default)s")
+    found = parser.parse_args(arguments)
+    if unknown := set(found.parts) - {*PARTS}:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}")
+    return found
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    model = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo") as file:  # noqa: PTH123
+            model = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ", no GPU"
+    return (
+        f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads{gpu}; Python {platform.python_version()}, "
+        f"torch {torch.__version__}"
+    )
+
+
+def measure(given: argparse.Namespace) -> Iterator[str]:
+    parts = given.parts or PARTS
+    yield machine()
+    if "ratios" in parts:
+        yield "\n## Against the loop\n"
+        yield from ratios(
+            given.steps,
+            given.batch,
+            given.rounds,
+            given.reading,
+            given.width,
+            given.device,
+            given.backend,
+            given.precision,
+        )
+
+
+def main() -> None:
+    for line in measure(parse()):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

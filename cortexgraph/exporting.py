@@ -1,0 +1,253 @@
+"""`export`: a trained network as ONNX, as a program of `torch.export`, or as source with weights; checked when written.
+
+The file is run on batches of several sizes and compared with the network before it gets its name, so that a file that
+exists computes what the network does.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from cortexgraph.codegen import load_source
+from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
+from cortexgraph.files import replacing
+from cortexgraph.pipeline import check_choice, compile_spec
+from cortexgraph.train.load import load_state, read_run
+from cortexgraph.train.run_folder import RunFolder
+from cortexgraph.unrolling import Order
+
+__all__ = ["Exported", "Format", "export", "export_network"]
+
+Format = Literal["onnx", "pt2", "source"]
+"""ONNX; a program of `torch.export`; or a Python file that needs only torch, with its weights beside it."""
+
+SUFFIXES: Mapping[str, Format] = {".onnx": "onnx", ".pt2": "pt2", ".py": "source"}
+CHECKED_BATCHES = (1, 2, 5)
+TOLERANCE = 1e-4
+"""Largest difference to the network's logits, absolute below 1 and relative above."""
+
+Run = Callable[[Tensor], list[Tensor]]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        files: one file, or for `source` the Python file and its weights.
+        difference: the largest to the network's logits, absolute below 1 and relative above.
+        batches: sizes of the batches that were compared.
+        note: how the images have to be scaled, where the run says it.
+    """
+
+    files: tuple[Path, ...]
+    difference: float
+    batches: tuple[int, ...]
+    note: str
+
+
+def export(
+    run: str | Path,
+    path: str | Path,
+    to: Format | None = None,
+    *,
+    steps: int | None = None,
+    order: Order | None = None,
+) -> Exported:
+    """Export the network of a run, with the weights of its best epoch.
+
+    Args:
+        run: folder of the run.
+        path: file to write; an existing one is replaced.
+        to: the format; by default that of the suffix: .onnx, .pt2 or .py.
+        steps, order: unroll otherwise than the run was trained.
+
+    Raises:
+        DataError: if this is no run, it is damaged, or the file cannot be written.
+        CompileError: for an unknown format, or if the network does not compile.
+        CortexGraphError: if a library is missing, the network cannot be exported, or the file computes something else.
+    """
+    folder = RunFolder(run)
+    spec, state = read_run(folder)
+    network = compile_spec(spec, steps, order)
+    load_state(folder, network, state)
+    card = folder.read_card()
+    metadata = {"network": spec.name, "spec_sha256": spec.digest, "data": card["name"], "classes": card["classes"]}
+    scaling = {"mean": card["mean"], "std": card["std"]}
+    note = f"images are scaled to [0, 1], then (x − mean) / std with mean {_numbers(card['mean'])} and std "
+    return export_network(network, path, to, metadata | scaling, note + _numbers(card["std"]))
+
+
+def _numbers(values: list[float]) -> str:
+    return ", ".join(f"{value:.4f}" for value in values)
+
+
+def export_network(
+    network: nn.Module,
+    path: str | Path,
+    to: Format | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    note: str = "",
+) -> Exported:
+    """Export a compiled network for batches of images [B, C, H, W] of any size B, in evaluation mode.
+
+    Args:
+        network: as `cortexgraph.compile` returns it, eager.
+        path, to: as `export`.
+        metadata: kept in the file (not of `source`).
+        note: goes into the result.
+
+    Raises: as `export`.
+    """
+    path = Path(path)
+    to = to or SUFFIXES.get(path.suffix)
+    if to is None:
+        expected = f"the suffixes are {', '.join(SUFFIXES)}"
+        raise DataError(Diagnostic("suffix", str(path), f"the suffix is {path.suffix!r}", expected, "Or give --to."))
+    check_choice("to", to, get_args(Format))
+    if to == "source" and path.suffix == ".pt":
+        raise DataError(Diagnostic("suffix", str(path), "the weights have this name", repair=f"Write {path.stem}.py."))
+    _check_extras(to)
+    training = network.training
+    network.eval()
+    try:
+        with replacing(path) as temporary:
+            if to == "source":
+                weights = path.with_suffix(".pt")
+                with replacing(weights) as beside, _explained(to):
+                    run = _write_source(network, temporary, beside)
+                    difference = _compared(network, run, path)
+                return Exported((path, weights), difference, CHECKED_BATCHES, note)
+            write = _write_onnx if to == "onnx" else _write_pt2
+            with _explained(to):
+                run = write(network, temporary, metadata or {})
+                difference = _compared(network, run, path)
+    finally:
+        network.train(training)
+    return Exported((path,), difference, CHECKED_BATCHES, note)
+
+
+def _check_extras(to: Format) -> None:
+    needed = ("onnx", "onnxscript", "onnxruntime") if to == "onnx" else ()
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        raise CortexGraphError(
+            Diagnostic(
+                "missing-extra",
+                "to onnx",
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed",
+                repair='Run: pip install "cortexgraph[onnx]".',
+            )
+        )
+
+
+@contextmanager
+def _explained(to: Format) -> Iterator[None]:
+    """Say whose refusal it is when an exporter, or what runs its file, does not take the network."""
+    try:
+        yield
+    except (CortexGraphError, OSError):
+        raise
+    except Exception as error:  # the exporters raise many kinds of their own
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        repair = "An operation of one's own may have no counterpart there; `--to source` takes every network."
+        raise CortexGraphError(
+            Diagnostic("cannot-export", f"to {to}", f"torch refused: {reason}", repair=repair)
+        ) from error
+
+
+# ---- formats -----------------------------------------------------------------
+
+
+def _images(network: nn.Module, batch: int) -> Tensor:
+    unrolled: Any = network.unrolled
+    return torch.randn(batch, *unrolled.areas.image_shape, generator=torch.Generator().manual_seed(batch))
+
+
+def _program(network: nn.Module) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.export.export(network, (_images(network, 2),), dynamic_shapes={"x": {0: Dim("batch")}})
+
+
+def _write_pt2(network: nn.Module, path: Path, metadata: Mapping[str, Any]) -> Run:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, about its archives
+        torch.export.save(_program(network), path, extra_files={"cortexgraph.json": json.dumps(dict(metadata))})
+        program = torch.export.load(path).module()
+    return lambda x: _in_order(program(x))
+
+
+def _write_onnx(network: nn.Module, path: Path, metadata: Mapping[str, Any]) -> Run:
+    import onnx
+    import onnxruntime
+
+    unrolled: Any = network.unrolled
+    readouts = [readout.name for readout in unrolled.areas.readouts]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter, about itself
+        program: Any = torch.onnx.export(
+            _program(network),
+            input_names=["images"],
+            output_names=["logits"] if len(readouts) == 1 else readouts,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+        program.model.metadata_props.update({key: json.dumps(value) for key, value in metadata.items()})
+        program.save(str(path))
+    onnx.checker.check_model(str(path))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda x: [torch.from_numpy(y) for y in session.run(None, {"images": x.numpy()})]
+
+
+def _write_source(network: nn.Module, path: Path, weights: Path) -> Run:
+    path.write_text(str(network.source), encoding="utf-8")
+    torch.save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, weights)
+    again = load_source(path.read_text(encoding="utf-8"), "exported").eval()
+    again.load_state_dict(torch.load(weights, weights_only=True))
+    return lambda x: _in_order(again(x))
+
+
+def _in_order(logits: Tensor | dict[str, Tensor]) -> list[Tensor]:
+    return [logits] if isinstance(logits, Tensor) else [*logits.values()]
+
+
+# ---- check -------------------------------------------------------------------
+
+
+def _compared(network: nn.Module, run: Run, path: Path) -> float:
+    """The largest difference to the network over batches of several sizes.
+
+    Raises:
+        CortexGraphError: if it is too large.
+    """
+    worst = 0.0
+    with torch.no_grad():
+        for batch in CHECKED_BATCHES:
+            x = _images(network, batch)
+            expected = _in_order(network(x))
+            for found, wanted in zip(run(x), expected, strict=True):
+                worst = max(worst, float(((found - wanted).abs() / wanted.abs().clamp_min(1)).max()))
+    if not worst <= TOLERANCE:
+        raise CortexGraphError(
+            Diagnostic(
+                "export-differs",
+                str(path),
+                f"what was exported differs from the network by {worst:.1e}",
+                f"at most {TOLERANCE:.0e} is rounding",
+                "Nothing was written; export to another format, and report this.",
+            )
+        )
+    return worst

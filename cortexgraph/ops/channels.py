@@ -1,0 +1,178 @@
+"""Operations across channels: zeros added, the largest of several maps, the pooled activity that normalises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cortexgraph.ops.base import CONTEXT, Context, Operation, Run, Shape, State, option, text
+from cortexgraph.ops.conv import convolve, same_padding
+from cortexgraph.ops.make import register_operation
+from cortexgraph.spec.fields import Count, Positive, Square
+from cortexgraph.wording import by
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Maxout", "NormalisationPool", "PadChannels", "RadialBasis"]
+
+
+@register_operation("pad_channels")
+@dataclass(frozen=True)
+class PadChannels(Operation):
+    """Channels of zeros behind those of the input: a shortcut without parameters (He et al. 2016, option A)."""
+
+    role: ClassVar[str] = "pad_channels"
+    equation: ClassVar[str] = "y[c] = x[c], and 0 for c beyond x"
+    helpers: ClassVar[tuple[Any, ...]] = ("PadChannels",)
+
+    channels: Count = option(CONTEXT, "Number of output channels; default: those of the area.", main=True)
+
+    @classmethod
+    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+        if options["channels"] < shape[0]:
+            found = f"{shape[0]} channels cannot be padded to {options['channels']}"
+            return found, "Give at least as many channels, or use a 1 × 1 convolution."
+        return None
+
+    def output(self) -> Shape:
+        return (self.channels, *self.shape[1:])
+
+    def summary(self) -> str:
+        return f"zeros up to {self.channels} channels"
+
+    def constructor(self) -> str:
+        return f"PadChannels({self.channels - self.shape[0]})"
+
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
+        import torch
+
+        zeros = x.new_zeros(len(x), self.channels - self.shape[0], *self.shape[1:])
+        return torch.cat([x, zeros], 1)
+
+
+@register_operation("maxout")
+@dataclass(frozen=True)
+class Maxout(Operation):
+    """The largest of several groups of channels, place by place (Goodfellow et al. 2013).
+
+    After `merge: concat` it is the maximum over sources of equally many channels, such as filters of several scales
+    (Riesenhuber & Poggio 1999).
+    """
+
+    role: ClassVar[str] = "maxout"
+    equation: ClassVar[str] = "y[c] = max_j x[j · C + c], C = channels / pieces"
+    helpers: ClassVar[tuple[Any, ...]] = ("Maxout",)
+
+    pieces: Count = option(2, "Number of groups of which the largest is taken.", main=True)
+
+    @classmethod
+    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+        if shape[0] % options["pieces"]:
+            found = f"{shape[0]} channels cannot be split into {options['pieces']} equal pieces"
+            return found, "Give `maxout` a divisor of the channels that enter."
+        return None
+
+    def output(self) -> Shape:
+        return (self.shape[0] // self.pieces, *self.shape[1:])
+
+    def summary(self) -> str:
+        return f"maximum of {self.pieces}"
+
+    def constructor(self) -> str:
+        return f"Maxout({self.pieces})"
+
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
+        pieces = x.reshape(len(x), self.pieces, *self.output())
+        largest = (pieces == pieces.max(1, keepdim=True).values).to(x.dtype)  # ties share the gradient
+        return (pieces * largest).sum(1) / largest.sum(1)
+
+
+@register_operation("normalisation_pool")
+@dataclass(frozen=True)
+class NormalisationPool(Operation):
+    """The pooled activity of all channels under a window, given to every channel of the area.
+
+    Order 1 is the mean, order 2 the root mean square (with ε = 1e-5 under the root). With `role: modulate` and
+    `gate: divisive` it is the normalisation pool of divisive normalisation (Heeger 1992); Fukushima's (1980)
+    inhibitory cells are such pools.
+    """
+
+    role: ClassVar[str] = "pool"
+    equation: ClassVar[str] = "y[c] = (ε + mean_{d, window} |x[d]|^p)^(1/p) for every c"
+    helpers: ClassVar[tuple[Any, ...]] = ("NormalisationPool",)
+
+    kernel: Square = option((3, 3), "Size of the window, centred: odd numbers.", main=True)
+    order: Count = option(2, "p: 1 or 2.")
+    channels: Count = option(CONTEXT, "Number of equal output channels; default: those of the area.")
+
+    @classmethod
+    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+        if options["order"] not in (1, 2):
+            return f"`order` is {options['order']}", "Write 1 for the mean, 2 for the root mean square."
+        if not all(k % 2 for k in options["kernel"]):
+            return f"a {by(options['kernel'])} window has no centre", "Give `kernel` odd numbers, such as 3."
+        return None
+
+    def output(self) -> Shape:
+        return (self.channels, *self.shape[1:])
+
+    def summary(self) -> str:
+        return f"{by(self.kernel)} {'root mean square' if self.order == 2 else 'mean'} of all channels"
+
+    def constructor(self) -> str:
+        return f"NormalisationPool({self.channels}, {text(self.kernel)}, order={self.order})"
+
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
+        import torch
+
+        rows, columns = self.kernel
+        window = x.new_ones(1, 1, rows, columns) / (rows * columns)
+        power = x * x if self.order == 2 else x.abs()
+        pooled = convolve(power.mean(1, keepdim=True), window, stride=(1, 1), padding=same_padding(self.kernel))
+        y = (pooled + 1e-5).sqrt() if self.order == 2 else pooled + 1e-5
+        return torch.cat([y] * self.channels, 1)
+
+
+@register_operation("radial_basis")
+@dataclass(frozen=True)
+class RadialBasis(Operation):
+    """Units tuned to a patch: the closer the patch is to the unit's prototype, the stronger it answers.
+
+    Every place of the kernel must lie on the input (no padding). These are the S2 units of Serre et al. (2007), whose
+    prototypes are patches of C1 responses; here they are learned, and start at random.
+    """
+
+    role: ClassVar[str] = "radial_basis"
+    equation: ClassVar[str] = "y[o] = exp(−‖x_patch − p[o]‖² / 2σ²)"
+    helpers: ClassVar[tuple[Any, ...]] = ("RadialBasis",)
+
+    kernel: Square = option((3, 3), "Size of the patch.", main=True)
+    channels: Count = option(CONTEXT, "Number of prototypes; default: the channels of the area.")
+    sigma: Positive = option(1.0, "Width σ of the tuning, in units of activity.")
+
+    def output(self) -> Shape:
+        height, width = (n - k + 1 for n, k in zip(self.shape[1:], self.kernel, strict=True))
+        return (self.channels, height, width)
+
+    def parameters(self) -> Mapping[str, tuple[int, ...]]:
+        return {"weight": (self.channels, self.shape[0], *self.kernel)}
+
+    def macs(self) -> int:
+        channels, height, width = self.output()
+        return (channels + 1) * height * width * self.shape[0] * self.kernel[0] * self.kernel[1]  # + 1: ‖x‖²
+
+    def summary(self) -> str:
+        return f"{by(self.kernel)} radial basis, σ = {self.sigma:g}"
+
+    def constructor(self) -> str:
+        sigma = f", sigma={self.sigma}" if self.sigma != 1 else ""
+        return f"RadialBasis({self.shape[0]}, {self.channels}, {text(self.kernel)}{sigma})"
+
+    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
+        weight, (channels, height, width) = state["weight"], self.output()
+        patches = x.unfold(2, self.kernel[0], 1).unfold(3, self.kernel[1], 1)  # [B, C, H', W', k, k]
+        patches = patches.permute(0, 2, 3, 1, 4, 5).reshape(len(x), height * width, 1, -1)
+        distance = (patches - weight.reshape(1, 1, channels, -1)).square().sum(3)
+        return (-distance / (2 * self.sigma**2)).exp().transpose(1, 2).reshape(len(x), channels, height, width)

@@ -1,0 +1,16 @@
+"""Recording the states of areas over time to disk, and what is usually looked at first."""
+
+from cortexgraph.recording.measures import accuracy_over_time, dissimilarity, mean_activity, separation
+from cortexgraph.recording.plan import Recorded, plan
+from cortexgraph.recording.record import Recording, record
+
+__all__ = [
+    "Recorded",
+    "Recording",
+    "accuracy_over_time",
+    "dissimilarity",
+    "mean_activity",
+    "plan",
+    "record",
+    "separation",
+]

@@ -1,0 +1,175 @@
+"""Pictures of a recording: mean activity, representational dissimilarity and accuracy over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cortexgraph.data.subset import balanced_subset
+from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.recording.measures import dissimilarity, separation
+from cortexgraph.recording.plan import Recorded
+from cortexgraph.recording.sinks import FLOAT_BYTES, Sink
+from cortexgraph.train.curves import draw_accuracy_over_time, figure_of, save_figure
+
+__all__ = ["PLOT_FORMATS", "PlotData", "check_format", "draw_plots", "plotted"]
+
+PLOT_FORMATS = ("png", "svg", "pdf")
+
+MOST_IMAGES, MOST_COLUMNS = 100, 8
+PATTERN_BYTES = 1 << 28
+"""Of the patterns of one area at one step: fewer images are compared where they are larger."""
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#222222")  # Okabe & Ito
+MARKERS = "osD^vPX"
+
+Floats = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class PlotData:
+    """What the pictures show.
+
+    Attributes:
+        areas: what was recorded.
+        labels: class of each image, −1 where it is not known.
+        activity: mean over units, [image, step] by area.
+        trained: by readout step, whether training reached what it uses.
+        accuracy: at the readout steps, if classes are known.
+        classes: how many the network tells apart.
+    """
+
+    areas: tuple[Recorded, ...]
+    labels: npt.NDArray[np.int64]
+    activity: Mapping[str, Floats]
+    trained: Mapping[int, bool]
+    accuracy: tuple[float, ...] | None
+    classes: int
+
+
+@dataclass(frozen=True)
+class Dissimilarities:
+    """Matrices [image, image] by area and step, of some images in the order of their classes."""
+
+    labels: npt.NDArray[np.int64]
+    matrices: Mapping[tuple[str, int], Floats]
+
+
+def check_format(form: str | None) -> None:
+    """Raise DataError for a format that plots do not have."""
+    if form is not None and form not in PLOT_FORMATS:
+        expected = f"plots are {', '.join(PLOT_FORMATS)}"
+        raise DataError(Diagnostic("unknown-format", "plots", f"`{form}` was given", expected, "Give one of these."))
+
+
+def plotted(data: PlotData, sink: Sink) -> Dissimilarities:
+    """The dissimilarity of some images at every step of every area, one step in memory at a time."""
+    largest = max(prod(each.shape) for each in data.areas) * FLOAT_BYTES
+    count = min(len(data.labels), MOST_IMAGES, max(2, PATTERN_BYTES // largest))
+    images = balanced_subset(data.labels.tolist(), count, seed=0)
+    labels = data.labels[images]
+    ranks = np.argsort(labels, kind="stable")
+    matrices = {
+        (each.area, step): dissimilarity(sink.read(index, images, n))[np.ix_(ranks, ranks)]
+        for index, each in enumerate(data.areas)
+        if prod(each.shape) > 1
+        for n, step in enumerate(each.steps)
+    }
+    return Dissimilarities(labels[ranks], matrices)
+
+
+def draw_plots(data: PlotData, found: Dissimilarities, out: Path, form: str, title: str) -> tuple[Path, ...]:
+    """Write <out>-activity, <out>-dissimilarity and, where classes are known, <out>-accuracy."""
+
+    def named(what: str) -> Path:
+        return out.with_name(f"{out.stem}-{what}.{form}")
+
+    _draw_activity(data, title, named("activity"))
+    written = [named("activity")]
+    if found.matrices:
+        _draw_dissimilarity(found, title, named("dissimilarity"))
+        written.append(named("dissimilarity"))
+    if data.accuracy is not None:
+        steps, trained = list(data.trained), list(data.trained.values())
+        draw_accuracy_over_time(steps, data.accuracy, trained, 1 / data.classes, title, [named("accuracy")])
+        written.append(named("accuracy"))
+    return tuple(written)
+
+
+def _draw_activity(data: PlotData, title: str, path: Path) -> None:
+    """Mean over units and images, with the standard deviation over images, by area."""
+    with figure_of(1, title) as (figure, axes):
+        for n, each in enumerate(data.areas):
+            values, colour = data.activity[each.area], COLOURS[n % len(COLOURS)]
+            mean, spread = values.mean(0), values.std(0)
+            marker = MARKERS[n % len(MARKERS)]
+            axes[0].plot(each.steps, mean, marker=marker, markersize=4, color=colour, label=_plain(each.area))
+            axes[0].fill_between(each.steps, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
+        last = max(each.steps[-1] for each in data.areas)
+        axes[0].set(xlabel="step", ylabel="mean activity (± s.d. over images)", xlim=(0.5, last + 0.5))
+        axes[0].legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), ncols=1 + len(data.areas) // 16)
+        save_figure(figure, [path])
+
+
+def _draw_dissimilarity(found: Dissimilarities, title: str, path: Path) -> None:
+    """A matrix for each area and some steps, images in the order of their classes; below, how far classes are apart."""
+    areas = list(dict.fromkeys(area for area, _ in found.matrices))
+    steps = sorted({step for _, step in found.matrices})
+    shown = steps if len(steps) <= MOST_COLUMNS else [steps[n] for n in _spread(len(steps))]
+    rows = len(areas)
+    with figure_of(1, title, size=(1.25 * max(len(shown), 3) + 1.6, 1.25 * rows + 2.9)) as (figure, (whole,)):
+        whole.remove()
+        parts: Any = figure.subfigures(2, 1, height_ratios=[1.25 * rows + 0.4, 2.5])
+        upper, lower = parts
+        _matrices(upper, found, areas, shown)
+        axis = lower.subplots()
+        for n, area in enumerate(areas):
+            at = [step for step in steps if (area, step) in found.matrices]
+            values = [separation(found.matrices[area, step], found.labels) for step in at]
+            style = {"color": COLOURS[n % len(COLOURS)], "marker": MARKERS[n % len(MARKERS)]}
+            axis.plot(at, values, markersize=4, label=_plain(area), **style)
+        axis.set(xlabel="step", ylabel="between − within classes", xlim=(steps[0] - 0.5, steps[-1] + 0.5))
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.axhline(0, color="#999999", linestyle=":", linewidth=0.8)
+        axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+        save_figure(figure, [path])
+
+
+def _spread(count: int) -> list[int]:
+    """Places spread evenly over so many, the first and the last among them."""
+    return sorted({round(n * (count - 1) / (MOST_COLUMNS - 1)) for n in range(MOST_COLUMNS)})
+
+
+def _matrices(figure: Any, found: Dissimilarities, areas: Sequence[str], steps: Sequence[int]) -> None:
+    axes = figure.subplots(len(areas), len(steps), squeeze=False)
+    highest = max(float(np.nanmax(matrix, initial=0)) for matrix in found.matrices.values()) or 1.0
+    drawn = None
+    for row, area in enumerate(reversed(areas)):
+        for column, step in enumerate(steps):
+            axis = axes[row][column]
+            axis.set(xticks=[], yticks=[])
+            if row == 0:
+                axis.set_title(f"step {step}", fontsize=8)
+            if column == 0:
+                axis.set_ylabel(_plain(area), fontsize=8)
+            matrix = found.matrices.get((area, step))
+            if matrix is None:
+                axis.set_frame_on(False)
+                axis.text(0.5, 0.5, "silent", ha="center", va="center", fontsize=7, color="#888888")
+            else:
+                drawn = axis.imshow(matrix, vmin=0, vmax=highest, cmap="viridis", interpolation="nearest")
+    if drawn is not None:
+        bar = figure.colorbar(drawn, ax=axes, shrink=0.8, aspect=30)
+        bar.set_label("1 − Pearson correlation", fontsize=8)
+    figure.supxlabel(f"{len(found.labels)} images in the order of their classes", fontsize=8)
+
+
+def _plain(name: str) -> str:
+    """A name in which matplotlib finds no formula."""
+    return name.replace("$", r"\$")
