@@ -9,12 +9,15 @@ A finding names the place, what was found against what was expected, and the rep
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 __all__ = ["CompileError", "CortexGraphError", "DataError", "Diagnostic", "GraphError", "SpecError"]
 
 Severity = Literal["error", "warning"]
+
+MOST_FINDINGS = 200
+"""How many findings of one kind are worth reading at once."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,12 @@ class Diagnostic:
         first = f"{head}: {kind}{sentence}" if head else f"{kind}{sentence}"
         tag = f"[{self.code}]"
         return f"{first}\n  {self.repair}    {tag}" if self.repair else f"{first}    {tag}"
+
+
+def unsaid(what: str, like: Diagnostic) -> Diagnostic:
+    """Says that there are more findings than are worth reading at once, after the last one that is said."""
+    found = f"there are {what} like those above"
+    return replace(like, code="more-findings", place="", found=found, expected="", repair="Mend these first.")
 
 
 class CortexGraphError(Exception):

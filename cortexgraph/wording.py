@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
 
 __all__ = ["by", "count_text", "listed", "quoted", "shortened", "similar", "suggest"]
+
+
+MANY, MOST = 100, 40
 
 
 def similar(word: str, choices: Iterable[str]) -> str | None:
@@ -15,6 +19,9 @@ def similar(word: str, choices: Iterable[str]) -> str | None:
     'channels'
     """
     by_lower = {choice.lower(): choice for choice in choices}
+    if len(by_lower) > MANY:  # comparing is slow
+        near = (c for c in by_lower if c[:1] == word[:1].lower() and abs(len(c) - len(word)) <= 2)
+        by_lower = {choice: by_lower[choice] for choice in islice(near, MANY)}
     match = get_close_matches(word[:100].lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[match[0]] if match else None
 
@@ -42,7 +49,10 @@ def quoted(words: Iterable[str], conjunction: str = "and") -> str:
     >>> quoted(["steps", "order", "silence"], "or")
     '`steps`, `order` or `silence`'
     """
-    return listed([f"`{shortened(word)}`" for word in words], conjunction)
+    items = [f"`{shortened(word)}`" for word in words]
+    if len(items) > MOST:
+        items[MOST - 1 :] = [f"{len(items) - MOST + 1:,} more"]
+    return listed(items, conjunction)
 
 
 def count_text(count: float) -> str:

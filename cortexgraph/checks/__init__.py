@@ -7,6 +7,7 @@ A check is a pure function to findings: from an area graph (`STRUCTURE`, which a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from cortexgraph.checks.body_shape import body_shape
 from cortexgraph.checks.channel_groups import channel_groups
@@ -30,7 +31,7 @@ from cortexgraph.checks.unknown_names import unknown_names
 from cortexgraph.checks.unknown_size import unknown_size
 from cortexgraph.checks.unknown_words import unknown_words
 from cortexgraph.checks.unreachable import unreachable
-from cortexgraph.errors import Diagnostic
+from cortexgraph.errors import MOST_FINDINGS, Diagnostic, unsaid
 from cortexgraph.graph import AreaGraph
 from cortexgraph.unrolling import UnrolledGraph, unroll_graph
 
@@ -80,16 +81,22 @@ def check_graph(graph: AreaGraph) -> list[Diagnostic]:
     found = check_structure(graph)
     if not any(finding.severity == "error" for finding in found):
         unrolled = unroll_graph(graph)
-        found += [finding for check in BEHAVIOUR for finding in check(unrolled)]
+        found += [finding for check in BEHAVIOUR for finding in _bounded(check(unrolled))]
     return _sorted(found)
 
 
 def check_structure(graph: AreaGraph) -> list[Diagnostic]:
     """Findings of the checks that a graph must pass to be unrolled, and of the user's own."""
-    found = [finding for check in STRUCTURE for finding in check(graph)]
+    found = [finding for check in STRUCTURE for finding in _bounded(check(graph))]
     if not any(finding.severity == "error" for finding in found):
-        found += [finding for check in REGISTERED for finding in check(graph)]
+        found += [finding for check in REGISTERED for finding in _bounded(check(graph))]
     return _sorted(found)
+
+
+def _bounded(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """The findings of one check, as many as are worth reading."""
+    found = list(islice(findings, MOST_FINDINGS + 1))
+    return found if len(found) <= MOST_FINDINGS else [*found[:-1], unsaid("more findings", found[-2])]
 
 
 def _sorted(found: list[Diagnostic]) -> list[Diagnostic]:

@@ -28,7 +28,7 @@ def dead_parameters(full: UnrolledGraph) -> Iterator[Diagnostic]:
             yield graph.spec.origin.diagnostic(
                 "dead-area",
                 ("areas", area.name),
-                f"{because}: its {area.parameters()} parameters are not trained",
+                f"{because}{_untrained(area.parameters())}",
                 repair="Raise `time.steps`, connect the area towards the readout, or keep it to record from.",
                 severity="warning",
             )
@@ -40,11 +40,15 @@ def dead_parameters(full: UnrolledGraph) -> Iterator[Diagnostic]:
         yield graph.spec.origin.diagnostic(
             "dead-connection",
             ("connections", connection.index),
-            f"{because}: its {connection.parameters()} parameters are not trained",
+            f"{because}{_untrained(connection.parameters())}",
             repair="Raise `time.steps`, change the order, or leave the connection out.",
             label=connection.label,
             severity="warning",
         )
+
+
+def _untrained(parameters: int) -> str:
+    return f": its {parameters:,} parameters are not trained" if parameters else ""
 
 
 def _read(unrolled: UnrolledGraph) -> str:

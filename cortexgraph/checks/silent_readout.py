@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cortexgraph.errors import Diagnostic
-from cortexgraph.unrolling import UnrolledGraph, first_responses, order_name
+from cortexgraph.unrolling import Response, UnrolledGraph, first_responses, order_name
 from cortexgraph.wording import listed, shortened
 
 __all__ = ["silent_sinks"]
@@ -14,29 +14,45 @@ __all__ = ["silent_sinks"]
 def silent_sinks(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
     """`silent-readout` and `silent-record`: those that would be empty; says when the area first responds, and how."""
     graph = unrolled.areas
-    silent = [node for node in (*unrolled.readouts, *unrolled.records) if not unrolled.live(node)]
+    silent: dict[tuple[str, str], list[int]] = {}
+    for node in (*unrolled.readouts, *unrolled.records):
+        if not unrolled.live(node):
+            silent.setdefault((node.kind, node.name), []).append(node.step)
     read = {node.name for node in unrolled.readouts}
-    missing = [(r.source, "readout", "at any step", r.index) for r in graph.readouts if r.name not in read]
-    index = {readout.name: readout.index for readout in graph.readouts}
-    where = [(unrolled.read_area(n), n.kind, f"at step {n.step}", index.get(n.name, 0)) for n in silent]
-    areas = {(unrolled.read_area(node), node.step) for node in silent}
-    fallen = {name for name, step in areas if min(unrolled.live_steps(name), default=step) < step}
-    for name, kind, when, number in missing + where:
-        found, expected = _first(unrolled, name), f"a {kind} {when} of {unrolled.steps} would be empty"
-        repair = "Read later, raise `time.steps`, or choose another order or a shorter path."
-        if name in fallen:
-            steps = shortened(listed([*map(str, unrolled.live_steps(name))], "or"))
-            repair = f"{name} falls silent when nothing drives it: read it at step {steps}."
+    silent |= {("readout", readout.name): [] for readout in graph.readouts if readout.name not in read}
+    if not silent:
+        return
+    readouts = {readout.name: readout for readout in graph.readouts}
+    responses = first_responses(graph, unrolled.groups)
+    for (kind, name), steps in sorted(silent.items(), key=lambda entry: entry[0][0], reverse=True):
+        area = readouts[name].source if kind == "readout" else name
+        when = f"at step {shortened(listed([*map(str, steps)]))}" if steps else "at any step"
+        found, expected = (
+            _first(unrolled, area, responses.get(area)),
+            f"a {kind} {when} of {unrolled.steps} would be empty",
+        )
+        repair = _repair(area, steps, unrolled.live_steps(area))
         if kind == "readout":
-            yield graph.spec.origin.diagnostic("silent-readout", ("readout", number, "at"), found, expected, repair)
+            path = ("readout", readouts[name].index, "at")
+            yield graph.spec.origin.diagnostic("silent-readout", path, found, expected, repair)
         else:
-            yield Diagnostic("silent-record", f"record {name}", found, expected, repair)
+            yield Diagnostic("silent-record", f"record {area}", found, expected, repair)
 
 
-def _first(unrolled: UnrolledGraph, name: str) -> str:
-    response = first_responses(unrolled.areas, unrolled.groups).get(name)
+def _first(unrolled: UnrolledGraph, area: str, response: Response | None) -> str:
     if response is None:
-        return f"{name} never responds"
-    path = " → ".join(response.path)
-    order = order_name(unrolled.order)
-    return f"{name} first responds at step {response.step} ({path} under {order} order)"
+        return f"{area} never responds"
+    path, order = " → ".join(_brief(response.path)), shortened(order_name(unrolled.order))
+    return f"{area} first responds at step {response.step} ({path} under {order} order)"
+
+
+def _repair(area: str, silent: list[int], live: tuple[int, ...]) -> str:
+    if live and any(live[0] < step for step in silent):
+        return (
+            f"{area} falls silent when nothing drives it: read it at step {shortened(listed([*map(str, live)], 'or'))}."
+        )
+    return "Read later, raise `time.steps`, or choose another order or a shorter path."
+
+
+def _brief(path: tuple[str, ...]) -> tuple[str, ...]:
+    return path if len(path) <= 12 else (*path[:5], f"{len(path) - 10} more", *path[-5:])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import AreaGraph
 from cortexgraph.spec import Span
 from cortexgraph.spec.origin import Path
+from cortexgraph.wording import listed, shortened
 
 __all__ = ["steps"]
 
@@ -21,26 +23,29 @@ def steps(graph: AreaGraph) -> Iterator[Diagnostic]:
     for path, window in named:
         if isinstance(window, str):
             continue
-        listed = (window.first, window.last or 1) if isinstance(window, Span) else window
-        beyond = sorted({step for step in listed if step > spec.time.steps})
+        beyond = sorted({step for step in _named(window) if step > spec.time.steps})
         if beyond:
             yield spec.origin.diagnostic(
                 "step-beyond-end",
                 path,
-                f"step {', '.join(map(str, beyond))} is named",
+                f"step {shortened(listed([*map(str, beyond)]))} is named",
                 f"the network runs for {spec.time.steps} steps",
                 "Name earlier steps, or raise `time.steps`.",
                 label=_label(graph, path),
             )
-        if not isinstance(window, Span) and len(set(window)) < len(window):
+        repeated = [] if isinstance(window, Span) else [n for n, count in Counter(window).items() if count > 1]
+        if repeated:
             yield spec.origin.diagnostic(
                 "repeated-step",
                 path,
-                f"the list of steps is {list(window)}",
-                "each step may be named once",
-                "Name each step once.",
+                f"step {shortened(listed([*map(str, repeated)]))} is named more than once",
+                repair="Name each step once.",
                 label=_label(graph, path),
             )
+
+
+def _named(window: Span | tuple[int, ...]) -> tuple[int, ...]:
+    return (window.first, window.last or 1) if isinstance(window, Span) else window
 
 
 def _label(graph: AreaGraph, path: Path) -> str:

@@ -14,12 +14,16 @@ __all__ = ["ties"]
 def ties(graph: AreaGraph) -> Iterator[Diagnostic]:
     """`bad-tie`: an unknown or ambiguous connection, a circle, or parameters of different shape."""
     known = {connection.index: connection for connection in graph.connections}
+    roots = tying.roots(graph.spec)
     for connection in graph.connections:
         declared = graph.spec.connections[connection.index]
         if declared.tie is None:
             continue
         try:
-            owner = known.get(tying.root_of(graph.spec, connection.index))
+            root = roots[connection.index]
+            if isinstance(root, tying.TieError):
+                raise root
+            owner = known.get(root)
             if owner is not None and owner.transform.whole:
                 chain = transform(graph.spec, declared, connection.source_shape, connection.target_shape)
                 tying.tied(tying.with_transform(connection, chain), owner, declared.tie.transpose)

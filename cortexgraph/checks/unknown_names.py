@@ -16,10 +16,10 @@ __all__ = ["unknown_names"]
 def unknown_names(graph: AreaGraph) -> Iterator[Diagnostic]:
     """`unknown-area`, and `image-as-target` for a connection into the image."""
     spec = graph.spec
-    areas = [*spec.areas]
+    areas = spec.areas
     for index, connection in enumerate(spec.connections):
         label = f"{connection.source} -> {connection.target}"
-        if connection.source not in (IMAGE, *areas):
+        if connection.source not in areas and connection.source != IMAGE:
             yield _unknown(graph, ("connections", index, "from"), connection.source, [IMAGE, *areas], label)
         if connection.target == IMAGE:
             yield spec.origin.diagnostic(
@@ -31,14 +31,14 @@ def unknown_names(graph: AreaGraph) -> Iterator[Diagnostic]:
                 label=label,
             )
         elif connection.target not in areas:
-            yield _unknown(graph, ("connections", index, "to"), connection.target, areas, label)
+            yield _unknown(graph, ("connections", index, "to"), connection.target, [*areas], label)
     for index, readout in enumerate(spec.readouts):
         if readout.source not in areas:
-            yield _unknown(graph, ("readout", index, "from"), readout.source, areas)
+            yield _unknown(graph, ("readout", index, "from"), readout.source, [*areas])
     for index, group in enumerate(spec.time.order if isinstance(spec.time.order, tuple) else ()):
         for name in (group,) if isinstance(group, str) else group:
             if name not in areas:
-                yield _unknown(graph, ("time", "order", index), name, areas)
+                yield _unknown(graph, ("time", "order", index), name, [*areas])
 
 
 def _unknown(graph: AreaGraph, path: Path, name: str, known: list[str], label: str = "") -> Diagnostic:

@@ -77,16 +77,24 @@ def _connections(
             transform=transforms.transform(spec, declared, shapes[source], shapes[target]),
             strength=declared.strength,
         )
-    return [_tied(spec, connection, found) for connection in found.values()]
+    roots = tying.roots(spec)
+    return [_tied(spec, connection, roots, found) for connection in found.values()]
 
 
-def _tied(spec: NetworkSpec, connection: Connection, every: dict[int, Connection]) -> Connection:
+def _tied(
+    spec: NetworkSpec,
+    connection: Connection,
+    roots: dict[int, int | tying.TieError],
+    every: dict[int, Connection],
+) -> Connection:
     tie = spec.connections[connection.index].tie
     if tie is None:
         return connection
+    root = roots[connection.index]
     try:
-        owner = every[tying.root_of(spec, connection.index)]
-        return tying.tied(connection, owner, tie.transpose)
+        if isinstance(root, tying.TieError):
+            raise root
+        return tying.tied(connection, every[root], tie.transpose)
     except (tying.TieError, KeyError):  # the checks say why
         return replace(connection, transform=replace(connection.transform, sound=False))
 

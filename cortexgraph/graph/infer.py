@@ -44,18 +44,24 @@ def sizes(spec: NetworkSpec, level: Mapping[str, float]) -> dict[str, Size | Non
     """
     found: dict[str, Size | None] = {IMAGE: pair(spec.input.size)}
     found |= {name: pair(area.size) if area.size else None for name, area in spec.areas.items()}
+    into: dict[str, list[ConnectionSpec]] = {}
+    for connection in spec.connections:
+        into.setdefault(connection.target, []).append(connection)
     for name in sorted(level, key=lambda name: level[name]):
         if found[name] is None:
-            found[name] = next(_from_sources(spec, name, level, found), None)
+            found[name] = next(_from_sources(spec, into.get(name, []), level, found), None)
     return found
 
 
 def _from_sources(
-    spec: NetworkSpec, name: str, level: Mapping[str, float], known: Mapping[str, Size | None]
+    spec: NetworkSpec,
+    connections: list[ConnectionSpec],
+    level: Mapping[str, float],
+    known: Mapping[str, Size | None],
 ) -> Iterator[Size]:
-    for connection in spec.connections:
+    for connection in connections:
         source = known.get(connection.source)
-        up = connection.target == name and kind(connection.source, name, level) == "feedforward"
+        up = source is not None and kind(connection.source, connection.target, level) == "feedforward"
         if up and source and connection.resize is None:
             height, width = first_guess(spec, connection, (1, *source)).output[1:]
             if min(height, width) >= 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -138,7 +139,11 @@ class Connection:
                 return True
             case Span(first=first, last=last):
                 return first <= step and (last is None or step <= last)
-        return step in self.active
+        return step in self._steps
+
+    @cached_property
+    def _steps(self) -> frozenset[int]:
+        return frozenset(self.active) if isinstance(self.active, tuple) else frozenset()
 
 
 @dataclass(frozen=True)

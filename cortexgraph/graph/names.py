@@ -40,6 +40,7 @@ class Namespace:
 
     def __init__(self, reserved: frozenset[str] = RESERVED) -> None:
         self._taken = set(reserved)
+        self._next: dict[str, int] = {}
 
     def identifier(self, text: str, fallback: str = "area", length: int = MAX_LENGTH) -> str:
         """A free identifier near `text`: `TH/TF` gives `TH_TF`, `7a` gives `area_7a`, a clash a number."""
@@ -50,8 +51,9 @@ class Namespace:
 
     def claim(self, base: str) -> str:
         """`base` itself if it is free, otherwise with the first free number behind it."""
-        name, number = base, 2
+        name, number = base, self._next.get(base, 2)
         while name in self._taken:
             name, number = f"{base}_{number}", number + 1
         self._taken.add(name)
+        self._next[base] = number
         return name

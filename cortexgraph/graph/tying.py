@@ -10,7 +10,7 @@ from cortexgraph.ops import Chain, Conv, Gain, Gate, Link, Tied, Transposed
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.shorthand import chain_names
 
-__all__ = ["TieError", "find_owner", "root_of", "tied", "with_transform"]
+__all__ = ["TieError", "roots", "tied", "with_transform"]
 
 
 class TieError(Exception):
@@ -21,7 +21,17 @@ class TieError(Exception):
         self.found, self.expected, self.repair = found, expected, repair
 
 
-def find_owner(spec: NetworkSpec, index: int) -> int:
+def _by_call(spec: NetworkSpec) -> dict[str | tuple[str, ...], list[int]]:
+    """The connections by all that a tie may call them: their names, and their ends."""
+    found: dict[str | tuple[str, ...], list[int]] = {}
+    for index, connection in enumerate(spec.connections):
+        found.setdefault((connection.source, connection.target), []).append(index)
+        if connection.name is not None:
+            found.setdefault(connection.name, []).append(index)
+    return found
+
+
+def _owner(spec: NetworkSpec, index: int, by_call: Mapping[str | tuple[str, ...], list[int]]) -> int:
     """The index of the connection that this one names in its `tie`.
 
     Raises:
@@ -29,12 +39,8 @@ def find_owner(spec: NetworkSpec, index: int) -> int:
     """
     tie = spec.connections[index].tie
     assert tie is not None
-    ends = chain_names(tie.connection)
-    found = [
-        n
-        for n, other in enumerate(spec.connections)
-        if other.name == tie.connection or (ends is not None and [other.source, other.target] == ends)
-    ]
+    ends = tuple(chain_names(tie.connection) or ())
+    found: list[int] = sorted({*by_call.get(tie.connection, ()), *by_call.get(ends, ())})
     if len(found) == 1:
         return found[0]
     if not found:
@@ -48,21 +54,38 @@ def find_owner(spec: NetworkSpec, index: int) -> int:
     )
 
 
-def root_of(spec: NetworkSpec, index: int) -> int:
-    """The connection at the end of a line of ties.
+def roots(spec: NetworkSpec) -> dict[int, int | TieError]:
+    """For each tied connection the one at the end of its line of ties, or why the line leads nowhere or in a circle."""
+    by_call = _by_call(spec)
+    found: dict[int, int | TieError] = {}
+    for index, connection in enumerate(spec.connections):
+        if connection.tie is not None and index not in found:
+            line = [index]
+            end = _end(spec, line, by_call, found)
+            found |= dict.fromkeys(line, end)
+    return found
 
-    Raises:
-        TieError: if the line leads nowhere, or in a circle.
-    """
-    seen = [index]
-    while spec.connections[seen[-1]].tie is not None:
-        after = find_owner(spec, seen[-1])
-        if after in seen:
-            raise TieError(
-                "the connection is tied to itself" + " through others" * (len(seen) > 1), repair="Leave the tie out."
-            )
-        seen.append(after)
-    return seen[-1]
+
+def _end(
+    spec: NetworkSpec,
+    line: list[int],
+    by_call: Mapping[str | tuple[str, ...], list[int]],
+    known: Mapping[int, int | TieError],
+) -> int | TieError:
+    """Follow a line of ties to its end, and add what it passes."""
+    passed = set(line)
+    while True:
+        try:
+            after = _owner(spec, line[-1], by_call)
+        except TieError as problem:
+            return problem
+        if after in known or spec.connections[after].tie is None:
+            return known.get(after, after)
+        if after in passed:
+            through = " through others" * (len(line) > 1)
+            return TieError(f"the connection is tied to itself{through}", repair="Leave the tie out.")
+        passed.add(after)
+        line.append(after)
 
 
 def tied(connection: Connection, owner: Connection, transpose: bool) -> Connection:

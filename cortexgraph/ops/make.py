@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -128,8 +129,9 @@ def _told(
 
 def _bias(entries: Sequence[OperationSpec], index: int, context: Context) -> bool:
     """A convolution has a bias unless a norm follows it, whose shift would make it redundant."""
-    following = [entry for entry in entries[index + 1 :] if entry.name not in ("identity", "dropout")]
-    return not shifts(following[0]) if following else context.bias
+    following = (entry for entry in islice(entries, index + 1, None) if entry.name not in ("identity", "dropout"))
+    after = next(following, None)
+    return context.bias if after is None else not shifts(after)
 
 
 def shifts(entry: OperationSpec) -> bool:

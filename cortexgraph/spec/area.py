@@ -32,7 +32,10 @@ class OperationSpec(Model):
 AnOperation = Annotated[Any, WithJsonSchema({"title": "Operation"})]  # `cortexgraph.ops.schema` says more
 ACell = Annotated[Any, WithJsonSchema({"title": "Cell"})]
 
-Chain = tuple[Annotated[OperationSpec, BeforeValidator(expand_operation, json_schema_input_type=AnOperation)], ...]
+Chain = Annotated[
+    tuple[Annotated[OperationSpec, BeforeValidator(expand_operation, json_schema_input_type=AnOperation)], ...],
+    Field(max_length=1000),
+]
 Cell = Annotated[OperationSpec, BeforeValidator(expand_operation, json_schema_input_type=ACell)]
 
 

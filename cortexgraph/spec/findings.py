@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from cortexgraph.errors import Diagnostic
+from cortexgraph.errors import MOST_FINDINGS, Diagnostic, unsaid
 from cortexgraph.spec.origin import Origin, Path
 from cortexgraph.spec.shorthand import ARROW, expand_connections
 from cortexgraph.spec.wording import words_for
@@ -27,11 +27,15 @@ def findings_of(error: ValidationError, data: Any, origin: Origin, model: type[B
         origin: where the data was written.
         model: the model that the data was to become.
     """
-    findings = [_finding(detail, data, origin, model) for detail in error.errors(include_url=False)]
+    details = error.errors(include_url=False)
+    connections = expand_connections(_part(data, "connections"))
+    findings = [_finding(detail, data, connections, origin, model) for detail in details[:MOST_FINDINGS]]
+    if len(details) > MOST_FINDINGS:
+        findings.append(unsaid(f"{len(details) - MOST_FINDINGS:,} more findings", findings[-1]))
     return sorted(findings, key=lambda finding: finding.line or 0)
 
 
-def _finding(detail: ErrorDetails, data: Any, origin: Origin, model: type[BaseModel]) -> Diagnostic:
+def _finding(detail: ErrorDetails, data: Any, connections: Any, origin: Origin, model: type[BaseModel]) -> Diagnostic:
     path: Path = detail["loc"]
     if path[-1:] == ("[key]",) and detail["type"] != "extra_forbidden":
         path = path[:-1]  # pydantic's mark for «the key itself is wrong», not a part of the user's data
@@ -40,7 +44,7 @@ def _finding(detail: ErrorDetails, data: Any, origin: Origin, model: type[BaseMo
         path = path[:-1]
     path = _as_written(path, data, origin)
     return origin.diagnostic(
-        words.code, path, words.found, words.expected, words.repair, label=_connection_label(path, data)
+        words.code, path, words.found, words.expected, words.repair, label=_connection_label(path, connections)
     )
 
 
@@ -62,11 +66,11 @@ def _part(value: Any, part: str | int) -> Any:
     return None
 
 
-def _connection_label(path: Path, data: Any) -> str:
+def _connection_label(path: Path, connections: Any) -> str:
     """`V4 -> V2` for a path inside the connection between them."""
     if path[:1] != ("connections",) or len(path) < 2:
         return ""
-    connection = _part(expand_connections(_part(data, "connections")), path[1])
+    connection = _part(connections, path[1])
     ends = [_part(connection, alias) or _part(connection, name) for alias, name in ENDS]
     named = [end for end in ends if isinstance(end, str) and end.isprintable() and len(end) <= 64]
     return f" {ARROW} ".join(named) if len(named) == 2 else ""

@@ -92,7 +92,7 @@ class TimeSpec(Model):
 
     steps: Step = Field(description="Number of steps T.", examples=[8])
     order: Annotated[
-        Literal["simultaneous", "sequential"] | Annotated[tuple[Group, ...], Field(min_length=1)],
+        Literal["simultaneous", "sequential"] | Annotated[tuple[Group, ...], Field(min_length=1, max_length=20_000)],
         either(
             "`simultaneous`, `sequential`, or a list of groups such as [[V1], [V2, V4], [IT]]",
             "simultaneous",
@@ -123,12 +123,14 @@ Nested = list[ConnectionSpec | Arrows | list[ConnectionSpec | Arrows]]
 
 Connections = Annotated[
     tuple[Entry, ...],
+    Field(max_length=20_000),
     BeforeValidator(expand_connections, json_schema_input_type=list[ConnectionSpec | Arrows | Nested]),
 ]
 
 
 Readouts = Annotated[
     tuple[ReadoutSpec, ...],
+    Field(max_length=1000),
     BeforeValidator(expand_readouts, json_schema_input_type=ReadoutSpec | list[ReadoutSpec]),
 ]
 
@@ -151,7 +153,7 @@ class NetworkSpec(Model):
     description: Annotated[str, Field(max_length=10_000)] = Field(
         default="", description="What the network is, in a sentence.", examples=["A four-area ventral stream."]
     )
-    references: tuple[str, ...] = Field(
+    references: Annotated[tuple[Annotated[str, Field(max_length=1000)], ...], Field(max_length=1000)] = Field(
         default=(), description="BibTeX keys of the sources.", examples=[["liao2016bridging"]]
     )
     input: InputSpec = Field(description="The image.", examples=[{"channels": 3, "size": 32}])
@@ -160,7 +162,7 @@ class NetworkSpec(Model):
         description="Defaults for all areas and connections.",
         examples=[{"area": {"norm": "batch"}}],
     )
-    areas: Annotated[dict[AreaName, AreaSpec], Field(min_length=1)] = Field(
+    areas: Annotated[dict[AreaName, AreaSpec], Field(min_length=1, max_length=10_000)] = Field(
         description="Areas from low to high: their order is the hierarchy unless `level` says otherwise.",
         examples=[{"V1": {"channels": 32, "size": 32}}],
     )

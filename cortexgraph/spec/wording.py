@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel
@@ -73,6 +74,8 @@ def shown(value: Any) -> str:
 
 
 def _flow(value: Any) -> str:
+    if len(value) > 40:
+        value = dict(islice(value.items(), 40)) if isinstance(value, Mapping) else value[:40]
     try:
         return shortened(json.dumps(value, ensure_ascii=False, default=repr).replace('"', ""))
     except (TypeError, ValueError, RecursionError):

@@ -43,6 +43,7 @@ KNOWN |= {
     "patternProperties",
     "propertyNames",
     "minProperties",
+    "maxProperties",
     "items",
 }
 KNOWN |= {
@@ -85,6 +86,8 @@ def accepts(schema: dict[str, Any], value: Any) -> bool:
 
 def accepts_object(schema: dict[str, Any], value: dict[str, Any]) -> bool:
     if not set(schema.get("required", ())) <= value.keys() or len(value) < schema.get("minProperties", 0):
+        return False
+    if len(value) > schema.get("maxProperties", len(value)):
         return False
     for key, part in value.items():
         patterns = [inner for pattern, inner in schema.get("patternProperties", {}).items() if re.search(pattern, key)]
