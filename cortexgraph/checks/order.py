@@ -18,8 +18,9 @@ def order(graph: AreaGraph) -> Iterator[Diagnostic]:
     if isinstance(declared, str):
         return
     groups = [(group,) if isinstance(group, str) else group for group in declared]
-    omitted = [name for name in graph.spec.areas if not any(name in group for group in groups)]
-    if omitted:
+    named = {name for group in groups for name in group}
+    omitted = [name for name in graph.spec.areas if name not in named]
+    if omitted and named <= graph.spec.areas.keys():  # otherwise it may be misspelt
         yield graph.spec.origin.diagnostic(
             "order-omits-area",
             ("time", "order"),

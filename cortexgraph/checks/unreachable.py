@@ -15,6 +15,8 @@ __all__ = ["unreachable"]
 
 def unreachable(graph: AreaGraph) -> Iterator[Diagnostic]:
     """`unreachable-area`: no path from the image leads to the area, so it stays silent for ever."""
+    if any(not {c.source, c.target} <= {IMAGE, *graph.spec.areas} for c in graph.spec.connections):
+        return  # the path may lead over a name that is misspelt
     reached = nx.descendants(graph, IMAGE)
     for area in graph.areas:
         if area.name not in reached:

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from cortexgraph.spec import NetworkSpec, load
+from cortexgraph.spec.overrides import Override, written_override
 
-__all__ = ["OrderOption", "SetOption", "SpecArgument", "StepsOption", "load_spec"]
+__all__ = ["OrderOption", "SetOption", "SpecArgument", "StepsOption", "changes", "load_spec"]
 
 SpecArgument = Annotated[
     str, typer.Argument(metavar="SPEC", help="A spec file (.yaml or .json), or the name of a zoo spec.")
@@ -30,9 +31,14 @@ def load_spec(
     spec: str, overrides: list[str] | None = None, steps: int | None = None, order: str | None = None
 ) -> NetworkSpec:
     """The spec with its overrides."""
-    changes = list(overrides or ())
+    return load(spec, changes(overrides, steps, order))
+
+
+def changes(overrides: list[str] | None, steps: int | None, order: str | None) -> list[str | Override]:
+    """All overrides, which findings call as the user wrote them."""
+    found: list[str | Override] = list(overrides or ())
     if steps is not None:
-        changes.append(f"time.steps={steps}")
+        found.append(Override(("time", "steps"), steps, f"--steps {steps}"))
     if order is not None:
-        changes.append(f"time.order={order}")
-    return load(spec, changes)
+        found.append(written_override(("time", "order"), order, f"--order {order}"))
+    return found

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cortexgraph.cli.options import OrderOption, SetOption, StepsOption, load_spec
+from cortexgraph.cli.options import OrderOption, SetOption, StepsOption, changes
 from cortexgraph.errors import DataError, Diagnostic
-from cortexgraph.spec import NetworkSpec
+from cortexgraph.spec import NetworkSpec, load
+from cortexgraph.spec.overrides import Override
 from cortexgraph.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -118,8 +119,7 @@ def train(
     }
     asked = {"source": data, "root": data_root, "train_images": train_images, "test_images": test_images}
     wishes = {name: value for name, value in asked.items() if value is not None} | {"download": download}
-    changes = _changes(overrides, steps, order)
-    _run(spec, changes, wishes, given, out, resume=resume, overwrite=overwrite, quiet=quiet)
+    _run(spec, changes(overrides, steps, order), wishes, given, out, resume=resume, overwrite=overwrite, quiet=quiet)
 
 
 def share_processor() -> None:
@@ -132,17 +132,9 @@ def share_processor() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def _changes(overrides: list[str] | None, steps: int | None, order: str | None) -> list[str]:
-    return [
-        *(overrides or ()),
-        *([f"time.steps={steps}"] if steps is not None else []),
-        *([f"time.order={order}"] if order is not None else []),
-    ]
-
-
 def _run(
     spec: str | None,
-    changes: list[str],
+    overrides: list[str | Override],
     wishes: dict[str, Any],
     given: Mapping[str, Any],
     out: Path | None,
@@ -166,7 +158,7 @@ def _run(
         before.check_startable(resume=True)
         if spec is None and not before.spec.exists():
             raise before.damaged(before.spec, "is missing")
-    network = load_spec(spec or str(before.spec if before else ""), changes)
+    network = load(spec or str(before.spec if before else ""), overrides)
     settings = _settings(given, before)
     arguments = _data_arguments(wishes, before)
     folder = out or _free_folder(network, str(arguments["source"]))

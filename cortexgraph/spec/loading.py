@@ -10,17 +10,17 @@ from typing import Any
 from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.spec.model import NetworkSpec
 from cortexgraph.spec.origin import Origin
-from cortexgraph.spec.overrides import apply_overrides, parse_overrides
+from cortexgraph.spec.overrides import Override, apply_overrides, parse_overrides
 from cortexgraph.spec.shorthand import connection_paths
 from cortexgraph.spec.wording import shown
 from cortexgraph.spec.yaml_nodes import MAX_TEXT
 from cortexgraph.spec.yaml_source import Source, read_json, read_yaml
 from cortexgraph.spec.zoo import zoo
-from cortexgraph.wording import quoted, shortened, similar
+from cortexgraph.wording import shortened, similar
 
 __all__ = ["load", "loads"]
 
-Overrides = Mapping[str, object] | Iterable[str]
+Overrides = Mapping[str, object] | Iterable[str | Override]
 
 
 def load(path_or_zoo_name: str | Path, overrides: Overrides = ()) -> NetworkSpec:
@@ -93,13 +93,15 @@ def _existing(path_or_zoo_name: str | Path) -> Path:
         return path
     if name in shipped:
         return shipped[name]
-    if is_folder:
+    if is_folder and name:
         found = f"`{shortened(name)}` is a folder"
         raise SpecError(Diagnostic("no-such-spec", "", found, repair="Name a spec file in it."))
     guess = similar(path.stem, list(shipped))
-    listing = f"the zoo has {quoted(shipped)}" if shipped else "the zoo is empty"
-    found = f"`{shortened(name, 200)}`: no such file, and no zoo spec of this name; {listing}"
-    raise SpecError(Diagnostic("no-such-spec", "", found, repair=f"Did you mean `{guess}`?" if guess else ""))
+    found = f"`{shortened(name, 200)}`: no such file, and no zoo spec of this name"
+    repair = "`cortexgraph zoo` lists those that ship."
+    raise SpecError(
+        Diagnostic("no-such-spec", "", found, repair=f"Did you mean `{guess}`? {repair}" if guess else repair)
+    )
 
 
 def _text(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cortexgraph.errors import Diagnostic, SpecError
@@ -14,7 +14,7 @@ from cortexgraph.spec.wording import shown
 from cortexgraph.spec.yaml_source import read_yaml
 from cortexgraph.wording import quoted, shortened, similar
 
-__all__ = ["Override", "apply_overrides", "parse_overrides"]
+__all__ = ["Override", "apply_overrides", "parse_overrides", "written_override"]
 
 PART = re.compile(
     r"""
@@ -29,7 +29,7 @@ WORDS = {"norm": expand_norm, "resize": expand_resize, "tie": expand_tie}
 
 @dataclass(frozen=True)
 class Override:
-    """A value to set at a path of the data; `text` is how the user wrote it."""
+    """A value to set at a path of the data; `text` is how the user wrote it, such as `--set time.steps=4`."""
 
     path: Path
     value: Any
@@ -37,17 +37,17 @@ class Override:
 
     def error(self, found: str, expected: str = "", repair: str = "") -> SpecError:
         """What is wrong with this override."""
-        return SpecError(Diagnostic("bad-override", f"--set {shortened(self.text)}", found, expected, repair))
+        return SpecError(Diagnostic("bad-override", shortened(self.text, 66), found, expected, repair))
 
 
-def parse_overrides(overrides: Mapping[str, object] | Iterable[str]) -> list[Override]:
-    """Overrides from `path=value` texts, or from a mapping of paths to Python values.
+def parse_overrides(overrides: Mapping[str, object] | Iterable[str | Override]) -> list[Override]:
+    """Overrides from `path=value` texts, from a mapping of paths to Python values, or ready ones.
 
     Raises:
         SpecError: with every text that is not an override.
     """
     if isinstance(overrides, Mapping):
-        pairs = [(path, value, f"{path}={value}") for path, value in overrides.items()]
+        pairs = [(path, value, f"--set {path}={value}") for path, value in overrides.items()]
         return _each(pairs, lambda pair: Override(_whole_path(pair[0], pair[2]), pair[1], pair[2]))
     return _each([overrides] if isinstance(overrides, str) else list(overrides), _parsed)
 
@@ -65,19 +65,32 @@ def _each(items: list[Any], function: Callable[[Any], Override]) -> list[Overrid
     return results
 
 
-def _parsed(text: str) -> Override:
+def _parsed(text: str | Override) -> Override:
+    if isinstance(text, Override):
+        return text
     path, end = _path(text)
     if not path or text[end : end + 1] != "=":
-        raise Override((), None, text).error("this is not `path=value`", repair=EXAMPLE)
+        raise Override((), None, f"--set {text}").error("this is not `path=value`", repair=EXAMPLE)
+    return written_override(path, text[end + 1 :], f"--set {text}")
+
+
+def written_override(path: Path, value: str, text: str) -> Override:
+    """An override whose value is written in YAML.
+
+    Raises:
+        SpecError: if it cannot be read.
+    """
     override = Override(path, None, text)
     try:
-        source = read_yaml(text[end + 1 :])
+        source = read_yaml(value)
     except SpecError as error:
-        found = error.diagnostics[0].found.removeprefix("the YAML cannot be read here: ")
-        raise override.error(f"the value cannot be read: {found}", repair="Put text in quotes.") from None
+        told = error.diagnostics[0]
+        found = told.found.removeprefix("the YAML cannot be read here: ")
+        repair = told.repair.replace(" on line 1", "") if "opened" in told.repair else "Put text in quotes."
+        raise override.error(f"the value cannot be read: {found}", repair=repair) from None
     if source.findings:
         raise override.error(source.findings[0].found, repair=source.findings[0].repair)
-    return Override(path, source.data, text)
+    return replace(override, value=source.data)
 
 
 def _whole_path(path: str, text: str) -> Path:
@@ -118,7 +131,7 @@ def apply_overrides(data: dict[str, Any], overrides: list[Override]) -> dict[Pat
             continue
         for stale in [path for path in settings if path[: len(end)] == end]:
             del settings[stale]
-        settings |= {end[:depth]: f"--set {override.text}" for depth in range(start, len(end) + 1)}
+        settings |= {end[:depth]: override.text for depth in range(start, len(end) + 1)}
     if findings:
         raise SpecError(findings)
     return settings
