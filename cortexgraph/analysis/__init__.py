@@ -11,6 +11,7 @@ from cortexgraph.analysis.model import (
 from cortexgraph.analysis.paths import steps_to_readouts
 from cortexgraph.analysis.receptive_field import Extent, receptive_fields, window_of
 from cortexgraph.analysis.summary import summarise, summarise_spec
+from cortexgraph.analysis.totals import Totals, totals
 
 __all__ = [
     "RESNET18",
@@ -20,9 +21,11 @@ __all__ = [
     "KnownNetwork",
     "NetworkSummary",
     "StepSummary",
+    "Totals",
     "receptive_fields",
     "steps_to_readouts",
     "summarise",
     "summarise_spec",
+    "totals",
     "window_of",
 ]

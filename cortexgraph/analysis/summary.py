@@ -15,7 +15,7 @@ from cortexgraph.pipeline import lower
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import Node, Order, UnrolledGraph
 
-__all__ = ["summarise", "summarise_spec"]
+__all__ = ["evaluations", "step_summaries", "summarise", "summarise_spec"]
 
 FLOAT_BYTES = 4
 
@@ -25,7 +25,7 @@ def summarise(full: UnrolledGraph, kept: UnrolledGraph) -> NetworkSummary:
     areas = full.areas
     fields = receptive_fields(full)
     of_areas, of_connections = steps_to_readouts(full)
-    evaluated, found = _evaluations(kept), statuses(full, kept)
+    evaluated, found = evaluations(kept), statuses(full, kept)
     macs = {readout.name: readout.macs for readout in areas.readouts}
     readout_macs = sum(macs[node.name] for node in kept.readouts)
     return NetworkSummary(
@@ -34,11 +34,11 @@ def summarise(full: UnrolledGraph, kept: UnrolledGraph) -> NetworkSummary:
             _connection(full, c, evaluated.get(c.identifier, []), of_connections.get(c.identifier, {}))
             for c in areas.connections
         ),
-        steps=tuple(_steps(kept, evaluated)),
+        steps=tuple(step_summaries(kept, evaluated)),
         image_size=areas.image_shape[1:],
         readout_parameters=sum(readout.parameters for readout in areas.readouts),
         readout_macs=readout_macs,
-        macs_unpruned=sum(step.macs for step in _steps(full, _evaluations(full))) + readout_macs,
+        macs_unpruned=sum(step.macs for step in step_summaries(full, evaluations(full))) + readout_macs,
     )
 
 
@@ -62,7 +62,7 @@ def summarise_spec(spec: NetworkSpec, steps: int | None = None, order: Order | N
     return summarise(*lower(spec, steps, order))
 
 
-def _evaluations(graph: UnrolledGraph) -> dict[str, list[int]]:
+def evaluations(graph: UnrolledGraph) -> dict[str, list[int]]:
     """Steps at which each connection is evaluated, for one static image in evaluation."""
     found: dict[str, list[int]] = {}
     for node in graph:
@@ -77,7 +77,8 @@ def _evaluations(graph: UnrolledGraph) -> dict[str, list[int]]:
     return found
 
 
-def _steps(graph: UnrolledGraph, evaluated: Mapping[str, list[int]]) -> Iterator[StepSummary]:
+def step_summaries(graph: UnrolledGraph, evaluated: Mapping[str, list[int]]) -> Iterator[StepSummary]:
+    """What each step executes, given the steps of the evaluations of each connection."""
     updates, macs, numbers = Counter[int](), Counter[int](), Counter[int]()
     for node in graph.live_updates():
         if graph.repeat(node) is not None:

@@ -9,9 +9,10 @@ import typer
 from cortexgraph.cli.evaluate import evaluate
 from cortexgraph.cli.export import export
 from cortexgraph.cli.inspect import check, draw, show
-from cortexgraph.cli.make import compile_spec, new, schema, zoo
+from cortexgraph.cli.make import compile_spec, new, schema
 from cortexgraph.cli.record import record
 from cortexgraph.cli.train import train
+from cortexgraph.cli.zoo import zoo
 
 __all__ = ["app"]
 

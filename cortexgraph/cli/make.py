@@ -1,4 +1,4 @@
-"""`compile`, `new`, `schema` and `zoo`: write a module, a starter spec, the schema; list what is shipped."""
+"""`compile`, `new` and `schema`: write a module, a starter spec, the schema."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cortexgraph.cli.options import OrderOption, SetOption, SpecArgument, StepsO
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.files import write_text
 
-__all__ = ["compile_spec", "new", "schema", "zoo"]
+__all__ = ["compile_spec", "new", "schema"]
 
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="File to write; `-` or nothing prints it.")]
 
@@ -108,37 +108,6 @@ def schema(out: OutOption = None) -> None:
     from cortexgraph.ops.schema import json_schema
 
     _write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", out)
-
-
-def zoo() -> None:
-    """List the specs that ship with cortexgraph.
-
-    Example: cortexgraph zoo
-    """
-    from rich.console import Console
-
-    from cortexgraph.analysis import summarise
-    from cortexgraph.cli.tables import make_table
-    from cortexgraph.pipeline import lower
-    from cortexgraph.spec import load
-    from cortexgraph.spec import zoo as list_zoo
-    from cortexgraph.wording import count_text
-
-    table = make_table(
-        "Specs in the zoo", ["name", "areas>r", "connections>r", "parameters>r", "FLOP>r", "description"]
-    )
-    for name in list_zoo():
-        spec = load(name)
-        summary = summarise(*lower(spec))
-        table.add_row(
-            name,
-            str(len(spec.areas)),
-            str(len(spec.connections)),
-            count_text(summary.parameters),
-            count_text(summary.flops),
-            spec.description,
-        )
-    Console().print(table)
 
 
 def _write(text: str, out: Path | None) -> None:

@@ -14,18 +14,23 @@ __all__ = ["MODELS"]
 HIERARCHY = ("V1", "V2", "V4", "IT")
 
 
+def group_norm(w: Weights, name: str, x: Tensor) -> Tensor:
+    """With 32 groups for the published 64 channels of V1, and in proportion."""
+    return w.group_norm(name, x, len(w.state["V1.norm.weight"]) // 2)
+
+
 def processed(w: Weights, area: str, x: Tensor, stride: int) -> Tensor:
     """a = ReLU(GN(conv_in x)); x is the image for V1, otherwise the area below."""
     below = "image" if area == "V1" else HIERARCHY[HIERARCHY.index(area) - 1]
     name = f"{below}_to_{area}"
-    return F.relu(w.group_norm(f"{name}.norm", w.conv(f"{name}.conv", x, stride if area == "V1" else 2), 32))
+    return F.relu(group_norm(w, f"{name}.norm", w.conv(f"{name}.conv", x, stride if area == "V1" else 2)))
 
 
 def updated(w: Weights, area: str, a: Tensor | float, r: Tensor | float, like: tuple[int, ...]) -> Tensor:
     """r(t) = ReLU(GN(conv(a + r(t − 1)))); both are 0 before any signal."""
     weight = w.state[f"{area}.conv.weight"]
     total = weight.new_zeros(like[0], len(weight), *like[1:]) + a + r
-    return F.relu(w.group_norm(f"{area}.norm", w.conv(f"{area}.conv", total), 32))
+    return F.relu(group_norm(w, f"{area}.norm", w.conv(f"{area}.conv", total)))
 
 
 def cornet_r(stride: int, *, in_time: bool) -> ByHand:

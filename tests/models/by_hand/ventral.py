@@ -166,14 +166,14 @@ def blt_vs(w: Weights, x: Tensor) -> tuple[Tensor, States]:
 
     Three sweeps up and down; the kernels that drive one population gate the other.
     """
-    stages, groups = ("Retina", "LGN", "V1", "V2", "V4", "IT"), {"Retina": 8, "LGN": 16, "V1": 24, "V4": 24}
+    stages = ("Retina", "LGN", "V1", "V2", "V4", "IT")
     strides = {"V1": 2, "V2": 2, "V4": 2, "IT": 2}
     states: States = {}
     bu: dict[str, Tensor] = {}
     td: dict[str, Tensor] = {}
 
     def normed(name: str, y: Tensor, stage: str) -> Tensor:
-        return w.group_norm(f"{stage}_{name}.norm", y, groups.get(stage, 32))
+        return w.group_norm(f"{stage}_{name}.norm", y, 8)
 
     def gated(drives: list[Tensor], modulators: list[Tensor]) -> Tensor:
         y = F.relu(added(drives))
