@@ -77,8 +77,9 @@ def test_pictures_in_the_docs_are_of_the_shipped_spec(name: str, options: dict[s
 # ---- docs/language.md --------------------------------------------------------
 
 
-def language() -> ModuleType:
-    source = importlib.util.spec_from_file_location("make_language", ROOT / "docs" / "make_language.py")
+def script(name: str) -> ModuleType:
+    """A script of docs/ as a module."""
+    source = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert source is not None
     assert source.loader is not None
     module = importlib.util.module_from_spec(source)
@@ -86,7 +87,7 @@ def language() -> ModuleType:
     return module
 
 
-LANGUAGE = language()
+LANGUAGE = script("make_language")
 PARTS = [model for _, model, _ in LANGUAGE.PARTS]
 
 
@@ -124,3 +125,20 @@ def test_the_example_of_every_operation_compiles(word: str) -> None:
 def test_the_example_of_every_cell_compiles(word: str) -> None:
     spec = cg.load("ventral", {"areas.V1.cell": LANGUAGE.example_of(CELLS[word])})
     assert cg.check(spec) == []
+
+
+# ---- docs/zoo.md -------------------------------------------------------------
+
+
+def test_the_page_of_the_zoo_is_that_of_the_specs() -> None:
+    made, page = script("make_zoo"), (ROOT / "docs" / "zoo.md").read_text()
+    assert page == made.page(), "the library has changed: python docs/make_zoo.py"
+    shown = set(re.findall(r'src="([^"]+)"', page))
+    assert shown == {f"images/zoo/{file.name}" for file in (ROOT / "docs" / "images" / "zoo").iterdir()}
+
+
+@pytest.mark.parametrize("name", ["blt_vs", "macaque_hierarchy"])
+def test_drawings_of_the_zoo_are_of_the_shipped_specs(name: str) -> None:
+    committed = (ROOT / "docs" / "images" / "zoo" / f"{name}.svg").read_text()
+    ids = [re.findall(r'<g id="([^"]+)"', svg) for svg in (cg.draw(cg.load(name)).svg(), committed)]
+    assert ids[0] == ids[1], "python docs/make_zoo.py"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cortexgraph.errors import Diagnostic, SpecError
-from cortexgraph.wording import quoted, similar
+from cortexgraph.wording import similar
 
 __all__ = ["zoo", "zoo_path"]
 
@@ -33,6 +33,6 @@ def zoo_path(name: str) -> Path:
     if name in shipped:
         return shipped[name]
     guess = similar(name, list(shipped))
-    listing = f"the zoo has {quoted(shipped)}" if shipped else "the zoo is empty"
+    listing = f"`cortexgraph zoo` lists {len(shipped)}"
     repair = f"Did you mean `{guess}`?" if guess else ""
     raise SpecError(Diagnostic("no-such-spec", "", f"no zoo spec is called `{name}`", listing, repair))
