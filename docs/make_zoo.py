@@ -16,14 +16,14 @@ DRAWINGS = Path(__file__).parent / "images" / "zoo"
 INTRODUCTION = """\
 # The model library
 
-Specs that ship with cortexgraph: give their names wherever a spec is asked for (`cortexgraph show hmax`). They take 32 × 32
-images, as CIFAR-10 has, and are of a width that trains on a laptop; where the published network is of another size, that
-one is a spec of its own (`…_imagenet`, `bl_ecoset`), with the published number of parameters. `cortexgraph zoo` prints
-the tables, `cortexgraph zoo --compare A B` sets specs side by side and draws them.
+Specs that ship with cortexgraph: give their names wherever a spec is asked for (`cortexgraph show hmax`). They take
+32 × 32 images, as CIFAR-10 has, and are of a width that trains on a laptop; where the published network is of another
+size, that one is a spec of its own (`…_imagenet`, `bl_ecoset`), with as many parameters as published. `cortexgraph zoo`
+prints the tables, `cortexgraph zoo --compare A B` sets specs side by side and draws them.
 
-Every spec is held, on every state, logit and gradient, to an independent implementation (`tests/models`): torchvision's for
-AlexNet and the ResNets, for all others one written by hand from the equations of the paper or of the released code. The
-comment at the head of a spec says what in it is an assumption of ours. Sources are listed in
+Every spec is held, on every state, logit and gradient, to an independent implementation (`tests/models`): torchvision's
+for AlexNet and the ResNets of published size, for all others one written by hand from the equations of the paper or of
+the released code. The comment at the head of a spec says what in it is an assumption of ours. Sources are listed in
 [references.bib](references.bib).
 
 «responds» is the first step at which the readout's area can depend on the image, of T steps. FLOPs are those of one

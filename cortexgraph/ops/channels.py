@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cortexgraph.ops.base import CONTEXT, Context, Operation, Run, Shape, State, option, text
+from cortexgraph.ops.base import CONTEXT, Context, Operation, Run, Shape, State, option, text, window
 from cortexgraph.ops.conv import convolve, same_padding
 from cortexgraph.ops.make import register_operation
 from cortexgraph.spec.fields import Count, Positive, Square
@@ -118,6 +118,9 @@ class NormalisationPool(Operation):
     def output(self) -> Shape:
         return (self.channels, *self.shape[1:])
 
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        return window(self.shape[1 + axis], place - same_padding(self.kernel)[axis], self.kernel[axis])
+
     def summary(self) -> str:
         return f"{by(self.kernel)} {'root mean square' if self.order == 2 else 'mean'} of all channels"
 
@@ -128,9 +131,9 @@ class NormalisationPool(Operation):
         import torch
 
         rows, columns = self.kernel
-        window = x.new_ones(1, 1, rows, columns) / (rows * columns)
+        mean = x.new_ones(1, 1, rows, columns) / (rows * columns)
         power = x * x if self.order == 2 else x.abs()
-        pooled = convolve(power.mean(1, keepdim=True), window, stride=(1, 1), padding=same_padding(self.kernel))
+        pooled = convolve(power.mean(1, keepdim=True), mean, stride=(1, 1), padding=same_padding(self.kernel))
         y = (pooled + 1e-5).sqrt() if self.order == 2 else pooled + 1e-5
         return torch.cat([y] * self.channels, 1)
 
@@ -155,6 +158,9 @@ class RadialBasis(Operation):
     def output(self) -> Shape:
         height, width = (n - k + 1 for n, k in zip(self.shape[1:], self.kernel, strict=True))
         return (self.channels, height, width)
+
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        return window(self.shape[1 + axis], place, self.kernel[axis])
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         return {"weight": (self.channels, self.shape[0], *self.kernel)}

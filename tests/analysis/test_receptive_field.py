@@ -21,6 +21,8 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "conv_transpose": [{"kernel": 2}, {"kernel": 3, "stride": 3}, {"kernel": 5, "stride": [2, 1]}, {"kernel": 1}],
     "gabor": [{"kernel": 5, "wavelength_px": 2.9, "stride": 2}],
     "linear": [{}],
+    "normalisation_pool": [{"kernel": [5, 1]}, {"order": 1}],
+    "radial_basis": [{"kernel": [2, 3]}],
     "max_pool": [{"kernel": 3, "stride": 2, "padding": 1}, {"kernel": 2}],
     "avg_pool": [{"kernel": [2, 3], "stride": 1}],
     "nearest": [{"size": [15, 3]}],
