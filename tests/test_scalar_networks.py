@@ -286,6 +286,12 @@ def test_silence_and_gates(silence: str, of_connection: str | None, gate: str | 
     compare(brain([late, {"from": "A", "to": "B"}, back], {"A": {}, "B": {}}, "B", silence=silence), video=False)
 
 
+@pytest.mark.parametrize("silence", ["zero_input", "zero_drive"])
+def test_norms_over_one_number_of_what_no_image_reaches(silence: str) -> None:
+    """Such values are computed for a batch of one, but for these, which torch would refuse."""
+    compare(brain(AB, {"A": {"norm": True}, "B": {"norm": True}}, "B", silence=silence, present=[3]), video=False)
+
+
 WINDOWS = st.one_of(
     st.sampled_from(["always", "first"]),
     st.lists(st.integers(1, 6), min_size=1, max_size=4, unique=True),

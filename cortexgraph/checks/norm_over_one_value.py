@@ -26,7 +26,7 @@ def norm_over_one_value(graph: AreaGraph) -> Iterator[Diagnostic]:
 def _in_chain(graph: AreaGraph, chain: Chain, path: Path, label: str = "") -> Iterator[Diagnostic]:
     for _, link in chain.walk():
         norm = link.operation
-        if isinstance(norm, GroupNorm) and norm.shape[0] // norm.groups * norm.shape[1] * norm.shape[2] == 1:
+        if isinstance(norm, GroupNorm) and norm.over_one_value:
             yield graph.spec.origin.diagnostic(
                 "norm-over-one-value",
                 path,

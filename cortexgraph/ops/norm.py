@@ -90,6 +90,11 @@ class GroupNorm(Norm):
 
     groups: int = 1
 
+    @property
+    def over_one_value(self) -> bool:
+        """Whether each value is normalised by itself; torch refuses that for a batch of one."""
+        return self.shape[0] // self.groups * self.shape[1] * self.shape[2] == 1
+
     def summary(self) -> str:
         kind = {1: "layer", self.shape[0]: "instance"}.get(self.groups, f"group ({self.groups})")
         return f"{kind} norm"

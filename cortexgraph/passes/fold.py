@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cortexgraph.graph import Connection
+from cortexgraph.ops import Chain, GroupNorm
 from cortexgraph.unrolling import Node, UnrolledGraph
 
 __all__ = ["fold"]
@@ -16,8 +17,9 @@ def fold(graph: UnrolledGraph) -> UnrolledGraph:
 
     Requires: nodes in the order of execution.
     Ensures: a marked value does not depend on the image, not by any path of live edges. Nothing random is on a marked
-    value's path, for dropout draws for each image apart. Nothing on it keeps running averages over the batch, except
-    as the body of an area without hidden states, which gets its merged input for every image in training.
+    value's path, for dropout draws for each image apart; and no norm over one value, which torch refuses for a batch
+    of one. Nothing on it keeps running averages over the batch, except as the body of an area without hidden states,
+    which gets its merged input for every image in training.
     """
     folded: UnrolledGraph = graph.copy()
     for node in graph:
@@ -34,7 +36,7 @@ def _same_for_all(graph: UnrolledGraph, node: Node) -> bool:
     if node.kind != "update":
         return False
     area = graph.areas.area(node.name)
-    if area.body.random or (area.averages and area.cell.hidden):
+    if area.body.random or _refuses_one(area.body) or (area.averages and area.cell.hidden):
         return False
     return all(
         graph.folded(source) and (source.kind == "drive" or _pure(edge))
@@ -45,4 +47,11 @@ def _same_for_all(graph: UnrolledGraph, node: Node) -> bool:
 
 def _pure(edge: dict[str, tuple[Connection, ...]]) -> bool:
     """Whether what is read along an edge is a function of the value alone."""
-    return not any(connection.averages or connection.transform.random for connection in edge["connections"])
+    connections = edge["connections"]
+    return not any(c.averages or c.transform.random or _refuses_one(c.transform) for c in connections)
+
+
+def _refuses_one(chain: Chain) -> bool:
+    """Whether torch would refuse a batch of one: a norm over one value of each image."""
+    norms = (link.operation for _, link in chain.walk() if isinstance(link.operation, GroupNorm))
+    return any(norm.over_one_value for norm in norms)
