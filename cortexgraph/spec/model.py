@@ -9,17 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
-from pydantic.functional_validators import ModelWrapValidatorHandler
+from pydantic import BeforeValidator, Field
 
-from cortexgraph.errors import SpecError
 from cortexgraph.spec.area import AreaDefaults, AreaSpec
 from cortexgraph.spec.base import Model, Window
 from cortexgraph.spec.connection import ConnectionDefaults, ConnectionSpec, Silence
+from cortexgraph.spec.document import Document
 from cortexgraph.spec.fields import AreaName, Count, Milliseconds, Name, Pair, Step, either
-from cortexgraph.spec.findings import findings_of
 from cortexgraph.spec.origin import Origin, Path
 from cortexgraph.spec.shorthand import connection_paths, expand_connections, expand_readouts, refuse_entry
 
@@ -135,27 +133,13 @@ Readouts = Annotated[
 ]
 
 
-class NetworkSpec(Model):
+class NetworkSpec(Document):
     """A network of cortical areas: the whole of a spec file.
 
     Raises:
         SpecError: with every finding, when the data does not fit the language.
     """
 
-    version: Literal[1] = Field(
-        default=1,
-        validation_alias="cortexgraph",
-        serialization_alias="cortexgraph",
-        description="Version of the language.",
-        examples=[1],
-    )
-    name: Name = Field(description="Name of the network.", examples=["ventral"])
-    description: Annotated[str, Field(max_length=10_000)] = Field(
-        default="", description="What the network is, in a sentence.", examples=["A four-area ventral stream."]
-    )
-    references: Annotated[tuple[Annotated[str, Field(max_length=1000)], ...], Field(max_length=1000)] = Field(
-        default=(), description="BibTeX keys of the sources.", examples=[["liao2016bridging"]]
-    )
     input: InputSpec = Field(description="The image.", examples=[{"channels": 3, "size": 32}])
     defaults: DefaultsSpec = Field(
         default=DefaultsSpec(),
@@ -180,25 +164,12 @@ class NetworkSpec(Model):
         description="Number of steps, and the order of updates within a step.", examples=[{"steps": 6}]
     )
 
-    _origin: Origin = PrivateAttr(default_factory=Origin)
-
-    @model_validator(mode="wrap")
     @classmethod
-    def _as_spec_error(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
-        if isinstance(data, NetworkSpec):
-            return handler(data)
-        origin = info.context if isinstance(info.context, Origin) else _origin_in_python(data)
-        try:
-            spec = handler(data)
-        except ValidationError as error:
-            raise SpecError(findings_of(error, data, origin, cls)) from None
-        spec._origin = origin
-        return spec
-
-    @property
-    def origin(self) -> Origin:
-        """Where each part of the spec was written."""
-        return self._origin
+    def origin_in_python(cls, data: Any) -> Origin:
+        """The places of connections and readouts in data that was written in Python."""
+        connections = data.get("connections") if isinstance(data, Mapping) else None
+        readouts = data.get("readout") if isinstance(data, Mapping) else None
+        return Origin(connections=connection_paths(connections), one_readout=not isinstance(readouts, list | tuple))
 
     def with_time(self, time: TimeSpec, changed: list[str]) -> NetworkSpec:
         """The spec with another time course; findings about the `changed` keys no longer name the file."""
@@ -220,9 +191,3 @@ class NetworkSpec(Model):
 
     def __hash__(self) -> int:
         return hash(self.digest)
-
-
-def _origin_in_python(data: Any) -> Origin:
-    connections = data.get("connections") if isinstance(data, Mapping) else None
-    readouts = data.get("readout") if isinstance(data, Mapping) else None
-    return Origin(connections=connection_paths(connections), one_readout=not isinstance(readouts, list | tuple))

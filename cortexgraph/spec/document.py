@@ -1,0 +1,64 @@
+"""What every file of cortexgraph says of itself, and findings that name its lines."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
+from pydantic.functional_validators import ModelWrapValidatorHandler
+
+from cortexgraph.errors import SpecError
+from cortexgraph.spec.base import Model
+from cortexgraph.spec.fields import Name
+from cortexgraph.spec.findings import findings_of
+from cortexgraph.spec.origin import Origin
+
+__all__ = ["Document"]
+
+
+class Document(Model):
+    """Base of what is written in a file of its own: a network, an experiment.
+
+    Raises:
+        SpecError: with every finding, when the data does not fit.
+    """
+
+    version: Literal[1] = Field(
+        default=1,
+        validation_alias="cortexgraph",
+        serialization_alias="cortexgraph",
+        description="Version of the language.",
+        examples=[1],
+    )
+    name: Name = Field(description="Its name, which stands on drawings, tables and runs.", examples=["ventral"])
+    description: Annotated[str, Field(max_length=10_000)] = Field(
+        default="", description="What it is, in a sentence.", examples=["A four-area ventral stream."]
+    )
+    references: Annotated[tuple[Annotated[str, Field(max_length=1000)], ...], Field(max_length=1000)] = Field(
+        default=(), description="BibTeX keys of the sources.", examples=[["liao2016bridging"]]
+    )
+
+    _origin: Origin = PrivateAttr(default_factory=Origin)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _as_spec_error(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        if isinstance(data, Document):
+            return handler(data)
+        origin = info.context if isinstance(info.context, Origin) else cls.origin_in_python(data)
+        try:
+            made = handler(data)
+        except ValidationError as error:
+            raise SpecError(findings_of(error, data, origin, cls)) from None
+        made._origin = origin
+        return made
+
+    @classmethod
+    def origin_in_python(cls, data: Any) -> Origin:
+        """The origin of data that was written in Python, not read from a file."""
+        return Origin()
+
+    @property
+    def origin(self) -> Origin:
+        """Where each part was written."""
+        return self._origin
