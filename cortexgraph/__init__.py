@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cortexgraph.errors import SpecError as SpecError
     from cortexgraph.exporting import export as export
     from cortexgraph.graph import AreaGraph as AreaGraph
+    from cortexgraph.lesions import lesion as lesion
     from cortexgraph.ops import Cell as Cell
     from cortexgraph.ops import Operation as Operation
     from cortexgraph.ops import option as option
@@ -65,6 +66,7 @@ _HOMES = {
     "cortexgraph.ops": ("Cell", "Operation", "option", "register_cell", "register_operation"),
     "cortexgraph.ops.schema": ("json_schema",),
     "cortexgraph.checks": ("register_check",),
+    "cortexgraph.lesions": ("lesion",),
     "cortexgraph.sharing": ("share", "unshare"),
     "cortexgraph.spec": ("NetworkSpec", "dumps", "load", "loads", "save", "zoo"),
     "cortexgraph.unrolling": ("UnrolledGraph",),

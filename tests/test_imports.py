@@ -28,10 +28,10 @@ LAYERS = (
     ("checks",),
     ("codegen",),
     ("pipeline",),
-    ("analysis", "render", "data", "sharing"),
+    ("analysis", "render", "data", "sharing", "lesions"),
     ("drawing",),
     ("train",),
-    ("exporting", "recording"),
+    ("exporting", "recording", "experiment"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cortexgraph.cli.compare import compare
 from cortexgraph.cli.evaluate import evaluate
 from cortexgraph.cli.export import export
 from cortexgraph.cli.inspect import check, draw, show
@@ -33,6 +34,7 @@ for _name, _function in (
     ("compile", compile_spec),
     ("train", train),
     ("eval", evaluate),
+    ("compare", compare),
     ("record", record),
     ("export", export),
     ("zoo", zoo),

@@ -18,7 +18,7 @@ from cortexgraph.spec.yaml_source import Source, read_json, read_yaml
 from cortexgraph.spec.zoo import zoo
 from cortexgraph.wording import shortened, similar
 
-__all__ = ["load", "loads"]
+__all__ = ["load", "loads", "read_text"]
 
 Overrides = Mapping[str, object] | Iterable[str | Override]
 
@@ -38,7 +38,7 @@ def load(path_or_zoo_name: str | Path, overrides: Overrides = ()) -> NetworkSpec
         4
     """
     path = _existing(path_or_zoo_name)
-    return loads(_text(path), file=str(path), overrides=overrides)
+    return loads(read_text(path), file=str(path), overrides=overrides)
 
 
 def loads(text: str, *, file: str | None = None, overrides: Overrides = ()) -> NetworkSpec:
@@ -104,7 +104,12 @@ def _existing(path_or_zoo_name: str | Path) -> Path:
     )
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, of at most 1 MB.
+
+    Raises:
+        SpecError: if it cannot be read.
+    """
     file = str(path)
     try:
         with path.open("rb") as stream:

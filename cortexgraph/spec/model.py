@@ -178,6 +178,11 @@ class NetworkSpec(Document):
         spec._origin = replace(self._origin, overrides={**self._origin.overrides, **settings})
         return spec
 
+    def read_at(self, at: Literal["last", "all"] | tuple[int, ...]) -> NetworkSpec:
+        """The spec with other steps of readout; the parameters stay the same."""
+        readouts = tuple(readout.model_copy(update={"at": at}) for readout in self.readouts)
+        return self.model_copy(update={"readouts": readouts})
+
     @property
     def digest(self) -> str:
         """SHA-256 over the spec's content: equal for specs that say the same.

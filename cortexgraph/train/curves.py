@@ -83,7 +83,7 @@ def _by_step(figure: Figure, axis: Any, history: Sequence[EpochRecord]) -> None:
 
 @contextmanager
 def figure_of(
-    panels: int, title: str, size: tuple[float, float] | None = None
+    panels: int, title: str, size: tuple[float, float] | None = None, *, integers: bool = True
 ) -> Iterator[tuple[Figure, Sequence[Any]]]:
     """A figure of some panels side by side; it needs no display and leaves the user's matplotlib as it was.
 
@@ -91,6 +91,7 @@ def figure_of(
         panels: how many.
         title: heading.
         size: width and height in inches; by default 4 × 3.2 for each panel.
+        integers: whether the ticks of x are whole numbers.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -108,7 +109,7 @@ def figure_of(
         figure.suptitle(title.replace("$", r"\$"), fontsize=10)
         axes = figure.subplots(1, panels, squeeze=False)[0]
         for axis in axes:
-            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axis.xaxis.set_major_locator(MaxNLocator(integer=integers))
         yield figure, axes
 
 

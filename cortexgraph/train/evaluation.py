@@ -72,7 +72,7 @@ def evaluate(
     run: str | Path | nn.Module,
     data: ImageData,
     *,
-    at: Literal["all"] | Sequence[int] | None = None,
+    at: Literal["all", "last"] | Sequence[int] | None = None,
     steps: int | None = None,
     order: Order | None = None,
     split: Literal["test", "train"] = "test",
@@ -98,7 +98,8 @@ def evaluate(
     """
     spec, state, data = _of_run(RunFolder(run), data) if isinstance(run, str | Path) else _of_network(run, data)
     check_fit(spec, data)
-    network = compile_spec(_read_at(spec, at), steps, order)
+    read = spec if at is None else spec.read_at(at if isinstance(at, str) else tuple(sorted(set(at))))
+    network = compile_spec(read, steps, order)
     if isinstance(run, nn.Module):
         network.load_state_dict(state)
         trained_network = run
@@ -141,14 +142,6 @@ def _other_classes(card: Mapping[str, Any], data: ImageData) -> Diagnostic:
         f"the run was trained on {card.get('name')} with {some(card['classes'])}",
         "Give the data set that the run was trained on, or one with the same classes.",
     )
-
-
-def _read_at(spec: NetworkSpec, at: Literal["all"] | Sequence[int] | None) -> NetworkSpec:
-    """The spec with other steps of readout; the parameters stay the same."""
-    if at is None:
-        return spec
-    steps = at if isinstance(at, str) else tuple(sorted(set(at)))
-    return spec.model_copy(update={"readouts": tuple(r.model_copy(update={"at": steps}) for r in spec.readouts)})
 
 
 def _count(network: nn.Module, batches: EpochLoader) -> tuple[Tensor, Tensor, int]:

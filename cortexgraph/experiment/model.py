@@ -1,0 +1,156 @@
+"""The language of experiments: a spec, what is varied, how it is trained, and what is measured."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
+
+from cortexgraph.spec.base import Model, conflict
+from cortexgraph.spec.document import Document
+from cortexgraph.spec.fields import Name, Step, either
+from cortexgraph.spec.model import Group
+
+__all__ = ["DataChoice", "EvaluationSpec", "ExperimentSpec", "FigureSpec", "MatchSpec", "VariantSpec"]
+
+Overrides = dict[str, JsonValue]
+"""Values by path, as for `--set`: `{time.steps: 4, areas.V1.channels: 64}`."""
+
+Values = Annotated[
+    Annotated[tuple[JsonValue, ...], Field(min_length=1)] | Annotated[dict[Name, Overrides], Field(min_length=1)],
+    either("a list of values of the path, or a mapping of names to overrides such as `wide: {areas.V1.channels: 64}`"),
+]
+
+
+Images = Annotated[int, Field(strict=True, ge=1, le=10**9)]
+
+
+def _alone(value: Any) -> Any:
+    """`lesion: feedback` as `lesion: [feedback]`."""
+    return [value] if isinstance(value, str) else value
+
+
+class DataChoice(Model):
+    """The images, as for `cortexgraph train --data`."""
+
+    source: str = Field(
+        default="shapes", description="shapes, cifar10, or a folder with train/CLASS/* and test/CLASS/*."
+    )
+    train_images: Images | None = Field(default=None, description="Use only so many; default all.", examples=[10000])
+    test_images: Images | None = Field(default=None, description="Use only so many; default all.", examples=[2000])
+
+
+class VariantSpec(Model):
+    """One thing that is compared."""
+
+    spec: str | None = Field(
+        default=None, description="Another spec: a file beside the experiment, or a zoo name.", examples=["cornet_rt"]
+    )
+    set: Overrides = Field(
+        default={}, description="Overrides of the spec, by path.", examples=[{"time.order": "sequential"}]
+    )
+    settings: Overrides = Field(
+        default={}, description="Settings of training that differ from the experiment's.", examples=[{"lr": 0.01}]
+    )
+
+
+class MatchSpec(Model):
+    """Scale the channels of every variant until its trained parameters match a reference."""
+
+    to: Annotated[Name | Images, either("the name of a variant, or a number of parameters")] = Field(
+        description="The variant whose number of parameters the others get, or a number.", examples=["shared"]
+    )
+    tolerance: Annotated[float, Field(strict=True, ge=0, lt=1)] = Field(
+        default=0.05, description="Largest difference, as a share of the reference.", examples=[0.02]
+    )
+
+
+class EvaluationSpec(Model):
+    """One more look at each trained network: at other times, in another order, without some connections."""
+
+    at: (
+        Annotated[
+            Literal["last", "all"] | Annotated[tuple[Step, ...], Field(min_length=1)],
+            either("`last`, `all`, or a list of steps such as [2, 4]", "last", "all"),
+        ]
+        | None
+    ) = Field(default=None, description="Steps of readout; default: as trained.", examples=["all"])
+    steps: Step | None = Field(default=None, description="Number of steps T; default: as trained.", examples=[12])
+    order: Annotated[
+        Literal["simultaneous", "sequential"] | Annotated[tuple[Group, ...], Field(min_length=1)] | None,
+        either("`simultaneous`, `sequential`, or a list of groups", "simultaneous", "sequential"),
+    ] = Field(default=None, description="Order of updates; default: as trained.", examples=["sequential"])
+    lesion: Annotated[tuple[str, ...], BeforeValidator(_alone)] = Field(
+        default=(),
+        description="Connections that are cut: kinds (lateral, feedback, feedforward), or ends as in `V4 -> V2`.",
+        examples=[["feedback"]],
+    )
+
+
+class FigureSpec(Model):
+    """What the figure shows: accuracy, mean and standard deviation over seeds, against x."""
+
+    x: str = Field(
+        default="variant",
+        description="variant, parameters, step (of readout), evaluation, or the name of an axis of the grid.",
+        examples=["parameters"],
+    )
+    series: str | None = Field(
+        default=None,
+        description="What the lines are: the name of an axis, variant or evaluation; default: what x leaves.",
+        examples=["weights"],
+    )
+
+
+class ExperimentSpec(Document):
+    """An experiment: variants of a spec × seeds."""
+
+    spec: str | None = Field(
+        default=None,
+        description="The spec that is varied: a file beside the experiment, or a zoo name.",
+        examples=["ventral"],
+    )
+    data: DataChoice = Field(default=DataChoice(), description="The images.", examples=[{"source": "cifar10"}])
+    settings: Overrides = Field(
+        default={}, description="How to train: the options of `cortexgraph train`.", examples=[{"epochs": 9}]
+    )
+    seeds: Annotated[
+        tuple[Annotated[int, Field(strict=True, ge=0, lt=2**32)], ...], Field(min_length=1, max_length=1000)
+    ] = Field(default=(0,), description="Every variant is trained once with each.", examples=[[0, 1, 2]])
+    variants: dict[Name, VariantSpec] = Field(
+        default={},
+        description="What is compared, by name.",
+        examples=[{"sequential": {"set": {"time.order": "sequential"}}}],
+    )
+    grid: dict[str, Values] = Field(
+        default={},
+        description="Axes, all values of each with all of the others: a path with a list of values, or a name with a "
+        "mapping of names to overrides.",
+        examples=[{"time.steps": [4, 6, 8]}],
+    )
+    match_parameters: MatchSpec | None = Field(
+        default=None,
+        description="Scale the channels of every variant to as many trained parameters as a reference has.",
+        examples=[{"to": "shared", "tolerance": 0.02}],
+    )
+    evaluate: dict[Name, EvaluationSpec] = Field(
+        default={},
+        description="More evaluations of each trained network, by name.",
+        examples=[{"over time": {"at": "all", "steps": 12}}],
+    )
+    figure: FigureSpec = Field(
+        default=FigureSpec(), description="What the figure shows.", examples=[{"x": "parameters"}]
+    )
+    cluster: Overrides = Field(
+        default={},
+        description="What each run needs of a cluster: the options of Ray's remote functions, or of submitit.",
+        examples=[{"num_gpus": 1}],
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.spec is None and (not self.variants or any(v.spec is None for v in self.variants.values())):
+            raise conflict("no spec is varied", "Add `spec`, a file or a zoo name, or one to every variant.")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise conflict("a seed stands twice in `seeds`", "Keep one of the two.")
+        return self
