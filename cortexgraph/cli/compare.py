@@ -37,6 +37,12 @@ def compare(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Repeat runs in DIR that another experiment made.")
     ] = False,
+    reuse: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--reuse", metavar="DIR", help="Take over runs that other experiments in DIR have trained. Repeatable."
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, list the runs, and stop.")] = False,
 ) -> None:
     """Train variants of a spec with several seeds, and compare them in one table and one figure.
@@ -57,7 +63,14 @@ def compare(
         return
     try:
         result = carry_out(
-            found, folder, data=arguments, jobs=jobs, engine=engine, overwrite=overwrite, tell=typer.echo
+            found,
+            folder,
+            data=arguments,
+            jobs=jobs,
+            engine=engine,
+            overwrite=overwrite,
+            reuse=reuse or (),
+            tell=typer.echo,
         )
     except KeyboardInterrupt as stopped:
         typer.echo(f"{str(stopped) or 'Stopped.'} The same command goes on.", err=True)

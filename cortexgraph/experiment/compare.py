@@ -12,6 +12,7 @@ from cortexgraph.experiment.engines import ENGINES
 from cortexgraph.experiment.figure import draw_figure
 from cortexgraph.experiment.model import ExperimentSpec
 from cortexgraph.experiment.plan import plan
+from cortexgraph.experiment.reuse import adopt
 from cortexgraph.experiment.run import Outcome, check_out, outcome_of, stale
 from cortexgraph.experiment.table import Row, csv_text, rows
 from cortexgraph.files import write_text
@@ -48,6 +49,7 @@ def compare(
     jobs: int = 1,
     engine: str = "here",
     overwrite: bool = False,
+    reuse: Sequence[str | Path] = (),
     tell: Callable[[str], None] = lambda line: None,
 ) -> Comparison:
     """Carry out an experiment: train each variant with each seed, measure, and write one table and one figure.
@@ -62,6 +64,7 @@ def compare(
         jobs: how many runs at a time.
         engine: `here`, `ray` or `slurm`.
         overwrite: repeat runs in `out` that another experiment made.
+        reuse: folders of other experiments: what they have trained of the same spec, settings and data is copied.
         tell: is called with a line for every run.
 
     Raises:
@@ -77,6 +80,8 @@ def compare(
     check_out(out)
     if not overwrite and (findings := [finding for run in runs if (finding := stale(run)) is not None]):
         raise DataError(findings)
+    if adopted := adopt(runs, [Path(folder) for folder in reuse]):
+        tell(f"{len(adopted)} of {len(runs)} runs are trained already in other experiments")
     found = {run.name: outcome for run in runs if (outcome := outcome_of(run)) is not None}
     before = len(found)
     waiting = [run for run in runs if run.name not in found]

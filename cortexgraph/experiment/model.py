@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
 from cortexgraph.spec.base import Model, conflict
 from cortexgraph.spec.document import Document
@@ -28,6 +28,12 @@ Images = Annotated[int, Field(strict=True, ge=1, le=10**9)]
 def _alone(value: Any) -> Any:
     """`lesion: feedback` as `lesion: [feedback]`."""
     return [value] if isinstance(value, str) else value
+
+
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) < len(seeds):
+        raise conflict("a seed stands here twice", "Keep one of the two.")
+    return seeds
 
 
 class DataChoice(Model):
@@ -115,7 +121,9 @@ class ExperimentSpec(Document):
         default={}, description="How to train: the options of `cortexgraph train`.", examples=[{"epochs": 9}]
     )
     seeds: Annotated[
-        tuple[Annotated[int, Field(strict=True, ge=0, lt=2**32)], ...], Field(min_length=1, max_length=1000)
+        tuple[Annotated[int, Field(strict=True, ge=0, lt=2**32)], ...],
+        Field(min_length=1, max_length=1000),
+        AfterValidator(_distinct),
     ] = Field(default=(0,), description="Every variant is trained once with each.", examples=[[0, 1, 2]])
     variants: dict[Name, VariantSpec] = Field(
         default={},
@@ -146,11 +154,3 @@ class ExperimentSpec(Document):
         description="What each run needs of a cluster: the options of Ray's remote functions, or of submitit.",
         examples=[{"num_gpus": 1}],
     )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.spec is None and (not self.variants or any(v.spec is None for v in self.variants.values())):
-            raise conflict("no spec is varied", "Add `spec`, a file or a zoo name, or one to every variant.")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise conflict("a seed stands twice in `seeds`", "Keep one of the two.")
-        return self

@@ -164,7 +164,11 @@ def _made(name: str, wish: _Wish, experiment: ExperimentSpec) -> Variant:
     if "seed" in wish.settings:
         repair = "Write them as `seeds: [0, 1]`."
         raise SpecError(Diagnostic("bad-setting", "settings.seed", "a seed is given here", repair=repair))
-    spec = load(_file(wish.spec or experiment.spec or "", experiment), wish.overrides)
+    file = wish.spec or experiment.spec
+    if file is None:
+        repair = "Add `spec`, a file or a zoo name, to the variant or to the experiment."
+        raise SpecError(Diagnostic("missing-key", "", "there is no spec to vary", repair=repair))
+    spec = load(_file(file, experiment), wish.overrides)
     if errors := [finding for finding in check(spec) if finding.severity == "error"]:
         raise SpecError(errors)
     for evaluation, look in experiment.evaluate.items():

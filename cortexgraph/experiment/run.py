@@ -15,7 +15,7 @@ from cortexgraph.experiment.plan import Run
 from cortexgraph.files import write_text
 from cortexgraph.train.run_folder import RunFolder
 
-__all__ = ["Outcome", "carry_out", "check_out", "is_done", "outcome_of", "stale"]
+__all__ = ["Outcome", "carry_out", "check_out", "is_done", "outcome_of", "stale", "trained_as"]
 
 RESULT = "result.json"
 
@@ -152,11 +152,15 @@ def _look(run: Run, look: EvaluationSpec, images: Any) -> list[dict[str, Any]]:
 def _asked(run: Run) -> dict[str, Any]:
     """What the run was asked for, in JSON: what differs in it calls for another measurement."""
     looks = {name: look.model_dump(mode="json", exclude_defaults=True) for name, look in run.evaluations.items()}
+    return trained_as(run) | {"evaluations": looks}
+
+
+def trained_as(run: Run) -> dict[str, Any]:
+    """What decides a run's weights, in JSON."""
     return {
         "spec_sha256": _resolved_digest(run),
         "settings": run.settings.model_dump(mode="json"),
         "data": dict(run.data),
-        "evaluations": looks,
     }
 
 

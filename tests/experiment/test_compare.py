@@ -1,0 +1,172 @@
+"""Experiments carried out: the table, what is not repeated, what fails, and what a kill leaves."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from cortexgraph.errors import CortexGraphError
+from cortexgraph.experiment.compare import Comparison, compare
+from cortexgraph.experiment.model import ExperimentSpec
+from tests.experiment.conftest import Write
+
+ORDERS = """
+seeds: [0, 1]
+variants: {simultaneous: {}, sequential: {set: {time.order: sequential}}}
+evaluate:
+  over time: {at: all, steps: 5}
+  no feedback: {lesion: feedback}
+figure: {x: step}
+"""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def stamps(folder: Path) -> dict[Path, int]:
+    """When each run's weights and results were written."""
+    files = [*folder.glob("runs/*/*/weights.safetensors"), *folder.glob("runs/*/*/result.json")]
+    return {path: path.stat().st_mtime_ns for path in files}
+
+
+def test_one_table_and_one_figure_and_nothing_is_repeated(write: Write, tmp_path: Path) -> None:
+    experiment, lines = write(ORDERS), list[str]()
+    first = compare(experiment, tmp_path / "out", tell=lines.append)
+    assert not first.failures
+    assert len(lines) == 4
+    _check_table(first, tmp_path / "out")
+    before = stamps(tmp_path / "out")
+    again = compare(experiment, tmp_path / "out", tell=lines.append)
+    assert again.done_before == 4
+    assert lines[4:] == ["4 of 4 runs are finished already"]
+    assert again.table == first.table
+    assert stamps(tmp_path / "out") == before
+    _check_new_evaluations_and_seeds(write, tmp_path / "out", before)
+
+
+def _check_table(found: Comparison, out: Path) -> None:
+    rows = list(csv.DictReader((out / "table.csv").read_text().splitlines()))
+    assert len(rows) == len(found.table)
+    chosen = [r for r in found.table if r.variant == "sequential" and r.evaluation == "as trained"]
+    accuracies = [o.result["accuracy"]["3"] for o in found.outcomes if o.result and "sequential" in o.run]
+    assert chosen[0].accuracies == tuple(accuracies)
+    written = next(r for r in rows if r["variant"] == "sequential" and r["evaluation"] == "as trained")
+    assert float(written["accuracy_mean"]) == pytest.approx(statistics.mean(accuracies), abs=1e-5)
+    assert float(written["accuracy_sd"]) == pytest.approx(statistics.stdev(accuracies), abs=1e-5)
+    assert [r["step"] for r in rows if r["variant"] == "simultaneous" and r["evaluation"] == "over time"] == list(
+        "2345"
+    )
+    assert (out / "figure.svg").read_text().count("no feedback") > 0
+    assert (out / "figure.png").stat().st_size > 1000
+
+
+def _check_new_evaluations_and_seeds(write: Write, out: Path, before: dict[Path, int]) -> None:
+    """Another evaluation measures again without training; another seed trains that alone."""
+    experiment = write(ORDERS.replace("[0, 1]", "[0, 1, 2]").replace("no feedback", "without feedback"))
+    found = compare(experiment, out)
+    assert {len(row.accuracies) for row in found.table} == {3}
+    after = stamps(out)
+    weights = [path for path in before if path.name == "weights.safetensors"]
+    assert all(after[path] == before[path] for path in weights)
+    assert len([path for path in after if path.name == "weights.safetensors"]) == 6
+
+
+def test_a_lesioned_network_is_measured_without_its_connections(write: Write, tmp_path: Path) -> None:
+    """Against the same weights in a spec written without feedback."""
+    import cortexgraph as cg
+    from cortexgraph.data import load_data
+    from cortexgraph.train import RunFolder, evaluate, load_run
+
+    found = compare(write(ORDERS.replace("[0, 1]", "[0]")), tmp_path / "out")
+    run = tmp_path / "out" / "runs" / "sequential" / "seed-0"
+    spec, network = load_run(run)
+    cut = cg.lesion(spec, "IT -> V1")
+    assert len(cut.connections) == len(spec.connections) - 1
+    kept = {name: t for name, t in network.state_dict().items() if not name.startswith("IT_to_V1.")}
+    other = cg.compile(cut)
+    other.load_state_dict(kept)
+    data = load_data("shapes", size=(16, 16), channels=3, train_images=60, test_images=40)
+    expected = evaluate(other, data).steps[-1].accuracy
+    assert RunFolder(run).is_finished
+    assert [r.accuracies for r in found.table if (r.variant, r.evaluation) == ("sequential", "no feedback")] == [
+        (expected,)
+    ]
+
+
+def test_a_run_that_fails_is_reported_and_the_others_are_carried_out(write: Write, tmp_path: Path) -> None:
+    experiment = write("variants: {diverges: {settings: {lr: 1.0e+30, epochs: 3}}, trains: {}}")
+    found = compare(experiment, tmp_path / "out")
+    (failure,) = found.failures
+    assert failure.run == "diverges, seed 0"
+    assert "infinite or not a number" in failure.error
+    assert {row.variant for row in found.table} == {"trains"}
+    assert "diverges" not in (tmp_path / "out" / "table.csv").read_text()
+
+
+def test_runs_of_another_experiment_are_not_taken_for_ones_own(write: Write, tmp_path: Path) -> None:
+    compare(write("variants: {a: {}}"), tmp_path / "out")
+    before = stamps(tmp_path / "out")
+    other = write("variants: {a: {set: {areas.V1.channels: 5}, settings: {lr: 0.1}}}")
+    with pytest.raises(CortexGraphError, match=r"made with another lr, spec\.\n  Name another folder"):
+        compare(other, tmp_path / "out")
+    assert stamps(tmp_path / "out") == before
+    assert not compare(other, tmp_path / "out", overwrite=True).failures
+    assert stamps(tmp_path / "out") != before
+
+
+def test_a_folder_that_cannot_be_written(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CortexGraphError, match="file/out: it cannot be written: not a directory"):
+        compare(write("seeds: [0]"), tmp_path / "file" / "out")
+
+
+def test_an_unknown_engine(write: Write, tmp_path: Path) -> None:
+    with pytest.raises(CortexGraphError, match="'cloud' was given, but there are here, ray, slurm"):
+        compare(write("seeds: [0]"), tmp_path / "out", engine="cloud")
+
+
+def started(experiment: ExperimentSpec, out: Path, jobs: int) -> subprocess.Popen[bytes]:
+    file = str(experiment.origin.file)
+    command = [sys.executable, "-m", "cortexgraph", "compare", file, "--out", str(out), "--jobs", str(jobs)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ)
+
+
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])  # each process waits for torch
+def test_killed_at_a_random_moment_it_goes_on_without_repeating_what_is_finished(
+    write: Write, tmp_path: Path, jobs: int
+) -> None:
+    experiment = write("seeds: [0, 1, 2, 3, 4, 5]\nsettings: {epochs: 6, batch_size: 10, device: cpu}")
+    out, random_s = tmp_path / "out", random.SystemRandom().uniform(0, 0.8)
+    process = started(experiment, out, jobs)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("runs/*/*/result.json")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(random_s)
+    process.kill()  # SIGKILL: it can neither clean up nor tell its workers
+    process.wait()
+    assert process.returncode == -signal.SIGKILL, f"it ended before {random_s} s"
+    time.sleep(2.0 if jobs > 1 else 0)  # workers notice that they are alone
+    finished = {path: at for path, at in stamps(out).items() if (path.parent / "result.json").exists()}
+    assert finished
+    found = compare(experiment, out)
+    assert not found.failures
+    assert found.done_before == len(finished) // 2
+    assert found.done_before < 6, "it was killed too late to show anything"
+    assert len(found.table[0].accuracies) == 6
+    assert {path: at for path, at in stamps(out).items() if path in finished} == finished

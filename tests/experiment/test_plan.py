@@ -1,0 +1,92 @@
+"""From an experiment's file to its runs, and every mistake in it said at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cortexgraph.errors import CortexGraphError, SpecError
+from cortexgraph.experiment.plan import Run, plan
+from cortexgraph.pipeline import compile_spec
+from cortexgraph.train.summary import count_parameters
+from tests.experiment.conftest import Write
+
+
+def planned(write: Write, rest: str) -> list[Run]:
+    experiment = write(rest)
+    return plan(experiment, Path("out"), experiment.data.model_dump(exclude_none=True))
+
+
+GRID = """
+seeds: [0, 3]
+variants:
+  plain: {}
+  fast: {set: {time.order: sequential}, settings: {lr: 0.1}}
+grid:
+  time.steps: [3, 4]
+  width: {narrow: {}, wide: {areas.V1.channels: 8, areas.IT.channels: 12}}
+"""
+
+
+def test_the_grid(write: Write) -> None:
+    runs = planned(write, GRID)
+    assert len(runs) == 2 * 2 * 2 * 2
+    assert len({run.folder for run in runs}) == len(runs)
+    run = next(r for r in runs if r.name == "fast, 4, wide, seed 3")
+    assert run.variant.values == {"variant": "fast", "time.steps": "4", "width": "wide"}
+    assert (run.variant.spec.time.steps, run.variant.spec.time.order) == (4, "sequential")
+    assert run.variant.spec.areas["IT"].channels == 12
+    assert (run.settings.lr, run.settings.seed, run.settings.epochs) == (0.1, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [
+        ("variants: {a: {set: {time.stepz: 4}}}", r"tiny.yaml:\d+: a: time.stepz.*the key `stepz` is unknown"),
+        ("variants: {a: {set: {areas.V7.channels: 4}}}", r"a: areas.V7.channels=4: there is no area `V7`"),
+        ("variants: {a: {sett: {}}}", r"tiny.yaml:\d+: variants.a.sett: the key `sett` is unknown(.|\n)*mean `set`"),
+        ("variants: {a: {}, a: {}}", r"tiny.yaml:\d+: variants.a: the key `a` stands here and on line"),
+        ("variants: {a b: {}, a/b: {}}", r"a/b: `a/b` is called like `a b` as a folder"),
+        ("variants: {a: {spec: nothing.yaml}}", r"a: `.*nothing.yaml`: no such file"),
+        ("settings: {epochz: 3}", r"settings.epochz: this is no setting"),
+        ("settings: {epochs: 0}", r"settings.epochs: 0 was given"),
+        ("settings: {seed: 3}", r"settings.seed: a seed is given here"),
+        ("seeds: [1, 1]", r"tiny.yaml:\d+: seeds: a seed stands here twice"),
+        ("seeds: [-1]", r"seeds\[0\]: the value is `-1`, but it must be at least 0"),
+        ("grid: {time.steps: 4}", r"grid\['time.steps'\]: the value is `4`, but it must be a list of values"),
+        ("grid: {time.steps: [3, 1]}", r"tiny.yaml:\d+: 1: .*IT first responds at step 2"),
+        (
+            "evaluate: {cut: {lesion: lateralz}}",
+            r"evaluate.cut lesion lateralz: this names no connection(.|\n)*`lateral`",
+        ),
+        ("evaluate: {cut: {lesion: V1 -> IT}}", r"evaluate.cut"),
+        ("evaluate: {early: {at: [1]}}", r"evaluate.early.*IT first responds at step 2"),
+        ("match_parameters: {to: b}", r"match_parameters: no variant is called `b`"),
+        ("match_parameters: {to: 10}", r"the nearest that .* comes to 10 parameters"),
+        ("spec: null", r"the spec: there is no spec to vary"),
+        ("data: {train_images: 0}", r"data.train_images"),
+    ],
+)
+def test_a_mistake_is_told_with_its_place(write: Write, rest: str, message: str) -> None:
+    with pytest.raises(CortexGraphError, match=message):
+        planned(write, rest)
+
+
+def test_all_mistakes_are_told_at_once_and_each_of_them_once(write: Write) -> None:
+    with pytest.raises(SpecError, match=r"time\.stepz") as caught:
+        planned(
+            write, "variants: {a: {set: {time.stepz: 4}}, b: {set: {areas.V7.size: 4}}}\ngrid: {time.steps: [3, 4]}"
+        )
+    assert len(caught.value.diagnostics) == 2
+
+
+def test_parameters_are_matched_by_one_factor_for_all_channels(write: Write) -> None:
+    rest = "variants: {one: {}, other: {set: {connections: [image -> V1 -> IT], areas.V1.channels: 40, "
+    rest += "areas.IT.channels: 60}}, big: {set: {areas.V1.channels: 64, areas.IT.channels: 96}}}\n"
+    runs = planned(write, rest + "match_parameters: {to: big, tolerance: 0.02}")
+    counts = [count_parameters(compile_spec(run.variant.spec)) for run in runs]
+    assert counts[2] == max(counts[2], 90_000)
+    assert all(abs(count - counts[2]) <= 0.02 * counts[2] for count in counts)
+    ratios = {runs[0].variant.spec.areas["IT"].channels / runs[0].variant.spec.areas["V1"].channels}
+    assert all(abs(ratio - 1.5) < 0.05 for ratio in ratios)
