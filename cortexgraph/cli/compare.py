@@ -121,17 +121,18 @@ def _report(result: Comparison) -> None:
     if not result.table:
         return
     axes = list(dict.fromkeys(axis for row in result.table for axis in row.values)) or ["variant"]
-    columns = [*axes, "evaluation", "step>r", "parameters>r", "seeds>r", "accuracy>r", "time>r"]
-    table = make_table("Test accuracy, mean ± standard deviation over seeds", columns)
-    for row in result.table:
+    columns = [*axes, "evaluation", "step>r", "parameters>r", "accuracy (%)>r", "time>r"]
+    seeds = max(len(row.accuracies) for row in result.table)
+    table = make_table(f"Test accuracy at the last readout step, mean ± s.d. over {seeds} seeds", columns)
+    for row in (row for row in result.table if row.last):
         values = [row.values.get(axis, "") for axis in axes] if row.values else [row.variant]
         spread = "" if isnan(row.sd) else f" ± {100 * row.sd:.2f}"
         mark = "" if row.trained else "†"
-        accuracy = f"{100 * row.mean:.2f}{spread} %{mark}"
-        numbers = [str(row.step), f"{row.parameters:,}", str(len(row.accuracies)), accuracy, f"{row.seconds:,.0f} s"]
+        accuracy = f"{100 * row.mean:.2f}{spread}{mark}".replace(" ", "\u00a0")
+        numbers = [str(row.step), f"{row.parameters:,}", accuracy, f"{row.seconds:,.0f}\u00a0s"]
         table.add_row(*values, row.evaluation, *numbers)
     console = Console()
     console.print(table)
-    if not all(row.trained for row in result.table):
+    if not all(row.trained for row in result.table if row.last):
         console.print("† uses parameters that no readout of the training run depended on.", highlight=False)
     typer.echo(f"wrote {result.folder}/table.csv, figure.svg and figure.png; the runs are in {result.folder}/runs")

@@ -27,8 +27,7 @@ def draw_figure(experiment: ExperimentSpec, table: Sequence[Row], paths: Sequenc
     series = points(experiment, table)
     places = list(dict.fromkeys(x for line in series.values() for x, _ in line))
     numeric = all(isinstance(x, int | float) for x in places)
-    with figure_of(1, experiment.description or experiment.name, integers=False) as (figure, (axis,)):
-        figure.set_size_inches(6.4, 3.8)
+    with figure_of(1, experiment.description or experiment.name, (6.4, 3.8), integers=False) as (figure, (axis,)):
         for number, (name, line) in enumerate(series.items()):
             _draw_line(axis, line, places, numeric, name, number, len(series))
         if experiment.figure.x == "parameters":

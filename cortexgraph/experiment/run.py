@@ -61,16 +61,16 @@ def stale(run: Run) -> Diagnostic | None:
         name for name, value in run.settings.model_dump().items() if stored.get("settings", {}).get(name) != value
     ]
     if stored.get("spec_sha256") != _resolved_digest(run):
-        changed.append("the spec")
+        changed.append("spec")
     card = folder.read_json(folder.data)["load_data"] if folder.data.exists() else None
     if card is not None and card != dict(run.data):
-        changed.append("the data")
+        changed.append("data")
     if not changed:
         return None
     return Diagnostic(
         "other-experiment",
         str(run.folder),
-        f"this run was made with another {', '.join(changed)}".replace("another the ", "another "),
+        f"this run was made with other {', '.join(changed)}",
         repair="Name another folder with --out, or give --overwrite to repeat such runs.",
     )
 

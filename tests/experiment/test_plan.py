@@ -55,7 +55,7 @@ def test_the_grid(write: Write) -> None:
         ("seeds: [1, 1]", r"tiny.yaml:\d+: seeds: a seed stands here twice"),
         ("seeds: [-1]", r"seeds\[0\]: the value is `-1`, but it must be at least 0"),
         ("grid: {time.steps: 4}", r"grid\['time.steps'\]: the value is `4`, but it must be a list of values"),
-        ("grid: {time.steps: [3, 1]}", r"tiny.yaml:\d+: 1: .*IT first responds at step 2"),
+        ("grid: {time.steps: [3, 1]}", r"net.yaml:\d+: readout.at: IT first responds at step 2"),
         (
             "evaluate: {cut: {lesion: lateralz}}",
             r"evaluate.cut lesion lateralz: this names no connection(.|\n)*`lateral`",
