@@ -25,7 +25,7 @@ from cortexgraph.spec import NetworkSpec
 from cortexgraph.train.engine import choose_device
 from cortexgraph.train.load import load_state, read_run
 from cortexgraph.train.run_folder import RunFolder
-from cortexgraph.train.trained import trained_steps
+from cortexgraph.train.trained import trained_steps, whole
 from cortexgraph.unrolling import Order
 
 __all__ = ["Recording", "record"]
@@ -152,7 +152,7 @@ def _subject(
     network: Any = compile_spec(everywhere, total_steps, order, {each.area: each.steps for each in wanted})
     load_state(folder, network, state)
     before: Any = compile_spec(spec)
-    reached = trained_steps(before.unrolled, network.unrolled)
+    reached = trained_steps(whole(before), whole(network))
     return _Subject(spec, network, tuple(card["classes"]), tuple(card["mean"]), tuple(card["std"]), reached)
 
 
@@ -194,7 +194,7 @@ def _variables(
     alone = len(subject.spec.readouts) == 1
     unrolled: Any = subject.network.unrolled
     for readout in unrolled.areas.readouts:
-        at = [node.step for node in unrolled.readouts if node.name == readout.name]
+        at = unrolled.readout_steps(readout.name)
         suffix = "" if alone else f"_{readout.identifier}"
         step, classes = f"readout_step{suffix}", f"class{suffix}"
         notes = {"long_name": f"logits of {readout.name}", "coordinates": "label class_name file"}

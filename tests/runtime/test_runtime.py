@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cortexgraph.runtime.cells import ConvLSTM, Leaky
 from cortexgraph.runtime.chains import Area, PerStep, Stepwise, chain, untracked
-from cortexgraph.runtime.images import check_image, frame, per_frame, per_frame_aside, zeros
+from cortexgraph.runtime.images import check_image, frame, later_frame, per_frame, repeated, zeros
 from cortexgraph.runtime.initial import identity_, started
 from cortexgraph.runtime.operations import Residual, SeparableConv2d
 from cortexgraph.runtime.shared import Shared, SharedConv2d, SharedTransposedConv2d
@@ -388,32 +388,39 @@ def test_started_leaves_shared_parameters_to_their_owner() -> None:
 
 def test_a_static_image_is_the_frame_of_every_step_and_computed_once() -> None:
     x, connection = torch.randn(2, 3, 4, 5), Add(1)
-    assert frame(x, 1) is frame(x, 7) is x
-    found = per_frame(connection, x, steps=(2, 3, 5))
+    assert frame(x, 1, True) is frame(x, 7, True) is x
+    found = per_frame(connection, x, True)
+    assert found(2) is found(3) is found(5)
     assert connection.calls == 1
-    assert [*found] == [2, 3, 5]
-    assert found[2] is found[3] is found[5]
-    torch.testing.assert_close(found[2], x + 1)
+    torch.testing.assert_close(found(2), x + 1)
 
 
-def test_a_video_has_a_frame_for_each_step() -> None:
+def test_a_frame_of_a_video_is_computed_when_it_is_read() -> None:
     x, connection = torch.randn(2, 6, 3, 4, 5), Add(1)
-    for step in range(1, 7):
-        assert torch.equal(frame(x, step), x[:, step - 1])
-    found = per_frame(connection, x, steps=(2, 3, 6))
-    assert connection.calls == 3
-    assert [*found] == [2, 3, 6]
-    for step, value in found.items():
-        torch.testing.assert_close(value, x[:, step - 1] + 1)
+    found = per_frame(connection, x, False)
+    assert connection.calls == 0
+    for calls, step in enumerate([2, 3, 6], 1):
+        assert torch.equal(frame(x, step, False), x[:, step - 1])
+        torch.testing.assert_close(found(step), x[:, step - 1] + 1)
+        assert connection.calls == calls
 
 
-@pytest.mark.parametrize(("video", "aside", "moved"), [(False, (6,), 1), (False, (2, 3, 6), 0), (True, (6,), 2)])
-def test_images_that_no_readout_depends_on_move_no_average(video: bool, aside: tuple[int, ...], moved: int) -> None:
-    x = torch.randn(2, *([6] if video else []), 3, 4, 5)
+@pytest.mark.parametrize(("still", "moved"), [(True, 0), (False, 1)])
+def test_an_image_that_comes_again_moves_no_average(still: bool, moved: int) -> None:
+    x = torch.randn(2, *([] if still else [6]), 3, 4, 5)
     connections = [nn.BatchNorm2d(3) for _ in range(2)]
-    found = per_frame_aside(connections[0], x, steps=(2, 3, 6), aside=aside)
-    torch.testing.assert_close(found, per_frame(connections[1], x, steps=(2, 3, 6)))
+    found = later_frame(connections[0], x, 4, still)
+    torch.testing.assert_close(found, connections[1](frame(x, 4, still)))
     assert batches(connections[0]) == [moved]
+
+
+def test_what_is_the_same_for_every_image_is_repeated_over_the_batch() -> None:
+    x, value = torch.randn(7, 3, 4, 5), torch.randn(1, 2, 3, 3, requires_grad=True)
+    assert torch.equal(repeated(value, x), torch.cat([value] * 7))
+    assert repeated(value, x, when=False) is value
+    repeated(value, x).sum().backward()
+    assert value.grad is not None
+    assert (value.grad == 7).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -427,8 +434,8 @@ def test_zeros_have_the_batch_and_type_of_the_images(leading: tuple[int, ...], d
 
 
 def test_only_images_and_videos_of_the_right_shape_enter() -> None:
-    for shape in [(1, 3, 4, 5), (0, 3, 4, 5), (2, 6, 3, 4, 5)]:
-        check_image(torch.zeros(shape), (3, 4, 5), 6)
+    for shape, still in [((1, 3, 4, 5), True), ((0, 3, 4, 5), True), ((2, 6, 3, 4, 5), False)]:
+        assert check_image(torch.zeros(shape), (3, 4, 5), 6) is still
     for shape in [(3, 4, 5), (2, 3, 5, 4), (2, 5, 3, 4, 5), (2, 6, 3, 4), (2, 2, 6, 3, 4, 5)]:
         expected = rf"x is \[{', '.join(map(str, shape))}\]; expected \[B, \*\(3, 4, 5\)\], or a video \[B, 6, \*"
         with pytest.raises(ValueError, match=expected):
