@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cortexgraph.ops import register_cell as register_cell
     from cortexgraph.ops import register_operation as register_operation
     from cortexgraph.ops.schema import json_schema as json_schema
+    from cortexgraph.pages import page as page
     from cortexgraph.pipeline import build as build
     from cortexgraph.pipeline import check as check
     from cortexgraph.pipeline import compile_spec as compile  # noqa: F401  (named in __all__ below)
@@ -52,6 +53,7 @@ __version__ = "0.1.0"
 # Where each public name lives: imported on first use, so that checking and drawing never wait for torch.
 _HOMES = {
     "cortexgraph.pipeline": ("build", "check", "emit", "interpret", "unroll"),
+    "cortexgraph.pages": ("page",),
     "cortexgraph.drawing": ("draw", "draw_unrolled"),
     "cortexgraph.exporting": ("export",),
     "cortexgraph.errors": (

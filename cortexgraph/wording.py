@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from itertools import islice
+from itertools import groupby, islice
 
-__all__ = ["by", "count_text", "listed", "quoted", "shortened", "similar", "suggest"]
+__all__ = [
+    "by",
+    "count_text",
+    "fields_text",
+    "listed",
+    "paths_text",
+    "quoted",
+    "shortened",
+    "similar",
+    "step_ranges",
+    "suggest",
+]
 
 
 MANY, MOST = 100, 40
@@ -69,3 +80,45 @@ def count_text(count: float) -> str:
 def by(pair: tuple[int, int]) -> str:
     """A pair for people: `3 × 5`."""
     return f"{pair[0]} × {pair[1]}"
+
+
+def step_ranges(steps: Sequence[int]) -> str:
+    """Rising steps in short.
+
+    >>> step_ranges([1, 2, 3, 5])
+    '1–3, 5'
+    """
+    runs: list[list[int]] = []
+    for step in dict.fromkeys(steps):
+        if runs and step == runs[-1][-1] + 1:
+            runs[-1].append(step)
+        else:
+            runs.append([step])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs) or "–"
+
+
+def fields_text(fields: Mapping[int, tuple[int, int]], image_size: tuple[int, int]) -> str:
+    """A receptive field over the steps, runs of equal ones in short, a square by its side.
+
+    >>> fields_text({1: (5, 5), 2: (7, 9), 3: (32, 32), 4: (32, 32)}, (32, 32))
+    '1: 5; 2: 7 × 9; 3–4: all'
+    """
+    parts = []
+    for extent, run in groupby(fields.items(), key=lambda item: item[1]):
+        square = str(extent[0]) if extent[0] == extent[1] else by(extent)
+        words = "all" if extent == image_size else square if all(extent) else "none"
+        parts.append(f"{step_ranges([step for step, _ in run])}: {words}")
+    return "; ".join(parts) or "–"
+
+
+def paths_text(paths: Mapping[str, tuple[int, int]], *, several: bool) -> str:
+    """Steps of the shortest and longest path to each readout, with several readouts by name.
+
+    >>> paths_text({"IT": (1, 5)}, several=False)
+    '1–5'
+    """
+    found = []
+    for name, (shortest, longest) in paths.items():
+        steps = str(shortest) if shortest == longest else f"{shortest}–{longest}"
+        found.append(f"{name}: {steps}" if several else steps)
+    return ", ".join(found) or "–"

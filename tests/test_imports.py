@@ -31,7 +31,7 @@ LAYERS = (
     ("analysis", "render", "data", "sharing", "lesions"),
     ("drawing",),
     ("train",),
-    ("exporting", "recording", "experiment"),
+    ("exporting", "pages", "recording", "experiment"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -109,6 +109,7 @@ def test_the_runtime_imports_only_torch_and_the_standard_library() -> None:
         "import cortexgraph as cg; cg.draw(cg.load('ventral')).svg()",
         "import cortexgraph as cg; cg.draw_unrolled(cg.load('ventral')).svg()",
         "import cortexgraph as cg; cg.summarise(cg.load('ventral'))",
+        "import cortexgraph as cg; cg.page(cg.load('ventral'))",
         "import cortexgraph.cli.app",
     ],
 )

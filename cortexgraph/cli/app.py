@@ -11,6 +11,7 @@ from cortexgraph.cli.evaluate import evaluate
 from cortexgraph.cli.export import export
 from cortexgraph.cli.inspect import check, draw, show
 from cortexgraph.cli.make import compile_spec, new, schema
+from cortexgraph.cli.page import page
 from cortexgraph.cli.record import record
 from cortexgraph.cli.train import train
 from cortexgraph.cli.zoo import zoo
@@ -31,6 +32,7 @@ for _name, _function in (
     ("check", check),
     ("show", show),
     ("draw", draw),
+    ("page", page),
     ("compile", compile_spec),
     ("train", train),
     ("eval", evaluate),

@@ -129,8 +129,8 @@ def _report(result: Recording) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    from cortexgraph.cli.tables import make_table, step_ranges
-    from cortexgraph.wording import by
+    from cortexgraph.cli.tables import make_table
+    from cortexgraph.wording import by, step_ranges
 
     table = make_table(
         f"{result.images:,} images in {escape(str(result.path))}", ["area", "group", "channels>r", "size>r", "steps"]

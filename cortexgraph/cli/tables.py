@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cortexgraph.analysis import RESNET18, AreaSummary, NetworkSummary
+from cortexgraph.analysis import RESNET18, NetworkSummary
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import order_name
-from cortexgraph.wording import by, count_text
+from cortexgraph.wording import by, count_text, fields_text, paths_text, step_ranges
 
-__all__ = ["fields_text", "make_table", "paths_text", "print_summary", "step_ranges"]
+__all__ = ["make_table", "print_summary"]
 
 MOST_STEPS = 24
 """Longer unrollings are shown without a row for each step."""
-
-
-def step_ranges(steps: Sequence[int]) -> str:
-    """Rising steps in short: 1–3, 5."""
-    runs: list[list[int]] = []
-    for step in dict.fromkeys(steps):
-        if runs and step == runs[-1][-1] + 1:
-            runs[-1].append(step)
-        else:
-            runs.append([step])
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs) or "–"
 
 
 def print_summary(spec: NetworkSpec, summary: NetworkSummary) -> None:
@@ -76,27 +64,8 @@ def _areas(summary: NetworkSummary) -> Table:
 def _fields(summary: NetworkSummary) -> Table:
     table = make_table("Receptive fields", ["area", "pixels of the image that one unit sees, by step"])
     for area in reversed(summary.areas):
-        table.add_row(escape(area.name), fields_text(area, summary.image_size))
+        table.add_row(escape(area.name), fields_text(area.receptive_field_px, summary.image_size))
     return table
-
-
-def fields_text(area: AreaSummary, image_size: tuple[int, int]) -> str:
-    """The receptive field of an area over the steps, runs of equal ones in short: `1: 5; 2: 7 × 9; 3–6: all`."""
-    parts = []
-    for extent, run in groupby(area.receptive_field_px.items(), key=lambda item: item[1]):
-        square = str(extent[0]) if extent[0] == extent[1] else by(extent)
-        words = "all" if extent == image_size else square if all(extent) else "none"
-        parts.append(f"{step_ranges([step for step, _ in run])}: {words}")
-    return "; ".join(parts) or "–"
-
-
-def paths_text(paths: Mapping[str, tuple[int, int]], several: bool) -> str:
-    """Steps of the shortest and longest path to each readout: `1–5`, with several readouts by name."""
-    found = []
-    for name, (shortest, longest) in paths.items():
-        steps = str(shortest) if shortest == longest else f"{shortest}–{longest}"
-        found.append(f"{escape(name)}: {steps}" if several else steps)
-    return ", ".join(found) or "–"
 
 
 def _areas_over_time(summary: NetworkSummary, several: bool) -> Table:
@@ -111,7 +80,7 @@ def _areas_over_time(summary: NetworkSummary, several: bool) -> Table:
             step_ranges(area.shared),
             step_ranges(area.silent),
             step_ranges(area.unread),
-            paths_text(area.steps_to_readout, several),
+            escape(paths_text(area.steps_to_readout, several=several)),
         )
     return table
 
@@ -147,7 +116,7 @@ def _connections_over_time(summary: NetworkSummary, several: bool) -> Table:
             str(connection.delay) if connection.delay else "",
             _response(connection.first_response),
             step_ranges(connection.evaluated),
-            paths_text(connection.steps_to_readout, several),
+            escape(paths_text(connection.steps_to_readout, several=several)),
         )
     return table
 

@@ -1,0 +1,138 @@
+"""`page`: put the page together and write it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cortexgraph
+from cortexgraph.analysis import RESNET18, summarise
+from cortexgraph.codegen import emit_source
+from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.files import write_text
+from cortexgraph.pages.data import script_data
+from cortexgraph.pages.run import RunView, read_view
+from cortexgraph.pages.source import source_lines, source_style
+from cortexgraph.pages.tables import area_rows, connection_rows
+from cortexgraph.pipeline import lower, retimed
+from cortexgraph.render import Drawing, draw_areas, draw_updates
+from cortexgraph.spec import NetworkSpec, load
+from cortexgraph.spec.overrides import Override
+from cortexgraph.unrolling import Order, UnrolledGraph, order_name
+from cortexgraph.wording import count_text
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["check_path", "page"]
+
+
+def page(
+    subject: NetworkSpec | str | Path,
+    path: str | Path | None = None,
+    steps: int | None = None,
+    order: Order | None = None,
+    overrides: Sequence[str | Override] = (),
+) -> str:
+    """A page that shows a network: works offline, needs nothing but a browser.
+
+    Args:
+        subject: a spec, its file or zoo name, or the folder of a run, whose training is shown too.
+        path: where to write the page; a name that ends in .html.
+        steps, order: number of steps T and order of updates; those of the spec by default.
+        overrides: of a file or run, as `--set` takes them.
+
+    Returns:
+        The page as HTML.
+
+    Raises:
+        GraphError, CompileError: if the spec does not make a network.
+        DataError: for a folder that is no run, or a file that cannot be written.
+    """
+    if path is not None:
+        check_path(Path(path))
+    run: RunView | None = None
+    if isinstance(subject, NetworkSpec):
+        spec = subject
+    elif Path(subject).is_dir():
+        spec, run = read_view(Path(subject), overrides)
+    else:
+        spec = load(subject, overrides)
+    html = _html(retimed(spec, steps, order), run)
+    if path is not None:
+        write_text(path, html)
+    return html
+
+
+def check_path(path: Path) -> None:
+    """Raise DataError if a page cannot have this name."""
+    if path.suffix.lower() not in {".html", ".htm"}:
+        found = f"the suffix is `{path.suffix}`" if path.suffix else "the file name has no suffix"
+        repair = f"Name the file {path.with_suffix('.html').name}." if path.name else "Name a file, such as page.html."
+        raise DataError(Diagnostic("unknown-format", str(path), found, "a page is .html", repair))
+
+
+def _html(spec: NetworkSpec, run: RunView | None) -> str:
+    full, kept = lower(spec)
+    summary, source = summarise(full, kept), emit_source(full, kept)
+    script = _text("page.js")
+    several = len(spec.readouts) > 1
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            spec=spec,
+            run=run,
+            heading=_heading(full),
+            order=order_name(full.order),
+            areas_svg=_inline(draw_areas(full.areas)),
+            updates_svg=_inline(draw_updates(full, kept)),
+            area_rows=area_rows(full, kept, summary, several=several),
+            connection_rows=connection_rows(full, summary, several=several),
+            totals=[
+                (spec.name, count_text(summary.parameters), count_text(summary.macs)),
+                *((known.name, count_text(known.parameters), count_text(known.macs)) for known in RESNET18),
+            ],
+            lines=source_lines(source),
+            data=script_data(full, kept, source, summary),
+            style=f"{_text('page.css')}\n{source_style()}",
+            script=script,
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            version=cortexgraph.__version__,
+        )
+    )
+
+
+def _heading(full: UnrolledGraph) -> str:
+    counts = [(len(full.areas.areas), "area"), (len(full.areas.connections), "connection"), (full.steps, "step")]
+    return ", ".join(f"{count} {word}{'s' * (count != 1)}" for count, word in counts)
+
+
+def _inline(drawing: Drawing) -> str:
+    """The SVG element alone, without what stands before it in a file."""
+    return re.sub(r"^.*?(?=<svg\b)", "", drawing.svg(), count=1, flags=re.DOTALL)
+
+
+def _text(name: str) -> str:
+    return files("cortexgraph.pages").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment: Any = Environment(
+        loader=PackageLoader("cortexgraph.pages"),
+        undefined=StrictUndefined,
+        autoescape=True,  # names come from specs
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
+    return environment  # type: ignore[no-any-return]

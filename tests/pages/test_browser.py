@@ -1,0 +1,169 @@
+"""The page in a real browser: no errors, and what is lit and said is what networkx finds in the unrolled graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import pytest
+
+import cortexgraph as cg
+from cortexgraph.render.updates import node_key
+from cortexgraph.unrolling import UnrolledGraph
+from tests.pages.test_page import AREA, HOSTILE, hostile_spec
+
+pytestmark = pytest.mark.browser
+
+Opened = Callable[..., Any]
+
+
+@pytest.fixture
+def opened(browser: Any, tmp_path: Path) -> Iterator[Opened]:
+    """Opens the page of a spec; at the end, nothing may have gone wrong in it."""
+    said: list[str] = []
+    tabs: list[Any] = []
+
+    def go(spec: Any, **options: Any) -> Any:
+        path = tmp_path / "page.html"
+        cg.page(spec, path, **options)
+        tab = browser.new_page()
+        tab.on("console", lambda message: said.append(message.text))
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+        tab.on("request", lambda request: said.append(request.url) if not request.url.startswith("file:") else None)
+        tab.goto(path.as_uri())
+        tabs.append(tab)
+        return tab
+
+    yield go
+    for tab in tabs:
+        tab.close()
+    assert [line for line in said if not line.startswith("data:")] == []
+
+
+def click(tab: Any, selector: str) -> None:
+    """A click in the middle of an element; arrows are thin, so the event is sent to the part itself."""
+    tab.locator(selector).first.dispatch_event("click")
+
+
+def update(key: str) -> str:
+    return f'figure.updates [id="{key}"]'
+
+
+def lit(tab: Any, kind: str) -> set[str]:
+    found: list[str] = tab.eval_on_selector_all(f"figure.updates .node.{kind}", "parts => parts.map(part => part.id)")
+    return set(found)
+
+
+def cones(graph: UnrolledGraph, name: str, step: int) -> tuple[set[str], set[str]]:
+    alive = graph.subgraph([node for node in graph if graph.live(node) and node.kind != "zero"])
+    node = graph.state(name, step)
+    before, after = nx.ancestors(alive, node), nx.descendants(alive, node)
+    return {node_key(graph, other) for other in before}, {node_key(graph, other) for other in after}
+
+
+@pytest.mark.parametrize("order", ["simultaneous", "sequential", ("V1", "V2", "V4", "IT", "V4", "V2", "V1")])
+def test_what_drives_v2_at_step_3_and_does_it_reach_the_readout(opened: Opened, order: Any) -> None:
+    tab = opened(cg.load("ventral"), order=order)
+    graph = cg.unroll(cg.load("ventral"), order=order)
+    node = graph.state("V2", 3)
+    assert node is not None
+    click(tab, update(node_key(graph, node)))
+    before, after = cones(graph, "V2", 3)
+    assert (lit(tab, "it"), lit(tab, "before"), lit(tab, "after")) == ({node_key(graph, node)}, before, after)
+    answer = tab.inner_text(".answer")
+    assert "V2 at step 3. It is computed." in answer
+    assert "feedforward: 3 × 3 conv, stride 2" in answer
+    assert "Yes, it reaches a readout: V2@3 → " in answer
+    assert "the readout at step 6" in answer
+    tab.keyboard.press("Escape")
+    assert lit(tab, "on") == set()
+    assert "Click an update" in tab.inner_text(".answer")
+
+
+def test_silent_and_unread_updates_are_told_apart(opened: Opened) -> None:
+    tab = opened(cg.load("ventral"))
+    click(tab, update("IT@2.0"))
+    assert "It is silent (⊥)" in tab.inner_text(".answer")
+    assert "IT first responds at step 4: IT@4" in tab.inner_text(".answer")
+    click(tab, update("V1@5.0"))
+    answer = tab.inner_text(".answer")
+    assert "never computed, because no readout depends on it" in answer
+    assert "Nothing of it reaches a readout." in answer
+    tab.click(".answer a >> text=V1@4")  # an input of it
+    assert lit(tab, "it") == {"V1@4.0"}
+
+
+def test_an_update_leads_to_its_lines_and_a_line_to_its_update(opened: Opened) -> None:
+    tab = opened(cg.load("ventral"))
+    click(tab, update("V4@4.0"))
+    marked = "\n".join(tab.locator(".line.it").all_inner_texts())
+    assert "V4_4 = self.V4(" in marked
+    assert "[B, 64, 8, 8]" in marked
+    assert "V4_3 = " not in marked
+    tab.locator(".line", has_text="IT_6 = self.IT(").click()
+    assert lit(tab, "it") == {"IT@6.0"}
+    assert tab.evaluate("decodeURIComponent(location.hash)") == "#IT@6.0"
+
+
+def test_the_slider_goes_through_the_steps(opened: Opened) -> None:
+    tab = opened(cg.load("ventral"))
+    tab.focus(".slider")
+    for _ in range(5):
+        tab.keyboard.press("ArrowRight")
+    assert tab.inner_text(".step") == "5 of 6 · executed: V4, IT · unread: V1, V2"
+    assert tab.locator("figure.areas .node.unread").count() == 2
+    assert tab.locator("figure.updates .cluster.now").get_attribute("id") == "updates-step-5"
+    click(tab, 'figure.areas [id="V4"]')  # at the step of the slider
+    assert lit(tab, "it") == {"V4@5.0"}
+
+
+def test_areas_connections_and_rows_can_be_chosen(opened: Opened) -> None:
+    tab = opened(cg.load("ventral"))
+    click(tab, 'figure.areas [id="V2"]')
+    assert lit(tab, "it") == {f"V2@{step}.0" for step in range(2, 7)}
+    assert "Computed at steps 2–4; live but never read at steps 5–6; silent at step 1." in tab.inner_text(".answer")
+    click(tab, 'figure.areas [id="V4_to_V2-arrow"]')
+    assert "V4 → V2. feedback: 3 × 3 conv → nearest to 16 × 16" in tab.inner_text(".answer")
+    assert lit(tab, "before") == {"V4@3.0", "V4@4.0", "V4@5.0"}
+    tab.click("tr[data-area=IT]")
+    assert lit(tab, "it") == {"IT@4.0", "IT@5.0", "IT@6.0"}
+    tab.focus(update("V1@1.0"))
+    tab.keyboard.press("Enter")
+    assert lit(tab, "it") == {"V1@1.0"}
+
+
+def test_it_fits_a_laptop_and_paper(opened: Opened) -> None:
+    tab = opened(cg.load("ventral"))
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 1366
+    box = tab.locator(".answer").bounding_box()
+    assert box["y"] + box["height"] <= 768  # graphs and answer are seen without scrolling
+    printed = tab.pdf(prefer_css_page_size=True)
+    assert printed.startswith(b"%PDF")
+    tab.emulate_media(media="print")
+    assert not tab.is_visible(".slider")
+    assert tab.evaluate("getComputedStyle(document.querySelector('pre.source')).maxHeight") == "none"
+
+
+def test_hostile_names_are_only_names(opened: Opened) -> None:
+    tab = opened(hostile_spec())
+    assert tab.evaluate("window.hacked") is None
+    assert tab.inner_text(".description") == HOSTILE
+    click(tab, "figure.areas .node.area")
+    assert AREA in tab.inner_text(".answer")
+    click(tab, "figure.updates .node.update.executed")
+    assert AREA in tab.inner_text(".answer")
+
+
+def test_a_thousand_updates(opened: Opened) -> None:
+    """Folded or not, every step can be visited, and an answer counts all updates."""
+    tab = opened(cg.load("ventral"), steps=250)
+    tab.fill(".slider", "130")
+    assert tab.inner_text(".step").startswith("130 of 250")
+    click(tab, 'figure.areas [id="V4"]')
+    answer = tab.inner_text(".answer")
+    assert "V4 at step 130. It is computed." in answer
+    assert "V1 at steps 1–128" in answer
+    assert "… 112 more …" in answer
