@@ -44,13 +44,21 @@ class Diagnostic:
     line: int | None = None
 
     def __str__(self) -> str:
-        where = [part for part in (self.file, str(self.line) if self.file and self.line else None) if part]
-        head = ": ".join([":".join(where)] * bool(where) + [self.place] * bool(self.place))
-        sentence = f"{self.found}, but {self.expected}." if self.expected else f"{self.found}."
+        file, place, found, expected, repair = map(
+            _plain, (self.file or "", self.place, self.found, self.expected, self.repair)
+        )
+        where = [part for part in (file, str(self.line) if file and self.line else None) if part]
+        head = ": ".join([":".join(where)] * bool(where) + [place] * bool(place))
+        sentence = f"{found}, but {expected}." if expected else f"{found}."
         kind = "warning: " if self.severity == "warning" else ""
         first = f"{head}: {kind}{sentence}" if head else f"{kind}{sentence}"
         tag = f"[{self.code}]"
-        return f"{first}\n  {self.repair}    {tag}" if self.repair else f"{first}    {tag}"
+        return f"{first}\n  {repair}    {tag}" if repair else f"{first}    {tag}"
+
+
+def _plain(text: str) -> str:
+    """The text without what could change a terminal: control characters and turns of direction are escaped."""
+    return text if text.isprintable() else "".join(s if s.isprintable() else repr(s)[1:-1] for s in text)
 
 
 def unsaid(what: str, like: Diagnostic) -> Diagnostic:

@@ -15,7 +15,7 @@ BYTES = 500_000_000
 """Beyond what the process has when it starts."""
 
 
-def bounded(function: Callable[..., Any], *arguments: Any) -> Any:
+def bounded(function: Callable[..., Any], *arguments: Any, seconds: int = SECONDS) -> Any:
     """The function's result, from a process of its own, which is killed at the bounds.
 
     Raises:
@@ -24,7 +24,7 @@ def bounded(function: Callable[..., Any], *arguments: Any) -> Any:
     spawn = multiprocessing.get_context("forkserver")
     spawn.set_forkserver_preload(["cortexgraph.pipeline"])
     receiver, sender = spawn.Pipe(duplex=False)
-    process = spawn.Process(target=_run, args=(sender, function, arguments))
+    process = spawn.Process(target=_run, args=(sender, function, arguments, seconds))
     process.start()
     sender.close()
     try:
@@ -50,12 +50,12 @@ def codes_of(text: str, file: str) -> list[str]:
         return [finding.code for finding in error.diagnostics]
 
 
-def _run(sender: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _run(sender: Any, function: Callable[..., Any], arguments: tuple[Any, ...], seconds: int) -> None:
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     limit = pages * resource.getpagesize() + BYTES
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used) + SECONDS, int(used) + SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used) + seconds, int(used) + seconds))
     try:
         sender.send((True, function(*arguments)))
     except BaseException as error:
