@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cortexgraph.errors import CortexGraphError
 from cortexgraph.passes import PASSES
-from cortexgraph.pipeline import build, compile_spec, unroll
+from cortexgraph.pipeline import build, compile_spec, interpret, unroll
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.model import ReadoutSpec
 from tests.oracle import images, randomise
@@ -77,9 +77,8 @@ def test_an_area_that_is_silent_up_to_t_has_one_set_that_a_longer_t_takes_over()
 def test_a_connection_has_sets_for_the_updates_of_those_that_are_tied_to_it() -> None:
     data = load("ventral").model_dump(mode="json", by_alias=True)
     data["areas"] |= {"late": {"channels": 16, "size": 32}}
-    connect = {"kernel": 1, "weights": "per_step", "from": "IT"}
-    data["connections"] += [{**connect, "to": "late", "name": "owner", "delay": 1}]
-    data["connections"] += [{**connect, "from": "image", "to": "V1", "tie": "owner"}]
+    owner = {"from": "IT", "to": "late", "name": "owner", "kernel": 1, "weights": "per_step", "delay": 1}
+    data["connections"] += [owner, {"from": "image", "to": "V1", "kernel": 1, "tie": "owner"}]
     data["input"]["channels"] = 128
     spec = NetworkSpec.model_validate(data)
     graph = unroll(spec)
@@ -103,6 +102,9 @@ def test_a_state_dict_loads_into_more_steps_and_back(spec: NetworkSpec) -> None:
     first = spec.readouts[0].name or spec.readouts[0].source
     one, more = (logits if isinstance(logits, torch.Tensor) else logits[first] for logits in (one, more))
     torch.testing.assert_close(more[:, : one.shape[1]], one, rtol=1e-4, atol=1e-4)
+    meant, _ = interpret(read, short.state_dict(), x, steps=spec.time.steps + 2)  # beyond the last set, the last
+    meant = meant if isinstance(meant, torch.Tensor) else meant[first]
+    torch.testing.assert_close(more, meant, rtol=1e-3, atol=1e-3)
 
 
 def test_a_mismatch_names_the_connection_and_both_shapes() -> None:
