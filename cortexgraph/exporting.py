@@ -24,7 +24,7 @@ from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.files import replacing
 from cortexgraph.pipeline import check_choice, compile_spec
 from cortexgraph.train.load import load_state, read_run
-from cortexgraph.train.run_folder import RunFolder
+from cortexgraph.train.packing import find_run
 from cortexgraph.unrolling import Order
 
 __all__ = ["Exported", "Format", "export", "export_network"]
@@ -78,7 +78,7 @@ def export(
         CompileError: for an unknown format, or if the network does not compile.
         CortexGraphError: if a library is missing, the network cannot be exported, or the file computes something else.
     """
-    folder = RunFolder(run)
+    folder = find_run(run)
     spec, state = read_run(folder)
     network = compile_spec(spec, steps, order)
     load_state(folder, network, state)

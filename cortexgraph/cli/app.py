@@ -12,6 +12,7 @@ from cortexgraph.cli.export import export
 from cortexgraph.cli.inspect import check, draw, show
 from cortexgraph.cli.make import compile_spec, new, schema
 from cortexgraph.cli.page import page
+from cortexgraph.cli.predict import predict
 from cortexgraph.cli.record import record
 from cortexgraph.cli.train import train
 from cortexgraph.cli.zoo import zoo
@@ -37,6 +38,7 @@ for _name, _function in (
     ("train", train),
     ("eval", evaluate),
     ("compare", compare),
+    ("predict", predict),
     ("record", record),
     ("export", export),
     ("zoo", zoo),

@@ -14,7 +14,7 @@ from cortexgraph.errors import DataError, Diagnostic
 if TYPE_CHECKING:
     from cortexgraph.train import Evaluation, RunFolder
 
-__all__ = ["evaluate", "parse_order"]
+__all__ = ["evaluate", "parse_order", "parse_steps"]
 
 
 def evaluate(
@@ -53,16 +53,16 @@ def evaluate(
     Example: cortexgraph eval runs/ventral-shapes --at all --steps 12 --plot over_time.png
     """
     share_processor()
-    from cortexgraph.train import RunFolder
     from cortexgraph.train import evaluate as evaluate_run
+    from cortexgraph.train.packing import find_run
 
     if split not in {"test", "train"}:
         raise typer.BadParameter("test or train", param_hint="--split")
-    readouts, groups = _steps(at), parse_order(order)
-    folder = RunFolder(run)
+    readouts, groups = parse_steps(at), parse_order(order)
+    folder = find_run(run)
     _check_files(csv, plot)
     result = evaluate_run(
-        run,
+        folder.path,
         _load_data(folder, data, download=download, root=data_root),
         at=readouts,
         steps=steps,
@@ -75,7 +75,8 @@ def evaluate(
     _write(result, csv, plot)
 
 
-def _steps(text: str | None) -> Any:
+def parse_steps(text: str | None) -> Any:
+    """Steps of readout as `--at` gives them: `all`, or numbers with commas."""
     if text is None or text == "all":
         return text
     try:

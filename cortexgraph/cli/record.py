@@ -66,14 +66,14 @@ def record(
     share_processor()
     from cortexgraph.recording import record as record_run
     from cortexgraph.recording.plots import check_format
-    from cortexgraph.train import RunFolder
+    from cortexgraph.train.packing import find_run
 
     if split not in {"test", "train"}:
         raise typer.BadParameter("test or train", param_hint="--split")
     wanted = _steps(steps)
     groups = parse_order(order)
     check_format(plots)
-    folder = RunFolder(run)
+    folder = find_run(run)
     stimuli = _stimuli(folder, data, split, images, download=download, root=data_root)
     result = record_run(
         run,

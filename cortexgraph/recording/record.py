@@ -24,6 +24,7 @@ from cortexgraph.recording.sinks import FLOAT_BYTES, SINKS, Sink, Variable, chec
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.train.engine import choose_device
 from cortexgraph.train.load import load_state, read_run
+from cortexgraph.train.packing import find_run
 from cortexgraph.train.run_folder import RunFolder
 from cortexgraph.train.trained import trained_steps, whole
 from cortexgraph.unrolling import Order
@@ -104,7 +105,7 @@ def record(
     """
     path = Path(out)
     check_format(plots)
-    folder = RunFolder(run)
+    folder = find_run(run)
     spec, state = read_run(folder)
     wanted = plan(unroll(spec, total_steps, order), areas, steps)
     per_image = sum(each.numbers for each in wanted)

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from cortexgraph.train.fit import train
     from cortexgraph.train.interrupts import Interrupted
     from cortexgraph.train.load import load_run
+    from cortexgraph.train.packing import pack, packed
+    from cortexgraph.train.prediction import Predictions, predict
     from cortexgraph.train.run_folder import RunFolder
     from cortexgraph.train.settings import TrainSettings
     from cortexgraph.train.summary import Summary
@@ -17,12 +19,16 @@ if TYPE_CHECKING:
 __all__ = [
     "Evaluation",
     "Interrupted",
+    "Predictions",
     "RunFolder",
     "StepAccuracy",
     "Summary",
     "TrainSettings",
     "evaluate",
     "load_run",
+    "pack",
+    "packed",
+    "predict",
     "train",
 ]
 
@@ -32,6 +38,8 @@ _HOMES = {
     "fit": ("train",),
     "interrupts": ("Interrupted",),
     "load": ("load_run",),
+    "packing": ("pack", "packed"),
+    "prediction": ("Predictions", "predict"),
     "run_folder": ("RunFolder",),
     "settings": ("TrainSettings",),
     "summary": ("Summary",),

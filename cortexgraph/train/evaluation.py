@@ -19,6 +19,7 @@ from cortexgraph.train.fits import check_fit
 from cortexgraph.train.load import load_state, read_run
 from cortexgraph.train.loaders import EVALUATION_BATCH_SIZE, EpochLoader, evaluation_batches
 from cortexgraph.train.objective import correct_per_step, logits_per_step, loss_per_step
+from cortexgraph.train.packing import find_run
 from cortexgraph.train.run_folder import RunFolder
 from cortexgraph.train.trained import settled_state, trained_steps, whole
 from cortexgraph.unrolling import Order
@@ -96,7 +97,7 @@ def evaluate(
         DataError: for a missing or damaged run, or data that do not fit it.
         CompileError: for a readout of a silent area.
     """
-    spec, state, data = _of_run(RunFolder(run), data) if isinstance(run, str | Path) else _of_network(run, data)
+    spec, state, data = _of_run(find_run(run), data) if isinstance(run, str | Path) else _of_network(run, data)
     check_fit(spec, data)
     read = spec if at is None else spec.read_at(at if isinstance(at, str) else tuple(sorted(set(at))))
     network = compile_spec(read, steps, order)
@@ -104,7 +105,7 @@ def evaluate(
         network.load_state_dict(state)
         trained_network = run
     else:
-        load_state(RunFolder(run), network, state)
+        load_state(find_run(run), network, state)
         trained_network = compile_spec(spec)
     reached = trained_steps(whole(trained_network), whole(network))
     target = choose_device(device)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from cortexgraph.errors import CortexGraphError
 from cortexgraph.pipeline import compile_spec
 from cortexgraph.spec import NetworkSpec, load
+from cortexgraph.train.packing import find_run
 from cortexgraph.train.run_folder import RunFolder
 from cortexgraph.train.weights import read_weights
 
@@ -18,13 +19,16 @@ __all__ = ["load_run", "read_run"]
 def load_run(path: str | Path) -> tuple[NetworkSpec, nn.Module]:
     """The spec and the network of a run, with the weights of its best epoch so far, ready to evaluate.
 
+    Args:
+        path: the folder of a run, or the name of a trained network that ships, such as `ventral-cifar10`.
+
     Raises:
         DataError: if this is no run, has not finished an epoch, or is damaged.
 
     Examples:
         >>> spec, network = load_run("runs/ventral-shapes")  # doctest: +SKIP
     """
-    run = RunFolder(path)
+    run = find_run(path)
     spec, state = read_run(run)
     network = compile_spec(spec)
     load_state(run, network, state)
