@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from cortexgraph.analysis import summarise_spec as summarise  # noqa: F401  (named in __all__ below)
     from cortexgraph.checks import register_check as register_check
     from cortexgraph.drawing import draw as draw
+    from cortexgraph.drawing import draw_matrix as draw_matrix
+    from cortexgraph.drawing import draw_schedule as draw_schedule
     from cortexgraph.drawing import draw_unrolled as draw_unrolled
     from cortexgraph.errors import CompileError as CompileError
     from cortexgraph.errors import CortexGraphError as CortexGraphError
@@ -54,7 +56,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "cortexgraph.pipeline": ("build", "check", "emit", "interpret", "unroll"),
     "cortexgraph.pages": ("page",),
-    "cortexgraph.drawing": ("draw", "draw_unrolled"),
+    "cortexgraph.drawing": ("draw", "draw_matrix", "draw_schedule", "draw_unrolled"),
     "cortexgraph.exporting": ("export",),
     "cortexgraph.errors": (
         "CompileError",

@@ -1,35 +1,67 @@
-"""`cg.draw` and `cg.draw_unrolled`: pictures of a spec."""
+"""`cg.draw`, `cg.draw_matrix`, `cg.draw_unrolled` and `cg.draw_schedule`: pictures of a spec."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.pipeline import Record, build, lower
-from cortexgraph.render import Drawing, draw_areas, draw_updates
+from cortexgraph.render import (
+    FOLDS,
+    LABELS,
+    WEIGHTS,
+    Drawing,
+    Fold,
+    draw_areas,
+    draw_connections,
+    draw_timetable,
+    draw_updates,
+)
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.unrolling import Order
+from cortexgraph.unrolling import Focus, Order, focused
+from cortexgraph.wording import quoted, shortened, suggest
 
-__all__ = ["draw", "draw_unrolled"]
+__all__ = ["draw", "draw_matrix", "draw_schedule", "draw_unrolled"]
 
 
-def draw(spec: NetworkSpec, path: str | Path | None = None, *, labels: bool = False) -> Drawing:
+def draw(
+    spec: NetworkSpec,
+    path: str | Path | None = None,
+    *,
+    labels: bool | Sequence[str] = False,
+    width: str | None = None,
+) -> Drawing:
     """Draw the areas and connections of a spec.
 
     Args:
         spec: the network.
         path: where to write the picture; its suffix (.svg, .png, .pdf or .dot) says the format.
-        labels: write kernel, stride, resizing and parameters beside each arrow.
+        labels: what to write beside each arrow: True for all, or some of `kernel` (with stride and resizing),
+            `delay`, `parameters` and `strength`. Delays are always written.
+        width: what the width of a line says: `parameters`, or the measured `strength`; all alike by default.
 
     Returns:
         The drawing, which shows itself in notebooks.
 
     Raises:
         GraphError: if the spec does not make a network.
-        CompileError: for a suffix that is not one of these.
+        CompileError: for unknown labels or widths, or a strength that no connection notes; for a suffix that is not
+            one of these.
         DataError: if the path cannot be written.
     """
-    return _saved(draw_areas(build(spec), labels=labels), path)
+    words = (LABELS if labels else ()) if isinstance(labels, bool) else tuple(labels)
+    _choose({"labels": (words, LABELS), "width": ([width] if width is not None else [], WEIGHTS)})
+    return _saved(draw_areas(build(spec), labels=words, width=width), path)
+
+
+def draw_matrix(spec: NetworkSpec, path: str | Path | None = None, *, width: str | None = None) -> Drawing:
+    """Draw the matrix of connections of a spec, for graphs that are too dense for arrows.
+
+    Takes and raises what `draw` does; `width` says what the area of a mark means.
+    """
+    _choose({"width": ([width] if width is not None else [], WEIGHTS)})
+    return _saved(draw_connections(build(spec), width=width), path)
 
 
 def draw_unrolled(
@@ -39,18 +71,71 @@ def draw_unrolled(
     order: Order | None = None,
     record: Record | None = None,
     passes: Sequence[str] | None = None,
+    *,
+    upstream: str | None = None,
+    downstream: str | None = None,
+    between: tuple[str, str] | None = None,
+    fold: Fold = "auto",
 ) -> Drawing:
     """Draw the updates of every area over time; those that are silent or never read are greyed.
 
-    Takes `path` as `draw` does, and the rest as `compile_spec`.
+    Takes `path` as `draw` does, and `steps` to `passes` as `compile_spec`.
+
+    Args:
+        upstream: draw only what drives this place, written `V4@3`, or `V4` for all steps.
+        downstream: draw only what this place reaches.
+        between: draw only what lies on a path from the first place to the second, as in ``("image", "IT@8")``.
+        fold: whether steps that look alike are drawn once: `auto` (where the drawing would be too wide for a page),
+            `always` or `never`.
 
     Raises:
         GraphError: if the spec does not make a network.
-        CompileError: for a readout or record of a silent area, or an unknown suffix.
+        CompileError: for a readout or record of a silent area; for a place that is unknown, beyond the last step or
+            silent, or two that no path joins; for an unknown suffix or kind of folding.
         DataError: if the path cannot be written.
     """
+    _choose({"fold": ([fold], [*FOLDS])})
     full, kept = lower(spec, steps, order, record, passes)
-    return _saved(draw_updates(full, kept), path)
+    focus = Focus(upstream, downstream, between)
+    only = focused(full, focus) if focus else None
+    return _saved(draw_updates(full, kept, only=only, subject=str(focus) if focus else "", fold=fold), path)
+
+
+def draw_schedule(
+    spec: NetworkSpec,
+    path: str | Path | None = None,
+    steps: int | None = None,
+    order: Order | None = None,
+    record: Record | None = None,
+    passes: Sequence[str] | None = None,
+    *,
+    fold: Fold = "auto",
+) -> Drawing:
+    """Draw the executed schedule: what is computed when and in which order, how long it is held, and what it costs.
+
+    Takes and raises what `draw_unrolled` does.
+    """
+    _choose({"fold": ([fold], [*FOLDS])})
+    full, kept = lower(spec, steps, order, record, passes)
+    return _saved(draw_timetable(full, kept, fold=fold), path)
+
+
+def _choose(given: Mapping[str, tuple[Iterable[str], Sequence[str]]]) -> None:
+    """Hold what was given, by option, to the choices."""
+    findings = [
+        Diagnostic(
+            "bad-choice",
+            option,
+            f"`{shortened(str(word))}` was given",
+            f"the choices are {quoted(choices)}",
+            suggest(str(word), choices, "Name one of them."),
+        )
+        for option, (words, choices) in given.items()
+        for word in words
+        if word not in choices
+    ]
+    if findings:
+        raise CompileError(findings)
 
 
 def _saved(drawing: Drawing, path: str | Path | None) -> Drawing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,18 @@ def test_own_operation() -> None:
     assert "carries: Divisive, Adapting" in told
     assert "[wide-area]" in told
     assert float(told.split("reference: ")[1].split()[0]) < 1e-6
+
+
+def test_pictures(tmp_path: Path) -> None:
+    """The committed pictures are those of the script: the ids and classes in them (fonts differ between machines)."""
+    output("pictures.py", str(tmp_path))
+    made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    images = EXAMPLES.parent / "docs" / "images"
+    shown = re.findall(r"images/([\w-]+\.svg)", (EXAMPLES.parent / "docs" / "drawing.md").read_text())
+    assert sorted(shown) == sorted(made)
+    for name, svg in made.items():
+        ids = [re.findall(r'<g id="([^"]+)" class="([^"]+)"', text) for text in (svg, (images / name).read_text())]
+        assert ids[0] == ids[1], f"{name} is old: python examples/pictures.py"
 
 
 def test_every_example_has_its_test() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cortexgraph.errors import Diagnostic
-from cortexgraph.unrolling import Response, UnrolledGraph, first_responses, order_name
+from cortexgraph.unrolling import UnrolledGraph, first_responses, response_text
 from cortexgraph.wording import listed, shortened
 
 __all__ = ["silent_sinks"]
@@ -28,7 +28,7 @@ def silent_sinks(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
         area = readouts[name].source if kind == "readout" else name
         when = f"at step {shortened(listed([*map(str, steps)]))}" if steps else "at any step"
         found, expected = (
-            _first(unrolled, area, responses.get(area)),
+            response_text(unrolled, area, responses.get(area)),
             f"a {kind} {when} of {unrolled.steps} would be empty",
         )
         repair = _repair(area, steps, unrolled.live_steps(area))
@@ -39,20 +39,9 @@ def silent_sinks(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
             yield Diagnostic("silent-record", f"record {area}", found, expected, repair)
 
 
-def _first(unrolled: UnrolledGraph, area: str, response: Response | None) -> str:
-    if response is None:
-        return f"{area} never responds"
-    path, order = " → ".join(_brief(response.path)), shortened(order_name(unrolled.order))
-    return f"{area} first responds at step {response.step} ({path} under {order} order)"
-
-
 def _repair(area: str, silent: list[int], live: tuple[int, ...]) -> str:
     if live and any(live[0] < step for step in silent):
         return (
             f"{area} falls silent when nothing drives it: read it at step {shortened(listed([*map(str, live)], 'or'))}."
         )
     return "Read later, raise `time.steps`, or choose another order or a shorter path."
-
-
-def _brief(path: tuple[str, ...]) -> tuple[str, ...]:
-    return path if len(path) <= 12 else (*path[:5], f"{len(path) - 10} more", *path[-5:])

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from cortexgraph.cli.compare import compare
+from cortexgraph.cli.draw import draw
 from cortexgraph.cli.evaluate import evaluate
 from cortexgraph.cli.export import export
-from cortexgraph.cli.inspect import check, draw, show
+from cortexgraph.cli.inspect import check, show
 from cortexgraph.cli.make import compile_spec, new, schema
 from cortexgraph.cli.page import page
 from cortexgraph.cli.predict import predict

@@ -1,10 +1,9 @@
-"""`check`, `show` and `draw`: look at a spec."""
+"""`check` and `show`: look at a spec."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +11,7 @@ import typer
 from cortexgraph.cli.options import OrderOption, SetOption, SpecArgument, StepsOption, load_spec
 from cortexgraph.errors import GraphError
 
-__all__ = ["check", "draw", "show"]
+__all__ = ["check", "show"]
 
 
 def check(
@@ -69,30 +68,3 @@ def show(
         typer.echo(json.dumps(dataclasses.asdict(summary) | totals | known, indent=2, ensure_ascii=False))
     else:
         print_summary(network, summary)
-
-
-def draw(
-    spec: SpecArgument,
-    out: Annotated[
-        list[Path] | None,
-        typer.Option("--out", "-o", help="Picture to write: .svg, .png, .pdf or .dot. Repeatable."),
-    ] = None,
-    unrolled: Annotated[bool, typer.Option("--unrolled", help="Draw the updates over time, not the areas.")] = False,
-    labels: Annotated[bool, typer.Option("--labels", help="Write kernel and parameters beside each arrow.")] = False,
-    overrides: SetOption = None,
-    steps: StepsOption = None,
-    order: OrderOption = None,
-) -> None:
-    """Draw the areas of a spec, or its updates over time.
-
-    Without --out it writes <name>.svg (and with --unrolled <name>-unrolled.svg) into the current folder.
-
-    Example: cortexgraph draw ventral --unrolled --out ventral.pdf
-    """
-    from cortexgraph.drawing import draw as draw_spec
-    from cortexgraph.drawing import draw_unrolled
-
-    network = load_spec(spec, overrides, steps, order)
-    drawing = draw_unrolled(network) if unrolled else draw_spec(network, labels=labels)
-    for path in out or [Path(f"{network.name}{'-unrolled' * unrolled}.svg".replace("/", "_"))]:
-        typer.echo(f"wrote {drawing.save(path)}")

@@ -10,6 +10,7 @@ from typing import Any
 
 import networkx as nx
 
+from cortexgraph.notebook import Shown
 from cortexgraph.ops import Cell, Chain, GlobalPool, Linear, Shape
 from cortexgraph.spec import IMAGE, NetworkSpec, Span
 
@@ -170,7 +171,7 @@ class Readout:
         return self.linear.macs()
 
 
-class AreaGraph(nx.MultiDiGraph):  # type: ignore[misc]
+class AreaGraph(Shown, nx.MultiDiGraph):  # type: ignore[misc]
     """Areas and connections of a spec.
 
     Nodes are the names of the areas and `image`; a node's data holds `area` (an `Area`; absent for the image).

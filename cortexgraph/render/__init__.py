@@ -2,6 +2,21 @@
 
 from cortexgraph.render.areas import draw_areas
 from cortexgraph.render.drawing import Drawing
+from cortexgraph.render.labels import LABELS
+from cortexgraph.render.matrix import draw_connections
+from cortexgraph.render.scene import FOLDS, Fold
+from cortexgraph.render.schedule import draw_timetable
 from cortexgraph.render.updates import draw_updates
+from cortexgraph.render.weights import WEIGHTS
 
-__all__ = ["Drawing", "draw_areas", "draw_updates"]
+__all__ = [
+    "FOLDS",
+    "LABELS",
+    "WEIGHTS",
+    "Drawing",
+    "Fold",
+    "draw_areas",
+    "draw_connections",
+    "draw_timetable",
+    "draw_updates",
+]

@@ -17,7 +17,7 @@ READOUT = "\0"
 """Before the name of a readout, among the names of areas: no name has a control character."""
 
 NAME_SIZE, SHAPE_SIZE, BODY_SIZE = 11.0, 8.5, 7.5
-NARROWEST = 92.0
+NARROWEST, NARROW = 92.0, 66.0
 WIDEST = 150.0
 ENDS = (88.0, 32.0)
 """Size of the boxes of image and readout."""
@@ -44,15 +44,21 @@ class Layout:
         return next(index for index, row in enumerate(self.rows) if name in row)
 
 
-def place(graph: AreaGraph, gap: float, column_gap: float) -> Layout:
+def place(graph: AreaGraph, gap: float, column_gap: float, *, brief: bool = False) -> Layout:
     """A row for the image, for each level, and for the readouts; rows are centred.
 
     Areas of one level stand in the order that brings them near the areas below that drive them, those of one region
     side by side.
+
+    Args:
+        graph: the network.
+        gap: free space between rows.
+        column_gap: free space between the areas of a row.
+        brief: whether boxes hold names and shapes only.
     """
     areas = graph.areas
-    width = max([NARROWEST, *(_width(area) for area in areas)])
-    heights = {area.name: _height(area) for area in areas} | {IMAGE: ENDS[1]}
+    width = max([NARROWEST if not brief else NARROW, *(_width(area, brief) for area in areas)])
+    heights = {area.name: _height(area, brief) for area in areas} | {IMAGE: ENDS[1]}
     ends = {READOUT + readout.name: ENDS[1] for readout in graph.readouts}
     heights |= ends
     levels = sorted({area.level for area in areas})
@@ -88,14 +94,13 @@ def _ordered(graph: AreaGraph, names: Iterable[str], places: Mapping[str, float]
     return tuple(sorted(names, key=lambda name: (centre[region[name]], declared[region[name]], middle(name))))
 
 
-def _height(area: Area) -> float:
-    return 20 + 14.5 * len(wrapped(area.name)) + (12 if operation_text(area) else 0) + (10 if area.region else 0)
+def _height(area: Area, brief: bool) -> float:
+    lines = 14.5 * len(wrapped(area.name))
+    return 7 + lines if brief else 20 + lines + (12 if operation_text(area) else 0)
 
 
-def _width(area: Area) -> float:
-    return 14 + max(
-        *(text_width(line, NAME_SIZE, bold=True) for line in wrapped(area.name)),
-        text_width(shape_text(area.shape), SHAPE_SIZE),
-        text_width(words_of(area), BODY_SIZE),
-        text_width(area.region or "", BODY_SIZE),
-    )
+def _width(area: Area, brief: bool) -> float:
+    name = max(text_width(line, NAME_SIZE, bold=True) for line in wrapped(area.name))
+    if brief:
+        return 18 + name + text_width(shape_text(area.shape), BODY_SIZE)
+    return 14 + max(name, text_width(shape_text(area.shape), SHAPE_SIZE), text_width(words_of(area), BODY_SIZE))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from cortexgraph.graph import AreaGraph
 from cortexgraph.render.area_layout import READOUT, Layout
 from cortexgraph.render.geometry import Box, Curve, line
-from cortexgraph.render.routes import Traffic, arc, hits
+from cortexgraph.render.routes import Obstacles, Traffic, arc, cheapest
 from cortexgraph.spec import IMAGE
 
 __all__ = ["Arrow", "arrows", "courses"]
@@ -69,7 +70,10 @@ def courses(graph: AreaGraph, layout: Layout, spread: float) -> dict[str, Curve]
         else:
             found[arrow.key] = curve
     waiting.sort(key=lambda arrow: abs(layout.row(arrow.tail) - layout.row(arrow.head)))
-    sides = _sides(layout, waiting, [*found.values()], _loops(layout, every))
+    if max(map(len, layout.rows)) == 1:
+        sides = {arrow.key: _beside_column(layout, arrow) for arrow in waiting}
+    else:
+        sides = _sides(layout, waiting, [*found.values()], _loops(layout, every))
     return found | dict(_arcs(layout, waiting, sides))
 
 
@@ -86,7 +90,7 @@ def _near(layout: Layout, arrow: Arrow, spread: float) -> Curve | None:
         return _level(layout, arrow)
     direct = _vertical(tail, head, 1 if up > 0 else -1, -spread if up > 0 else spread, arrow.twin)
     others = [box for name, box in layout.boxes.items() if name not in (arrow.tail, arrow.head)]
-    return None if hits(direct, others, 14) else direct
+    return None if Obstacles(others).hits(direct, 14) else direct
 
 
 def _vertical(tail: Box, head: Box, up: int, beside: float, twin: int) -> Curve:
@@ -129,6 +133,12 @@ def _loops(layout: Layout, every: Sequence[Arrow]) -> list[Box]:
     return [Box(x + 4, y + 4, 2 * LOOP, 2 * LOOP) for x, y in corners]
 
 
+def _beside_column(layout: Layout, arrow: Arrow) -> Side:
+    """Of areas in one column: feedforward left, feedback right, the farther the longer, so that none covers another."""
+    rows = abs(layout.row(arrow.tail) - layout.row(arrow.head))
+    return Side(1 if arrow.kind == "feedback" else -1, 6.0 + 13.0 * (rows - 1) + 9.0 * arrow.twin)
+
+
 def _sides(layout: Layout, waiting: Sequence[Arrow], drawn: Sequence[Curve], loops: Sequence[Box]) -> dict[str, Side]:
     """A side and a lane for each arc: short arcs first and inside, feedforward left, feedback right."""
     traffic = Traffic()
@@ -136,20 +146,21 @@ def _sides(layout: Layout, waiting: Sequence[Arrow], drawn: Sequence[Curve], loo
         traffic.add(curve)
     found: dict[str, Side] = {}
     for arrow in waiting:
-        obstacles = [box for name, box in layout.boxes.items() if name not in (arrow.tail, arrow.head)]
-        obstacles += loops
+        boxes = [box for name, box in layout.boxes.items() if name not in (arrow.tail, arrow.head)]
+        obstacles = Obstacles([*boxes, *loops])
         own: Literal[-1, 1] = 1 if arrow.kind == "feedback" else -1
 
-        def cost(side: Side, arrow: Arrow = arrow, own: int = own, obstacles: list[Box] = obstacles) -> float:
-            curve = _side_arc(layout, arrow, side)
-            wrong = 120 if side.sign != own else 0
-            return curve.length + 2 * side.out + wrong + 300 * hits(curve, obstacles, 5) + 2 * traffic.share(curve)
-
         signs: tuple[Literal[-1, 1], ...] = (own, -1 if own == 1 else 1)
-        best = min((Side(sign, out) for sign in signs for out in LANES), key=cost)
+        sides = [Side(sign, out) for sign in signs for out in LANES]
+        known = [(2 * side.out + 120 * (side.sign != own), _side_arc(layout, arrow, side)) for side in sides]
+        best = sides[cheapest(known, partial(_trouble, traffic, obstacles))]
         found[arrow.key] = best
         traffic.add(_side_arc(layout, arrow, best))
     return found
+
+
+def _trouble(traffic: Traffic, obstacles: Obstacles, curve: Curve) -> float:
+    return 300 * obstacles.hits(curve, 5) + 2 * traffic.share(curve)
 
 
 def _side_arc(layout: Layout, arrow: Arrow, side: Side, ports: tuple[float, float] = (LOW, LOW)) -> Curve:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
 from cortexgraph.graph import Area, AreaGraph
+from cortexgraph.graph.names import Namespace
 from cortexgraph.render.area_layout import BODY_SIZE, NAME_SIZE, READOUT, SHAPE_SIZE, Layout, place, words_of, wrapped
 from cortexgraph.render.area_routes import arrows, courses
 from cortexgraph.render.canvas import Canvas
@@ -10,8 +14,10 @@ from cortexgraph.render.drawing import Drawing
 from cortexgraph.render.geometry import Curve
 from cortexgraph.render.labels import LabelPlacer
 from cortexgraph.render.legend import Entry, add_legend, add_title
+from cortexgraph.render.regions import regions_of
 from cortexgraph.render.style import INK, KINDS, MUTED, BoxStyle, LineStyle, gating
-from cortexgraph.render.text import elide, html_text, shape_text, text_width
+from cortexgraph.render.text import elide, html_text, shape_text
+from cortexgraph.render.weights import Scale, scale_of
 from cortexgraph.spec import IMAGE
 from cortexgraph.wording import count_text
 
@@ -19,36 +25,41 @@ __all__ = ["draw_areas"]
 
 AREA = BoxStyle("area", INK, "#FFFFFF", INK, width=1.1)
 ENDS = BoxStyle("image or readout", INK, "#EFEFEF", INK, width=0.8)
+MANY_AREAS, MANY_ARROWS = 10, 40
+"""Beyond so many, boxes say less, and lines are thinner."""
 
 
-def draw_areas(graph: AreaGraph, *, labels: bool = False, title: str | None = None) -> Drawing:
+def draw_areas(
+    graph: AreaGraph, *, labels: Collection[str] = (), width: str | None = None, title: str | None = None
+) -> Drawing:
     """Draw areas and connections: low areas at the bottom, one row for each level of the hierarchy.
 
     Args:
         graph: the network.
-        labels: whether arrows carry kernel, stride or resize, and number of parameters; delays are always shown.
+        labels: what arrows carry, of `kernel` (with stride or resize), `delay`, `parameters` and `strength`; delays
+            are always shown.
+        width: what the width of a line says: `parameters` or `strength`; all alike by default.
         title: heading; the network's name by default.
 
     Returns:
         The drawing; `docs/drawing.md` lists the ids and classes in its SVG.
+
+    Raises:
+        CompileError: if no connection has what the width should say.
     """
-    layout = place(graph, gap=68 if labels else 32, column_gap=80 if labels else 40)
-    curves = courses(graph, layout, spread=20 if labels else 10)
+    scale = scale_of(graph, width) if width else None
+    brief = len(graph.areas) > MANY_AREAS
+    framed = any(area.region for area in graph.areas)
+    gap = 50 if labels else 46 if framed else 18 if brief else 28
+    layout = place(graph, gap=gap, column_gap=80 if labels else 72 if framed else 40, brief=brief)
+    curves = courses(graph, layout, spread=30 if labels else 10)
     canvas = Canvas(graph.name, "areas")
-    _add_boxes(canvas, graph, layout)
+    _add_boxes(canvas, graph, layout, brief)
+    _add_arrows(canvas, graph, curves, scale)
     placer = LabelPlacer(canvas, [*layout.boxes.values()])
-    known = {connection.identifier: connection for connection in graph.connections}
-    for arrow in arrows(graph):
-        ends = _key(graph, arrow.tail), _key(graph, arrow.head)
-        style, kind = KINDS[arrow.kind], arrow.kind
-        if arrow.key in known and known[arrow.key].role == "modulate":
-            style, kind = gating(style), f"{kind} modulating"
-        if arrow.key in known:
-            kind += f" connection-{arrow.key}"
-        canvas.line(arrow.key + "-arrow", *ends, curves[arrow.key], style, kind=kind)
-        if arrow.key in known:
-            placer.add(known[arrow.key], curves[arrow.key], labels)
-    _add_frame(canvas, graph, layout, [*curves.values()], title)
+    for connection in graph.connections:
+        placer.add(connection, curves[connection.identifier], {*labels, "delay"})
+    _add_frame(canvas, graph, layout, [*curves.values()], title, scale)
     return Drawing(canvas.source)
 
 
@@ -58,51 +69,87 @@ def _key(graph: AreaGraph, name: str) -> str:
     return IMAGE if name == IMAGE else graph.area(name).identifier
 
 
-def _add_boxes(canvas: Canvas, graph: AreaGraph, layout: Layout) -> None:
-    image = _label([("image", NAME_SIZE, False), (shape_text(graph.image_shape), SHAPE_SIZE, False)])
-    canvas.box(IMAGE, layout.boxes[IMAGE], image, ENDS, kind="image")
-    for area in graph.areas:
-        key, box = area.identifier, layout.boxes[area.name]
-        canvas.box(key, box, _area_label(area), AREA, kind=f"area area-{key}", style="filled,rounded")
-    for readout in graph.readouts:
-        name = "readout" if len(graph.readouts) == 1 else elide(readout.name, NAME_SIZE, 70)
-        words = [(name, NAME_SIZE, False), (f"{readout.classes} classes", SHAPE_SIZE, False)]
-        box = layout.boxes[READOUT + readout.name]
-        canvas.box(
-            readout.identifier, box, _label(words), ENDS, kind=f"readout readout-{readout.identifier}", shape="oval"
+def _add_arrows(canvas: Canvas, graph: AreaGraph, curves: Mapping[str, Curve], scale: Scale | None) -> None:
+    known = {connection.identifier: connection for connection in graph.connections}
+    every = arrows(graph)
+    thin = max(0.6, min(1.0, (MANY_ARROWS / len(every)) ** 0.5)) if every else 1.0
+    for arrow in every:
+        connection = known.get(arrow.key)
+        style, kind = KINDS[arrow.kind], arrow.kind
+        style = replace(style, width=style.width * thin, head_size=style.head_size * thin)
+        if scale is not None and connection is not None:
+            style = scale.style(connection, style)
+        if connection is not None and connection.role == "modulate":
+            style, kind = gating(style), f"{kind} modulating"
+        if connection is not None:
+            kind += f" connection-{arrow.key}"
+        canvas.line(
+            arrow.key + "-arrow", _key(graph, arrow.tail), _key(graph, arrow.head), curves[arrow.key], style, kind=kind
         )
 
 
-def _area_label(area: Area) -> str:
-    lines = [(line, NAME_SIZE, True) for line in wrapped(area.name)]
-    lines += [(area.region, BODY_SIZE, False)] if area.region else []
-    return _label([*lines, (shape_text(area.shape), SHAPE_SIZE, False), (words_of(area), BODY_SIZE, False)])
+def _add_boxes(canvas: Canvas, graph: AreaGraph, layout: Layout, brief: bool) -> None:
+    image = _label([("image", NAME_SIZE, False), (shape_text(graph.image_shape), SHAPE_SIZE, False)])
+    canvas.box(IMAGE, layout.boxes[IMAGE], image, ENDS, kind="image")
+    framed: set[str] = set()
+    identifiers = Namespace(frozenset())
+    for region in regions_of(graph, layout):
+        with canvas.frame(identifiers.identifier(f"region_{region.name}", length=40), region.box, region.name):
+            for name in region.areas:
+                _add_area(canvas, graph.area(name), layout, brief)
+        framed.update(region.areas)
+    for area in graph.areas:
+        if area.name not in framed:
+            _add_area(canvas, area, layout, brief)
+    for readout in graph.readouts:
+        name = "readout" if len(graph.readouts) == 1 else elide(readout.name, NAME_SIZE, 70)
+        words = [(name, NAME_SIZE, False), (f"{readout.classes} classes", SHAPE_SIZE, False)]
+        box, kind = layout.boxes[READOUT + readout.name], f"readout readout-{readout.identifier}"
+        canvas.box(readout.identifier, box, _label(words), ENDS, kind=kind, shape="oval")
 
 
-def _label(lines: list[tuple[str, float, bool]]) -> str:
-    """An HTML-like label; the first lines in full ink, small ones muted."""
-    rows = ""
-    for text, size, bold in lines:
-        inner = f"<B>{html_text(text)}</B>" if bold else html_text(text)
+def _add_area(canvas: Canvas, area: Area, layout: Layout, brief: bool) -> None:
+    key, names, shape = area.identifier, wrapped(area.name), shape_text(area.shape)
+    if brief:
+        label = _label([("\n".join(names), NAME_SIZE, True), (shape, BODY_SIZE, False)], beside=True)
+    else:
+        lines = [(line, NAME_SIZE, True) for line in names]
+        label = _label([*lines, (shape, SHAPE_SIZE, False), (words_of(area), BODY_SIZE, False)])
+    kind = f"area area-{key}"
+    canvas.box(key, layout.boxes[area.name], label, AREA, kind=kind, style="filled,rounded")
+
+
+def _label(parts: list[tuple[str, float, bool]], *, beside: bool = False) -> str:
+    """An HTML-like label of parts below, or beside, each other: large ones in full ink, small ones muted."""
+    cells = ""
+    for text, size, bold in parts:
+        lines = "<BR/>".join(html_text(line) for line in text.split("\n"))
+        inner = f"<B>{lines}</B>" if bold else lines
         color = MUTED if size == BODY_SIZE else INK
-        rows += f'<TR><TD><FONT POINT-SIZE="{size:g}" COLOR="{color}">{inner}</FONT></TD></TR>' * bool(text)
+        cell = f'<TD><FONT POINT-SIZE="{size:g}" COLOR="{color}">{inner}</FONT></TD>' * bool(text)
+        cells += cell if beside or not cell else f"<TR>{cell}</TR>"
+    rows = f"<TR>{cells}</TR>" if beside else cells
     return f'<<TABLE BORDER="0" CELLSPACING="0" CELLPADDING="1">{rows}</TABLE>>'
 
 
-def _add_frame(canvas: Canvas, graph: AreaGraph, layout: Layout, curves: list[Curve], title: str | None) -> None:
+def _add_frame(
+    canvas: Canvas, graph: AreaGraph, layout: Layout, curves: list[Curve], title: str | None, scale: Scale | None
+) -> None:
     """Title above, legend below."""
-    points = [point for curve in curves for point in curve.samples(8)]
-    points += [box.at(*corner) for box in layout.boxes.values() for corner in ((-1, -1), (1, 1))]
+    points = [tuple(point) for curve in curves for point in curve.samples(8).tolist()]
+    boxes = [*layout.boxes.values(), *(region.box for region in regions_of(graph, layout))]
+    points += [box.at(*corner) for box in boxes for corner in ((-1, -1), (1, 1))]
     left, right = min(x for x, _ in points), max(x for x, _ in points)
     bottom, top = min(y for _, y in points), max(y for _, y in points)
     summary = _summary(graph)
-    width = max(right - left, text_width(summary, 8))
+    width = max(right - left, 190.0)
     left = (left + right - width) / 2
     add_title(canvas, title or graph.name, summary, left, top + 10, width)
     found = {connection.kind for connection in graph.connections}
     entries = [Entry(kind, KINDS[kind]) for kind in ("feedforward", "lateral", "feedback") if kind in found]
     if any(connection.role == "modulate" for connection in graph.connections):
         entries.append(Entry("modulating", gating(LineStyle("", INK, width=1.0))))
+    entries += [Entry(key, style) for key, style in (scale.lines(graph.connections) if scale else ())]
     add_legend(canvas, entries, left, bottom - 18, width)
 
 

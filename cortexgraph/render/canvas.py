@@ -13,7 +13,7 @@ from typing import Literal
 import graphviz
 
 from cortexgraph.render.geometry import Box, Curve, Point
-from cortexgraph.render.style import FONT, INK, BoxStyle, LineStyle
+from cortexgraph.render.style import FONT, INK, MUTED, BoxStyle, LineStyle
 from cortexgraph.render.text import text_width
 
 __all__ = ["Canvas", "plain"]
@@ -112,7 +112,7 @@ class Canvas:
 
     def line(self, key: str, tail: str, head: str, curve: Curve, style: LineStyle, *, kind: str) -> None:
         """An arrow along a curve; the tip is the end of the curve."""
-        path = " ".join(_point(point) for point in curve.shortened(style.head_length).points)
+        path = " ".join(_point(point) for point in curve.shortened(style.head_length).tightened().points)
         self._dot.edge(
             tail,
             head,
@@ -143,6 +143,30 @@ class Canvas:
                 color="none",
                 fillcolor=fill,
                 **{"class": f"band {key}"},
+            )
+            self._dot = inner
+            try:
+                yield
+            finally:
+                self._dot = outer
+
+    @contextmanager
+    def frame(self, key: str, box: Box, label: str) -> Iterator[None]:
+        """A dashed frame with a small name at its upper left, around the nodes that are added inside the block."""
+        left, bottom, right, top = (*box.at(-1, -1), *box.at(1, 1))
+        outer = self._dot
+        with outer.subgraph(name=f"cluster_{key}") as inner:
+            inner.attr(
+                id=self.key(key),
+                bb=",".join(_number(edge) for edge in (left, bottom, right, top)),
+                label=plain(label),
+                lp=_point((left + 6 + text_width(label, 8) / 2, top - 8)),
+                fontsize="8",
+                fontcolor=MUTED,
+                style="rounded,dashed",
+                color=MUTED,
+                penwidth="0.7",
+                **{"class": f"region {key}"},
             )
             self._dot = inner
             try:

@@ -48,6 +48,12 @@ class Drawing:
     def _repr_svg_(self) -> str:
         return self.svg()
 
+    def _repr_html_(self) -> str:
+        """The SVG, never wider than the page."""
+        svg = self.svg()
+        picture = svg[svg.index("<svg") :].replace("<svg ", '<svg style="max-width: 100%; height: auto" ', 1)
+        return f'<div class="cortexgraph">{picture}</div>'
+
 
 def _unknown_suffix(path: Path) -> Diagnostic:
     return Diagnostic(

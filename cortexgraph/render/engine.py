@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ SUFFIXES = {".svg": "svg", ".png": "png", ".pdf": "pdf", ".dot": "dot", ".gv": "
 """File name suffixes, and the formats that they stand for."""
 
 PRINT_DPI = 200
+LARGEST = 16e6
+"""Pixels of a PNG: enough for a page at any resolution of print; more takes seconds to pack."""
 
 
 def render_dot(source: str, form: str) -> bytes:
@@ -38,7 +41,7 @@ def render_dot(source: str, form: str) -> bytes:
             graph = pygraphviz.AGraph(string=source)
             graph.has_layout = True  # places stand in the source: nothing is laid out again
             if form == "png":
-                graph.graph_attr["dpi"] = str(PRINT_DPI)
+                graph.graph_attr["dpi"] = f"{_dpi(graph.draw(format='svg')):.0f}"
             drawn = graph.draw(format=form)
         except ValueError as error:
             said.append(str(error))
@@ -52,6 +55,13 @@ def render_dot(source: str, form: str) -> bytes:
             )
         )
     return drawn
+
+
+def _dpi(svg: bytes) -> float:
+    """Dots per inch: fewer where the picture would be too large."""
+    match = re.search(rb'<svg width="(\d+)pt" height="(\d+)pt"', svg)
+    area = int(match[1]) * int(match[2]) / 72**2 if match else 0.0
+    return max(24.0, min(PRINT_DPI, (LARGEST / area) ** 0.5)) if area else PRINT_DPI
 
 
 @contextmanager

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cache
 from math import hypot
 
-__all__ = ["Box", "Curve", "Point", "line", "mix", "turn"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Array", "Box", "Curve", "Point", "line", "mix", "turn"]
 
 Point = tuple[float, float]
+Array = NDArray[np.float64]
 
 
 def mix(a: Point, b: Point, share: float) -> Point:
@@ -71,13 +74,14 @@ class Curve:
     def _piece(self, index: int) -> tuple[Point, ...]:
         return self.points[3 * index : 3 * index + 4]
 
-    def samples(self, n: int = 24) -> Iterator[Point]:
-        """Points at n + 1 even parameters, ends included."""
-        return (self.at(i / n) for i in range(n + 1))
+    def samples(self, n: int = 24) -> Array:
+        """Points at n + 1 even parameters, ends included: [n + 1, 2]."""
+        found: Array = _weights((len(self.points) - 1) // 3, n) @ np.array(self.points)
+        return found
 
     @property
     def length(self) -> float:
-        return sum(hypot(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(self.samples(15)))
+        return float(np.hypot(*np.diff(self.samples(15), axis=0).T).sum())
 
     def shortened(self, by: float) -> Curve:
         """The curve without its last stretch of chord `by`: where an arrow head begins."""
@@ -92,8 +96,39 @@ class Curve:
                 high = t
         return Curve(self.points[:-4] + _until(last.points, low))
 
+    def tightened(self, most: float = 3.0) -> Curve:
+        """The same curve in more pieces, until no control point lies far outside its bounding box.
+
+        Graphviz leaves room for control points around a drawing.
+        """
+        points, samples = np.array(self.points), self.samples(32)
+        outside = max(
+            (points.max(axis=0) - samples.max(axis=0)).max(), (samples.min(axis=0) - points.min(axis=0)).max()
+        )
+        return self if outside < most else self._halved().tightened(most)
+
+    def _halved(self) -> Curve:
+        halves: tuple[Point, ...] = self.points[:1]
+        for n in range((len(self.points) - 1) // 3):
+            piece = self._piece(n)
+            back = _until(piece[::-1], 0.5)[::-1]
+            halves += _until(piece, 0.5)[1:] + back[1:]
+        return Curve(halves)
+
     def shifted(self, dx: float, dy: float = 0.0) -> Curve:
         return Curve(tuple((x + dx, y + dy) for x, y in self.points))
+
+
+@cache
+def _weights(pieces: int, n: int) -> Array:
+    """What each of the 3 · pieces + 1 points of a curve contributes to its n + 1 samples."""
+    found = np.zeros((n + 1, 3 * pieces + 1))
+    for i in range(n + 1):
+        piece = min(i * pieces // n, pieces - 1)
+        t = i * pieces / n - piece
+        s = 1 - t
+        found[i, 3 * piece : 3 * piece + 4] = s * s * s, 3 * s * s * t, 3 * s * t * t, t * t * t
+    return found
 
 
 def _until(points: tuple[Point, ...], t: float) -> tuple[Point, ...]:

@@ -14,7 +14,8 @@ __all__ = ["NAME_SIZE", "Grid"]
 
 NAME_SIZE = 10.0
 HEIGHT = 21.0
-ROW = 50.0
+TALL, LOW, MANY_ROWS = 50.0, 34.0, 10
+"""From one row to the next; lower where there are many."""
 NARROWEST, WIDEST = 32.0, 66.0
 
 
@@ -26,9 +27,15 @@ class Grid:
 
     @cached_property
     def rows(self) -> dict[str, int]:
-        """Row of the image (0) and of each area."""
+        """Row of the image (0) and of each area, as far as they occur."""
+        found = {node.name for node in self.graph if node.kind in {"image", "update"}}
         names = [IMAGE, *(area.name for area in self.graph.areas.areas)]
-        return {name: row for row, name in enumerate(names)}
+        return {name: row for row, name in enumerate(name for name in names if name in found)}
+
+    @property
+    def row(self) -> float:
+        """From one row to the next."""
+        return LOW if len(self.rows) > MANY_ROWS else TALL
 
     @cached_property
     def width(self) -> float:
@@ -40,8 +47,9 @@ class Grid:
     def gap(self) -> float:
         """Free space between a state and the next state of the same area; arrows that skip rows turn here."""
         rows = self.rows
-        skips = [c for c in self.graph.areas.connections if abs(rows[c.source] - rows[c.target]) > 1]
-        return 34.0 + 4 * min(len(skips), 6)
+        ends = [(rows.get(c.source), rows.get(c.target)) for c in self.graph.areas.connections]
+        skips = [pair for pair in ends if None not in pair and abs((pair[0] or 0) - (pair[1] or 0)) > 1]
+        return 34.0 + 4 * min(len(skips), 12)
 
     @cached_property
     def group_pitch(self) -> float:
@@ -65,7 +73,7 @@ class Grid:
     @property
     def top(self) -> float:
         """y of the highest row of readouts; that of the highest area where there are none."""
-        return (len(self.rows) - 1 + len(self.read)) * ROW
+        return (len(self.rows) - 1 + len(self.read)) * self.row
 
     @cached_property
     def read(self) -> dict[str, int]:
@@ -79,20 +87,20 @@ class Grid:
         x = (node.step - 1) * self.step_pitch
         match node.kind:
             case "readout":
-                y = (len(self.rows) + self.read.get(node.name, 0)) * ROW
+                y = (len(self.rows) + self.read.get(node.name, 0)) * self.row
                 return Box(x + (len(self.graph.groups) - 1) * self.group_pitch, y, self.readout_width, HEIGHT)
             case "record":
                 state = self.graph.state(node.name, node.step)
                 corner = self.box(state or Node("update", node.name, node.step)).at(1, 1)
                 return Box(*corner, 8, 8)
-        return Box(x + node.group * self.group_pitch, self.rows[node.name] * ROW, self.width, HEIGHT)
+        return Box(x + node.group * self.group_pitch, self.rows[node.name] * self.row, self.width, HEIGHT)
 
     @property
     def readout_width(self) -> float:
         return max(self.width, 44.0)
 
-    def band(self, step: int) -> Box:
-        """The background of a step, with room for a heading."""
+    def band(self, step: int, headings: int = 1) -> Box:
+        """The background of a step, with room for lines of heading."""
         left = (step - 1) * self.step_pitch - (self.width + self.gap) / 2
-        bottom, top = -HEIGHT / 2 - 8, self.top + HEIGHT / 2 + 20
+        bottom, top = -HEIGHT / 2 - 8, self.top + HEIGHT / 2 + 10 + 10 * headings
         return Box(left + self.step_pitch / 2, (bottom + top) / 2, self.step_pitch, top - bottom)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from cortexgraph.graph import Connection
 from cortexgraph.ops import Operation, Resize
@@ -10,21 +10,28 @@ from cortexgraph.render.canvas import Canvas
 from cortexgraph.render.geometry import Box, Curve
 from cortexgraph.render.style import KINDS
 from cortexgraph.render.text import size_text, text_width
+from cortexgraph.render.weights import STRENGTH, weight_text
 from cortexgraph.wording import count_text
 
-__all__ = ["LabelPlacer", "label_lines"]
+__all__ = ["LABELS", "LabelPlacer", "label_lines"]
+
+LABELS = ("kernel", "delay", "parameters", "strength")
+"""What can be written beside arrows."""
 
 SIZE = 7.5
 LINE = 9.0
 PLACES = (0.36, 0.44, 0.3, 0.52, 0.6, 0.68, 0.24)
 
 
-def label_lines(connection: Connection, full: bool) -> list[str]:
-    """The delay; in full also kernel, stride or resize, and the number of parameters."""
-    lines = [f"+{connection.delay}"] * (connection.delay > 0)
-    if full:
-        lines += [" ".join(_geometry(connection.transform.operations)), count_text(connection.parameters())]
-    return [line for line in lines if line]
+def label_lines(connection: Connection, words: Collection[str]) -> list[str]:
+    """Some of: the delay; kernel, stride or resize; the number of parameters; the measured strength."""
+    lines = {
+        "delay": f"+{connection.delay}" * (connection.delay > 0),
+        "kernel": " ".join(_geometry(connection.transform.operations)),
+        "parameters": count_text(connection.parameters()),
+        "strength": "" if connection.strength is None else weight_text(connection.strength, STRENGTH),
+    }
+    return [line for word, line in lines.items() if line and word in words]
 
 
 def _geometry(chain: Sequence[Operation]) -> Iterator[str]:
@@ -46,8 +53,8 @@ class LabelPlacer:
         self._canvas = canvas
         self._taken = list(boxes)
 
-    def add(self, connection: Connection, curve: Curve, full: bool) -> None:
-        lines = label_lines(connection, full)
+    def add(self, connection: Connection, curve: Curve, words: Collection[str]) -> None:
+        lines = label_lines(connection, words)
         if not lines:
             return
         width, height = max(text_width(line, SIZE) for line in lines), LINE * len(lines)

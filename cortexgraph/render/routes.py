@@ -2,20 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from math import hypot
+
+import numpy as np
 
 from cortexgraph.render.geometry import Box, Curve, Point, line, mix
 
-__all__ = ["Traffic", "arc", "bow", "hits", "straight"]
+__all__ = ["Obstacles", "Traffic", "arc", "bow", "cheapest", "straight"]
 
 MARGIN = 3.0
 
 
-def hits(curve: Curve, obstacles: Iterable[Box], margin: float = MARGIN) -> int:
-    """In how many places of the curve it lies in a box, or nearer than `margin` to one."""
-    points = list(curve.samples(32))
-    return sum(box.holds(point, margin) for box in obstacles for point in points)
+class Obstacles:
+    """Boxes that arrows must not run through."""
+
+    def __init__(self, boxes: Sequence[Box]) -> None:
+        self._boxes = np.array([(box.x, box.y, box.width / 2, box.height / 2) for box in boxes]).reshape(-1, 4)
+
+    def without(self, places: Collection[int]) -> Obstacles:
+        """All but those at some places of the list."""
+        found = Obstacles(())
+        found._boxes = np.delete(self._boxes, [*places], axis=0)
+        return found
+
+    def hits(self, curve: Curve, margin: float = MARGIN) -> int:
+        """In how many places the curve lies in a box, or nearer than `margin` to one."""
+        x, y, width, height = self._boxes.T
+        across, up = curve.samples(32).T[:, :, None]
+        return int(np.count_nonzero((abs(across - x) < width + margin) & (abs(up - y) < height + margin)))
+
+
+def cheapest(candidates: Iterable[tuple[float, Curve]], dearer: Callable[[Curve], float]) -> int:
+    """Place of the candidate whose penalty, length and further cost (never negative) are least; the first of equals.
+
+    The further cost, dear to compute, is asked for in the order of the rest, as long as it can matter.
+    """
+    known = sorted((round(penalty + curve.length, 4), n, curve) for n, (penalty, curve) in enumerate(candidates))
+    best, place = np.inf, 0
+    for base, n, curve in known:
+        if base >= best:
+            break
+        cost = round(base + dearer(curve), 4)
+        if cost < best:
+            best, place = cost, n
+    return place
 
 
 def straight(tail: Box, head: Box) -> Curve:
@@ -61,16 +92,17 @@ class Traffic:
         self._period = period
         self._cells: set[tuple[int, int]] = set()
 
-    def _cell(self, point: Point) -> tuple[int, int]:
-        x = point[0] % self._period if self._period else point[0]
-        return round(x / self.CELL), round(point[1] / self.CELL)
+    def _cells_of(self, curve: Curve, n: int) -> list[tuple[int, int]]:
+        points = curve.samples(n)
+        if self._period:
+            points[:, 0] %= self._period
+        return [(x, y) for x, y in np.round(points / self.CELL).astype(int).tolist()]
 
     def add(self, curve: Curve) -> None:
-        for point in curve.samples(100):
-            x, y = self._cell(point)
+        for x, y in {*self._cells_of(curve, 100)}:
             self._cells.update((x + i, y + j) for i in (-1, 0, 1) for j in (-1, 0, 1))
 
     def share(self, curve: Curve) -> float:
         """Length of the part of the curve that runs along, or across, others."""
-        points = list(curve.samples(40))
-        return curve.length * sum(self._cell(point) in self._cells for point in points) / len(points)
+        cells = self._cells_of(curve, 40)
+        return curve.length * sum(cell in self._cells for cell in cells) / len(cells)

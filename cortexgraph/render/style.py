@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-__all__ = ["FONT", "INK", "KINDS", "MUTED", "STATES", "BoxStyle", "LineStyle", "faded", "gating"]
+__all__ = [
+    "FOLDED",
+    "FONT",
+    "INK",
+    "KINDS",
+    "MUTED",
+    "STATES",
+    "BoxStyle",
+    "LineStyle",
+    "faded",
+    "gating",
+    "strong",
+    "strong_box",
+]
 
 FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"
 INK = "#222222"
@@ -55,10 +68,23 @@ KINDS = {
 
 STATES = {
     "executed": BoxStyle("executed", INK, "#FFFFFF", INK),
-    "shared": BoxStyle("equals an earlier one: computed once", "#555555", "#E3EEF6", "#444444", dash="dotted"),
+    "shared": BoxStyle("equal to an earlier one", "#555555", "#E3EEF6", "#444444", dash="dotted"),
     "unread": BoxStyle("live, never read", "#CFCFCF", "#E3E3E3", "#8A8A8A"),
     "silent": BoxStyle("silent (⊥)", "#BBBBBB", "#FFFFFF", "#A0A0A0", dash="dashed"),
 }
+
+
+FOLDED = BoxStyle("steps that are alike", INK, "#FFFFFF", INK)
+
+
+def strong(style: LineStyle) -> LineStyle:
+    """The same, drawn heavily: more than by colour, so that it stays apart in greyscale."""
+    return replace(style, width=2.1 * style.width, head_size=style.head_size + 0.15)
+
+
+def strong_box(style: BoxStyle) -> BoxStyle:
+    """The same with a heavy outline."""
+    return replace(style, width=2.4 * style.width)
 
 
 def gating(style: LineStyle) -> LineStyle:
@@ -68,4 +94,4 @@ def gating(style: LineStyle) -> LineStyle:
 
 def faded(style: LineStyle) -> LineStyle:
     """The line of a connection that is not evaluated: the same dash, almost without colour."""
-    return LineStyle(style.word, "#0000001E", style.dash, 0.7, style.head, 0.45)
+    return LineStyle(style.word, "#DCDCDC", style.dash, 0.7, style.head, 0.45)

@@ -8,7 +8,7 @@ from html import escape
 from cortexgraph.graph import Area
 from cortexgraph.ops import Shape
 
-__all__ = ["elide", "html_text", "operation_text", "shape_text", "size_text", "text_width"]
+__all__ = ["elide", "html_text", "operation_text", "shape_text", "size_text", "text_width", "wrap"]
 
 # Advance widths in em of DejaVu Sans, the widest of the usual sans-serif fonts: what fits in it fits in the others.
 _WIDTHS = {
@@ -44,6 +44,17 @@ def elide(text: str, size: float, width: float, *, bold: bool = False) -> str:
     while text and text_width(text + "…", size, bold=bold) > width:
         text = text[:-1]
     return text.rstrip() + "…"
+
+
+def wrap(text: str, size: float, width: float) -> list[str]:
+    """The text in lines that fit; a word that is too long has a line of its own, cut."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and text_width(f"{lines[-1]} {word}", size) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(elide(word, size, width))
+    return lines
 
 
 def html_text(text: str) -> str:

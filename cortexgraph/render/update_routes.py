@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cortexgraph.render.geometry import Box, Curve, line, turn
-from cortexgraph.render.grid import ROW, Grid
-from cortexgraph.render.routes import Traffic, arc, bow, hits, straight
+from cortexgraph.render.grid import Grid
+from cortexgraph.render.routes import Obstacles, Traffic, arc, bow, cheapest, straight
 from cortexgraph.spec import IMAGE
 from cortexgraph.unrolling import Node
 
@@ -37,11 +37,12 @@ def _courses(grid: Grid, first: dict[Pattern, tuple[Node, Node]]) -> dict[Patter
     """The course of each pattern, as from step 1: straight lines are laid first, the others keep clear of them."""
     traffic = Traffic(grid.step_pitch)
     found: dict[Pattern, Curve] = {}
-    waiting: list[tuple[float, Pattern, list[Box]]] = []
+    waiting: list[tuple[float, Pattern, Obstacles]] = []
+    field = _Field(grid)
     for pattern, (tail, head) in first.items():
         course = straight(grid.box(tail), grid.box(head)).shifted(-(tail.step - 1) * grid.step_pitch)
-        obstacles = _obstacles(grid, *_from_step_1(tail, head))
-        if head.kind == "record" or not hits(course, obstacles):
+        obstacles = field.between(*_from_step_1(tail, head))
+        if head.kind == "record" or not obstacles.hits(course):
             found[pattern] = course
             traffic.add(course)
         else:
@@ -57,23 +58,34 @@ def _from_step_1(tail: Node, head: Node) -> tuple[Node, Node]:
     return tail._replace(step=1), head._replace(step=head.step - tail.step + 1)
 
 
-def _obstacles(grid: Grid, tail: Node, head: Node) -> list[Box]:
-    """Boxes near the arrow, whether or not the drawing ends there, so that every repetition fits."""
-    found = []
-    for step in range(0, min(head.step, 1 + REACH) + 2):
-        found.append(Node("image", IMAGE, step))
-        found += [Node("update", name, step, index) for index, group in enumerate(grid.graph.groups) for name in group]
-    return [grid.box(node) for node in found if node not in {tail, head}]
+class _Field:
+    """The boxes of some steps, whether or not the drawing ends there, so that every repetition of an arrow fits."""
+
+    def __init__(self, grid: Grid) -> None:
+        updates = [(name, index) for index, group in enumerate(grid.graph.groups) for name in group]
+        self._nodes: list[Node] = []
+        for step in range(REACH + 3):
+            self._nodes += [Node("image", IMAGE, step)] * (IMAGE in grid.rows)
+            self._nodes += [Node("update", name, step, index) for name, index in updates if name in grid.rows]
+        self._places = {node: place for place, node in enumerate(self._nodes)}
+        self._boxes = [grid.box(node) for node in self._nodes]
+        self._all = {step: self._until(step) for step in range(REACH + 3)}
+
+    def _until(self, step: int) -> Obstacles:
+        return Obstacles([box for node, box in zip(self._nodes, self._boxes, strict=True) if node.step <= step])
+
+    def between(self, tail: Node, head: Node) -> Obstacles:
+        """The boxes near an arrow from step 1, without those at its ends."""
+        last = min(head.step, 1 + REACH) + 1
+        ends = [self._places[node] for node in (tail, head) if node in self._places and node.step <= last]
+        return self._all[last].without(ends)
 
 
-def _around(grid: Grid, start: Box, end: Box, obstacles: list[Box], traffic: Traffic) -> Curve:
+def _around(grid: Grid, start: Box, end: Box, obstacles: Obstacles, traffic: Traffic) -> Curve:
     """The cheapest course: short, clear of boxes, and not along other arrows."""
 
-    def cost(candidate: tuple[float, Curve]) -> float:
-        penalty, curve = candidate
-        return penalty + curve.length + traffic.share(curve) + 200 * hits(curve, obstacles)
-
-    return min([*_candidates(start, end), *_lanes(grid, start, end)], key=cost)[1]
+    candidates = [*_candidates(start, end), *_lanes(grid, start, end)]
+    return candidates[cheapest(candidates, lambda curve: traffic.share(curve) + 200 * obstacles.hits(curve))][1]
 
 
 def _lanes(grid: Grid, start: Box, end: Box) -> Iterator[tuple[float, Curve]]:
@@ -83,7 +95,7 @@ def _lanes(grid: Grid, start: Box, end: Box) -> Iterator[tuple[float, Curve]]:
     left, right = tail[0] + grid.gap, head[0] - grid.gap
     if right > left:
         for row in range(len(grid.rows)):
-            between = (row + 0.5) * ROW
+            between = (row + 0.5) * grid.row
             out, into = turn(tail, (left, between)), turn((right, between), head)
             yield 30.0, out + line(out.tip, into.points[0]) + into
 

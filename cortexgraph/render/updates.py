@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import textwrap
 from collections import defaultdict
-from collections.abc import Iterator
-from itertools import product
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 
-from cortexgraph.passes import statuses
 from cortexgraph.render.canvas import Canvas, plain
 from cortexgraph.render.drawing import Drawing
-from cortexgraph.render.grid import NAME_SIZE, ROW, Grid
+from cortexgraph.render.fold import Span
+from cortexgraph.render.grid import NAME_SIZE
 from cortexgraph.render.legend import Entry, add_legend, add_title
-from cortexgraph.render.style import INK, KINDS, MUTED, STATES, BoxStyle, LineStyle, faded, gating
-from cortexgraph.render.text import elide
+from cortexgraph.render.scene import Fold, Read, Scene, scene_of
+from cortexgraph.render.style import (
+    FOLDED,
+    INK,
+    KINDS,
+    MUTED,
+    STATES,
+    BoxStyle,
+    LineStyle,
+    faded,
+    gating,
+    strong,
+    strong_box,
+)
+from cortexgraph.render.text import elide, text_width
 from cortexgraph.render.update_routes import routes
 from cortexgraph.unrolling import Node, UnrolledGraph, order_name
 
@@ -21,145 +34,194 @@ __all__ = ["draw_updates", "node_key"]
 
 SHAPES = {"update": "rounded", "image": "", "readout": "rounded", "record": ""}
 RECORD = BoxStyle("recorded", "#FFFFFF", "#CC79A7", INK, width=0.8)
+RESPONSE = LineStyle("carries the first response", INK, width=2.8, head_size=0.75)
 TINTS = ("#F5F5F5", "#FFFFFF")
+HEADING_SIZE = 7.0
 
 
-def draw_updates(full: UnrolledGraph, kept: UnrolledGraph | None = None, *, title: str | None = None) -> Drawing:
+def draw_updates(
+    full: UnrolledGraph,
+    kept: UnrolledGraph | None = None,
+    *,
+    only: Collection[Node] | None = None,
+    subject: str = "",
+    fold: Fold = "auto",
+    title: str | None = None,
+) -> Drawing:
     """Draw an unrolled graph: steps from left to right, areas from bottom to top.
 
     Args:
         full: the graph before passes.
         kept: the graph after passes; what it lacks is greyed. By default every live update counts as executed.
+        only: the nodes to draw; all by default.
+        subject: what these nodes are, for the heading.
+        fold: whether steps that look alike are drawn once: `auto` (where the drawing would be too wide for a page),
+            `always` or `never`.
         title: heading; the network's name by default.
 
     Returns:
-        The drawing; `docs/drawing.md` lists the ids and classes in its SVG.
+        The drawing; `docs/drawing.md` lists the ids and classes in its SVG. Where arrows are many, they are thinner,
+        and those from silent states are left out.
     """
-    full = _drawn(full)
-    grid, canvas = Grid(full), Canvas(full.name, "updates")
-    status: dict[Node, str] = {node: found.word for node, found in statuses(full, kept).items()}
+    scene, canvas = scene_of(full, kept, only, fold), Canvas(full.name, "updates")
     nodes = defaultdict[int, list[Node]](list)
-    for node in full:
+    for node in scene.shown:
         nodes[node.step].append(node)
-    for step in range(1, full.steps + 1):
-        with canvas.band(f"step-{step}", grid.band(step), f"step {step}", TINTS[(step + 1) % 2]):
-            for node in nodes[step]:
-                _add_node(canvas, grid, node, status[node])
-    for tail, head, curve in routes(grid):
-        executed = status[head] == "executed" and status[tail] in {"executed", "shared"}
-        kind = _edge_kind(full, tail, head)
-        style = KINDS[kind] if executed else faded(KINDS[kind])
-        if executed and any(connection.role == "modulate" for connection in full.edges[tail, head]["connections"]):
-            style = gating(style)
-        keys = node_key(full, tail), node_key(full, head)
-        words = [kind, "executed" if executed else "idle"]
-        words += [f"connection-{connection.identifier}" for connection in full.edges[tail, head]["connections"]]
-        canvas.line("->".join(keys), *keys, curve, style, kind=" ".join(words))
-    _add_row_names(canvas, grid, status)
-    _add_frame(canvas, grid, status, title)
+    for column, span in enumerate(scene.columns, start=1):
+        band = scene.grid.band(column, _headings(scene))
+        label = f"steps {span}" if span.folded else f"step {span}"
+        with canvas.band(f"step-{_range(span)}", band, label, TINTS[(column + 1) % 2]):
+            for node in nodes[column]:
+                _add_node(canvas, scene, node)
+    for tail, head, curve in routes(scene.grid):
+        read = scene.reads[tail, head]
+        if scene.thin < 1 and scene.status_of(tail) == "silent":
+            continue
+        keys = _key(scene, tail), _key(scene, head)
+        canvas.line("->".join(keys), *keys, curve, _style(read, scene.thin), kind=_words(read))
+    _add_row_names(canvas, scene)
+    _add_frame(canvas, scene, title, subject)
     return Drawing(canvas.source)
 
 
-def _drawn(full: UnrolledGraph) -> UnrolledGraph:
-    """The graph without states of zeros, which would only crowd the drawing, and without evaluations as nodes.
-
-    What reads an evaluation (`drive`) reads, in the drawing, the value that was evaluated.
-    """
-    shown: UnrolledGraph = full.copy()
-    for drive in [node for node in full if node.kind == "drive"]:
-        for source, target in product(full.predecessors(drive), full.successors(drive)):
-            connections = full.edges[drive, target]["connections"]
-            if connections and full.edges[source, drive]["connections"]:
-                known = shown.edges[source, target] if shown.has_edge(source, target) else {"connections": ()}
-                merged = {"memory": False} | known | {"connections": (*known["connections"], *connections)}
-                shown.add_edge(source, target, **merged)
-    shown.remove_nodes_from([node for node in full if node.kind in {"zero", "drive"}])
-    return shown
+# ---- names -------------------------------------------------------------------
 
 
-def node_key(graph: UnrolledGraph, node: Node) -> str:
+def node_key(graph: UnrolledGraph, node: Node, step: str | None = None) -> str:
     """The node's id in DOT and SVG: `V1@3.0` (step, group), `image@3`, `readout@3`, `record-V1@3`."""
+    step = str(node.step) if step is None else step
     match node.kind:
         case "update":
-            return f"{graph.areas.area(node.name).identifier}@{node.step}.{node.group}"
+            return f"{graph.areas.area(node.name).identifier}@{step}.{node.group}"
         case "record":
-            return f"record-{graph.areas.area(node.name).identifier}@{node.step}"
+            return f"record-{graph.areas.area(node.name).identifier}@{step}"
         case "readout":
             identifier = next(r.identifier for r in graph.areas.readouts if r.name == node.name)
-            return f"{identifier}@{node.step}"
-    return f"{node.kind}@{node.step}"
+            return f"{identifier}@{step}"
+    return f"{node.kind}@{step}"
 
 
-def _place_words(graph: UnrolledGraph, node: Node) -> str:
+def _range(span: Span) -> str:
+    return f"{span.first}-{span.last}" if span.folded else str(span.first)
+
+
+def _key(scene: Scene, node: Node) -> str:
+    """The id of what is drawn; in a folded column with its steps: `V1@7-994.0`."""
+    return node_key(scene.full, node, _range(scene.span(node)))
+
+
+def _place_words(scene: Scene, node: Node) -> str:
     """Classes that say where a node stands: `area-V1 step-3 group-0`, `step-3`, `readout-IT step-8`."""
-    words = [f"step-{node.step}"]
+    words = [f"step-{_range(scene.span(node))}"]
     match node.kind:
         case "update":
-            words = [f"area-{graph.areas.area(node.name).identifier}", *words, f"group-{node.group}"]
+            words = [f"area-{scene.full.areas.area(node.name).identifier}", *words, f"group-{node.group}"]
         case "record":
-            words = [f"area-{graph.areas.area(node.name).identifier}", *words]
+            words = [f"area-{scene.full.areas.area(node.name).identifier}", *words]
         case "readout":
-            words = [f"readout-{node_key(graph, node).partition('@')[0]}", *words]
-    return " ".join(words)
+            words = [f"readout-{node_key(scene.full, node).partition('@')[0]}", *words]
+    return " ".join([*words, *["folded"] * scene.span(node).folded, *["response"] * (node in scene.response)])
 
 
-def _edge_kind(full: UnrolledGraph, tail: Node, head: Node) -> str:
-    edge = full.edges[tail, head]
-    if edge["connections"]:
-        return str(edge["connections"][0].kind)
-    return "memory" if edge["memory"] else "readout"
+def _words(read: Read) -> str:
+    """Classes of an arrow."""
+    words = [read.kind, "executed" if read.executed else "idle"]
+    words += [f"connection-{identifier}" for identifier in read.connections]
+    return " ".join([*words, *["response"] * read.response])
 
 
-def _add_node(canvas: Canvas, grid: Grid, node: Node, status: str) -> None:
-    key, box = node_key(grid.graph, node), grid.box(node)
-    classes = f"{node.kind} {status} {_place_words(grid.graph, node)}"
+# ---- nodes and arrows --------------------------------------------------------
+
+
+def _style(read: Read, thin: float) -> LineStyle:
+    style = KINDS[read.kind] if read.executed else faded(KINDS[read.kind])
+    style = replace(style, width=style.width * thin, head_size=style.head_size * thin)
+    style = gating(style) if read.executed and read.modulating else style
+    return strong(style) if read.response else style
+
+
+def _add_node(canvas: Canvas, scene: Scene, node: Node) -> None:
+    status = scene.status_of(node)
+    key, box = _key(scene, node), scene.grid.box(node)
+    classes = f"{node.kind} {status} {_place_words(scene, node)}"
     if node.kind == "record":
         canvas.box(key, box, "", RECORD, kind=classes, shape="circle")
         return
-    name = "readout" if node.kind == "readout" and len(grid.graph.areas.readouts) == 1 else node.name
     size = NAME_SIZE if node.kind == "update" else 8.5
-    name = f"= {name}" if status == "shared" else name
-    label = "⊥" if status == "silent" else elide(name, size, box.width - 4)
-    look = STATES[status]
+    look = strong_box(STATES[status]) if node in scene.response else STATES[status]
     style = ",".join(part for part in ("filled", look.dash, SHAPES[node.kind]) if part)
     shape = "oval" if node.kind == "readout" else "box"
-    canvas.box(key, box, plain(label), look, kind=classes, size=size, style=style, shape=shape)
+    label = plain(_label(scene, node, status, size, box.width - 4))
+    canvas.box(key, box, label, look, kind=classes, size=size, style=style, shape=shape)
 
 
-def _add_row_names(canvas: Canvas, grid: Grid, status: dict[Node, str]) -> None:
+def _label(scene: Scene, node: Node, status: str, size: float, width: float) -> str:
+    if status == "silent":
+        return "⊥"
+    if scene.span(node).folded:
+        return "⋯"
+    name = "readout" if node.kind == "readout" and len(scene.full.areas.readouts) == 1 else node.name
+    return elide(f"= {name}" if status == "shared" else name, size, width)
+
+
+def _add_row_names(canvas: Canvas, scene: Scene) -> None:
     """At the left, the names of rows whose boxes do not say them: too long, or silent throughout."""
-    spoken = {node.name for node, state in status.items() if node.kind in {"image", "update"} and state != "silent"}
+    grid, spoken = scene.grid, set[str]()
+    for node in scene.shown:
+        if node.kind in {"image", "update"} and scene.status_of(node) != "silent" and not scene.span(node).folded:
+            spoken.add(node.name)
     for name, row in grid.rows.items():
         if name not in spoken or elide(name, NAME_SIZE, grid.width - 4) != name:
             x, lines = grid.band(1).at(-1, 0)[0] - 6, textwrap.wrap(name, 16)
             for n, line in enumerate(lines):
-                at = (x, row * ROW + ((len(lines) - 1) / 2 - n) * 10)
+                at = (x, row * grid.row + ((len(lines) - 1) / 2 - n) * 10)
                 canvas.text(f"row-{row}-{n}", at, line, 8.5, color=MUTED, align="right")
 
 
-def _add_frame(canvas: Canvas, grid: Grid, status: dict[Node, str], title: str | None) -> None:
+# ---- frame -------------------------------------------------------------------
+
+
+def _headings(scene: Scene) -> int:
+    """Lines above each column: the steps, and in folded ones how often they repeat."""
+    return 2 if any(span.folded for span in scene.columns) else 1
+
+
+def _add_frame(canvas: Canvas, scene: Scene, title: str | None, subject: str) -> None:
     """Title above, legend below."""
-    full, first, last = grid.graph, grid.band(1), grid.band(grid.graph.steps)
+    grid, headings = scene.grid, _headings(scene)
+    first, last = grid.band(1, headings), grid.band(len(scene.columns), headings)
+    for column, span in enumerate(scene.columns, start=1):
+        if span.folded:
+            words = f"steady state × {span.repeats}"
+            words = words if text_width(words, HEADING_SIZE) < grid.step_pitch else f"× {span.repeats}"
+            x, top = grid.band(column, headings).at(0, 1)
+            canvas.text(f"repeats-{column}", (x, top - 18), words, HEADING_SIZE, color=MUTED)
     left, top = first.at(-1, 1)
     width = max(last.at(1, 0)[0] - left, 260.0)
-    add_title(canvas, title or full.name, _summary(full, status), left, top + 4, width)
-    add_legend(canvas, [*_entries(full, status)], left, first.at(0, -1)[1] - 16, width)
+    add_title(canvas, title or scene.full.name, _summary(scene, subject), left, top + 4, width)
+    add_legend(canvas, [*_entries(scene)], left, first.at(0, -1)[1] - 16, width)
 
 
-def _summary(full: UnrolledGraph, status: dict[Node, str]) -> str:
-    updates = [status[node] for node in full.updates()]
-    steps = f"{full.steps} step{'s' * (full.steps > 1)}"
-    return f"{steps}, {updates.count('executed')} of {len(updates)} updates executed; order: {order_name(full.order)}"
+def _summary(scene: Scene, subject: str) -> str:
+    updates = [node for node in scene.status if node.kind == "update"]
+    executed = sum(scene.status[node] == "executed" for node in updates)
+    steps = f"{scene.full.steps} step{'s' * (scene.full.steps > 1)}"
+    whole = f"{steps}, {executed} of {len(updates)} updates executed; order: {order_name(scene.full.order)}"
+    return f"{subject}; of {whole}" if subject else whole
 
 
-def _entries(full: UnrolledGraph, status: dict[Node, str]) -> Iterator[Entry]:
+def _entries(scene: Scene) -> Iterator[Entry]:
     """Legend entries for what occurs in the drawing."""
-    kinds = {_edge_kind(full, tail, head) for tail, head in full.edges}
+    kinds = {read.kind for read in scene.reads.values()}
     yield from (Entry(kind, KINDS[kind]) for kind in ("feedforward", "lateral", "feedback", "memory") if kind in kinds)
-    if any(c.role == "modulate" for _, _, data in full.edges(data=True) for c in data["connections"]):
+    if any(read.modulating for read in scene.reads.values()):
         yield Entry("modulating", gating(LineStyle("", INK, width=1.0)))
-    found = set(status.values())
+    if any(read.response for read in scene.reads.values()):
+        yield Entry("response", RESPONSE)
+    found = {scene.status_of(node) for node in scene.shown}
     marks = {"silent": "⊥", "shared": "="}
     yield from (Entry(state, STATES[state], marks.get(state, "")) for state in STATES if state in found)
-    if full.records:
-        yield Entry("record", RECORD, round=True)
+    if any(span.folded for span in scene.columns):
+        yield Entry("folded", FOLDED, "⋯")
+    if scene.shown.records:
+        yield Entry("record", RECORD, shape="circle")

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from cortexgraph.notebook import Shown
 from cortexgraph.spec.area import AreaDefaults, AreaSpec
 from cortexgraph.spec.base import Model, Window
 from cortexgraph.spec.connection import ConnectionDefaults, ConnectionSpec, Silence
@@ -133,7 +134,7 @@ Readouts = Annotated[
 ]
 
 
-class NetworkSpec(Document):
+class NetworkSpec(Document, Shown):
     """A network of cortical areas: the whole of a spec file.
 
     Raises:

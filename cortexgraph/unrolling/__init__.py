@@ -2,12 +2,14 @@
 
 from cortexgraph.unrolling.averages import mark_read, read_updates
 from cortexgraph.unrolling.build import add_sink, count_sets, unroll_graph
+from cortexgraph.unrolling.focus import Focus, focused
 from cortexgraph.unrolling.interpret import interpret_graph
-from cortexgraph.unrolling.latency import Response, first_responses
+from cortexgraph.unrolling.latency import Response, first_responses, response_path, response_text
 from cortexgraph.unrolling.model import Loop, Node, Repeat, UnrolledGraph
 from cortexgraph.unrolling.schedule import Groups, Order, groups_of, order_name
 
 __all__ = [
+    "Focus",
     "Groups",
     "Loop",
     "Node",
@@ -18,10 +20,13 @@ __all__ = [
     "add_sink",
     "count_sets",
     "first_responses",
+    "focused",
     "groups_of",
     "interpret_graph",
     "mark_read",
     "order_name",
     "read_updates",
+    "response_path",
+    "response_text",
     "unroll_graph",
 ]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cortexgraph.graph import AreaGraph
 from cortexgraph.spec import IMAGE
 from cortexgraph.unrolling.build import unroll_graph
 from cortexgraph.unrolling.model import Node, UnrolledGraph
-from cortexgraph.unrolling.schedule import Groups
+from cortexgraph.unrolling.schedule import Groups, order_name
+from cortexgraph.wording import shortened
 
-__all__ = ["Response", "first_responses"]
+__all__ = ["Response", "first_responses", "response_path", "response_text"]
 
 MOST_UPDATES = 200_000
 """How many updates are looked at beyond the network's own T: a few seconds' worth."""
@@ -66,3 +69,56 @@ def _path_to(graph: UnrolledGraph, node: Node, known: dict[str, Response]) -> tu
         else:
             paths.append((IMAGE if source.kind == "image" else f"{source.name} (zeros)",))
     return min(paths, key=len, default=())
+
+
+def response_text(graph: UnrolledGraph, area: str, response: Response | None) -> str:
+    """When and by which path an area first responds, for findings."""
+    if response is None:
+        return f"{area} never responds"
+    path, order = " → ".join(_brief(response.path)), shortened(order_name(graph.order))
+    return f"{area} first responds at step {response.step} ({path} under {order} order)"
+
+
+def _brief(path: tuple[str, ...]) -> tuple[str, ...]:
+    return path if len(path) <= 12 else (*path[:5], f"{len(path) - 10} more", *path[-5:])
+
+
+def response_path(graph: UnrolledGraph, area: str) -> list[Node]:
+    """The updates that carry the image to the area's first response: from a frame to that update.
+
+    Of several paths it is one with the fewest updates. Empty if the area does not respond up to T.
+
+    >>> import cortexgraph as cg
+    >>> [str(node) for node in response_path(cg.unroll(cg.load("ventral")), "IT")]
+    ['image@1', 'V1@1', 'V2@2', 'V4@3', 'IT@4']
+    """
+    depends = graph.from_image()
+    end = next((node for node in graph.updates(area) if node in depends), None)
+    if end is None:
+        return []
+    came: dict[Node, Node | None] = {end: None}
+    waiting = deque([end])
+    while waiting:
+        node = waiting.popleft()
+        if node.kind == "image":
+            return _followed(came, node)
+        for source in sorted(graph.predecessors(node)):
+            if source in depends and source not in came and _carries(graph, source, node):
+                came[source] = node
+                waiting.append(source)
+    return []
+
+
+def _carries(graph: UnrolledGraph, source: Node, node: Node) -> bool:
+    """Whether the read is a drive, or the memory of the cell, not a gate alone."""
+    read = graph.edges[source, node]
+    return bool(read["memory"]) or any(connection.role == "drive" for connection in read["connections"])
+
+
+def _followed(came: Mapping[Node, Node | None], start: Node) -> list[Node]:
+    path: list[Node] = []
+    node: Node | None = start
+    while node is not None:
+        path.append(node)
+        node = came[node]
+    return path

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import networkx as nx
 
 from cortexgraph.graph import AreaGraph, Connection
+from cortexgraph.notebook import Shown
 from cortexgraph.unrolling.schedule import Groups, Order
 
 __all__ = ["Loop", "Node", "Repeat", "UnrolledGraph"]
@@ -84,7 +85,7 @@ class Loop:
         return self.period * (self.times - 1)
 
 
-class UnrolledGraph(nx.DiGraph):  # type: ignore[misc]
+class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
     """Updates of areas over time, acyclic; an edge runs from a value to the update that reads it.
 
     Node data: `live` (False where the value is silent, ⊥) and, for updates, `ordinal` (1 for the area's first

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -75,7 +76,7 @@ def test_compile_writes_a_module(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["svg", "png", "pdf", "dot"])
-@pytest.mark.parametrize("flags", [[], ["--unrolled"]])
+@pytest.mark.parametrize("flags", [[], ["--unrolled"], ["--schedule"], ["--matrix"]])
 def test_draw(run: Run, tmp_path: Path, suffix: str, flags: list[str]) -> None:
     result = run("draw", "ventral", *flags, "--steps", "4", "--out", f"picture.{suffix}")
     assert (result.code, result.out) == (0, f"wrote picture.{suffix}\n")
@@ -84,6 +85,20 @@ def test_draw(run: Run, tmp_path: Path, suffix: str, flags: list[str]) -> None:
 
 def test_draw_names_the_picture_after_the_spec(run: Run) -> None:
     assert run("draw", "ventral", "--unrolled").out == "wrote ventral-unrolled.svg\n"
+    assert run("draw", "ventral", "--schedule").out == "wrote ventral-schedule.svg\n"
+    assert run("draw", "ventral", "--matrix", "--width", "parameters").out == "wrote ventral-matrix.svg\n"
+
+
+def test_draw_with_labels_widths_focus_and_folding(run: Run, tmp_path: Path) -> None:
+    assert run("draw", "ventral", "--labels", "kernel, delay", "--width", "parameters", "-o", "a.dot").code == 0
+    assert "147 k" not in re.sub(r"legend.*", "", (tmp_path / "a.dot").read_text())
+    assert run("draw", "ventral", "--labels", "all", "-o", "a.dot").code == 0
+    assert "147 k" in (tmp_path / "a.dot").read_text()
+    for focus in (["--upstream", "V4@3"], ["--downstream", "V2@2"], ["--between", "image", "IT@6"]):
+        assert run("draw", "ventral", *focus, "-o", "b.dot").code == 0
+        assert f"{focus[0][2:]}" in (tmp_path / "b.dot").read_text()
+    assert run("draw", "ventral", "--steps", "20", "--fold", "never", "-o", "c.dot").code == 0
+    assert "step 9" in (tmp_path / "c.dot").read_text()
 
 
 def test_new_check_and_never_overwrite(run: Run, tmp_path: Path) -> None:
@@ -113,6 +128,14 @@ def test_zoo_and_schema(run: Run) -> None:
         (["show", "ventral", "--steps", "2"], "IT first responds at step 4"),
         (["draw", "ventral", "--out", "no/such/folder.svg"], "cannot be written"),
         (["draw", "ventral", "--out", "picture.gif"], "picture.gif"),
+        (["draw", "ventral", "--upstream", "V9@3"], "no area is called `V9`"),
+        (["draw", "ventral", "--upstream", "V4@99"], "the network runs for 6 steps"),
+        (["draw", "ventral", "--downstream", "IT@1"], "IT first responds at step 4"),
+        (["draw", "ventral", "--between", "IT@5", "V1@5"], "nothing of IT@5 reaches V1@5"),
+        (["draw", "ventral", "--width", "strength"], "no connection of ventral notes a strength"),
+        (["draw", "ventral", "--width", "weight"], "the choices are `parameters` and `strength`"),
+        (["draw", "ventral", "--labels", "kernels"], "Did you mean `kernel`?"),
+        (["draw", "ventral", "--fold", "often"], "the choices are `auto`, `always` and `never`"),
         (["compile", "ventral", "--out", "no/such/folder.py"], "cannot be written"),
         (["compile", "ventral", "--record", "V5"], "no area is called `V5`"),
         (["compile", "ventral", "--record", "V4=often"], "`often` was given"),
@@ -132,7 +155,18 @@ def test_bad_input_is_one_clear_message_and_exit_code_1(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [["chek", "ventral"], ["check"], ["draw", "ventral", "--colour", "red"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["chek", "ventral"],
+        ["check"],
+        ["draw", "ventral", "--colour", "red"],
+        ["draw", "ventral", "--matrix", "--unrolled"],
+        ["draw", "ventral", "--upstream", "V4@3", "--downstream", "V2@2"],
+        ["draw", "ventral", "--matrix", "--labels", "all"],
+        ["draw", "ventral", "--schedule", "--upstream", "V4@3"],
+    ],
+)
 def test_wrong_usage_is_exit_code_2(run: Run, words: list[str]) -> None:
     assert run(*words).code == 2
 

@@ -10,7 +10,7 @@ import pygraphviz
 import pytest
 
 from cortexgraph.graph import AreaGraph
-from cortexgraph.render import Drawing, draw_areas
+from cortexgraph.render import LABELS, Drawing, draw_areas
 from tests.conftest import Golden
 from tests.render.conftest import boxes_of, crossings, points_of
 
@@ -36,7 +36,7 @@ def test_golden(network: str, golden: Golden, request: pytest.FixtureRequest) ->
 @pytest.mark.parametrize("network", ["stream", "streams"])
 def test_every_area_and_connection_is_drawn(network: str, labels: bool, request: pytest.FixtureRequest) -> None:
     graph: AreaGraph = request.getfixturevalue(network)
-    drawing = draw_areas(graph, labels=labels)
+    drawing = draw_areas(graph, labels=LABELS if labels else ())
     drawn = nx.nx_agraph.from_agraph(pygraphviz.AGraph(string=drawing.source))
     keys = {area.name: area.identifier for area in graph.areas} | {"image": "image"}
     expected = sorted((keys[c.source], keys[c.target], c.kind) for c in graph.connections)
@@ -90,7 +90,7 @@ def test_delays_are_labelled(streams: AreaGraph) -> None:
 
 
 def test_labels_give_kernel_stride_resize_and_parameters(stream: AreaGraph) -> None:
-    drawn = groups(draw_areas(stream, labels=True), "text")
+    drawn = groups(draw_areas(stream, labels=LABELS), "text")
     said = {
         name: [
             text

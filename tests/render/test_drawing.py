@@ -101,10 +101,10 @@ def test_any_text_arrives_in_html_like_labels(stream: AreaGraph) -> None:
 SCRIPT = """
 import hashlib
 from tests.render.conftest import STREAMS, graph_of
-from cortexgraph.render import draw_areas, draw_updates
+from cortexgraph.render import LABELS, draw_areas, draw_updates
 from cortexgraph.unrolling import unroll_graph
 graph = graph_of(STREAMS)
-for drawing in (draw_areas(graph, labels=True), draw_updates(unroll_graph(graph))):
+for drawing in (draw_areas(graph, labels=LABELS), draw_updates(unroll_graph(graph))):
     print(hashlib.sha256((drawing.source + drawing.svg()).encode()).hexdigest())
 """
 

@@ -1,0 +1,167 @@
+"""What a drawing of an unrolled graph shows: which nodes, in which columns, and how each came out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise, product
+from math import sqrt
+from typing import Literal
+
+from cortexgraph.passes import statuses
+from cortexgraph.render.fold import Span, columns, unrolled_columns
+from cortexgraph.render.grid import Grid
+from cortexgraph.unrolling import Node, UnrolledGraph, response_path
+
+__all__ = ["FOLDS", "Fold", "Read", "Scene", "scene_of"]
+
+Fold = Literal["auto", "always", "never"]
+FOLDS = {"auto": 3, "always": 1, "never": None}
+"""How many repetitions must be hidden at least for a fold."""
+
+MANY_READS = 36
+"""For each column; with more, lines are thinner."""
+
+WIDEST = 900.0
+"""Points; what is wider would be illegible on a page, and is folded by itself."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """An arrow: what kind of read it is, by which connections, and whether it is evaluated.
+
+    Attributes:
+        kind: of the first connection, or `memory`, or `readout`.
+        connections: their identifiers.
+        modulating: whether one of them is a gate.
+        executed: whether it is evaluated.
+        response: whether it carries the first response.
+    """
+
+    kind: str
+    connections: tuple[str, ...]
+    modulating: bool
+    executed: bool
+    response: bool
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Nodes with their places: `shown` is a graph like an unrolled one, whose steps are the columns of the drawing.
+
+    Attributes:
+        full: the graph that is drawn, with its true steps.
+        shown: the graph of what is drawn; a node's step is its column, from 1.
+        columns: the steps of each column.
+        status: of each node of `full`: `executed`, `shared`, `silent` or `unread`.
+        origin: for each node of `shown` the node of `full` that it stands for; in a folded column the first of them.
+        reads: for each edge of `shown` what it is.
+        response: the nodes of `shown` that carry the first response of a readout's area.
+        partial: whether something of `full` is left out on request.
+    """
+
+    full: UnrolledGraph
+    shown: UnrolledGraph
+    columns: tuple[Span, ...]
+    status: Mapping[Node, str]
+    origin: Mapping[Node, Node]
+    reads: Mapping[tuple[Node, Node], Read]
+    response: Collection[Node]
+    partial: bool
+
+    def status_of(self, node: Node) -> str:
+        return self.status[self.origin[node]]
+
+    def span(self, node: Node) -> Span:
+        return self.columns[node.step - 1]
+
+    @cached_property
+    def thin(self) -> float:
+        """Share of the usual line width: less than 1 where arrows are many."""
+        share = MANY_READS * len(self.columns) / max(1, len(self.reads))
+        return max(0.5, min(1.0, sqrt(share)))
+
+    @cached_property
+    def grid(self) -> Grid:
+        return Grid(self.shown)
+
+
+def scene_of(
+    full: UnrolledGraph,
+    kept: UnrolledGraph | None,
+    only: Collection[Node] | None,
+    fold: Fold = "auto",
+    pitch: float | None = None,
+) -> Scene:
+    """Choose what is drawn.
+
+    Args:
+        full: the graph before passes.
+        kept: the graph after passes; by default every live update counts as executed.
+        only: the nodes to draw; all by default.
+        fold: whether runs of steps that look alike are drawn once: `auto` where the drawing would be too wide. A graph
+            that is rolled already is drawn as it is.
+        pitch: width of a column; that of the grid by default.
+    """
+    full = _without_helpers(full)
+    status: dict[Node, str] = {node: found.word for node, found in statuses(full, kept).items()}
+    nodes = [node for node in full if only is None or node in only]
+    spans = columns(full, status, nodes, None if fold == "auto" or full.loop else FOLDS[fold])
+    if full.loop is not None:
+        return replace(_scene(full, nodes, status, spans), columns=unrolled_columns(spans, full.loop))
+    if fold == "auto" and (pitch or Grid(full).step_pitch) * len(spans) > WIDEST:
+        spans = columns(full, status, nodes, FOLDS["auto"])
+    return _scene(full, nodes, status, spans)
+
+
+def _scene(full: UnrolledGraph, nodes: list[Node], status: Mapping[Node, str], spans: tuple[Span, ...]) -> Scene:
+    column = {step: n for n, span in enumerate(spans, start=1) for step in range(span.first, span.last + 1)}
+    shown = UnrolledGraph(**full.graph | {"steps": len(spans)})
+    origin: dict[Node, Node] = {}
+    place: dict[Node, Node] = {}
+    for node in nodes:
+        place[node] = node._replace(step=column[node.step])
+        if place[node] not in origin:
+            origin[place[node]] = node
+            shown.add_node(place[node], **full.nodes[node])
+    path = [response_path(full, readout.source) for readout in full.areas.readouts if readout.source in full.areas]
+    steps = {pair for nodes_of in path for pair in pairwise(nodes_of)}
+    reads: dict[tuple[Node, Node], Read] = {}
+    for tail, head, data in full.edges(data=True):
+        if tail not in place or head not in place:
+            continue
+        ends = place[tail], place[head]
+        inside = ends[0].step == ends[1].step and tail.step != head.step  # from one folded step to another
+        if inside or ends in reads:
+            continue
+        shown.add_edge(*ends, **data)
+        executed = status[head] == "executed" and status[tail] in {"executed", "shared"}
+        reads[ends] = _read(data, executed, (tail, head) in steps)
+    response = {place[node] for nodes_of in path for node in nodes_of if node in place}
+    return Scene(full, shown, spans, status, origin, reads, response, len(nodes) < len(full))
+
+
+def _read(data: Mapping[str, object], executed: bool, response: bool) -> Read:
+    connections = data["connections"]
+    assert isinstance(connections, tuple)
+    kind = connections[0].kind if connections else "memory" if data["memory"] else "readout"
+    gates = any(connection.role == "modulate" for connection in connections)
+    return Read(kind, tuple(connection.identifier for connection in connections), gates, executed, response)
+
+
+def _without_helpers(full: UnrolledGraph) -> UnrolledGraph:
+    """The graph without states of zeros, which would only crowd the drawing, and without evaluations as nodes.
+
+    What reads an evaluation (`drive`) reads, in the drawing, the value that was evaluated.
+    """
+    shown: UnrolledGraph = full.copy()
+    for drive in [node for node in full if node.kind == "drive"]:
+        for source, target in product(full.predecessors(drive), full.successors(drive)):
+            connections = full.edges[drive, target]["connections"]
+            if connections and full.edges[source, drive]["connections"]:
+                known = shown.edges[source, target] if shown.has_edge(source, target) else {"connections": ()}
+                merged = {"memory": False} | known | {"connections": (*known["connections"], *connections)}
+                shown.add_edge(source, target, **merged)
+    shown.remove_nodes_from([node for node in full if node.kind in {"zero", "drive"}])
+    return shown

@@ -1,0 +1,273 @@
+"""The executed schedule: what is computed when, how long it is held, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+
+from cortexgraph.passes import statuses
+from cortexgraph.render.canvas import Canvas, plain
+from cortexgraph.render.drawing import Drawing
+from cortexgraph.render.fold import Span
+from cortexgraph.render.geometry import Box
+from cortexgraph.render.legend import Entry, add_legend, add_title
+from cortexgraph.render.scene import Fold, Scene, scene_of
+from cortexgraph.render.style import INK, MUTED, STATES, BoxStyle
+from cortexgraph.render.text import elide, text_width
+from cortexgraph.render.updates import node_key
+from cortexgraph.unrolling import Node, UnrolledGraph, order_name
+from cortexgraph.wording import count_text
+
+__all__ = ["Costs", "costs_of", "draw_timetable"]
+
+SLOT, GAP, ROW, CELL = 19.0, 7.0, 20.0, 13.0
+NAME_SIZE, LONGEST_NAME = 8.5, 110.0
+BARS = 34.0
+"""Height of the highest bar of multiply-adds."""
+
+DONE = BoxStyle("executed, in this order", "#0F4C75", "#0F4C75", "#FFFFFF", width=0.6)
+HELD = BoxStyle("held for a later read", "none", "#9CC5E3", INK, width=0)
+SHARED = BoxStyle("equal to an earlier one", "#0F4C75", "#FFFFFF", INK, dash="dotted")
+UNREAD = BoxStyle("live, never read", "#BDBDBD", "#FFFFFF", INK, width=0.7)
+SILENT = BoxStyle("silent (⊥)", "none", "transparent", STATES["silent"].text, width=0)
+LOOKS = {"executed": DONE, "shared": SHARED, "unread": UNREAD, "silent": SILENT}
+MARKS = {"executed": "1", "shared": "=", "silent": "⊥"}
+WORK = BoxStyle("multiply-adds of the step", "none", "#7A7A7A", INK, width=0)
+TINTS = ("#F5F5F5", "#FFFFFF")
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a schedule costs for one static image.
+
+    Attributes:
+        number: of each executed update its place in the order of execution, from 1.
+        last_read: for each executed update that is read, the last update or readout that reads it.
+        macs: multiply-accumulate operations by step.
+        states: the largest number of states that are held at once.
+        numbers: the largest number of activations that are held at once.
+    """
+
+    number: Mapping[Node, int]
+    last_read: Mapping[Node, Node]
+    macs: Mapping[int, int]
+    states: int
+    numbers: int
+
+
+def costs_of(full: UnrolledGraph, kept: UnrolledGraph) -> Costs:
+    """Costs of what is executed. A state is held from its update to its last read."""
+    status = statuses(full, kept)
+    like = {node: found.like.of for node, found in status.items() if found.like is not None}
+    executed = [node for node in full.updates() if status[node].word == "executed"]
+    place = {node: n for n, node in enumerate(full)}
+    last: dict[Node, Node] = {}
+    for tail, head in full.edges:
+        source = _resolved(tail, like)
+        if source not in place or status[source].word != "executed" or status[head].word != "executed":
+            continue
+        if source.kind == "update" and place[head] > place[last.get(source, source)]:
+            last[source] = head
+    changes: dict[int, list[int]] = {}
+    for node in executed:
+        size = prod(full.areas.area(node.name).shape)
+        changes.setdefault(place[node], []).append(size)
+        changes.setdefault(place[last.get(node, node)] + 1, []).append(-size)
+    states = numbers = most_states = most_numbers = 0
+    for at in sorted(changes):
+        states += sum(1 if size > 0 else -1 for size in changes[at])
+        numbers += sum(changes[at])
+        most_states, most_numbers = max(most_states, states), max(most_numbers, numbers)
+    number = {node: n for n, node in enumerate(executed, start=1)}
+    return Costs(number, last, _macs(kept), most_states, most_numbers)
+
+
+def _resolved(node: Node, like: Mapping[Node, Node]) -> Node:
+    while node in like:
+        node = like[node]
+    return node
+
+
+def _macs(kept: UnrolledGraph) -> dict[int, int]:
+    """Multiply-accumulate operations by step; what equals an earlier value for a static image costs nothing."""
+    found: dict[int, int] = {}
+    readouts = {readout.name: readout.macs for readout in kept.areas.readouts}
+    for node in kept:
+        if not kept.live(node) or kept.repeat(node) is not None:
+            continue
+        cost = readouts[node.name] if node.kind == "readout" else 0
+        if node.kind == "update":
+            direct = [connection for connection, source in kept.terms(node) if source.kind != "drive"]
+            cost = kept.areas.area(node.name).macs + sum(connection.macs for connection in direct)
+        elif node.kind == "drive":
+            cost = kept.areas.connection(node.name).macs
+        found[node.step] = found.get(node.step, 0) + cost
+    return found
+
+
+# ---- drawing -----------------------------------------------------------------
+
+
+def draw_timetable(
+    full: UnrolledGraph, kept: UnrolledGraph, *, fold: Fold = "auto", title: str | None = None
+) -> Drawing:
+    """Draw the executed schedule: a column for each group of each step, a row for each area.
+
+    An executed update is a mark with its number in the order of execution; the bar behind it lasts until its value
+    is last read. Below stand the multiply-adds of each step, for one static image.
+
+    Args:
+        full: the graph before passes.
+        kept: the graph after passes.
+        fold: whether steps that look alike are drawn once: `auto`, `always` or `never`.
+        title: heading; the network's name by default.
+
+    Returns:
+        The drawing; `docs/drawing.md` lists the ids and classes in its SVG.
+    """
+    pitch = len(full.groups) * SLOT + GAP
+    scene, canvas = scene_of(full, kept, None, fold, pitch), Canvas(full.name, "schedule")
+    table, costs = _Table(scene), costs_of(full, kept)
+    for column, span in enumerate(scene.columns, start=1):
+        canvas.box(canvas.key(f"step-{span}"), table.band(column), "", _tint(column), kind=f"band step-{_range(span)}")
+        _add_heading(canvas, table, column, span)
+    _add_bars(canvas, scene, table, costs)
+    for node in scene.shown:
+        if node.kind in {"update", "readout"}:
+            _add_mark(canvas, scene, table, costs, node)
+    for name, row in table.rows.items():
+        at = (table.left - 5, row * ROW)
+        canvas.text(f"row-{row}", at, elide(name, NAME_SIZE, LONGEST_NAME), NAME_SIZE, align="right")
+    _add_work(canvas, scene, table, costs)
+    _add_frame(canvas, scene, table, costs, title)
+    return Drawing(canvas.source)
+
+
+class _Table:
+    """Where everything stands."""
+
+    def __init__(self, scene: Scene) -> None:
+        areas = scene.full.areas
+        read = {node.name for node in scene.shown.readouts}
+        names = [area.name for area in areas.areas if any(area.name in group for group in scene.full.groups)]
+        self.rows = {name: row for row, name in enumerate(names)}
+        several = len(areas.readouts) > 1
+        self.readouts = {r.name: len(names) + n for n, r in enumerate(r for r in areas.readouts if r.name in read)}
+        self.rows |= {f"readout {name}" if several else "readout": row for name, row in self.readouts.items()}
+        self.pitch = len(scene.full.groups) * SLOT + GAP
+        self.groups = len(scene.full.groups)
+        self.left = -(SLOT + GAP) / 2
+
+    @property
+    def top(self) -> float:
+        return (len(self.rows) - 0.5) * ROW
+
+    def at(self, node: Node) -> tuple[float, float]:
+        if node.kind == "readout":
+            return (node.step - 1) * self.pitch + (self.groups - 1) * SLOT, self.readouts[node.name] * ROW
+        return (node.step - 1) * self.pitch + node.group * SLOT, self.rows[node.name] * ROW
+
+    def band(self, column: int) -> Box:
+        left = self.left + (column - 1) * self.pitch
+        bottom, top = -ROW / 2 - BARS - 14, self.top + 2
+        return Box(left + self.pitch / 2, (bottom + top) / 2, self.pitch, top - bottom)
+
+
+def _tint(column: int) -> BoxStyle:
+    return BoxStyle("", "none", TINTS[(column + 1) % 2], INK, width=0)
+
+
+def _range(span: Span) -> str:
+    return f"{span.first}-{span.last}" if span.folded else str(span.first)
+
+
+def _add_heading(canvas: Canvas, table: _Table, column: int, span: Span) -> None:
+    """The number of the step; where steps are narrow, of every second, fifth, … one."""
+    size, (x, top) = 7.5, table.band(column).at(0, 1)
+    room = next(n for n in (1, 2, 5, 10, 20, 50, 100) if n * table.pitch > text_width("1000", size) or n == 100)
+    if span.folded:
+        canvas.text(f"at-{column}", (x, top + 7), "⋯", size)
+        words = f"{span} (× {span.repeats})"
+        canvas.text(f"repeats-{column}", (x, top + 17), words, 7, color=MUTED, backed=True)
+    elif span.first % room == 0 or column == 1:
+        canvas.text(f"at-{column}", (x, top + 7), str(span.first), size)
+
+
+def _add_bars(canvas: Canvas, scene: Scene, table: _Table, costs: Costs) -> None:
+    """For each update the time for which its value is held."""
+    column = {step: n for n, span in enumerate(scene.columns, 1) for step in range(span.first, span.last + 1)}
+    ends: dict[Node, float] = {}
+    for source, reader in costs.last_read.items():
+        if reader.kind == "update":
+            held = source._replace(step=column[source.step])
+            ends[held] = max(ends.get(held, 0.0), table.at(reader._replace(step=column[reader.step]))[0])
+    for held, end in ends.items():
+        x, y = table.at(held)
+        key = canvas.key(f"held-{node_key(scene.full, held, _range(scene.span(held)))}")
+        canvas.box(key, Box((x + end) / 2, y, max(end - x, 1.0), 5), "", HELD, kind="held")
+
+
+def _add_mark(canvas: Canvas, scene: Scene, table: _Table, costs: Costs, node: Node) -> None:
+    status, origin, span = scene.status_of(node), scene.origin[node], scene.span(node)
+    label = {"executed": str(costs.number.get(origin, "")), "shared": "=", "silent": "⊥", "unread": ""}[status]
+    label = "⋯" if span.folded and status == "executed" else label
+    x, y = table.at(node)
+    size = {"executed": CELL, "shared": CELL - 2, "unread": CELL - 6, "silent": CELL - 4}[status]
+    place = f"area-{scene.full.areas.area(node.name).identifier} " if node.kind == "update" else ""
+    words = f"{node.kind} {status} {place}step-{_range(span)} group-{node.group}"
+    key = canvas.key(node_key(scene.full, node, _range(span)))
+    look, points = LOOKS[status], 6.5 if len(label) < 3 else 5.0
+    shape = "circle" if node.kind == "readout" else "box"
+    canvas.box(
+        key,
+        Box(x, y, max(size, 15.0 if len(label) > 3 else 0), size),
+        plain(label),
+        look,
+        kind=words,
+        size=points,
+        shape=shape,
+    )
+
+
+def _add_work(canvas: Canvas, scene: Scene, table: _Table, costs: Costs) -> None:
+    """Bars of multiply-adds below the table."""
+    most = max(costs.macs.values(), default=0)
+    ground = -ROW / 2 - BARS - 12
+    for column, span in enumerate(scene.columns, start=1):
+        work = costs.macs.get(span.first, 0)
+        if not work:
+            continue
+        height = max(0.5, BARS * work / most)
+        x, width = table.band(column).x, min(table.pitch - 6, 40.0)
+        bar = Box(x, ground + height / 2, width, height)
+        canvas.box(canvas.key(f"macs-{_range(span)}"), bar, "", WORK, kind=f"macs step-{_range(span)}")
+        if text_width(count_text(work), 6) < table.pitch:
+            canvas.text(f"macs-words-{column}", (x, ground + height + 5), count_text(work), 6, color=MUTED)
+    canvas.text("macs", (table.left - 5, ground + BARS / 2), "multiply-adds", 7, color=MUTED, align="right")
+    canvas.text("most", (table.left - 5, ground + BARS / 2 - 9), f"≤ {count_text(most)}", 7, color=MUTED, align="right")
+
+
+def _add_frame(canvas: Canvas, scene: Scene, table: _Table, costs: Costs, title: str | None) -> None:
+    full = scene.full
+    names = max(text_width(elide(name, NAME_SIZE, LONGEST_NAME), NAME_SIZE) for name in [*table.rows, "multiply-a"])
+    left = table.left - 5 - names
+    width = max(table.band(len(scene.columns)).at(1, 0)[0] - left, 250.0)
+    steps = f"{full.steps} step{'s' * (full.steps > 1)}"
+    summary = (
+        f"{steps}, {len(costs.number)} updates executed; order: {order_name(full.order)}; "
+        f"at most {costs.states} states ({count_text(costs.numbers)} activations) held"
+    )
+    canvas.text("steps", (table.left - 5, table.top + 9), "step", 7.5, color=MUTED, align="right")
+    lift = 29 if any(span.folded for span in scene.columns) else 19
+    add_title(canvas, title or full.name, summary, left, table.top + lift, width)
+    add_legend(canvas, [*_entries(scene)], left, table.band(1).at(0, -1)[1] - 14, width)
+
+
+def _entries(scene: Scene) -> Iterator[Entry]:
+    found = {scene.status_of(node) for node in scene.shown if node.kind == "update"}
+    for status, look in LOOKS.items():
+        if status in found:
+            yield Entry(status, look, MARKS.get(status, ""))
+        if status == "executed":
+            yield Entry("held", HELD)

@@ -1,0 +1,167 @@
+"""The part of an unrolled graph that matters for a question: what drives a value, and what it reaches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.spec import IMAGE
+from cortexgraph.unrolling.latency import first_responses, response_text
+from cortexgraph.unrolling.model import Node, UnrolledGraph
+from cortexgraph.wording import listed, quoted, shortened, suggest
+
+__all__ = ["READOUT", "Focus", "focused"]
+
+READOUT = "readout"
+"""The name by which a focus means the readouts of a step (where no area is called so)."""
+
+
+@dataclass(frozen=True)
+class Focus:
+    """A question about an unrolled graph. Places are written `V4@3`, or `V4` for all steps; also `image`, `readout`.
+
+    Attributes:
+        upstream: the place whose live ancestors are wanted.
+        downstream: the place whose live descendants are wanted.
+        between: two places; wanted is what lies on a live path from the first to the second.
+    """
+
+    upstream: str | None = None
+    downstream: str | None = None
+    between: tuple[str, str] | None = None
+
+    def __str__(self) -> str:
+        if self.upstream is not None:
+            return f"upstream of {self.upstream}"
+        if self.downstream is not None:
+            return f"downstream of {self.downstream}"
+        return "between {} and {}".format(*self.between or ("", ""))
+
+    def __bool__(self) -> bool:
+        return self != Focus()
+
+
+def focused(graph: UnrolledGraph, focus: Focus) -> set[Node]:
+    """The nodes that a focus asks for: live ones, along reads of live values.
+
+    Raises:
+        CompileError: with all findings, where more than one question is asked, a place is not of the network, is
+            silent, or no path joins the two.
+    """
+    asked = {key: value for key, value in vars(focus).items() if value is not None}
+    if len(asked) != 1:
+        raise CompileError(
+            Diagnostic(
+                "bad-focus",
+                "focus",
+                f"{quoted(asked)} are given together" if asked else "nothing is asked for",
+                "a drawing has one focus",
+                "Give one of `upstream`, `downstream` and `between`.",
+            )
+        )
+    (key, value), *_ = asked.items()
+    texts = value if isinstance(value, tuple) else (value,)
+    findings = [finding for text in texts for finding in _problems(graph, key, text)]
+    if findings:
+        raise CompileError(findings)
+    ends = [_nodes(graph, text) for text in texts]
+    match key:
+        case "upstream":
+            return _reached(ends[0], partial(_sources, graph))
+        case "downstream":
+            return _reached(ends[0], partial(_readers, graph))
+    found = _reached(ends[0], partial(_readers, graph)) & _reached(ends[1], partial(_sources, graph))
+    if not found:
+        raise CompileError(_no_path(graph, *texts))
+    return found
+
+
+# ---- places ------------------------------------------------------------------
+
+
+def _split(text: str) -> tuple[str, str | None]:
+    name, at, step = text.rpartition("@")
+    return (name.strip(), step.strip()) if at else (text.strip(), None)
+
+
+def _kind(graph: UnrolledGraph, name: str) -> str | None:
+    """What a place is: `image`, an `update` of an area, a `readout`; None if it is nothing."""
+    if graph.areas.is_area(name):
+        return "update"
+    return {IMAGE: IMAGE, READOUT: READOUT}.get(name)
+
+
+def _nodes(graph: UnrolledGraph, text: str) -> list[Node]:
+    """The live nodes of a place."""
+    name, step = _split(text)
+    kind = _kind(graph, name)
+    found = [node for node in graph if node.kind == kind and (kind == READOUT or node.name == name)]
+    return [node for node in found if graph.live(node) and step in {None, str(node.step)}]
+
+
+def _problems(graph: UnrolledGraph, key: str, text: str) -> Iterator[Diagnostic]:
+    name, step = _split(text)
+    place = f"{key} {shortened(text)}"
+    if _kind(graph, name) is None:
+        known = [*(area.name for area in graph.areas.areas), IMAGE, READOUT]
+        found = f"no area is called `{shortened(name)}`"
+        yield Diagnostic(
+            "unknown-area", place, found, f"there are {quoted(known)}", suggest(name, known, "Name a declared area.")
+        )
+    elif step is not None and not re.fullmatch(r"[0-9]{1,9}", step):
+        yield Diagnostic("bad-focus", place, f"`{shortened(step)}` is no step", "a place is written V4@3, or V4")
+    elif step is not None and not 1 <= int(step) <= graph.steps:
+        found, expected = f"step {step} was asked for", f"the network runs for {graph.steps} steps"
+        yield Diagnostic("step-beyond-end", place, found, expected, "Name a step from 1 to T, or raise `steps`.")
+    elif not _nodes(graph, f"{name}@{int(step)}" if step else name):
+        yield _silent(graph, place, name, step)
+
+
+def _silent(graph: UnrolledGraph, place: str, name: str, step: str | None) -> Diagnostic:
+    when = f"at step {step}" if step else f"at all {graph.steps} steps"
+    if name == IMAGE:
+        return Diagnostic("silent-focus", place, f"the image is not shown {when}", repair="See `input.present`.")
+    if name == READOUT:
+        steps = quoted(dict.fromkeys(f"readout@{node.step}" for node in graph.readouts))
+        return Diagnostic("silent-focus", place, f"nothing is read out {when}", f"there are {steps or 'no readouts'}")
+    steps = listed([*map(str, graph.live_steps(name)[:8])], "or")
+    repair = f"Name a step at which it is live, such as {steps}." if steps else "Raise `time.steps`."
+    first = response_text(graph, name, first_responses(graph.areas, graph.groups).get(name))
+    return Diagnostic("silent-focus", place, f"{name} is silent {when}: {first}", "", repair)
+
+
+def _no_path(graph: UnrolledGraph, start: str, end: str) -> Diagnostic:
+    starts = {node.name for node in _nodes(graph, start)}
+    reached = _reached(_nodes(graph, start), partial(_readers, graph))
+    first = next((node for node in graph if node in reached and node.name == _split(end)[0]), None)
+    repair = f"{_split(end)[0]} first depends on it at step {first.step}." if first and first.name not in starts else ""
+    return Diagnostic(
+        "no-path",
+        f"between {start} and {end}",
+        f"nothing of {start} reaches {end}",
+        repair=repair or "Try other steps.",
+    )
+
+
+# ---- walks -------------------------------------------------------------------
+
+
+def _sources(graph: UnrolledGraph, node: Node) -> Iterator[Node]:
+    return (source for source in graph.predecessors(node) if graph.live(source))
+
+
+def _readers(graph: UnrolledGraph, node: Node) -> Iterator[Node]:
+    return (reader for reader in graph.successors(node) if graph.live(reader))
+
+
+def _reached(start: Iterable[Node], near: Callable[[Node], Iterator[Node]]) -> set[Node]:
+    waiting = list(start)
+    found = set(waiting)
+    while waiting:
+        fresh = [node for node in near(waiting.pop()) if node not in found]
+        found.update(fresh)
+        waiting += fresh
+    return found
