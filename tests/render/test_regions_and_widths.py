@@ -1,0 +1,96 @@
+"""Regions, line widths and the matrix of connections."""
+
+from __future__ import annotations
+
+import re
+
+import pygraphviz
+import pytest
+
+import cortexgraph as cg
+from cortexgraph.errors import CompileError
+from cortexgraph.graph import AreaGraph
+from cortexgraph.render import draw_areas, draw_connections
+from tests.render.conftest import STREAM, graph_of
+
+
+def streams(levels: dict[str, int]) -> AreaGraph:
+    """Two regions of two areas and one alone, on given levels."""
+    data = STREAM | {
+        "areas": {
+            name: {"channels": 4, "size": 8, "level": levels[name], **({"region": name[0]} if name != "C" else {})}
+            for name in ("A1", "A2", "B1", "B2", "C")
+        },
+        "connections": ["image -> A1 -> B1 -> C -> B2 -> A2"],
+        "readout": {"from": "C", "classes": 2},
+    }
+    return graph_of(data)
+
+
+@pytest.mark.parametrize(
+    ("levels", "frames"),
+    [
+        ({"A1": 0, "A2": 0, "B1": 1, "B2": 1, "C": 2}, [{"A1", "A2"}, {"B1", "B2"}]),
+        ({"A1": 0, "A2": 1, "B1": 2, "B2": 3, "C": 4}, [{"A1", "A2"}, {"B1", "B2"}]),
+        ({"A1": 0, "A2": 2, "B1": 1, "B2": 3, "C": 4}, [{"A1"}, {"A2"}, {"B1"}, {"B2"}]),
+    ],
+)
+def test_a_frame_holds_the_areas_of_its_region_and_no_others(levels: dict[str, int], frames: list[set[str]]) -> None:
+    drawn = pygraphviz.AGraph(string=draw_areas(streams(levels)).source)
+    found = []
+    for frame in drawn.subgraphs():
+        left, bottom, right, top = map(float, frame.graph_attr["bb"].split(","))
+        inside = set()
+        for node in drawn.nodes():
+            x, y = map(float, node.attr["pos"].split(","))
+            if "area" in node.attr["class"].split() and left < x < right and bottom < y < top:
+                inside.add(str(node))
+        assert inside == {str(node) for node in frame.nodes()}
+        found.append(inside)
+    assert sorted(found, key=sorted) == sorted(frames, key=sorted)
+
+
+def widths(graph: AreaGraph, what: str) -> dict[str, float]:
+    drawn = pygraphviz.AGraph(string=draw_areas(graph, width=what).source)
+    known = {f"{c.identifier}-arrow": c.identifier for c in graph.connections}
+    return {known[e.attr["id"]]: float(e.attr["penwidth"]) for e in drawn.edges() if e.attr["id"] in known}
+
+
+def test_the_wider_the_more_parameters(stream: AreaGraph) -> None:
+    drawn = widths(stream, "parameters")
+    order = sorted(stream.connections, key=lambda c: c.parameters())
+    assert [drawn[c.identifier] for c in order] == sorted(drawn.values())
+    assert max(drawn.values()) > 5 * min(drawn.values())
+
+
+def test_strengths_and_what_has_none() -> None:
+    spec = cg.load("ventral", ["connections[0].strength=0.5", "connections[2].strength=0.001"])
+    graph = cg.build(spec)
+    drawn = widths(graph, "strength")
+    noted = {c.identifier: c.strength for c in graph.connections if c.strength}
+    strong, weak = sorted(noted, key=lambda key: -noted[key])
+    rest = {drawn[key] for key in drawn if key not in noted}
+    assert drawn[strong] > 5 * drawn[weak]
+    assert len(rest) == 1
+    assert "no strength" in draw_areas(graph, width="strength").source
+    with pytest.raises(CompileError, match="no connection of ventral notes a strength"):
+        cg.draw(cg.load("ventral"), width="strength")
+    with pytest.raises(CompileError, match="no connection of ventral notes a strength"):
+        cg.draw_matrix(cg.load("ventral"), width="strength")
+
+
+def test_the_matrix_has_feedforward_above_and_feedback_below_the_diagonal(streams: AreaGraph) -> None:
+    drawn = pygraphviz.AGraph(string=draw_connections(streams).source)
+    marks = {node.attr["id"]: node for node in drawn.nodes() if str(node.attr["id"]).endswith("-mark")}
+    assert len(marks) == len(streams.connections)
+    shapes = {}
+    for c in streams.connections:
+        node = marks[f"{c.identifier}-mark"]
+        assert {c.kind, f"connection-{c.identifier}"} <= set(node.attr["class"].split())
+        shapes.setdefault(c.kind, set()).add(node.attr["shape"])
+        x, y = map(float, node.attr["pos"].split(","))
+        column, row = round(x / 15), round(-y / 15)
+        names = [area.name for area in streams.areas]
+        assert (["image", *names][row], names[column]) == (c.source, c.target)
+    assert len(set.union(*shapes.values())) == len(shapes) == 3
+    assert re.search(r"label=\"\+2\"", drawn.to_string())
