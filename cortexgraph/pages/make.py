@@ -92,7 +92,7 @@ def _html(spec: NetworkSpec, run: RunView | None) -> str:
             heading=_heading(full),
             order=order_name(full.order),
             areas_svg=_inline(draw_areas(full.areas)),
-            updates_svg=_inline(draw_updates(full, kept)),
+            updates_svg=_inline(draw_updates(full, kept, fold="never")),
             area_rows=area_rows(full, kept, summary, several=several),
             connection_rows=connection_rows(full, summary, several=several),
             totals=[
