@@ -29,7 +29,7 @@ LAYERS = (
     ("checks",),
     ("codegen",),
     ("pipeline",),
-    ("analysis", "render", "data", "sharing", "lesions"),
+    ("analysis", "render", "data", "sharing", "lesions", "connectome"),
     ("drawing",),
     ("showing",),
     ("train",),

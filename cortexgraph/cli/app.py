@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cortexgraph.cli.compare import compare
+from cortexgraph.cli.connectome import app as import_app
 from cortexgraph.cli.draw import draw
 from cortexgraph.cli.evaluate import evaluate
 from cortexgraph.cli.export import export
@@ -47,6 +48,7 @@ for _name, _function in (
     ("schema", schema),
 ):
     app.command(_name)(_function)
+app.add_typer(import_app, name="import")
 
 
 def _print_version(wanted: bool) -> None:

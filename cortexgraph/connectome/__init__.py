@@ -1,0 +1,9 @@
+"""Measured connectivity: tables of interareal connections as specs, and back."""
+
+from __future__ import annotations
+
+from cortexgraph.connectome.build import Rules, connectome_spec, projections_of
+from cortexgraph.connectome.levels import level_of_each
+from cortexgraph.connectome.table import Projection, csv_text, read_connectome
+
+__all__ = ["Projection", "Rules", "connectome_spec", "csv_text", "level_of_each", "projections_of", "read_connectome"]

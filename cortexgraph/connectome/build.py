@@ -1,0 +1,267 @@
+"""From measured projections to a spec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cortexgraph.checks.dead_parameters import dead_parameters
+from cortexgraph.connectome.levels import level_of_each
+from cortexgraph.connectome.table import Projection
+from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.pipeline import unroll
+from cortexgraph.spec import NetworkSpec
+from cortexgraph.wording import quoted, similar
+
+__all__ = ["Rules", "connectome_spec", "projections_of"]
+
+VELOCITY_M_PER_S = 3.5
+"""Of feedforward and of feedback axons alike, measured between V1 and V2 of the macaque (Girard et al. 2001)."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a spec is made of projections. What is not measured is an assumption, and said so.
+
+    Attributes:
+        name: of the network.
+        min_weight: weaker projections are left out, and so are those whose weight is not known.
+        velocity_m_per_s: of conduction; the same in mm/ms.
+        dt_ms: duration of a step. A projection of d mm takes round(d / velocity / dt) steps, at least the one that
+            reading the step before takes; what is more is its `delay`.
+        reciprocal: whether an area that was no target of the study (nothing is known of its inputs) gets a connection
+            back from each area that it projects to. Most projections of visual cortex are reciprocal (Felleman & Van
+            Essen 1991); that all are is an assumption. If not, such areas are left out.
+        lateral: whether each area gets a connection to itself (an assumption: tables are of interareal projections).
+        channels: of the lowest areas. An assumption: the range of levels is cut into `stages` equal parts; from each to
+            the next the size halves and the channels double, as in convolutional networks.
+        size: height and width of the image in pixels, and of the lowest areas.
+        stages: see `channels`.
+        classes: of the readout.
+        input_area: the area that the image drives; by default the lowest.
+        readout_area: by default the highest.
+        steps: T; by default the fewest at which the readout depends on every area and connection, or, where that takes
+            more than 12 steps from its first response on, these.
+    """
+
+    name: str = "connectome"
+    min_weight: float = 0.0
+    velocity_m_per_s: float = VELOCITY_M_PER_S
+    dt_ms: float = 5.0
+    reciprocal: bool = True
+    lateral: bool = False
+    channels: int = 8
+    size: int = 32
+    stages: int = 4
+    classes: int = 10
+    input_area: str | None = None
+    readout_area: str | None = None
+    steps: int | None = None
+
+
+def connectome_spec(
+    projections: Sequence[Projection], rules: Rules | None = None
+) -> tuple[NetworkSpec, list[Diagnostic]]:
+    """A spec with an area for each area of the table and a connection for each projection.
+
+    The direction of a connection follows from the levels of its ends, which follow from the laminar origins (SLN) of
+    all projections; see `level_of_each`.
+
+    Returns:
+        The spec, and warnings: weights above 1 (no fraction is; they are not used as strengths), projections whose own
+        SLN says the other direction than the levels, and what was assumed.
+
+    Raises:
+        DataError: if the levels are unknown, or an area that the rules name is not in the table.
+    """
+    rules = rules or Rules()
+    warnings = list(_impossible(projections))
+    usable = [replace(p, weight=None) if p.weight is not None and p.weight > 1 else p for p in projections]
+    kept = [p for p in usable if not rules.min_weight or (p.weight is not None and p.weight >= rules.min_weight)]
+    level = level_of_each(projections)
+    _check_levels(kept, level)
+    kept, assumed = _with_inputs(kept, rules)
+    if assumed:
+        warnings.append(_assumed(assumed))
+    warnings += _against(kept, level)
+    names = sorted({name for p in kept for name in (p.source, p.target)}, key=lambda name: (level[name], name))
+    if not names:
+        repair = "Lower --min-weight, or take --reciprocal."
+        raise DataError(Diagnostic("empty-connectome", "", "no projection is left", repair=repair))
+    first = _chosen(rules.input_area, names[0], names, "input")
+    last = _chosen(rules.readout_area, names[-1], names, "readout")
+    data = _data([*kept, *assumed], names, level, first, last, rules)
+    spec = NetworkSpec.model_validate(data | {"time": {**data["time"], "steps": rules.steps or 1000}})
+    if rules.steps is None:
+        data["time"]["steps"] = _steps(spec, last)
+        spec = NetworkSpec.model_validate(data)
+    return spec, warnings
+
+
+def _impossible(projections: Sequence[Projection]) -> Iterator[Diagnostic]:
+    for projection in projections:
+        if projection.weight is not None and projection.weight > 1:
+            yield Diagnostic(
+                "weight-above-one",
+                projection.label,
+                f"the weight is {projection.weight:g}",
+                "a fraction of labelled neurons is at most 1",
+                "It is not used as a strength; perhaps an exponent was lost.",
+                "warning",
+                line=projection.line,
+            )
+
+
+def _check_levels(projections: Sequence[Projection], level: dict[str, float]) -> None:
+    without = sorted({name for p in projections for name in (p.source, p.target)} - level.keys())
+    if without:
+        listed = quoted(without[:8]) + (", …" if len(without) > 8 else "")
+        raise DataError(
+            Diagnostic(
+                "no-level",
+                "levels",
+                f"nothing says where {listed} lie in the hierarchy",
+                "a projection with an SLN, or the columns source_level and target_level, is needed for each area",
+                "Add one of these columns.",
+            )
+        )
+
+
+def _with_inputs(projections: list[Projection], rules: Rules) -> tuple[list[Projection], list[Projection]]:
+    """The projections among areas with known inputs, and those that are assumed so that the others have some."""
+    targets = {p.target for p in projections}
+    if not rules.reciprocal:
+        while True:  # an area whose only inputs came from areas that are left out is left out too
+            kept = [p for p in projections if p.source in targets or p.source == rules.input_area]
+            if len(kept) == len(projections):
+                return kept, []
+            projections, targets = kept, {p.target for p in kept}
+    back = [
+        Projection(p.target, p.source, distance_mm=p.distance_mm)
+        for p in projections
+        if p.source not in targets and p.source != p.target
+    ]
+    return projections, back
+
+
+def _assumed(assumed: list[Projection]) -> Diagnostic:
+    areas = sorted({p.target for p in assumed})
+    return Diagnostic(
+        "assumed-reciprocal",
+        "connections",
+        f"the inputs of {quoted(areas)} were not measured: {len(assumed)} reciprocal connections are assumed",
+        repair="With --no-reciprocal such areas are left out.",
+        severity="warning",
+    )
+
+
+def _against(projections: Sequence[Projection], level: dict[str, float]) -> list[Diagnostic]:
+    """One warning for all projections whose own SLN says the other direction than the levels."""
+    other = [p for p in projections if p.sln is not None and (p.sln - 0.5) * (level[p.target] - level[p.source]) < 0]
+    if not other:
+        return []
+    listed = ", ".join(f"{p.label} ({p.sln:.2f})" for p in other)
+    return [
+        Diagnostic(
+            "sln-against-levels",
+            "connections",
+            f"the SLN of {len(other)} of {len(projections)} projections says the other direction than the levels that "
+            f"all of them together give: {listed}",
+            repair="They have the direction of the levels.",
+            severity="warning",
+        )
+    ]
+
+
+def _chosen(wish: str | None, default: str, names: list[str], what: str) -> str:
+    if wish is None or wish in names:
+        return wish or default
+    guess = similar(wish, names)
+    repair = f"Did you mean `{guess}`?" if guess else ""
+    raise DataError(
+        Diagnostic("unknown-area", f"--{what}", f"there is no area `{wish}`", f"there are {quoted(names)}", repair)
+    )
+
+
+# ---- the spec ----------------------------------------------------------------
+
+
+def _data(
+    projections: Sequence[Projection], names: list[str], level: dict[str, float], first: str, last: str, rules: Rules
+) -> dict[str, Any]:
+    size = {name: _stage(name, names, level, rules) for name in names}
+    areas = {
+        name: {"channels": rules.channels * 2**stage, "size": max(1, rules.size // 2**stage), "level": level[name]}
+        for name, stage in size.items()
+    }
+    loops = [{"from": name, "to": name} for name in names if rules.lateral]
+    return {
+        "name": rules.name,
+        "description": f"From measured projections: {len(names)} areas, levels by regression of SLN, conduction at "
+        f"{rules.velocity_m_per_s:g} m/s; connections without a strength are assumed or of unknown strength.",
+        "references": ["markov2014anatomy", "girard2001feedforward"],
+        "input": {"channels": 3, "size": rules.size},
+        "defaults": {"area": {"norm": {"kind": "batch", "per_step": True}}},
+        "areas": areas,
+        "connections": [{"from": "image", "to": first}, *(_connection(p, rules) for p in projections), *loops],
+        "readout": {"from": last, "classes": rules.classes},
+        "time": {"dt_ms": rules.dt_ms},
+    }
+
+
+def _stage(name: str, names: list[str], level: dict[str, float], rules: Rules) -> int:
+    """Which of the equal parts of the range of levels the area lies in, from 0."""
+    low, high = level[names[0]], level[names[-1]]
+    share = (level[name] - low) / (high - low) if high > low else 0.0
+    return min(rules.stages - 1, int(share * rules.stages))
+
+
+def _connection(projection: Projection, rules: Rules) -> dict[str, Any]:
+    found: dict[str, Any] = {"from": projection.source, "to": projection.target}
+    if projection.distance_mm is not None:
+        steps = round(projection.distance_mm / rules.velocity_m_per_s / rules.dt_ms)
+        found |= {"delay": steps - 1} if steps > 1 else {}
+    return found | ({"strength": projection.weight} if projection.weight else {})
+
+
+def _steps(spec: NetworkSpec, last: str) -> int:
+    """The fewest steps at which nothing is dead, at most 12 after the first response of the readout's area."""
+    longest = 1 + max(connection.delay for connection in spec.connections)
+    first = unroll(spec, steps=min(1000, 1 + longest * len(spec.areas))).first_response(last)
+    if first is None:
+        repair = "Choose another area with --readout, or a lower --min-weight."
+        raise DataError(Diagnostic("unreachable", f"--readout {last}", "no signal reaches it", repair=repair))
+    for steps in range(first, first + 12):
+        time = spec.time.model_copy(update={"steps": steps})
+        if not list(dead_parameters(unroll(spec.model_copy(update={"time": time})))):
+            return steps
+    return first + 12
+
+
+# ---- back to a table ---------------------------------------------------------
+
+
+def projections_of(spec: NetworkSpec, velocity_m_per_s: float = VELOCITY_M_PER_S) -> list[Projection]:
+    """The interareal connections of a spec as a table: strengths, levels, and distances that give their delays.
+
+    Raises:
+        GraphError: if the spec does not make a network.
+    """
+    from cortexgraph.pipeline import build
+
+    graph = build(spec)
+    level = {area.name: area.level for area in graph.areas}
+    dt_ms = spec.time.dt_ms or Rules.dt_ms
+    return [
+        Projection(
+            connection.source,
+            connection.target,
+            spec.connections[connection.index].strength,
+            distance_mm=round((connection.delay + 1) * dt_ms * velocity_m_per_s, 6),
+            source_level=level[connection.source],
+            target_level=level[connection.target],
+        )
+        for connection in graph.connections
+        if connection.source in level
+    ]
