@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import cortexgraph
 from cortexgraph.analysis import RESNET18, summarise
-from cortexgraph.codegen import emit_source
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import write_text
 from cortexgraph.pages.data import script_data
 from cortexgraph.pages.run import RunView, read_view
 from cortexgraph.pages.source import source_lines, source_style
 from cortexgraph.pages.tables import area_rows, connection_rows
-from cortexgraph.pipeline import lower, retimed
+from cortexgraph.pipeline import emit, lower, retimed
 from cortexgraph.render import Drawing, draw_areas, draw_updates
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.overrides import Override
@@ -80,7 +79,7 @@ def check_path(path: Path) -> None:
 
 def _html(spec: NetworkSpec, run: RunView | None) -> str:
     full, kept = lower(spec)
-    summary, source = summarise(full, kept), emit_source(full, kept)
+    summary, source = summarise(full, kept), emit(spec)
     script = _text("page.js")
     several = len(spec.readouts) > 1
     return (

@@ -83,6 +83,21 @@ def test_what_drives_v2_at_step_3_and_does_it_reach_the_readout(opened: Opened, 
     assert "Click an update" in tab.inner_text(".answer")
 
 
+def test_what_the_pointer_is_over_is_lit_until_something_is_chosen(opened: Opened) -> None:
+    tab = opened(cg.load("ventral"))
+    tab.hover(update("V4@4.0"))
+    tab.wait_for_selector(update("V4@4.0") + ".it")
+    before, after = cones(cg.unroll(cg.load("ventral")), "V4", 4)
+    assert (lit(tab, "before"), lit(tab, "after")) == (before, after)
+    assert "Click an update" in tab.inner_text(".answer")
+    tab.hover("h1")
+    assert lit(tab, "on") == set()
+    click(tab, update("V1@1.0"))
+    tab.hover(update("V4@4.0"))
+    tab.wait_for_timeout(200)
+    assert lit(tab, "it") == {"V1@1.0"}
+
+
 def test_silent_and_unread_updates_are_told_apart(opened: Opened) -> None:
     tab = opened(cg.load("ventral"))
     click(tab, update("IT@2.0"))

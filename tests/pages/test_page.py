@@ -110,9 +110,18 @@ def test_every_executed_update_has_its_lines(name: str, options: dict[str, Any])
 
 
 def test_a_loop_gives_its_lines_to_every_turn() -> None:
-    full, kept = lower(cg.load("ventral"), steps=40)
-    found = update_lines(emit_source(full, kept), kept)
+    """Against the names in the source: outside the loop those of their step, inside those of `t`."""
+    spec = cg.load("ventral", {"time.steps": 100})
+    _, kept = lower(spec)
+    source = cg.emit(spec)
+    text = source.splitlines()
+    found = update_lines(source, kept)
     assert set(found) == set(kept.live_updates())
+    (start,) = [n for n, line in enumerate(text, 1) if line.strip().startswith("for t in range(")]
+    first, last = map(int, re.findall(r"range\((\d+), (\d+)\)", text[start - 1])[0])
+    for node, (line, _) in found.items():
+        name = f"{node.name}_t" if first <= node.step < last else f"{node.name}_{node.step}"
+        assert text[line - 1].strip() == f"{name} = self.{node.name}(", node
 
 
 # ---- runs --------------------------------------------------------------------

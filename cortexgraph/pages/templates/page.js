@@ -21,6 +21,9 @@
   const identifierOf = new Map(Object.entries(data.areas).map(([identifier, name]) => [name, identifier]));
   const updatesOf = new Map(Object.values(data.areas).map((name) => [name, []]));
   for (const node of nodes) if (node.kind === "update") updatesOf.get(node.name).push(node);
+  const height = new Map(["image", ...Object.values(data.areas)].map((name, n) => [name, n]));
+  const rank = { feedforward: 0, lateral: 1, feedback: 2 };
+  for (const node of nodes) node.in.sort((a, b) => (rank[a.connections[0]?.kind] ?? 3) - (rank[b.connections[0]?.kind] ?? 3));
   const live = (node) => node.status !== "silent";
 
   /** All nodes from which a live path leads to these ("in"), or to which one leads ("out"). */
@@ -93,7 +96,8 @@
       if (!steps.has(name)) steps.set(name, []);
       steps.get(name).push(step);
     }
-    return [...steps].map(([name, at]) => `${name} at step${new Set(at).size > 1 ? "s" : ""} ${ranges(at)}`).join(", ");
+    const low = [...steps].sort(([a], [b]) => height.get(a) - height.get(b));
+    return low.map(([name, at]) => `${name} at step${new Set(at).size > 1 ? "s" : ""} ${ranges(at)}`).join(", ");
   }
 
   /** A long path without its middle. */
@@ -187,7 +191,7 @@
     wipe();
     const before = cone(starts, "in");
     const after = cone(starts, "out");
-    const chosen = new Set(starts);
+    const own = new Set(starts);
     updatesSvg.classList.add("focus");
     areasSvg.classList.add("focus");
     const mark = (place, kind) => {
@@ -201,7 +205,7 @@
     for (const place of before) mark(place, "before");
     for (const place of after) mark(place, "after");
     for (const place of starts) mark(place, "it");
-    const lit = (place, cone) => chosen.has(place) || cone.has(place);
+    const lit = (place, cone) => own.has(place) || cone.has(place);
     for (const edge of edges) {
       const upstream = lit(edge.tail, before) && lit(edge.head, before);
       const downstream = lit(edge.tail, after) && lit(edge.head, after);
@@ -210,7 +214,30 @@
       for (const connection of edge.connections) partIn(areasSvg, `${connection.id}-arrow`)?.classList.add("on");
       if (nodes[edge.head].kind === "readout") partIn(areasSvg, `${nodes[edge.head].key.replace(/@\d+$/, "")}-arrow`)?.classList.add("on");
     }
+  }
+
+  // A choice stays until it is cleared; without one, what the pointer is over is lit.
+  let chosen = false;
+  let hovering = 0;
+
+  function choose() {
+    clearTimeout(hovering);
+    chosen = true;
     clear.hidden = false;
+  }
+
+  function hover(svg, startsOf) {
+    svg.addEventListener("pointerover", (event) => {
+      const part = event.target.closest("g.node");
+      clearTimeout(hovering);
+      if (chosen) return;
+      const starts = part ? startsOf(part.id) : [];
+      hovering = setTimeout(() => (starts.length ? light(starts) : wipe()), 60);
+    });
+    svg.addEventListener("pointerleave", () => {
+      clearTimeout(hovering);
+      if (!chosen) wipe();
+    });
   }
 
   function showLines([first, last], scroll = true) {
@@ -230,6 +257,7 @@
   function select(id) {
     const node = byKey.get(id);
     if (!node) return;
+    choose();
     light([node.place]);
     say(told(node));
     if (node.first) showLines([node.first, node.last], false);
@@ -246,6 +274,7 @@
       const now = updates.filter((node) => node.step === step);
       if (now.length) { select(now[now.length - 1].key); return; }
     }
+    choose();
     light(updates.filter(live).map((node) => node.place));
     one(`tr[data-area="${CSS.escape(identifier)}"]`)?.classList.add("it");
     const head = document.createElement("b");
@@ -272,6 +301,7 @@
   function selectConnection(identifier) {
     const connection = data.connections.find((c) => c.id === identifier);
     if (!connection) return;
+    choose();
     wipe();
     updatesSvg.classList.add("focus");
     areasSvg.classList.add("focus");
@@ -293,10 +323,10 @@
       reads.length ? `It carries a signal into ${connection.target} at step${reads.length > 1 ? "s" : ""} ${ranges(reads.map((edge) => nodes[edge.head].step))}.` : "It never carries a signal.");
     text.prepend(head);
     say(text);
-    clear.hidden = false;
   }
 
   function reset() {
+    chosen = false;
     wipe();
     say(hint);
     clear.hidden = true;
@@ -305,12 +335,13 @@
 
   // ---- the slider ------------------------------------------------------------
 
-  function into(part) {
+  /** Scroll the picture of updates so that a part of it can be seen. */
+  function into(part, upright = true) {
     if (!part) return;
     const box = one("figure.updates");
     const [at, frame] = [part.getBoundingClientRect(), box.getBoundingClientRect()];
     if (at.left < frame.left || at.right > frame.right) box.scrollLeft += at.left - frame.left - frame.width / 2 + at.width / 2;
-    if (at.top < frame.top || at.bottom > frame.bottom) box.scrollTop += at.top - frame.top - frame.height / 2 + at.height / 2;
+    if (upright && (at.top < frame.top || at.bottom > frame.bottom)) box.scrollTop += at.top - frame.top - frame.height / 2 + at.height / 2;
   }
 
   const WORDS = ["executed", "shared", "silent", "unread"];
@@ -322,7 +353,7 @@
     if (!step) { stepText.textContent = `all ${data.steps}`; return; }
     const band = partIn(updatesSvg, `updates-step-${step}`);
     band?.classList.add("now");
-    into(band);
+    into(band, false);
     const now = new Map();
     for (const node of nodes) if (node.kind === "update" && node.step === step) now.set(node.name, node.status);
     for (const [name, identifier] of identifierOf) partIn(areasSvg, identifier)?.classList.add(now.get(name) || "absent");
@@ -340,6 +371,8 @@
     return word ? word.slice("connection-".length) : null;
   }
 
+  hover(updatesSvg, (id) => (byKey.has(id) ? [byKey.get(id).place] : []));
+  hover(areasSvg, (id) => (id in data.areas ? updatesOf.get(data.areas[id]).filter(live).map((node) => node.place) : []));
   updatesSvg.addEventListener("click", (event) => {
     const part = event.target.closest("g.node, g.edge");
     if (part?.classList.contains("edge") && connectionOf(part)) selectConnection(connectionOf(part));
