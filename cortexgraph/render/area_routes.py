@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import hypot
 from typing import Literal
 
 from cortexgraph.graph import AreaGraph
@@ -95,9 +96,10 @@ def _near(layout: Layout, arrow: Arrow, spread: float) -> Curve | None:
 
 def _vertical(tail: Box, head: Box, up: int, beside: float, twin: int) -> Curve:
     """From the top of one box to the bottom of the other, or down; leaning towards the other box."""
-    reach = tail.width / 2 - 14
+    reach = tail.width / 2 - 22  # a loop may stand at the corner
     lean = max(-reach, min(reach, (head.x - tail.x) * 0.22))
-    beside += twin * (9 if beside >= 0 else -9)
+    slant = hypot(head.x - tail.x, head.y - tail.y) / abs(head.y - tail.y)
+    beside = (beside + twin * (9 if beside >= 0 else -9)) * min(slant, 2.2)  # as far apart across the arrow
     sign = 1 if up > 0 else -1
     out, into = (max(-reach, min(reach, beside + turn)) for turn in (lean, -lean))
     if head.width < tail.width:  # the readout: an oval

@@ -111,7 +111,8 @@ class Canvas:
         self._node(key, Box(*at, 1, 1), label="", style="invis", **{"class": "text"})
 
     def line(self, key: str, tail: str, head: str, curve: Curve, style: LineStyle, *, kind: str) -> None:
-        """An arrow along a curve; the tip is the end of the curve."""
+        """An arrow along a curve; the tip is the end of the curve, or a little before it, that a circle be whole."""
+        curve = curve.shortened(2.0) if style.head == "odot" else curve
         path = " ".join(_point(point) for point in curve.shortened(style.head_length).tightened().points)
         self._dot.edge(
             tail,

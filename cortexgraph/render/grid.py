@@ -10,13 +10,15 @@ from cortexgraph.render.text import text_width
 from cortexgraph.spec import IMAGE
 from cortexgraph.unrolling import Node, UnrolledGraph
 
-__all__ = ["NAME_SIZE", "Grid"]
+__all__ = ["NAME_SIZE", "SMALL_SIZE", "Grid"]
 
-NAME_SIZE = 10.0
+NAME_SIZE, SMALL_SIZE = 10.0, 8.5
 HEIGHT = 21.0
-TALL, LOW, MANY_ROWS = 50.0, 34.0, 10
+TALL, LOW, MANY_ROWS = 50.0, 36.0, 12
 """From one row to the next; lower where there are many."""
 NARROWEST, WIDEST = 32.0, 66.0
+MANY_GROUPS, NARROW_GAP = 8, 20.0
+"""Beyond so many groups in a step, the states of an area stand closer."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Grid:
     @cached_property
     def width(self) -> float:
         """Width of a box: that of the longest name that still fits."""
-        widths = [text_width(name, NAME_SIZE) + 10 for name in self.rows]
+        widths = [text_width(name, SMALL_SIZE if name == IMAGE else NAME_SIZE) + 10 for name in self.rows]
         return max([NARROWEST, *(min(width, WIDEST) for width in widths)])
 
     @cached_property
@@ -62,7 +64,8 @@ class Grid:
         for index, group in enumerate(self.graph.groups):
             for name in group:
                 if name in last:
-                    pitch = max(pitch, (self.width + self.gap) / (index - last[name]))
+                    gap = self.gap if count <= MANY_GROUPS else NARROW_GAP
+                    pitch = max(pitch, (self.width + gap) / (index - last[name]))
                 last[name] = index
         return pitch
 

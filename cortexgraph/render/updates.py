@@ -10,7 +10,7 @@ from dataclasses import replace
 from cortexgraph.render.canvas import Canvas, plain
 from cortexgraph.render.drawing import Drawing
 from cortexgraph.render.fold import Span
-from cortexgraph.render.grid import NAME_SIZE
+from cortexgraph.render.grid import NAME_SIZE, SMALL_SIZE
 from cortexgraph.render.legend import Entry, add_legend, add_title
 from cortexgraph.render.scene import Fold, Read, Scene, scene_of
 from cortexgraph.render.style import (
@@ -147,7 +147,7 @@ def _add_node(canvas: Canvas, scene: Scene, node: Node) -> None:
     if node.kind == "record":
         canvas.box(key, box, "", RECORD, kind=classes, shape="circle")
         return
-    size = NAME_SIZE if node.kind == "update" else 8.5
+    size = NAME_SIZE if node.kind == "update" else SMALL_SIZE
     look = strong_box(STATES[status]) if node in scene.response else STATES[status]
     style = ",".join(part for part in ("filled", look.dash, SHAPES[node.kind]) if part)
     shape = "oval" if node.kind == "readout" else "box"
@@ -193,7 +193,7 @@ def _add_frame(canvas: Canvas, scene: Scene, title: str | None, subject: str) ->
     for column, span in enumerate(scene.columns, start=1):
         if span.folded:
             words = f"steady state × {span.repeats}"
-            words = words if text_width(words, HEADING_SIZE) < grid.step_pitch else f"× {span.repeats}"
+            words = words if text_width(words, HEADING_SIZE) < 1.4 * grid.step_pitch else f"× {span.repeats}"
             x, top = grid.band(column, headings).at(0, 1)
             canvas.text(f"repeats-{column}", (x, top - 18), words, HEADING_SIZE, color=MUTED)
     left, top = first.at(-1, 1)
