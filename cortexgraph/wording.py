@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import groupby, islice
@@ -37,8 +38,67 @@ def similar(word: str, choices: Iterable[str]) -> str | None:
     return by_lower[match[0]] if match else None
 
 
+ALIKE: dict[str, str] = {
+    "A": "\u0391\u0410",
+    "B": "\u0392\u0412",
+    "C": "\u03f9\u0421",
+    "E": "\u0395\u0415",
+    "G": "\u050c",
+    "H": "\u0397\u041d",
+    "J": "\u037f\u0408",
+    "K": "\u039a\u041a\u212a",
+    "M": "\u039c\u041c",
+    "N": "\u039d",
+    "O": "0\u039f\u041e",
+    "P": "\u03a1\u0420",
+    "Q": "\u051a",
+    "S": "\u0405",
+    "T": "\u03a4\u0422",
+    "V": "\u0474",
+    "W": "\u051c",
+    "X": "\u03a7\u0425",
+    "Y": "\u03a5\u04ae",
+    "Z": "\u0396",
+    "a": "\u0430\u0251",
+    "c": "\u03f2\u0441",
+    "d": "\u0501",
+    "e": "\u0435",
+    "g": "\u0261",
+    "h": "\u04bb",
+    "i": "\u0456\u0131",
+    "j": "\u03f3\u0458",
+    "l": "1I\u0399\u0406\u04c0\u04cf",
+    "o": "\u03bf\u043e",
+    "p": "\u0440",
+    "q": "\u051b",
+    "s": "\u0455",
+    "v": "\u03bd\u0475",
+    "w": "\u051d",
+    "x": "\u0445",
+    "y": "\u0443",
+}
+"""Letters of Latin, and what looks like them in Latin, Greek and Cyrillic (after Unicode's table of confusables)."""
+
+FOLDED = str.maketrans({sign: latin for latin, signs in ALIKE.items() for sign in signs})
+
+
+def skeleton(name: str) -> str:
+    """What the eye sees of a name: names that look alike have one skeleton.
+
+    >>> skeleton("V1") == skeleton("\uff361") != skeleton("V2")
+    True
+    """
+    folded = unicodedata.normalize("NFKC", name).translate(FOLDED)
+    return " ".join("".join(sign for sign in folded if unicodedata.category(sign) != "Cf").split())
+
+
 def suggest(word: str, choices: Iterable[str], otherwise: str) -> str:
     """A repair that names the choice probably meant, or `otherwise`."""
+    alike = next((choice for choice in choices if skeleton(choice) == skeleton(word)), None)
+    if alike is not None:
+        other = next((sign for sign in word if sign not in alike), word)
+        spelt = unicodedata.name(other[0], "another letter").lower()
+        return f"It looks like `{alike}`, but has {spelt} in it: type the name anew."
     near = similar(word, choices)
     return f"Did you mean `{near}`?" if near else otherwise
 

@@ -16,6 +16,7 @@ from cortexgraph.checks.declared_kind import declared_kind
 from cortexgraph.checks.delays import delays
 from cortexgraph.checks.duplicate_connections import duplicate_connections
 from cortexgraph.checks.image_independent import image_independent
+from cortexgraph.checks.look_alikes import look_alikes
 from cortexgraph.checks.memory import memory
 from cortexgraph.checks.norm_over_one_value import norm_over_one_value
 from cortexgraph.checks.operations import operations
@@ -42,6 +43,7 @@ UnrolledCheck = Callable[[UnrolledGraph], Iterable[Diagnostic]]
 
 STRUCTURE: tuple[Check, ...] = (
     unknown_names,
+    look_alikes,
     unknown_words,
     operations,
     ties,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
@@ -115,6 +116,19 @@ Word = Annotated[str, Field(strict=True, pattern=WORD_PATTERN)]
 """The name of an operation or cell."""
 Level = Annotated[float, Field(strict=True, allow_inf_nan=False), AfterValidator(lambda level: level + 0.0)]  # no -0.0
 Kind = Literal["feedforward", "lateral", "feedback"]
+INVISIBLE = re.compile(
+    "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\uffa0"
+    "\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""Characters that show nothing, or change what others show (Unicode's default ignorable ones)."""
+
+
+def _visible(name: str) -> str:
+    if found := INVISIBLE.search(name):
+        raise PydanticCustomError("invisible", "invisible", {"code": f"U+{ord(found[0]):04X}"})
+    return name
+
+
 Name = Annotated[
     str,
     Field(
@@ -125,5 +139,6 @@ Name = Annotated[
         pattern=r"^[^\W_]([\w .,:/+()*&-]*[\w.)+*])?$",
         json_schema_extra={"pattern": EDITORS_NAME},
     ),
+    AfterValidator(_visible),
 ]
 AreaName = Annotated[Name, AfterValidator(_not_the_image)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -12,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from cortexgraph.spec.fields import WORD_PATTERN
+from cortexgraph.spec.fields import INVISIBLE, WORD_PATTERN
 from cortexgraph.spec.lookup import field_of, homes_of, keys_of, model_at, required_keys, written_key
 from cortexgraph.spec.origin import Path
 from cortexgraph.wording import quoted, shortened, similar
@@ -95,6 +96,12 @@ def words_for(detail: ErrorDetails, path: Path, root: type[BaseModel]) -> Words:
     if kind == "taken-name":
         found, expected = f"an area is called `{value}`", f"`{value}` is the input"
         return Words("bad-name", found, expected, "Give the area another name.")
+    if kind == "invisible":
+        found, name = (
+            f"the name {value!a} has the invisible character {context['code']} in it",
+            INVISIBLE.sub("", value),
+        )
+        return Words("bad-name", found, "a name shows what it is made of", f"Type it anew: `{shortened(name)}`.")
     if kind == "string_pattern_mismatch" and context.get("pattern") == WORD_PATTERN:
         found = f"{shown(value)} names no operation" if value else "the name of the operation is empty"
         return Words("bad-operation", found, WORD_RULE, "See docs/language.md for all operations and cells.")
@@ -180,7 +187,8 @@ def _bad_name(value: Any) -> Words:
     if len(name) > 64:
         found = f"the name `{shortened(name, 30)}` has {len(name)} characters"
         return Words("bad-name", found, "64 are the most", "Shorten it.")
-    cleaned = re.sub(r"^[\W_]+|[^\w.)+*]+$", "", re.sub(r"[^\w .,:/+()*&-]+", "", name))
+    plain = unicodedata.normalize("NFKC", name)
+    cleaned = re.sub(r"^[\W_]+|[^\w.)+*]+$", "", re.sub(r"[^\w .,:/+()*&-]+", "", plain))
     repair = f"Rename it, for instance to `{cleaned}`." if cleaned else "Rename it, for instance to `V1`."
     return Words("bad-name", f"`{shortened(name)}` cannot be a name", NAME_RULE, repair)
 
