@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import platform
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import torch
 
 from benchmarks.network import READINGS
 from benchmarks.ratios import ratios
+from benchmarks.timing import CLOCKS, Setting
 
 PARTS = ("ratios",)
 
@@ -23,6 +25,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="of which the median counts; default: %(default)s")
     parser.add_argument("--reading", choices=[*READINGS], default="own", help="of the baseline; default: %(default)s")
     parser.add_argument("--width", type=int, default=1, help="divides the channels; default: %(default)s")
+    parser.add_argument("--threads", type=int, help="on a shared machine 1 gives steadier figures; default: torch's")
+    parser.add_argument("--clock", choices=[*CLOCKS], default="wall", help="cpu: of this process; default: %(default)s")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="default: %(default)s")
     parser.add_argument("--backend", choices=["eager", "inductor"], default="eager", help="default: %(default)s")
     parser.add_argument("--precision", choices=["fp32", "tf32", "bf16"], default="fp32", help="default: %(default)s")
@@ -49,19 +53,14 @@ def machine() -> str:
 
 def measure(given: argparse.Namespace) -> Iterator[str]:
     parts = given.parts or PARTS
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    fields = {field.name: getattr(given, field.name) for field in dataclasses.fields(Setting)}
+    setting = Setting(**fields)
     yield machine()
     if "ratios" in parts:
         yield "\n## Against the loop\n"
-        yield from ratios(
-            given.steps,
-            given.batch,
-            given.rounds,
-            given.reading,
-            given.width,
-            given.device,
-            given.backend,
-            given.precision,
-        )
+        yield from ratios(given.steps, given.reading, setting)
 
 
 def main() -> None:

@@ -12,9 +12,40 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["Times", "count_flops", "forward", "interleaved", "training_step"]
+__all__ = ["CLOCKS", "Run", "Setting", "Times", "count_flops", "forward", "interleaved", "training_step"]
 
 Run = Callable[[], object]
+
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+"""Elapsed time; or the processor's time of this process, which other programs on the machine do not lengthen."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How to measure.
+
+    Attributes:
+        batch: images.
+        rounds: how many rounds count.
+        width: divides the channels of the network.
+        device: `cpu` or `cuda`.
+        backend: `eager` or `inductor`.
+        precision: `fp32`, `tf32` (on a GPU) or `bf16` (by autocast).
+        clock: `wall`, or `cpu`, which is fair for one thread on a machine that others use.
+    """
+
+    batch: int = 64
+    rounds: int = 5
+    width: int = 1
+    device: str = "cpu"
+    backend: str = "eager"
+    precision: str = "fp32"
+    clock: str = "wall"
+
+    @property
+    def words(self) -> str:
+        time = "time of the processor" if self.clock == "cpu" else "elapsed time"
+        return f"Batch {self.batch}, {self.precision}, {self.backend}, {self.device}, {time}"
 
 
 @dataclass(frozen=True)
@@ -27,27 +58,24 @@ class Times:
     def median(self) -> float:
         return statistics.median(self.seconds)
 
-    @property
-    def best(self) -> float:
-        return min(self.seconds)
-
     def over(self, other: Times) -> tuple[float, float, float]:
         """Median, least and greatest ratio of these times to the other's of the same round."""
         ratios = [a / b for a, b in zip(self.seconds, other.seconds, strict=True)]
         return statistics.median(ratios), min(ratios), max(ratios)
 
 
-def interleaved(runs: Mapping[str, Run], rounds: int, device: str = "cpu") -> dict[str, Times]:
+def interleaved(runs: Mapping[str, Run], setting: Setting) -> dict[str, Times]:
     """Times of every candidate; a first round, which warms up, does not count."""
     found: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(rounds + 1):
+    clock = CLOCKS[setting.clock]
+    for turn in range(setting.rounds + 1):
         for name, run in runs.items():
-            start = time.perf_counter()
+            start = clock()
             run()
-            if device != "cpu":
+            if setting.device != "cpu":
                 torch.cuda.synchronize()
             if turn:
-                found[name].append(time.perf_counter() - start)
+                found[name].append(clock() - start)
     return {name: Times(tuple(seconds)) for name, seconds in found.items()}
 
 

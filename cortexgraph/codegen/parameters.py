@@ -89,11 +89,7 @@ def _area(area: Area, sets: Sets) -> str:
     if area.cell.has_memory:
         operations.append(f"cell={area.cell.constructor()}")
     end = ")" if sets.reached or not area.parameters() else ").requires_grad_(False)"
-    start = f"self.{area.identifier} = "
-    if not operations:
-        return f"{start}nn.Identity()"
-    kind = "Area" if area.per_step or area.cell.has_memory else "chain"
-    return Call(f"{start}{kind}(", tuple(operations), end).laid_out()
+    return Call(f"self.{area.identifier} = Area(", tuple(operations), end).laid_out()
 
 
 def _connection(connection: Connection, sets: Sets) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cortexgraph.codegen.text import WIDTH, Call, literal
-from cortexgraph.codegen.updates import Writer, shifted
+from cortexgraph.codegen.updates import Writer
 from cortexgraph.graph.model import Readout
 from cortexgraph.unrolling import Node
 
@@ -35,7 +35,7 @@ class Sinks:
     def lines(self, sink: Node) -> Iterator[str]:
         """What the end of a step does for a readout or record; nothing for a readout of the last step alone."""
         if sink.kind == "record":
-            yield f"{self.states}[{literal(sink.name)}, {self._step(sink)}] = {self._state(sink)}"
+            yield f"{self.states}[{literal(sink.name)}, {self.writer.step(sink)}] = {self._state(sink)}"
         elif sink.name in self.lists:
             yield f"{self.lists[sink.name]}.append({self._logits(sink)})"
 
@@ -69,10 +69,3 @@ class Sinks:
         state = next(iter(graph.predecessors(sink)))
         name = self.writer.variables.read(state, sink.step)
         return f"repeated({name}, x)" if graph.folded(state) else name
-
-    def _step(self, sink: Node) -> str:
-        """The step of time of a sink, in a loop as a function of the step t."""
-        graph, loop = self.writer.graph, self.writer.graph.loop
-        if loop is None or not loop.first <= sink.step <= loop.last:
-            return str(graph.actual_step(sink.step))
-        return shifted("t", sink.step - loop.first)

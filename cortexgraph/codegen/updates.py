@@ -42,6 +42,13 @@ class Writer:
         rate = numbers.step // loop.period
         return shifted("t" if rate == 1 else f"{rate} * t", numbers[0] - rate * loop.first)
 
+    def step(self, node: Node) -> str:
+        """The step of an update or sink, in a loop as a function of the step t."""
+        loop = self.graph.loop
+        if loop is None or not loop.first <= node.step <= loop.last:
+            return str(self.graph.actual_step(node.step))
+        return shifted("t", node.step - loop.first)
+
     def frame(self, image: Node, step: int) -> str:
         """The number of the frame that a step reads, in a loop as a function of the step t."""
         loop = self.graph.loop
@@ -129,6 +136,7 @@ def _arguments(writer: Writer, node: Node, area: Area, indent: int) -> Iterator[
         again = graph.folded(before) and not graph.folded(node)
         for value in (writer.variables.read(before, node.step, part) for part in area.cell.reads):
             yield f"repeated({value}, x)," if again else f"{value},"
+    yield f"step={writer.step(node)},"
     if area.per_step:
         yield f"update={writer.ordinal(node)},"
 

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 
@@ -75,16 +76,31 @@ class Stepwise(nn.Sequential):
         return x
 
 
+def named(state: Any, step: int) -> Any:
+    """The state itself; in a graph of torch.fx, the visible state is a node called `V4_step3`, or `V4.step3`.
+
+    The one name is that of `torch.fx.symbolic_trace`; torchvision's feature extractors write the other.
+    """
+    if isinstance(state, tuple):
+        return (named(state[0], step), *state[1:])
+    if not isinstance(state, torch.fx.Proxy):
+        return state
+    path = state.tracer.scope.module_path  # empty in torchvision, which puts the path before the name
+    return state.tracer.create_proxy(
+        "call_function", torch.positive, (state,), {}, name=f"{path}_step{step}".strip("_")
+    )
+
+
 class Area(nn.Sequential):
-    """What an area does with its merged input u: operations, then its cell, which gets the old state too."""
+    """What an area does at a step with its merged input u: operations, then its cell, which gets the old state too."""
 
     def __init__(self, **operations: nn.Module) -> None:
         super().__init__(OrderedDict(operations))
 
-    def forward(self, u: Tensor, *state: Tensor | None, update: int = 1) -> Tensor:
+    def forward(self, u: Tensor, *state: Tensor | None, step: int, update: int = 1) -> Tensor:
         for name, operation in self.named_children():
             if name == "cell":
                 u = operation(u, *state)
             else:
                 u = operation(u, update) if getattr(operation, "stepwise", False) else operation(u)
-        return u
+        return named(u, step)

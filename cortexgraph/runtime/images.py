@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from cortexgraph.runtime.chains import untracked
 
 
 def check_image(x: Tensor, shape: tuple[int, int, int], steps: int) -> bool:
-    """Whether x is static images [B, *shape]; if not, it is videos [B, steps, *shape], or a ValueError is raised."""
+    """Whether x is static images [B, *shape]; if not, it is videos [B, steps, *shape], or a ValueError is raised.
+
+    torch.fx, which runs this without values, traces the network of static images.
+    """
+    if isinstance(x, torch.fx.Proxy):
+        return True
     if tuple(x.shape[1:]) not in (shape, (steps, *shape)):
         raise ValueError(f"x is {list(x.shape)}; expected [B, *{shape}], or a video [B, {steps}, *{shape}]")
     return x.ndim == 4
@@ -36,7 +42,7 @@ def later_frame(connection: nn.Module, x: Tensor, step: int, still: bool) -> Ten
 
 def repeated(value: Tensor, x: Tensor, when: bool = True) -> Tensor:
     """A value [1, ...] that is the same for every image, once for each image of the batch x."""
-    return value.expand(x.shape[0], *value.shape[1:]) if when else value
+    return value.expand(x.shape[0], -1, -1, -1) if when else value
 
 
 def zeros(x: Tensor, *shape: int) -> Tensor:
