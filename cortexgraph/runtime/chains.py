@@ -97,7 +97,7 @@ class Area(nn.Sequential):
     def __init__(self, **operations: nn.Module) -> None:
         super().__init__(OrderedDict(operations))
 
-    def forward(self, u: Tensor, *state: Tensor | None, step: int, update: int = 1) -> Tensor:
+    def forward(self, u: Tensor, *state: Tensor | None, step: int = 1, update: int = 1) -> Tensor:
         for name, operation in self.named_children():
             if name == "cell":
                 u = operation(u, *state)
