@@ -15,6 +15,7 @@ from cortexgraph.checks import REGISTERED
 from cortexgraph.errors import CompileError
 from cortexgraph.ops import CELLS, OPERATIONS
 from cortexgraph.spec.fields import Positive
+from tests.oracle import compare
 
 
 class Doubled(nn.Module):
@@ -136,3 +137,60 @@ def test_a_check_of_ones_own_runs_with_the_others() -> None:
     finally:
         REGISTERED.remove(small)
     assert cg.check(network()) == []
+
+
+class Standardised(nn.Module):
+    """A batch norm without scale and shift."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(x)
+
+
+@dataclass(frozen=True)
+class Standardising(cg.Operation):
+    """Each channel, less its mean and over its deviation: of the batch in training, of running averages otherwise."""
+
+    role: ClassVar[str] = "standard"
+    equation: ClassVar[str] = "y = (x − μ_c) / √(σ²_c + ε)"
+    helpers: ClassVar[tuple[Any, ...]] = (Standardised,)
+    averages: ClassVar[bool] = True
+
+    def summary(self) -> str:
+        return "standardised"
+
+    def constructor(self) -> str:
+        return f"Standardised({self.shape[0]})"
+
+    def reference(self, x: Tensor, state: Mapping[str, Tensor], run: Any) -> Tensor:
+        mean, variance = state["norm.running_mean"], state["norm.running_var"]
+        if run.training:
+            mean, variance, n = x.mean((0, 2, 3)), x.var((0, 2, 3), unbiased=False), x.numel() // x.shape[1]
+            run.take(lambda old: averaged(old, mean.detach(), variance.detach() * n / (n - 1)))
+        return (x - mean[:, None, None]) / (variance[:, None, None] + 1e-5).sqrt()
+
+
+def averaged(old: Mapping[str, Tensor], mean: Tensor, variance: Tensor) -> dict[str, Tensor]:
+    return {
+        "norm.running_mean": 0.9 * old["norm.running_mean"] + 0.1 * mean,
+        "norm.running_var": 0.9 * old["norm.running_var"] + 0.1 * variance,
+        "norm.num_batches_tracked": old["norm.num_batches_tracked"] + 1,
+    }
+
+
+@pytest.mark.parametrize("passes", [None, []])
+def test_running_averages_of_ones_own_move_where_a_readout_depends_on_them(passes: list[str] | None) -> None:
+    cg.register_operation("standardise")(Standardising)
+    try:
+        spec = network(body=["standardise", "relu"])
+        data = spec.model_dump(mode="json", by_alias=True)
+        data["connections"] += [{"from": "A", "to": "A", "kernel": 1}]
+        data |= {"readout": {"from": "A", "classes": 2, "at": [2]}, "time": {"steps": 4}}
+        found = compare(cg.NetworkSpec.model_validate(data), passes=passes)
+    finally:
+        OPERATIONS.remove("standardise")
+    assert found.averages == 3
+    assert found.stable
