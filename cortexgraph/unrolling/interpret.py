@@ -30,13 +30,11 @@ class _Evaluation:
 
     Attributes:
         of: what was evaluated: evaluations of the same count once for running averages.
-        rank: its place in the order in which they are counted.
         reads: indices of the evaluations whose results it read.
         taken: statistics that it offered to running averages.
     """
 
     of: tuple[object, ...]
-    rank: tuple[int, ...]
     reads: list[int]
     taken: list[Taken] = field(default_factory=list)
 
@@ -177,19 +175,16 @@ def _result(trial: _Trial, c: Connection, t: int, k: int, ordinal: int) -> tuple
 
 def _evaluation_of(trial: _Trial, c: Connection, source: _Write, t: int, ordinal: int) -> _Evaluation:
     """A new evaluation: equal to an earlier one of the same value, unless it draws anew or has a set of its own."""
-    number = len(trial.evaluations)
     apart = (ordinal,) if c.per_step or c.transform.random else ()
     of: tuple[object, ...] = (c.identifier, *apart)
-    rank: tuple[int, ...] = (1, number)
     if source.value is None:
         of += ("zeros",)
     elif c.source != IMAGE:
         of += (source.evaluation,)
     else:
-        frame = t - c.delay if trial.x.dim() == 5 else 0
-        of, rank = (*of, "image", frame), rank if apart else (0, c.index, frame)
+        of += ("image", t - c.delay if trial.x.dim() == 5 else 0)  # a static image is one value
     reads = [] if source.evaluation is None else [source.evaluation]
-    trial.evaluations.append(_Evaluation(of, rank, reads))
+    trial.evaluations.append(_Evaluation(of, reads))
     return trial.evaluations[-1]
 
 
@@ -213,7 +208,7 @@ def _update(trial: _Trial, area: Area, t: int, k: int) -> tuple[_Write, dict[str
     trial.updates[area.name] = ordinal
     reads = [e for _, _, e in results if e is not None and driven] + [old.evaluation] * remembers
     number = len(trial.evaluations)
-    evaluation = _Evaluation((area.name, number), (1, number), [e for e in reads if e is not None])
+    evaluation = _Evaluation((area.name, number), [e for e in reads if e is not None])
     trial.evaluations.append(evaluation)
     run = Run(trial.training, ordinal, taken=evaluation.taken)
     body = area.body.reference(u, trial.state_dict, area.identifier, run)
@@ -280,7 +275,7 @@ def _averages(trial: _Trial, steps: int) -> dict[str, Tensor]:
             waiting += trial.evaluations[number].reads
     found: dict[str, Tensor] = {}
     counted: set[tuple[object, ...]] = set()
-    for evaluation in sorted((trial.evaluations[n] for n in needed), key=lambda evaluation: evaluation.rank):
+    for evaluation in (trial.evaluations[n] for n in sorted(needed)):
         for taken in evaluation.taken if evaluation.of not in counted else ():
             old = part(trial.state_dict, taken.path) | part(found, taken.path)
             found |= {f"{taken.path}.{name}": value for name, value in taken.averaged(old).items()}

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from cortexgraph.passes import PASSES
 from cortexgraph.pipeline import compile_spec, interpret, unroll
 from cortexgraph.spec import NetworkSpec
+from tests.oracle import compare
 
 NORMED = [{"conv": 1}, {"norm": "batch"}]
 
@@ -131,3 +132,22 @@ def test_what_counts_is_public() -> None:
         "B@2": ["A_to_B"],
         "B@3": ["A_to_B"],
     }
+
+
+OWNER = {"from": "image", "to": "A", "transform": NORMED, "name": "owner"}
+TIED: list[list[Any]] = [
+    [OWNER, "A -> B", {"from": "image", "to": "A", "transform": NORMED, "tie": "owner", "delay": 1}],
+    [OWNER, "A -> B", {"from": "image", "to": "B", "transform": NORMED, "tie": "owner", "delay": 2}],
+    [OWNER, "A -> B", {"from": "B", "to": "A", "transform": NORMED, "tie": "owner", "silence": "zero_input"}],
+    [OWNER, "A -> B", {"from": "image", "to": "B", "transform": [*NORMED, "dropout"], "tie": "owner"}],
+]
+
+
+@pytest.mark.parametrize("connections", TIED, ids=["twice", "skip", "back", "dropout"])
+@pytest.mark.parametrize("video", [False, True])
+@pytest.mark.parametrize("record", [False, True])
+def test_connections_take_turns_with_a_norm_that_they_share(connections: Any, video: bool, record: bool) -> None:
+    spec = network(connections, at=[3], order=["B", "A", "B"])
+    found = compare(spec, video=video, record=record)
+    assert found.stable
+    assert found.averages >= 3
