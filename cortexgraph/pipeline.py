@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -91,12 +93,29 @@ def lower(
     """
     names = chosen(passes)
     areas = build(retimed(spec, steps, order))
+    with uncollected():
+        return _lowered(areas, record or {}, names, roll)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the garbage collector: a graph of many nodes is no garbage, and would be searched again and again."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
+
+
+def _lowered(areas: AreaGraph, record: Record, names: list[str], roll: Roll) -> tuple[UnrolledGraph, UnrolledGraph]:
     if not _wants_loop(areas, roll):
         names = [name for name in names if name != "roll"]
-    rolled = _steady(areas, record or {}, names) if "roll" in names else None
+    rolled = _steady(areas, record, names) if "roll" in names else None
     if rolled is not None:
         return rolled
-    full = _unrolled(areas, record or {})
+    full = _unrolled(areas, record)
     if silent := list(silent_sinks(full)):
         raise CompileError(silent)
     return full, verify(run_passes(full, names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -31,6 +32,13 @@ IMPORTS: Mapping[str, tuple[str, str]] = MappingProxyType(
 """What an emitted file may import, by the name that it uses: the module (none for a plain import), and the name."""
 
 
+TEXT = re.compile(r'"""(?:[^"\\]|\\.|"(?!""))*"""|"(?:[^"\\\n]|\\.)*"|#[^\n]*')
+"""Docstrings, strings and comments."""
+
+NAME = re.compile(r"(?<![\w.])[^\W\d]\w*+(?!\s*=[^=])")
+"""A name that is no attribute, and neither assigned nor the name of an argument."""
+
+
 @cache
 def _library() -> Mapping[str, str]:
     """The source of every definition of `cortexgraph.runtime`, by its name."""
@@ -51,8 +59,8 @@ def taken_names(operations: Iterable[object]) -> set[str]:
 
 
 def names_in(source: str) -> set[str]:
-    """Every name that the source uses."""
-    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+    """Every name that the source reads, and perhaps one more that looks so: by its words, for it may be long."""
+    return set(NAME.findall(TEXT.sub("", source)))
 
 
 def sources_of(wanted: Iterable[Any]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,7 @@ class Chain:
         """Whether nothing is left out or wrong."""
         return self.sound and not self.problems
 
-    @property
+    @cached_property
     def operations(self) -> tuple[Operation, ...]:
         return tuple(link.operation for link in self.links)
 
@@ -105,7 +106,7 @@ class Chain:
         """Shape of the result."""
         return self.links[-1].operation.output() if self.links else self.shape
 
-    @property
+    @cached_property
     def macs(self) -> int:
         """Multiply-accumulate operations for one image."""
         inner = sum(chain.macs for operation in self.operations for chain in operation.chains().values())
@@ -118,17 +119,17 @@ class Chain:
             places = frozenset(source for at in places for source in operation.field(axis, at))
         return places
 
-    @property
+    @cached_property
     def per_step(self) -> bool:
         """Whether some operation, also of an inner chain, has one set of parameters for each live update."""
         return any(link.per_step or any(c.per_step for c in link.operation.chains().values()) for link in self.links)
 
-    @property
+    @cached_property
     def random(self) -> bool:
         """Whether two evaluations on equal input may differ."""
         return any(op.random or any(chain.random for chain in op.chains().values()) for op in self.operations)
 
-    @property
+    @cached_property
     def averages(self) -> bool:
         """Whether it keeps running averages in training: then it is no pure function, and each evaluation counts."""
         inner = (chain for operation in self.operations for chain in operation.chains().values())

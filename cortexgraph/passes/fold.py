@@ -21,25 +21,25 @@ def fold(graph: UnrolledGraph) -> UnrolledGraph:
     of one. Nothing on it keeps running averages over the batch, except as the body of an area without hidden states,
     which gets its merged input for every image in training.
     """
-    folded: UnrolledGraph = graph.copy()
+    folded: set[Node] = set()
     for node in graph:
-        if graph.live(node) and _same_for_all(folded, node):
-            folded.nodes[node]["folded"] = True
-    return folded
+        if graph.live(node) and _same_for_all(graph, node, folded):
+            folded.add(node)
+    return graph.noted(folded=frozenset(folded))
 
 
-def _same_for_all(graph: UnrolledGraph, node: Node) -> bool:
+def _same_for_all(graph: UnrolledGraph, node: Node, folded: set[Node]) -> bool:
     if node.kind == "zero":
         return True
     if node.kind == "drive":
-        return all(graph.folded(source) and _pure(edge) for source, _, edge in graph.in_edges(node, data=True))
+        return all(source in folded and _pure(edge) for source, _, edge in graph.in_edges(node, data=True))
     if node.kind != "update":
         return False
     area = graph.areas.area(node.name)
     if area.body.random or _refuses_one(area.body) or (area.averages and area.cell.hidden):
         return False
     return all(
-        graph.folded(source) and (source.kind == "drive" or _pure(edge))
+        source in folded and (source.kind == "drive" or _pure(edge))
         for source, _, edge in graph.in_edges(node, data=True)
         if graph.live(source)
     )

@@ -22,6 +22,8 @@ def prune(graph: UnrolledGraph) -> UnrolledGraph:
             if source not in kept and graph.live(source):
                 kept.add(source)
                 waiting.append(source)
-    pruned: UnrolledGraph = graph.copy()
-    pruned.remove_nodes_from([node for node in graph if node not in kept])
+    pruned = UnrolledGraph(**graph.graph)
+    pruned.add_nodes_from((node, dict(data)) for node, data in graph.nodes(data=True) if node in kept)
+    edges = graph.in_edges(kept, data=True)
+    pruned.add_edges_from((source, node, data) for source, node, data in edges if source in kept)
     return pruned

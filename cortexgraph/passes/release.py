@@ -16,14 +16,14 @@ def release(graph: UnrolledGraph) -> UnrolledGraph:
     Ensures: no update, readout or record of a later step reads the value under its own name. Values do not change.
     What a loop reads by distance is handed to it when it begins; what it reads from further back is read until its end.
     """
-    released: UnrolledGraph = graph.copy()
+    last_read: dict[Node, int] = {}
     handed = {value.node for value in carries(graph).round}
     for node in graph:
         if node.kind in {"zero", "update", "drive"} and graph.live(node):
             steps = [_read_at(graph.loop, node, reader) for reader in graph.successors(node) if graph.live(reader)]
             steps += [graph.loop.first - 1] if graph.loop is not None and node in handed else []
-            released.nodes[node]["last_read"] = max([node.step, *steps])
-    return released
+            last_read[node] = max([node.step, *steps])
+    return graph.noted(last_read=last_read)
 
 
 def _read_at(loop: Loop | None, node: Node, reader: Node) -> int:

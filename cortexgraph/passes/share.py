@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from cortexgraph.graph import Connection
+from cortexgraph.graph import Area, Connection
 from cortexgraph.unrolling import Node, Repeat, UnrolledGraph
 
 __all__ = ["share"]
@@ -89,7 +89,8 @@ class _Sharing:
 
     def __init__(self, graph: UnrolledGraph) -> None:
         self.graph = graph
-        moving = any(area.averages for area in graph.areas.areas) or any(c.averages for c in graph.areas.connections)
+        keepers: list[Area | Connection] = [*graph.areas.areas, *graph.areas.connections]
+        moving = any(keeper.averages and not keeper.per_step for keeper in keepers)  # sets per step are apart anyway
         self.numberings = [_Numbering(known) for known in CONDITIONS if moving or not known.evaluation]
         self.terms: dict[Node, list[_Term]] = {}
         self.before: dict[Node, Node | None] = {}
@@ -121,7 +122,7 @@ class _Sharing:
         ]
         self.terms[node], self.before[node] = terms, graph.memory(node)
         area = graph.areas.area(node.name)
-        unique = area.body.random or any(term.connection.transform.random for term in terms)
+        unique = area.per_step or area.body.random or any(term.connection.transform.random for term in terms)
         found: Repeat | None = None
         for n, numbering in enumerate(self.numberings):
             alone = unique or (area.averages and not numbering.condition.evaluation)
@@ -144,9 +145,8 @@ class _Sharing:
     def _function(self, node: Node, n: int) -> Hashable:
         """What an update computes, in numbers under the n-th condition."""
         before = self.before[node]
-        apart = self.graph.ordinal(node) if self.graph.areas.area(node.name).per_step else 0
         continues = None if before is None else self.numberings[n].numbers[before]
-        return ("function", node.name, apart, continues, *(term.numbers[n] for term in self.terms[node]))
+        return ("function", node.name, continues, *(term.numbers[n] for term in self.terms[node]))
 
     def _count(self, terms: list[_Term]) -> None:
         """Note what is evaluated, to know what is evaluated more than once."""

@@ -45,7 +45,7 @@ def patterns(graph: UnrolledGraph, reach: int) -> dict[int, Pattern]:
         repeat: Repeat | None = data.get("repeat")
         told = None if repeat is None else (_place(repeat.of, node.step, reach), repeat.still, repeat.evaluation)
         counts = (data.get("read", False), data.get("counted"), data.get("again"))
-        what = (node.kind, node.name, node.group, data["live"], data.get("folded", False), reads, told, counts)
+        what = (node.kind, node.name, node.group, data["live"], graph.folded(node), reads, told, counts)
         found.setdefault(node.step, []).append(what)
     return {step: tuple(whats) for step, whats in found.items()}
 
@@ -155,6 +155,7 @@ def cut(graph: UnrolledGraph, loop: Loop) -> UnrolledGraph:
     for node, new in moved.items():
         for source, _, edge in graph.in_edges(node, data=True):
             rolled.add_edge(_moved_source(source, node, loop, end), new, **edge)
+    rolled.graph["folded"] = frozenset(new for node, new in moved.items() if graph.folded(node))
     rolled.graph["shared"] = dict(_moved_shared(graph, moved, loop, end))
     return rolled
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -199,12 +200,18 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
 
     def folded(self, node: Node) -> bool:
         """Whether a value is computed for a batch of one, since it is the same for every image."""
-        return bool(self.nodes[node].get("folded", False))
+        return node in self.graph.get("folded", ())
 
     def last_read(self, node: Node) -> int | None:
         """The last step that reads a value, after which it is let go; None if it is kept."""
-        found: int | None = self.nodes[node].get("last_read")
+        found: int | None = self.graph.get("last_read", {}).get(node)
         return found
+
+    def noted(self, **notes: object) -> UnrolledGraph:
+        """The same nodes and edges, with other notes about them."""
+        other = copy(self)
+        other.graph = self.graph | notes
+        return other
 
     def updates(self, area: str | None = None) -> Iterator[Node]:
         """Updates of one area, or of all, in the order of execution."""
