@@ -27,7 +27,7 @@ from cortexgraph.unrolling.verify import verify
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["build", "check", "compile_spec", "emit", "interpret", "lower", "unroll"]
+__all__ = ["build", "check", "compile_spec", "emit", "interpret", "lower", "unroll", "wants_loop"]
 
 Roll = Literal["auto", "always", "never"]
 """Whether to write the steady state as a loop."""
@@ -110,7 +110,7 @@ def uncollected() -> Iterator[None]:
 
 
 def _lowered(areas: AreaGraph, record: Record, names: list[str], roll: Roll) -> tuple[UnrolledGraph, UnrolledGraph]:
-    if not _wants_loop(areas, roll):
+    if not wants_loop(areas, roll):
         names = [name for name in names if name != "roll"]
     rolled = _steady(areas, record, names) if "roll" in names else None
     if rolled is not None:
@@ -121,7 +121,7 @@ def _lowered(areas: AreaGraph, record: Record, names: list[str], roll: Roll) -> 
     return full, verify(run_passes(full, names))
 
 
-def _wants_loop(areas: AreaGraph, roll: Roll) -> bool:
+def wants_loop(areas: AreaGraph, roll: Roll) -> bool:
     """Whether the network is to be rolled.
 
     Raises:

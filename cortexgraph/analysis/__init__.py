@@ -1,5 +1,6 @@
 """Numbers about a network: parameters, cost, receptive fields, paths, and which updates are executed."""
 
+from cortexgraph.analysis.explain import Explanation, PassEffect, explain
 from cortexgraph.analysis.model import (
     RESNET18,
     AreaSummary,
@@ -17,11 +18,14 @@ __all__ = [
     "RESNET18",
     "AreaSummary",
     "ConnectionSummary",
+    "Explanation",
     "Extent",
     "KnownNetwork",
     "NetworkSummary",
+    "PassEffect",
     "StepSummary",
     "Totals",
+    "explain",
     "receptive_fields",
     "steps_to_readouts",
     "summarise",

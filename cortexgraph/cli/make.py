@@ -36,11 +36,23 @@ def compile_spec(
             "--memory-format", metavar="channels_last|contiguous", help="Layout of kernels and states in memory."
         ),
     ] = "channels_last",
+    roll: Annotated[
+        str,
+        typer.Option(
+            "--roll", metavar="auto|always|never", help="Write the steady state as a loop; auto: beyond 256 updates."
+        ),
+    ] = "auto",
+    explained: Annotated[
+        bool, typer.Option("--explain", help="Print what each pass removes, instead of the source.")
+    ] = False,
     overrides: SetOption = None,
     steps: StepsOption = None,
     order: OrderOption = None,
 ) -> None:
     """Compile a spec to a Python file that imports only torch.
+
+    With --explain it prints a table of what each pass removes and of the floating-point operations left, and writes
+    the file only with --out.
 
     Example: cortexgraph compile ventral --out ventral.py
     """
@@ -54,7 +66,15 @@ def compile_spec(
         raise CompileError(f"--no-pass {unknown[0]}: the passes are {', '.join(PASSES)}")
     passes = [name for name in PASSES if name not in off]
     layout: Any = memory_format  # `emit` says which there are
-    _write(emit(network, record=_record(record or []), passes=passes, memory_format=layout), out)
+    loops: Any = roll
+    recorded = _record(record or [])
+    if explained:
+        from cortexgraph.analysis import explain
+        from cortexgraph.cli.tables import print_explanation
+
+        print_explanation(network, explain(network, record=recorded, passes=passes, roll=loops))
+    if out is not None or not explained:
+        _write(emit(network, record=recorded, passes=passes, roll=loops, memory_format=layout), out)
 
 
 def _record(requests: list[str]) -> dict[str, str | list[int]]:

@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cortexgraph.analysis import RESNET18, NetworkSummary
+from cortexgraph.analysis import RESNET18, Explanation, NetworkSummary
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import order_name
 from cortexgraph.wording import by, count_text, fields_text, paths_text, step_ranges
 
-__all__ = ["make_table", "print_summary"]
+__all__ = ["make_table", "print_explanation", "print_summary"]
 
 MOST_STEPS = 24
 """Longer unrollings are shown without a row for each step."""
@@ -35,6 +35,21 @@ def print_summary(spec: NetworkSpec, summary: NetworkSummary) -> None:
         + (f"; {saved:.0%} fewer multiply-adds than without passes." if saved else "."),
         highlight=False,
     )
+
+
+def print_explanation(spec: NetworkSpec, explanation: Explanation) -> None:
+    """Print the table of `cortexgraph compile --explain`."""
+    table = make_table(
+        f"What the passes do to {escape(spec.name)}, for one static image in evaluation",
+        ["pass", "what it does", "updates>r", "evaluations>r", "FLOP/image>r", "FLOP/batch>r"],
+    )
+    for effect in explanation.effects:
+        once = f"{count_text(2 * effect.macs_once)}" if effect.macs_once else ""
+        counts = (str(effect.updates), str(effect.evaluations), count_text(effect.flops), once)
+        table.add_row(effect.name or "(none)", effect.did or "every live update", *counts)
+    console = Console()
+    console.print(table)
+    console.print(f"{explanation.saved:.0%} of the floating-point operations for an image are saved.", highlight=False)
 
 
 def make_table(title: str, columns: Sequence[str]) -> Table:

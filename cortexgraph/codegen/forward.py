@@ -87,7 +87,7 @@ def _loop(
     body: list[str] = []
     for step in range(loop.first, loop.last + 1):
         if loop.period > 1:
-            body.append(f"{' ' * indent}# step t{f' + {step - loop.first}' if step > loop.first else ''}")
+            body.append(f"{' ' * indent}# step {step - loop.first + 1} of {loop.period}")
         body += _statements(writer, sinks, by_step.get(step, []), indent)
     body += [f"{' ' * indent}{line}" for line in _handed_on(writer, loop)]
     end = loop.last + loop.skipped

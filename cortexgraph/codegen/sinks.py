@@ -41,25 +41,29 @@ class Sinks:
 
     def results(self) -> Iterator[str]:
         """The statement that returns."""
-        logits = [(name, self._result(readout)) for name, readout in self.readouts.items()]
-        by_name = Call("{", tuple(f"{literal(name)}: {result}" for name, result in logits), "}")
-        found: str | Call = logits[0][1] if len(logits) == 1 else by_name
-        if self.states and len(line := f"return {found}, {self.states}") <= WIDTH - 8:
+        several = len(self.readouts) > 1
+        logits = [
+            self._result(readout, f"{literal(name)}: " if several else "") for name, readout in self.readouts.items()
+        ]
+        found = Call("{", tuple(logits), "}") if several else logits[0]
+        if not self.states:
+            yield f"return {found.laid_out(after=len('return '))}"
+        elif len(line := f"return {found}, {self.states}") <= WIDTH - 8:
             yield line
-        elif self.states:
-            yield Call("return (", (found, self.states)).laid_out(after=WIDTH)
         else:
-            yield f"return {found if isinstance(found, str) else found.laid_out(after=len('return '))}"
+            yield Call("return (", (found, self.states)).laid_out(after=WIDTH)
 
-    def _result(self, readout: Readout) -> str:
+    def _result(self, readout: Readout, start: str) -> Call:
         if readout.at == "last":
             (sink,) = (node for node in self.writer.graph.readouts if node.name == readout.name)
-            return self._logits(sink)
+            return Call(f"{start}{self._logits(sink).removesuffix(')')}", ())
         name, wanted = self.lists[readout.name], readout.at
-        if isinstance(wanted, tuple) and list(wanted) != sorted(wanted):  # gathered in time, returned as listed
-            order = sorted(wanted)
-            name = f"[{', '.join(f'{name}[{order.index(step)}]' for step in wanted)}]"
-        return f"torch.stack({name}, dim=1)"
+        if isinstance(wanted, str) or list(wanted) == sorted(wanted):
+            return Call(f"{start}torch.stack(", (name, "dim=1"))
+        order = sorted(wanted)  # gathered in time, returned as listed
+        return Call(
+            f"{start}torch.stack(", (Call("[", tuple(f"{name}[{order.index(s)}]" for s in wanted), "]"), "dim=1")
+        )
 
     def _logits(self, sink: Node) -> str:
         return f"self.{self.readouts[sink.name].identifier}({self._state(sink)})"

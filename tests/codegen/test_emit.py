@@ -8,14 +8,19 @@ import subprocess
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
+from cortexgraph.errors import CompileError
 from cortexgraph.pipeline import compile_spec, emit
 from cortexgraph.spec import NetworkSpec, load, zoo
 from tests.conftest import Golden
 from tests.oracle import images
+from tests.strategies import specs
 
 ROOT = Path(__file__).parents[2]
 UP_AND_DOWN = (("V1",), ("V2", "V4"), ("IT",), "V2")
@@ -68,6 +73,14 @@ def every_source() -> dict[str, str]:
         sources[f"{count} readouts recorded"] = emit(
             load("ventral", {"readout.at": [*range(4, 4 + count)]}), steps=20, record={"V1": "all"}
         )
+    sources["rolled"] = emit(load("ventral", {"readout.at": "all"}), steps=100, record={"V4": "all"})
+    sources["rolled with delays"] = emit(load("leaky_ms"), steps=100)
+    sources["rolled up and down"] = emit(load("ventral"), steps=50, order=UP_AND_DOWN)
+    sources["zero input"] = emit(load("ventral", {"time.silence": "zero_input", "defaults.area.norm": "batch"}))
+    early = load(
+        "ventral_feedforward", {"time.order": "sequential", "readout.at": "all", "defaults.area.norm": "batch"}
+    )
+    sources["conditional"] = emit(early)
     windows = [n for n in range(1, 60) if n % 7 not in (0, 3, 5)]
     norm = {"kind": "group", "per_step": True}
     far = {"from": "image", "to": "7th area with a long name", "delay": 1}
@@ -87,10 +100,7 @@ def every_source() -> dict[str, str]:
     return sources
 
 
-@pytest.mark.parametrize("command", [["format", "--check", "--diff"], ["check"]], ids=" ".join)
-def test_the_projects_own_formatter_and_linter_have_nothing_to_say(command: list[str], tmp_path: Path) -> None:
-    for name, source in every_source().items():
-        (tmp_path / f"{name}.py").write_text(source)
+def assert_ruff_is_silent(command: list[str], folder: Path) -> None:
     ruff = [
         sys.executable,
         "-m",
@@ -99,10 +109,36 @@ def test_the_projects_own_formatter_and_linter_have_nothing_to_say(command: list
         "--config",
         str(ROOT / "pyproject.toml"),
         "--no-cache",
-        str(tmp_path),
+        str(folder),
     ]
     result = subprocess.run(ruff, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("command", [["format", "--check", "--diff"], ["check"]], ids=" ".join)
+def test_the_projects_own_formatter_and_linter_have_nothing_to_say(command: list[str], tmp_path: Path) -> None:
+    for name, source in every_source().items():
+        (tmp_path / f"{name}.py").write_text(source)
+    assert_ruff_is_silent(command, tmp_path)
+
+
+@pytest.mark.parametrize("command", [["format", "--check", "--diff"], ["check"]], ids=" ".join)
+def test_nor_about_random_networks(command: list[str], tmp_path: Path) -> None:
+    count = 0
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(spec=specs(), more=st.sampled_from([0, 0, 12]), roll=st.sampled_from(["never", "always"]))
+    def write(spec: NetworkSpec, more: int, roll: Any) -> None:
+        nonlocal count
+        try:
+            (tmp_path / f"{count}.py").write_text(emit(spec, steps=spec.time.steps + more, roll=roll))
+        except CompileError:
+            assume(False)  # silent after so many steps
+        count += 1
+
+    write()
+    assert count >= 40
+    assert_ruff_is_silent(command, tmp_path)
 
 
 def test_emission_is_byte_identical_in_another_process() -> None:
