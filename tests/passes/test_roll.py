@@ -78,7 +78,7 @@ def test_activity_that_goes_to_and_fro_has_a_period_of_two() -> None:
     assert rolled.loop is not None
     assert rolled.loop.period == 2
     assert rolled.readout_steps("A") == tuple(range(1, 22, 2))
-    assert "for _ in range(2, 22, 2):" in emit(network, roll="always")
+    assert "for t in range(2, 22, 2):" in emit(network, roll="always")
     assert compare(network, roll="always").worst < 1e-8
 
 
