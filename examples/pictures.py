@@ -49,7 +49,7 @@ def main(folder: Path) -> None:
         "ventral-labels": cg.draw(ventral, labels=True),
         "ventral-width": cg.draw(ventral, width="parameters"),
         "two-streams": cg.draw(two_streams()),
-        "ventral-matrix": cg.draw_matrix(ventral, width="parameters"),
+        "macaque-matrix": cg.draw_matrix(cg.load("macaque_hierarchy"), width="parameters"),
         # Updates over time, under three orders.
         "ventral-unrolled": cg.draw_unrolled(ventral),
         "ventral-sequential": cg.draw_unrolled(ventral, steps=3, order="sequential"),

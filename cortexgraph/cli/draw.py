@@ -42,7 +42,7 @@ def draw(
     ] = None,
     width: Annotated[
         str | None,
-        typer.Option("--width", metavar="WHAT", help="What the weight of a connection says: parameters or strength."),
+        typer.Option("--width", metavar="WHAT", help="What the width of a line says: parameters or strength."),
     ] = None,
     upstream: Annotated[
         str | None, typer.Option("--upstream", metavar="V4@3", help="Unrolled: only what drives V4 at step 3.")

@@ -15,7 +15,7 @@ from cortexgraph.render.geometry import Curve
 from cortexgraph.render.labels import LabelPlacer
 from cortexgraph.render.legend import Entry, add_legend, add_title
 from cortexgraph.render.regions import regions_of
-from cortexgraph.render.style import INK, KINDS, MUTED, BoxStyle, LineStyle, gating
+from cortexgraph.render.style import DELAY, INK, KINDS, MUTED, BoxStyle, LineStyle, gating
 from cortexgraph.render.text import elide, html_text, shape_text
 from cortexgraph.render.weights import Scale, scale_of
 from cortexgraph.spec import IMAGE
@@ -149,6 +149,8 @@ def _add_frame(
     entries = [Entry(kind, KINDS[kind]) for kind in ("feedforward", "lateral", "feedback") if kind in found]
     if any(connection.role == "modulate" for connection in graph.connections):
         entries.append(Entry("modulating", gating(LineStyle("", INK, width=1.0))))
+    if any(connection.delay for connection in graph.connections):
+        entries.append(Entry("delay", DELAY, "+1"))
     entries += [Entry(key, style) for key, style in (scale.lines(graph.connections) if scale else ())]
     add_legend(canvas, entries, left, bottom - 18, width)
 

@@ -124,7 +124,7 @@ class Canvas:
             penwidth=_number(style.width),
             arrowhead=style.head,
             arrowsize=_number(style.head_size),
-            **{"class": kind},
+            **{"class": kind} | ({"fillcolor": style.fill} if style.fill else {}),
         )
 
     @contextmanager

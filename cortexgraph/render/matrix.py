@@ -10,7 +10,7 @@ from cortexgraph.render.canvas import Canvas
 from cortexgraph.render.drawing import Drawing
 from cortexgraph.render.geometry import Box
 from cortexgraph.render.legend import Entry, add_legend, add_title
-from cortexgraph.render.style import INK, KINDS, MUTED, BoxStyle
+from cortexgraph.render.style import DELAY, INK, KINDS, MUTED, BoxStyle
 from cortexgraph.render.text import elide, text_width
 from cortexgraph.render.weights import Scale, scale_of
 from cortexgraph.spec import IMAGE
@@ -147,6 +147,8 @@ def _add_frame(canvas: Canvas, graph: AreaGraph, rows: int, scale: Scale | None,
     entries = [Entry(kind, _look(kind), shape=SHAPES[kind]) for kind in SHAPES if kind in found]
     if any(connection.role == "modulate" for connection in connections):
         entries.append(Entry("modulating", BoxStyle("modulating", INK, GATE, INK, width=1.4), shape="circle"))
+    if any(connection.delay for connection in connections):
+        entries.append(Entry("delay", DELAY, "+1"))
     if scale is not None:
         if any(scale.value(connection) is None for connection in connections):
             look = replace(NONE, word=f"no {scale.what}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 __all__ = [
+    "DELAY",
     "FOLDED",
     "FONT",
     "INK",
@@ -32,6 +33,7 @@ class LineStyle:
         word: its name in the legend.
         color, dash, width: of the line; `dash` as in DOT.
         head, head_size: shape and size of the arrow head as in DOT.
+        fill: colour inside the head, if not that of the line.
     """
 
     word: str
@@ -40,6 +42,7 @@ class LineStyle:
     width: float = 1.3
     head: str = "normal"
     head_size: float = 0.6
+    fill: str = ""
 
     @property
     def head_length(self) -> float:
@@ -74,6 +77,7 @@ STATES = {
 }
 
 
+DELAY = BoxStyle("extra steps of delay", "none", "transparent", INK)
 FOLDED = BoxStyle("steps that are alike", INK, "#FFFFFF", INK)
 
 
@@ -94,4 +98,4 @@ def gating(style: LineStyle) -> LineStyle:
 
 def faded(style: LineStyle) -> LineStyle:
     """The line of a connection that is not evaluated: the same dash, almost without colour."""
-    return LineStyle(style.word, "#DCDCDC", style.dash, 0.7, style.head, 0.45)
+    return LineStyle(style.word, "#00000022", style.dash, 0.7, style.head, 0.45, fill="#DCDCDC")
