@@ -24,14 +24,14 @@ def draw_figure(experiment: ExperimentSpec, table: Sequence[Row], paths: Sequenc
     """Draw the table as the experiment's `figure` asks."""
     from cortexgraph.train.curves import figure_of, save_figure
 
-    series = points(experiment, table)
+    series, over_time = points(experiment, table), experiment.figure.x == "step"
     places = list(dict.fromkeys(x for line in series.values() for x, _ in line))
     numeric = all(isinstance(x, int | float) for x in places)
-    with figure_of(1, experiment.description or experiment.name, (6.4, 3.8), integers=False) as (figure, (axis,)):
+    with figure_of(1, experiment.description or experiment.name, (6.4, 3.8), integers=over_time) as (figure, (axis,)):
         for number, (name, line) in enumerate(series.items()):
             _draw_line(axis, line, places, numeric, name, number, len(series))
         if experiment.figure.x == "parameters":
-            axis.set_xscale("log")
+            _count_on_a_log_scale(axis)
         if not numeric:
             axis.set_xticks(range(len(places)), [str(x) for x in places], rotation=20 if len(places) > 4 else 0)
         axis.set(xlabel={"step": "step of readout"}.get(experiment.figure.x, experiment.figure.x))
@@ -39,6 +39,18 @@ def draw_figure(experiment: ExperimentSpec, table: Sequence[Row], paths: Sequenc
         if len(series) > 1 or next(iter(series), ""):
             axis.legend(frameon=False, fontsize=8)
         save_figure(figure, paths)
+
+
+def _count_on_a_log_scale(axis: Any) -> None:
+    """Parameters: 5 k, 10 k, 20 k."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    from cortexgraph.wording import count_text
+
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count_text(round(value))))
+    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def points(experiment: ExperimentSpec, table: Sequence[Row]) -> Points:

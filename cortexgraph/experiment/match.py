@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from math import sqrt
 
 from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.experiment.model import ExperimentSpec
@@ -73,19 +72,26 @@ def scaled(spec: NetworkSpec, factor: float) -> NetworkSpec:
 
 
 def _nearest(spec: NetworkSpec, target: int) -> tuple[NetworkSpec, int]:
-    """The scaled spec whose count is nearest to the target, by bisection: the count rises with the channels."""
-    counted: Callable[[float], tuple[NetworkSpec, int]] = cache(lambda factor: _at(spec, factor))
-    if counted(1.0)[1] == target:
-        return counted(1.0)
-    low, high = 0.0, 1.0
-    while counted(high)[1] < target:
-        low, high = high, high * 2
-    tried = [counted(high)]
-    for _ in range(14):
-        middle = (low + high) / 2
-        tried.append(counted(middle))
-        low, high = (middle, high) if tried[-1][1] < target else (low, middle)
-    return min(tried, key=lambda pair: abs(pair[1] - target))
+    """The scaled spec whose count comes nearest to the target; a count grows about as the square of the factor."""
+    factor, tried = 1.0, dict[tuple[int, ...], tuple[NetworkSpec, int]]()
+    for _ in range(8):
+        if (found := _tried(spec, factor, tried))[1] in (0, target):
+            break
+        factor *= sqrt(target / found[1])
+    finest = 1 / max(area.channels for area in scaled(spec, factor).areas.values())
+    for step in (-1, -0.5, 0.5, 1):
+        _tried(spec, factor * (1 + step * finest), tried)
+    return min(tried.values(), key=lambda pair: abs(pair[1] - target))
+
+
+def _tried(
+    spec: NetworkSpec, factor: float, tried: dict[tuple[int, ...], tuple[NetworkSpec, int]]
+) -> tuple[NetworkSpec, int]:
+    """The scaled spec with its count, counted once for the same channels."""
+    channels = tuple(area.channels for area in scaled(spec, factor).areas.values())
+    if channels not in tried:
+        tried[channels] = _at(spec, factor)
+    return tried[channels]
 
 
 def _at(spec: NetworkSpec, factor: float) -> tuple[NetworkSpec, int]:

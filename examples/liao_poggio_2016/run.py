@@ -1,0 +1,63 @@
+"""The questions of Liao & Poggio (2016), asked again: six experiments, one after another.
+
+    python examples/liao_poggio_2016/run.py --data path/to/cifar10            # small: some 40 minutes on 2 CPU cores
+    python examples/liao_poggio_2016/run.py --setting full --data cifar10     # full: for a GPU
+
+The same command goes on after an interruption. Runs that two experiments have in common are trained once. `report.py`
+then makes the tables and figures of docs/liao_poggio_2016.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from cortexgraph.data.request import as_path
+from cortexgraph.errors import CortexGraphError
+from cortexgraph.experiment import load_experiment
+from cortexgraph.experiment.compare import compare, data_arguments
+
+HERE = Path(__file__).parent
+QUESTIONS = {
+    "weights": "(a) shared against unshared weights",
+    "norm": "(b) batch norm per step, shared, none",
+    "readout_time": "(c) readout time",
+    "states": "(d) one, two and three states",
+    "states_matched": "(d) three states with as many parameters",
+    "order": "(e) order of transitions",
+    "lesions": "(f) lesions",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--setting", choices=("small", "full"), default="small")
+    parser.add_argument("--data", required=True, help="cifar10 (as cortexgraph train downloads it), or a folder")
+    parser.add_argument("--out", type=Path, default=Path("runs/liao_poggio_2016"))
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--only", choices=QUESTIONS, nargs="+", default=list(QUESTIONS))
+    given = parser.parse_args()
+    source = str(as_path(given.data).resolve()) if as_path(given.data).is_dir() else given.data
+    failed = 0
+    for name in given.only:
+        experiment = load_experiment(HERE / given.setting / f"{name}.yaml")
+        data = data_arguments(experiment) | {"source": source}
+        print(QUESTIONS[name], flush=True)
+        result = compare(
+            experiment,
+            given.out / name,
+            data=data,
+            jobs=given.jobs,
+            reuse=[given.out],
+            tell=lambda line: print(line, flush=True),
+        )
+        failed += len(result.failures)
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except CortexGraphError as error:
+        sys.exit(str(error))
