@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -29,6 +31,14 @@ def test_own_operation() -> None:
     assert "carries: Divisive, Adapting" in told
     assert "[wide-area]" in told
     assert float(told.split("reference: ")[1].split()[0]) < 1e-6
+
+
+@pytest.mark.slow(reason="trains a network")
+def test_recording(tmp_path: Path) -> None:
+    told = output("recording.py", str(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} >= {"acts.nc", "acts-activity.png", "acts-dissimilarity.png"}
+    assert "('image', 'step', 'channel', 'y', 'x') steps [3, 4, 5, 6]" in told
+    assert "of 60 images are called differently" in told
 
 
 def test_pictures(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from cortexgraph.pages.source import source_lines, source_style
 from cortexgraph.pages.tables import area_rows, connection_rows
 from cortexgraph.pipeline import emit, lower, retimed
 from cortexgraph.render import Drawing, draw_areas, draw_updates
+from cortexgraph.render.style import KINDS
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.overrides import Override
 from cortexgraph.unrolling import Order, UnrolledGraph, order_name
@@ -100,7 +101,7 @@ def _html(spec: NetworkSpec, run: RunView | None) -> str:
             ],
             lines=source_lines(source),
             data=script_data(full, kept, source, summary),
-            style=f"{_text('page.css')}\n{source_style()}",
+            style="\n".join([_text("page.css"), source_style(), _kind_style()]),
             script=script,
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             version=cortexgraph.__version__,
@@ -116,6 +117,11 @@ def _heading(full: UnrolledGraph) -> str:
 def _inline(drawing: Drawing) -> str:
     """The SVG element alone, without what stands before it in a file."""
     return re.sub(r"^.*?(?=<svg\b)", "", drawing.svg(), count=1, flags=re.DOTALL)
+
+
+def _kind_style() -> str:
+    """The words for kinds of connections in the colours of their arrows."""
+    return "\n".join(f"td.{kind} {{ color: {look.color}; }}" for kind, look in KINDS.items())
 
 
 def _text(name: str) -> str:
