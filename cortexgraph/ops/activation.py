@@ -13,7 +13,7 @@ from cortexgraph.ops.registry import Registry
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["ACTIVATIONS", "Activation", "Nonlinearity"]
+__all__ = ["ACTIVATIONS", "Activation", "Nonlinearity", "sigmoid", "tanh"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,17 @@ def _softplus(x: Tensor) -> Tensor:
     return (x + x.abs()) / 2 + (-x.abs()).exp().log1p()  # log(1 + e^x) without overflow
 
 
+def sigmoid(x: Tensor) -> Tensor:
+    """1 / (1 + e^−x), without overflow of its gradient: e^|x| never occurs."""
+    positive = (x >= 0).to(x.dtype)
+    small = ((1 - 2 * positive) * x).exp()
+    return (positive + (1 - positive) * small) / (1 + small)
+
+
+def tanh(x: Tensor) -> Tensor:
+    return 2 * sigmoid(2 * x) - 1
+
+
 def _saturating(x: Tensor) -> Tensor:
     return _relu(x) / (1 + _relu(x))  # half its maximum at x = 1 (Naka & Rushton 1966; Fukushima's 1980 ψ)
 
@@ -79,9 +90,9 @@ _TABLE: tuple[tuple[str, str, Callable[[Tensor], Tensor]], ...] = (
     ("leaky_relu", "nn.LeakyReLU()", _leaky_relu),
     ("gelu", "nn.GELU()", _gelu),
     ("elu", "nn.ELU()", _elu),
-    ("silu", "nn.SiLU()", lambda x: x / (1 + (-x).exp())),
-    ("tanh", "nn.Tanh()", lambda x: 2 / (1 + (-2 * x).exp()) - 1),
-    ("sigmoid", "nn.Sigmoid()", lambda x: 1 / (1 + (-x).exp())),
+    ("silu", "nn.SiLU()", lambda x: x * sigmoid(x)),
+    ("tanh", "nn.Tanh()", tanh),
+    ("sigmoid", "nn.Sigmoid()", sigmoid),
     ("softplus", "nn.Softplus()", _softplus),
     ("abs", "Absolute()", lambda x: x * ((x > 0).to(x.dtype) - (x < 0).to(x.dtype))),
     ("saturating", "Saturating()", _saturating),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from cortexgraph.ops.activation import sigmoid, tanh
 from cortexgraph.ops.base import Operation, Run, State
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Gate(Operation):
             case "linear":
                 return 1 + x
             case "tanh":
-                return 2 - 2 / (1 + (2 * x).exp())
+                return 1 + tanh(x)
             case "divisive":
                 return 1 / (1 + x)
-        return 2 / (1 + (-x).exp())
+        return 2 * sigmoid(x)

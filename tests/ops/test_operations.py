@@ -827,3 +827,10 @@ def test_problems_of_operations_across_channels(entry: Any, channels: int, found
     (problem,) = make_chain(entries(entry), (channels, 5, 5), Context(channels)).problems
     assert problem.found == found
     assert problem.repair
+
+
+@pytest.mark.parametrize("word", ["sigmoid", "tanh", "silu", "softplus", "elu", "saturating"])
+def test_references_of_saturating_functions_have_gradients_far_out(word: str) -> None:
+    operation = make_operation(word, (1, 1, 5))
+    x = torch.tensor([-2000.0, -1e-300, 0.0, 1e-300, 2000.0]).reshape(1, 1, 1, 5)
+    hold_equal(made(operation), x, lambda x, state: operation.reference(x, state, Run(False)), owner=nn.Module())
