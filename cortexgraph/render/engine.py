@@ -17,7 +17,7 @@ __all__ = ["PRINT_DPI", "SUFFIXES", "render_dot"]
 SUFFIXES = {".svg": "svg", ".png": "png", ".pdf": "pdf", ".dot": "dot", ".gv": "dot"}
 """File name suffixes, and the formats that they stand for."""
 
-PRINT_DPI = 200
+PRINT_DPI = 300
 LARGEST = 16e6
 """Pixels of a PNG: enough for a page at any resolution of print; more takes seconds to pack."""
 

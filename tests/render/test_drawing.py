@@ -43,7 +43,7 @@ def test_png_is_fit_for_print(stream: AreaGraph, tmp_path: Path) -> None:
     drawing = draw_updates(unroll_graph(stream))
     width = int.from_bytes(drawing.save(tmp_path / "a.png").read_bytes()[16:20])
     points = float(ET.fromstring(drawing.svg()).attrib["width"].removesuffix("pt"))
-    assert width == pytest.approx(points * 200 / 72, rel=0.01)
+    assert width == pytest.approx(points * 300 / 72, rel=0.01)
 
 
 def test_notebooks_show_the_svg(stream: AreaGraph) -> None:
