@@ -76,7 +76,7 @@ def test_what_drives_v2_at_step_3_and_does_it_reach_the_readout(opened: Opened, 
     answer = tab.inner_text(".answer")
     assert "V2 at step 3. It is computed." in answer
     assert "feedforward: 3 × 3 conv, stride 2" in answer
-    assert "Yes, it reaches a readout: V2@3 → " in answer
+    assert "It reaches a readout: V2@3 → " in answer
     assert "the readout at step 6" in answer
     tab.keyboard.press("Escape")
     assert lit(tab, "on") == set()

@@ -103,11 +103,18 @@
   /** A long path without its middle. */
   const shortened = (path) => (path.length <= 12 ? path : [...path.slice(0, 5), `… ${path.length - 10} more …`, ...path.slice(-5)]);
 
-  function reading(edge) {
-    const how = edge.connections.map((c) =>
-      `${c.modulates ? "modulating " : ""}${c.kind}${c.delay ? `, delay ${c.delay}` : ""}: ${c.does}`);
-    if (edge.memory) how.push("its own old state, which the cell remembers");
-    return [nodes[edge.tail], how.length ? ` (${how.join("; ")})` : ""];
+  /** What is read, those that are read alike together: `V2@4, V3@4 (feedforward: 3 × 3 conv)`. */
+  function readings(inputs) {
+    const alike = new Map();
+    for (const edge of inputs) {
+      const how = edge.connections.map((c) =>
+        `${c.modulates ? "modulating " : ""}${c.kind}${c.delay ? `, delay ${c.delay}` : ""}: ${c.does}`);
+      if (edge.memory) how.push("its own old state, which the cell remembers");
+      const text = how.join("; ");
+      if (!alike.has(text)) alike.set(text, []);
+      alike.get(text).push(nodes[edge.tail]);
+    }
+    return joined([...alike].map(([text, sources]) => [joined(sources), text ? ` (${text})` : ""]), "; ");
   }
 
   const STATUS = {
@@ -133,14 +140,20 @@
       found.push(paragraph(later ? [`${node.name} first responds at step ${later.step}: `, later, "."] : `${node.name} never responds.`));
       return found;
     }
+    if (node.kind !== "readout") found.push(verdict(node));
     const inputs = node.in.filter((edge) => live(nodes[edge.tail]));
     const before = cone([node.place], "in");
     if (node.kind !== "image") {
       const verb = node.kind === "readout" ? "Reads " : "Driven by ";
-      found.push(paragraph(inputs.length ? [swatch("before"), verb, joined(inputs.map(reading)), "."] : "Nothing drives it."));
+      found.push(paragraph(inputs.length ? [swatch("before"), verb, readings(inputs), "."] : "Nothing drives it."));
       if (before.size > inputs.length) found.push(paragraph(`In all it depends on ${gathered(before)}.`));
     }
-    if (node.kind !== "readout") found.push(...afterwards(node));
+    const readers = node.out.map((edge) => nodes[edge.head]).filter(live);
+    const [computed, idle] = [readers.filter((other) => other.status !== "unread"), readers.filter((other) => other.status === "unread")];
+    if (readers.length) {
+      found.push(paragraph(swatch("after"), computed.length ? ["Read by ", joined(computed)] : "Read by nothing that is computed",
+        idle.length ? ["; ", joined(idle), ` would read it too, but ${idle.length > 1 ? "are" : "is"} never computed`] : "", "."));
+    }
     return found;
   }
 
@@ -151,25 +164,14 @@
     return box;
   }
 
-  function afterwards(node) {
-    const readers = node.out.map((edge) => nodes[edge.head]).filter(live);
-    const found = [];
-    const [computed, idle] = [readers.filter((other) => other.status !== "unread"), readers.filter((other) => other.status === "unread")];
-    if (readers.length) {
-      found.push(paragraph(swatch("after"), computed.length ? ["Read by ", joined(computed)] : "Read by nothing that is computed",
-        idle.length ? ["; ", joined(idle), ` would read it too, but ${idle.length > 1 ? "are" : "is"} never computed`] : "", "."));
-    }
+  /** Whether anything of an update reaches a readout, and how. */
+  function verdict(node) {
     const path = pathTo(node.place, "readout");
-    if (!path) {
-      found.push(paragraph("Nothing of it reaches a readout."));
-      return found;
-    }
-    const after = cone([node.place], "out");
-    const read = [...after].map((place) => nodes[place]).filter((other) => other.kind === "readout");
+    if (!path) return paragraph("Nothing of it reaches a readout.");
+    const read = [...cone([node.place], "out")].map((place) => nodes[place]).filter((other) => other.kind === "readout");
     const steps = path[path.length - 1].step - node.step;
-    found.push(paragraph("Yes, it reaches a readout: ", joined(shortened(path), " → "), ` (${steps} step${steps === 1 ? "" : "s"}).`,
-      read.length > 1 ? ` In all ${read.length} readouts depend on it, at steps ${ranges(read.map((r) => r.step))}.` : ""));
-    return found;
+    return paragraph("It reaches a readout: ", joined(shortened(path), " → "), ` (${steps} step${steps === 1 ? "" : "s"}).`,
+      read.length > 1 ? ` In all ${read.length} readouts depend on it, at steps ${ranges(read.map((r) => r.step))}.` : "");
   }
 
   // ---- showing ---------------------------------------------------------------
