@@ -37,7 +37,7 @@ def draw_figure(experiment: ExperimentSpec, table: Sequence[Row], paths: Sequenc
         axis.set(xlabel={"step": "step of readout"}.get(experiment.figure.x, experiment.figure.x))
         axis.set_ylabel("test accuracy (%)")
         if len(series) > 1 or next(iter(series), ""):
-            axis.legend(frameon=False, fontsize=8)
+            axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
         save_figure(figure, paths)
 
 
@@ -45,11 +45,11 @@ def _count_on_a_log_scale(axis: Any) -> None:
     """Parameters: 5 k, 10 k, 20 k."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    from cortexgraph.wording import count_text
-
     axis.set_xscale("log")
     axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count_text(round(value))))
+    axis.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value / 1000:g} k" if value >= 1000 else f"{value:g}")
+    )
     axis.xaxis.set_minor_formatter(NullFormatter())
 
 
@@ -64,8 +64,10 @@ def points(experiment: ExperimentSpec, table: Sequence[Row]) -> Points:
     elif not looked:
         chosen = [row for row in chosen if row.evaluation == AS_TRAINED]
     found: Points = {}
+    alike = {axis for axis in chosen[0].values if len({row.values.get(axis) for row in chosen}) == 1}
     for row in chosen:
         parts = _parts(row, several=len({r.evaluation for r in chosen}) > 1)
+        parts = {axis: value for axis, value in parts.items() if axis not in alike} or parts
         name = parts.get(wanted, "") if wanted else ", ".join(v for axis, v in parts.items() if axis != x)
         if x == "variant" and not wanted:
             name = parts.get("evaluation", "")
