@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -11,6 +12,7 @@ __all__ = [
     "by",
     "count_text",
     "fields_text",
+    "flow",
     "listed",
     "paths_text",
     "quoted",
@@ -124,6 +126,15 @@ def quoted(words: Iterable[str], conjunction: str = "and") -> str:
     if len(items) > MOST:
         items[MOST - 1 :] = [f"{len(items) - MOST + 1:,} more"]
     return listed(items, conjunction)
+
+
+def flow(value: object) -> str:
+    """A number of steps or an order as a user writes it.
+
+    >>> flow(("V1", ("V2", "V4")))
+    '[V1, [V2, V4]]'
+    """
+    return json.dumps(value, ensure_ascii=False).replace('"', "")
 
 
 def count_text(count: float) -> str:

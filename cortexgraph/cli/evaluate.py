@@ -87,9 +87,9 @@ def parse_steps(text: str | None) -> Any:
 
 def parse_order(text: str | None) -> Any:
     """An order as `--order` gives it: a word, or a list in YAML."""
-    from cortexgraph.spec.yaml_source import read_yaml
+    from cortexgraph.spec.overrides import written_override
 
-    return None if text is None else read_yaml(text, "--order").data
+    return None if text is None else written_override(("time", "order"), text, f"--order {text}").value
 
 
 def _check_files(csv: Path | None, plot: Path | None) -> None:

@@ -21,6 +21,7 @@ from cortexgraph.spec.document import Document
 from cortexgraph.spec.fields import AreaName, Count, Milliseconds, Name, Pair, Step, either
 from cortexgraph.spec.origin import Origin, Path
 from cortexgraph.spec.shorthand import connection_paths, expand_connections, expand_readouts, refuse_entry
+from cortexgraph.wording import flow
 
 __all__ = [
     "DefaultsSpec",
@@ -175,7 +176,7 @@ class NetworkSpec(Document, Shown):
     def with_time(self, time: TimeSpec, changed: list[str]) -> NetworkSpec:
         """The spec with another time course; findings about the `changed` keys no longer name the file."""
         spec = self.model_copy(update={"time": time})
-        settings: dict[Path, str] = {("time", key): f"{key}={getattr(time, key)}" for key in changed}
+        settings: dict[Path, str] = {("time", key): f"{key}={flow(getattr(time, key))}" for key in changed}
         spec._origin = replace(self._origin, overrides={**self._origin.overrides, **settings})
         return spec
 
