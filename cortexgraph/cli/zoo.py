@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["zoo"]
 
+CONNECTIONS = ("feedforward", "lateral", "feedback", "modulating")
+
 
 def zoo(
     names: Annotated[
@@ -102,8 +104,9 @@ def _print_side_by_side(specs: Sequence[NetworkSpec]) -> None:
 
     table = make_table("", ["", *(spec.name for spec in specs)])
     columns = [_facts(spec, _totals(spec)) for spec in specs]
-    for row in dict.fromkeys(row for column in columns for row in column):
-        table.add_row(row, *(column.get(row, "–") for column in columns))
+    for row in columns[0]:
+        if any(column[row] != "–" for column in columns):
+            table.add_row(row, *(column[row] for column in columns))
     Console().print(table)
 
 
@@ -121,7 +124,7 @@ def _facts(spec: NetworkSpec, numbers: Totals) -> dict[str, str]:
         "channels": ", ".join(str(area.channels) for area in graph.areas),
         "sizes": ", ".join(str(area.shape[1]) for area in graph.areas),
         "cells": ", ".join(cells) or "–",
-        **{kind: str(count) for kind, count in numbers.connections.items()},
+        **{kind: str(numbers.connections.get(kind, "–")) for kind in CONNECTIONS},
         "delays": ", ".join(map(str, sorted({c.delay for c in graph.connections if c.delay}))) or "–",
         "steps": str(numbers.steps),
         "order": order_name(spec.time.order),
