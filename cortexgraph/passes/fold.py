@@ -18,7 +18,7 @@ def fold(graph: UnrolledGraph) -> UnrolledGraph:
     Requires: nodes in the order of execution.
     Ensures: a marked value does not depend on the image, not by any path of live edges. Nothing random is on a marked
     value's path, for dropout draws for each image apart; and no norm over one value, which torch refuses for a batch
-    of one. Nothing on it keeps running averages over the batch, except as the body of an area without hidden states,
+    of one. Nothing on it keeps running averages over the batch, except as the body of an area without memory,
     which gets its merged input for every image in training.
     """
     folded: set[Node] = set()
@@ -36,7 +36,7 @@ def _same_for_all(graph: UnrolledGraph, node: Node, folded: set[Node]) -> bool:
     if node.kind != "update":
         return False
     area = graph.areas.area(node.name)
-    if area.body.random or _refuses_one(area.body) or (area.averages and area.cell.hidden):
+    if area.body.random or _refuses_one(area.body) or (area.averages and area.cell.has_memory):
         return False
     return all(
         source in folded and (source.kind == "drive" or _pure(edge))

@@ -151,3 +151,15 @@ def test_connections_take_turns_with_a_norm_that_they_share(connections: Any, vi
     found = compare(spec, video=video, record=record)
     assert found.stable
     assert found.averages >= 3
+
+
+@pytest.mark.parametrize("cell", ["ugrnn", {"conv_gru": 1}, "conv_lstm", "leaky"], ids=str)
+def test_what_no_image_reaches_keeps_averages_and_memory_in_training(cell: Any) -> None:
+    data = network(["image -> A -> B"], norm="batch", at="all", silence="zero_input").model_dump(
+        mode="json", by_alias=True
+    )
+    data["input"]["present"] = [4]
+    data["areas"]["B"]["cell"] = cell
+    found = compare(NetworkSpec.model_validate(data))
+    assert found.stable
+    assert found.averages == 6
