@@ -105,7 +105,7 @@ def _bridges(link: Link, declared: ConnectionSpec, place: int) -> bool:
 def _entry(link: Link) -> Any:
     options = _options(link.options)
     options |= {name: [_entry(inner) for inner in chain] for name, chain in link.operation.chains().items()}
-    if isinstance(link.operation, Norm):
+    if link.word == "norm":
         options = _norm(link)
     if link.word in OPERATIONS and not options:
         return link.word

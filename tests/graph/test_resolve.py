@@ -37,3 +37,11 @@ def test_a_measured_strength_is_kept_and_changes_no_network() -> None:
     assert [c.strength for c in graph.connections if c.strength is not None] == [0.037]
     assert [c.strength for c in build(resolved(graph)).connections if c.strength is not None] == [0.037]
     assert same_source(noted, plain)
+
+
+def test_a_norm_that_is_an_operation_of_its_own_stays_one() -> None:
+    body = [{"residual": [{"local_response": {"neighbours": 3, "alpha": 0.5, "k": 2.0}}]}]
+    spec = load("ventral", {"areas.V4.body": body})
+    written = resolved(build(spec))
+    assert resolved(build(written)) == written
+    assert same_source(written, spec)

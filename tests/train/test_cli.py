@@ -129,7 +129,7 @@ def test_wrong_usage_of_eval(finished: Path, arguments: list[str]) -> None:
 
 def test_eval_of_nothing() -> None:
     done = run("eval", "nothing")
-    assert "this does not exist" in str(done.exception)
+    assert "there is no such folder" in str(done.exception)
 
 
 def test_eval_needs_data_for_a_run_made_in_python(finished: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_run_can_be_exported_over_other_steps(finished: Path, tmp_path: Path) 
         (["RUN", "--to", "source", "--out", "net.pt"], "Write net.py."),
         (["RUN", "--steps", "1", "--out", "net.py"], "IT first responds at step 2"),
         ([".", "--out", "net.py"], "is no run"),
-        (["nowhere", "--out", "net.py"], "nowhere: this does not exist"),
+        (["nowhere", "--out", "net.py"], "nowhere: there is no such folder"),
     ],
 )
 def test_bad_input_is_one_clear_message_and_leaves_nothing(
