@@ -75,6 +75,21 @@ def test_compile_writes_a_module(run: Run, tmp_path: Path) -> None:
     assert printed.out.startswith('"""ventral')
 
 
+def test_compile_explains_what_each_pass_removes_and_rolls(run: Run, tmp_path: Path) -> None:
+    result = run("compile", "ventral", "--explain", "--no-pass", "fold", "--steps", "20", "--roll", "always")
+    assert result.code == 0
+    words = [line.split()[0] for line in result.out.splitlines()[2:] if line[:1].isalpha()]
+    assert [word for word in words if word in {"prune", "share", "fold", "roll", "release"}] == [
+        "prune", "share", "roll", "release",
+    ]  # fmt: skip
+    assert "6 silent, 6 unread" in " ".join(result.out.split())
+    assert "of the floating-point operations for an image are saved." in result.out
+    assert run("compile", "ventral", "--explain", "--out", "net.py", "--steps", "20", "--roll", "always").code == 0
+    assert "for t in range(5, 18):" in (tmp_path / "net.py").read_text()
+    refused = run("compile", "ventral", "--roll", "often")
+    assert refused.code == 1
+
+
 @pytest.mark.parametrize("suffix", ["svg", "png", "pdf", "dot"])
 @pytest.mark.parametrize("flags", [[], ["--unrolled"], ["--schedule"], ["--matrix"]])
 def test_draw(run: Run, tmp_path: Path, suffix: str, flags: list[str]) -> None:
