@@ -10,11 +10,13 @@ from collections.abc import Iterator
 
 import torch
 
+from benchmarks.memory import memory
 from benchmarks.network import READINGS
 from benchmarks.ratios import ratios
+from benchmarks.size import size
 from benchmarks.timing import CLOCKS, Setting
 
-PARTS = ("ratios",)
+PARTS = ("ratios", "memory", "size")
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -61,6 +63,12 @@ def measure(given: argparse.Namespace) -> Iterator[str]:
     if "ratios" in parts:
         yield "\n## Against the loop\n"
         yield from ratios(given.steps, given.reading, setting)
+    if "memory" in parts:
+        yield "\n## Memory against T\n"
+        yield from memory(width=given.width)
+    if "size" in parts:
+        yield "\n## Compile time against size\n"
+        yield from size([10, 100, 1000])
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import ValidationError
 
+from cortexgraph.checkpoints import Checkpoint, runs_of
 from cortexgraph.checks import check_graph, check_structure
 from cortexgraph.checks.memory import memory
 from cortexgraph.checks.record import record_sinks
@@ -175,13 +176,15 @@ def emit(
     passes: Sequence[str] | None = None,
     roll: Roll = "auto",
     memory_format: MemoryFormat = "channels_last",
+    checkpoint: Checkpoint | None = None,
 ) -> str:
     """Source of a Python module with the compiled network; it imports only torch.
 
     Takes and raises what `compile_spec` does, and does not import torch.
     """
     check_choice("memory_format", memory_format, get_args(MemoryFormat))
-    return emit_source(*lower(spec, steps, order, record, passes, roll), memory_format)
+    full, graph = lower(spec, steps, order, record, passes, roll if checkpoint is None else "always")
+    return emit_source(full, graph, memory_format, runs_of(graph, checkpoint))
 
 
 def compile_spec(
@@ -193,6 +196,7 @@ def compile_spec(
     roll: Roll = "auto",
     memory_format: MemoryFormat = "channels_last",
     backend: Backend = "eager",
+    checkpoint: Checkpoint | None = None,
 ) -> nn.Module:
     """Compile a spec to a torch module.
 
@@ -208,6 +212,9 @@ def compile_spec(
             and the strides of recorded states, but no value, shape or key.
         backend: `eager`, or `inductor` to have `torch.compile` turn the source into kernels at the first call, with
             CUDA graphs where there is a GPU.
+        checkpoint: segments of steps of whose states training keeps only the first, to compute the others again in
+            the backward pass: `sqrt` (of the number of steps: memory grows with its root), a number of segments, or
+            a `MemoryBudget`, from which the least number of segments that keeps to it follows. Implies a loop.
 
     Returns:
         A module whose ``forward(x)`` takes images [B, C, H, W] or videos [B, T, C, H, W] and returns logits
@@ -221,10 +228,13 @@ def compile_spec(
     """
     check_choice("memory_format", memory_format, get_args(MemoryFormat))
     check_choice("backend", backend, get_args(Backend))
-    full, graph = lower(spec, steps, order, record, passes, roll)
+    if checkpoint is not None and backend != "eager":
+        found = "a checkpoint and the backend inductor were given"
+        raise CompileError(Diagnostic("checkpoint", "checkpoint", found, "torch.compile chooses itself", "Give one."))
+    full, graph = lower(spec, steps, order, record, passes, roll if checkpoint is None else "always")
     if too_large := [replace(finding, severity="error") for finding in memory(full) if finding.place == "areas"]:
         raise CompileError(too_large)
-    source = emit_source(full, graph, memory_format)
+    source = emit_source(full, graph, memory_format, runs_of(graph, checkpoint))
     module: Any = load_source(source, spec.name)
     module.source = source
     module.spec = graph.areas.spec

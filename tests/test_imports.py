@@ -27,7 +27,7 @@ LAYERS = (
     ("unrolling",),
     ("passes",),
     ("checks",),
-    ("codegen",),
+    ("codegen", "checkpoints"),
     ("pipeline",),
     ("analysis", "render", "data", "sharing", "lesions", "connectome"),
     ("drawing",),

@@ -45,6 +45,12 @@ def compile_spec(
     explained: Annotated[
         bool, typer.Option("--explain", help="Print what each pass removes, instead of the source.")
     ] = False,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--checkpoint", metavar="sqrt|N", help="Steps in segments that training computes again, to save memory."
+        ),
+    ] = None,
     overrides: SetOption = None,
     steps: StepsOption = None,
     order: OrderOption = None,
@@ -56,6 +62,7 @@ def compile_spec(
 
     Example: cortexgraph compile ventral --out ventral.py
     """
+    from cortexgraph.checkpoints import read_checkpoint
     from cortexgraph.passes import PASSES
     from cortexgraph.pipeline import emit
 
@@ -65,8 +72,8 @@ def compile_spec(
     if unknown:
         raise CompileError(f"--no-pass {unknown[0]}: the passes are {', '.join(PASSES)}")
     passes = [name for name in PASSES if name not in off]
-    layout: Any = memory_format  # `emit` says which there are
-    loops: Any = roll
+    loops: Any = roll  # `emit` says which there are
+    segments = read_checkpoint(checkpoint, batch=1) if checkpoint is not None else None
     recorded = _record(record or [])
     if explained:
         from cortexgraph.analysis import explain
@@ -74,7 +81,8 @@ def compile_spec(
 
         print_explanation(network, explain(network, record=recorded, passes=passes, roll=loops))
     if out is not None or not explained:
-        _write(emit(network, record=recorded, passes=passes, roll=loops, memory_format=layout), out)
+        options: dict[str, Any] = {"roll": roll, "memory_format": memory_format, "checkpoint": segments}
+        _write(emit(network, record=recorded, passes=passes, **options), out)
 
 
 def _record(requests: list[str]) -> dict[str, str | list[int]]:

@@ -79,6 +79,7 @@ def train(
     device: Annotated[str | None, _setting("device", "auto|cpu|mps|cuda[:N]")] = None,
     devices: Annotated[int | None, _setting("devices", "N")] = None,
     channels_last: Annotated[bool | None, _setting("channels_last")] = None,
+    checkpoint: Annotated[str | None, _setting("checkpoint", "none|sqrt|N|4GB")] = None,
     deterministic: Annotated[bool | None, _setting("deterministic")] = None,
     train_images: Annotated[
         int | None, typer.Option("--train-images", metavar="N", help="Use only so many.", show_default="all")
@@ -115,6 +116,7 @@ def train(
         "device": device,
         "devices": devices,
         "channels_last": channels_last,
+        "checkpoint": checkpoint,
         "deterministic": deterministic,
     }
     asked = {"source": data, "root": data_root, "train_images": train_images, "test_images": test_images}

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["emit_source"]
 
 STANDARD = (
-    "chain", "check_image", "frame", "identity_", "later_frame", "per_frame", "repeated", "started", "untracked",
-    "zeros", "PerStep", "Stepwise", "Area", "Absolute", "Saturating",
+    "again", "chain", "check_image", "frame", "identity_", "later_frame", "per_frame", "repeated", "started",
+    "untracked", "zeros", "PerStep", "Stepwise", "Area", "Absolute", "Saturating",
 )  # fmt: skip
 """Definitions of the runtime that the templates and statements may use."""
 
@@ -37,12 +37,16 @@ def _environment() -> Environment:
     )
 
 
-def emit_source(full: UnrolledGraph, graph: UnrolledGraph, memory_format: MemoryFormat = "channels_last") -> str:
+def emit_source(
+    full: UnrolledGraph, graph: UnrolledGraph, memory_format: MemoryFormat = "channels_last", runs: int | None = None
+) -> str:
     """Source of the module that computes `graph`; `full` is the graph before passes, which owns the parameters.
+
+    With `runs`, so many runs of the loop's body are one segment that the backward pass computes again.
 
     Equal graphs give equal bytes. Names from the spec enter as identifiers and escaped text only.
     """
-    view = module_view(full, graph, memory_format)
+    view = module_view(full, graph, memory_format, runs)
     network = _environment().get_template("network.py.jinja").render(view=view)
     used = names_in(network)
     wanted: dict[Any, None] = dict.fromkeys(name for name in STANDARD if name in used)

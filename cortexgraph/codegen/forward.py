@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
+from cortexgraph.codegen.segments import Handed, reads, segmented
 from cortexgraph.codegen.sinks import Sinks
 from cortexgraph.codegen.text import WIDTH, Call
 from cortexgraph.codegen.updates import Writer, drive, targets, update, zeros_text
@@ -36,8 +38,8 @@ def frames(writer: Writer) -> Iterator[str]:
             yield Call(f"{connection.identifier} = per_frame(", arguments).laid_out()
 
 
-def steps(writer: Writer, sinks: Sinks) -> Iterator[StepView]:
-    """A view of each step that does something, and one of the loop."""
+def steps(writer: Writer, sinks: Sinks, runs: int | None = None) -> Iterator[StepView]:
+    """A view of each step that does something, and one of the loop, in segments of so many runs of its body."""
     by_step: dict[int, list[Node]] = {}
     for node in writer.graph:
         made = node.kind in {"update", "drive"} and not is_inline(writer.graph, node)
@@ -50,7 +52,8 @@ def steps(writer: Writer, sinks: Sinks) -> Iterator[StepView]:
         if loop is None or not loop.first <= step <= loop.last:
             yield _step(writer, sinks, step, by_step[step], releases)
         elif step == min(s for s in by_step if s >= loop.first):
-            yield _loop(writer, sinks, loop, by_step, releases)
+            view = _loop(writer, sinks, loop, by_step, releases)
+            yield view if runs is None else _in_segments(writer, sinks, loop, view, releases, runs)
 
 
 def _step(writer: Writer, sinks: Sinks, step: int, nodes: list[Node], releases: dict[int, list[str]]) -> StepView:
@@ -104,6 +107,35 @@ def _loop(
         tuple(before),
         tuple(after),
     )
+
+
+def _in_segments(
+    writer: Writer, sinks: Sinks, loop: Loop, view: StepView, releases: dict[int, list[str]], runs: int
+) -> StepView:
+    """The loop as segments that the backward pass computes again; what they read from outside is not let go of."""
+    names, carried = writer.variables, writer.carries
+    ends = {_now(writer, loop, value): names.before(value.node, value.back, value.part) for value in carried.round}
+    start = dict(line.split(" = ") for line in _handed_in(writer))
+    end = {}
+    for line in _left(writer, loop):
+        name, value = line.split(" = ")
+        end[ends.get(value, value)] = name
+    made = [name for name in end if name not in start]
+    kinds = {**dict.fromkeys(sinks.lists.values(), "list[Tensor]"), sinks.states: "dict[tuple[str, int], Tensor]"}
+    handed = Handed(
+        before=tuple(start),
+        start=tuple(start.values()),
+        made=tuple(made),
+        end=tuple(end.get(name, "_") for name in (*start, *made)),
+        gathered=tuple((name, kind) for name, kind in kinds.items() if name and reads(view.lines, name)),
+    )
+    for step, gone in releases.items():
+        if step >= loop.last:
+            releases[step] = [name for name in gone if not reads(view.lines, name)]
+    banner = _banner(f"{view.banner[7:].rstrip(' -')}; backward computes {runs * loop.period} at a time again").rstrip()
+    entered = tuple(_deleted(releases.get(loop.first - 1, [])))
+    view = replace(view, banner=banner, before=entered, after=tuple(_deleted(releases.get(loop.last, []))))
+    return segmented(view, handed, loop.first, loop.last + loop.skipped + 1, loop.period, runs)
 
 
 def _handed_in(writer: Writer) -> Iterator[str]:

@@ -23,6 +23,10 @@ IMPORTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "torch": ("", "torch"),
         "OrderedDict": ("collections", "OrderedDict"),
         "Callable": ("collections.abc", "Callable"),
+        "Iterator": ("collections.abc", "Iterator"),
+        "contextmanager": ("contextlib", "contextmanager"),
+        "nullcontext": ("contextlib", "nullcontext"),
+        "checkpoint": ("torch.utils.checkpoint", "checkpoint"),
         "Iterable": ("collections.abc", "Iterable"),
         "Tensor": ("torch", "Tensor"),
         "nn": ("torch", "nn"),
@@ -48,7 +52,8 @@ def _library() -> Mapping[str, str]:
             text = file.read_text(encoding="utf-8")
             for node in ast.parse(text).body:
                 if isinstance(node, ast.ClassDef | ast.FunctionDef):
-                    found[node.name] = ast.get_source_segment(text, node) or ""
+                    start = min(part.lineno for part in (node, *node.decorator_list))
+                    found[node.name] = "\n".join(text.splitlines()[start - 1 : node.end_lineno])
     return found
 
 

@@ -21,8 +21,10 @@ from cortexgraph.unrolling.carried import carries
 __all__ = ["module_view", "operations_of"]
 
 
-def module_view(full: UnrolledGraph, graph: UnrolledGraph, memory_format: MemoryFormat) -> ModuleView:
-    """The emitted file of `graph`, which passes made from `full`."""
+def module_view(
+    full: UnrolledGraph, graph: UnrolledGraph, memory_format: MemoryFormat, runs: int | None = None
+) -> ModuleView:
+    """The emitted file of `graph`, which passes made from `full`; its loop in segments of so many runs of its body."""
     areas = full.areas
     writer = Writer(graph, Variables(graph), carries(graph))
     sinks = Sinks(writer)
@@ -42,7 +44,7 @@ def module_view(full: UnrolledGraph, graph: UnrolledGraph, memory_format: Memory
         zeros=tuple(forward.zeros(writer)),
         frames=tuple(forward.frames(writer)),
         sinks=tuple(sinks.start()),
-        steps=tuple(forward.steps(writer, sinks)),
+        steps=tuple(forward.steps(writer, sinks, runs)),
         results=tuple(sinks.results()),
     )
     return replace(view, check=f"still = {view.check}") if _asks_whether_still(view) else view

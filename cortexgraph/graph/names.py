@@ -22,7 +22,7 @@ _MODULE = """
 """
 _EMITTED = """
     Area PerStep Tensor annotations chain collections image logits module nn per_frame readout record self source
-    spec states torch unrolled x
+    again carried checkpoint first spec states steps torch unrolled x
 """
 RESERVED = frozenset({*_MODULE.split(), *_EMITTED.split(), *keyword.kwlist, *keyword.softkwlist})
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from cortexgraph.checkpoints import Checkpoint, read_checkpoint
 from cortexgraph.data import ImageData
 from cortexgraph.drawing import draw, draw_unrolled
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
@@ -74,7 +75,11 @@ def train(
     card = data_card(data, origin)
     with torch.random.fork_rng([device.index] if device.type == "cuda" else []), quiet_lightning():
         torch.manual_seed(settings.seed)
-        network = compile_spec(spec, memory_format="channels_last" if settings.channels_last else "contiguous")
+        network = compile_spec(
+            spec,
+            memory_format="channels_last" if settings.channels_last else "contiguous",
+            checkpoint=_checkpoint(settings),
+        )
         recorder = _recorder(run, spec, data, quiet=quiet)
         trainer = make_trainer(settings, device, run.path, [recorder], quiet=quiet)
         if resume:
@@ -97,6 +102,10 @@ def train(
     if trainer.is_global_zero:
         _finish(run, summary, recorder)
     return summary
+
+
+def _checkpoint(settings: TrainSettings) -> Checkpoint | None:
+    return None if settings.checkpoint == "none" else read_checkpoint(settings.checkpoint, settings.batch_size)
 
 
 def _recorder(run: RunFolder, spec: NetworkSpec, data: ImageData, *, quiet: bool) -> Recorder:
@@ -190,7 +199,7 @@ def _fit(trainer: Any, recorder: Recorder, module: TrainingModule, checkpoint: P
                 "out-of-memory",
                 "device",
                 f"its memory does not hold a batch of {module.settings.batch_size} images",
-                repair="Lower --batch-size, use --precision bf16, or fewer steps (--steps).",
+                repair="Lower --batch-size, use --precision bf16, --checkpoint sqrt, or fewer steps.",
             )
         ) from None
 

@@ -67,6 +67,9 @@ class TrainSettings(BaseModel):
     clip: NotNegative = Field(0.0, description="Largest norm of the gradient; 0 does not clip.")
     augment: bool = Field(True, description="Augment training images as suits the data set.")
     channels_last: bool = Field(True, description="Keep tensors in the layout that convolutions prefer.")
+    checkpoint: Annotated[str, Field(pattern=r"^(none|sqrt|[1-9][0-9]{0,5}|[0-9.]+GB)$")] = Field(
+        "none", description="Compute steps again to save memory: none, sqrt, a number of segments, or a memory as 4GB."
+    )
     deterministic: bool = Field(
         False, description="On a GPU, use only operations that repeat exactly (slower; a processor always does)."
     )

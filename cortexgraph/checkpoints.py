@@ -1,0 +1,118 @@
+"""How the loop of a network is cut into segments that training computes again (Chen et al. 2016)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, isqrt, prod
+from typing import Literal
+
+from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.ops import Chain
+from cortexgraph.unrolling import UnrolledGraph
+
+__all__ = ["Checkpoint", "MemoryBudget", "read_checkpoint", "runs_of"]
+
+FLOAT_BYTES = 4
+EXPECTED = "it is sqrt, a number of segments from 1, or a memory such as 4GB"
+
+
+@dataclass(frozen=True)
+class MemoryBudget:
+    """What the states of training may take.
+
+    Attributes:
+        gigabytes: in units of 10⁹ bytes, of 32-bit numbers.
+        batch: number of images.
+    """
+
+    gigabytes: float
+    batch: int
+
+
+Checkpoint = Literal["sqrt"] | int | MemoryBudget
+"""`sqrt` of the number of steps, a number of segments, or a budget from which that number follows."""
+
+
+def read_checkpoint(text: str, batch: int) -> Checkpoint:
+    """A checkpoint as options write it: `sqrt`, `11`, or `4GB` for batches of this size.
+
+    Raises:
+        CompileError: for other text.
+    """
+    if text == "sqrt":
+        return "sqrt"
+    try:
+        return MemoryBudget(float(text[:-2]), batch) if text.upper().endswith("GB") else int(text)
+    except ValueError:
+        raise _unknown(text) from None
+
+
+def _unknown(given: object) -> CompileError:
+    return CompileError(Diagnostic("checkpoint", "checkpoint", f"{given!r} was given", EXPECTED, "Give one of these."))
+
+
+def runs_of(graph: UnrolledGraph, checkpoint: Checkpoint | None) -> int | None:
+    """How many runs of the loop's body make a segment; None without checkpoints.
+
+    Raises:
+        CompileError: for an unknown checkpoint, where the network has no loop, or where no number keeps to the budget.
+    """
+    if checkpoint is None:
+        return None
+    budget = isinstance(checkpoint, MemoryBudget) and 0 < checkpoint.gigabytes < float("inf") and checkpoint.batch >= 1
+    number = isinstance(checkpoint, int) and not isinstance(checkpoint, bool) and checkpoint >= 1
+    if not (checkpoint == "sqrt" or budget or number):
+        raise _unknown(checkpoint)
+    if graph.loop is None:
+        found = "the network has no steady state of steps that repeat"
+        repair = "Give more steps, leave the pass roll on, or leave checkpoint out."
+        raise CompileError(Diagnostic("checkpoint", "checkpoint", found, "segments are made of these", repair))
+    times = graph.loop.times
+    if isinstance(checkpoint, MemoryBudget):
+        return _within(graph, checkpoint)
+    segments = isqrt(times) if checkpoint == "sqrt" else checkpoint
+    return ceil(times / min(times, segments))
+
+
+def _within(graph: UnrolledGraph, budget: MemoryBudget) -> int | None:
+    """The longest segments, of the fewest runs computed again, that keep to the budget; None where all fits."""
+    loop = graph.loop
+    assert loop is not None
+    kept, within = _sizes(graph)
+    bytes_per_number = FLOAT_BYTES * budget.batch
+    if loop.times * within * bytes_per_number <= budget.gigabytes * 1e9:
+        return None
+    needed = {
+        runs: (ceil(loop.times / runs) * kept + runs * within) * bytes_per_number for runs in range(1, loop.times)
+    }
+    fitting = [runs for runs, size in needed.items() if size <= budget.gigabytes * 1e9]
+    if not fitting:
+        least = min(needed.values(), default=0) / 1e9
+        raise CompileError(
+            Diagnostic(
+                "checkpoint",
+                "checkpoint",
+                f"{budget.gigabytes:g} GB were given for a batch of {budget.batch}",
+                f"the states take at least {least:.2g} GB",
+                "Give more memory, or a smaller batch.",
+            )
+        )
+    return max(fitting)
+
+
+def _sizes(graph: UnrolledGraph) -> tuple[int, int]:
+    """Numbers for one image: those that go from run to run, and those that one run keeps for its gradient."""
+    loop, areas = graph.loop, graph.areas
+    assert loop is not None
+    body = [node for node in graph.live_updates() if loop.first <= node.step <= loop.last]
+    kept = sum(prod(areas.shape(name)) for name in {node.name for node in body})
+    within = 0
+    for node in body:
+        within += prod(areas.shape(node.name)) + _made(areas.area(node.name).body)
+        within += sum(_made(connection.transform) for connection, _ in graph.terms(node))
+    return kept, within
+
+
+def _made(chain: Chain) -> int:
+    """Numbers that the operations of a chain make for one image."""
+    return sum(prod(link.operation.output()) for link in chain)

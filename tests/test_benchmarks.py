@@ -1,0 +1,33 @@
+"""The benchmarks run; their networks and the loop compute the same. Nothing is timed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import cortexgraph as cg
+from benchmarks.__main__ import measure, parse
+from benchmarks.baseline import Loop
+from benchmarks.network import READINGS, Reading, make_spec, shared_weights
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_the_compiled_network_computes_what_the_loop_does(reading: Reading) -> None:
+    torch.manual_seed(0)
+    for steps in (4, 6):
+        loop, network = Loop(steps, reading, width=16), cg.compile(make_spec(steps, reading, width=16))
+        shared_weights(loop, network, width=16)
+        x = torch.randn(3, 3, 32, 32)
+        torch.testing.assert_close(network(x), loop(x), rtol=1e-4, atol=1e-5)
+
+
+def test_the_table_of_ratios_has_a_row_for_each_mode_and_number_of_steps() -> None:
+    given = parse(["ratios", "--steps", "4", "5", "--batch", "2", "--rounds", "1", "--width", "16", "--clock", "cpu"])
+    rows = [line.split(" | ")[:2] for line in measure(given) if line.startswith(("| forward", "| training"))]
+    assert rows == [["| forward", "4"], ["| forward", "5"], ["| training", "4"], ["| training", "5"]]
+
+
+def test_an_unknown_part_is_answered_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parse(["speed"])
+    assert "the parts are ratios, memory, size" in capsys.readouterr().err
