@@ -114,7 +114,11 @@ def _in_segments(
 ) -> StepView:
     """The loop as segments that the backward pass computes again; what they read from outside is not let go of."""
     names, carried = writer.variables, writer.carries
-    ends = {_now(writer, loop, value): names.before(value.node, value.back, value.part) for value in carried.round}
+    ends = {
+        _now(writer, loop, value): names.before(value.node, value.back, value.part)
+        for value in carried.round
+        if value.back <= loop.period
+    }
     start = dict(line.split(" = ") for line in _handed_in(writer))
     end = {}
     for line in _left(writer, loop):

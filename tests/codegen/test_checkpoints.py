@@ -59,6 +59,7 @@ def test_dropout_draws_alike() -> None:
     assert_equal(small_ventral(**{"areas.V4.body": [{"dropout": 0.5}, "relu"]}), "sqrt", steps=24)
 
 
+@pytest.mark.slow  # over 30 steps each, in float64
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(spec=specs(max_areas=3))
 def test_random_specs(spec: NetworkSpec) -> None:
