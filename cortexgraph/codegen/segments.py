@@ -66,6 +66,8 @@ def _tuple(names: Sequence[str]) -> str:
 def _assigned(names: Sequence[str], value: str) -> list[str]:
     """The statement that unpacks a tuple, at the indent of the loop."""
     pad = " " * INDENT
+    if not names:  # nothing goes from run to run
+        return []
     if len(names) == 1:
         return [f"{pad}({names[0]},) = {value}"]
     line = f"{pad}{', '.join(names)} = {value}"
