@@ -1,9 +1,10 @@
 """cortexgraph: a compiler from a declared graph of cortical areas to a readable, time-unrolled PyTorch module.
 
+>>> import torch
 >>> import cortexgraph as cg
->>> spec = cg.load("ventral")
->>> model = cg.compile(spec)
->>> logits = model(images)
+>>> network = cg.compile(cg.load("ventral"))
+>>> network(torch.rand(8, 3, 32, 32)).shape
+torch.Size([8, 10])
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import importlib
 import importlib.util
 import re
 from pathlib import Path
@@ -24,6 +25,15 @@ README = (ROOT / "README.md").read_text()
 def test_examples_in_the_docs_run(path: Path) -> None:
     failures, _ = doctest.testfile(str(path), module_relative=False)
     assert failures == 0
+
+
+MODULES = sorted(path for path in (ROOT / "cortexgraph").rglob("*.py") if ">>> " in path.read_text())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_examples_in_docstrings_run(path: Path) -> None:
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
 def block(marker: str) -> str:

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import doctest
-
 import pytest
 
-from cortexgraph import wording
 from cortexgraph.wording import count_text, similar, suggest
-
-
-def test_examples() -> None:
-    assert doctest.testmod(wording).failed == 0
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ class AreaGraph(Shown, nx.MultiDiGraph):  # type: ignore[misc]
         >>> import cortexgraph as cg
         >>> graph = cg.build(cg.load("ventral"))
         >>> graph.area("V1").shape
-        (32, 32, 32)
+        (16, 32, 32)
         >>> sorted(graph.predecessors("V1"))
         ['V1', 'V2', 'image']
     """
