@@ -50,7 +50,7 @@ def compare(
     Runs that are finished are not repeated: after an interruption, also a kill, the same command goes on. A run that
     fails does not stop the others; then the exit code is 1.
 
-    Example: cortexgraph compare examples/liao_poggio_2016/order.yaml --data path/to/cifar10 --jobs 2
+    Example: cortexgraph compare examples/liao_poggio_2016/small/order.yaml --data path/to/cifar10 --jobs 2
     """
     share_processor()
     from cortexgraph.experiment.compare import compare as carry_out
