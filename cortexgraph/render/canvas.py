@@ -6,7 +6,7 @@ DOT on every machine, and columns and rows stay columns and rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
 
@@ -130,44 +130,31 @@ class Canvas:
     @contextmanager
     def band(self, key: str, box: Box, label: str, fill: str) -> Iterator[None]:
         """A tinted area behind the nodes that are added inside the block, with a small heading at its top."""
-        left, bottom, right, top = (*box.at(-1, -1), *box.at(1, 1))
-        outer = self._dot
-        with outer.subgraph(name=f"cluster_{key}") as inner:
-            inner.attr(
-                id=self.key(key),
-                bb=",".join(_number(edge) for edge in (left, bottom, right, top)),
-                label=plain(label),
-                lp=_point((box.x, top - 8)),
-                fontsize="8",
-                fontcolor=INK,
-                style="filled",
-                color="none",
-                fillcolor=fill,
-                **{"class": f"band {key}"},
-            )
-            self._dot = inner
-            try:
-                yield
-            finally:
-                self._dot = outer
+        look = {"fontcolor": INK, "style": "filled", "color": "none", "fillcolor": fill, "class": f"band {key}"}
+        with self._cluster(key, box, label, box.x, look):
+            yield
 
     @contextmanager
     def frame(self, key: str, box: Box, label: str) -> Iterator[None]:
         """A dashed frame with a small name at its upper left, around the nodes that are added inside the block."""
-        left, bottom, right, top = (*box.at(-1, -1), *box.at(1, 1))
+        look = {"fontcolor": MUTED, "style": "rounded,dashed", "color": MUTED, "penwidth": "0.7"}
+        middle = box.at(-1, 1)[0] + 6 + text_width(label, 8) / 2
+        with self._cluster(key, box, label, middle, look | {"class": f"region {key}"}):
+            yield
+
+    @contextmanager
+    def _cluster(self, key: str, box: Box, label: str, middle: float, look: Mapping[str, str]) -> Iterator[None]:
+        """Nodes that are added inside the block lie on a box, at whose top the label stands around x = `middle`."""
+        edges = (*box.at(-1, -1), *box.at(1, 1))
         outer = self._dot
         with outer.subgraph(name=f"cluster_{key}") as inner:
             inner.attr(
                 id=self.key(key),
-                bb=",".join(_number(edge) for edge in (left, bottom, right, top)),
+                bb=",".join(_number(edge) for edge in edges),
                 label=plain(label),
-                lp=_point((left + 6 + text_width(label, 8) / 2, top - 8)),
+                lp=_point((middle, edges[3] - 8)),
                 fontsize="8",
-                fontcolor=MUTED,
-                style="rounded,dashed",
-                color=MUTED,
-                penwidth="0.7",
-                **{"class": f"region {key}"},
+                **look,
             )
             self._dot = inner
             try:
