@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,17 @@ class Golden:
         if self.update:
             path.write_text(text)
         assert text == path.read_text(), f"{name} differs: look at it, then run pytest --update-goldens"
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For networks that are too small to share among threads, and code that sets their number."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -9,16 +9,16 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from cortexgraph.errors import CortexGraphError
 from cortexgraph.experiment.compare import Comparison, compare
 from cortexgraph.experiment.model import ExperimentSpec
 from tests.experiment.conftest import Write
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 ORDERS = """
 seeds: [0, 1]
@@ -28,14 +28,6 @@ evaluate:
   no feedback: {lesion: feedback}
 figure: {x: step}
 """
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def stamps(folder: Path) -> dict[Path, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +25,8 @@ from cortexgraph.train import TrainSettings, evaluate, train
 from cortexgraph.train.load import load_run
 from tests.train.conftest import striped_data, striped_images
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -39,14 +40,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     train(spec, striped_data(), TrainSettings(epochs=2, batch_size=8, lr=0.2, device="cpu"), folder, quiet=True)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def stripes() -> Stimuli:
