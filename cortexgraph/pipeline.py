@@ -263,7 +263,19 @@ def interpret(
     training: bool = False,
     averages: dict[str, Tensor] | None = None,
 ) -> tuple[Tensor | dict[str, Tensor], dict[tuple[str, int], Tensor]]:
-    """Run a spec by the reference interpreter; see `cortexgraph.unrolling.interpret`.
+    """Run a spec by the reference interpreter: what `docs/semantics.md` defines, step by step, with no optimisation.
+
+    Args:
+        spec: the network.
+        state_dict: parameters and buffers under the names of the compiled module.
+        x: images [B, C, H, W], or videos [B, T, C, H, W] whose frame t is the image of step t.
+        steps, order: as for `compile_spec`.
+        training: whether batch norms take their statistics from the batch.
+        averages: filled with the running averages as the run leaves them, under the names of the state dict.
+
+    Returns:
+        Logits as the compiled module gives them, and the state [B, C, H, W] of every live area at the end of every
+        step, by (area, step).
 
     Raises:
         GraphError: if the spec does not make a network.
