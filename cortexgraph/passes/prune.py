@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cortexgraph.unrolling import Node, UnrolledGraph
+from cortexgraph.unrolling import UnrolledGraph
 
 __all__ = ["prune"]
 
@@ -15,13 +15,7 @@ def prune(graph: UnrolledGraph) -> UnrolledGraph:
     value contributes nothing to any update, and a value that no sink descends from changes no result. Ordinals,
     and with them the per-step parameter sets, stay those of the whole graph.
     """
-    waiting: list[Node] = [node for node in (*graph.readouts, *graph.records) if graph.live(node)]
-    kept = set(waiting)
-    while waiting:
-        for source in graph.predecessors(waiting.pop()):
-            if source not in kept and graph.live(source):
-                kept.add(source)
-                waiting.append(source)
+    kept = graph.live_past((*graph.readouts, *graph.records))
     pruned = UnrolledGraph(**graph.graph)
     pruned.add_nodes_from((node, dict(data)) for node, data in graph.nodes(data=True) if node in kept)
     edges = graph.in_edges(kept, data=True)

@@ -9,13 +9,7 @@ __all__ = ["mark_read", "read_updates"]
 
 def read_updates(full: UnrolledGraph) -> list[Node]:
     """Live updates on which a readout depends, whatever is recorded, in the order of execution."""
-    waiting = [node for node in full.readouts if full.live(node)]
-    found = set(waiting)
-    while waiting:
-        for source in full.predecessors(waiting.pop()):
-            if source not in found and full.live(source):
-                found.add(source)
-                waiting.append(source)
+    found = full.live_past(full.readouts)
     return [node for node in full.live_updates() if node in found]
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.spec import IMAGE
@@ -70,10 +69,10 @@ def focused(graph: UnrolledGraph, focus: Focus) -> set[Node]:
     ends = [_nodes(graph, text) for text in texts]
     match key:
         case "upstream":
-            return _reached(ends[0], partial(_sources, graph))
+            return graph.live_past(ends[0])
         case "downstream":
-            return _reached(ends[0], partial(_readers, graph))
-    found = _reached(ends[0], partial(_readers, graph)) & _reached(ends[1], partial(_sources, graph))
+            return graph.live_future(ends[0])
+    found = graph.live_future(ends[0]) & graph.live_past(ends[1])
     if not found:
         raise CompileError(_no_path(graph, *texts))
     return found
@@ -135,7 +134,7 @@ def _silent(graph: UnrolledGraph, place: str, name: str, step: str | None) -> Di
 
 def _no_path(graph: UnrolledGraph, start: str, end: str) -> Diagnostic:
     starts = {node.name for node in _nodes(graph, start)}
-    reached = _reached(_nodes(graph, start), partial(_readers, graph))
+    reached = graph.live_future(_nodes(graph, start))
     first = next((node for node in graph if node in reached and node.name == _split(end)[0]), None)
     repair = f"{_split(end)[0]} first depends on it at step {first.step}." if first and first.name not in starts else ""
     return Diagnostic(
@@ -144,24 +143,3 @@ def _no_path(graph: UnrolledGraph, start: str, end: str) -> Diagnostic:
         f"nothing of {start} reaches {end}",
         repair=repair or "Try other steps.",
     )
-
-
-# ---- walks -------------------------------------------------------------------
-
-
-def _sources(graph: UnrolledGraph, node: Node) -> Iterator[Node]:
-    return (source for source in graph.predecessors(node) if graph.live(source))
-
-
-def _readers(graph: UnrolledGraph, node: Node) -> Iterator[Node]:
-    return (reader for reader in graph.successors(node) if graph.live(reader))
-
-
-def _reached(start: Iterable[Node], near: Callable[[Node], Iterator[Node]]) -> set[Node]:
-    waiting = list(start)
-    found = set(waiting)
-    while waiting:
-        fresh = [node for node in near(waiting.pop()) if node not in found]
-        found.update(fresh)
-        waiting += fresh
-    return found

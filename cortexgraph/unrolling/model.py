@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -265,6 +265,23 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
         if node.kind == "readout":
             return next(readout.source for readout in self.areas.readouts if readout.name == node.name)
         return node.name
+
+    def live_past(self, ends: Iterable[Node]) -> set[Node]:
+        """The live nodes among these, and all live ones on which their values depend: the backward light cone."""
+        return self._live_cone(ends, self.predecessors)
+
+    def live_future(self, starts: Iterable[Node]) -> set[Node]:
+        """The live nodes among these, and all live ones that their values reach: the forward light cone."""
+        return self._live_cone(starts, self.successors)
+
+    def _live_cone(self, start: Iterable[Node], near: Callable[[Node], Iterator[Node]]) -> set[Node]:
+        waiting = [node for node in start if self.live(node)]
+        found = set(waiting)
+        while waiting:
+            fresh = [node for node in near(waiting.pop()) if node not in found and self.live(node)]
+            found.update(fresh)
+            waiting += fresh
+        return found
 
     def from_image(self) -> set[Node]:
         """All nodes whose value can depend on the image."""
