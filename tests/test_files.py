@@ -15,9 +15,9 @@ from cortexgraph.files import replacing, write_text
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("before")
-    with pytest.raises(RuntimeError), replacing(path) as temporary:
+    with pytest.raises(RuntimeError, match="a cut"), replacing(path) as temporary:
         temporary.write_text("half")
-        raise RuntimeError
+        raise RuntimeError("a cut")
     assert path.read_text() == "before"
     write_text(path, "after")
     assert path.read_text() == "after"

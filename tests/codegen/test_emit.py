@@ -196,7 +196,7 @@ def test_the_name_of_a_spec_hides_nothing_that_the_file_uses(name: str, per_step
 def test_a_traceback_shows_the_emitted_line() -> None:
     module = compile_spec(load("ventral"), steps=4)
     module.V1_to_V2 = None  # break it as a user's surgery might
-    with pytest.raises(TypeError) as caught:
+    with pytest.raises(TypeError, match="'NoneType' object is not callable") as caught:
         module(torch.randn(1, 3, 32, 32))
     shown = "".join(traceback.format_exception(caught.value))
     assert "self.V1_to_V2(V1_1),  # feedforward" in shown

@@ -35,7 +35,7 @@ def cut_at(monkeypatch: pytest.MonkeyPatch, name: str, calls: int) -> None:
         nonlocal count
         count += 1
         if count == calls:
-            raise PowerCut
+            raise PowerCut(f"at call {calls} of {name}")
         return original(*arguments, **named)
 
     monkeypatch.setattr(recorder, name, patched)
@@ -63,7 +63,7 @@ def test_power_cut(
     train(spec, data, chosen, tmp_path / "whole", quiet=True)
     with monkeypatch.context() as patch:
         cut_at(patch, name, calls)
-        with pytest.raises(PowerCut):
+        with pytest.raises(PowerCut, match=f"at call {calls} of {name}"):
             train(spec, data, chosen, tmp_path / "run", quiet=True)
     last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["epoch"] + 1 == epochs_in_last
