@@ -224,7 +224,7 @@ def compile_spec(
     Raises:
         GraphError: if the spec does not make a network.
         CompileError: for a readout or record of a silent area, an unknown pass, memory format or backend, or a bad
-            `record` or `roll`.
+            `record`, `roll` or `checkpoint`.
     """
     check_choice("memory_format", memory_format, get_args(MemoryFormat))
     check_choice("backend", backend, get_args(Backend))
