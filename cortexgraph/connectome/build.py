@@ -10,7 +10,7 @@ from cortexgraph.checks.dead_parameters import dead_parameters
 from cortexgraph.connectome.levels import level_of_each
 from cortexgraph.connectome.table import Projection
 from cortexgraph.errors import DataError, Diagnostic
-from cortexgraph.pipeline import unroll
+from cortexgraph.pipeline import build, unroll
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.wording import quoted, similar
 
@@ -248,8 +248,6 @@ def projections_of(spec: NetworkSpec, velocity_m_per_s: float = VELOCITY_M_PER_S
     Raises:
         GraphError: if the spec does not make a network.
     """
-    from cortexgraph.pipeline import build
-
     graph = build(spec)
     level = {area.name: area.level for area in graph.areas}
     dt_ms = spec.time.dt_ms or Rules.dt_ms
