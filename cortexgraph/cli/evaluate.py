@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cortexgraph.cli.options import OrderOption, StepsOption
+from cortexgraph.cli.options import DeviceOption, OrderOption, SplitOption, StepsOption, check_split
 from cortexgraph.cli.train import DataRootOption, DownloadOption, load_images, located, share_processor
 from cortexgraph.errors import DataError, Diagnostic
 
@@ -36,12 +36,12 @@ def evaluate(
     ] = None,
     steps: StepsOption = None,
     order: OrderOption = None,
-    split: Annotated[str, typer.Option("--split", metavar="test|train", help="Which images.")] = "test",
+    split: SplitOption = "test",
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write the table as CSV.")] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Also draw accuracy over time: .png, .svg or .pdf.")
     ] = None,
-    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|mps|cuda[:N]", help="Where.")] = "auto",
+    device: DeviceOption = "auto",
     batch_size: Annotated[int, typer.Option("--batch-size", metavar="N", min=1, help="Images at a time.")] = 500,
     download: DownloadOption = False,
     data_root: DataRootOption = None,
@@ -56,8 +56,7 @@ def evaluate(
     from cortexgraph.train import evaluate as evaluate_run
     from cortexgraph.train.packing import find_run
 
-    if split not in {"test", "train"}:
-        raise typer.BadParameter("test or train", param_hint="--split")
+    check_split(split)
     readouts, groups = parse_steps(at), parse_order(order)
     folder = find_run(run)
     _check_files(csv, plot)

@@ -9,7 +9,17 @@ import typer
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.overrides import Override, written_override
 
-__all__ = ["OrderOption", "SetOption", "SpecArgument", "StepsOption", "changes", "load_spec"]
+__all__ = [
+    "DeviceOption",
+    "OrderOption",
+    "SetOption",
+    "SpecArgument",
+    "SplitOption",
+    "StepsOption",
+    "changes",
+    "check_split",
+    "load_spec",
+]
 
 SpecArgument = Annotated[
     str, typer.Argument(metavar="SPEC", help="A spec file (.yaml or .json), or the name of a zoo spec.")
@@ -25,6 +35,14 @@ OrderOption = Annotated[
         "--order", metavar="ORDER", help="Override time.order: simultaneous, sequential, or [[V1], [V2, V4], [IT]]."
     ),
 ]
+SplitOption = Annotated[str, typer.Option("--split", metavar="test|train", help="Which images.")]
+DeviceOption = Annotated[str, typer.Option("--device", metavar="auto|cpu|mps|cuda[:N]", help="Where.")]
+
+
+def check_split(split: str) -> None:
+    """Refuse what is neither `test` nor `train`, as wrong usage."""
+    if split not in {"test", "train"}:
+        raise typer.BadParameter("test or train", param_hint="--split")
 
 
 def load_spec(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cortexgraph.cli.evaluate import parse_order, parse_steps
-from cortexgraph.cli.options import OrderOption, StepsOption
+from cortexgraph.cli.options import DeviceOption, OrderOption, StepsOption
 from cortexgraph.cli.train import share_processor
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def predict(
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Also write all probabilities as CSV.")
     ] = None,
-    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|mps|cuda[:N]", help="Where.")] = "auto",
+    device: DeviceOption = "auto",
 ) -> None:
     """Classify images with a trained network: class probabilities over the steps of readout.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cortexgraph.cli.evaluate import parse_order
-from cortexgraph.cli.options import OrderOption
+from cortexgraph.cli.options import DeviceOption, OrderOption, SplitOption, check_split
 from cortexgraph.cli.train import DataRootOption, DownloadOption, share_processor
 from cortexgraph.errors import DataError, Diagnostic
 
@@ -37,7 +37,7 @@ def record(
             show_default="images of the run",
         ),
     ] = None,
-    split: Annotated[str, typer.Option("--split", metavar="test|train", help="Which images.")] = "test",
+    split: SplitOption = "test",
     images: Annotated[
         int | None,
         typer.Option("--images", metavar="N", min=1, help="Only so many, evenly over classes.", show_default="all"),
@@ -51,7 +51,7 @@ def record(
         typer.Option("--total-steps", metavar="T", help="Steps of the unrolling.", show_default="as trained"),
     ] = None,
     order: OrderOption = None,
-    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|mps|cuda[:N]", help="Where.")] = "auto",
+    device: DeviceOption = "auto",
     batch_size: Annotated[int, typer.Option("--batch-size", metavar="N", min=1, help="Images at a time.")] = 100,
     download: DownloadOption = False,
     data_root: DataRootOption = None,
@@ -68,8 +68,7 @@ def record(
     from cortexgraph.recording.plots import check_format
     from cortexgraph.train.packing import find_run
 
-    if split not in {"test", "train"}:
-        raise typer.BadParameter("test or train", param_hint="--split")
+    check_split(split)
     wanted = _steps(steps)
     groups = parse_order(order)
     check_format(plots)
