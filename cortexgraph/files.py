@@ -7,11 +7,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 from cortexgraph.errors import DataError, Diagnostic
 
-__all__ = ["replacing", "write_bytes", "write_text"]
+__all__ = ["remove_leftovers", "replacing", "write_bytes", "write_text"]
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         special = path.exists() and not path.is_file() and not path.is_dir()
         folder = None if special else path.parent
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=path.suffix, dir=folder)
+        handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=path.suffix, dir=folder)
         os.close(handle)
     except (OSError, ValueError) as error:
         raise _unwritable(path, error) from None
@@ -45,6 +46,21 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: str | Path) -> None:
+    """Remove what a `replacing` of this path left beside it when its process was killed.
+
+    For paths that nothing else writes at the time.
+    """
+    path = Path(path)
+    random = "[a-z0-9_]" * 8  # what `tempfile` puts between prefix and suffix
+    for left in path.parent.glob(escape(_prefix(path)) + random + escape(path.suffix)):
+        left.unlink(missing_ok=True)
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name[:40]}."
 
 
 def _umask() -> int:

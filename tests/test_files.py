@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from cortexgraph.errors import DataError
-from cortexgraph.files import replacing, write_text
+from cortexgraph.files import remove_leftovers, replacing, write_text
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -29,6 +31,17 @@ def test_what_cannot_be_written_is_a_data_error(tmp_path: Path, name: str) -> No
     with pytest.raises(DataError, match="cannot be written"):
         write_text(tmp_path / name, "text")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    path, others = tmp_path / "[last].ckpt", [".[last].ckpt.mine.ckpt", ".best.ckpt.abcd1234.ckpt", "[last].ckpt"]
+    for name in others:
+        (tmp_path / name).touch()
+    script = "import os, sys; from cortexgraph.files import replacing\nwith replacing(sys.argv[1]): os.abort()"
+    subprocess.run([sys.executable, "-c", script, str(path)], check=False, stderr=subprocess.DEVNULL)
+    assert len([*tmp_path.iterdir()]) == 1 + len(others)
+    remove_leftovers(path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(others)
 
 
 def test_a_pipe_or_device_is_written_to_and_stays(tmp_path: Path) -> None:

@@ -70,11 +70,14 @@ def draw(
     Example: cortexgraph draw ventral --unrolled --out ventral.pdf
     Example: cortexgraph draw ventral --between V1@2 IT@6
     """
+    from cortexgraph.render import check_suffixes
+
     given: dict[str, Any] = {"--labels": labels, "--width": width, "--fold": fold}
     given |= {"--upstream": upstream, "--downstream": downstream, "--between": between}
     given = {option: value for option, value in given.items() if value is not None}
     flags = {UNROLLED: unrolled, SCHEDULE: schedule, MATRIX: matrix}
     view = _view([name for name, wanted in flags.items() if wanted], given)
+    check_suffixes(out or [])
     network = load_spec(spec, overrides, steps, order)
     drawing = _draw(view, network, {option.removeprefix("--"): value for option, value in given.items()})
     for path in out or [Path(f"{network.name}{f'-{view}' * (view != AREAS)}.svg".replace("/", "_"))]:

@@ -138,8 +138,10 @@ def _facts(spec: NetworkSpec, numbers: Totals) -> dict[str, str]:
 
 def _draw(specs: Sequence[NetworkSpec], out: Sequence[Path]) -> None:
     from cortexgraph.drawing import draw
+    from cortexgraph.render import check_suffixes
     from cortexgraph.render.beside import beside
 
+    check_suffixes(out)
     drawing = beside([draw(spec) for spec in specs], name=" and ".join(spec.name for spec in specs))
     for path in out:
         typer.echo(f"wrote {drawing.save(path)}", err=True)

@@ -1,7 +1,7 @@
 """Pictures of networks: areas and connections, and their updates over time."""
 
 from cortexgraph.render.areas import draw_areas
-from cortexgraph.render.drawing import Drawing
+from cortexgraph.render.drawing import Drawing, check_suffixes
 from cortexgraph.render.labels import LABELS
 from cortexgraph.render.matrix import draw_connections
 from cortexgraph.render.scene import FOLDS, Fold
@@ -15,6 +15,7 @@ __all__ = [
     "WEIGHTS",
     "Drawing",
     "Fold",
+    "check_suffixes",
     "draw_areas",
     "draw_connections",
     "draw_timetable",

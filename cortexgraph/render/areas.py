@@ -19,6 +19,7 @@ from cortexgraph.render.style import DELAY, INK, KINDS, MUTED, BoxStyle, LineSty
 from cortexgraph.render.text import elide, html_text, shape_text
 from cortexgraph.render.weights import Scale, scale_of
 from cortexgraph.spec import IMAGE
+from cortexgraph.unrolling import parameter_counts
 from cortexgraph.wording import count_text
 
 __all__ = ["draw_areas"]
@@ -47,7 +48,8 @@ def draw_areas(
     Raises:
         CompileError: if no connection has what the width should say.
     """
-    scale = scale_of(graph, width) if width else None
+    counts = parameter_counts(graph)
+    scale = scale_of(graph, width, counts) if width else None
     brief = len(graph.areas) > MANY_AREAS
     framed = any(area.region for area in graph.areas)
     gap = 50 if labels else 46 if framed else 18 if brief else 28
@@ -56,10 +58,10 @@ def draw_areas(
     canvas = Canvas(graph.name, "areas")
     _add_boxes(canvas, graph, layout, brief)
     _add_arrows(canvas, graph, curves, scale)
-    placer = LabelPlacer(canvas, [*layout.boxes.values()])
+    placer = LabelPlacer(canvas, [*layout.boxes.values()], counts)
     for connection in graph.connections:
         placer.add(connection, curves[connection.identifier], {*labels, "delay"})
-    _add_frame(canvas, graph, layout, [*curves.values()], title, scale)
+    _add_frame(canvas, graph, layout, [*curves.values()], title or graph.name, _summary(graph, counts), scale)
     return Drawing(canvas.source)
 
 
@@ -133,7 +135,13 @@ def _label(parts: list[tuple[str, float, bool]], *, beside: bool = False) -> str
 
 
 def _add_frame(
-    canvas: Canvas, graph: AreaGraph, layout: Layout, curves: list[Curve], title: str | None, scale: Scale | None
+    canvas: Canvas,
+    graph: AreaGraph,
+    layout: Layout,
+    curves: list[Curve],
+    title: str,
+    summary: str,
+    scale: Scale | None,
 ) -> None:
     """Title above, legend below."""
     points = [tuple(point) for curve in curves for point in curve.samples(8).tolist()]
@@ -141,10 +149,9 @@ def _add_frame(
     points += [box.at(*corner) for box in boxes for corner in ((-1, -1), (1, 1))]
     left, right = min(x for x, _ in points), max(x for x, _ in points)
     bottom, top = min(y for _, y in points), max(y for _, y in points)
-    summary = _summary(graph)
     width = max(right - left, 190.0)
     left = (left + right - width) / 2
-    add_title(canvas, title or graph.name, summary, left, top + 10, width)
+    add_title(canvas, title, summary, left, top + 10, width)
     found = {connection.kind for connection in graph.connections}
     entries = [Entry(kind, KINDS[kind]) for kind in ("feedforward", "lateral", "feedback") if kind in found]
     if any(connection.role == "modulate" for connection in graph.connections):
@@ -155,8 +162,7 @@ def _add_frame(
     add_legend(canvas, entries, left, bottom - 18, width)
 
 
-def _summary(graph: AreaGraph) -> str:
-    own = sum(area.parameters() for area in graph.areas) + sum(readout.parameters for readout in graph.readouts)
-    total = count_text(own + sum(connection.parameters() for connection in graph.connections))
+def _summary(graph: AreaGraph, counts: Mapping[str, int]) -> str:
+    total = count_text(sum(counts.values()) + sum(readout.parameters for readout in graph.readouts))
     areas, connections = len(graph.areas), len(graph.connections)
     return f"{areas} area{'s' * (areas != 1)}, {connections} connection{'s' * (connections != 1)}, {total} parameters"

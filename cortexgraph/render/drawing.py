@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.files import write_bytes
 from cortexgraph.render.engine import SUFFIXES, render_dot
 
-__all__ = ["Drawing"]
+__all__ = ["Drawing", "check_suffixes"]
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,8 @@ class Drawing:
             DataError: if the file cannot be written.
         """
         path = Path(path)
-        form = SUFFIXES.get(path.suffix.lower())
-        if form is None:
-            raise CompileError(_unknown_suffix(path))
+        check_suffixes([path])
+        form = SUFFIXES[path.suffix.lower()]
         write_bytes(path, self.source.encode() if form == "dot" else render_dot(self.source, form))
         return path
 
@@ -53,6 +53,17 @@ class Drawing:
         svg = self.svg()
         picture = svg[svg.index("<svg") :].replace("<svg ", '<svg style="max-width: 100%; height: auto" ', 1)
         return f'<div class="cortexgraph">{picture}</div>'
+
+
+def check_suffixes(paths: Iterable[Path]) -> None:
+    """Hold pictures to the formats that there are, all before the first is drawn.
+
+    Raises:
+        CompileError: for other suffixes.
+    """
+    findings = [_unknown_suffix(path) for path in paths if path.suffix.lower() not in SUFFIXES]
+    if findings:
+        raise CompileError(findings)
 
 
 def _unknown_suffix(path: Path) -> Diagnostic:

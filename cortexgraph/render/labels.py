@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from cortexgraph.graph import Connection
 from cortexgraph.ops import Operation, Resize
@@ -23,12 +23,12 @@ LINE = 9.0
 PLACES = (0.36, 0.44, 0.3, 0.52, 0.6, 0.68, 0.24)
 
 
-def label_lines(connection: Connection, words: Collection[str]) -> list[str]:
+def label_lines(connection: Connection, words: Collection[str], parameters: int) -> list[str]:
     """Some of: the delay; kernel, stride or resize; the number of parameters; the measured strength."""
     lines = {
         "delay": f"+{connection.delay}" * (connection.delay > 0),
         "kernel": " ".join(_geometry(connection.transform.operations)),
-        "parameters": count_text(connection.parameters()),
+        "parameters": count_text(parameters),
         "strength": "" if connection.strength is None else weight_text(connection.strength, STRENGTH),
     }
     return [line for word, line in lines.items() if line and word in words]
@@ -47,14 +47,19 @@ def _geometry(chain: Sequence[Operation]) -> Iterator[str]:
 
 
 class LabelPlacer:
-    """Puts labels on a canvas one by one; each keeps clear of those before it and of the boxes."""
+    """Puts labels on a canvas one by one; each keeps clear of those before it and of the boxes.
 
-    def __init__(self, canvas: Canvas, boxes: Sequence[Box]) -> None:
+    Args:
+        counts: numbers of parameters, as `parameter_counts` gives them.
+    """
+
+    def __init__(self, canvas: Canvas, boxes: Sequence[Box], counts: Mapping[str, int]) -> None:
         self._canvas = canvas
+        self._counts = counts
         self._taken = list(boxes)
 
     def add(self, connection: Connection, curve: Curve, words: Collection[str]) -> None:
-        lines = label_lines(connection, words)
+        lines = label_lines(connection, words, self._counts[connection.identifier])
         if not lines:
             return
         width, height = max(text_width(line, SIZE) for line in lines), LINE * len(lines)

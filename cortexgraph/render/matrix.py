@@ -14,6 +14,7 @@ from cortexgraph.render.style import DELAY, INK, KINDS, MUTED, BoxStyle
 from cortexgraph.render.text import elide, text_width
 from cortexgraph.render.weights import Scale, scale_of
 from cortexgraph.spec import IMAGE
+from cortexgraph.unrolling import parameter_counts
 from cortexgraph.wording import count_text
 
 __all__ = ["draw_connections"]
@@ -49,7 +50,8 @@ def draw_connections(graph: AreaGraph, *, width: str | None = None, title: str |
     Raises:
         CompileError: if no connection has what the size should say.
     """
-    scale = scale_of(graph, width) if width else None
+    counts = parameter_counts(graph)
+    scale = scale_of(graph, width, counts) if width else None
     canvas = Canvas(graph.name, "matrix")
     receivers = [area.name for area in graph.areas]
     senders = [IMAGE, *receivers]
@@ -63,7 +65,8 @@ def draw_connections(graph: AreaGraph, *, width: str | None = None, title: str |
         cell = _cell(places[source], places[target] - 1)
         for connection, box in zip(connections, _shared(cell, len(connections)), strict=True):
             _add_mark(canvas, connection, box, scale)
-    _add_frame(canvas, graph, len(senders), scale, title)
+    parameters = sum(counts[connection.identifier] for connection in graph.connections)
+    _add_frame(canvas, graph, len(senders), scale, title or graph.name, parameters)
     return Drawing(canvas.source)
 
 
@@ -133,16 +136,16 @@ def _look(kind: str) -> BoxStyle:
     return BoxStyle(kind, color, color, "#FFFFFF", width=0.6)
 
 
-def _add_frame(canvas: Canvas, graph: AreaGraph, rows: int, scale: Scale | None, title: str | None) -> None:
+def _add_frame(canvas: Canvas, graph: AreaGraph, rows: int, scale: Scale | None, title: str, parameters: int) -> None:
     names = [elide(area.name, NAME_SIZE, LONGEST_NAME) for area in graph.areas]
     longest = max(text_width(name, NAME_SIZE) for name in [*names, IMAGE, "from ↓"])
     left, top = -CELL / 2 - longest - 4, CELL / 2 + max(22, 12 + TIER * _tiers(names))
     width = max((rows - 1) * CELL + longest + 4, 272.0)
     areas, connections = len(graph.areas), graph.connections
     density = len({(c.source, c.target) for c in connections if c.source != IMAGE}) / areas**2
-    total = count_text(sum(connection.parameters() for connection in connections))
+    total = count_text(parameters)
     summary = f"{areas} areas, {len(connections)} connections ({density:.0%} of all possible), {total} parameters"
-    add_title(canvas, title or graph.name, summary, left, top + 8, width)
+    add_title(canvas, title, summary, left, top + 8, width)
     found = {connection.kind for connection in connections}
     entries = [Entry(kind, _look(kind), shape=SHAPES[kind]) for kind in SHAPES if kind in found]
     if any(connection.role == "modulate" for connection in connections):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import log, sqrt
 
@@ -29,15 +29,17 @@ class Scale:
     Attributes:
         what: `parameters` or `strength`.
         low, high: the least and greatest value that occurs.
+        values: that of each connection that has one, by identifier.
     """
 
     what: str
     low: float
     high: float
+    values: Mapping[str, float]
 
     def value(self, connection: Connection) -> float | None:
         """The connection's value; None if it has no parameters, or no strength was noted."""
-        return (connection.parameters() if self.what == PARAMETERS else connection.strength) or None
+        return self.values.get(connection.identifier)
 
     def share(self, connection: Connection) -> float:
         """From 0 (the least, or no value) to 1 (the greatest)."""
@@ -72,15 +74,14 @@ def weight_text(value: float, what: str) -> str:
     return count_text(round(value)) if what == PARAMETERS else f"{value:.2g}"
 
 
-def scale_of(graph: AreaGraph, what: str) -> Scale:
-    """The scale of a network.
+def scale_of(graph: AreaGraph, what: str, counts: Mapping[str, int]) -> Scale:
+    """The scale of a network, given its numbers of parameters as `parameter_counts` counts them.
 
     Raises:
         CompileError: if no connection has a value.
     """
-    scale = Scale(what, 1.0, 1.0)
-    found = [scale.value(connection) for connection in graph.connections]
-    values = [value for value in found if value is not None]
+    found = {c.identifier: counts[c.identifier] if what == PARAMETERS else c.strength for c in graph.connections}
+    values = {identifier: value for identifier, value in found.items() if value}
     if not values:
         raise CompileError(
             Diagnostic(
@@ -90,4 +91,4 @@ def scale_of(graph: AreaGraph, what: str) -> Scale:
                 repair="Write `strength` on the connections that were measured." if what == STRENGTH else "",
             )
         )
-    return Scale(what, min(values), max(values))
+    return Scale(what, min(values.values()), max(values.values()), values)

@@ -84,6 +84,8 @@ def train(
         trainer = make_trainer(settings, device, run.path, [recorder], quiet=quiet)
         if resume:
             _check_same(run, spec, settings, card)
+            if first:
+                run.remove_leftovers()
         elif first:
             run.start({"settings": settings.model_dump(), "spec_sha256": spec.digest, "command": shlex.join(command)})
         if first:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cortexgraph.errors import DataError, Diagnostic
-from cortexgraph.files import replacing, write_text
+from cortexgraph.files import remove_leftovers, replacing, write_text
 
 __all__ = ["RunFolder", "writing"]
 
@@ -129,12 +129,22 @@ class RunFolder:
             for name in self.FOLDERS:
                 if (self.path / name).is_dir():
                     shutil.rmtree(self.path / name)
+            self.remove_leftovers()
             for name in self.FILES:
                 (self.path / name).unlink(missing_ok=True)
         except OSError as error:
             raise self._refusal(f"it cannot be written: {error.strerror}", "Name another folder with --out.") from None
         write_json(self.settings, {MARK: 1, **settings})
         self.checkpoints.mkdir(exist_ok=True)
+
+    def remove_leftovers(self) -> None:
+        """Remove temporary files of a process that was killed while it wrote into this folder.
+
+        Raises:
+            OSError: if one cannot be removed.
+        """
+        for path in (*(self.path / name for name in self.FILES), self.last, self.best):
+            remove_leftovers(path)
 
     # ---- reading -------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Unrolling an area graph over time, and the reference interpreter that says what it means."""
 
 from cortexgraph.unrolling.averages import mark_read, read_updates
-from cortexgraph.unrolling.build import add_sink, count_sets, unroll_graph
+from cortexgraph.unrolling.build import add_sink, count_sets, parameter_counts, unroll_graph
 from cortexgraph.unrolling.focus import Focus, focused
 from cortexgraph.unrolling.interpret import interpret_graph
 from cortexgraph.unrolling.latency import Response, first_responses, response_path, response_text
@@ -25,6 +25,7 @@ __all__ = [
     "interpret_graph",
     "mark_read",
     "order_name",
+    "parameter_counts",
     "read_updates",
     "response_path",
     "response_text",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 
-from cortexgraph.graph import AreaGraph, Connection
+from cortexgraph.graph import Area, AreaGraph, Connection
 from cortexgraph.spec import IMAGE, Span
 from cortexgraph.unrolling.model import Node, UnrolledGraph
 from cortexgraph.unrolling.schedule import Groups, Order, groups_of
 
-__all__ = ["add_sink", "count_sets", "unroll_graph"]
+__all__ = ["add_sink", "count_sets", "parameter_counts", "unroll_graph"]
 
 
 def unroll_graph(areas: AreaGraph, steps: int | None = None, order: Order | None = None) -> UnrolledGraph:
@@ -25,6 +25,13 @@ def unroll_graph(areas: AreaGraph, steps: int | None = None, order: Order | None
         The graph with every update, silent ones included, and the readouts that the spec asks for. With
         ``at: all`` these are the steps at whose end the area is live.
     """
+    graph = _updates_of(areas, steps, order)
+    _add_readouts(graph)
+    return graph
+
+
+def _updates_of(areas: AreaGraph, steps: int | None = None, order: Order | None = None) -> UnrolledGraph:
+    """The unrolled graph without its readouts."""
     steps = areas.spec.time.steps if steps is None else steps
     order = areas.spec.time.order if order is None else order
     groups = groups_of(areas, order)
@@ -32,7 +39,6 @@ def unroll_graph(areas: AreaGraph, steps: int | None = None, order: Order | None
     _add_frames(graph)
     _add_updates(graph)
     graph.graph["sets"] = count_sets(graph)
-    _add_readouts(graph)
     return graph
 
 
@@ -43,6 +49,19 @@ def count_sets(graph: UnrolledGraph) -> dict[str, int]:
         for identifier in {connection.identifier, connection.owner or connection.identifier}:
             found[identifier] = max(1, graph.ordinals[connection.target], found.get(identifier, 0))
     return found
+
+
+def parameter_counts(areas: AreaGraph) -> dict[str, int]:
+    """Learned numbers of each area and connection, by identifier; per-step operations have a set for each live update.
+
+    The graph is unrolled only where an operation is per step, and readouts of silent areas are no hindrance.
+    """
+    parts: list[Area | Connection] = [*areas.areas, *areas.connections]
+    counts = {part.identifier: part.parameters() for part in parts}
+    if all(part.parameters(2) == counts[part.identifier] for part in parts):
+        return counts
+    sets = _updates_of(areas).sets
+    return {part.identifier: part.parameters(sets[part.identifier]) for part in parts}
 
 
 def _add_frames(graph: UnrolledGraph) -> None:

@@ -41,6 +41,14 @@ def test_warnings_do_not_fail(run: Run) -> None:
     assert result.out.endswith("fine, 1 warning.\n")
 
 
+def test_drawings_of_no_format_are_refused_before_any_is_written(run: Run, tmp_path: Path) -> None:
+    result = run("draw", "ventral", "-o", "a.svg", "-o", "b.xyz", "-o", "c")
+    assert (result.code, result.out) == (1, "")
+    assert "b.xyz: the suffix is `.xyz`" in result.err
+    assert "c: the file name has no suffix" in result.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_show(run: Run) -> None:
     result = run("show", "ventral", "--steps", "8")
     assert result.code == 0

@@ -50,6 +50,13 @@ def test_comparing_prints_a_column_for_each(run: Run) -> None:
     assert re.search(r"^lateral +4 +–", out, re.MULTILINE)
 
 
+def test_a_drawing_of_no_format_is_refused_before_any_is_written(run: Run, tmp_path: Path) -> None:
+    result = run("zoo", "--compare", "cornet_z", "ventral", "-o", "two.svg", "-o", "two.xyz")
+    assert (result.code, result.out) == (1, "")
+    assert "two.xyz: the suffix is `.xyz`" in result.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_comparing_draws_them_side_by_side(run: Run, tmp_path: Path) -> None:
     run("zoo", "--compare", "cornet_z", "cornet_z", "--out", str(tmp_path / "two.svg"))
     svg = html.unescape((tmp_path / "two.svg").read_text())

@@ -10,7 +10,10 @@ import pytest
 import cortexgraph as cg
 from cortexgraph.errors import CompileError
 from cortexgraph.graph import AreaGraph
+from cortexgraph.pipeline import build
 from cortexgraph.render import draw_areas, draw_connections
+from cortexgraph.unrolling import parameter_counts
+from cortexgraph.wording import count_text
 from tests.render.conftest import STREAM, graph_of
 
 
@@ -94,3 +97,22 @@ def test_the_matrix_has_feedforward_above_and_feedback_below_the_diagonal(stream
         assert (["image", *names][row], names[column]) == (c.source, c.target)
     assert len(set.union(*shapes.values())) == len(shapes) == 3
     assert re.search(r"label=\"\+2\"", drawn.to_string())
+
+
+@pytest.mark.parametrize("name", ["ventral", "cornet_s", "liao_3state_full", "rcnn"])
+def test_parameters_are_counted_as_the_compiler_counts_them(name: str) -> None:
+    spec = cg.load(name)
+    summary = cg.summarise(spec)
+    assert f"{count_text(summary.parameters)} parameters" in cg.draw(spec).source
+    connections = [connection.parameters for connection in summary.connections]
+    assert f", {count_text(sum(connections))}" in cg.draw_matrix(spec).source  # the line may break before the noun
+    for drawing in (cg.draw(spec, width="parameters"), cg.draw_matrix(spec, width="parameters")):
+        assert f"{count_text(max(connections))} parameters" in drawing.source
+    areas, counts = build(spec).areas, parameter_counts(build(spec))
+    assert [counts[area.identifier] for area in areas] == [area.parameters for area in summary.areas]
+
+
+def test_parameters_of_a_network_whose_readout_is_silent() -> None:
+    spec = cg.load("ventral")
+    brief = spec.model_copy(update={"time": spec.time.model_copy(update={"steps": 2})})
+    assert " k parameters" in draw_areas(graph_of(brief.model_dump(by_alias=True))).source

@@ -86,6 +86,20 @@ def test_overwriting_removes_the_run_and_nothing_else(tmp_path: Path) -> None:
     assert run.read_settings() == {"settings": {"seed": 8}}
 
 
+def test_what_a_killed_process_left_goes(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", finished=False)
+    left = [run.checkpoints / ".last.ckpt.abcd_123.ckpt", run.path / ".metrics.csv.12345678.csv"]
+    kept = [run.last, run.metrics, run.path / ".mine.csv"]
+    for path in left + kept:
+        path.touch()
+    run.remove_leftovers()
+    assert [path for path in left if path.exists()] == []
+    assert [path for path in kept if not path.exists()] == []
+    left[1].touch()
+    run.start({})
+    assert not left[1].exists()
+
+
 def test_damaged_json(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", finished=False)
     for content, message in (("{", "is not whole"), ("[1]", "is not what a run writes")):
