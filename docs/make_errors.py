@@ -112,6 +112,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "no-source": "The source of a registered helper cannot be read.",
         "unknown-pass": "A pass of this name does not exist.",
         "unknown-choice": "An argument of `compile` is none of the choices.",
+        "checkpoint": "Checkpoints are none that can be, there is no loop to cut, or the memory given is too small.",
         "unknown-format": "The suffix of a file is of no format that can be written.",
         "drawing": "Graphviz could not draw.",
         "cannot-export": "torch refuses to export the network.",
