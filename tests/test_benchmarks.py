@@ -8,6 +8,7 @@ import torch
 import cortexgraph as cg
 from benchmarks.__main__ import measure, parse
 from benchmarks.baseline import Loop
+from benchmarks.memory import in_new_process
 from benchmarks.network import READINGS, Reading, make_spec, shared_weights
 
 
@@ -25,6 +26,12 @@ def test_the_table_of_ratios_has_a_row_for_each_mode_and_number_of_steps() -> No
     given = parse(["ratios", "--steps", "4", "5", "--batch", "2", "--rounds", "1", "--width", "16", "--clock", "cpu"])
     rows = [line.split(" | ")[:2] for line in measure(given) if line.startswith(("| forward", "| training"))]
     assert rows == [["| forward", "4"], ["| forward", "5"], ["| training", "4"], ["| training", "5"]]
+
+
+def test_a_peak_of_memory_holds_at_least_the_states_of_one_step() -> None:
+    batch, width = 64, 4
+    states = 4 * batch * sum(c * s * s for c, s in ((8, 32), (16, 16), (32, 8), (64, 4)))
+    assert states < in_new_process("inference", 5, batch, width, {}) < 100 * states
 
 
 def test_an_unknown_part_is_answered_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
