@@ -12,6 +12,7 @@ import typer
 from cortexgraph.cli.options import OrderOption, SetOption, SpecArgument, StepsOption, load_spec
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.files import write_text
+from cortexgraph.wording import quoted, suggest
 
 __all__ = ["compile_spec", "new", "schema"]
 
@@ -70,7 +71,18 @@ def compile_spec(
     off = no_pass or []
     unknown = [name for name in off if name not in PASSES]
     if unknown:
-        raise CompileError(f"--no-pass {unknown[0]}: the passes are {', '.join(PASSES)}")
+        raise CompileError(
+            [
+                Diagnostic(
+                    "unknown-pass",
+                    f"--no-pass {name}",
+                    f"no pass is called `{name}`",
+                    f"the passes are {quoted([*PASSES])}",
+                    suggest(name, PASSES, "Name one of them."),
+                )
+                for name in unknown
+            ]
+        )
     passes = [name for name in PASSES if name not in off]
     loops: Any = roll  # `emit` says which there are
     segments = read_checkpoint(checkpoint, batch=1) if checkpoint is not None else None

@@ -8,7 +8,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import remove_leftovers, replacing, write_text
@@ -18,8 +20,29 @@ __all__ = ["RunFolder", "writing"]
 MARK = "cortexgraph_run"
 """Key in `settings.json` that makes a folder a run; its value is the version of the layout."""
 
-ORIGIN = {"source", "size", "channels", "seed", "root", "download", "train_images", "test_images", "cache"}
-"""Arguments of `load_data`, which a run may keep."""
+
+class _Origin(BaseModel, extra="forbid", strict=True):
+    """Arguments of `load_data`, which a run may keep."""
+
+    source: str
+    size: list[int] | None = None
+    channels: int = 3
+    seed: int = 0
+    root: str | None = None
+    download: bool = False
+    train_images: int | None = None
+    test_images: int | None = None
+    cache: bool = True
+
+
+class _Card(BaseModel, extra="allow", strict=True):
+    """What `data_card` makes, as far as it is read again."""
+
+    name: str
+    classes: list[str] = Field(min_length=1)
+    mean: list[FiniteFloat] = Field(min_length=1)
+    std: list[Annotated[FiniteFloat, Field(gt=0)]] = Field(min_length=1)
+    load_data: _Origin | None
 
 
 @contextmanager
@@ -183,10 +206,13 @@ class RunFolder:
             DataError: if it is missing or damaged.
         """
         card = self.read_json(self.data)
-        origin = card.get("load_data")
-        lists = all(isinstance(card.get(name), list) for name in ("classes", "mean", "std"))
-        if not lists or not (origin is None or (isinstance(origin, dict) and ORIGIN >= set(origin) >= {"source"})):
-            raise self.damaged(self.data, "is not what a run writes")
+        try:
+            found = _Card.model_validate(card)
+        except ValidationError as error:
+            place = ".".join(map(str, error.errors()[0]["loc"]))
+            raise self.damaged(self.data, f"is not what a run writes (`{place}`)") from None
+        if len(found.mean) != len(found.std):
+            raise self.damaged(self.data, "is not what a run writes (`std`)")
         return card
 
     # ---- complaints ----------------------------------------------------------

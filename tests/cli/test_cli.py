@@ -163,7 +163,8 @@ def test_zoo_and_schema(run: Run) -> None:
         (["compile", "ventral", "--record", "V5"], "no area is called `V5`"),
         (["compile", "ventral", "--record", "V4=often"], "`often` was given"),
         (["compile", "ventral", "--record", "V4=" + "9" * 5000], "was given"),
-        (["compile", "ventral", "--no-pass", "shrink"], "the passes are prune, share"),
+        (["compile", "ventral", "--no-pass", "shrink"], "the passes are `prune`, `share`"),
+        (["compile", "ventral", "--explain", "--memory-format", "rows"], "memory_format: 'rows' was given"),
         (["compile", "ventral", "--memory-format", "sparse"], "it is channels_last or contiguous"),
     ],
 )

@@ -113,11 +113,24 @@ def test_damaged_json(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"mean": None}, {"classes": 3}, {"load_data": {}}, {"load_data": {"source": "shapes", "colour": 1}}],
+    [
+        {"mean": None},
+        {"mean": ["x"]},
+        {"mean": [0.5, 0.5]},
+        {"std": [0]},
+        {"std": [float("nan")]},
+        {"classes": 3},
+        {"classes": [{}]},
+        {"name": None},
+        {"load_data": {}},
+        {"load_data": {"source": 3}},
+        {"load_data": {"source": "shapes", "colour": 1}},
+    ],
 )
 def test_damaged_card(tmp_path: Path, changes: dict[str, object]) -> None:
     run = make_run(tmp_path / "run", finished=True)
-    card = {"classes": ["a"], "mean": [0.5], "std": [0.5], "load_data": {"source": "shapes", "train_images": 20}}
+    origin = {"source": "shapes", "train_images": 20}
+    card = {"name": "shapes", "classes": ["a"], "mean": [0.5], "std": [0.5], "load_data": origin}
     write_json(run.data, card)
     assert run.read_card() == card
     write_json(run.data, card | changes)
