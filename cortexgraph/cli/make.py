@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -64,9 +64,11 @@ def compile_spec(
     Example: cortexgraph compile ventral --out ventral.py
     """
     from cortexgraph.checkpoints import read_checkpoint
+    from cortexgraph.codegen import MemoryFormat
     from cortexgraph.passes import PASSES
-    from cortexgraph.pipeline import emit
+    from cortexgraph.pipeline import check_choice, emit
 
+    check_choice("memory_format", memory_format, get_args(MemoryFormat))
     network = load_spec(spec, overrides, steps, order)
     off = no_pass or []
     unknown = [name for name in off if name not in PASSES]
