@@ -72,7 +72,7 @@ def _carry(found: dict[Carried, None], source: Node, back: int, part: str, loop:
 
 def _near(graph: UnrolledGraph, reader: Node, loop: Loop) -> Iterator[tuple[Node, str]]:
     """What a reader reads by distance."""
-    if is_inline(graph, reader):
+    if _is_framed(graph, reader):
         return
     for source, _, edge in graph.in_edges(reader, data=True):
         near = source.kind in {"update", "drive"} and reader.step - source.step <= loop.reach
@@ -91,8 +91,12 @@ def parts_read(graph: UnrolledGraph, source: Node, edge: dict[str, Any]) -> Iter
 
 def is_inline(graph: UnrolledGraph, node: Node) -> bool:
     """Whether a drive is written where it is read: what the image drives, for one update."""
+    return _is_framed(graph, node) and sum(reader.kind != "drive" for reader in graph.successors(node)) <= 1
+
+
+def _is_framed(graph: UnrolledGraph, node: Node) -> bool:
+    """Whether a drive is asked of the image by its step, and reads no earlier drive that it may repeat."""
     if node.kind != "drive":
         return False
     connection, source = graph.evaluation(node)
-    readers = [reader for reader in graph.successors(node) if reader.kind != "drive"]
-    return source.kind == "image" and not connection.averages and len(readers) <= 1
+    return source.kind == "image" and not connection.averages

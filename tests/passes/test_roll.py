@@ -162,3 +162,21 @@ def test_it_is_chosen_by_size_or_by_the_user() -> None:
 
 def test_run_passes_rolls_whatever_the_size() -> None:
     assert run_passes(unroll(load("ventral"), steps=12)).loop is not None
+
+
+def test_a_loop_carries_nothing_that_it_asks_of_the_image() -> None:
+    """Two updates of V1 in a step read one drive, which a static image would make equal to that of the step before."""
+    spec = NetworkSpec.model_validate(
+        {
+            "name": "sweeps",
+            "input": {"channels": 2, "size": 8},
+            "areas": {"V1": {"channels": 2, "size": 8, "cell": "conv_lstm"}, "V2": {"channels": 4, "size": 4}},
+            "connections": ["image -> V1 -> V2"],
+            "readout": {"from": "V2", "classes": 3, "at": "all"},
+            "time": {"steps": 14, "order": ["V1", "V2", "V1"]},
+        }
+    )
+    source = emit(spec, roll="always")
+    assert "image_to_V1_ta = image_to_V1(t)" in source
+    assert "image_to_V1_before" not in source
+    assert compare(spec, roll="always").worst < 1e-8
