@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -81,9 +79,7 @@ def _resident() -> int:
 
 
 def _peak() -> int:
-    if sys.platform == "linux":
-        return _status("VmHWM:")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return _status("VmHWM:")
 
 
 def _status(key: str) -> int:
