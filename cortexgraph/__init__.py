@@ -15,6 +15,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cortexgraph.analysis import summarise_spec as summarise  # noqa: F401  (named in __all__ below)
     from cortexgraph.checks import register_check as register_check
+    from cortexgraph.compiler import build as build
+    from cortexgraph.compiler import check as check
+    from cortexgraph.compiler import compile_spec as compile  # noqa: F401  (named in __all__ below)
+    from cortexgraph.compiler import emit as emit
+    from cortexgraph.compiler import interpret as interpret
+    from cortexgraph.compiler import unroll as unroll
     from cortexgraph.drawing import draw as draw
     from cortexgraph.drawing import draw_matrix as draw_matrix
     from cortexgraph.drawing import draw_schedule as draw_schedule
@@ -35,12 +41,6 @@ if TYPE_CHECKING:
     from cortexgraph.ops import register_operation as register_operation
     from cortexgraph.ops.schema import json_schema as json_schema
     from cortexgraph.pages import page as page
-    from cortexgraph.pipeline import build as build
-    from cortexgraph.pipeline import check as check
-    from cortexgraph.pipeline import compile_spec as compile  # noqa: F401  (named in __all__ below)
-    from cortexgraph.pipeline import emit as emit
-    from cortexgraph.pipeline import interpret as interpret
-    from cortexgraph.pipeline import unroll as unroll
     from cortexgraph.sharing import share as share
     from cortexgraph.sharing import unshare as unshare
     from cortexgraph.spec import NetworkSpec as NetworkSpec
@@ -55,7 +55,7 @@ __version__ = "0.1.0"
 
 # Where each public name lives: imported on first use, so that checking and drawing never wait for torch.
 _HOMES = {
-    "cortexgraph.pipeline": ("build", "check", "emit", "interpret", "unroll"),
+    "cortexgraph.compiler": ("build", "check", "emit", "interpret", "unroll"),
     "cortexgraph.pages": ("page",),
     "cortexgraph.drawing": ("draw", "draw_matrix", "draw_schedule", "draw_unrolled"),
     "cortexgraph.exporting": ("export",),
@@ -79,7 +79,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 _RENAMED = {
-    "compile": ("cortexgraph.pipeline", "compile_spec"),
+    "compile": ("cortexgraph.compiler", "compile_spec"),
     "summarise": ("cortexgraph.analysis", "summarise_spec"),
 }
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from cortexgraph.compiler import Record, build, lower
 from cortexgraph.errors import CompileError, Diagnostic
-from cortexgraph.pipeline import Record, build, lower
 from cortexgraph.render import (
     FOLDS,
     LABELS,

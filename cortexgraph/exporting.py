@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from cortexgraph.codegen import load_source
+from cortexgraph.compiler import check_choice, compile_spec
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.files import replacing
-from cortexgraph.pipeline import check_choice, compile_spec
-from cortexgraph.train.load import load_state, read_run
-from cortexgraph.train.packing import find_run
+from cortexgraph.training.load import load_state, read_run
+from cortexgraph.training.packing import find_run
 from cortexgraph.unrolling import Order
 
 __all__ = ["Exported", "Format", "export", "export_network"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+from cortexgraph.compiler import build, compile_spec
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.graph import AreaGraph
-from cortexgraph.pipeline import build, compile_spec
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.shorthand import chain_names
 from cortexgraph.wording import quoted, similar

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from cortexgraph.compiler import build, compile_spec, unroll
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.ops import Chain, Gain
 from cortexgraph.passes import prune
-from cortexgraph.pipeline import build, compile_spec, unroll
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import UnrolledGraph
 

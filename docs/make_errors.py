@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from cortexgraph.compiler import check
 from cortexgraph.errors import CortexGraphError, Diagnostic
-from cortexgraph.pipeline import check
 from cortexgraph.spec import load
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cortexgraph as cg
 from cortexgraph.analysis import totals
-from cortexgraph.pipeline import lower
+from cortexgraph.compiler import lower
 from cortexgraph.spec import NetworkSpec, load, zoo
 from cortexgraph.spec.citations import citation
 

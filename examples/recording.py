@@ -14,7 +14,7 @@ import xarray
 import cortexgraph as cg
 from cortexgraph.data import load_data, load_stimuli
 from cortexgraph.recording import dissimilarity, record, separation
-from cortexgraph.train import TrainSettings, train
+from cortexgraph.training import TrainSettings, train
 
 IMAGES = {"size": (32, 32), "channels": 3}
 

@@ -22,7 +22,7 @@ def bounded(function: Callable[..., Any], *arguments: Any, seconds: int = SECOND
         AssertionError: if it was killed, or raised.
     """
     spawn = multiprocessing.get_context("forkserver")
-    spawn.set_forkserver_preload(["cortexgraph.pipeline"])
+    spawn.set_forkserver_preload(["cortexgraph.compiler"])
     receiver, sender = spawn.Pipe(duplex=False)
     process = spawn.Process(target=_run, args=(sender, function, arguments, seconds))
     process.start()
@@ -39,8 +39,8 @@ def bounded(function: Callable[..., Any], *arguments: Any, seconds: int = SECOND
 
 def codes_of(text: str, file: str) -> list[str]:
     """The codes of all findings about a spec, errors or not."""
+    from cortexgraph.compiler import check
     from cortexgraph.errors import CortexGraphError
-    from cortexgraph.pipeline import check
     from cortexgraph.spec import loads
 
     try:

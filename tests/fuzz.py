@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cortexgraph.compiler import check, emit
 from cortexgraph.drawing import draw, draw_unrolled
 from cortexgraph.errors import CortexGraphError
 from cortexgraph.ops import CELLS, OPERATIONS
-from cortexgraph.pipeline import check, emit
 from cortexgraph.spec import dumps, loads, zoo
 from cortexgraph.spec.yaml_source import read_yaml
 

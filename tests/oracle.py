@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cortexgraph.compiler import Roll, compile_spec, interpret, unroll
 from cortexgraph.ops import BatchNorm, GroupNorm, Norm
 from cortexgraph.ops.norm import LocalResponseNorm
-from cortexgraph.pipeline import Roll, compile_spec, interpret, unroll
 from cortexgraph.spec import NetworkSpec, zoo
 
 TOLERANCE = 1e-8

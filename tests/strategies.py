@@ -13,9 +13,9 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from cortexgraph.checks import check_structure
+from cortexgraph.compiler import unroll
 from cortexgraph.graph import assemble
 from cortexgraph.ops import ACTIVATIONS
-from cortexgraph.pipeline import unroll
 from cortexgraph.spec import NetworkSpec
 
 Entries = list[Any]

@@ -28,11 +28,11 @@ LAYERS = (
     ("passes",),
     ("checks",),
     ("codegen", "checkpoints"),
-    ("pipeline",),
+    ("compiler",),
     ("analysis", "render", "data", "sharing", "lesions", "connectome"),
     ("drawing",),
     ("showing",),
-    ("train",),
+    ("training",),
     ("exporting", "pages", "recording", "experiment"),
     ("cli",),
 )

@@ -15,7 +15,7 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from cortexgraph.pipeline import check, compile_spec, interpret
+from cortexgraph.compiler import check, compile_spec, interpret
 from cortexgraph.spec import NetworkSpec
 from tests.oracle import randomise, record_all
 

@@ -7,9 +7,9 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from cortexgraph.compiler import build, compile_spec, interpret, unroll
 from cortexgraph.errors import CortexGraphError
 from cortexgraph.passes import PASSES
-from cortexgraph.pipeline import build, compile_spec, interpret, unroll
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.model import ReadoutSpec
 from tests.oracle import images, randomise

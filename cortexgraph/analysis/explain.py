@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cortexgraph.compiler import Record, Roll, lower, wants_loop
 from cortexgraph.passes import PASSES, chosen
-from cortexgraph.pipeline import Record, Roll, lower, wants_loop
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import UnrolledGraph
 

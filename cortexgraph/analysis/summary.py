@@ -9,9 +9,9 @@ from math import prod
 from cortexgraph.analysis.model import AreaSummary, ConnectionSummary, NetworkSummary, StepSummary
 from cortexgraph.analysis.paths import Paths, steps_to_readouts
 from cortexgraph.analysis.receptive_field import Extent, receptive_fields, window_of
+from cortexgraph.compiler import lower
 from cortexgraph.graph import Area, Connection
 from cortexgraph.passes import Status, statuses
-from cortexgraph.pipeline import lower
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import Node, Order, UnrolledGraph
 

@@ -96,10 +96,10 @@ def _list(experiment: Any, folder: Path, arguments: dict[str, Any]) -> None:
     from rich.console import Console
 
     from cortexgraph.cli.tables import make_table
+    from cortexgraph.compiler import compile_spec
     from cortexgraph.experiment.plan import plan
     from cortexgraph.experiment.run import is_done
-    from cortexgraph.pipeline import compile_spec
-    from cortexgraph.train.summary import count_parameters
+    from cortexgraph.training.summary import count_parameters
 
     table = make_table(f"Runs of {experiment.name}", ["run", "trained parameters>r", "folder", ""])
     counts: dict[str, int] = {}

@@ -12,7 +12,7 @@ from cortexgraph.cli.train import DataRootOption, DownloadOption, load_images, l
 from cortexgraph.errors import DataError, Diagnostic
 
 if TYPE_CHECKING:
-    from cortexgraph.train import Evaluation, RunFolder
+    from cortexgraph.training import Evaluation, RunFolder
 
 __all__ = ["evaluate", "parse_order", "parse_steps"]
 
@@ -53,8 +53,8 @@ def evaluate(
     Example: cortexgraph eval runs/ventral-shapes --at all --steps 12 --plot over_time.png
     """
     share_processor()
-    from cortexgraph.train import evaluate as evaluate_run
-    from cortexgraph.train.packing import find_run
+    from cortexgraph.training import evaluate as evaluate_run
+    from cortexgraph.training.packing import find_run
 
     check_split(split)
     readouts, groups = parse_steps(at), parse_order(order)
@@ -107,7 +107,7 @@ def _check_files(csv: Path | None, plot: Path | None) -> None:
 
 def _load_data(folder: RunFolder, source: str | None, *, download: bool, root: Path | None) -> Any:
     """The data set of the run, or another of the same classes, in the size that the network takes."""
-    from cortexgraph.train.load import read_run
+    from cortexgraph.training.load import read_run
 
     spec, _ = read_run(folder)
     stored = folder.read_card()["load_data"]
@@ -151,8 +151,8 @@ def _print(result: Evaluation) -> None:
 
 def _write(result: Evaluation, csv: Path | None, plot: Path | None) -> None:
     from cortexgraph.files import write_text
-    from cortexgraph.train.curves import draw_accuracy_over_time
-    from cortexgraph.train.history import csv_text
+    from cortexgraph.training.curves import draw_accuracy_over_time
+    from cortexgraph.training.history import csv_text
 
     if csv is not None:
         write_text(csv, csv_text(result.rows()))

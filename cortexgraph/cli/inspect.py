@@ -24,7 +24,7 @@ def check(
     Example: cortexgraph check specs/ventral.yaml
     """
     network = load_spec(spec, overrides, steps, order)  # before the rest is imported: a third of a second
-    from cortexgraph.pipeline import check as check_spec
+    from cortexgraph.compiler import check as check_spec
 
     findings = check_spec(network)
     errors = [finding for finding in findings if finding.severity == "error"]
@@ -56,7 +56,7 @@ def show(
     """
     from cortexgraph.analysis import RESNET18, summarise
     from cortexgraph.cli.tables import print_summary
-    from cortexgraph.pipeline import lower
+    from cortexgraph.compiler import lower
 
     network = load_spec(spec, overrides, steps, order)
     full, kept = lower(network)

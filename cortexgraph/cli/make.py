@@ -65,8 +65,8 @@ def compile_spec(
     """
     from cortexgraph.checkpoints import read_checkpoint
     from cortexgraph.codegen import MemoryFormat
+    from cortexgraph.compiler import check_choice, emit
     from cortexgraph.passes import PASSES
-    from cortexgraph.pipeline import check_choice, emit
 
     check_choice("memory_format", memory_format, get_args(MemoryFormat))
     network = load_spec(spec, overrides, steps, order)

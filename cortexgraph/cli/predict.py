@@ -12,7 +12,7 @@ from cortexgraph.cli.options import DeviceOption, OrderOption, StepsOption
 from cortexgraph.cli.train import share_processor
 
 if TYPE_CHECKING:
-    from cortexgraph.train.prediction import Predictions
+    from cortexgraph.training.prediction import Predictions
 
 __all__ = ["predict"]
 
@@ -42,7 +42,7 @@ def predict(
     Example: cortexgraph predict cat.jpg dog.png
     """
     share_processor()
-    from cortexgraph.train.prediction import predict as predict_images
+    from cortexgraph.training.prediction import predict as predict_images
 
     found = predict_images(images, weights, at=parse_steps(at), steps=steps, order=parse_order(order), device=device)
     _print(found, top)
@@ -68,7 +68,7 @@ def _print(found: Predictions, top: int) -> None:
 
 def _write(found: Predictions, path: Path) -> None:
     from cortexgraph.files import write_text
-    from cortexgraph.train.history import csv_text
+    from cortexgraph.training.history import csv_text
 
     rows: list[dict[str, Any]] = [
         {"file": str(file), "step": step} | dict(zip(found.classes, values, strict=True))

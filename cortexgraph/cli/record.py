@@ -14,7 +14,7 @@ from cortexgraph.errors import DataError, Diagnostic
 
 if TYPE_CHECKING:
     from cortexgraph.recording import Recording
-    from cortexgraph.train import RunFolder
+    from cortexgraph.training import RunFolder
 
 __all__ = ["record"]
 
@@ -66,7 +66,7 @@ def record(
     share_processor()
     from cortexgraph.recording import record as record_run
     from cortexgraph.recording.plots import check_format
-    from cortexgraph.train.packing import find_run
+    from cortexgraph.training.packing import find_run
 
     check_split(split)
     wanted = _steps(steps)
@@ -103,7 +103,7 @@ def _stimuli(
 ) -> Any:
     """What is shown: the images of the run by default, or any others."""
     from cortexgraph.data import load_stimuli
-    from cortexgraph.train.load import read_run
+    from cortexgraph.training.load import read_run
 
     spec, _ = read_run(folder)
     stored = folder.read_card()["load_data"]

@@ -15,10 +15,10 @@ from cortexgraph.cli.options import OrderOption, SetOption, StepsOption, changes
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.overrides import Override
-from cortexgraph.train.settings import TrainSettings
+from cortexgraph.training.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from cortexgraph.train import Summary
+    from cortexgraph.training import Summary
 
 __all__ = ["load_images", "located", "share_processor", "train"]
 
@@ -147,9 +147,9 @@ def _run(
 ) -> None:
     """Gather spec, data and settings, train, and say what came of it."""
     share_processor()
-    from cortexgraph.train import Interrupted, RunFolder
-    from cortexgraph.train import train as train_network
-    from cortexgraph.train.engine import is_first_process
+    from cortexgraph.training import Interrupted, RunFolder
+    from cortexgraph.training import train as train_network
+    from cortexgraph.training.engine import is_first_process
 
     if resume and out is None:
         raise typer.BadParameter("--resume needs the folder of the run", param_hint="--out")

@@ -56,7 +56,7 @@ def zoo(
 
 def _totals(spec: NetworkSpec) -> Totals:
     from cortexgraph.analysis import totals
-    from cortexgraph.pipeline import lower
+    from cortexgraph.compiler import lower
 
     return totals(*lower(spec))
 
@@ -112,7 +112,7 @@ def _print_side_by_side(specs: Sequence[NetworkSpec]) -> None:
 
 def _facts(spec: NetworkSpec, numbers: Totals) -> dict[str, str]:
     """What is compared, by the name of its row."""
-    from cortexgraph.pipeline import build
+    from cortexgraph.compiler import build
     from cortexgraph.spec.citations import citation
     from cortexgraph.unrolling import order_name
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cortexgraph.checks.dead_parameters import dead_parameters
+from cortexgraph.compiler import build, unroll
 from cortexgraph.connectome.levels import level_of_each
 from cortexgraph.connectome.table import Projection
 from cortexgraph.errors import DataError, Diagnostic
-from cortexgraph.pipeline import build, unroll
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.wording import quoted, similar
 

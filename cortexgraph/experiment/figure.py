@@ -22,7 +22,7 @@ Points = dict[str, list[tuple[Any, Row]]]
 
 def draw_figure(experiment: ExperimentSpec, table: Sequence[Row], paths: Sequence[Path]) -> None:
     """Draw the table as the experiment's `figure` asks."""
-    from cortexgraph.train.curves import figure_of, save_figure
+    from cortexgraph.training.curves import figure_of, save_figure
 
     series, over_time = points(experiment, table), experiment.figure.x == "step"
     places = list(dict.fromkeys(x for line in series.values() for x, _ in line))

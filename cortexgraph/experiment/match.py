@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from math import sqrt
 
+from cortexgraph.compiler import check, compile_spec
 from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.experiment.model import ExperimentSpec
 from cortexgraph.experiment.plan import Variant
-from cortexgraph.pipeline import check, compile_spec
 from cortexgraph.spec import NetworkSpec
 
 __all__ = ["matched", "scaled"]
@@ -57,7 +57,7 @@ def _finding(experiment: ExperimentSpec, found: str, expected: str, repair: str)
 
 
 def _count(spec: NetworkSpec) -> int:
-    from cortexgraph.train.summary import count_parameters
+    from cortexgraph.training.summary import count_parameters
 
     return count_parameters(compile_spec(spec))
 

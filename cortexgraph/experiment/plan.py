@@ -9,14 +9,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from cortexgraph.compiler import check, lower
 from cortexgraph.errors import CortexGraphError, Diagnostic, SpecError
 from cortexgraph.experiment.model import EvaluationSpec, ExperimentSpec, VariantSpec
 from cortexgraph.lesions import lesion
-from cortexgraph.pipeline import check, lower
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.origin import Path as Place
 from cortexgraph.spec.zoo import zoo
-from cortexgraph.train.settings import TrainSettings
+from cortexgraph.training.settings import TrainSettings
 
 __all__ = ["Run", "Variant", "plan"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cortexgraph.experiment.plan import Run
 from cortexgraph.experiment.run import trained_as
-from cortexgraph.train.run_folder import RunFolder
+from cortexgraph.training.run_folder import RunFolder
 
 __all__ = ["adopt"]
 

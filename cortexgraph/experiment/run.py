@@ -13,7 +13,7 @@ from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.experiment.model import EvaluationSpec
 from cortexgraph.experiment.plan import Run
 from cortexgraph.files import write_text
-from cortexgraph.train.run_folder import RunFolder
+from cortexgraph.training.run_folder import RunFolder
 
 __all__ = ["Outcome", "carry_out", "check_out", "is_done", "outcome_of", "stale", "trained_as"]
 
@@ -99,7 +99,7 @@ def carry_out(run: Run, *, overwrite: bool = False) -> Outcome:
 
 def _measured(run: Run, *, overwrite: bool) -> Outcome:
     from cortexgraph.data import load_data
-    from cortexgraph.train import train
+    from cortexgraph.training import train
 
     spec = run.variant.spec
     size = spec.input.size
@@ -138,7 +138,7 @@ def _look(run: Run, look: EvaluationSpec, images: Any) -> list[dict[str, Any]]:
     from dataclasses import replace
 
     from cortexgraph.lesions import lesion
-    from cortexgraph.train import evaluate, load_run
+    from cortexgraph.training import evaluate, load_run
 
     _, network = load_run(run.folder)
     if look.lesion:
@@ -165,8 +165,8 @@ def trained_as(run: Run) -> dict[str, Any]:
 
 
 def _resolved_digest(run: Run) -> str:
+    from cortexgraph.compiler import build
     from cortexgraph.graph import resolved
-    from cortexgraph.pipeline import build
 
     return resolved(build(run.variant.spec)).digest
 

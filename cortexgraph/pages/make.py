@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import cortexgraph
 from cortexgraph.analysis import RESNET18, summarise
+from cortexgraph.compiler import emit, lower, retimed
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import write_text
 from cortexgraph.pages.data import script_data
 from cortexgraph.pages.run import RunView, read_view
 from cortexgraph.pages.source import source_lines, source_style
 from cortexgraph.pages.tables import area_rows, connection_rows
-from cortexgraph.pipeline import emit, lower, retimed
 from cortexgraph.render import Drawing, draw_areas, draw_updates
 from cortexgraph.render.style import KINDS
 from cortexgraph.spec import NetworkSpec, load

@@ -37,7 +37,7 @@ def read_view(path: Path, overrides: Sequence[str | Override] = ()) -> tuple[Net
         DataError: if this is no run, or is damaged.
         SpecError: if its spec cannot be read.
     """
-    from cortexgraph.train.run_folder import RunFolder
+    from cortexgraph.training.run_folder import RunFolder
 
     run = RunFolder(path)
     settings = run.read_settings().get("settings", {})

@@ -16,7 +16,7 @@ from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.recording.measures import dissimilarity, separation
 from cortexgraph.recording.plan import Recorded
 from cortexgraph.recording.sinks import FLOAT_BYTES, Sink
-from cortexgraph.train.curves import draw_accuracy_over_time, figure_of, save_figure
+from cortexgraph.training.curves import draw_accuracy_over_time, figure_of, save_figure
 
 __all__ = ["PLOT_FORMATS", "PlotData", "check_format", "draw_plots", "plotted"]
 

@@ -14,19 +14,19 @@ import torch
 from torch import Tensor, nn
 
 import cortexgraph
+from cortexgraph.compiler import compile_spec, unroll
 from cortexgraph.data import Stimuli
 from cortexgraph.files import replacing
-from cortexgraph.pipeline import compile_spec, unroll
 from cortexgraph.recording.measures import mean_activity
 from cortexgraph.recording.plan import Recorded, plan
 from cortexgraph.recording.plots import PlotData, check_format, draw_plots, plotted
 from cortexgraph.recording.sinks import FLOAT_BYTES, SINKS, Sink, Variable, check_sink
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.train.engine import choose_device
-from cortexgraph.train.load import load_state, read_run
-from cortexgraph.train.packing import find_run
-from cortexgraph.train.run_folder import RunFolder
-from cortexgraph.train.trained import trained_steps, whole
+from cortexgraph.training.engine import choose_device
+from cortexgraph.training.load import load_state, read_run
+from cortexgraph.training.packing import find_run
+from cortexgraph.training.run_folder import RunFolder
+from cortexgraph.training.trained import trained_steps, whole
 from cortexgraph.unrolling import Order
 
 __all__ = ["Recording", "record"]

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from cortexgraph.analysis import explain
-from cortexgraph.pipeline import compile_spec
+from cortexgraph.compiler import compile_spec
 from cortexgraph.spec import load
 
 UP_AND_DOWN = ["V1", "V2", "V4", "IT", "V4", "V2", "V1"]

@@ -12,7 +12,7 @@ from torch import nn
 
 import cortexgraph as cg
 from cortexgraph.analysis import RESNET18, NetworkSummary, steps_to_readouts, summarise
-from cortexgraph.pipeline import lower
+from cortexgraph.compiler import lower
 
 
 def summary_of(name: str, **options: Any) -> NetworkSummary:

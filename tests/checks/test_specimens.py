@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from cortexgraph.compiler import build, check, lower
 from cortexgraph.errors import CortexGraphError, GraphError
-from cortexgraph.pipeline import build, check, lower
 from cortexgraph.spec import load
 
 SPECS = Path(__file__).parent.parent / "specs"

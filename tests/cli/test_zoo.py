@@ -11,7 +11,7 @@ import pytest
 
 import cortexgraph as cg
 from cortexgraph.analysis import summarise, totals
-from cortexgraph.pipeline import lower
+from cortexgraph.compiler import lower
 from cortexgraph.render.beside import beside
 from cortexgraph.spec import load
 from cortexgraph.spec import zoo as list_zoo

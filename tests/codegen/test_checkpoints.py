@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from torch import nn
 
 from cortexgraph.checkpoints import MemoryBudget, read_checkpoint
+from cortexgraph.compiler import compile_spec, emit
 from cortexgraph.errors import CompileError
-from cortexgraph.pipeline import compile_spec, emit
 from cortexgraph.spec import NetworkSpec, load
 from tests.oracle import images, randomise
 from tests.strategies import specs

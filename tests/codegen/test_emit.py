@@ -15,8 +15,8 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from cortexgraph.compiler import compile_spec, emit
 from cortexgraph.errors import CompileError
-from cortexgraph.pipeline import compile_spec, emit
 from cortexgraph.spec import NetworkSpec, load, zoo
 from tests.conftest import Golden
 from tests.oracle import images
@@ -142,7 +142,7 @@ def test_nor_about_random_networks(command: list[str], tmp_path: Path) -> None:
 
 
 def test_emission_is_byte_identical_in_another_process() -> None:
-    code = "import sys; from cortexgraph.pipeline import emit; from cortexgraph.spec import load\n"
+    code = "import sys; from cortexgraph.compiler import emit; from cortexgraph.spec import load\n"
     code += "sys.stdout.write(emit(load('ventral'), record={'V4': 'all', 'IT': 'last'}))"
     outputs = [
         subprocess.run(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
-from cortexgraph.pipeline import compile_spec, unroll
+from cortexgraph.compiler import compile_spec, unroll
 from cortexgraph.spec import NetworkSpec, load, zoo
 from tests.oracle import images, randomise, record_all
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cortexgraph.pipeline import compile_spec
+from cortexgraph.compiler import compile_spec
 from cortexgraph.spec import NetworkSpec
 
 

@@ -7,8 +7,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from torch import Tensor, nn
 
+from cortexgraph.compiler import compile_spec, interpret
 from cortexgraph.errors import CompileError
-from cortexgraph.pipeline import compile_spec, interpret
 from cortexgraph.spec import NetworkSpec, load, zoo
 from tests.oracle import images, published_size, randomise, record_all
 from tests.strategies import specs

@@ -82,7 +82,7 @@ def test_a_lesioned_network_is_measured_without_its_connections(write: Write, tm
     """Against the same weights in a spec written without feedback."""
     import cortexgraph as cg
     from cortexgraph.data import load_data
-    from cortexgraph.train import RunFolder, evaluate, load_run
+    from cortexgraph.training import RunFolder, evaluate, load_run
 
     found = compare(write(ORDERS.replace("[0, 1]", "[0]")), tmp_path / "out")
     run = tmp_path / "out" / "runs" / "sequential" / "seed-0"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from cortexgraph.compiler import compile_spec
 from cortexgraph.errors import CortexGraphError, SpecError
 from cortexgraph.experiment.plan import Run, plan
-from cortexgraph.pipeline import compile_spec
-from cortexgraph.train.summary import count_parameters
+from cortexgraph.training.summary import count_parameters
 from tests.experiment.conftest import Write
 
 

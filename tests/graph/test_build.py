@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from cortexgraph.compiler import build
 from cortexgraph.graph import AreaGraph, assemble
-from cortexgraph.pipeline import build
 from cortexgraph.spec import NetworkSpec, load
 
 

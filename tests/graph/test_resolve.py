@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 
+from cortexgraph.compiler import build, emit
 from cortexgraph.graph import resolved
-from cortexgraph.pipeline import build, emit
 from cortexgraph.spec import NetworkSpec, dumps, load, loads
 from tests.strategies import specs
 

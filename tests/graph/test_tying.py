@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from cortexgraph.compiler import build, compile_spec
 from cortexgraph.errors import GraphError
-from cortexgraph.pipeline import build, compile_spec
 from cortexgraph.spec import NetworkSpec
 
 

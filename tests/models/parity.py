@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cortexgraph.pipeline import compile_spec, interpret
+from cortexgraph.compiler import compile_spec, interpret
 from cortexgraph.spec import NetworkSpec
 from tests.oracle import images, randomise, record_all, repeatable_dropout
 

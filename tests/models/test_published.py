@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cortexgraph.analysis import summarise
-from cortexgraph.pipeline import check, lower, unroll
+from cortexgraph.compiler import check, lower, unroll
 from cortexgraph.spec import load, zoo
 from cortexgraph.spec.citations import citation
 from tests.models.by_hand import classical, cornet, feedforward, recurrent, source_paper, ventral

@@ -9,7 +9,7 @@ import torch
 import torchvision.models
 from torch import nn
 
-from cortexgraph.pipeline import compile_spec
+from cortexgraph.compiler import compile_spec
 from cortexgraph.spec import load
 
 

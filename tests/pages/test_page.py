@@ -14,11 +14,11 @@ import pytest
 import cortexgraph as cg
 from cortexgraph import cli
 from cortexgraph.codegen import emit_source
+from cortexgraph.compiler import lower
 from cortexgraph.errors import DataError
 from cortexgraph.pages.lines import update_lines
-from cortexgraph.pipeline import lower
-from cortexgraph.train import TrainSettings, train
-from tests.train.conftest import striped_data, tiny_spec
+from cortexgraph.training import TrainSettings, train
+from tests.training.conftest import striped_data, tiny_spec
 
 HOSTILE = """</script><img src=x onerror="hacked=1">'${hacked=1}"""
 AREA = "V1 & V2 (a*/b), c: +d"

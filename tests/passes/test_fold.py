@@ -4,8 +4,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cortexgraph.compiler import compile_spec, interpret, unroll
 from cortexgraph.passes import fold, prune, share
-from cortexgraph.pipeline import compile_spec, interpret, unroll
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.unrolling import Node
 from tests.oracle import images, randomise, repeatable_dropout

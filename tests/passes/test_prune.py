@@ -6,9 +6,9 @@ import networkx as nx
 import pytest
 from hypothesis import given, settings
 
+from cortexgraph.compiler import unroll
 from cortexgraph.errors import CompileError
 from cortexgraph.passes import PASSES, prune, run_passes, share
-from cortexgraph.pipeline import unroll
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.unrolling import Node
 from cortexgraph.unrolling.verify import verify

@@ -7,8 +7,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 
+from cortexgraph.compiler import compile_spec, unroll
 from cortexgraph.passes import prune, release, share
-from cortexgraph.pipeline import compile_spec, unroll
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.unrolling import Node
 from tests.strategies import specs

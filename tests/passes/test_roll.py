@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import cortexgraph as cg
+from cortexgraph.compiler import compile_spec, emit, lower, retimed, unroll
 from cortexgraph.errors import CompileError, CortexGraphError
 from cortexgraph.passes import PASSES, chosen, prune, roll, run_passes
-from cortexgraph.pipeline import compile_spec, emit, lower, retimed, unroll
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.unrolling import Loop, Node, UnrolledGraph
 from cortexgraph.unrolling.verify import verify

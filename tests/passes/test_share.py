@@ -7,8 +7,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cortexgraph.compiler import compile_spec, interpret, unroll
 from cortexgraph.passes import Status, prune, share, statuses
-from cortexgraph.pipeline import compile_spec, interpret, unroll
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.unrolling import Node, Repeat, UnrolledGraph
 from cortexgraph.unrolling.verify import verify

@@ -21,9 +21,9 @@ from cortexgraph.data.stimuli import of_images
 from cortexgraph.errors import CompileError, DataError
 from cortexgraph.recording import record
 from cortexgraph.recording.sinks import NetCDF, Npz
-from cortexgraph.train import TrainSettings, evaluate, train
-from cortexgraph.train.load import load_run
-from tests.train.conftest import striped_data, striped_images
+from cortexgraph.training import TrainSettings, evaluate, train
+from cortexgraph.training.load import load_run
+from tests.training.conftest import striped_data, striped_images
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

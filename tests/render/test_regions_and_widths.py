@@ -8,9 +8,9 @@ import pygraphviz
 import pytest
 
 import cortexgraph as cg
+from cortexgraph.compiler import build
 from cortexgraph.errors import CompileError
 from cortexgraph.graph import AreaGraph
-from cortexgraph.pipeline import build
 from cortexgraph.render import draw_areas, draw_connections
 from cortexgraph.unrolling import parameter_counts
 from cortexgraph.wording import count_text

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from cortexgraph.compiler import check
 from cortexgraph.errors import MOST_FINDINGS, SpecError
-from cortexgraph.pipeline import check
 from cortexgraph.spec import loads
 from tests.bounded import bounded, codes_of
 

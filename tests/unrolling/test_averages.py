@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from cortexgraph.compiler import compile_spec, interpret, unroll
 from cortexgraph.passes import PASSES
-from cortexgraph.pipeline import compile_spec, interpret, unroll
 from cortexgraph.spec import NetworkSpec
 from tests.oracle import compare
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from cortexgraph.compiler import unroll
 from cortexgraph.passes import prune
-from cortexgraph.pipeline import unroll
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.unrolling import UnrolledGraph, first_responses
 

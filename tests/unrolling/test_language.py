@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from cortexgraph.compiler import compile_spec, interpret, unroll
 from cortexgraph.passes import prune
-from cortexgraph.pipeline import compile_spec, interpret, unroll
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import UnrolledGraph, first_responses
 

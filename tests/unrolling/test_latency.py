@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cortexgraph.pipeline import check, unroll
+from cortexgraph.compiler import check, unroll
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import first_responses
 

@@ -1,0 +1,53 @@
+"""Training on images, run folders, and evaluation over time."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cortexgraph.training.evaluation import Evaluation, StepAccuracy, evaluate
+    from cortexgraph.training.fit import train
+    from cortexgraph.training.interrupts import Interrupted
+    from cortexgraph.training.load import load_run
+    from cortexgraph.training.packing import pack, packed
+    from cortexgraph.training.prediction import Predictions, predict
+    from cortexgraph.training.run_folder import RunFolder
+    from cortexgraph.training.settings import TrainSettings
+    from cortexgraph.training.summary import Summary
+
+__all__ = [
+    "Evaluation",
+    "Interrupted",
+    "Predictions",
+    "RunFolder",
+    "StepAccuracy",
+    "Summary",
+    "TrainSettings",
+    "evaluate",
+    "load_run",
+    "pack",
+    "packed",
+    "predict",
+    "train",
+]
+
+# Imported on first use: the command line shows the settings' defaults without waiting for torch.
+_HOMES = {
+    "evaluation": ("Evaluation", "StepAccuracy", "evaluate"),
+    "fit": ("train",),
+    "interrupts": ("Interrupted",),
+    "load": ("load_run",),
+    "packing": ("pack", "packed"),
+    "prediction": ("Predictions", "predict"),
+    "run_folder": ("RunFolder",),
+    "settings": ("TrainSettings",),
+    "summary": ("Summary",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME_OF:
+        return getattr(import_module(f"cortexgraph.training.{_HOME_OF[name]}"), name)
+    raise AttributeError(f"module `cortexgraph.training` has no attribute `{name}`")

@@ -1,0 +1,121 @@
+"""Pictures of training and of accuracy over time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cortexgraph.training.history import EpochRecord, best_epoch
+from cortexgraph.training.run_folder import writing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_accuracy_over_time", "draw_curves", "figure_of", "save_figure"]
+
+TRAIN, TEST, GREY = "#0072b2", "#d55e00", "#999999"  # Okabe & Ito: told apart by colour-blind readers too
+
+
+def draw_curves(history: Sequence[EpochRecord], title: str, paths: Sequence[Path]) -> None:
+    """Loss and accuracy against epochs, and test accuracy by readout step where there are several."""
+    several = len(history[-1].test_accuracy) > 1
+    with figure_of(3 if several else 2, title) as (figure, axes):
+        epochs = [record.epoch for record in history]
+        _two_lines(axes[0], epochs, [r.train_loss for r in history], [r.test_loss for r in history])
+        axes[0].set_ylabel("loss (nats)")
+        axes[0].set_ylim(bottom=0)
+        train, test = [100 * r.train_accuracy for r in history], [100 * r.accuracy for r in history]
+        _two_lines(axes[1], epochs, train, test)
+        best = best_epoch(history)
+        axes[1].plot([best.epoch], [100 * best.accuracy], "o", color=TEST, label=f"best: {best.accuracy:.1%}")
+        axes[1].set_ylabel("accuracy (%)")
+        for axis in axes[:2]:
+            axis.legend(frameon=False)
+        if several:
+            _by_step(figure, axes[2], history)
+        for axis in axes:
+            axis.set_xlabel("epoch")
+        save_figure(figure, paths)
+
+
+def draw_accuracy_over_time(
+    steps: Sequence[int],
+    accuracy: Sequence[float],
+    trained: Sequence[bool],
+    chance: float,
+    title: str,
+    paths: Sequence[Path],
+) -> None:
+    """Accuracy (in [0, 1]) against the step of readout; steps that use untrained parameters are hollow."""
+    with figure_of(1, title) as (figure, axes):
+        percent = [100 * value for value in accuracy]
+        axes[0].plot(steps, percent, "o-", color=TEST, label="readout")
+        hollow = [index for index, reached in enumerate(trained) if not reached]
+        if hollow:
+            places = [steps[n] for n in hollow], [percent[n] for n in hollow]
+            axes[0].plot(*places, "o", color=TEST, markerfacecolor="white", label="uses untrained parameters")
+        axes[0].axhline(100 * chance, color=GREY, linestyle=":", label="chance")
+        axes[0].set(xlabel="step of readout", ylabel="accuracy (%)", ylim=(0, 100))
+        axes[0].legend(frameon=False)
+        save_figure(figure, paths)
+
+
+def _two_lines(axis: Any, epochs: Sequence[int], train: Sequence[float], test: Sequence[float]) -> None:
+    marker = "." if len(epochs) < 40 else None
+    axis.plot(epochs, train, color=TRAIN, linestyle="--", marker=marker, label="train (augmented)")
+    axis.plot(epochs, test, color=TEST, marker=marker, label="test")
+
+
+def _by_step(figure: Figure, axis: Any, history: Sequence[EpochRecord]) -> None:
+    """One line for each readout step, from light (early) to dark (late)."""
+    from matplotlib import colormaps
+
+    epochs, steps = [record.epoch for record in history], list(history[-1].test_accuracy)
+    for index, step in enumerate(steps):
+        colour = colormaps["viridis_r"]((index + 1) / len(steps))
+        values = [100 * record.test_accuracy[step] for record in history]
+        axis.plot(epochs, values, color=colour, marker=".", label=f"step {step}")
+    axis.set_ylabel("test accuracy by readout step (%)")
+    axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), ncols=1 + len(steps) // 13)
+
+
+@contextmanager
+def figure_of(
+    panels: int, title: str, size: tuple[float, float] | None = None, *, integers: bool = True
+) -> Iterator[tuple[Figure, Sequence[Any]]]:
+    """A figure of some panels side by side; it needs no display and leaves the user's matplotlib as it was.
+
+    Args:
+        panels: how many.
+        title: heading.
+        size: width and height in inches; by default 4 × 3.2 for each panel.
+        integers: whether the ticks of x are whole numbers.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    style: dict[Any, Any] = {
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "font.size": 9,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "cortexgraph",
+    }
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=size or (4 * panels, 3.2), layout="constrained")
+        figure.suptitle(title.replace("$", r"\$"), fontsize=10)
+        axes = figure.subplots(1, panels, squeeze=False)[0]
+        for axis in axes:
+            axis.xaxis.set_major_locator(MaxNLocator(integer=integers))
+        yield figure, axes
+
+
+def save_figure(figure: Figure, paths: Sequence[Path]) -> None:
+    """Write the figure, whole or not at all; an SVG has no date in it."""
+    for path in paths:
+        metadata = {"Date": None} if path.suffix == ".svg" else None
+        with writing(path) as temporary:
+            figure.savefig(temporary, dpi=200, metadata=metadata)

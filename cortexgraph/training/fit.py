@@ -1,0 +1,219 @@
+"""`train`: from a spec, images and settings to a folder with a trained network."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from cortexgraph.checkpoints import Checkpoint, read_checkpoint
+from cortexgraph.compiler import build, compile_spec
+from cortexgraph.data import ImageData
+from cortexgraph.drawing import draw, draw_unrolled
+from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
+from cortexgraph.files import write_text
+from cortexgraph.graph import resolved
+from cortexgraph.spec import NetworkSpec, save
+from cortexgraph.training.curves import draw_curves
+from cortexgraph.training.engine import choose_device, is_first_process, make_trainer, quiet_lightning
+from cortexgraph.training.fits import check_fit, data_card
+from cortexgraph.training.interrupts import Interrupted, Interrupts, StopTraining
+from cortexgraph.training.module import TrainingModule
+from cortexgraph.training.recorder import Recorder
+from cortexgraph.training.run_folder import RunFolder, write_json, writing
+from cortexgraph.training.settings import TrainSettings
+from cortexgraph.training.summary import Summary, summarise, summary_text
+
+__all__ = ["train"]
+
+
+def train(
+    spec: NetworkSpec,
+    data: ImageData,
+    settings: TrainSettings | None = None,
+    out: str | Path = "run",
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
+    origin: Mapping[str, Any] | None = None,
+    command: Sequence[str] = (),
+) -> Summary:
+    """Train a network and leave a self-contained folder.
+
+    The folder holds the resolved spec, the emitted source, drawings, metrics (CSV and TensorBoard), checkpoints, the
+    best epoch's weights, curves and a summary. Equal arguments give equal weights on the same machine.
+
+    Args:
+        spec: the network.
+        data: the images.
+        settings: how to train; the defaults if none are given.
+        out: the folder, made here.
+        resume: go on after the last finished epoch of the interrupted run in `out`, exactly as if it had not
+            been interrupted.
+        overwrite: replace a run in `out`; files that are not a run's stay.
+        quiet: print nothing.
+        origin: the arguments of `load_data` that made `data`, kept so that `cortexgraph eval` finds it again.
+        command: the command line, kept in the summary; a resumed run keeps that which started it.
+
+    Raises:
+        GraphError, CompileError: if the spec does not compile.
+        DataError: if the data does not fit the network, or `out` is not free (or not resumable).
+        CortexGraphError: for a device that is not there, or when training diverges.
+        Interrupted: on Ctrl-C or SIGTERM, when the folder is ready to be resumed.
+    """
+    spec, settings, run = resolved(build(spec)), settings or TrainSettings(), RunFolder(out)
+    check_fit(spec, data)
+    device = choose_device(settings.device)
+    if first := is_first_process():
+        run.check_startable(resume=resume, overwrite=overwrite)
+    card = data_card(data, origin)
+    with torch.random.fork_rng([device.index] if device.type == "cuda" else []), quiet_lightning():
+        torch.manual_seed(settings.seed)
+        network = compile_spec(
+            spec,
+            memory_format="channels_last" if settings.channels_last else "contiguous",
+            checkpoint=_checkpoint(settings),
+        )
+        recorder = _recorder(run, spec, data, quiet=quiet)
+        trainer = make_trainer(settings, device, run.path, [recorder], quiet=quiet)
+        if resume:
+            _check_same(run, spec, settings, card)
+            if first:
+                run.remove_leftovers()
+        elif first:
+            run.start({"settings": settings.model_dump(), "spec_sha256": spec.digest, "command": shlex.join(command)})
+        if first:
+            _describe(run, spec, network, card)
+        _fit(trainer, recorder, TrainingModule(network, data, settings), run.last if resume else None)
+    summary = summarise(
+        spec,
+        settings,
+        network,
+        recorder.history,
+        run=run.path,
+        card=card,
+        device=_device_name(device, settings.devices),
+        command=run.read_settings().get("command", shlex.join(command)) if first else "",
+    )
+    if trainer.is_global_zero:
+        _finish(run, summary, recorder)
+    return summary
+
+
+def _checkpoint(settings: TrainSettings) -> Checkpoint | None:
+    return None if settings.checkpoint == "none" else read_checkpoint(settings.checkpoint, settings.batch_size)
+
+
+def _recorder(run: RunFolder, spec: NetworkSpec, data: ImageData, *, quiet: bool) -> Recorder:
+    metadata = {"network": spec.name, "spec_sha256": spec.digest, "data": data.name, "format": "pt"}
+    return Recorder(run, Interrupts(), metadata, quiet=quiet)
+
+
+# ---- start -------------------------------------------------------------------
+
+
+def _describe(run: RunFolder, spec: NetworkSpec, network: nn.Module, card: dict[str, Any]) -> None:
+    """Write what is known before training, as far as it is not there."""
+    run.checkpoints.mkdir(exist_ok=True)
+    if not run.spec.exists():
+        with writing(run.spec) as temporary:
+            save(spec, temporary)
+    if not run.data.exists():
+        write_json(run.data, card)
+    if not run.source.exists():
+        write_text(run.source, str(network.source))
+    for name, make in (("areas", draw), ("unrolled", draw_unrolled)):
+        paths = [run.path / f"{name}.{suffix}" for suffix in ("svg", "pdf")]
+        if not all(path.exists() for path in paths):
+            drawing = make(spec)
+            for path in paths:
+                drawing.save(path)
+
+
+def _check_same(run: RunFolder, spec: NetworkSpec, settings: TrainSettings, card: dict[str, Any]) -> None:
+    """A resumed run has the spec, settings and data that it was started with."""
+    stored = run.read_settings()
+    before, now = stored.get("settings", {}), settings.model_dump()
+    findings = [
+        _changed(f"settings.{name}", before.get(name), value)
+        for name, value in now.items()
+        if before.get(name) != value
+    ]
+    if stored.get("spec_sha256") != spec.digest:
+        findings.append(_changed("spec", stored.get("spec_sha256", ""), spec.digest))
+    kept = run.read_json(run.data) if run.data.exists() else card
+    findings += [
+        _changed(f"data.{name}", kept[name], card[name])
+        for name in ("sha256", "mean", "std", "augment")
+        if name in kept and kept[name] != card[name]
+    ]
+    if findings:
+        raise DataError(findings)
+    if run.last.exists():
+        _check_checkpoint(run)
+
+
+def _changed(place: str, before: object, now: object) -> Diagnostic:
+    short = [value[:16] if isinstance(value, str) and len(value) == 64 else value for value in (before, now)]
+    return Diagnostic(
+        "resume-changed",
+        place,
+        f"it is {short[1]} now",
+        f"the run was started with {short[0]}",
+        "Resume with what the run was started with (leave options out), or start another run.",
+    )
+
+
+def _check_checkpoint(run: RunFolder) -> None:
+    try:
+        found = torch.load(run.last, map_location="cpu", weights_only=True, mmap=True)
+        complete = {"state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks"} <= set(found)
+    except Exception:  # torch raises whatever its unpickler met
+        complete = False
+    if not complete:
+        raise run.damaged(run.last, "is not whole")
+
+
+# ---- run ---------------------------------------------------------------------
+
+
+def _fit(trainer: Any, recorder: Recorder, module: TrainingModule, checkpoint: Path | None) -> None:
+    if checkpoint is not None and not checkpoint.exists():
+        checkpoint = None  # interrupted before the end of the first epoch: the same from the start
+    interrupts = recorder.interrupts
+    try:
+        with interrupts.handled():
+            trainer.fit(module, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
+    except StopTraining:
+        done = len(recorder.history)
+        kept = "they are saved." if done else "resuming starts again."
+        message = f"Stopped after {done} of {module.settings.epochs} epochs; {kept}"
+        raise Interrupted(message, interrupts.received or signal.SIGINT) from None
+    except torch.OutOfMemoryError:
+        raise CortexGraphError(
+            Diagnostic(
+                "out-of-memory",
+                "device",
+                f"its memory does not hold a batch of {module.settings.batch_size} images",
+                repair="Lower --batch-size, use --precision bf16, --checkpoint sqrt, or fewer steps.",
+            )
+        ) from None
+
+
+def _finish(run: RunFolder, summary: Summary, recorder: Recorder) -> None:
+    """Write what is known at the end; `summary.json`, the mark of a finished run, last."""
+    title = f"{summary.name} on {Path(summary.data).name}"
+    draw_curves(recorder.history, title, [run.path / "curves.png", run.path / "curves.svg"])
+    write_text(run.summary_text, summary_text(summary))
+    write_json(run.summary, summary.as_json())
+
+
+def _device_name(device: torch.device, count: int) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return f"{count} × {name}" if count > 1 else name

@@ -1,0 +1,222 @@
+"""After every epoch: one row of metrics, the checkpoints, the weights, a line on the terminal."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from cortexgraph.errors import CortexGraphError, Diagnostic
+from cortexgraph.files import write_text
+from cortexgraph.training.history import EpochRecord, best_epoch, csv_text
+from cortexgraph.training.interrupts import Interrupts
+from cortexgraph.training.loaders import run_length
+from cortexgraph.training.module import TrainingModule
+from cortexgraph.training.run_folder import RunFolder, writing
+from cortexgraph.training.schedules import SCHEDULES
+from cortexgraph.training.weights import save_weights
+
+__all__ = ["Recorder"]
+
+LOOK_EVERY = 20
+"""Batches between two looks at the loss where looking makes the processor wait for the device."""
+
+
+class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
+    """Keeps the run folder in step with training.
+
+    What is written at the end of an epoch is ordered so that the run can be killed between any two writes:
+    the best checkpoint and weights first, then `last.ckpt`, which alone decides where a resumed run goes on;
+    the table is made from the history inside it.
+
+    Args:
+        run: the folder.
+        interrupts: whether a signal came.
+        metadata: what is written into the weights beside their accuracy.
+        quiet: print nothing.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        interrupts: Interrupts,
+        metadata: dict[str, str],
+        quiet: bool = False,
+    ) -> None:
+        self.run, self.interrupts, self.metadata, self.quiet = run, interrupts, metadata, quiet
+        self.history: list[EpochRecord] = []
+        self._events: SummaryWriter | None = None
+        self._started = self._trained = 0.0
+
+    # ---- state in the checkpoint -----------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """The history."""
+        return {"history": [record.state() for record in self.history]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the history of the run that is resumed."""
+        self.history = [EpochRecord(**state) for state in state_dict["history"]]
+
+    # ---- hooks -----------------------------------------------------------------
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals back from Lightning, and make the table that of the checkpoint."""
+        self.interrupts.install()
+        self._check_interrupts(trainer)
+        if trainer.is_global_zero:
+            self._write_table()
+            # Events of an epoch that was lost with the interruption are hidden.
+            self._events = SummaryWriter(str(self.run.tensorboard), purge_step=trainer.global_step + 1)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop on a signal, or when the loss is not a number any more."""
+        self._check_interrupts(trainer)
+        if pl_module.device.type == "cpu" or batch_idx % LOOK_EVERY == LOOK_EVERY - 1:
+            check_finite(_training(pl_module).counts["train"].loss, trainer, "training loss")
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *arguments: Any, **named: Any) -> None:
+        """Stop on a signal."""
+        self._check_interrupts(trainer)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The epoch's training ends here."""
+        check_finite(_training(pl_module).counts["train"].loss, trainer, "training loss")
+        self._trained = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Record the epoch."""
+        module = _training(pl_module)
+        record = self._record(trainer, module)
+        check_finite(torch.tensor(record.test_loss), trainer, "test loss")
+        self.history.append(record)
+        if trainer.is_global_zero:
+            self._write_events(record)
+        self._save(trainer, module)
+        if trainer.is_global_zero:
+            self._write_table()
+            if not self.quiet:
+                pl_module.print(line(record, trainer.max_epochs or 0))
+        self._check_interrupts(trainer)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Close the event file."""
+        if self._events is not None:
+            self._events.close()
+            self._events = None
+
+    def _check_interrupts(self, trainer: pl.Trainer) -> None:
+        """Stop if a signal came to any process: all stop after the same batch, none waits for another."""
+        if trainer.world_size > 1:
+            came = self.interrupts.received is not None
+            if trainer.strategy.reduce_boolean_decision(came, all=False) and not came:
+                self.interrupts.received = signal.SIGINT
+        self.interrupts.check()
+
+    # ---- writing -----------------------------------------------------------------
+
+    def _record(self, trainer: pl.Trainer, module: TrainingModule) -> EpochRecord:
+        images = int(module.counts["train"].images) * trainer.world_size
+        train_loss, train_accuracy = module.counts["train"].summed(trainer)
+        test_loss, test_accuracy = module.counts["test"].summed(trainer)
+        now = time.perf_counter()
+        return EpochRecord(
+            epoch=len(self.history) + 1,
+            step=trainer.global_step,
+            lr=_last_lr(trainer, module),
+            train_loss=train_loss,
+            train_accuracy=train_accuracy[-1],
+            test_loss=test_loss,
+            test_accuracy=dict(zip(module.readout_steps, test_accuracy, strict=True)),
+            images_per_s=images / max(1e-9, self._trained - self._started),
+            seconds=now - self._started,
+        )
+
+    def _save(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+        record = self.history[-1]
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(self.run.last)  # every process takes part; only the first one writes
+            return
+        with writing(self.run.last) as temporary:
+            trainer.save_checkpoint(temporary)
+            if record is best_epoch(self.history):
+                with writing(self.run.best) as copy:
+                    shutil.copyfile(temporary, copy)
+                figures = {"epoch": str(record.epoch), "accuracy": repr(record.accuracy)}
+                save_weights(module.network, self.run.weights, self.metadata | figures)
+
+    def _write_table(self) -> None:
+        if self.history:
+            write_text(self.run.metrics, csv_text([record.row() for record in self.history]))
+        else:
+            self.run.metrics.unlink(missing_ok=True)
+
+    def _write_events(self, record: EpochRecord) -> None:
+        assert self._events is not None
+        values = {
+            "loss/train": record.train_loss,
+            "loss/test": record.test_loss,
+            "accuracy/train": record.train_accuracy,
+            "accuracy/test": record.accuracy,
+            "learning_rate": record.lr,
+            "images_per_s": record.images_per_s,
+        }
+        if len(record.test_accuracy) > 1:
+            values |= {f"accuracy_by_step/{step}": value for step, value in record.test_accuracy.items()}
+        for name, value in values.items():
+            self._events.add_scalar(name, value, record.step)
+        self._events.flush()
+
+
+def check_finite(loss: torch.Tensor, trainer: pl.Trainer, name: str) -> None:
+    """Stop training when a loss is infinite or not a number; what was saved before stays.
+
+    Raises:
+        CortexGraphError: naming epoch and step.
+    """
+    if not torch.isfinite(loss):
+        epoch = trainer.fit_loop.epoch_progress.current.ready
+        raise CortexGraphError(
+            Diagnostic(
+                "loss-not-finite",
+                f"epoch {epoch}, step {trainer.global_step}",
+                f"the {name} is infinite or not a number",
+                repair="Training diverged: lower --lr, limit the gradient with --clip 1, or give the areas a norm; "
+                "with --precision 16 try bf16 or 32.",
+            )
+        )
+
+
+def line(record: EpochRecord, epochs: int) -> str:
+    """One epoch in one line."""
+    steps = ""
+    if len(record.test_accuracy) > 1:
+        steps = f" ({'  '.join(f't{step} {value:.1%}' for step, value in record.test_accuracy.items())})"
+    return (
+        f"epoch {record.epoch:>{len(str(epochs))}}/{epochs}  "
+        f"loss {record.train_loss:.3f} train {record.test_loss:.3f} test  "
+        f"accuracy {record.train_accuracy:.1%} train {record.accuracy:.1%} test{steps}  "
+        f"{record.images_per_s:,.0f} images/s  {record.seconds:.1f} s"
+    )
+
+
+def _training(module: pl.LightningModule) -> TrainingModule:
+    assert isinstance(module, TrainingModule)
+    return module
+
+
+def _last_lr(trainer: pl.Trainer, module: TrainingModule) -> float:
+    """Learning rate of the batch before: the schedule already stands at the next."""
+    factor = SCHEDULES[module.settings.schedule]
+    return module.settings.peak_lr * factor(trainer.global_step - 1, run_length(module.data, module.settings))

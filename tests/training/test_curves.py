@@ -1,0 +1,51 @@
+"""What the pictures show, read back from the SVG; how they look is for people."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import matplotlib
+
+from cortexgraph.training.curves import draw_accuracy_over_time, draw_curves
+from cortexgraph.training.history import EpochRecord
+
+
+def history(steps: tuple[int, ...], epochs: int = 3) -> list[EpochRecord]:
+    return [
+        EpochRecord(e, e, 0.1, 1 / e, 0.2 * e, 1.1 / e, {step: 0.1 * e + 0.01 * step for step in steps}, 1.0, 1.0)
+        for e in range(1, epochs + 1)
+    ]
+
+
+def texts(path: Path) -> set[str]:
+    return set(re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text(encoding="utf-8")))
+
+
+def test_curves_by_step(tmp_path: Path) -> None:
+    before = dict(matplotlib.rcParams)
+    draw_curves(history((2, 3, 4)), "a <title> & more", [tmp_path / "c.svg", tmp_path / "c.png"])
+    found = texts(tmp_path / "c.svg")
+    assert {"step 2", "step 3", "step 4", "best: 34.0%", "test", "train (augmented)", "loss (nats)"} <= found
+    assert "a &lt;title&gt; &amp; more" in found
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_one_readout_has_two_panels(tmp_path: Path) -> None:
+    draw_curves(history((8,), epochs=1), "t", [tmp_path / "c.svg"])
+    assert not any(text.startswith("step ") for text in texts(tmp_path / "c.svg"))
+
+
+def test_equal_runs_give_equal_files(tmp_path: Path) -> None:
+    for name in ("a.svg", "b.svg"):
+        draw_curves(history((2, 3)), "t", [tmp_path / name])
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_accuracy_over_time(tmp_path: Path) -> None:
+    path = tmp_path / "t.svg"
+    draw_accuracy_over_time([4, 5], [0.5, 0.6], [True, True], 0.1, "t", [path])
+    assert "uses untrained parameters" not in texts(path)
+    draw_accuracy_over_time([4, 5], [0.5, 0.6], [True, False], 0.1, "t", [path])
+    assert {"uses untrained parameters", "chance", "step of readout"} <= texts(path)

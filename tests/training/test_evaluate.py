@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from cortexgraph.compiler import build, compile_spec, interpret
+from cortexgraph.data import ImageData
+from cortexgraph.errors import CompileError, CortexGraphError, DataError
+from cortexgraph.graph import resolved
+from cortexgraph.training import RunFolder, evaluate, load_run, train
+from cortexgraph.training.trained import settled_state, trained_steps
+
+from .conftest import striped_data, tiny_spec
+from .test_resume import Make
+
+
+def normalised(data: ImageData) -> torch.Tensor:
+    return (data.test.images / 255 - 0.5) / 0.3
+
+
+def test_evaluation_is_what_the_reference_interpreter_says(finished: Path, data: ImageData) -> None:
+    spec, network = load_run(finished)
+    result = evaluate(finished, data, steps=6, device="cpu", batch_size=7)
+    logits, _ = interpret(spec, network.state_dict(), normalised(data), steps=6)  # [N, 5, 3]
+    assert [step.step for step in result.steps] == [2, 3, 4, 5, 6]
+    for index, step in enumerate(result.steps):
+        correct = (logits[:, index].argmax(1) == data.test.labels).double().mean().item()
+        loss = torch.nn.functional.cross_entropy(logits[:, index], data.test.labels).item()
+        assert step.accuracy == pytest.approx(correct)
+        assert step.loss == pytest.approx(loss, rel=1e-4)
+
+
+def test_evaluation_repeats_the_summary(finished: Path, data: ImageData) -> None:
+    import json
+
+    best = json.loads((finished / "summary.json").read_text())["best_accuracy"]
+    result = evaluate(finished, data, device="cpu")
+    assert {str(step.step): step.accuracy for step in result.steps} == best
+    assert result.images == 24
+    assert all(step.trained for step in result.steps)
+
+
+def test_data_are_normalised_as_in_training(finished: Path, data: ImageData) -> None:
+    other = replace(data, mean=(0.1,), std=(9.0,))
+    assert evaluate(finished, other, device="cpu") == evaluate(finished, data, device="cpu")
+
+
+def test_network_is_left_as_it_is(finished: Path, data: ImageData) -> None:
+    _, network = load_run(finished)
+    network.train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    of_network = evaluate(network, data, at="all", device="cpu")
+    assert of_network.steps == evaluate(finished, data, at="all", device="cpu").steps
+    assert network.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_chosen_steps_and_split(finished: Path, data: ImageData) -> None:
+    result = evaluate(finished, data, at=(4, 2), split="train", device="cpu")
+    assert [step.step for step in result.steps] == [2, 4]
+    assert result.images == 48
+    with pytest.raises(CompileError, match="first responds at step 2"):
+        evaluate(finished, data, at=(1, 4), device="cpu")
+
+
+def test_other_classes(finished: Path) -> None:
+    other = striped_data(name="fruit", classes=("apple", "pear", "plum"))
+    with pytest.raises(
+        DataError, match=r"its 3 classes are apple, pear, plum, but the run was trained on stripes with"
+    ):
+        evaluate(finished, other, device="cpu")
+
+
+@pytest.mark.parametrize("device", ["foo", "", "cpu:3", "cuda:300"])
+def test_device_of_no_known_name(finished: Path, data: ImageData, device: str) -> None:
+    with pytest.raises(CortexGraphError, match="but auto, cpu, mps, cuda and cuda:N are known"):
+        evaluate(finished, data, device=device)
+
+
+# ---- which readouts training reached --------------------------------------------
+
+
+def feedforward(at: object) -> object:
+    return tiny_spec(connections=["image -> V1 -> IT"], readout={"from": "IT", "classes": 3, "at": at})
+
+
+def test_steps_that_training_did_not_reach_are_marked() -> None:
+    last, every = (compile_spec(feedforward(at)) for at in ("last", "all"))  # type: ignore[arg-type]
+    # Read out at step 4 alone, the norms of earlier updates were never trained.
+    assert trained_steps(last.unrolled, every.unrolled) == {2: False, 3: False, 4: True}  # type: ignore[arg-type]
+    assert trained_steps(every.unrolled, last.unrolled) == {4: True}  # type: ignore[arg-type]
+
+
+def test_connection_that_training_did_not_reach_is_marked() -> None:
+    def graph(steps: int) -> object:
+        spec = tiny_spec(
+            connections=["image -> V1 -> IT", {"from": "IT", "to": "V1", "delay": 2}],
+            defaults={},
+            time={"steps": steps},
+        )
+        return compile_spec(spec).unrolled
+
+    # IT@2 -> V1@5 -> IT@6
+    marks = trained_steps(graph(4), graph(6))  # type: ignore[arg-type]
+    assert marks == {2: True, 3: True, 4: True, 5: True, 6: False}
+
+
+def test_longer_runs_go_on_with_the_last_trained_set(data: ImageData, settings: Make, tmp_path: Path) -> None:
+    short = compile_spec(tiny_spec())
+    with torch.no_grad():
+        for value in short.state_dict().values():
+            if value.is_floating_point():
+                value.copy_(torch.rand_like(value) + 0.5)
+    state = settled_state(short)
+    assert torch.equal(state["V1.norm.3.weight"], short.state_dict()["V1.norm.2.weight"])
+    assert torch.equal(state["IT.norm.2.weight"], short.state_dict()["IT.norm.2.weight"])
+    images = torch.randn(2, 1, 8, 8)
+    expected = short.eval()(images)
+    short.load_state_dict(state)
+    assert torch.equal(short(images), expected)
+
+
+# ---- loading ------------------------------------------------------------------------
+
+
+def test_load_run(finished: Path, data: ImageData) -> None:
+    spec, network = load_run(finished)
+    assert spec == resolved(build(tiny_spec()))
+    assert not network.training
+    assert network(normalised(data)).shape == (24, 3, 3)
+
+
+def test_no_run(tmp_path: Path, data: ImageData) -> None:
+    with pytest.raises(DataError, match="this does not exist, but a folder that `cortexgraph train` wrote is needed"):
+        load_run(tmp_path / "missing")
+    with pytest.raises(DataError, match="this is no run of cortexgraph"):
+        evaluate(tmp_path, data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("cut", r"weights\.safetensors is not whole"),
+        ("remove", r"weights\.safetensors is missing"),
+        ("young", r"has not finished its first epoch\.\n  Go on with `cortexgraph train --resume --out "),
+        ("respec", r"weights\.safetensors belongs to another spec"),
+        ("unspec", r"spec\.yaml cannot be read as a spec"),
+    ],
+)
+def test_damaged_run(data: ImageData, settings: Make, tmp_path: Path, damage: str, message: str) -> None:
+    run = tmp_path / "run"
+    train(tiny_spec(), data, settings(epochs=1), run, quiet=True)
+    weights, spec = run / "weights.safetensors", run / "spec.yaml"
+    match damage:
+        case "cut":
+            weights.write_bytes(weights.read_bytes()[:-100])
+        case "remove":
+            weights.unlink()
+        case "young":
+            weights.unlink()
+            RunFolder(run).last.unlink()
+        case "respec":
+            spec.write_text(spec.read_text().replace("tiny", "other"))
+        case "unspec":
+            spec.write_text("areas: [")
+    with pytest.raises(DataError, match=message):
+        load_run(run)
+
+
+# ---- the whole language -----------------------------------------------------------
+
+
+def test_a_run_with_cells_ties_and_two_readouts(data: ImageData, settings: Make, tmp_path: Path) -> None:
+    spec = tiny_spec(
+        areas={
+            "V1": {"channels": 4, "size": 8, "cell": "leaky"},
+            "IT": {"channels": 6, "size": 4, "cell": "conv_lstm", "weights": "per_step", "body": ["conv", "relu"]},
+        },
+        connections=[
+            "image -> V1 -> IT",
+            {"from": "IT", "to": "V1", "tie": {"connection": "V1 -> IT", "transpose": True}, "role": "modulate"},
+            {"from": "V1", "to": "V1", "weights": "per_step"},
+        ],
+        readout=[{"from": "IT", "classes": 3, "at": "all"}, {"from": "V1", "name": "early", "classes": 3}],
+    )
+    run = tmp_path / "run"
+    train(spec, data, settings(), run, quiet=True)
+    _, network = load_run(run)
+    assert [*network(data.test.images.float()[:2] / 255)] == ["IT", "early"]
+    measured = evaluate(run, data, steps=6, at="all", device="cpu").steps
+    assert [step.step for step in measured] == [2, 3, 4, 5, 6]
+    assert [step.trained for step in measured] == [True] * 5
+
+
+def test_per_step_weights_of_a_connection_are_settled(data: ImageData, settings: Make, tmp_path: Path) -> None:
+    lateral = {"from": "V1", "to": "V1", "weights": "per_step"}
+    spec = tiny_spec(connections=["image -> V1 -> IT", lateral], readout={"from": "IT", "classes": 3, "at": "last"})
+    run = tmp_path / "run"
+    train(spec, data, settings(), run, quiet=True)
+    _, network = load_run(run)
+    state = network.state_dict()
+    trained, later = (state[f"V1_to_V1.conv.{n}.weight"] for n in (2, 3))
+    assert torch.equal(trained, later)  # V1 at step 4 is read by nothing

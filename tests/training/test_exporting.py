@@ -1,0 +1,143 @@
+"""Exported files compute what the network does, in programs that know nothing of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor
+
+from cortexgraph import cli, exporting
+from cortexgraph.compiler import compile_spec
+from cortexgraph.exporting import export, export_network
+from cortexgraph.spec import load, zoo
+from cortexgraph.training import load_run
+
+BATCHES = (1, 3, 7)
+
+
+def through_onnx(path: Path, x: Tensor) -> Tensor:
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    kept = session.get_modelmeta().custom_metadata_map
+    assert json.loads(kept["classes"]) == ["horizontal", "vertical", "diagonal"]
+    assert json.loads(kept["mean"]) == [0.5]
+    return torch.from_numpy(session.run(["logits"], {"images": x.numpy()})[0])
+
+
+def through_pt2(path: Path, x: Tensor) -> Tensor:
+    files = {"cortexgraph.json": ""}
+    program = torch.export.load(path, extra_files=files)
+    assert json.loads(files["cortexgraph.json"])["std"] == [0.3]
+    logits: Tensor = program.module()(x)
+    return logits
+
+
+def through_source(path: Path, x: Tensor) -> Tensor:
+    """The two files alone; that such a file needs only torch is tested with the emission."""
+    names: dict[str, Any] = {"__name__": "net"}
+    exec(compile(path.read_text(), path, "exec"), names)
+    network = names["Tiny"]().eval()
+    network.load_state_dict(torch.load(path.with_suffix(".pt"), weights_only=True))
+    logits: Tensor = network(x).detach()
+    return logits
+
+
+@pytest.mark.parametrize(
+    ("name", "through"), [("net.onnx", through_onnx), ("net.pt2", through_pt2), ("net.py", through_source)]
+)
+def test_an_exported_run_computes_the_run_s_logits(name: str, through, finished: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / name
+    result = export(finished, path)
+    assert result.difference <= exporting.TOLERANCE
+    assert sorted(result.files) == sorted(tmp_path.iterdir())
+    _, network = load_run(finished)
+    for batch in BATCHES:
+        x = torch.randn(batch, 1, 8, 8)
+        torch.testing.assert_close(through(path, x), network(x).detach(), rtol=1e-4, atol=1e-4)
+
+
+def test_a_run_can_be_exported_over_other_steps(finished: Path, tmp_path: Path) -> None:
+    export(finished, tmp_path / "net.py", steps=3, order="sequential")
+    source = (tmp_path / "net.py").read_text()
+    assert "3 steps, sequential order" in source
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["RUN", "--to", "onnx", "--out", "no/such/folder/net.onnx"], "cannot be written"),
+        (["RUN", "--to", "coreml", "--out", "net.mlmodel"], "'coreml' was given, but it is onnx or pt2 or source"),
+        (["RUN", "--out", "net.mlmodel"], "the suffixes are .onnx, .pt2, .py"),
+        (["RUN", "--to", "source", "--out", "net.pt"], "Write net.py."),
+        (["RUN", "--steps", "1", "--out", "net.py"], "IT first responds at step 2"),
+        ([".", "--out", "net.py"], "is no run"),
+        (["nowhere", "--out", "net.py"], "nowhere: there is no such folder"),
+    ],
+)
+def test_bad_input_is_one_clear_message_and_leaves_nothing(
+    words: list[str],
+    message: str,
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        sys, "argv", ["cortexgraph", "export", *[str(finished) if word == "RUN" else word for word in words]]
+    )
+    with pytest.raises(SystemExit, match="1"):
+        cli.main()
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_library_is_named_before_any_work(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxscript" else found(name))
+    with pytest.raises(
+        exporting.CortexGraphError, match=r"onnxscript is not installed.\n  Run: pip install .*\[onnx\]"
+    ):
+        export(finished, tmp_path / "net.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_computes_something_else_is_not_written(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state dict that is saved is changed on its way, as a wrong exporter would."""
+    save = torch.save
+    monkeypatch.setattr(torch, "save", lambda state, path: save({k: 1.01 * v for k, v in state.items()}, path))
+    with pytest.raises(
+        exporting.CortexGraphError, match=r"differs from the network by .* but at most 1e-04 is rounding"
+    ):
+        export(finished, tmp_path / "net.py")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_torch_refuses_is_told_with_its_reason(tmp_path: Path) -> None:
+    network = compile_spec(load("ventral"), steps=4)
+    network.V1_to_V2.register_forward_hook(lambda module, args, y: y if y.sum() > 0 else -y)  # on the values
+    with pytest.raises(exporting.CortexGraphError, match=r"to pt2: torch refused: .*\n  .*cannot-export|source"):
+        export_network(network, tmp_path / "net.pt2")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow  # each takes about 10 s to export
+@pytest.mark.parametrize("to", ["onnx", "pt2", "source"])
+@pytest.mark.parametrize("name", sorted(zoo()))
+def test_every_shipped_spec_can_be_exported(name: str, to: exporting.Format, tmp_path: Path) -> None:
+    network = compile_spec(load(name)).train()
+    result = export_network(network, tmp_path / "net", to)
+    assert result.difference <= exporting.TOLERANCE
+    assert network.training

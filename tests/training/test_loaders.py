@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from cortexgraph.data import ImageData
+from cortexgraph.training import TrainSettings
+from cortexgraph.training.loaders import EpochLoader, evaluation_batches, run_length, train_batches
+
+CPU = torch.device("cpu")
+Make = Callable[..., TrainSettings]
+
+
+def test_order_follows_the_epoch_at_the_start_of_an_iteration(data: ImageData, settings: Make) -> None:
+    epoch = 0
+    loader = EpochLoader(train_batches(data, settings(), CPU), lambda: epoch)
+    first = [labels for _, labels in loader]
+    epoch = 1
+    second = [labels for _, labels in loader]
+    epoch = 0
+    again = [labels for _, labels in loader]
+    assert not torch.equal(torch.cat(first), torch.cat(second))
+    assert torch.equal(torch.cat(first), torch.cat(again))
+
+
+def test_shares_of_processes_make_the_batch(data: ImageData, settings: Make) -> None:
+    batches = train_batches(data, settings(), CPU)
+    whole = list(EpochLoader(batches, lambda: 3))
+    shares = [list(EpochLoader(batches, lambda: 3, rank=rank, world=2)) for rank in range(2)]
+    for index, (images, labels) in enumerate(whole):
+        for rank in range(2):
+            assert torch.equal(shares[rank][index][0], images[rank::2])
+            assert torch.equal(shares[rank][index][1], labels[rank::2])
+
+
+def test_layout(data: ImageData, settings: Make) -> None:
+    for channels_last, layout in ((True, torch.channels_last), (False, torch.contiguous_format)):
+        loader = EpochLoader(evaluation_batches(data, CPU), lambda: 0, channels_last=channels_last)
+        assert all(images.is_contiguous(memory_format=layout) for images, _ in loader)
+
+
+def test_test_images_are_normalised_as_training_images(data: ImageData) -> None:
+    images = torch.cat([images for images, _ in evaluation_batches(data, CPU, batch_size=5)])
+    torch.testing.assert_close(images, (data.test.images / 255 - 0.5) / 0.3)
+
+
+def test_batch_that_is_not_full_is_left_out_in_training(data: ImageData, settings: Make) -> None:
+    chosen = settings(batch_size=20)
+    assert [len(labels) for _, labels in train_batches(data, chosen, CPU)] == [20, 20]
+    assert run_length(data, chosen) == 3 * 2
+
+
+def test_fewer_images_than_a_batch(data: ImageData, settings: Make) -> None:
+    chosen = settings(batch_size=100)
+    assert [len(labels) for _, labels in train_batches(data, chosen, CPU)] == [48]
+    assert run_length(data, chosen) == 3

@@ -1,0 +1,106 @@
+"""Packed networks, and what they see in images."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from cortexgraph.cli.app import app
+from cortexgraph.data import load_data
+from cortexgraph.errors import DataError
+from cortexgraph.training import evaluate, load_run, pack, packed, predict
+from cortexgraph.training.packing import MAX_BYTES
+
+CIFAR = Path(__file__).parents[3] / "shared" / "data" / "cifar10-jpeg.tar.xz"
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    """A photograph of another shape and format, and one that fits."""
+    random = np.random.default_rng(0)
+    paths = [tmp_path / "wide.webp", tmp_path / "fits.png"]
+    for path, shape in zip(paths, ((20, 30, 3), (8, 8)), strict=True):
+        Image.fromarray(random.integers(0, 256, shape, dtype=np.uint8)).save(path)
+    return paths
+
+
+def test_a_packed_run_computes_what_the_run_does_and_names_no_path_of_this_machine(
+    finished: Path, pictures: list[Path], tmp_path: Path
+) -> None:
+    folder = pack(finished, tmp_path / "packed", data="stripes, made for a test")
+    assert all(str(finished) not in path.read_text() for path in folder.glob("*.[jmy]*"))
+    assert "stripes, made for a test" in (folder / "summary.md").read_text()
+    found, expected = predict(pictures, folder), predict(pictures, finished)
+    assert torch.equal(found.probabilities, expected.probabilities)
+    assert (found.steps, found.classes) == ((2, 3, 4), ("horizontal", "vertical", "diagonal"))
+
+
+def test_probabilities_are_those_of_the_network_on_the_normalised_image(finished: Path, pictures: list[Path]) -> None:
+    _, network = load_run(finished)
+    grey = torch.from_numpy(np.asarray(Image.open(pictures[1]), dtype=np.float32))
+    expected = network(((grey / 255 - 0.5) / 0.3)[None, None]).softmax(2)
+    found = predict(pictures, finished)
+    torch.testing.assert_close(found.probabilities[1:], expected.detach())
+    assert found.best(1) == found.classes[int(expected[0, -1].argmax())]
+    longer = predict(pictures, finished, at="all", steps=6)
+    assert longer.steps == (2, 3, 4, 5, 6)
+    torch.testing.assert_close(longer.probabilities[:, :3], found.probabilities)
+
+
+def test_every_image_that_is_not_there_is_named(finished: Path, pictures: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no such file") as caught:
+        predict([*pictures, tmp_path / "a.png", tmp_path, tmp_path / "b.png"], finished)
+    told = [finding.found for finding in caught.value.diagnostics]
+    assert told == ["there is no such file", "this is a folder", "there is no such file"]
+
+
+def test_a_name_that_does_not_ship(pictures: list[Path]) -> None:
+    with pytest.raises(DataError, match=r"ventral-cifar100: there is no such folder(.|\n)*mean `ventral-cifar10`"):
+        predict(pictures, "ventral-cifar100")
+
+
+def test_what_cannot_be_packed(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="it exists"):
+        pack(finished, tmp_path, data="x")
+    with pytest.raises(DataError, match="a folder that `cortexgraph train` wrote is needed"):
+        pack(tmp_path, tmp_path / "out", data="x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_shipped_network_is_small_and_works_at_once(pictures: list[Path], tmp_path: Path) -> None:
+    for folder in packed().values():
+        assert sum(path.stat().st_size for path in folder.iterdir()) < MAX_BYTES
+        assert "/" not in (folder / "summary.md").read_text().replace("CIFAR-10", "")
+    done = CliRunner().invoke(app, ["predict", *map(str, pictures), "--top", "2", "--csv", str(tmp_path / "p.csv")])
+    assert done.exit_code == 0, done.output
+    assert "step 6" in done.output
+    rows = list(csv.DictReader((tmp_path / "p.csv").read_text().splitlines()))
+    assert [(Path(row["file"]).name, row["step"]) for row in rows[:4]] == [
+        ("wide.webp", "4"),
+        ("wide.webp", "5"),
+        ("wide.webp", "6"),
+        ("fits.png", "4"),
+    ]
+    assert sum(float(value) for name, value in rows[0].items() if name not in ("file", "step")) == pytest.approx(1)
+
+
+@pytest.mark.slow  # unpacks 60,000 images
+@pytest.mark.cifar
+@pytest.mark.skipif(not CIFAR.exists(), reason="needs the CIFAR-10 JPEG copy beside the checkout")
+def test_the_shipped_network_is_as_accurate_as_its_summary_says(tmp_path: Path) -> None:
+    import tarfile
+
+    with tarfile.open(CIFAR) as archive:
+        archive.extractall(tmp_path, filter="data")
+    root = next(path.parent for path in tmp_path.rglob("train") if path.is_dir())
+    data = load_data(str(root), size=(32, 32), channels=3, train_images=10, cache=False)
+    found = evaluate("ventral-cifar10", data)
+    assert {step.step: step.accuracy for step in found.steps} == pytest.approx(
+        {4: 0.7389, 5: 0.8002, 6: 0.8129}, abs=0.005
+    )

@@ -1,0 +1,75 @@
+"""Each schedule against a formula, or torch's own scheduler, that shares no code with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn, optim
+
+from cortexgraph.training import TrainSettings
+from cortexgraph.training.optimizers import make_optimizer, make_scheduler
+
+BATCHES = 200
+
+
+def rates(schedule: str, batches: int = BATCHES, lr: float = 0.4) -> np.ndarray:
+    """The learning rate of every batch, as the optimiser sees it."""
+    settings = TrainSettings(schedule=schedule, lr=lr)  # type: ignore[arg-type]
+    optimizer = make_optimizer(nn.Linear(2, 2), settings)
+    scheduler = make_scheduler(optimizer, settings, batches)
+    found = []
+    for _ in range(batches):
+        found.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        scheduler.step()
+    assert all(len(set(group)) == 1 for group in found)
+    return np.array(found)[:, 0]
+
+
+def torch_one_cycle(batches: int) -> np.ndarray:
+    optimizer = optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.4, total_steps=batches, cycle_momentum=False)
+    found = []
+    for index in range(batches):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if index + 1 < batches:
+            scheduler.step()
+    return np.array(found)
+
+
+def cosine_formula(batch: int) -> float:
+    if batch < 10:
+        return 0.4 * (batch + 1) / 10
+    return 0.2 * (1 + math.cos(math.pi * (batch - 10) / 190))
+
+
+def step_formula(batch: int) -> float:
+    if batch < 10:
+        return 0.4 * (batch + 1) / 10
+    return 0.4 if batch < 100 else 0.04 if batch < 150 else 0.004
+
+
+@pytest.mark.parametrize("batches", [10, 77, BATCHES])
+def test_one_cycle_is_that_of_torch(batches: int) -> None:
+    np.testing.assert_allclose(rates("one-cycle", batches), torch_one_cycle(batches), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "formula"), [("cosine", cosine_formula), ("step", step_formula), ("constant", lambda _: 0.4)]
+)
+def test_formula(schedule: str, formula: Callable[[int], float]) -> None:
+    np.testing.assert_allclose(rates(schedule), [formula(batch) for batch in range(BATCHES)], rtol=1e-12)
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "step", "cosine", "constant"])
+@pytest.mark.parametrize("batches", [1, 2, 3, 4])
+def test_shortest_runs(schedule: str, batches: int) -> None:
+    found = rates(schedule, batches)
+    assert np.isfinite(found).all()
+    assert found.max() <= 0.4 + 1e-12
+    assert found.min() > 0

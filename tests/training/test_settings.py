@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cortexgraph.errors import SpecError
+from cortexgraph.training import TrainSettings
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 0}, r"settings\.epochs: 0 was given, but it must be greater than or equal to 1\."),
+        ({"epochs": 1.5}, r"settings\.epochs: 1\.5 was given, but it must be a valid integer\."),
+        ({"batch_size": True}, r"settings\.batch_size: True was given, but it must be a valid integer\."),
+        ({"optimizer": "adam"}, r"settings\.optimizer: 'adam' was given, but it must be sgd or adamw\."),
+        ({"schedule": "linear"}, r"but it must be one-cycle, step, cosine or constant\."),
+        ({"lr": 0}, r"settings\.lr: 0 was given, but it must be greater than 0\.\n  It means: Peak learning rate"),
+        ({"lr": float("nan")}, r"settings\.lr: nan was given, but it must be"),
+        ({"weight_decay": -1.0}, r"settings\.weight_decay: -1\.0 was given"),
+        ({"label_smoothing": 1.0}, r"settings\.label_smoothing: 1\.0 was given, but it must be less than 1\."),
+        ({"precision": "64"}, r"settings\.precision: '64' was given, but it must be 32, bf16 or 16\."),
+        ({"device": "gpu"}, r"settings\.device: 'gpu' was given, but it must be auto, cpu, mps, cuda or cuda:N\."),
+        ({"seed": -1}, r"settings\.seed: -1 was given"),
+        ({"warmup": 3}, r"settings\.warmup: this is no setting, but the settings are epochs, batch_size, "),
+        ({"batch_size": 10, "devices": 3}, r"settings\.batch_size: 10 images do not divide among 3 devices"),
+    ],
+)
+def test_bad_setting(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        TrainSettings(**changes)
+
+
+def test_all_bad_settings_at_once() -> None:
+    with pytest.raises(SpecError, match="bad-setting") as error:
+        TrainSettings(epochs=0, lr=-1, optimizer="x")  # type: ignore[arg-type]
+    assert [finding.place for finding in error.value.diagnostics] == [
+        "settings.epochs",
+        "settings.optimizer",
+        "settings.lr",
+    ]
+
+
+def test_defaults_follow_the_optimizer() -> None:
+    adamw, sgd = TrainSettings(), TrainSettings(optimizer="sgd")
+    assert (sgd.peak_lr, sgd.decay) == (0.1, 0.0005)
+    assert (adamw.peak_lr, adamw.decay) == (0.006, 0.01)
+    assert TrainSettings(lr=0.3, weight_decay=0).peak_lr == 0.3
+    assert TrainSettings(weight_decay=0).decay == 0
+
+
+def test_settings_survive_json() -> None:
+    settings = TrainSettings(lr=0.3, clip=1.0, device="cuda:1")
+    assert TrainSettings.model_validate_json(settings.model_dump_json()) == settings
