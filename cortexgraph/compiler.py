@@ -12,9 +12,8 @@ from pydantic import ValidationError
 
 from cortexgraph.checkpoints import Checkpoint, runs_of
 from cortexgraph.checks import check_graph, check_structure
-from cortexgraph.checks.memory import memory
-from cortexgraph.checks.record import record_sinks
-from cortexgraph.checks.silent_readout import silent_sinks
+from cortexgraph.checks.behaviour import record_sinks, silent_sinks
+from cortexgraph.checks.shapes import memory
 from cortexgraph.codegen import Backend, MemoryFormat, apply_backend, emit_source, load_source
 from cortexgraph.errors import CompileError, Diagnostic, GraphError
 from cortexgraph.graph import AreaGraph, assemble

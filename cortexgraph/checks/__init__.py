@@ -9,29 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from cortexgraph.checks.body_shape import body_shape
-from cortexgraph.checks.channel_groups import channel_groups
-from cortexgraph.checks.dead_parameters import dead_parameters
-from cortexgraph.checks.declared_kind import declared_kind
-from cortexgraph.checks.delays import delays
-from cortexgraph.checks.duplicate_connections import duplicate_connections
-from cortexgraph.checks.image_independent import image_independent
-from cortexgraph.checks.look_alikes import look_alikes
-from cortexgraph.checks.memory import memory
-from cortexgraph.checks.norm_over_one_value import norm_over_one_value
-from cortexgraph.checks.operations import operations
-from cortexgraph.checks.order import order
-from cortexgraph.checks.repeated_readouts import repeated_readouts
-from cortexgraph.checks.shape_mismatch import shape_mismatch
-from cortexgraph.checks.silent_readout import silent_sinks
-from cortexgraph.checks.single_update import single_update
-from cortexgraph.checks.steps import steps
-from cortexgraph.checks.ties import ties
-from cortexgraph.checks.too_many_updates import too_many_updates
-from cortexgraph.checks.unknown_names import unknown_names
-from cortexgraph.checks.unknown_size import unknown_size
-from cortexgraph.checks.unknown_words import unknown_words
-from cortexgraph.checks.unreachable import unreachable
+from cortexgraph.checks.behaviour import dead_parameters, image_independent, silent_sinks, single_update
+from cortexgraph.checks.operations import operations, unknown_words
+from cortexgraph.checks.shapes import (
+    body_shape,
+    channel_groups,
+    memory,
+    norm_over_one_value,
+    shape_mismatch,
+    ties,
+    unknown_size,
+)
+from cortexgraph.checks.structure import (
+    declared_kind,
+    duplicate_connections,
+    look_alikes,
+    order,
+    repeated_readouts,
+    unknown_names,
+    unreachable,
+)
+from cortexgraph.checks.time import delays, steps, too_many_updates
 from cortexgraph.errors import MOST_FINDINGS, Diagnostic, unsaid
 from cortexgraph.graph import AreaGraph
 from cortexgraph.unrolling import UnrolledGraph, unroll_graph

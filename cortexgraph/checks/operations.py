@@ -1,4 +1,4 @@
-"""Every operation and cell is registered, and its options are legal."""
+"""Operations, norms, activations and cells are registered, and their options are valid."""
 
 from __future__ import annotations
 
@@ -6,20 +6,46 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import ValidationError
 
-from cortexgraph.checks.unknown_words import unknown_word
 from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import AreaGraph
 from cortexgraph.graph.transforms import context_of_area
 from cortexgraph.ops import (
+    ACTIVATIONS,
     CELLS,
+    NORMS,
     OPERATIONS,
     Problem,
 )
 from cortexgraph.spec import OperationSpec
 from cortexgraph.spec.origin import Path
 from cortexgraph.spec.wording import words_for
+from cortexgraph.wording import quoted, suggest
 
-__all__ = ["operations"]
+__all__ = ["operations", "unknown_words"]
+
+
+def unknown_words(graph: AreaGraph) -> Iterator[Diagnostic]:
+    """`unknown-operation`: a norm or activation in shorthand that is not registered."""
+    spec = graph.spec
+    places = [(("defaults", "area"), spec.defaults.area), *((("areas", n), a) for n, a in spec.areas.items())]
+    for path, area in places:
+        if area.norm is not None and area.norm.kind not in ("none", *NORMS):
+            yield _unknown_word(graph, (*path, "norm"), NORMS.family, area.norm.kind, ["none", *NORMS])
+        if area.activation is not None and area.activation not in ACTIVATIONS:
+            yield _unknown_word(graph, (*path, "activation"), ACTIVATIONS.family, area.activation, [*ACTIVATIONS])
+
+
+def _unknown_word(
+    graph: AreaGraph, path: Path, family: str, name: str, known: list[str], label: str = ""
+) -> Diagnostic:
+    return graph.spec.origin.diagnostic(
+        "unknown-operation",
+        path,
+        f"no {family} is called `{name}`",
+        f"there are {quoted(known)}",
+        suggest(name, known, f"Choose one of the registered names of {'an' if family[0] in 'ao' else 'a'} {family}."),
+        label=label,
+    )
 
 
 def operations(graph: AreaGraph) -> Iterator[Diagnostic]:
@@ -53,7 +79,7 @@ def _unseen(problems: Iterable[Problem], seen: list[str]) -> Iterator[Problem]:
 
 def _cell(graph: AreaGraph, path: Path, entry: OperationSpec, area: str) -> Iterator[Diagnostic]:
     if entry.name not in CELLS:
-        yield unknown_word(graph, path, CELLS.family, entry.name, [*CELLS])
+        yield _unknown_word(graph, path, CELLS.family, entry.name, [*CELLS])
         return
     kind, context = CELLS[entry.name], context_of_area(graph.spec, graph.spec.areas[area])
     try:
@@ -77,4 +103,4 @@ def _finding(graph: AreaGraph, path: Path, problem: Problem, label: str = "") ->
         )
     if problem.found:
         return graph.spec.origin.diagnostic("bad-operation", where, problem.found, repair=problem.repair, label=label)
-    return unknown_word(graph, where, OPERATIONS.family, problem.word, [*OPERATIONS], label)
+    return _unknown_word(graph, where, OPERATIONS.family, problem.word, [*OPERATIONS], label)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cortexgraph.checks.dead_parameters import dead_parameters
+from cortexgraph.checks.behaviour import dead_parameters
 from cortexgraph.compiler import build, unroll
 from cortexgraph.connectome.levels import level_of_each
 from cortexgraph.connectome.table import Projection

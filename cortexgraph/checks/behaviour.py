@@ -1,0 +1,201 @@
+"""What the unrolled network computes: silent readouts and records, dead parameters, image-independent readouts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.passes import prune
+from cortexgraph.spec import IMAGE
+from cortexgraph.unrolling import Node, UnrolledGraph, add_sink, first_responses, response_text
+from cortexgraph.wording import listed, quoted, shortened, suggest
+
+__all__ = ["dead_parameters", "image_independent", "record_sinks", "silent_sinks", "single_update"]
+
+
+def silent_sinks(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
+    """`silent-readout` and `silent-record`: those that would be empty; says when the area first responds, and how."""
+    graph = unrolled.areas
+    silent: dict[tuple[str, str], list[int]] = {}
+    for node in (*unrolled.readouts, *unrolled.records):
+        if not unrolled.live(node):
+            silent.setdefault((node.kind, node.name), []).append(node.step)
+    read = {node.name for node in unrolled.readouts}
+    silent |= {("readout", readout.name): [] for readout in graph.readouts if readout.name not in read}
+    if not silent:
+        return
+    readouts = {readout.name: readout for readout in graph.readouts}
+    responses = first_responses(graph, unrolled.groups)
+    for (kind, name), steps in sorted(silent.items(), key=lambda entry: entry[0][0], reverse=True):
+        area = readouts[name].source if kind == "readout" else name
+        when = f"at step {shortened(listed([*map(str, steps)]))}" if steps else "at any step"
+        found, expected = (
+            response_text(unrolled, area, responses.get(area)),
+            f"a {kind} {when} of {unrolled.steps} would be empty",
+        )
+        repair = _repair(area, steps, unrolled.live_steps(area))
+        if kind == "readout":
+            path = ("readout", readouts[name].index, "at")
+            yield graph.spec.origin.diagnostic("silent-readout", path, found, expected, repair)
+        else:
+            yield Diagnostic("silent-record", f"record {area}", found, expected, repair)
+
+
+def _repair(area: str, silent: list[int], live: tuple[int, ...]) -> str:
+    if live and any(live[0] < step for step in silent):
+        return (
+            f"{area} falls silent when nothing drives it: read it at step {shortened(listed([*map(str, live)], 'or'))}."
+        )
+    return "Read later, raise `time.steps`, or choose another order or a shorter path."
+
+
+def dead_parameters(full: UnrolledGraph) -> Iterator[Diagnostic]:
+    """`dead-area` and `dead-connection` (warnings): what no readout reaches back to within T steps.
+
+    A connection at a dead area goes without saying, and so does everything when a readout is silent.
+    """
+    unrolled, graph = prune(full), full.areas
+    if not unrolled.readouts:
+        return
+    updated = {node.name for node in unrolled.updates()}
+    read = {c.identifier for node in unrolled.updates() for c, _ in unrolled.terms(node)}
+    because = f"the readout of {_read(unrolled)} does not depend on it"
+    for area in graph.areas:
+        if area.name not in updated:
+            yield graph.spec.origin.diagnostic(
+                "dead-area",
+                ("areas", area.name),
+                f"{because}{_untrained(area.parameters())}",
+                repair="Raise `time.steps`, connect the area towards the readout, or keep it to record from.",
+                severity="warning",
+            )
+    for connection in graph.connections:
+        if connection.identifier in read or not {connection.source, connection.target} <= {IMAGE, *updated}:
+            continue
+        if connection.delay >= graph.spec.time.steps:
+            continue  # a finding of its own
+        yield graph.spec.origin.diagnostic(
+            "dead-connection",
+            ("connections", connection.index),
+            f"{because}{_untrained(connection.parameters())}",
+            repair="Raise `time.steps`, change the order, or leave the connection out.",
+            label=connection.label,
+            severity="warning",
+        )
+
+
+def _untrained(parameters: int) -> str:
+    return f": its {parameters:,} parameters are not trained" if parameters else ""
+
+
+def _read(unrolled: UnrolledGraph) -> str:
+    steps: dict[str, list[str]] = {}
+    for node in unrolled.readouts:
+        steps.setdefault(unrolled.read_area(node), []).append(str(node.step))
+    return " and of ".join(f"{area} at step {', '.join(at)}" for area, at in steps.items())
+
+
+def image_independent(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
+    """`image-independent` (a warning): a readout that is the same for every image, as biases make of zeros."""
+    seen = unrolled.from_image()
+    for readout in unrolled.areas.readouts:
+        nodes = [node for node in unrolled.readouts if node.name == readout.name and unrolled.live(node)]
+        constant = [str(node.step) for node in nodes if node not in seen]
+        if not constant:
+            continue
+        first = next((node.step for node in unrolled.live_updates(readout.source) if node in seen), None)
+        since = f"{readout.source} first does at step {first}" if first else f"no state of {readout.source} does"
+        yield unrolled.areas.spec.origin.diagnostic(
+            "image-independent",
+            ("readout", readout.index, "at"),
+            f"the readout at step {shortened(listed(constant))} cannot depend on the image: {since}",
+            repair="Read later, or use `silence: skip`, under which an area is silent until the image reaches it.",
+            severity="warning",
+        )
+
+
+def single_update(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
+    """`single-update` (a warning): per-step parameters asked for where there is but one update."""
+    spec = unrolled.areas.spec
+    for area in unrolled.areas.areas:
+        declared = spec.areas[area.name]
+        own = declared.weights == "per_step" or declared.body is not None or (declared.norm and declared.norm.per_step)
+        if own and area.per_step and unrolled.ordinals[area.name] == 1:
+            yield spec.origin.diagnostic(
+                "single-update",
+                ("areas", area.name),
+                f"{area.name} asks for parameters per step, and is updated once in {unrolled.steps} steps",
+                repair="Raise `time.steps`, or share the parameters: one set is all that there is.",
+                severity="warning",
+            )
+
+
+Record = Mapping[str, str | int | Sequence[int]]
+
+
+def record_sinks(graph: UnrolledGraph, record: Record) -> UnrolledGraph:
+    """The graph with a node for each recorded state.
+
+    Raises:
+        CompileError: with all findings, for an unknown area, a step outside 1 … T, or an area that is silent at
+            every step.
+    """
+    findings: list[Diagnostic] = []
+    for name, wanted in record.items():
+        if name not in graph.areas.spec.areas:
+            findings.append(_unknown(graph, name))
+            continue
+        steps = _steps(graph, name, wanted)
+        findings += _problems(graph, name, wanted, steps)
+        if not findings:
+            for step in sorted(set(steps)):
+                add_sink(graph, Node("record", name, step), name)
+    if findings:
+        raise CompileError(findings)
+    return graph
+
+
+def _steps(graph: UnrolledGraph, name: str, wanted: str | int | Sequence[int]) -> list[int]:
+    if wanted == "all":
+        return list(graph.live_steps(name))
+    if wanted == "last":
+        return [graph.steps]
+    if isinstance(wanted, int):
+        return [wanted]
+    return [] if isinstance(wanted, str) or not isinstance(wanted, Iterable) else list(wanted)
+
+
+def _problems(graph: UnrolledGraph, name: str, wanted: object, steps: list[int]) -> Iterator[Diagnostic]:
+    legal = "a record is `all`, `last`, a step or a list of steps"
+    if any(not isinstance(step, int) or isinstance(step, bool) for step in steps):
+        yield Diagnostic("bad-record", f"record {name}", f"{wanted!r} was asked for", legal)
+        return
+    if not steps and wanted == "all":
+        yield Diagnostic(
+            "silent-record",
+            f"record {name}",
+            f"{name} is silent at all {graph.steps} steps",
+            repair="Raise `time.steps`.",
+        )
+    elif not steps:
+        yield Diagnostic("bad-record", f"record {name}", f"{wanted!r} was asked for", legal)
+    beyond = [str(step) for step in steps if not 1 <= step <= graph.steps]
+    if beyond:
+        yield Diagnostic(
+            "step-beyond-end",
+            f"record {name}",
+            f"step {', '.join(beyond)} was asked for",
+            f"the network runs for {graph.steps} steps",
+            "Name steps from 1 to T, or raise `steps`.",
+        )
+
+
+def _unknown(graph: UnrolledGraph, name: str) -> Diagnostic:
+    known = list(graph.areas.spec.areas)
+    return Diagnostic(
+        "unknown-area",
+        "record",
+        f"no area is called `{name}`",
+        f"there are {quoted(known)}",
+        suggest(name, known, "Name a declared area."),
+    )
