@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from cortexgraph.compiler import build, compile_spec, unroll
 from cortexgraph.errors import CompileError, Diagnostic
-from cortexgraph.ops import Chain, Gain
+from cortexgraph.ops import Chain, GainOperation
 from cortexgraph.passes import prune
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import UnrolledGraph
@@ -122,7 +122,9 @@ def _unshared_spec(spec: NetworkSpec) -> NetworkSpec:
 
 def _learns(chain: Chain) -> bool:
     """Whether some operation has parameters that can be per step."""
-    return any(link.operation.parameters() and not isinstance(link.operation, Gain) for _, link in chain.walk())
+    return any(
+        link.operation.parameters() and not isinstance(link.operation, GainOperation) for _, link in chain.walk()
+    )
 
 
 def _shared_spec(spec: NetworkSpec, *, norms: bool) -> NetworkSpec:

@@ -6,9 +6,9 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cortexgraph.codegen.helpers import imports_for, names_in, sources_of
 from cortexgraph.codegen.view import MemoryFormat
-from cortexgraph.codegen.views import module_view, operations_of
+from cortexgraph.codegen.views import module_view, operations_of, runtime_sources
+from cortexgraph.ops.source import imports_for, library, names_in, sources_of
 from cortexgraph.unrolling import UnrolledGraph
 
 if TYPE_CHECKING:
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["emit_source"]
 
+
 STANDARD = (
     "again", "chain", "check_image", "frame", "identity_", "later_frame", "per_frame", "repeated", "started",
-    "untracked", "zeros", "PerStep", "Stepwise", "Area", "Absolute", "Saturating",
+    "untracked", "zeros", "PerStep", "Stepwise", "Area",
 )  # fmt: skip
 """Definitions of the runtime that the templates and statements may use."""
 
@@ -49,11 +50,10 @@ def emit_source(
     view = module_view(full, graph, memory_format, runs)
     network = _environment().get_template("network.py.jinja").render(view=view)
     used = names_in(network)
-    wanted: dict[Any, None] = dict.fromkeys(name for name in STANDARD if name in used)
+    wanted: dict[Any, None] = dict.fromkeys(name for name in (*STANDARD, *library()) if name in used)
     for operation in operations_of(full):
         wanted |= dict.fromkeys(getattr(operation, "helpers", ()))
-    needed = [item for item in wanted if not isinstance(item, str) or item in used]
-    helpers = sources_of(needed)
+    helpers = sources_of(wanted, runtime_sources())
     imports = imports_for([*helpers, network])
     module = _environment().get_template("module.py.jinja")
     source = module.render(view=view, imports=imports, helpers=helpers, network=network)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import replace
+from functools import cache
+from importlib import resources
 
 from cortexgraph.codegen import forward
 from cortexgraph.codegen.header import header
-from cortexgraph.codegen.helpers import taken_names
 from cortexgraph.codegen.parameters import parameter_groups
 from cortexgraph.codegen.sinks import Sinks
 from cortexgraph.codegen.text import class_name, docstring_text
@@ -15,10 +17,11 @@ from cortexgraph.codegen.updates import Writer
 from cortexgraph.codegen.variables import Variables
 from cortexgraph.codegen.view import MemoryFormat, ModuleView
 from cortexgraph.graph.names import Namespace
+from cortexgraph.ops.source import taken_names
 from cortexgraph.unrolling import UnrolledGraph
 from cortexgraph.unrolling.carried import carries
 
-__all__ = ["module_view", "operations_of"]
+__all__ = ["module_view", "operations_of", "runtime_sources"]
 
 
 def module_view(
@@ -32,7 +35,8 @@ def module_view(
     view = ModuleView(
         docstring=header(graph),
         class_name=class_name(
-            Namespace().identifier(areas.spec.name, "network", length=40), taken_names(operations_of(graph))
+            Namespace().identifier(areas.spec.name, "network", length=40),
+            taken_names(operations_of(graph), runtime_sources()),
         ),
         summary=docstring_text(f"The network `{areas.spec.name}`, unrolled over {graph.steps} steps."),
         steps_total=graph.steps,
@@ -53,6 +57,20 @@ def module_view(
 def _asks_whether_still(view: ModuleView) -> bool:
     lines = [line for step in view.steps for line in (*step.before, *step.lines, *step.after)]
     return any(re.search(r"\bstill\b", line.split("  #")[0]) for line in (*view.frames, *lines))
+
+
+@cache
+def runtime_sources() -> dict[str, str]:
+    """The source of every definition of `cortexgraph.runtime`, by its name."""
+    sources: dict[str, str] = {}
+    for file in sorted(resources.files("cortexgraph.runtime").iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".py"):
+            text = file.read_text(encoding="utf-8")
+            for node in ast.parse(text).body:
+                if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                    start = min(part.lineno for part in (node, *node.decorator_list))
+                    sources[node.name] = "\n".join(text.splitlines()[start - 1 : node.end_lineno])
+    return sources
 
 
 def operations_of(graph: UnrolledGraph) -> list[object]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from cortexgraph.graph.model import Area, AreaGraph, Connection
 from cortexgraph.graph.transforms import written_body
-from cortexgraph.ops import OPERATIONS, Activation, Gain, Gate, GroupNorm, Link, Norm, Resize
+from cortexgraph.ops import OPERATIONS, Activation, GainOperation, GateOperation, GroupNorm, Link, Norm, Resize
 from cortexgraph.spec import ConnectionSpec, NetworkSpec, OperationSpec
 
 __all__ = ["resolved"]
@@ -80,7 +80,7 @@ def _transform(declared: ConnectionSpec, connection: Connection) -> dict[str, An
         (link,) = (link for link in connection.transform if link.word == "conv_transpose")
         written = {key: _plain(link.options[key]) for key in ("kernel", "stride", "bias")}
         return written | {"resize": {"mode": "transposed"}}
-    links = [link for link in connection.transform if not isinstance(link.operation, Gain | Gate)]
+    links = [link for link in connection.transform if not isinstance(link.operation, GainOperation | GateOperation)]
     resize = {}
     for place in (0, -1):
         if links and _bridges(links[place], declared, place):

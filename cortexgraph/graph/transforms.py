@@ -13,8 +13,8 @@ from cortexgraph.ops import (
     RESIZES,
     Chain,
     Context,
-    Gain,
-    Gate,
+    GainOperation,
+    GateOperation,
     Link,
     Operation,
     Shape,
@@ -121,9 +121,11 @@ def transform(spec: NetworkSpec, connection: ConnectionSpec, source: Shape, targ
     else:
         chain = _bridged(entries, source, target, context, apart, literal=connection.stride is not None)
     if connection.gain is not None:
-        chain = _then(chain, Gain(chain.output, None if connection.gain == "learned" else float(connection.gain)))
+        chain = _then(
+            chain, GainOperation(chain.output, None if connection.gain == "learned" else float(connection.gain))
+        )
     if connection.role == "modulate":
-        chain = _then(chain, Gate(chain.output, connection.gate or "linear"))
+        chain = _then(chain, GateOperation(chain.output, connection.gate or "linear"))
     return chain
 
 

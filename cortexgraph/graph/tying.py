@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from cortexgraph.graph.model import Connection
-from cortexgraph.ops import Chain, Conv, Gain, Gate, Link, Tied, Transposed
+from cortexgraph.ops import Chain, Conv, GainOperation, GateOperation, Link, Tied, Transposed
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.shorthand import chain_names
 
@@ -115,7 +115,7 @@ def _shared(chain: Chain, prefix: str, known: Mapping[str, Link], owner: Connect
         if inner:
             parts = {name: _shared(part, f"{path}.{name}", known, owner) for name, part in inner.items()}
             links.append(replace(link, operation=replace(link.operation, parts=parts)))  # type: ignore[call-arg]
-        elif not link.operation.parameters() or isinstance(link.operation, Gain):
+        elif not link.operation.parameters() or isinstance(link.operation, GainOperation):
             links.append(link)
         else:
             links.append(_tied_link(link, path, known.get(path), owner))
@@ -157,7 +157,7 @@ def _shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:
 
 def _transposed(connection: Connection, owner: Connection) -> Chain:
     learned = [(path, link) for path, link in owner.transform.walk(owner.identifier) if link.operation.parameters()]
-    learned = [(path, link) for path, link in learned if not isinstance(link.operation, Gain)]
+    learned = [(path, link) for path, link in learned if not isinstance(link.operation, GainOperation)]
     if len(learned) != 1 or not Transposed.legal(learned[0][1].operation) or owner.transform.links[0] != learned[0][1]:
         raise TieError(
             f"the transform of {owner.label} is {owner.transform.summary() or 'empty'}",
@@ -183,5 +183,5 @@ def _transposed(connection: Connection, owner: Connection) -> Chain:
 def _after(chain: Chain, operation: Transposed) -> Iterator[Link]:
     """The connection's own gain and gate, on what the transpose gives."""
     for link in chain:
-        if isinstance(link.operation, Gain | Gate):
+        if isinstance(link.operation, GainOperation | GateOperation):
             yield replace(link, operation=replace(link.operation, shape=operation.output()))

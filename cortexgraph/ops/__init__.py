@@ -17,7 +17,7 @@ from cortexgraph.ops.norm import NORMS, BatchNorm, GroupNorm, Norm
 from cortexgraph.ops.readout import GlobalPool, Linear
 from cortexgraph.ops.registry import Kind, Registry
 from cortexgraph.ops.resize import RESIZES, Resize
-from cortexgraph.ops.scaling import Gain, Gate
+from cortexgraph.ops.scaling import GainOperation, GateOperation
 from cortexgraph.ops.tied import Tied, Transposed
 
 __all__ = [
@@ -34,8 +34,8 @@ __all__ = [
     "Context",
     "Conv",
     "ConvTranspose",
-    "Gain",
-    "Gate",
+    "GainOperation",
+    "GateOperation",
     "Given",
     "GlobalPool",
     "GroupNorm",

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from cortexgraph.ops.base import Operation, Run, State
 from cortexgraph.ops.make import register_operation
 from cortexgraph.ops.registry import Registry
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from cortexgraph.ops.torch_names import Tensor, nn, torch
 
 __all__ = ["ACTIVATIONS", "Activation", "Nonlinearity", "sigmoid", "tanh"]
+
+
+class Absolute(nn.Module):
+    """y = |x|."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.abs()
+
+
+class Saturating(nn.Module):
+    """y = x₊ / (1 + x₊)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        positive = torch.relu(x)
+        return positive / (1 + positive)
 
 
 @dataclass(frozen=True)

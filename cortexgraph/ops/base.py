@@ -140,7 +140,8 @@ class Operation(ABC):
         random: whether two evaluations on equal input may differ.
         averages: whether it keeps running averages in training, which every evaluation moves (`Run.take`): its module
             does so as torch's batch norms do, only while `track_running_stats` holds.
-        helpers: files of `cortexgraph.runtime`, or classes, whose source the emitted file needs.
+        helpers: classes and functions of yours that the constructor names: the emitted file carries their source. The
+            modules in the files of `cortexgraph.ops` are found by their names.
         shape: channels, height and width of the input.
     """
 

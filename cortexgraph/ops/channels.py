@@ -4,28 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from cortexgraph.ops.base import CONTEXT, Context, Operation, Run, Shape, State, option, text, window
 from cortexgraph.ops.conv import convolve, same_padding
 from cortexgraph.ops.make import register_operation
+from cortexgraph.ops.torch_names import F, Tensor, nn, torch
 from cortexgraph.spec.fields import Count, Positive, Square
 from cortexgraph.wording import by
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["Maxout", "NormalisationPool", "PadChannels", "RadialBasis"]
 
 
+class PadChannels(nn.Module):
+    """Adds channels of zeros behind those of x."""
+
+    def __init__(self, added: int) -> None:
+        super().__init__()
+        self.added = added
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x, (0, 0, 0, 0, 0, self.added))
+
+
 @register_operation("pad_channels")
 @dataclass(frozen=True)
-class PadChannels(Operation):
+class PadChannelsOperation(Operation):
     """Channels of zeros behind those of the input: a shortcut without parameters (He et al. 2016, option A)."""
 
     role: ClassVar[str] = "pad_channels"
     equation: ClassVar[str] = "y[c] = x[c], and 0 for c beyond x"
-    helpers: ClassVar[tuple[Any, ...]] = ("PadChannels",)
 
     channels: Count = option(CONTEXT, "Number of output channels; default: those of the area.", main=True)
 
@@ -52,9 +60,20 @@ class PadChannels(Operation):
         return torch.cat([x, zeros], 1)
 
 
+class Maxout(nn.Module):
+    """The largest of several groups of channels, place by place."""
+
+    def __init__(self, pieces: int) -> None:
+        super().__init__()
+        self.pieces = pieces
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack(x.chunk(self.pieces, 1)).amax(0)
+
+
 @register_operation("maxout")
 @dataclass(frozen=True)
-class Maxout(Operation):
+class MaxoutOperation(Operation):
     """The largest of several groups of channels, place by place (Goodfellow et al. 2013).
 
     After `merge: concat` it is the maximum over sources of equally many channels, such as filters of several scales
@@ -63,7 +82,6 @@ class Maxout(Operation):
 
     role: ClassVar[str] = "maxout"
     equation: ClassVar[str] = "y[c] = max_j x[j · C + c], C = channels / pieces"
-    helpers: ClassVar[tuple[Any, ...]] = ("Maxout",)
 
     pieces: Count = option(2, "Number of groups of which the largest is taken.", main=True)
 
@@ -89,9 +107,26 @@ class Maxout(Operation):
         return (pieces * largest).sum(1) / largest.sum(1)
 
 
+class NormalisationPool(nn.Module):
+    """Mean (order 1) or root mean square (order 2) of all channels under a window, in every output channel."""
+
+    def __init__(self, channels: int, kernel_size: int | tuple[int, int], order: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.order = order
+        rows, columns = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        self.window = nn.AvgPool2d((rows, columns), stride=1, padding=(rows // 2, columns // 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        power = x.square() if self.order == 2 else x.abs()
+        pooled = self.window(power.mean(1, keepdim=True)) + 1e-5
+        y = pooled.sqrt() if self.order == 2 else pooled
+        return y.expand(-1, self.channels, -1, -1)
+
+
 @register_operation("normalisation_pool")
 @dataclass(frozen=True)
-class NormalisationPool(Operation):
+class NormalisationPoolOperation(Operation):
     """The pooled activity of all channels under a window, given to every channel of the area.
 
     Order 1 is the mean, order 2 the root mean square (with ε = 1e-5 under the root). With `role: modulate` and
@@ -101,7 +136,6 @@ class NormalisationPool(Operation):
 
     role: ClassVar[str] = "pool"
     equation: ClassVar[str] = "y[c] = (ε + mean_{d, window} |x[d]|^p)^(1/p) for every c"
-    helpers: ClassVar[tuple[Any, ...]] = ("NormalisationPool",)
 
     kernel: Square = option((3, 3), "Size of the window, centred: odd numbers.", main=True)
     order: Count = option(2, "p: 1 or 2.")
@@ -138,9 +172,29 @@ class NormalisationPool(Operation):
         return torch.cat([y] * self.channels, 1)
 
 
+class RadialBasis(nn.Module):
+    """exp(−‖patch − prototype‖² / 2σ²) at every place that the kernel covers."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int | tuple[int, int], sigma: float = 1.0
+    ) -> None:
+        super().__init__()
+        rows, columns = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        self.weight = nn.Parameter(torch.rand(out_channels, in_channels, rows, columns))
+        self.sigma = sigma
+
+    def forward(self, x: Tensor) -> Tensor:
+        # ‖x − p‖² = ‖x‖² − 2 x·p + ‖p‖²
+        ones = torch.ones_like(self.weight[:1])
+        energy = F.conv2d(x.square(), ones)
+        product = F.conv2d(x, self.weight)
+        own = self.weight.square().sum((1, 2, 3))[:, None, None]
+        return torch.exp((2 * product - energy - own) / (2 * self.sigma**2))
+
+
 @register_operation("radial_basis")
 @dataclass(frozen=True)
-class RadialBasis(Operation):
+class RadialBasisOperation(Operation):
     """Units tuned to a patch: the closer the patch is to the unit's prototype, the stronger it answers.
 
     Every place of the kernel must lie on the input (no padding). These are the S2 units of Serre et al. (2007), whose
@@ -149,7 +203,6 @@ class RadialBasis(Operation):
 
     role: ClassVar[str] = "radial_basis"
     equation: ClassVar[str] = "y[o] = exp(−‖x_patch − p[o]‖² / 2σ²)"
-    helpers: ClassVar[tuple[Any, ...]] = ("RadialBasis",)
 
     kernel: Square = option((3, 3), "Size of the patch.", main=True)
     channels: Count = option(CONTEXT, "Number of prototypes; default: the channels of the area.")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from cortexgraph.ops.base import CONTEXT, Context, Operation, Run, Shape, State, option, text, window
 from cortexgraph.ops.make import register_operation
+from cortexgraph.ops.torch_names import Tensor, nn
 from cortexgraph.spec.fields import Border, Count, Flag, Square
 from cortexgraph.wording import by
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = [
     "Conv",
@@ -172,6 +170,29 @@ class Depthwise(Spatial):
         return y if bias is None else y + bias.reshape(1, -1, 1, 1)
 
 
+class SeparableConv2d(nn.Module):
+    """A depthwise convolution, then a 1 × 1 convolution."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.depth = nn.Conv2d(
+            in_channels, in_channels, kernel_size, stride, padding, dilation, groups=in_channels, bias=False
+        )
+        self.point = nn.Conv2d(in_channels, out_channels, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.point(self.depth(x))
+
+
 @register_operation("separable")
 @dataclass(frozen=True)
 class Separable(Spatial):
@@ -179,7 +200,6 @@ class Separable(Spatial):
 
     role: ClassVar[str] = "separable"
     equation: ClassVar[str] = "y[o] = Σ_c p[o, c] (d[c] ⋆ x[c]) + b[o]"
-    helpers: ClassVar[tuple[Any, ...]] = ("SeparableConv2d",)
 
     channels: Count = option(CONTEXT, "Number of output channels; default: those of the area.")
 

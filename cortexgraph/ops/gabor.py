@@ -5,18 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import cos, exp, pi, sin
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from cortexgraph.ops.base import CONTEXT, Context, Operation, Run, Shape, State, option, text, window
 from cortexgraph.ops.conv import convolve, same_padding
 from cortexgraph.ops.make import register_operation
+from cortexgraph.ops.torch_names import F, Tensor, nn, torch
 from cortexgraph.spec.fields import Count, Positive, Square
 from cortexgraph.wording import by
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 __all__ = ["Gabor"]
+
+
+class GaborBank(nn.Module):
+    """Fixed Gabor filters on the mean of the channels; orientations over π, and phases 0 and π/2 if there are two."""
+
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: tuple[int, int],
+        stride: int | tuple[int, int],
+        wavelength: float,
+        sigma: float,
+        aspect: float,
+        phases: int,
+    ) -> None:
+        super().__init__()
+        self.stride = stride
+        self.padding = ((kernel_size[0] - 1) // 2, (kernel_size[1] - 1) // 2)
+        y, x = (torch.arange(n, dtype=torch.float64) - (n - 1) / 2 for n in kernel_size)
+        n = torch.arange(channels)
+        angle = (torch.pi * (n // phases) / (channels // phases)).double()[:, None, None]
+        phase = (torch.pi / 2 * (n % phases)).double()[:, None, None]
+        u = x[None, None, :] * angle.cos() + y[None, :, None] * angle.sin()
+        v = y[None, :, None] * angle.cos() - x[None, None, :] * angle.sin()
+        bank = (-(u**2 + (aspect * v) ** 2) / (2 * sigma**2)).exp() * (2 * torch.pi * u / wavelength + phase).cos()
+        bank = bank - bank.mean((1, 2), keepdim=True)
+        bank = bank / bank.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None]
+        bank = bank.to(torch.get_default_dtype())
+        self.register_buffer("bank", bank[:, None], persistent=False)  # [channels, 1, *kernel_size]
+
+    def forward(self, x: Tensor) -> Tensor:
+        bank = self.get_buffer("bank")
+        return F.conv2d(x.mean(1, keepdim=True), bank, stride=self.stride, padding=self.padding)
 
 
 @register_operation("gabor")
@@ -31,7 +62,6 @@ class Gabor(Operation):
 
     role: ClassVar[str] = "gabor"
     equation: ClassVar[str] = "y[n] = g_n ⋆ mean_c x[c], g = exp(−(u² + γ²v²)/2σ²) cos(2πu/λ + φ)"
-    helpers: ClassVar[tuple[Any, ...]] = ("GaborBank",)
 
     kernel: Square = option((7, 7), "Kernel size in pixels.", main=True)
     stride: Square = option(CONTEXT, "Stride; default 1, or what takes the source to the target's size.")

@@ -4,27 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from cortexgraph.ops.base import Given, Operation, Run, Shape, State, option
 from cortexgraph.ops.chain import Chain
 from cortexgraph.ops.make import make_chain, register_operation
+from cortexgraph.ops.torch_names import Tensor, nn
 from cortexgraph.spec import Chain as Entries
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["Residual"]
 
 
+class Residual(nn.Module):
+    """y = body(x) + shortcut(x)."""
+
+    stepwise = True
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor, update: int = 1) -> Tensor:
+        return self.branch(self.body, x, update) + self.branch(self.shortcut, x, update)
+
+    def branch(self, operation: nn.Module, x: Tensor, update: int) -> Tensor:
+        return operation(x, update) if getattr(operation, "stepwise", False) else operation(x)
+
+
 @register_operation("residual")
 @dataclass(frozen=True)
-class Residual(Operation):
+class ResidualOperation(Operation):
     """A chain and a shortcut around it, added (He et al. 2016): y = body(x) + shortcut(x)."""
 
     role: ClassVar[str] = "residual"
     equation: ClassVar[str] = "y = body(x) + shortcut(x)"
-    helpers: ClassVar[tuple[Any, ...]] = ("Residual",)
 
     body: Entries = option(..., "The operations of the block.", main=True)
     shortcut: Entries = option((), "Operations of the shortcut; default: none (the identity).")

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from cortexgraph.ops.base import CONTEXT, Given, Operation, Run, Shape, State, option
 from cortexgraph.ops.make import register_operation
 from cortexgraph.ops.resize import RESIZES
+from cortexgraph.ops.torch_names import Tensor, nn
 from cortexgraph.spec.fields import Count, Flag, Probability, Square
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["Dense", "Dropout", "Upsample"]
 
@@ -73,6 +71,13 @@ class Dropout(Operation):
         return drop(x, self.p, run.training)
 
 
+class FullyConnected(nn.Linear):
+    """A linear layer over channels and space, [B, C, H, W] to [B, units, 1, 1]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.flatten(1))[:, :, None, None]
+
+
 @register_operation("linear")
 @dataclass(frozen=True)
 class Dense(Operation):
@@ -80,7 +85,6 @@ class Dense(Operation):
 
     role: ClassVar[str] = "linear"
     equation: ClassVar[str] = "y = W x + b"
-    helpers: ClassVar[tuple[Any, ...]] = ("FullyConnected",)
 
     channels: Count = option(CONTEXT, "Number of units; default: the channels of the area.", main=True)
     bias: Flag = option(CONTEXT, "Learned bias; default: only where no norm follows.")

@@ -4,16 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from cortexgraph.ops.base import Operation, Run, Shape, State, text
 from cortexgraph.ops.conv import Conv, deconvolve, spread
+from cortexgraph.ops.torch_names import F, Tensor, nn
 from cortexgraph.wording import by
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 __all__ = ["Tied", "Transposed"]
+
+
+class Shared(nn.Module):
+    """An operation of another connection, used once more."""
+
+    stepwise = True
+
+    def __init__(self, owner: nn.Module) -> None:
+        super().__init__()
+        self.owner = (owner,)
+
+    def at(self, update: int) -> Any:
+        owner: Any = self.owner[0]
+        return owner.at(update) if hasattr(owner, "at") else owner
+
+    def forward(self, x: Tensor, update: int = 1) -> Tensor:
+        return self.at(update)(x)
+
+
+class SharedConv2d(Shared):
+    """The weights of another connection's convolution with a stride, padding and dilation of its own."""
+
+    def __init__(
+        self,
+        owner: nn.Module,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+    ) -> None:
+        super().__init__(owner)
+        self.geometry = (stride, padding, dilation, groups)
+
+    def forward(self, x: Tensor, update: int = 1) -> Tensor:
+        conv = self.at(update)
+        return F.conv2d(x, conv.weight, conv.bias, *self.geometry)
 
 
 @dataclass(frozen=True)
@@ -27,18 +61,17 @@ class Tied(Operation):
     """
 
     equation: ClassVar[str] = "that of the operation, with the parameters of another connection"
-    helpers: ClassVar[tuple[Any, ...]] = ("Shared", "SharedConv2d")
 
     operation: Operation
     owner: str
     same: bool
 
     @property
-    def role(self) -> str:  # type: ignore[override]
+    def role(self) -> str:
         return self.operation.role
 
     @property
-    def averages(self) -> bool:  # type: ignore[override]
+    def averages(self) -> bool:
         return self.operation.averages
 
     def output(self) -> Shape:
@@ -67,6 +100,23 @@ class Tied(Operation):
         return self.operation.reference(x, state, run)
 
 
+class SharedTransposedConv2d(Shared):
+    """The transpose of another connection's convolution, without bias."""
+
+    def __init__(
+        self,
+        owner: nn.Module,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        output_padding: int | tuple[int, int] = 0,
+    ) -> None:
+        super().__init__(owner)
+        self.geometry = (stride, padding, output_padding)
+
+    def forward(self, x: Tensor, update: int = 1) -> Tensor:
+        return F.conv_transpose2d(x, self.at(update).weight, None, *self.geometry)
+
+
 @dataclass(frozen=True)
 class Transposed(Operation):
     """The transpose of another connection's convolution: from its output to its input.
@@ -79,7 +129,6 @@ class Transposed(Operation):
 
     role: ClassVar[str] = "conv"
     equation: ClassVar[str] = "y[i] = Σ_o w[o, i]ᵀ x[o], the adjoint of x ↦ w ⋆ x"
-    helpers: ClassVar[tuple[Any, ...]] = ("SharedTransposedConv2d",)
 
     conv: Conv
     owner: str

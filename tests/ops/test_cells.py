@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from cortexgraph.ops import CELLS, Cell, Context
-from cortexgraph.runtime import cells as runtime
+from cortexgraph.ops.running import modules
 
 C, H, W = SHAPE = (3, 4, 5)
 
@@ -63,7 +63,7 @@ def problem_of(word: str, given: Any, dt_ms: float | None = 10.0) -> tuple[str, 
 
 def module_of(cell: Cell, seed: int = 0) -> nn.Module:
     """The module of the constructor's text, in float64, with parameters away from their first values."""
-    module: nn.Module = eval(cell.constructor(), vars(runtime).copy()).double()
+    module: nn.Module = eval(cell.constructor(), modules()).double()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -330,7 +330,7 @@ def test_the_constructor_of_a_leaky_cell(options: Any, text: str) -> None:
 def test_a_learned_decay_starts_at_the_declared_one() -> None:
     for options, start in (({"decay": 0.9}, 0.9), ({"tau_ms": 40.0}, 0.75), ({}, 0.5)):
         cell = cell_of("leaky", {**options, "learned": True})
-        module = eval(cell.constructor(), vars(runtime).copy())
+        module = eval(cell.constructor(), modules())
         torch.testing.assert_close(torch.sigmoid(module.alpha), torch.full((C,), start))
 
 
@@ -433,7 +433,7 @@ def test_macs_count_each_weight_at_each_place(word: str, convolutions: int) -> N
 
 @pytest.mark.parametrize("bias", [1.0, 0.0, -2.5])
 def test_the_forget_gate_of_an_lstm_starts_at_its_bias(bias: float) -> None:
-    module = eval(cell_of("conv_lstm", {"forget_bias": bias}).constructor(), vars(runtime).copy())
+    module = eval(cell_of("conv_lstm", {"forget_bias": bias}).constructor(), modules())
     _, forget, _, _ = module.gates.bias.chunk(4)
     assert forget.tolist() == [bias] * C
     assert module.gates.bias.requires_grad

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -15,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cortexgraph import runtime
 from cortexgraph.ops import (
     ACTIVATIONS,
     NORMS,
@@ -23,8 +20,8 @@ from cortexgraph.ops import (
     Chain,
     Context,
     Conv,
-    Gain,
-    Gate,
+    GainOperation,
+    GateOperation,
     GlobalPool,
     Linear,
     Link,
@@ -39,14 +36,13 @@ from cortexgraph.ops import (
     register_operation,
 )
 from cortexgraph.ops.base import State
-from cortexgraph.ops.residual import Residual
+from cortexgraph.ops.residual import ResidualOperation
+from cortexgraph.ops.running import modules
 from cortexgraph.runtime.chains import PerStep, Stepwise, chain
 from cortexgraph.spec import AreaSpec, OperationSpec
 from tests.oracle import repeatable_dropout
 
-NAMESPACE: dict[str, Any] = {"nn": nn}
-for _part in pkgutil.iter_modules(runtime.__path__):
-    NAMESPACE |= vars(importlib.import_module(f"cortexgraph.runtime.{_part.name}"))
+NAMESPACE: dict[str, Any] = modules()
 
 SMALL = {"kernel": [3, 5], "stride": [2, 1]}
 BLOCK = [{"conv": 3}, {"norm": {"kind": "batch", "per_step": True}}, "relu", {"conv": {"kernel": [1, 3], "bias": True}}]
@@ -398,10 +394,10 @@ def test_gabor_banks_that_cannot_be(options: dict[str, Any], found: str) -> None
 @pytest.mark.parametrize(
     "operation",
     [
-        Gain((3, 4, 5), 0.25),
-        Gain((3, 4, 5), -1e-7),
-        Gain((3, 4, 5), None),
-        *[Gate((3, 4, 5), kind) for kind in ("linear", "tanh", "sigmoid", "divisive")],  # type: ignore[arg-type]
+        GainOperation((3, 4, 5), 0.25),
+        GainOperation((3, 4, 5), -1e-7),
+        GainOperation((3, 4, 5), None),
+        *[GateOperation((3, 4, 5), kind) for kind in ("linear", "tanh", "sigmoid", "divisive")],  # type: ignore[arg-type]
     ],
     ids=lambda operation: getattr(operation, "constructor", lambda: "")(),
 )
@@ -699,13 +695,13 @@ def test_the_two_ways_of_a_block_must_agree(block: dict[str, Any], shapes: tuple
 
 def test_nested_blocks_are_each_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Shape] = []
-    make = Residual.made.__func__
+    make = ResidualOperation.made.__func__
 
-    def counted(cls: type[Residual], shape: Shape, options: Any, given: Any) -> Operation:
+    def counted(cls: type[ResidualOperation], shape: Shape, options: Any, given: Any) -> Operation:
         made.append(shape)
         return make(cls, shape, options, given)
 
-    monkeypatch.setattr(Residual, "made", classmethod(counted))
+    monkeypatch.setattr(ResidualOperation, "made", classmethod(counted))
     nested: list[Any] = ["conv"]
     for _ in range(12):
         nested = [{"residual": nested}]

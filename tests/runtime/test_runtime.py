@@ -11,12 +11,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cortexgraph.runtime.cells import ConvLSTM, Leaky
+from cortexgraph.ops.running import modules
 from cortexgraph.runtime.chains import Area, PerStep, Stepwise, chain, untracked
 from cortexgraph.runtime.images import check_image, frame, later_frame, per_frame, repeated, zeros
 from cortexgraph.runtime.initial import identity_, started
-from cortexgraph.runtime.operations import Residual, SeparableConv2d
-from cortexgraph.runtime.shared import Shared, SharedConv2d, SharedTransposedConv2d
+
+MODULES = modules()
+ConvLSTM, Leaky, Residual, SeparableConv2d = (
+    MODULES[name] for name in ("ConvLSTM", "Leaky", "Residual", "SeparableConv2d")
+)
+Shared, SharedConv2d, SharedTransposedConv2d = (
+    MODULES[name] for name in ("Shared", "SharedConv2d", "SharedTransposedConv2d")
+)
 
 
 class Add(nn.Module):

@@ -29,7 +29,7 @@ class Cell(ABC):
         reads: the carried tensors that it reads, in the order of its module's arguments: `h` is the area's
             visible state, other names are hidden.
         hidden: the carried tensors that its module returns after the visible state.
-        helpers: files of `cortexgraph.runtime`, or classes, whose source the emitted file needs.
+        helpers: classes and functions of yours that the constructor names: the emitted file carries their source.
         shape: of x and of every carried tensor.
     """
 

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from cortexgraph.ops.activation import ACTIVATIONS
 from cortexgraph.ops.base import Context, Shape, State, option, text
 from cortexgraph.ops.cells.base import Cell, register_cell
 from cortexgraph.ops.conv import convolve, same_padding
+from cortexgraph.ops.torch_names import Tensor, nn, torch
 from cortexgraph.spec.fields import Flag, Number, Square
 from cortexgraph.wording import by
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["UGRNN", "ConvGRU", "ConvLSTM", "Forgetting", "Gated", "relu", "sigmoid", "tanh"]
 
 relu, sigmoid, tanh = (ACTIVATIONS[name].function for name in ("relu", "sigmoid", "tanh"))
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution with an odd kernel that keeps height and width."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int | tuple[int, int], bias: bool = True
+    ) -> None:
+        height, width = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        padding = (height // 2, width // 2)
+        super().__init__(in_channels, out_channels, (height, width), padding=padding, bias=bias)
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,7 @@ class Gated(Cell):
 
     Attributes:
         maps: names of the gates and candidates.
-        module: class of `cortexgraph.runtime.cells`.
+        module: name of the cell's module.
     """
 
     maps: ClassVar[tuple[str, ...]]
@@ -91,9 +100,30 @@ class Forgetting(Gated):
         return [] if self.forget_bias == 1 else [f"forget_bias={self.forget_bias}"]
 
 
+class ConvGRU(nn.Module):
+    """Ballas et al. 2016: h' = (1 − z) n + z h, where n = tanh(W_n ∗ x + b_n + r (U_n ∗ h + c_n)).
+
+    The gates are r, z = σ(W ∗ x + U ∗ h + b); `input` holds W and b, `state` U, both in the order r, z, n.
+    """
+
+    def __init__(self, channels: int, kernel_size: int | tuple[int, int] = 3) -> None:
+        super().__init__()
+        self.input = SameConv2d(channels, 3 * channels, kernel_size)
+        self.state = SameConv2d(channels, 3 * channels, kernel_size, bias=False)
+        self.shift = nn.Parameter(torch.zeros(channels))  # c_n
+
+    def forward(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        h = torch.zeros_like(x) if h is None else h
+        r_x, z_x, n_x = self.input(x).chunk(3, 1)
+        r_h, z_h, n_h = self.state(h).chunk(3, 1)
+        r, z = torch.sigmoid(r_x + r_h), torch.sigmoid(z_x + z_h)
+        n = torch.tanh(n_x + r * (n_h + self.shift[:, None, None]))
+        return (1 - z) * n + z * h
+
+
 @register_cell("conv_gru")
 @dataclass(frozen=True)
-class ConvGRU(Gated):
+class ConvGRUCell(Gated):
     """A gated recurrent unit with convolutions (Cho et al. 2014; Ballas et al. 2016), in torch's convention.
 
     r = σ(W_r ∗ x + U_r ∗ h + b_r), z = σ(W_z ∗ x + U_z ∗ h + b_z),
@@ -101,7 +131,6 @@ class ConvGRU(Gated):
     """
 
     equation: ClassVar[str] = "h' = (1 − z) n + z h"
-    helpers: ClassVar[tuple[Any, ...]] = ("ConvGRU",)
     maps: ClassVar[tuple[str, ...]] = ("r", "z", "n")
     module: ClassVar[str] = "ConvGRU"
 
@@ -121,9 +150,41 @@ class ConvGRU(Gated):
         return {"h": (1 - z) * n + z * h}
 
 
+class ConvLSTM(nn.Module):
+    """Shi et al. 2015: c' = f c + i g, h' = o tanh(c').
+
+    i, f, o = σ(W ∗ [x, h] + b) and g = tanh(W ∗ [x, h] + b), in the order i, f, g, o; with peepholes, c is seen
+    by i and f, and c' by o, through one weight for each channel.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int | tuple[int, int] = 3,
+        forget_bias: float = 1.0,
+        peepholes: bool = False,
+    ) -> None:
+        super().__init__()
+        self.peepholes = nn.Parameter(torch.zeros(3 * channels)) if peepholes else None
+        self.gates = SameConv2d(2 * channels, 4 * channels, kernel_size)
+        with torch.no_grad():
+            self.gates.get_parameter("bias")[channels : 2 * channels] = forget_bias  # f starts open: c is kept
+
+    def forward(self, x: Tensor, h: Tensor | None = None, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        h = torch.zeros_like(x) if h is None else h
+        c = torch.zeros_like(x) if c is None else c
+        i, f, g, o = self.gates(torch.cat([x, h], 1)).chunk(4, 1)
+        if self.peepholes is None:
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            return torch.sigmoid(o) * torch.tanh(c), c
+        p_i, p_f, p_o = self.peepholes[:, None, None].chunk(3)
+        c = torch.sigmoid(f + p_f * c) * c + torch.sigmoid(i + p_i * c) * torch.tanh(g)
+        return torch.sigmoid(o + p_o * c) * torch.tanh(c), c
+
+
 @register_cell("conv_lstm")
 @dataclass(frozen=True)
-class ConvLSTM(Forgetting):
+class ConvLSTMCell(Forgetting):
     """Long short-term memory with convolutions (Shi et al. 2015).
 
     i, f, o = σ(W ∗ [x, h] + b), g = tanh(W_g ∗ [x, h] + b_g), c' = f ∘ c + i ∘ g, h' = o ∘ tanh(c').
@@ -134,7 +195,6 @@ class ConvLSTM(Forgetting):
     equation: ClassVar[str] = "c' = f c + i g, h' = o tanh(c')"
     reads: ClassVar[tuple[str, ...]] = ("h", "c")
     hidden: ClassVar[tuple[str, ...]] = ("c",)
-    helpers: ClassVar[tuple[Any, ...]] = ("ConvLSTM",)
     maps: ClassVar[tuple[str, ...]] = ("i", "f", "g", "o")
     module: ClassVar[str] = "ConvLSTM"
 
@@ -154,16 +214,33 @@ class ConvLSTM(Forgetting):
         return {"h": sigmoid(a["o"] + p[2] * c) * tanh(c), "c": c}
 
 
+class UGRNN(nn.Module):
+    """Collins et al. 2017: h' = g h + (1 − g) c, where c = tanh(W_c ∗ [x, h] + b_c).
+
+    The gate is g = σ(W_g ∗ [x, h] + b_g + forget_bias); `gates` holds g, c.
+    """
+
+    def __init__(self, channels: int, kernel_size: int | tuple[int, int] = 3, forget_bias: float = 1.0) -> None:
+        super().__init__()
+        self.gates = SameConv2d(2 * channels, 2 * channels, kernel_size)
+        self.forget_bias = forget_bias
+
+    def forward(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        h = torch.zeros_like(x) if h is None else h
+        g, c = self.gates(torch.cat([x, h], 1)).chunk(2, 1)
+        g = torch.sigmoid(g + self.forget_bias)
+        return g * h + (1 - g) * torch.tanh(c)
+
+
 @register_cell("ugrnn")
 @dataclass(frozen=True)
-class UGRNN(Forgetting):
+class UGRNNCell(Forgetting):
     """The update gate RNN (Collins, Sohl-Dickstein & Sussillo 2017) with convolutions.
 
     g = σ(W_g ∗ [x, h] + b_g + forget_bias), c = tanh(W_c ∗ [x, h] + b_c), h' = g ∘ h + (1 − g) ∘ c.
     """
 
     equation: ClassVar[str] = "h' = g h + (1 − g) c"
-    helpers: ClassVar[tuple[Any, ...]] = ("UGRNN",)
     maps: ClassVar[tuple[str, ...]] = ("g", "c")
     module: ClassVar[str] = "UGRNN"
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from cortexgraph.ops.activation import ACTIVATIONS
 from cortexgraph.ops.base import CONTEXT, Context, Shape, State, option
 from cortexgraph.ops.cells.base import Cell, register_cell
+from cortexgraph.ops.torch_names import Tensor, nn, torch
 from cortexgraph.spec.fields import Flag, Milliseconds, Number
 from cortexgraph.wording import suggest
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["Leaky", "unknown_activation"]
 
@@ -35,9 +34,32 @@ def _decay(decay: float | None, tau_ms: float | None, dt_ms: float | None) -> fl
     return DECAY if decay is None else decay
 
 
+class Leaky(nn.Module):
+    """h' = f(a h + g x), where g = 1, or g = 1 − a: then x is where the state comes to rest.
+
+    A learned a, one for each of `channels`, is σ(α).
+    """
+
+    def __init__(
+        self, decay: float, rest: bool = False, channels: int | None = None, activation: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.decay = decay
+        self.rest = rest
+        start = math.log(decay / (1 - decay)) if channels else 0.0
+        self.alpha = nn.Parameter(torch.full((channels,), start)) if channels else None
+        self.activation = nn.Identity() if activation is None else activation
+
+    def forward(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        a = self.decay if self.alpha is None else torch.sigmoid(self.alpha)[:, None, None]
+        u = (1 - a) * x if self.rest else x
+        new: Tensor = self.activation(u if h is None else a * h + u)
+        return new
+
+
 @register_cell("leaky")
 @dataclass(frozen=True)
-class Leaky(Cell):
+class LeakyCell(Cell):
     """A leaky integrator: h' = f(a h + g x).
 
     With `tau_ms`, a = 1 − dt/τ and g = 1 − a = dt/τ: the Euler step h' = h + dt/τ (x − h) of τ dh/dt = x − h
@@ -46,7 +68,6 @@ class Leaky(Cell):
     """
 
     equation: ClassVar[str] = "h' = f(a h + g x)"
-    helpers: ClassVar[tuple[Any, ...]] = ("Leaky",)
 
     decay: Number | None = option(None, "a, the part of the old state that stays, from 0 to 1; default 0.5.", main=True)
     learned: Flag = option(False, "Learn a, one for each channel, from `decay` or `tau_ms` on.")

@@ -4,24 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from cortexgraph.ops.activation import ACTIVATIONS
 from cortexgraph.ops.base import Context, Shape, State, option
 from cortexgraph.ops.cells.base import register_cell
-from cortexgraph.ops.cells.gated import Gated, sigmoid
+from cortexgraph.ops.cells.gated import Gated, SameConv2d, sigmoid
 from cortexgraph.ops.cells.leaky import unknown_activation
+from cortexgraph.ops.torch_names import Tensor, nn, torch
 from cortexgraph.spec.fields import Flag
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["ReciprocalGated"]
 
 
+class ReciprocalGated(nn.Module):
+    """Nayebi et al. 2018: h' = f((1 − σ(W_ch ∗ c)) x + (1 − σ(W_hh ∗ h)) h) …
+
+    … and c' = f((1 − σ(W_hc ∗ h)) x + (1 − σ(W_cc ∗ c)) c); `from_h` holds W_hh, W_hc and `from_c` W_ch, W_cc.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int | tuple[int, int] = 3,
+        bias: bool = False,
+        activation: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.from_h = SameConv2d(channels, 2 * channels, kernel_size, bias)
+        self.from_c = SameConv2d(channels, 2 * channels, kernel_size, bias)
+        self.activation = nn.Tanh() if activation is None else activation
+
+    def forward(self, x: Tensor, h: Tensor | None = None, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        h = torch.zeros_like(x) if h is None else h
+        c = torch.zeros_like(x) if c is None else c
+        hh, hc = torch.sigmoid(self.from_h(h)).chunk(2, 1)
+        ch, cc = torch.sigmoid(self.from_c(c)).chunk(2, 1)
+        return self.activation((1 - ch) * x + (1 - hh) * h), self.activation((1 - hc) * x + (1 - cc) * c)
+
+
 @register_cell("reciprocal_gated")
 @dataclass(frozen=True)
-class ReciprocalGated(Gated):
+class ReciprocalGatedCell(Gated):
     """The reciprocal gated cell (Nayebi et al. 2018): the input passes by, and each state gates the other's input.
 
     h' = f((1 − σ(W_ch ∗ c)) ∘ x + (1 − σ(W_hh ∗ h)) ∘ h), c' = f((1 − σ(W_hc ∗ h)) ∘ x + (1 − σ(W_cc ∗ c)) ∘ c).
@@ -33,7 +57,6 @@ class ReciprocalGated(Gated):
     equation: ClassVar[str] = "h' = f((1 − σ(W_ch ∗ c)) x + (1 − σ(W_hh ∗ h)) h)"
     reads: ClassVar[tuple[str, ...]] = ("h", "c")
     hidden: ClassVar[tuple[str, ...]] = ("c",)
-    helpers: ClassVar[tuple[Any, ...]] = ("ReciprocalGated",)
     maps: ClassVar[tuple[str, ...]] = ("hh", "hc", "ch", "cc")
     module: ClassVar[str] = "ReciprocalGated"
 

@@ -1,20 +1,19 @@
-"""The definitions that an emitted file carries with it: source from `cortexgraph.runtime`, or of a user's class."""
+"""The definitions that an emitted file carries: the modules of operations and cells, ours and a user's."""
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
 from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.ops.torch_names import Module
 
-__all__ = ["IMPORTS", "imports_for", "names_in", "sources_of", "taken_names"]
+__all__ = ["IMPORTS", "imports_for", "library", "names_in", "source_of", "sources_of", "taken_names"]
 
 IMPORTS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -44,23 +43,29 @@ NAME = re.compile(r"(?<![\w.])[^\W\d]\w*+(?!\s*=[^=])")
 
 
 @cache
-def _library() -> Mapping[str, str]:
-    """The source of every definition of `cortexgraph.runtime`, by its name."""
-    found: dict[str, str] = {}
-    for file in sorted(resources.files("cortexgraph.runtime").iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".py"):
-            text = file.read_text(encoding="utf-8")
-            for node in ast.parse(text).body:
-                if isinstance(node, ast.ClassDef | ast.FunctionDef):
-                    start = min(part.lineno for part in (node, *node.decorator_list))
-                    found[node.name] = "\n".join(text.splitlines()[start - 1 : node.end_lineno])
-    return found
+def library() -> Mapping[str, str]:
+    """The source of every module in the files of operations and cells, by its name."""
+    return {module.__name__: source_of(module) for module in _below(Module)}
 
 
-def taken_names(operations: Iterable[object]) -> set[str]:
-    """Every name that an emitted file may use or define at its top."""
-    own = [item for operation in operations for item in getattr(operation, "helpers", ()) if not isinstance(item, str)]
-    return {*IMPORTS, *_library(), *(item.__name__ for item in own)}
+def _below(base: type) -> Iterator[type]:
+    """The modules that inherit from the stand-in for `nn.Module`, directly or not; a user's inherit from torch's."""
+    modules: list[type] = base.__subclasses__()
+    for module in modules:
+        if module.__module__ != Module.__module__:
+            yield module
+        yield from _below(module)
+
+
+def taken_names(operations: Iterable[object], extra: Iterable[str] = ()) -> set[str]:
+    """Every name that an emitted file may import or define at its top level.
+
+    Args:
+        operations: those of the network, whose helpers the file defines.
+        extra: further definitions that the file may carry.
+    """
+    own = {helper.__name__ for operation in operations for helper in getattr(operation, "helpers", ())}
+    return {*IMPORTS, *library(), *extra, *own}
 
 
 def names_in(source: str) -> set[str]:
@@ -68,32 +73,34 @@ def names_in(source: str) -> set[str]:
     return set(NAME.findall(TEXT.sub("", source)))
 
 
-def sources_of(wanted: Iterable[Any]) -> tuple[str, ...]:
+def sources_of(wanted: Iterable[Any], extra: Mapping[str, str] = MappingProxyType({})) -> tuple[str, ...]:
     """The source of the wanted definitions and of those that they use, each once, used before user.
 
     Args:
-        wanted: names of definitions in `cortexgraph.runtime`, or classes and functions of the user's.
+        wanted: names in `extra` or in the library, or classes and functions of the user's.
+        extra: source by name, beside the modules of the operations.
     """
-    found: dict[str, str] = {}
+    known = {**library(), **extra}
+    sources: dict[str, str] = {}
 
     def add(name: str, source: str) -> None:
-        if name in found:
+        if name in sources:
             return
         for other in sorted(names_in(source) - {name}):
-            if other in _library():
-                add(other, _library()[other])
-        found[name] = source
+            if other in known:
+                add(other, known[other])
+        sources[name] = source
 
     for item in wanted:
         if isinstance(item, str):
-            add(item, _library()[item])
+            add(item, known[item])
         else:
-            add(item.__name__, _source(item))
-    return tuple(found.values())
+            add(item.__name__, source_of(item))
+    return tuple(sources.values())
 
 
-def _source(item: Any) -> str:
-    """The source of a user's class.
+def source_of(item: Any) -> str:
+    """The source of a class or function.
 
     Raises:
         CompileError: if Python cannot find it.
