@@ -64,7 +64,7 @@ def _plain(text: str) -> str:
 def unsaid(what: str, like: Diagnostic) -> Diagnostic:
     """Says that there are more findings than are worth reading at once, after the last one that is said."""
     found = f"there are {what} like those above"
-    return replace(like, code="more-findings", place="", found=found, expected="", repair="Mend these first.")
+    return replace(like, code="more-findings", place="", found=found, expected="", repair="Fix these first.")
 
 
 class CortexGraphError(Exception):

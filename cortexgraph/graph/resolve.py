@@ -9,6 +9,7 @@ from cortexgraph.graph.model import Area, AreaGraph, Connection
 from cortexgraph.graph.transforms import written_body
 from cortexgraph.ops import OPERATIONS, Activation, GainOperation, GateOperation, GroupNorm, Link, Norm, Resize
 from cortexgraph.spec import ConnectionSpec, NetworkSpec, OperationSpec
+from cortexgraph.spec.connection import SHORTHAND
 
 __all__ = ["resolved"]
 
@@ -88,8 +89,7 @@ def _transform(declared: ConnectionSpec, connection: Connection) -> dict[str, An
             del links[place]
             break
     if declared.transform is None and len(links) == 1 and links[0].word == "conv":
-        keys = ("kernel", "stride", "dilation", "groups", "bias")
-        return {key: _plain(links[0].options[key]) for key in keys} | resize
+        return {key: _plain(links[0].options[key]) for key in SHORTHAND} | resize
     return {"transform": [_entry(link) for link in links]} | resize
 
 

@@ -21,7 +21,8 @@ from cortexgraph.ops import (
     make_chain,
     shifts,
 )
-from cortexgraph.spec import AreaSpec, ConnectionSpec, NetworkSpec, NormSpec, OperationSpec
+from cortexgraph.spec import AreaSpec, ConnectionDefaults, ConnectionSpec, NetworkSpec, NormSpec, OperationSpec
+from cortexgraph.spec.connection import SHORTHAND
 
 __all__ = [
     "body",
@@ -63,25 +64,62 @@ def _normalises(spec: NetworkSpec, area: AreaSpec | None) -> bool:
 
 
 def entries_of(spec: NetworkSpec, connection: ConnectionSpec) -> tuple[OperationSpec, ...]:
-    """The connection's operations, in the language's words; resizing, gain and gate left out."""
-    target = spec.areas.get(connection.target)
+    """The connection's operations with the spec's defaults for convolutions; without resizing, gain and gate."""
+    defaults = _plain_options(spec.defaults.connection)
     if connection.transform is not None:
-        return connection.transform
-    default = spec.defaults.connection
-    shorthand = (connection.kernel, connection.stride, connection.dilation, connection.groups, connection.bias)
-    if target is not None and target.merge == "concat" and all(value is None for value in shorthand):
+        return tuple(_with_defaults(entry, defaults) for entry in connection.transform)
+    options, target = _plain_options(connection), spec.areas.get(connection.target)
+    transposed = connection.resize is not None and connection.resize.mode == "transposed"
+    if target is not None and target.merge == "concat" and not options and not transposed:
         return ()
-    options: dict[str, Any] = {"kernel": connection.kernel or default.kernel or 3, "stride": connection.stride}
-    if connection.resize is not None and connection.resize.mode == "transposed":
-        return (OperationSpec(name="conv_transpose", options=_written(options)),)
-    options |= {"dilation": connection.dilation or default.dilation, "groups": connection.groups or default.groups}
-    return (OperationSpec(name="conv", options=_written(options)),)
+    return (_with_defaults(OperationSpec(name="conv_transpose" if transposed else "conv", options=options), defaults),)
 
 
-def _written(options: dict[str, Any]) -> Any:
+def _plain_options(declared: ConnectionDefaults) -> dict[str, Any]:
+    """The shorthand keys that are set, as options of a convolution."""
+    values = {key: getattr(declared, key, None) for key in SHORTHAND}
     return {
-        name: list(value) if isinstance(value, tuple) else value for name, value in options.items() if value is not None
+        key: list(value) if isinstance(value, tuple) else value for key, value in values.items() if value is not None
     }
+
+
+def _with_defaults(entry: OperationSpec, defaults: dict[str, Any]) -> OperationSpec:
+    """The entry with the defaults that it does not set, if it is a convolution; so for the chains inside it."""
+    if not defaults or entry.name not in OPERATIONS:
+        return entry
+    kind, options = OPERATIONS[entry.name], entry.options
+    known = kind.options.model_fields
+    if not {"kernel", "bias"} <= known.keys():
+        return OperationSpec(name=entry.name, options=_inner_with_defaults(options, defaults))
+    if options is None:
+        options = {}
+    elif not isinstance(options, dict):
+        options = {str(kind.main): options}
+    return OperationSpec(
+        name=entry.name, options={key: value for key, value in defaults.items() if key in known} | options
+    )
+
+
+def _inner_with_defaults(options: Any, defaults: dict[str, Any]) -> Any:
+    """Options whose values are chains (lists of words and of `{word: options}`) with the defaults in each."""
+    if isinstance(options, dict):
+        return {key: _inner_with_defaults(value, defaults) for key, value in options.items()}
+    if not isinstance(options, list):
+        return options
+    return [_written_with_defaults(entry, defaults) for entry in options]
+
+
+def _written_with_defaults(entry: Any, defaults: dict[str, Any]) -> Any:
+    if isinstance(entry, str):
+        return _with_defaults(OperationSpec(name=entry), defaults).model_dump() if entry in OPERATIONS else entry
+    if isinstance(entry, dict) and len(entry) == 1:
+        ((name, options),) = entry.items()
+        return (
+            {name: _with_defaults(OperationSpec(name=name, options=options), defaults).options}
+            if (name in OPERATIONS)
+            else entry
+        )
+    return entry
 
 
 def context_of_connection(spec: NetworkSpec, connection: ConnectionSpec) -> Context:

@@ -11,8 +11,10 @@ from cortexgraph.spec.base import Model, Window, conflict
 from cortexgraph.spec.fields import Count, Flag, Kind, Name, Number, Pair, Positive, either
 from cortexgraph.spec.shorthand import expand_resize, expand_tie
 
-__all__ = ["ConnectionDefaults", "ConnectionSpec", "Resize", "ResizeSpec", "Silence", "Tie", "TieSpec"]
+__all__ = ["SHORTHAND", "ConnectionDefaults", "ConnectionSpec", "Resize", "ResizeSpec", "Silence", "Tie", "TieSpec"]
 
+SHORTHAND = ("kernel", "stride", "dilation", "groups", "bias")
+"""Keys of a connection that are options of its single convolution."""
 
 Silence = Literal["skip", "zero_input", "zero_drive"]
 Init = Literal["default", "he", "orthogonal", "identity", "zeros"]
@@ -155,9 +157,7 @@ class ConnectionSpec(ConnectionDefaults):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        shorthand = [
-            key for key in ("kernel", "stride", "dilation", "groups", "bias") if getattr(self, key) is not None
-        ]
+        shorthand = [key for key in SHORTHAND if getattr(self, key) is not None]
         if self.transform is not None and shorthand:
             raise conflict(
                 f"`transform` stands beside `{shorthand[0]}`, which is shorthand for a single convolution",
@@ -195,7 +195,7 @@ class ConnectionSpec(ConnectionDefaults):
             if getattr(self, key) is not None:
                 found = f"`{key}` stands beside `tie`, but the parameters are those of `{self.tie.connection}`"
                 raise conflict(found, f"Leave `{key}` out here, and write it there.")
-        for key in ("kernel", "stride", "dilation", "groups", "bias", "transform", "resize"):
+        for key in (*SHORTHAND, "transform", "resize"):
             if self.tie.transpose and getattr(self, key) is not None:
                 found = f"`{key}` stands beside `transpose: true`, which is the convolution of `{self.tie.connection}`"
                 raise conflict(f"{found} turned round", f"Leave `{key}` out.")

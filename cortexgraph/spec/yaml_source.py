@@ -153,7 +153,7 @@ class _Reader:
         key = self.text(node)
         if key == MERGE and node.tag in ("str", "merge"):
             repair = "Write the keys out, or use `defaults` for what all areas or connections share."
-            self.find("merge-key", path, node.line, "`<<` is a YAML merge key, which a spec has not", repair)
+            self.find("merge-key", path, node.line, "`<<` is a YAML merge key, which specs do not support", repair)
             return None
         if kind := key_type(node.tag):
             short = shortened(key)

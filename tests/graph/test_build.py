@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cortexgraph.compiler import build
-from cortexgraph.graph import AreaGraph, assemble
+from cortexgraph.graph import AreaGraph, assemble, resolved
 from cortexgraph.spec import NetworkSpec, load
 
 
@@ -146,3 +146,45 @@ def test_the_graph_survives_copies_and_subgraphs() -> None:
     graph = build(load("ventral"))
     assert graph.copy().spec is graph.spec
     assert [area.name for area in graph.subgraph(["V1", "V2"]).areas] == ["V1", "V2"]
+
+
+def test_defaults_reach_every_convolution_of_a_transform() -> None:
+    entries = ["conv", "relu", {"residual": ["conv", {"depthwise": 7}]}, {"conv": {"bias": True}}, "conv_transpose"]
+    spec = NetworkSpec.model_validate(
+        {
+            "cortexgraph": 1,
+            "name": "chain",
+            "input": {"channels": 3, "size": 16},
+            "defaults": {"connection": {"bias": False, "kernel": 5}},
+            "areas": {"A": {"channels": 4, "size": 32}},
+            "connections": [{"from": "image", "to": "A", "transform": entries}],
+            "readout": {"from": "A", "classes": 2},
+            "time": {"steps": 1},
+        }
+    )
+    (connection,) = assemble(spec).connections
+    assert connection.transform.problems == ()
+    options = {path: link.options for path, link in connection.transform.walk() if "kernel" in link.options}
+    assert [tuple(of["kernel"]) for of in options.values()] == [(5, 5), (5, 5), (7, 7), (5, 5), (5, 5)]
+    assert [of["bias"] for of in options.values()] == [False, False, False, True, False]
+
+
+@pytest.mark.parametrize("defaults", [{}, {"connection": {"dilation": 2, "groups": 1}}])
+def test_a_transposed_resize_may_lead_into_a_concatenation(defaults: dict[str, object]) -> None:
+    spec = NetworkSpec.model_validate(
+        {
+            "cortexgraph": 1,
+            "name": "concat",
+            "input": {"channels": 1, "size": 8},
+            "defaults": defaults,
+            "areas": {"A": {"channels": 2, "size": 8, "merge": "concat"}, "B": {"channels": 2, "size": 4}},
+            "connections": ["image -> A -> B", {"from": "B", "to": "A", "resize": "transposed"}],
+            "readout": {"from": "B", "classes": 2},
+            "time": {"steps": 3},
+        }
+    )
+    graph = assemble(spec)
+    (connection,) = (c for c in graph.connections if c.source == "B")
+    assert [link.word for link in connection.transform] == ["conv_transpose"]
+    assert connection.output_shape == (2, 8, 8)
+    assert resolved(assemble(resolved(graph))) == resolved(graph)
