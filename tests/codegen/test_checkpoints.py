@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from cortexgraph.checkpoints import MemoryBudget, read_checkpoint
 from hypothesis import HealthCheck, assume, given, settings
 from torch import nn
 
-from cortexgraph.checkpoints import MemoryBudget, read_checkpoint
 from cortexgraph.compiler import compile_spec, emit
 from cortexgraph.errors import CompileError
 from cortexgraph.spec import NetworkSpec, load

@@ -1,0 +1,103 @@
+"""The compiled network: a torch module that knows its spec, its source and how it was compiled."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from cortexgraph.codegen import load_class
+
+if TYPE_CHECKING:
+    from cortexgraph.compiler import CompileOptions, Program
+    from cortexgraph.spec import NetworkSpec
+    from cortexgraph.unrolling import UnrolledGraph
+
+__all__ = ["CompiledNetwork", "make_network"]
+
+
+class CompiledNetwork(nn.Module):
+    """Base of compiled networks; the class of each has the emitted class as its second base.
+
+    `forward(x)` takes images [B, C, H, W], or videos [B, T, C, H, W] with a frame for each step. The emitted source is
+    for one of the two; the other is compiled on first use, over the same parameters. A network can be deep-copied,
+    pickled and saved with `torch.save`.
+
+    Attributes:
+        spec: the network's spec, with the number of steps and the order that were asked for.
+        options: how it was compiled; an edited network is compiled with the same.
+        source: the emitted file.
+        unrolled: the unrolled graph after passes.
+    """
+
+    spec: ClassVar[NetworkSpec]
+    options: ClassVar[CompileOptions]
+    source: ClassVar[str]
+    unrolled: ClassVar[UnrolledGraph]
+    _other: ClassVar[type[nn.Module] | None] = None
+
+    def forward(self, x: Tensor) -> Any:
+        """Logits, and the recorded states if any are recorded: see `cortexgraph.compile`."""
+        if isinstance(x, Tensor) and x.is_floating_point() and (x.ndim == 5) != self.options.video:
+            return cast(Any, self._other_class()).forward(self, x)
+        return super().forward(x)
+
+    @classmethod
+    def _other_class(cls) -> type[nn.Module]:
+        """The emitted class for the other kind of input."""
+        if cls._other is None:
+            from cortexgraph.compiler import program
+
+            cls._other = load_class(
+                program(cls.spec, cls.options.of(video=not cls.options.video)).source, cls.spec.name
+            )
+        return cls._other
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CompiledNetwork:
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied.__dict__.update(deepcopy(self.__dict__, memo))
+        return copied
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return _restored, (self.spec, self.options, self.source), self.__dict__
+
+
+def _restored(spec: NetworkSpec, options: CompileOptions, source: str) -> CompiledNetwork:
+    """A network of this class, whose state a pickle fills in."""
+    from cortexgraph.compiler import program
+
+    made = class_of(program(spec, options), source)
+    network = made.__new__(made)
+    nn.Module.__init__(network)
+    return network
+
+
+def class_of(compiled: Program, source: str) -> type[CompiledNetwork]:
+    """The class of a compiled network."""
+    emitted = load_class(source, compiled.spec.name)
+    attributes = {
+        "spec": compiled.spec,
+        "options": compiled.options,
+        "source": source,
+        "unrolled": compiled.kept,
+        "__module__": emitted.__module__,
+        "__doc__": emitted.__doc__,
+        "__qualname__": emitted.__qualname__,
+    }
+    return type(emitted.__name__, (CompiledNetwork, emitted), attributes)
+
+
+def make_network(compiled: Program) -> CompiledNetwork:
+    """The network of emitted source, handed to `torch.compile` where the options ask for it.
+
+    With `inductor` the whole forward becomes one graph for each kind of input. On a CUDA device it is captured as CUDA
+    graphs, because there the time goes into launching many small kernels; the results of a call are then valid until
+    the next one, and a caller that keeps them longer clones them. On a processor the first call takes 30 to 90 s.
+    """
+    network = class_of(compiled, compiled.source)()
+    if compiled.options.backend == "inductor":
+        network.compile(fullgraph=True, mode="reduce-overhead" if torch.cuda.is_available() else "default")
+    return network
