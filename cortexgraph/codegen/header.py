@@ -9,7 +9,7 @@ from cortexgraph import __version__
 from cortexgraph.codegen.text import WIDTH, docstring_text, wrapped
 from cortexgraph.graph import Area, AreaGraph, Connection
 from cortexgraph.unrolling import UnrolledGraph, order_name
-from cortexgraph.wording import by
+from cortexgraph.wording import by, count_of
 
 __all__ = ["header"]
 
@@ -19,9 +19,9 @@ def header(graph: UnrolledGraph) -> tuple[str, ...]:
     spec = graph.areas.spec
     title = f"{spec.name}: {spec.description}" if spec.description else f"{spec.name}."
     updates = sum(len(graph.every_step(node)) for node in graph.live_updates() if graph.written(node))
-    steps = f"{graph.steps} step{'s' * (graph.steps > 1)}, {order_name(graph.order)} order"
+    steps = f"{count_of(graph.steps, 'step')}, {order_name(graph.order)} order"
     kind = "each step reads a frame of a video" if graph.video else "the image is static"
-    summary = f"{steps}, {kind}: {updates} updates; readout of {_read(graph)}."
+    summary = f"{steps}, {kind}: {count_of(updates, 'update')}; readout of {_read(graph)}."
     return (
         *wrapped(title),
         "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
@@ -21,7 +22,7 @@ from cortexgraph.codegen.statements import (
 )
 from cortexgraph.codegen.text import WIDTH
 from cortexgraph.graph import Area, Connection
-from cortexgraph.passes.roll import Carried, carried_values
+from cortexgraph.passes.roll import Carried, carried_values, parts_read
 from cortexgraph.unrolling import Node, UnrolledGraph
 
 __all__ = ["lower"]
@@ -58,11 +59,7 @@ class _Lowering:
         kept = {name for statement in self.sinks.start() for name in statement.defines}
         for step in sorted(by_step):
             if loop is None or not loop.first <= step <= loop.last:
-                sections.append(
-                    Section(
-                        f"step {step + (loop.skipped if loop and step >= loop.end else 0)}", self._step(by_step[step])
-                    )
-                )
+                sections.append(Section(f"step {self._time(step)}", self._step(by_step[step])))
             elif step == min(s for s in by_step if s >= loop.first):
                 section = self._loop(by_step, runs)
                 sections.append(section)
@@ -107,6 +104,11 @@ class _Lowering:
         return f"x.new_zeros(1, {numbers})" if self.graph.constant(node) else f"zeros(x, {numbers})"
 
     # ---- time -------------------------------------------------------------------
+
+    def _time(self, step: int) -> int:
+        """The step of time of a step of the graph outside the loop."""
+        loop = self.graph.loop
+        return step + (loop.skipped if loop is not None and step >= loop.end else 0)
 
     def step(self, node: Node, of: Node | None = None) -> str:
         """The step of time of a node (or of what it reads), in a loop as a function of the step t."""
@@ -306,8 +308,6 @@ class _Lowering:
         return [*left.items()]
 
     def _parts(self, reader: Node) -> Iterator[tuple[Node, str]]:
-        from cortexgraph.passes.roll import parts_read
-
         for source, _, edge in self.graph.in_edges(reader, data=True):
             if self.graph.live(source):
                 yield from ((source, part) for part in parts_read(self.graph, source, edge))
@@ -337,6 +337,5 @@ def _less_one(step: str) -> str:
 
 
 def _counts(line: str) -> bool:
-    import re
-
+    """Whether a line reads the step t."""
     return bool(re.search(r"(?<![\w.])t\b", line.split("  #", maxsplit=1)[0]))

@@ -65,7 +65,7 @@ class Delete(Statement):
     """`del` of names after their last use."""
 
     def lines(self, indent: int) -> list[str]:
-        names = sorted(self.reads, key=lambda name: self.order.index(name))
+        names = sorted(self.reads, key=self.order.index)
         line = f"{' ' * indent}del {', '.join(names)}"
         if len(line) <= WIDTH:
             return [line]

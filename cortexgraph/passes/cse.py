@@ -104,8 +104,7 @@ class _Numbering:
     def _add(self, node: Node) -> None:
         reads: list[tuple[Node, tuple[Connection, ...], bool]] = []
         for source, _, data in self.graph.in_edges(node, data=True):
-            for connection in data["connections"]:
-                reads.append((self._read(connection, source, node), (connection,), False))
+            reads += [(self._read(c, source, node), (c,), False) for c in data["connections"]]
             if data["memory"] or not data["connections"]:
                 reads.append((self._same(source), (), data["memory"]))
         self.built.add_node(node, info=self.graph.node_info(node))

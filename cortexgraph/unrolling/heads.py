@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cortexgraph.graph import AreaGraph, Connection
+from cortexgraph.graph import Area, AreaGraph, Connection, Readout
 from cortexgraph.graph.names import Namespace
 from cortexgraph.ops import Chain, Link, Shape
 from cortexgraph.spec import IMAGE
@@ -40,7 +40,7 @@ def heads_of(areas: AreaGraph) -> dict[str, Head]:
     for connection in areas.connections:
         by_source.setdefault(connection.source, []).append(connection)
     names = Namespace()
-    parts = [*areas.areas, *areas.connections, *areas.readouts]
+    parts: list[Area | Connection | Readout] = [*areas.areas, *areas.connections, *areas.readouts]
     for identifier in [part.identifier for part in parts]:
         names.claim(identifier)
     heads: dict[str, Head] = {}

@@ -1,4 +1,4 @@
-"""What is carried out: held updates resolved, and one evaluation of a norm's connection for each value that it reads."""
+"""What is carried out: held updates resolved, and norms in connections evaluated once for each value."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class _Settling:
         return self.settled
 
     def _idle(self) -> set[Node]:
-        """Live updates that would move running statistics, though no sink depends on them, and what depends on these."""
+        """Updates that would move running statistics, though no sink depends on them, and what depends on these."""
         full = self.full
         moving = {area.name for area in full.areas.areas if area.statistics}
         moving |= {connection.target for connection in full.areas.connections if connection.statistics}
