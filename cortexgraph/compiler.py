@@ -17,7 +17,7 @@ from cortexgraph.codegen import Checkpoint, Emitted, MemoryFormat, emit_source, 
 from cortexgraph.errors import CompileError, Diagnostic, GraphError
 from cortexgraph.graph import AreaGraph, assemble
 from cortexgraph.passes import chosen, run_passes
-from cortexgraph.passes.roll import extended, short_clocks
+from cortexgraph.passes.roll import extended, last_named_step, short_clocks
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.model import TimeSpec
 from cortexgraph.unrolling import Order, UnrolledGraph, interpret_graph, settle, unroll_graph, verify
@@ -197,9 +197,13 @@ def _unrolled_and_passed(areas: AreaGraph, options: CompileOptions, steps: int) 
 def _clocks(areas: AreaGraph, options: CompileOptions) -> Iterator[int]:
     """Numbers of steps that may show the steady state of a network of many more."""
     if "roll" in options.pass_names:
-        listed = [[at] if isinstance(at, int) else at for at in (options.record or {}).values()]
-        steps = [step for at in listed if isinstance(at, list | tuple) for step in at if isinstance(step, int)]
-        yield from short_clocks(areas, tuple(steps))
+        yield from short_clocks(areas, _recorded(options))
+
+
+def _recorded(options: CompileOptions) -> tuple[int, ...]:
+    """The steps that a record names."""
+    listed = [[at] if isinstance(at, int) else at for at in (options.record or {}).values()]
+    return tuple(step for at in listed if isinstance(at, list | tuple) for step in at if isinstance(step, int))
 
 
 def _extended(areas: AreaGraph, options: CompileOptions, steps: int) -> tuple[UnrolledGraph, UnrolledGraph] | None:
@@ -214,7 +218,7 @@ def _extended(areas: AreaGraph, options: CompileOptions, steps: int) -> tuple[Un
                 return None
     except CompileError:  # of a state that is silent so far
         return None
-    if kept.loop is None:
+    if kept.loop is None or kept.loop.first <= last_named_step(areas, _recorded(options)):
         return None
     return extended(full.noted(loop=kept.loop), total), extended(kept, total)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cortexgraph.compiler import CompileOptions, Record, Roll, lower
+from cortexgraph.graph import Connection
 from cortexgraph.passes import PASSES
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.unrolling import UnrolledGraph, evaluations, macs_of
+from cortexgraph.unrolling import Node, UnrolledGraph, evaluations, macs_of
 
 __all__ = ["Explanation", "PassEffect", "explain"]
 
@@ -75,7 +76,7 @@ def explain(
     Examples:
         >>> import cortexgraph as cg
         >>> [effect.updates for effect in explain(cg.load("ventral")).effects]
-        [18, 12, 12, 12, 12]
+        [18, 18, 12, 12, 12, 12, 12]
     """
     options = CompileOptions(record, passes, roll)
     full, graph = lower(spec, steps, record=record, passes=[])
@@ -94,11 +95,19 @@ def _effect(name: str, did: str, graph: UnrolledGraph) -> PassEffect:
             continue
         updates += node.kind == "update"
         count += sum(1 for _ in evaluations(graph, node))
-        if graph.constant(node):
-            once += macs_of(graph, node)
-        else:
-            macs += macs_of(graph, node)
+        cost = macs_of(graph, node)
+        of_constants = cost if graph.constant(node) else sum(c.macs for c in _of_constants(graph, node))
+        once, macs = once + of_constants, macs + cost - of_constants
     return PassEffect(name, did, updates, count, macs, once)
+
+
+def _of_constants(graph: UnrolledGraph, node: Node) -> Iterator[Connection]:
+    """The connections that a node evaluates for a batch of one."""
+    if node.kind == "update":
+        for connection, source in graph.terms(node):
+            pure = not (connection.statistics or connection.transform.random)
+            if pure and graph.constant(source) and source.kind != "evaluation":
+                yield connection
 
 
 def _settled(full: UnrolledGraph) -> str:

@@ -44,6 +44,9 @@ class _Lowering:
         self.names = Names(graph)
         self.sinks = Sinks(graph, self.names, self.step)
         self.carried = carried_values(graph, graph.loop) if graph.loop is not None else []
+        last = graph.loop.last if graph.loop is not None else 0
+        ends = {(v.start._replace(step=last + 1 - v.back), v.part) for v in self.carried}
+        self.kept = {(value.start, value.part) for value in self.carried} | ends
 
     def sections(self, runs: int | None) -> list[Section]:
         graph, loop = self.graph, self.graph.loop
@@ -208,9 +211,7 @@ class _Lowering:
         if not cell.hidden:
             return (self.names.made(node),)
         edges = [data for _, _, data in graph.out_edges(node, data=True)]
-        later = {
-            value.part for value in self.carried if value.start[:2] == node[:2] and value.start.group == node.group
-        }
+        later = {part for value, part in self.kept if value == node}
         continued = any(data["memory"] for data in edges) or bool(later & {*cell.hidden})
         seen = any(not data["memory"] or data["connections"] for data in edges) or "h" in later
         visible = seen or (continued and "h" in cell.reads)

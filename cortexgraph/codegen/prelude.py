@@ -6,7 +6,6 @@ the file imports only torch. Nothing of cortexgraph imports this module.
 
 from __future__ import annotations
 
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
@@ -56,11 +55,8 @@ class PerStep(nn.ModuleList):
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
         own = {key: key[len(prefix) :].split(".", 1) for key in state_dict if key.startswith(prefix)}
+        own = {key: parts for key, parts in own.items() if parts[0].isdecimal() and len(parts) == 2}
         last = max((int(index) for index, _ in own.values()), default=0)
-        if own and last + 1 < len(self):
-            warnings.warn(
-                "later updates than were trained use the last trained set of per-step parameters", stacklevel=2
-            )
         for key, (index, name) in own.items():
             for n in range(last + 1, len(self)) if int(index) == last else ():
                 state_dict[f"{prefix}{n}.{name}"] = state_dict[key].clone()

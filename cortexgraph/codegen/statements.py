@@ -57,7 +57,8 @@ class Do(Statement):
     text: str = ""
 
     def lines(self, indent: int) -> list[str]:
-        return [f"{' ' * indent}{line}" for line in self.text.splitlines()]
+        first, *rest = self.text.splitlines()  # the rest is laid out already
+        return [f"{' ' * indent}{first}", *rest]
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ IMPORTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "checkpoint": ("torch.utils.checkpoint", "checkpoint"),
         "Iterable": ("collections.abc", "Iterable"),
         "Collection": ("collections.abc", "Collection"),
-        "warnings": ("", "warnings"),
         "Tensor": ("torch", "Tensor"),
         "nn": ("torch", "nn"),
         "F": ("torch.nn", "functional as F"),

@@ -10,7 +10,16 @@ from cortexgraph.graph import AreaGraph
 from cortexgraph.spec import Span
 from cortexgraph.unrolling import Loop, Node, UnrolledGraph
 
-__all__ = ["Carried", "carried_values", "extended", "is_moving", "parts_read", "roll", "short_clocks"]
+__all__ = [
+    "Carried",
+    "carried_values",
+    "extended",
+    "is_moving",
+    "last_named_step",
+    "parts_read",
+    "roll",
+    "short_clocks",
+]
 
 LONGEST_PERIOD = 12
 """In steps. Activity that alternates between areas has short periods, about the length of a cycle of connections."""
@@ -52,14 +61,18 @@ def short_clocks(areas: AreaGraph, recorded: tuple[int, ...]) -> Iterator[int]:
 
     They go beyond every step that the spec names; nothing else can change the state of the network.
     """
-    spec = areas.spec
-    windows = [spec.input.present, *(c.active for c in areas.connections), *(r.at for r in areas.readouts)]
-    named = [*recorded, *(step for window in windows for step in _named_steps(window))]
     reach = _reach(areas)
-    steps = max(16, 4 * reach, reach + 8 + max(named, default=0))
-    while 2 * steps < spec.time.steps:
+    steps = max(16, 4 * reach, reach + 8 + last_named_step(areas, recorded))
+    while 2 * steps < areas.spec.time.steps:
         yield steps
         steps *= 2
+
+
+def last_named_step(areas: AreaGraph, recorded: tuple[int, ...]) -> int:
+    """The last step that the spec or a record names: a loop that is made longer must lie behind it."""
+    spec = areas.spec
+    windows = [spec.input.present, *(c.active for c in areas.connections), *(r.at for r in areas.readouts)]
+    return max([0, *recorded, *(step for window in windows for step in _named_steps(window))])
 
 
 def _named_steps(window: str | tuple[int, ...] | Span) -> tuple[int, ...]:

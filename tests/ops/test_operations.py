@@ -38,7 +38,7 @@ from cortexgraph.ops import (
 from cortexgraph.ops.base import State
 from cortexgraph.ops.residual import ResidualOperation
 from cortexgraph.ops.running import modules
-from cortexgraph.runtime.chains import PerStep, Stepwise, chain
+from cortexgraph.codegen.prelude import PerStep, Stepwise, chain
 from cortexgraph.spec import AreaSpec, OperationSpec
 from tests.oracle import repeatable_dropout
 
