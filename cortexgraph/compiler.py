@@ -5,19 +5,20 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from cortexgraph.checks import check_graph, check_structure
 from cortexgraph.checks.behaviour import record_sinks, silent_sinks
 from cortexgraph.checks.shapes import memory
-from cortexgraph.codegen import Checkpoint, Emitted, MemoryFormat, emit_source, runs_of
+from cortexgraph.codegen import Checkpoint, MemoryFormat, emit_source, runs_of
 from cortexgraph.errors import CompileError, Diagnostic, GraphError
 from cortexgraph.graph import AreaGraph, assemble
-from cortexgraph.passes import chosen, run_passes
+from cortexgraph.passes import run_passes
 from cortexgraph.passes.roll import extended, last_named_step, short_clocks
+from cortexgraph.program import Backend, CompileOptions, Program, Record, Roll, check_choice
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.model import TimeSpec
 from cortexgraph.unrolling import Order, UnrolledGraph, interpret_graph, settle, unroll_graph, verify
@@ -28,75 +29,22 @@ if TYPE_CHECKING:
     from cortexgraph.network import CompiledNetwork
 
 __all__ = [
+    "Backend",
     "CompileOptions",
     "Program",
+    "Record",
+    "Roll",
     "build",
     "check",
+    "check_choice",
     "compile_spec",
     "emit",
     "interpret",
     "lower",
     "program",
+    "retimed",
     "unroll",
 ]
-
-Roll = Literal["auto", "always", "never"]
-"""Whether to write the steady state as a loop; `always` and `auto` are the same."""
-
-Backend = Literal["eager", "inductor"]
-"""`eager` runs the emitted source as it stands; `inductor` hands it to `torch.compile`, which makes kernels of it."""
-
-Record = Mapping[str, str | int | Sequence[int]]
-"""States to return: for each area `all` (every step at which it is live), `last`, or a list of steps."""
-
-
-@dataclass(frozen=True)
-class CompileOptions:
-    """How a network is compiled; see `compile_spec`."""
-
-    record: Record | None = None
-    passes: Sequence[str] | None = None
-    roll: Roll = "auto"
-    memory_format: MemoryFormat = "contiguous"
-    backend: Backend = "eager"
-    checkpoint: Checkpoint | None = None
-    video: bool = False
-
-    def of(self, **changes: Any) -> CompileOptions:
-        """The same with changes."""
-        return replace(self, **changes)
-
-    def check(self) -> None:
-        """Raise a CompileError for a value that is not one of the choices."""
-        check_choice("roll", self.roll, get_args(Roll))
-        check_choice("memory_format", self.memory_format, get_args(MemoryFormat))
-        check_choice("backend", self.backend, get_args(Backend))
-        if self.checkpoint is not None and self.backend != "eager":
-            found = "a checkpoint and the backend inductor were given"
-            finding = Diagnostic("checkpoint", "checkpoint", found, "torch.compile chooses itself", "Give one.")
-            raise CompileError(finding)
-
-    @property
-    def pass_names(self) -> list[str]:
-        """The passes that run."""
-        names = chosen(self.passes)
-        return [name for name in names if name != "roll"] if self.roll == "never" and self.checkpoint is None else names
-
-
-@dataclass(frozen=True)
-class Program:
-    """An emitted network: its spec and options, the graph before and after passes, and the source."""
-
-    spec: NetworkSpec
-    options: CompileOptions
-    full: UnrolledGraph
-    kept: UnrolledGraph
-    emitted: Emitted
-
-    @property
-    def source(self) -> str:
-        return self.emitted.source
-
 
 # ---- the pipeline ------------------------------------------------------------------
 
@@ -315,7 +263,14 @@ def compile_with(spec: NetworkSpec, options: CompileOptions) -> CompiledNetwork:
         raise CompileError(too_large)
     from cortexgraph.network import make_network
 
-    return make_network(compiled)
+    return make_network(compiled, program, restored_network)
+
+
+def restored_network(spec: NetworkSpec, options: CompileOptions, source: str) -> CompiledNetwork:
+    """A network of this source, whose state a pickle fills in."""
+    from cortexgraph.network import empty_network
+
+    return empty_network(program(spec, options), source, program, restored_network)
 
 
 def interpret(
@@ -356,17 +311,6 @@ def interpret(
     return interpret_graph(
         graph, state_dict, x, training=training, records=records, running_statistics=running_statistics
     )
-
-
-def check_choice(place: str, given: str, choices: Sequence[str]) -> None:
-    """Reject a value that is not one of the choices.
-
-    Raises:
-        CompileError: if it is none of them.
-    """
-    if given not in choices:
-        expected = f"it is {' or '.join(choices)}"
-        raise CompileError(Diagnostic("unknown-choice", place, f"{given!r} was given", expected, "Give one of these."))
 
 
 def retimed(spec: NetworkSpec, steps: int | None, order: Order | None) -> NetworkSpec:

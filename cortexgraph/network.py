@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -11,11 +12,14 @@ from torch import Tensor, nn
 from cortexgraph.codegen import load_class
 
 if TYPE_CHECKING:
-    from cortexgraph.compiler import CompileOptions, Program
+    from cortexgraph.program import CompileOptions, Program
     from cortexgraph.spec import NetworkSpec
     from cortexgraph.unrolling import UnrolledGraph
 
-__all__ = ["CompiledNetwork", "make_network"]
+__all__ = ["CompiledNetwork", "empty_network", "make_network"]
+
+Compiler = Callable[["NetworkSpec", "CompileOptions"], "Program"]
+Restorer = Callable[["NetworkSpec", "CompileOptions", str], "CompiledNetwork"]
 
 
 class CompiledNetwork(nn.Module):
@@ -37,6 +41,8 @@ class CompiledNetwork(nn.Module):
     source: ClassVar[str]
     unrolled: ClassVar[UnrolledGraph]
     _other: ClassVar[type[nn.Module] | None] = None
+    _program: ClassVar[Compiler]
+    _restored: ClassVar[Restorer]
 
     def forward(self, x: Tensor) -> Any:
         """Logits, and the recorded states if any are recorded: see `cortexgraph.compile`."""
@@ -48,10 +54,8 @@ class CompiledNetwork(nn.Module):
     def _other_class(cls) -> type[nn.Module]:
         """The emitted class for the other kind of input."""
         if cls._other is None:
-            from cortexgraph.compiler import program
-
             cls._other = load_class(
-                program(cls.spec, cls.options.of(video=not cls.options.video)).source, cls.spec.name
+                cls._program(cls.spec, cls.options.of(video=not cls.options.video)).source, cls.spec.name
             )
         return cls._other
 
@@ -62,20 +66,11 @@ class CompiledNetwork(nn.Module):
         return copied
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return _restored, (self.spec, self.options, self.source), self.__dict__
+        restore: Any = type(self)._restored
+        return restore, (self.spec, self.options, self.source), self.__dict__
 
 
-def _restored(spec: NetworkSpec, options: CompileOptions, source: str) -> CompiledNetwork:
-    """A network of this class, whose state a pickle fills in."""
-    from cortexgraph.compiler import program
-
-    made = class_of(program(spec, options), source)
-    network = made.__new__(made)
-    nn.Module.__init__(network)
-    return network
-
-
-def class_of(compiled: Program, source: str) -> type[CompiledNetwork]:
+def class_of(compiled: Program, source: str, compiler: Compiler, restorer: Restorer) -> type[CompiledNetwork]:
     """The class of a compiled network."""
     emitted = load_class(source, compiled.spec.name)
     attributes = {
@@ -83,6 +78,8 @@ def class_of(compiled: Program, source: str) -> type[CompiledNetwork]:
         "options": compiled.options,
         "source": source,
         "unrolled": compiled.kept,
+        "_program": staticmethod(compiler),
+        "_restored": staticmethod(restorer),
         "__module__": emitted.__module__,
         "__doc__": emitted.__doc__,
         "__qualname__": emitted.__qualname__,
@@ -90,14 +87,27 @@ def class_of(compiled: Program, source: str) -> type[CompiledNetwork]:
     return type(emitted.__name__, (CompiledNetwork, emitted), attributes)
 
 
-def make_network(compiled: Program) -> CompiledNetwork:
+def empty_network(compiled: Program, source: str, compiler: Compiler, restorer: Restorer) -> CompiledNetwork:
+    """A network without its modules, which a pickle fills in."""
+    made = class_of(compiled, source, compiler, restorer)
+    network = made.__new__(made)
+    nn.Module.__init__(network)
+    return network
+
+
+def make_network(compiled: Program, compiler: Compiler, restorer: Restorer) -> CompiledNetwork:
     """The network of emitted source, handed to `torch.compile` where the options ask for it.
 
     With `inductor` the whole forward becomes one graph for each kind of input. On a CUDA device it is captured as CUDA
     graphs, because there the time goes into launching many small kernels; the results of a call are then valid until
     the next one, and a caller that keeps them longer clones them. On a processor the first call takes 30 to 90 s.
+
+    Args:
+        compiled: the emitted network.
+        compiler: makes the program for the other kind of input.
+        restorer: makes the network that a pickle fills in.
     """
-    network = class_of(compiled, compiled.source)()
+    network = class_of(compiled, compiled.source, compiler, restorer)()
     if compiled.options.backend == "inductor":
         network.compile(fullgraph=True, mode="reduce-overhead" if torch.cuda.is_available() else "default")
     return network

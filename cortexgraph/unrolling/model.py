@@ -140,7 +140,7 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
     @classmethod
     def of(cls, info: UnrolledInfo) -> UnrolledGraph:
         """A graph without nodes."""
-        return cls(info=info)
+        return cls(name=info.areas.spec.name, info=info)
 
     @property
     def info(self) -> UnrolledInfo:
@@ -151,7 +151,7 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
         """The same nodes and edges, with other `info`."""
         other = type(self)()
         other.__dict__.update(self.__dict__)
-        other.graph = {"info": replace(self.info, **changes)}
+        other.graph = self.graph | {"info": replace(self.info, **changes)}
         return other
 
     @property
