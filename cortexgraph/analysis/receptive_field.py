@@ -87,8 +87,7 @@ class _Axis:
             elif node.kind == "zero":
                 found[node] = (0,) * graph.areas.shape(node.name)[1 + self.axis]
             elif node.kind == "update":
-                origin = graph.held(node)
-                found[node] = self._update(graph, node, found) if origin is None else found[origin]
+                found[node] = self._update(graph, node, found)
         return found
 
     def _update(self, graph: UnrolledGraph, node: Node, found: dict[Node, Masks]) -> Masks:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from unicodedata import east_asian_width
 
-__all__ = ["WIDTH", "Call", "class_name", "commented", "docstring_text", "literal", "ranges", "wrapped"]
+__all__ = ["WIDTH", "Call", "class_name", "docstring_text", "literal", "ranges", "wrapped"]
 
 WIDTH = 120
 """Width of emitted lines, that of the project's own formatter."""
@@ -33,12 +33,6 @@ class Call:
         items = [item if isinstance(item, str) else item.laid_out(indent + 4, after=1) for item in self.items]
         inner, outer = " " * (indent + 4), " " * indent
         return "\n".join([self.start, *(f"{inner}{item}," for item in items), f"{outer}{self.end}"])
-
-
-def commented(code: str, comment: str) -> str:
-    """The line with its comment, or without where it would grow too long."""
-    line = f"{code}  # {comment}" if comment else code
-    return line if len(line) <= WIDTH else code
 
 
 def ranges(start: str, numbers: Collection[int]) -> str | Call:

@@ -1,50 +1,33 @@
-"""Unrolling an area graph over time, and the reference interpreter that defines its meaning."""
+"""Unrolling an area graph over time, and the reference interpreter that says what it means."""
 
-from cortexgraph.unrolling.build import add_sink, parameter_counts, unroll_graph
-from cortexgraph.unrolling.cost import (
-    FLOAT_BYTES,
-    evaluations,
-    macs_of,
-    numbers_of,
-    numbers_within,
-    parameters_by_part,
-    total_parameters,
-)
+from cortexgraph.unrolling.averages import mark_read, read_updates
+from cortexgraph.unrolling.build import add_sink, count_sets, parameter_counts, unroll_graph
 from cortexgraph.unrolling.focus import Focus, focused
 from cortexgraph.unrolling.interpret import interpret_graph
 from cortexgraph.unrolling.latency import Response, first_responses, response_path, response_text
-from cortexgraph.unrolling.model import Loop, Node, NodeInfo, UnrolledGraph, UnrolledInfo
+from cortexgraph.unrolling.model import Loop, Node, Repeat, UnrolledGraph
 from cortexgraph.unrolling.schedule import Groups, Order, groups_of, order_name
-from cortexgraph.unrolling.settle import settle
-from cortexgraph.unrolling.verify import verify
 
 __all__ = [
-    "FLOAT_BYTES",
     "Focus",
     "Groups",
     "Loop",
     "Node",
-    "NodeInfo",
     "Order",
+    "Repeat",
     "Response",
     "UnrolledGraph",
-    "UnrolledInfo",
     "add_sink",
-    "evaluations",
+    "count_sets",
     "first_responses",
     "focused",
     "groups_of",
     "interpret_graph",
-    "macs_of",
-    "numbers_of",
-    "numbers_within",
+    "mark_read",
     "order_name",
     "parameter_counts",
-    "parameters_by_part",
+    "read_updates",
     "response_path",
     "response_text",
-    "settle",
-    "total_parameters",
     "unroll_graph",
-    "verify",
 ]
