@@ -30,9 +30,20 @@ class Call:
         line = str(self)
         if indent + len(line) + after <= WIDTH:
             return line
-        items = [item if isinstance(item, str) else item.laid_out(indent + 4, after=1) for item in self.items]
+        items = [
+            _broken(item, indent + 4) if isinstance(item, str) else item.laid_out(indent + 4, after=1)
+            for item in self.items
+        ]
         inner, outer = " " * (indent + 4), " " * indent
         return "\n".join([self.start, *(f"{inner}{item}," for item in items), f"{outer}{self.end}"])
+
+
+def _broken(item: str, indent: int) -> str:
+    """An item, with the arguments of a call that is too long for its line on a line of their own."""
+    head, bracket, arguments = item.partition("(")
+    if indent + len(item) + 1 <= WIDTH or not bracket or not item.endswith(")"):
+        return item
+    return f"{head}(\n{' ' * (indent + 4)}{arguments[:-1]}\n{' ' * indent})"
 
 
 def ranges(start: str, numbers: Collection[int]) -> str | Call:
