@@ -205,11 +205,10 @@ def _data_arguments(wishes: dict[str, Any], before: Any) -> dict[str, Any]:
 
 def located(source: str) -> str:
     """A data set as it is named from any working directory: a folder by its whole path."""
-    from cortexgraph.data.load import SOURCES
-    from cortexgraph.data.request import as_path
+    from cortexgraph.data.load import as_path, is_name
 
     path = as_path(source)
-    return str(path.resolve()) if source not in SOURCES and path.is_dir() else source
+    return str(path.resolve()) if not is_name(source) and path.is_dir() else source
 
 
 def load_images(spec: NetworkSpec, arguments: Mapping[str, Any]) -> Any:

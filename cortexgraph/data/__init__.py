@@ -1,9 +1,22 @@
 """Labelled images in memory, from a built-in generator, CIFAR-10 or a directory, and batches of them."""
 
-from cortexgraph.data.augment import Augment
+from cortexgraph.data import cifar10, folder, shapes  # the registered data sets: one name here for each
 from cortexgraph.data.batches import Batches
-from cortexgraph.data.images import ImageData, LabelledImages
-from cortexgraph.data.load import load_data
+from cortexgraph.data.images import Augment, ImageData, LabelledImages
+from cortexgraph.data.load import Request, load_data, register_data
 from cortexgraph.data.stimuli import Stimuli, load_stimuli
 
-__all__ = ["Augment", "Batches", "ImageData", "LabelledImages", "Stimuli", "load_data", "load_stimuli"]
+__all__ = [
+    "Augment",
+    "Batches",
+    "ImageData",
+    "LabelledImages",
+    "Request",
+    "Stimuli",
+    "cifar10",
+    "folder",
+    "load_data",
+    "load_stimuli",
+    "register_data",
+    "shapes",
+]

@@ -7,13 +7,32 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from cortexgraph.data.cache import cache_folder
+from cortexgraph.data.decode import cache_folder, fit_array
+from cortexgraph.data.images import Augment, ImageData, LabelledImages
+from cortexgraph.data.load import Request, register_data
 from cortexgraph.errors import DataError, Diagnostic
 
 __all__ = ["default_root", "read_cifar10"]
 
 Split = tuple[npt.NDArray[np.uint8], list[int]]
+
+
+@register_data("cifar10")
+def cifar10(request: Request) -> ImageData:
+    """CIFAR-10, brought to the requested size."""
+    classes, train, test = read_cifar10(request.root or default_root(), download=request.download)
+    request.require_available({"train": len(train[1]), "test": len(test[1])})
+    splits = {}
+    for split, (images, labels) in (("train", train), ("test", test)):
+        chosen = request.subset(split, labels)
+        fitted = fit_array(images[chosen], request.size, request.channels)
+        splits[split] = LabelledImages(fitted, torch.tensor(labels)[chosen])
+    height, width = request.size
+    same = request.size == (32, 32)
+    text = "used at their size of 32 × 32 pixels" if same else f"resized from 32 × 32 to {height} × {width} pixels"
+    return ImageData.of("cifar10", classes, splits, Augment(crop_padding_px=min(request.size) // 8), text)
 
 
 def default_root() -> Path:

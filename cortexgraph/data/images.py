@@ -1,18 +1,81 @@
-"""Labelled images held in memory: what every source of data is turned into."""
+"""Labelled images held in memory, which every data source returns, and how they may be augmented."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from cortexgraph.data.augment import Augment
 from cortexgraph.errors import DataError, Diagnostic
 
-__all__ = ["ImageData", "LabelledImages"]
+__all__ = ["Augment", "ImageData", "LabelledImages", "channel_statistics"]
 
 _STATISTICS_CHUNK = 4096  # images counted at once, to keep the memory small
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What is done to training images, each time afresh.
+
+    Attributes:
+        crop_padding_px: pad by so many pixels on each side, then crop the original size at random; 0 for
+            none.
+        flip: mirror half of the images left to right.
+        cutout_px: side of a square set to the mean colour at a random place (DeVries & Taylor 2017, arXiv
+            1708.04552: its centre lies anywhere in the image, so parts of it may fall outside); 0 for none.
+        padding: ``zero`` pads with black, ``reflect`` mirrors the image at its border.
+
+    Raises:
+        DataError: with every value that makes no sense.
+    """
+
+    crop_padding_px: int = 4
+    flip: bool = True
+    cutout_px: int = 0
+    padding: Literal["zero", "reflect"] = "zero"
+
+    def __post_init__(self) -> None:
+        pixels = {"crop_padding_px": self.crop_padding_px, "cutout_px": self.cutout_px}
+        findings = [
+            _bad_augment(name, value, "it must be a whole number of pixels, 0 or more", f"Give {name}=0 to disable it.")
+            for name, value in pixels.items()
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0
+        ]
+        if self.padding not in ("zero", "reflect"):
+            expected, repair = "`zero` and `reflect` are known", "Give padding='zero' or padding='reflect'."
+            findings.append(_bad_augment("padding", repr(self.padding), expected, repair))
+        if findings:
+            raise DataError(findings)
+
+    def __str__(self) -> str:
+        parts = [f"crops shifted by up to {self.crop_padding_px} px"] if self.crop_padding_px else []
+        parts += ["mirror images"] if self.flip else []
+        parts += [f"{self.cutout_px} px cut-outs"] if self.cutout_px else []
+        return ", ".join(parts) or "none"
+
+    def check_fits(self, height: int, width: int) -> None:
+        """Raise DataError if images of this size cannot be augmented so."""
+        limit = min(height, width)
+        bounds = {"crop_padding_px": limit - 1, "cutout_px": limit}
+        findings = [
+            _bad_augment(
+                name,
+                getattr(self, name),
+                f"images of {height} × {width} pixels allow at most {bound}",
+                "Give a smaller number, or larger images.",
+            )
+            for name, bound in bounds.items()
+            if getattr(self, name) > bound
+        ]
+        if findings:
+            raise DataError(findings)
+
+
+def _bad_augment(name: str, value: object, expected: str, repair: str) -> Diagnostic:
+    return Diagnostic("bad-augment", f"augment.{name}", f"{name} is {value}", expected, repair)
 
 
 @dataclass(frozen=True)
@@ -59,6 +122,7 @@ class ImageData:
         train, test: the two splits, of one image size.
         mean, std: per channel, of the train images scaled to [0, 1].
         augment: the augmentation that suits this data by default.
+        preparation: what was done to the images to bring them to this size, in words.
     """
 
     name: str
@@ -68,6 +132,20 @@ class ImageData:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     augment: Augment = field(default_factory=Augment)
+    preparation: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        classes: Sequence[str],
+        splits: Mapping[str, LabelledImages],
+        augment: Augment,
+        preparation: str = "",
+    ) -> ImageData:
+        """The data set of some `splits` (train and test), with the statistics of its training images."""
+        mean, std = channel_statistics(splits["train"].images)
+        return cls(name, tuple(classes), splits["train"], splits["test"], mean, std, augment, preparation)
 
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -1,27 +1,69 @@
-"""`load_data`: from the name of a source to images in memory."""
+"""`load_data`: from the name of a source to images in memory, and the registry of sources.
+
+A source is one file with a function that is registered by `register_data`, and one line in `cortexgraph.data`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from cortexgraph.data.augment import Augment
-from cortexgraph.data.cache import cached, files_key
-from cortexgraph.data.cifar10 import default_root, read_cifar10
-from cortexgraph.data.decode import check_memory, decode_files, fit_array
-from cortexgraph.data.folder import FolderSplit, list_folder
-from cortexgraph.data.images import ImageData, LabelledImages, channel_statistics
-from cortexgraph.data.request import Request, as_path, check, require
-from cortexgraph.data.shapes import CLASSES, Split, generate
-from cortexgraph.data.subset import balanced_subset
+from cortexgraph.data.images import ImageData
 from cortexgraph.errors import DataError, Diagnostic
 
-__all__ = ["SOURCES", "load_data"]
+__all__ = ["SOURCES", "Request", "as_path", "balanced_subset", "check_count", "load_data", "register_data", "require"]
 
-SHAPES_IMAGES: dict[Split, int] = {"train": 20_000, "test": 2_000}  # unless another number is asked for
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of `load_data`; `images` holds the requested numbers by split."""
+
+    source: str
+    size: tuple[int, int]
+    channels: int
+    seed: int
+    root: Path | None
+    download: bool
+    images: dict[str, int | None]
+    cache: bool
+
+    def subset(self, split: str, labels: Sequence[int]) -> list[int]:
+        """Indices of the images of a split that are asked for."""
+        return balanced_subset(labels, self.images[split], self.seed)
+
+    def require_available(self, available: dict[str, int]) -> None:
+        """Raise DataError if more images of a split are asked for than `available` says there are."""
+        require(f for split, count in available.items() for f in check_count(split, self.images[split], count))
+
+
+SOURCES: dict[str, Callable[[Request], ImageData]] = {}
+"""Data sets by name."""
+
+DIRECTORY = "folder"
+"""The source of everything that is not a name."""
+
+
+def register_data(name: str) -> Callable[[Callable[[Request], ImageData]], Callable[[Request], ImageData]]:
+    """Decorator that adds a data set to those that `load_data` and `--data` know by name.
+
+    Raises:
+        ValueError: if the name is taken.
+
+    Examples:
+        >>> @register_data("noise")
+        ... def noise(request: Request) -> ImageData: ...
+    """
+
+    def add(read: Callable[[Request], ImageData]) -> Callable[[Request], ImageData]:
+        if name in SOURCES:
+            raise ValueError(f"data set `{name}` is registered already")
+        SOURCES[name] = read
+        return read
+
+    return add
 
 
 def load_data(
@@ -39,8 +81,8 @@ def load_data(
     """Load a data set.
 
     Args:
-        source: ``shapes`` (built in), ``cifar10``, or a directory `train/<class>/*`, `test/<class>/*`
-            (a directory of one of these names is given as ``./shapes``).
+        source: ``shapes`` (built in), ``cifar10``, another registered name, or a directory `train/<class>/*`,
+            `test/<class>/*` (write ``./shapes`` for a directory of such a name).
         size: (H, W) in pixels to which images are brought where they differ.
         channels: 1 (luminance) or 3 (RGB).
         seed: of the built-in data, and of the choice where fewer images are asked for than there are.
@@ -53,70 +95,90 @@ def load_data(
         DataError: with everything that is wrong with the request or the files.
     """
     counts = {"train": train_images, "test": test_images}
-    request = Request(size, channels, seed, Path(root) if root is not None else None, download, counts, cache)
-    require(check(source, request, SOURCES))
-    return SOURCES[source](request) if source in SOURCES else _directory(source, request)
+    request = Request(source, size, channels, seed, Path(root) if root is not None else None, download, counts, cache)
+    require(_check(request))
+    return SOURCES[source if is_name(source) else DIRECTORY](request)
 
 
-def _shapes(request: Request) -> ImageData:
-    counts = {split: request.images[split] or default for split, default in SHAPES_IMAGES.items()}
-    check_memory(sum(counts.values()), request.size, 3)
-    splits: dict[str, LabelledImages] = {}
-    for split, count in counts.items():
-        images, labels = map(torch.from_numpy, generate(split, count, size=request.size, seed=request.seed))
-        splits[split] = LabelledImages(images if request.channels == 3 else _luminance(images), labels)
-    augment = Augment(crop_padding_px=min(request.size) // 16, padding="reflect")
-    return _data("shapes", CLASSES, splits, augment)
+def is_name(source: str) -> bool:
+    """Whether this is the name of a registered data set, not a directory."""
+    return source in SOURCES and source != DIRECTORY
 
 
-def _cifar10(request: Request) -> ImageData:
-    classes, train, test = read_cifar10(request.root or default_root(), download=request.download)
-    request.require_available({"train": len(train[1]), "test": len(test[1])})
-    splits: dict[str, LabelledImages] = {}
-    for split, (images, labels) in (("train", train), ("test", test)):
-        chosen = balanced_subset(labels, request.images[split], request.seed)
-        fitted = fit_array(images[chosen], request.size, request.channels)
-        splits[split] = LabelledImages(fitted, torch.tensor(labels)[chosen])
-    return _data("cifar10", classes, splits, Augment(crop_padding_px=min(request.size) // 8))
+def require(findings: Iterable[Diagnostic]) -> None:
+    """Raise all findings as one DataError, if there are any."""
+    if listed := list(findings):
+        raise DataError(listed)
 
 
-def _directory(source: str, request: Request) -> ImageData:
-    classes, listed = list_folder(as_path(source))
-    request.require_available({split: len(found.files) for split, found in listed.items()})
-    splits: dict[str, LabelledImages] = {}
-    findings: list[Diagnostic] = []
-    for split, found in listed.items():
-        try:
-            splits[split] = _decode_split(found, request.images[split], request)
-        except DataError as error:  # unreadable files of both splits are reported together
-            findings += error.diagnostics
-    require(iter(findings))
-    return _data(source, classes, splits, Augment(crop_padding_px=min(request.size) // 8))
+def as_path(source: str) -> Path:
+    """The path that the user means; `~` is the home directory."""
+    try:
+        return Path(source).expanduser()
+    except RuntimeError:  # the home directory of an unknown user
+        return Path(source)
 
 
-def _decode_split(found: FolderSplit, wanted: int | None, request: Request) -> LabelledImages:
-    chosen = balanced_subset(found.labels, wanted, request.seed)
-    files = [found.files[index] for index in chosen]
-    size, channels = request.size, request.channels
+def _check(request: Request) -> Iterator[Diagnostic]:
+    """Everything that is wrong with a request before anything is read."""
+    source, size, channels, seed = request.source, request.size, request.channels, request.seed
+    if not is_name(source) and not _looks_like_path(source):
+        found = f"«{source}» is neither a known data set nor a directory"
+        expected = f"the known data sets are {', '.join(sorted(filter(is_name, SOURCES)))}"
+        repair = "Give one of these names, or the path of a directory with train/ and test/."
+        yield Diagnostic("unknown-data", "data", found, expected, repair)
+    if channels not in (1, 3):
+        found, repair = f"{channels} channels are asked for", "Give the network's input 1 channel (grey) or 3 (RGB)."
+        yield Diagnostic("bad-channels", "channels", found, "images have 1 or 3", repair)
+    if len(size) != 2 or min(size) < 1:
+        expected = "a height and a width of at least 1 pixel are needed"
+        yield Diagnostic("bad-size", "size", f"the size is {tuple(size)}", expected, "Give (height, width).")
+    if seed < 0:
+        yield Diagnostic("bad-seed", "seed", f"the seed is {seed}", "it must be 0 or more", "Give another seed.")
+    for split, count in request.images.items():
+        yield from check_count(split, count, None)
 
-    def decode() -> Tensor:
-        return decode_files(files, size, channels)
 
-    shape = (len(files), channels, *size)
-    images = cached(files_key(files, size, channels), shape, decode) if request.cache else decode()
-    return LabelledImages(images, torch.tensor(found.labels)[chosen])
+def _looks_like_path(source: str) -> bool:
+    """Distinguishes a missing directory from a mistyped name, which has no separator."""
+    return bool(source) and (as_path(source).exists() or any(sign in source for sign in "/\\."))
 
 
-SOURCES: dict[str, Callable[[Request], ImageData]] = {"shapes": _shapes, "cifar10": _cifar10}
+# ---- subsets -----------------------------------------------------------------
 
 
-def _data(name: str, classes: tuple[str, ...], splits: dict[str, LabelledImages], augment: Augment) -> ImageData:
-    mean, std = channel_statistics(splits["train"].images)
-    return ImageData(name, classes, splits["train"], splits["test"], mean, std, augment)
+def check_count(split: str, count: int | None, available: int | None) -> list[Diagnostic]:
+    """Check a request for `count` images of a split; `available` is None where any number can be generated."""
+    place = f"{split}_images"
+    if count is not None and count < 1:
+        expected, repair = "it must be 1 or more", "Give a positive number."
+    elif count is not None and available is not None and count > available:
+        expected = f"the {split} split has {available}"
+        repair = f"Give at most {available}, or leave {place} out to use all."
+    else:
+        return []
+    return [Diagnostic("image-count", place, f"{count} images are asked for", expected, repair)]
 
 
-def _luminance(images: Tensor) -> Tensor:
-    """RGB uint8 [N, 3, H, W] → [N, 1, H, W], with the weights of ITU-R 601 in PIL's integer arithmetic."""
-    weights = torch.tensor([19595, 38470, 7471], dtype=torch.int32)[:, None, None]
-    chunks = torch.split(images, 1024)
-    return torch.cat([((c * weights).sum(1, keepdim=True) + 2**15 >> 16).to(torch.uint8) for c in chunks])
+def balanced_subset(labels: Sequence[int], count: int | None, seed: int) -> list[int]:
+    """Indices of `count` images, in their original order, the same ones each time.
+
+    Every class gives the same number (±1) as long as it has enough; what a small class lacks is taken from
+    the others.
+
+    Args:
+        labels: of all images.
+        count: how many, at most as many as there are; None for all.
+        seed: of the choice.
+    """
+    if count is None or count == len(labels):
+        return list(range(len(labels)))
+    rng = np.random.Generator(np.random.PCG64(seed))
+    shuffled = rng.permutation(len(labels))
+    by_class = np.asarray(labels)[shuffled]
+    rank = np.empty(len(labels), np.int64)  # place of each image within its own class, after shuffling
+    for label in np.unique(by_class):
+        members = np.flatnonzero(by_class == label)
+        rank[members] = np.arange(len(members))
+    chosen = shuffled[np.lexsort((by_class, rank))[:count]]
+    return sorted(chosen.tolist())

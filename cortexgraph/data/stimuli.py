@@ -13,9 +13,7 @@ from torch import Tensor
 from cortexgraph.data.decode import decode_files
 from cortexgraph.data.folder import list_images
 from cortexgraph.data.images import LabelledImages
-from cortexgraph.data.load import SOURCES, load_data
-from cortexgraph.data.request import as_path
-from cortexgraph.data.subset import balanced_subset, check_request
+from cortexgraph.data.load import as_path, balanced_subset, check_count, is_name, load_data, require
 from cortexgraph.errors import DataError, Diagnostic
 
 __all__ = ["Stimuli", "load_stimuli"]
@@ -40,16 +38,15 @@ class Stimuli:
     def __len__(self) -> int:
         return len(self.classes)
 
-    def chosen(self, wanted: int | None, seed: int = 0) -> Stimuli:
+    def chosen(self, count: int | None, seed: int = 0) -> Stimuli:
         """So many of them, evenly over the classes, in the same order.
 
         Raises:
             DataError: if there are not so many.
         """
-        if findings := check_request("recorded", wanted, len(self)):
-            raise DataError([replace(finding, place="images") for finding in findings])
+        require(replace(finding, place="images") for finding in check_count("recorded", count, len(self)))
         names = sorted(set(self.classes))
-        places = balanced_subset([names.index(name) for name in self.classes], wanted, seed)
+        places = balanced_subset([names.index(name) for name in self.classes], count, seed)
         read = self.read
         return Stimuli(
             self.name,
@@ -80,13 +77,13 @@ def load_stimuli(
     Raises:
         DataError: if there are no images, or they cannot be read.
     """
-    if source in SOURCES or not as_path(source).is_dir():
+    if is_name(source) or not as_path(source).is_dir():
         other = {"train_images" if split == "test" else "test_images": 1}  # the other split is not looked at
         data = load_data(source, size=size, channels=channels, **(arguments | other))
         return of_images(data.name, data.train if split == "train" else data.test, data.classes)
     root = _root(as_path(source), split)
-    found = list_images(root)
-    if not found:
+    files = list_images(root)
+    if not files:
         raise DataError(
             Diagnostic(
                 "no-images",
@@ -97,9 +94,9 @@ def load_stimuli(
         )
 
     def read(places: Sequence[int]) -> Tensor:
-        return decode_files([found[n] for n in places], size, channels)
+        return decode_files([files[n] for n in places], size, channels)
 
-    inside = [file.relative_to(root) for file in found]
+    inside = [file.relative_to(root) for file in files]
     classes = tuple(path.parts[0] if len(path.parts) > 1 else "" for path in inside)
     return Stimuli(source, classes, tuple(path.as_posix() for path in inside), read)
 

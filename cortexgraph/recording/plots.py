@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cortexgraph.data.subset import balanced_subset
+from cortexgraph.data.load import balanced_subset
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.recording.measures import dissimilarity, separation
 from cortexgraph.recording.plan import Recorded

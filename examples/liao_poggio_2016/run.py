@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from cortexgraph.data.request import as_path
+from cortexgraph.data.load import as_path
 from cortexgraph.errors import CortexGraphError
 from cortexgraph.experiment import load_experiment
 from cortexgraph.experiment.compare import compare, data_arguments

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cortexgraph.data import Augment
-from cortexgraph.data.augment import AugmentDraws, apply_augment, draw_augment
+from cortexgraph.data.batches import AugmentDraws, apply_augment, draw_augment
 from cortexgraph.errors import DataError
 
 MEAN = torch.tensor([11, 22, 33], dtype=torch.uint8)
@@ -86,7 +86,7 @@ def test_shift_equals_torchvision_style_padding() -> None:
             {"crop_padding_px": -1},
             r"augment.crop_padding_px: crop_padding_px is -1, but it must be a whole number",
         ),
-        ({"cutout_px": 1.5}, r"cutout_px is 1.5, but .*\n  Give cutout_px=0 to switch it off."),
+        ({"cutout_px": 1.5}, r"cutout_px is 1.5, but .*\n  Give cutout_px=0 to disable it."),
         ({"cutout_px": True}, r"cutout_px is True"),
         ({"padding": "wrap"}, r"padding is 'wrap', but `zero` and `reflect` are known"),
     ],

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from cortexgraph.data import ImageData, load_data
-from cortexgraph.data import load as load_module
-from cortexgraph.data.cache import cache_folder
+from cortexgraph.data import folder as folder_module
+from cortexgraph.data.decode import cache_folder
 
 from .conftest import write_image
 
@@ -22,13 +22,13 @@ Maker = Callable[..., Path]
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of files that were decoded, call by call."""
     calls: list[int] = []
-    decode = load_module.decode_files
+    decode = folder_module.decode_files
 
     def counting(files: list[Path], *rest: object) -> torch.Tensor:
         calls.append(len(files))
         return decode(files, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(load_module, "decode_files", counting)
+    monkeypatch.setattr(folder_module, "decode_files", counting)
     return calls
 
 
@@ -109,7 +109,7 @@ def test_a_full_disk_leaves_nothing_behind(folder: Maker, monkeypatch: pytest.Mo
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cortexgraph.data.cache.save_file", full)
+    monkeypatch.setattr("cortexgraph.data.decode.save_file", full)
     assert len(load(folder()).train) == 6
     assert entries() == []
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from cortexgraph.data.subset import balanced_subset, check_request
+from cortexgraph.data.load import balanced_subset, check_count
 
 LABELS = [0] * 20 + [1] * 20 + [2] * 3
 
@@ -35,4 +35,4 @@ def test_all() -> None:
     ("wanted", "available", "count"), [(None, 3, 0), (3, 3, 0), (4, 3, 1), (0, 3, 1), (9, None, 0)]
 )
 def test_requests(wanted: int | None, available: int | None, count: int) -> None:
-    assert len(check_request("train", wanted, available)) == count
+    assert len(check_count("train", wanted, available)) == count
