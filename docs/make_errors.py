@@ -133,7 +133,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "class-in-one-split": "A class is in `train` and not in `test`, or the other way round.",
         "folder-twice": "A link leads to a folder whose images are read already.",
         "not-a-file": "A pipe, a device or a folder is named like an image.",
-        "bad-name": "The name of a file or folder is not valid UTF-8.",
+        "not-utf8": "The name of a file or folder is not valid UTF-8.",
         "unreadable-image": "A file is not an image that can be read.",
         "no-image": "A file to be classified is missing.",
         "no-images": "A folder has no images.",

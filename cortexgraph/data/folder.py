@@ -133,7 +133,7 @@ class _Walk:
             path.name.encode()
         except UnicodeEncodeError:
             found = "the name of this is not valid UTF-8"
-            self.findings.append(_finding("bad-name", path, found, "", "Rename it."))
+            self.findings.append(_finding("not-utf8", path, found, "", "Rename it."))
             return False
         return True
 

@@ -108,7 +108,7 @@ def test_names_that_are_not_utf8_are_a_finding(folder: Maker) -> None:
         (root / split / "dog").rename(os.fsdecode(os.fsencode(root / split) + b"/d\xffg"))
     with pytest.raises(DataError, match="the name of this is not valid UTF-8") as error:
         load(root)
-    assert [finding.code for finding in error.value.diagnostics] == ["bad-name"] * 2
+    assert [finding.code for finding in error.value.diagnostics] == ["not-utf8"] * 2
     str(error.value).encode()
 
 
