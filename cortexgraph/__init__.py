@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from cortexgraph.spec import loads as loads
     from cortexgraph.spec import save as save
     from cortexgraph.spec import zoo as zoo
+    from cortexgraph.tracing import trace as trace
     from cortexgraph.unrolling import UnrolledGraph as UnrolledGraph
 
 __version__ = "0.1.0"
@@ -74,6 +75,7 @@ _HOMES = {
     "cortexgraph.lesions": ("lesion",),
     "cortexgraph.sharing": ("share", "unshare"),
     "cortexgraph.spec": ("NetworkSpec", "dumps", "load", "loads", "save", "zoo"),
+    "cortexgraph.tracing": ("trace",),
     "cortexgraph.unrolling": ("UnrolledGraph",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -1,4 +1,4 @@
-"""The pipeline, from top to bottom: spec → area graph → unrolled graph → passes → source → module."""
+"""The pipeline, from top to bottom: spec → area graph → unrolled graph → settled → passes → source → module."""
 
 from __future__ import annotations
 
@@ -6,37 +6,47 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from cortexgraph.checkpoints import Checkpoint, runs_of
 from cortexgraph.checks import check_graph, check_structure
 from cortexgraph.checks.behaviour import record_sinks, silent_sinks
 from cortexgraph.checks.shapes import memory
-from cortexgraph.codegen import Backend, MemoryFormat, apply_backend, emit_source, load_source
+from cortexgraph.codegen import Checkpoint, MemoryFormat, emit_source, runs_of
 from cortexgraph.errors import CompileError, Diagnostic, GraphError
 from cortexgraph.graph import AreaGraph, assemble
-from cortexgraph.passes import chosen, run_passes
-from cortexgraph.passes.steady import cut, find_loop, short_clocks, stretched
+from cortexgraph.passes import run_passes
+from cortexgraph.passes.roll import extended, last_named_step, short_clocks
+from cortexgraph.program import Backend, CompileOptions, Program, Record, Roll, check_choice
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.model import TimeSpec
-from cortexgraph.unrolling import Order, UnrolledGraph, groups_of, interpret_graph, mark_read, unroll_graph
-from cortexgraph.unrolling.verify import verify
+from cortexgraph.unrolling import Order, UnrolledGraph, interpret_graph, settle, unroll_graph, verify
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-__all__ = ["build", "check", "compile_spec", "emit", "interpret", "lower", "unroll", "wants_loop"]
+    from cortexgraph.network import CompiledNetwork
 
-Roll = Literal["auto", "always", "never"]
-"""Whether to write the steady state as a loop."""
+__all__ = [
+    "Backend",
+    "CompileOptions",
+    "Program",
+    "Record",
+    "Roll",
+    "build",
+    "check",
+    "check_choice",
+    "compile_spec",
+    "emit",
+    "interpret",
+    "lower",
+    "program",
+    "retimed",
+    "unroll",
+]
 
-STRAIGHT_UPDATES = 256
-"""With more updates than these, `auto` writes the steady state as a loop: longer source is no pleasure to read."""
-
-Record = Mapping[str, str | int | Sequence[int]]
-"""States to return: for each area `all` (every step at which it is live), `last`, or a list of steps."""
+# ---- the pipeline ------------------------------------------------------------------
 
 
 def check(spec: NetworkSpec) -> list[Diagnostic]:
@@ -58,21 +68,27 @@ def build(spec: NetworkSpec) -> AreaGraph:
 
 
 def unroll(
-    spec: NetworkSpec, steps: int | None = None, order: Order | None = None, record: Record | None = None
+    spec: NetworkSpec,
+    steps: int | None = None,
+    order: Order | None = None,
+    record: Record | None = None,
+    *,
+    video: bool = False,
 ) -> UnrolledGraph:
-    """The unrolled graph of a spec, silent and unread updates included.
+    """The unrolled graph of a spec, silent, held and unread updates included.
 
     Args:
         spec: the network.
         steps: number of steps T; the spec's by default.
         order: `simultaneous`, `sequential` or groups of areas; the spec's by default.
         record: states to keep, such as ``{"V4": "all", "IT": [3, 8]}``.
+        video: whether each step reads a frame of its own; otherwise the image is static.
 
     Raises:
         GraphError: if the spec does not make a network.
         CompileError: if `record` names an unknown area or a step outside 1 … T.
     """
-    return _unrolled(build(retimed(spec, steps, order)), record or {})
+    return _unrolled(build(retimed(spec, steps, order)), record or {}, video=video)
 
 
 def lower(
@@ -82,19 +98,77 @@ def lower(
     record: Record | None = None,
     passes: Sequence[str] | None = None,
     roll: Roll = "never",
+    *,
+    video: bool = False,
 ) -> tuple[UnrolledGraph, UnrolledGraph]:
     """The unrolled graph before and after passes.
 
-    Where it is rolled, both are: a network of many steps is unrolled only until its steady state shows.
+    Where it is rolled, a network of many steps is unrolled only until its steady state shows.
 
     Raises:
         GraphError: if the spec does not make a network.
         CompileError: for a readout or record of a silent area, an unknown pass, or a bad `record` or `roll`.
     """
-    names = chosen(passes)
-    areas = build(retimed(spec, steps, order))
+    options = CompileOptions(record, passes, roll, video=video)
+    options.check()
+    return _lowered(build(retimed(spec, steps, order)), options)
+
+
+def program(spec: NetworkSpec, options: CompileOptions) -> Program:
+    """The emitted network of a spec.
+
+    Raises:
+        GraphError, CompileError: as `compile_spec`.
+    """
+    options.check()
+    full, kept = _lowered(build(spec), options)
+    emitted = emit_source(full, kept, options.memory_format, runs_of(kept, options.checkpoint))
+    return Program(spec, options, full, kept, emitted)
+
+
+def _lowered(areas: AreaGraph, options: CompileOptions) -> tuple[UnrolledGraph, UnrolledGraph]:
     with uncollected():
-        return _lowered(areas, record or {}, names, roll)
+        for steps in _clocks(areas, options):
+            lowered = _extended(areas, options, steps)
+            if lowered is not None:
+                return lowered
+        return _unrolled_and_passed(areas, options, areas.spec.time.steps)
+
+
+def _unrolled_and_passed(areas: AreaGraph, options: CompileOptions, steps: int) -> tuple[UnrolledGraph, UnrolledGraph]:
+    full = _unrolled(areas, options.record or {}, steps, video=options.video)
+    if silent := list(silent_sinks(full)):
+        raise CompileError(silent)
+    return full, run_passes(verify(settle(full)), options.pass_names)
+
+
+def _clocks(areas: AreaGraph, options: CompileOptions) -> Iterator[int]:
+    """Numbers of steps that may show the steady state of a network of many more."""
+    if "roll" in options.pass_names:
+        yield from short_clocks(areas, _recorded(options))
+
+
+def _recorded(options: CompileOptions) -> tuple[int, ...]:
+    """The steps that a record names."""
+    listed = [[at] if isinstance(at, int) else at for at in (options.record or {}).values()]
+    return tuple(step for at in listed if isinstance(at, list | tuple) for step in at if isinstance(step, int))
+
+
+def _extended(areas: AreaGraph, options: CompileOptions, steps: int) -> tuple[UnrolledGraph, UnrolledGraph] | None:
+    """The graphs of so many steps, with their loop made longer up to T; None if no loop shows in so many steps."""
+    total = areas.spec.time.steps
+    try:
+        full, kept = _unrolled_and_passed(areas, options, steps)
+        if kept.loop is not None and (rest := (total - steps) % kept.loop.period):
+            period, steps = kept.loop.period, steps + rest  # what is left must be a whole number of periods
+            full, kept = _unrolled_and_passed(areas, options, steps)
+            if kept.loop is None or kept.loop.period != period:
+                return None
+    except CompileError:  # of a state that is silent so far
+        return None
+    if kept.loop is None or kept.loop.first <= last_named_step(areas, _recorded(options)):
+        return None
+    return extended(full.noted(loop=kept.loop), total), extended(kept, total)
 
 
 @contextmanager
@@ -109,62 +183,11 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _lowered(areas: AreaGraph, record: Record, names: list[str], roll: Roll) -> tuple[UnrolledGraph, UnrolledGraph]:
-    if not wants_loop(areas, roll):
-        names = [name for name in names if name != "roll"]
-    rolled = _steady(areas, record, names) if "roll" in names else None
-    if rolled is not None:
-        return rolled
-    full = _unrolled(areas, record)
-    if silent := list(silent_sinks(full)):
-        raise CompileError(silent)
-    return full, verify(run_passes(full, names))
+def _unrolled(areas: AreaGraph, record: Record, steps: int | None = None, *, video: bool = False) -> UnrolledGraph:
+    return verify(record_sinks(unroll_graph(areas, steps, video=video), record))
 
 
-def wants_loop(areas: AreaGraph, roll: Roll) -> bool:
-    """Whether the network is to be rolled.
-
-    Raises:
-        CompileError: for a word that `roll` does not know.
-    """
-    check_choice("roll", roll, get_args(Roll))
-    time = areas.spec.time
-    in_step = sum(len(group) for group in groups_of(areas, time.order))
-    return roll == "always" or (roll == "auto" and in_step * time.steps > STRAIGHT_UPDATES)
-
-
-def _steady(areas: AreaGraph, record: Record, names: list[str]) -> tuple[UnrolledGraph, UnrolledGraph] | None:
-    """The rolled graph before and after passes, from as few steps as show the steady state; None if few do not."""
-    listed = [[at] if isinstance(at, int) else at for at in record.values()]
-    recorded = [step for at in listed if isinstance(at, list | tuple) for step in at if isinstance(step, int)]
-    total = areas.spec.time.steps
-    for clock in short_clocks(areas, recorded):
-        found = _rolled(areas, record, names, clock)
-        period = found[1].loop.period if found is not None and found[1].loop is not None else 0
-        if period and (total - clock) % period:  # the rest must be a whole number of periods
-            found = _rolled(areas, record, names, clock + (total - clock) % period)
-        if found is not None and found[1].loop is not None and found[1].loop.period == period:
-            full, kept = (stretched(graph, total) for graph in found)
-            return verify(full), verify(run_passes(kept, [name for name in names if name == "release"]))
-    return None
-
-
-def _rolled(
-    areas: AreaGraph, record: Record, names: list[str], steps: int
-) -> tuple[UnrolledGraph, UnrolledGraph] | None:
-    try:
-        full = _unrolled(areas, record, steps)
-    except CompileError:  # of a state that is silent so far
-        return None
-    if any(silent_sinks(full)):
-        return None
-    kept = run_passes(full, [name for name in names if name not in {"roll", "release"}])
-    loop = find_loop(full, kept)
-    return None if loop is None else (cut(full, loop), cut(kept, loop))
-
-
-def _unrolled(areas: AreaGraph, record: Record, steps: int | None = None) -> UnrolledGraph:
-    return verify(mark_read(record_sinks(unroll_graph(areas, steps), record)))
+# ---- what users call ---------------------------------------------------------------
 
 
 def emit(
@@ -174,16 +197,17 @@ def emit(
     record: Record | None = None,
     passes: Sequence[str] | None = None,
     roll: Roll = "auto",
-    memory_format: MemoryFormat = "channels_last",
+    memory_format: MemoryFormat = "contiguous",
     checkpoint: Checkpoint | None = None,
+    *,
+    video: bool = False,
 ) -> str:
     """Source of a Python module with the compiled network; it imports only torch.
 
-    Takes and raises what `compile_spec` does, and does not import torch.
+    Arguments and exceptions are those of `compile_spec`; torch is not imported.
     """
-    check_choice("memory_format", memory_format, get_args(MemoryFormat))
-    full, graph = lower(spec, steps, order, record, passes, roll if checkpoint is None else "always")
-    return emit_source(full, graph, memory_format, runs_of(graph, checkpoint))
+    options = CompileOptions(record, passes, roll, memory_format, checkpoint=checkpoint, video=video)
+    return program(retimed(spec, steps, order), options).source
 
 
 def compile_spec(
@@ -193,10 +217,12 @@ def compile_spec(
     record: Record | None = None,
     passes: Sequence[str] | None = None,
     roll: Roll = "auto",
-    memory_format: MemoryFormat = "channels_last",
+    memory_format: MemoryFormat = "contiguous",
     backend: Backend = "eager",
     checkpoint: Checkpoint | None = None,
-) -> nn.Module:
+    *,
+    video: bool = False,
+) -> CompiledNetwork:
     """Compile a spec to a torch module.
 
     Args:
@@ -205,51 +231,46 @@ def compile_spec(
         order: `simultaneous`, `sequential` or groups of areas; the spec's by default.
         record: states to return, such as ``{"V4": "all", "IT": [3, 8]}``.
         passes: names of the passes to run; all by default.
-        roll: whether to write the steady state as a loop: `always`, `never`, or `auto`: where there are more than 256
-            updates.
-        memory_format: layout of kernels and states in memory, `channels_last` or `contiguous`; it changes the speed,
-            and the strides of recorded states, but no value, shape or key.
+        roll: whether to write the steady state as a loop where a period repeats three times: `auto`, or `never`.
+        memory_format: layout of kernels and states in memory, `contiguous` or `channels_last`, in which convolutions
+            are fastest; it changes the speed and the strides, but no value, shape or key.
         backend: `eager`, or `inductor` to have `torch.compile` turn the source into kernels at the first call, with
             CUDA graphs where there is a GPU.
-        checkpoint: segments of steps of whose states training keeps only the first, to compute the others again in
+        checkpoint: segments of steps of whose states training keeps only the first, to recompute the others in
             the backward pass: `sqrt` (of the number of steps: memory grows with its root), a number of segments, or
             a `MemoryBudget`, from which the least number of segments that keeps to it follows. Implies a loop.
+        video: whether the emitted source is for videos, with a frame for each step, not for static images. The network
+            takes both; the source for the other is compiled on first use.
 
     Returns:
         A module whose ``forward(x)`` takes images [B, C, H, W] or videos [B, T, C, H, W] and returns logits
         [B, classes], or [B, n, classes] for n readout steps (of several readouts by name); with `record`, a pair of
-        the logits and the states by (area, step). It carries `.source`, `.spec` and `.unrolled`.
+        the logits and the states by (area, step). It carries `.source`, `.spec`, `.options` and `.unrolled`.
 
     Raises:
         GraphError: if the spec does not make a network.
         CompileError: for a readout or record of a silent area, an unknown pass, memory format or backend, or a bad
             `record`, `roll` or `checkpoint`.
     """
-    check_choice("memory_format", memory_format, get_args(MemoryFormat))
-    check_choice("backend", backend, get_args(Backend))
-    if checkpoint is not None and backend != "eager":
-        found = "a checkpoint and the backend inductor were given"
-        raise CompileError(Diagnostic("checkpoint", "checkpoint", found, "torch.compile chooses itself", "Give one."))
-    full, graph = lower(spec, steps, order, record, passes, roll if checkpoint is None else "always")
-    if too_large := [replace(finding, severity="error") for finding in memory(full) if finding.place == "areas"]:
+    options = CompileOptions(record, passes, roll, memory_format, backend, checkpoint, video)
+    return compile_with(retimed(spec, steps, order), options)
+
+
+def compile_with(spec: NetworkSpec, options: CompileOptions) -> CompiledNetwork:
+    """Compile a spec with options that are given as one; see `compile_spec`."""
+    compiled = program(spec, options)
+    if too_large := [replace(f, severity="error") for f in memory(compiled.full) if f.place == "areas"]:
         raise CompileError(too_large)
-    source = emit_source(full, graph, memory_format, runs_of(graph, checkpoint))
-    module: Any = load_source(source, spec.name)
-    module.source = source
-    module.spec = graph.areas.spec
-    module.unrolled = graph
-    return apply_backend(module, backend)
+    from cortexgraph.network import make_network
+
+    return make_network(compiled, program, restored_network)
 
 
-def check_choice(place: str, given: str, choices: Sequence[str]) -> None:
-    """Say of an argument that is none of its words which there are.
+def restored_network(spec: NetworkSpec, options: CompileOptions, source: str) -> CompiledNetwork:
+    """A network of this source, whose state a pickle fills in."""
+    from cortexgraph.network import empty_network
 
-    Raises:
-        CompileError: if it is none of them.
-    """
-    if given not in choices:
-        expected = f"it is {' or '.join(choices)}"
-        raise CompileError(Diagnostic("unknown-choice", place, f"{given!r} was given", expected, "Give one of these."))
+    return empty_network(program(spec, options), source, program, restored_network)
 
 
 def interpret(
@@ -260,7 +281,8 @@ def interpret(
     order: Order | None = None,
     *,
     training: bool = False,
-    averages: dict[str, Tensor] | None = None,
+    record: Record | None = None,
+    running_statistics: dict[str, Tensor] | None = None,
 ) -> tuple[Tensor | dict[str, Tensor], dict[tuple[str, int], Tensor]]:
     """Run a spec by the reference interpreter: what `docs/semantics.md` defines, step by step, with no optimisation.
 
@@ -270,7 +292,8 @@ def interpret(
         x: images [B, C, H, W], or videos [B, T, C, H, W] whose frame t is the image of step t.
         steps, order: as for `compile_spec`.
         training: whether batch norms take their statistics from the batch.
-        averages: filled with the running averages as the run leaves them, under the names of the state dict.
+        record: the states that are recorded: what they depend on moves running statistics.
+        running_statistics: filled with the running statistics after the run, under the names of the state dict.
 
     Returns:
         Logits as the compiled module gives them, and the state [B, C, H, W] of every live area at the end of every
@@ -281,9 +304,13 @@ def interpret(
         CompileError: for a readout of a silent area.
     """
     graph = build(retimed(spec, steps, order))
-    if silent := list(silent_sinks(unroll_graph(graph))):
+    unrolled = _unrolled(graph, record or {})
+    if silent := list(silent_sinks(unrolled)):
         raise CompileError(silent)
-    return interpret_graph(graph, state_dict, x, training=training, averages=averages)
+    records = [(node.name, node.step) for node in unrolled.records]
+    return interpret_graph(
+        graph, state_dict, x, training=training, records=records, running_statistics=running_statistics
+    )
 
 
 def retimed(spec: NetworkSpec, steps: int | None, order: Order | None) -> NetworkSpec:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from cortexgraph.codegen import load_source
+from cortexgraph.codegen import load_class
 from cortexgraph.compiler import check_choice, compile_spec
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.files import replacing
@@ -215,7 +215,7 @@ def _write_onnx(network: nn.Module, path: Path, metadata: Mapping[str, Any]) -> 
 def _write_source(network: nn.Module, path: Path, weights: Path) -> Run:
     path.write_text(str(network.source), encoding="utf-8")
     torch.save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, weights)
-    again = load_source(path.read_text(encoding="utf-8"), "exported").eval()
+    again = load_class(path.read_text(encoding="utf-8"), "exported")().eval()
     again.load_state_dict(torch.load(weights, weights_only=True))
     return lambda x: _in_order(again(x))
 

@@ -10,6 +10,7 @@ from itertools import groupby, islice
 
 __all__ = [
     "by",
+    "count_of",
     "count_text",
     "fields_text",
     "flow",
@@ -193,3 +194,12 @@ def paths_text(paths: Mapping[str, tuple[int, int]], *, several: bool) -> str:
         steps = str(shortest) if shortest == longest else f"{shortest}–{longest}"
         found.append(f"{name}: {steps}" if several else steps)
     return ", ".join(found) or "–"
+
+
+def count_of(number: int, word: str) -> str:
+    """A number with its noun, in the plural where it needs one.
+
+    >>> count_of(1, "step"), count_of(3, "step")
+    ('1 step', '3 steps')
+    """
+    return f"{number:,} {word}{'s' * (number != 1)}"

@@ -37,9 +37,20 @@ def images(spec: NetworkSpec, batch: int = 3, video_steps: int | None = None) ->
     return torch.randn(batch, *frames, spec.input.channels, *size, dtype=torch.float64)
 
 
+def tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and persistent buffers themselves, sets that no readout reaches included."""
+    buffers = {name: buffer for name, buffer in module.named_buffers() if name in module.state_dict()}
+    return {**{name: parameter.detach() for name, parameter in module.named_parameters()}, **buffers}
+
+
+def _state(module: nn.Module) -> Mapping[str, Tensor]:
+    """What the module computes with: in evaluation, trained sets stand in for those that no readout reaches."""
+    return tensors(module) if module.training else module.state_dict()
+
+
 def randomise(module: nn.Module) -> nn.Module:
     """Random parameters and running statistics, so that no term is 0 or 1 by initialisation."""
-    for tensor in module.state_dict().values():
+    for tensor in tensors(module).values():
         if tensor.is_floating_point():
             tensor.uniform_(0.2, 1.2) if tensor.ndim == 1 else tensor.normal_(0, 0.2)
     return module
@@ -120,9 +131,9 @@ def compare(
     finally:
         torch.set_default_dtype(torch.float32)
     x = images(spec, batch, video_steps=spec.time.steps if video else None)
-    before = {name: value.clone() for name, value in module.state_dict().items()}
+    before = {name: value.clone() for name, value in _state(module).items()}
     trained = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
-    expected = _interpreted(spec, before, trained, x, training)
+    expected = _interpreted(spec, before, trained, x, training, recorded)
     found = _compiled(module, x, record)
     if not record:
         expected = {key: value for key, value in expected.items() if key[0] != "state"}
@@ -130,7 +141,7 @@ def compare(
     differences = {key: _difference(found[key], expected[key]) for key in found}
     stable = max(differences.values()) <= TOLERANCE
     if not stable:
-        _assert_rounding(spec, before, trained, x, training, expected, differences)
+        _assert_rounding(spec, before, trained, x, training, recorded, expected, differences)
     count = Counter(key[0] for key in found)
     return Comparison(count["state"], count["gradient"], count["average"], max(differences.values()), stable)
 
@@ -147,15 +158,22 @@ def _compiled(module: nn.Module, x: Tensor, record: bool) -> Results:
     for parameter in parameters.values():
         assert parameter.requires_grad or parameter.grad is None  # the claim that no readout reaches it
     gradients = {name: _gradient(p) for name, p in parameters.items() if p.requires_grad}
-    averages = {name: value for name, value in module.state_dict().items() if name not in parameters}
+    averages = {name: value for name, value in _state(module).items() if name not in parameters}
     return _results(logits, states, gradients, averages)
 
 
-def _interpreted(spec: NetworkSpec, state: dict[str, Tensor], trained: set[str], x: Tensor, training: bool) -> Results:
+def _interpreted(
+    spec: NetworkSpec,
+    state: dict[str, Tensor],
+    trained: set[str],
+    x: Tensor,
+    training: bool,
+    record: Mapping[str, str] | None,
+) -> Results:
     leaves = {name: value.clone().requires_grad_(name in trained) for name, value in state.items()}
     moved: dict[str, Tensor] = {}
     with repeatable_dropout():
-        logits, states = interpret(spec, leaves, x, training=training, averages=moved)
+        logits, states = interpret(spec, leaves, x, training=training, record=record, running_statistics=moved)
     _backward(logits)
     averages = {name: moved.get(name, value) for name, value in state.items() if name.split(".")[-1] in AVERAGES}
     return _results(logits, states, {name: _gradient(leaves[name]) for name in trained}, averages)
@@ -207,12 +225,13 @@ def _assert_rounding(
     trained: set[str],
     x: Tensor,
     training: bool,
+    record: Mapping[str, str] | None,
     expected: Results,
     differences: dict[tuple[Any, ...], float],
 ) -> None:
     """Assert that a difference above the tolerance is no larger than what rounding does to the reference itself."""
     with rounded(1e-13):
-        nudged = _interpreted(spec, state, trained, x, training)
+        nudged = _interpreted(spec, state, trained, x, training, record)
     for key, difference in differences.items():
         allowed = TOLERANCE + 10 * _difference(nudged[key], expected[key])
         assert difference <= allowed, f"{key} differs by {difference:.1e}, where rounding explains {allowed:.1e}"

@@ -74,7 +74,7 @@ def test_a_video_shows_its_frames_in_order() -> None:
 @pytest.mark.parametrize("shape", [(2, 3, 32, 31), (2, 1, 32, 32), (3, 32, 32), (2, 4, 3, 32, 32)])
 def test_an_image_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
     module = cg.compile(small(), steps=5)
-    with pytest.raises(ValueError, match=r"expected \[B, \*\(3, 32, 32\)\], or a video \[B, 5, \*\(3, 32, 32\)\]"):
+    with pytest.raises(ValueError, match=r"expected \[B, (5, )?3, 32, 32\]"):
         module(torch.zeros(shape))
 
 
@@ -166,7 +166,7 @@ def test_the_module_carries_source_spec_and_graph() -> None:
             {"order": "random"},
             r"order: 'random' was given, but .* order is simultaneous, sequential or a list",
         ),
-        ({"passes": ["shrink"]}, r"`shrink` is no pass, but the passes are prune, share, fold, roll, release"),
+        ({"passes": ["shrink"]}, r"`shrink` is not a pass, but the passes are prune, cse, fold, roll, release"),
     ],
 )
 def test_what_cannot_be_done_is_said(options: dict[str, Any], match: str) -> None:

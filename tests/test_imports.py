@@ -16,7 +16,6 @@ import cortexgraph
 PACKAGE = Path(cortexgraph.__file__).parent
 
 LAYERS = (
-    ("runtime",),
     ("errors",),
     ("files",),
     ("wording",),
@@ -26,9 +25,12 @@ LAYERS = (
     ("graph",),
     ("unrolling",),
     ("passes",),
+    ("codegen",),
     ("checks",),
-    ("codegen", "checkpoints"),
+    ("program",),
+    ("network",),
     ("compiler",),
+    ("tracing",),
     ("analysis", "render", "data", "sharing", "lesions", "connectome"),
     ("drawing",),
     ("showing",),
@@ -72,38 +74,13 @@ def absolute_imports(path: Path) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def is_runtime(name: str) -> bool:
-    return f"{name}.".startswith("cortexgraph.runtime.")
-
-
-def test_nothing_else_imports_the_runtime() -> None:
+def test_nothing_imports_the_prelude_and_it_imports_only_torch_and_the_standard_library() -> None:
     """Its source is copied into emitted files; the package reads it as text."""
-    others = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] != "runtime"]
-    found = [
-        f"{path.relative_to(PACKAGE)} imports {name}"
-        for path in others
-        for name in absolute_imports(path)
-        if is_runtime(name)
-    ]
-    assert found == []
-
-
-def test_the_runtime_imports_only_torch_and_the_standard_library() -> None:
-    files = [*(PACKAGE / "runtime").rglob("*.py")]
-    found = {path.stem: [*absolute_imports(path)] for path in files}
-    allowed = {"torch", *sys.stdlib_module_names}
-    foreign = [
-        f"{stem} imports {name}"
-        for stem, names in found.items()
-        for name in names
-        if name.split(".")[0] not in allowed and not is_runtime(name)
-    ]
-    assert foreign == []
-    assert {name.split(".")[0] for name in found["initial"]} == {
-        "__future__",
-        "collections",
-        "torch",
-    }
+    imported = {name for path in PACKAGE.rglob("*.py") for name in absolute_imports(path)}
+    assert not {name for name in imported if name.startswith("cortexgraph.codegen.prelude")}
+    roots = {name.split(".")[0] for name in absolute_imports(PACKAGE / "codegen" / "prelude.py")}
+    assert "torch" in roots
+    assert roots <= {"torch", *sys.stdlib_module_names}
 
 
 @pytest.mark.parametrize(

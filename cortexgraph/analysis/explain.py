@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cortexgraph.compiler import Record, Roll, lower, wants_loop
-from cortexgraph.passes import PASSES, chosen
+from cortexgraph.compiler import CompileOptions, Record, Roll, lower
+from cortexgraph.graph import Connection
+from cortexgraph.passes import PASSES
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.unrolling import UnrolledGraph
+from cortexgraph.unrolling import Node, UnrolledGraph, evaluations, macs_of
 
 __all__ = ["Explanation", "PassEffect", "explain"]
 
@@ -75,48 +76,43 @@ def explain(
     Examples:
         >>> import cortexgraph as cg
         >>> [effect.updates for effect in explain(cg.load("ventral")).effects]
-        [18, 12, 12, 12, 12]
+        [18, 18, 12, 12, 12, 12, 12]
     """
-    graph, _ = lower(spec, steps, record=record, passes=[])
-    rolled = wants_loop(graph.areas, roll)
-    names = [name for name in chosen(passes) if rolled or name != "roll"]
-    effects = [_effect("", "", graph)]
-    for name in names:
+    options = CompileOptions(record, passes, roll)
+    full, graph = lower(spec, steps, record=record, passes=[])
+    effects = [_effect("", "", full), _effect("settle", _settled(full), graph)]
+    for name in options.pass_names:
         before, graph = graph, PASSES[name](graph)
-        if name in {"prune", "share", "fold"}:
-            effects.append(_effect(name, _did(name, before, graph), graph))
-        else:  # they change how it is written, not what is computed
-            last = effects[-1]
-            did = _did(name, before, graph)
-            effects.append(PassEffect(name, did, last.updates, last.evaluations, last.macs, last.macs_once))
+        effects.append(_effect(name, _did(name, before, graph), graph))
     return Explanation(tuple(effects))
 
 
 def _effect(name: str, did: str, graph: UnrolledGraph) -> PassEffect:
-    """Count what is computed; what is folded counts for the batch, not for each image."""
-    updates = evaluations = macs = once = 0
-    readouts = {readout.name: readout.macs for readout in graph.areas.readouts}
+    """Count what is computed; what is the same for every image counts for the batch, not for each image."""
+    updates = count = macs = once = 0
     for node in graph:
-        if not graph.live(node) or graph.repeat(node) is not None:
+        if node.kind not in {"update", "evaluation", "readout"} or not graph.carried_out(node):
             continue
-        cost, folded = 0, graph.folded(node)
-        if node.kind == "drive":
-            evaluations += 1
-            cost = graph.evaluation(node)[0].macs
-        elif node.kind == "update":
-            updates += 1
-            cost = graph.areas.area(node.name).macs
-            for connection, source in graph.terms(node):
-                if source.kind != "drive":
-                    evaluations += 1
-                    own = folded or (
-                        graph.folded(source) and not connection.averages and not connection.transform.random
-                    )
-                    once, macs = (once + connection.macs, macs) if own else (once, macs + connection.macs)
-        elif node.kind == "readout":
-            cost = readouts[node.name]
-        once, macs = (once + cost, macs) if folded else (once, macs + cost)
-    return PassEffect(name, did, updates, evaluations, macs, once)
+        updates += node.kind == "update"
+        count += sum(1 for _ in evaluations(graph, node))
+        cost = macs_of(graph, node)
+        of_constants = cost if graph.constant(node) else sum(c.macs for c in _of_constants(graph, node))
+        once, macs = once + of_constants, macs + cost - of_constants
+    return PassEffect(name, did, updates, count, macs, once)
+
+
+def _of_constants(graph: UnrolledGraph, node: Node) -> Iterator[Connection]:
+    """The connections that a node evaluates for a batch of one."""
+    if node.kind == "update":
+        for connection, source in graph.terms(node):
+            pure = not (connection.statistics or connection.transform.random)
+            if pure and graph.constant(source) and source.kind != "evaluation":
+                yield connection
+
+
+def _settled(full: UnrolledGraph) -> str:
+    held = sum(1 for node in full.live_updates() if full.held(node) is not None)
+    return f"holds {held} updates that would repeat the last one" if held else "no update repeats the last one"
 
 
 def _did(name: str, before: UnrolledGraph, after: UnrolledGraph) -> str:
@@ -125,23 +121,19 @@ def _did(name: str, before: UnrolledGraph, after: UnrolledGraph) -> str:
             silent = sum(1 for node in before.updates() if not before.live(node))
             unread = sum(1 for node in before.live_updates() if node not in after)
             return f"leaves out {silent} silent, {unread} unread updates"
-        case "share":
-            return _shared(before, after)
+        case "cse":
+            return _merged(before, after)
         case "fold":
-            count = sum(1 for node in after if node.kind in {"update", "drive"} and after.folded(node))
+            count = sum(1 for node in after if node.kind in {"update", "evaluation"} and after.constant(node))
             return f"{count} values for a batch of one" if count else "nothing is the same for every image"
         case "roll":
             loop = after.loop
             if loop is None:
                 return "no steady state"
-            return f"steps {loop.first} to {loop.last + loop.skipped} as a loop"
-    return "values let go after their last use"
+            return f"steps {loop.first} to {loop.end - 1} as a loop"
+    return "values deleted after their last use"
 
 
-def _shared(before: UnrolledGraph, after: UnrolledGraph) -> str:
-    repeats = [repeat for node in after if (repeat := after.repeat(node)) is not None]
-    updates = len(after.shared) + sum(1 for node in after.updates() if after.repeat(node) is not None)
+def _merged(before: UnrolledGraph, after: UnrolledGraph) -> str:
     fewer = _effect("", "", before).evaluations - _effect("", "", after).evaluations
-    conditions = ["static images"] * any(r.still for r in repeats) + ["evaluation"] * any(r.evaluation for r in repeats)
-    where = f" (some in {' and '.join(conditions)} only)" if conditions else ""
-    return f"shares {updates} updates, {fewer} evaluations{where}"
+    return f"shares {len(after.info.merged)} updates, {fewer} evaluations"

@@ -87,7 +87,8 @@ class _Axis:
             elif node.kind == "zero":
                 found[node] = (0,) * graph.areas.shape(node.name)[1 + self.axis]
             elif node.kind == "update":
-                found[node] = self._update(graph, node, found)
+                origin = graph.held(node)
+                found[node] = self._update(graph, node, found) if origin is None else found[origin]
         return found
 
     def _update(self, graph: UnrolledGraph, node: Node, found: dict[Node, Masks]) -> Masks:

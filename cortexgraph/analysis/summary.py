@@ -13,11 +13,18 @@ from cortexgraph.compiler import lower
 from cortexgraph.graph import Area, Connection
 from cortexgraph.passes import Status, statuses
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.unrolling import Node, Order, UnrolledGraph
+from cortexgraph.unrolling import (
+    FLOAT_BYTES,
+    Node,
+    Order,
+    UnrolledGraph,
+    evaluations,
+    macs_of,
+    numbers_of,
+    parameters_by_part,
+)
 
-__all__ = ["evaluations", "step_summaries", "summarise", "summarise_spec"]
-
-FLOAT_BYTES = 4
+__all__ = ["evaluated_steps", "step_summaries", "summarise", "summarise_spec"]
 
 
 def summarise(full: UnrolledGraph, kept: UnrolledGraph) -> NetworkSummary:
@@ -25,20 +32,24 @@ def summarise(full: UnrolledGraph, kept: UnrolledGraph) -> NetworkSummary:
     areas = full.areas
     fields = receptive_fields(full)
     of_areas, of_connections = steps_to_readouts(full)
-    evaluated, found = evaluations(kept), statuses(full, kept)
-    macs = {readout.name: readout.macs for readout in areas.readouts}
-    readout_macs = sum(macs[node.name] for node in kept.readouts)
+    evaluated, status, parameters = evaluated_steps(kept), statuses(full, kept), parameters_by_part(full)
+    readout_macs = sum(macs_of(kept, node) for node in kept.readouts)
     return NetworkSummary(
-        areas=tuple(_area(full, found, area, fields, of_areas.get(area.name, {})) for area in areas.areas),
+        areas=tuple(
+            _area(full, status, area, parameters[area.identifier], fields, of_areas.get(area.name, {}))
+            for area in areas.areas
+        ),
         connections=tuple(
-            _connection(full, c, evaluated.get(c.identifier, []), of_connections.get(c.identifier, {}))
+            _connection(
+                full, c, parameters[c.identifier], evaluated.get(c.identifier, []), of_connections.get(c.identifier, {})
+            )
             for c in areas.connections
         ),
-        steps=tuple(step_summaries(kept, evaluated)),
+        steps=tuple(step_summaries(kept)),
         image_size=areas.image_shape[1:],
-        readout_parameters=sum(readout.parameters for readout in areas.readouts),
+        readout_parameters=sum(parameters[readout.identifier] for readout in areas.readouts),
         readout_macs=readout_macs,
-        macs_unpruned=sum(step.macs for step in step_summaries(full, evaluations(full))) + readout_macs,
+        macs_unpruned=sum(step.macs for step in step_summaries(full)) + readout_macs,
     )
 
 
@@ -62,55 +73,51 @@ def summarise_spec(spec: NetworkSpec, steps: int | None = None, order: Order | N
     return summarise(*lower(spec, steps, order))
 
 
-def evaluations(graph: UnrolledGraph) -> dict[str, list[int]]:
-    """Steps at which each connection is evaluated, for one static image in evaluation."""
-    found: dict[str, list[int]] = {}
-    for node in graph:
-        if graph.repeat(node) is not None or not graph.live(node):
-            continue
-        if node.kind == "drive":
-            found.setdefault(node.name, []).append(node.step)
-        elif node.kind == "update":
-            for connection, source in graph.terms(node):
-                if source.kind != "drive":
-                    found.setdefault(connection.identifier, []).append(node.step)
-    return found
+def evaluated_steps(graph: UnrolledGraph) -> dict[str, list[int]]:
+    """Steps at which each connection is evaluated."""
+    steps: dict[str, list[int]] = {}
+    for node in _carried_out(graph):
+        for connection in evaluations(graph, node):
+            steps.setdefault(connection.identifier, []).append(node.step)
+    return steps
 
 
-def step_summaries(graph: UnrolledGraph, evaluated: Mapping[str, list[int]]) -> Iterator[StepSummary]:
-    """What each step executes, given the steps of the evaluations of each connection."""
+def _carried_out(graph: UnrolledGraph) -> Iterator[Node]:
+    return (node for node in graph if node.kind in {"update", "evaluation"} and graph.carried_out(node))
+
+
+def step_summaries(graph: UnrolledGraph) -> Iterator[StepSummary]:
+    """What each step executes."""
     updates, macs, numbers = Counter[int](), Counter[int](), Counter[int]()
-    for node in graph.live_updates():
-        if graph.repeat(node) is not None:
-            continue
-        area = graph.areas.area(node.name)
-        updates[node.step] += 1
-        macs[node.step] += area.macs
-        numbers[node.step] += prod(area.shape)
-    for connection in graph.areas.connections:
-        for step in evaluated.get(connection.identifier, []):
-            macs[step] += connection.macs
-            numbers[step] += prod(connection.output_shape)
+    for node in _carried_out(graph):
+        updates[node.step] += node.kind == "update"
+        macs[node.step] += macs_of(graph, node)
+        numbers[node.step] += numbers_of(graph, node)
     for step in range(1, graph.steps + 1):
         yield StepSummary(step, updates[step], macs[step], numbers[step] * FLOAT_BYTES)
 
 
 def _area(
-    full: UnrolledGraph, found: Mapping[Node, Status], area: Area, fields: Mapping[Node, Extent], paths: Paths
+    full: UnrolledGraph,
+    statuses: Mapping[Node, Status],
+    area: Area,
+    parameters: int,
+    fields: Mapping[Node, Extent],
+    paths: Paths,
 ) -> AreaSummary:
     updates = list(full.updates(area.name))
-    status = {node: found[node].word for node in updates}
+    status = {node: statuses[node].word for node in updates}
     return AreaSummary(
         name=area.name,
         level=area.level,
         channels=area.channels,
         size=area.shape[1:],
-        parameters=area.parameters(full.sets[area.identifier]),
+        parameters=parameters,
         macs=area.macs,
         state_bytes=prod(area.shape) * FLOAT_BYTES,
         first_response=full.first_response(area.name),
         executed=tuple(node.step for node in updates if status[node] == "executed"),
-        shared=tuple(node.step for node in updates if status[node] == "shared"),
+        shared=tuple(node.step for node in updates if status[node] in {"held", "shared"}),
         silent=tuple(node.step for node in updates if status[node] == "silent"),
         unread=tuple(node.step for node in updates if status[node] == "unread"),
         receptive_field_px={node.step: fields[node] for node in updates if node in fields},
@@ -118,7 +125,9 @@ def _area(
     )
 
 
-def _connection(full: UnrolledGraph, connection: Connection, evaluated: list[int], paths: Paths) -> ConnectionSummary:
+def _connection(
+    full: UnrolledGraph, connection: Connection, parameters: int, evaluated: list[int], paths: Paths
+) -> ConnectionSummary:
     labels = {c.identifier: c.label.replace("->", "→") for c in full.areas.connections}
     return ConnectionSummary(
         source=connection.source,
@@ -129,7 +138,7 @@ def _connection(full: UnrolledGraph, connection: Connection, evaluated: list[int
         + (f", tied to {labels[connection.owner]}" if connection.owner else ""),
         size=connection.output_shape[1:],
         window=window_of(connection),
-        parameters=connection.parameters(full.sets[connection.identifier]),
+        parameters=parameters,
         macs=connection.macs,
         output_bytes=prod(connection.output_shape) * FLOAT_BYTES,
         evaluated=tuple(evaluated),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from cortexgraph.analysis.summary import evaluations, step_summaries
-from cortexgraph.unrolling import UnrolledGraph
+from cortexgraph.analysis.summary import step_summaries
+from cortexgraph.unrolling import UnrolledGraph, macs_of, total_parameters
 
 __all__ = ["Totals", "totals"]
 
@@ -36,16 +36,13 @@ def totals(full: UnrolledGraph, kept: UnrolledGraph) -> Totals:
     """The numbers of a network from its unrolled graph before and after passes, as `lower` gives them."""
     graph, seen = full.areas, full.from_image()
     kinds = Counter("modulating" if c.role == "modulate" else c.kind for c in graph.connections)
-    macs = {readout.name: readout.macs for readout in graph.readouts}
     read = graph.readouts[0].source
     return Totals(
         areas=len(graph.areas),
         connections={kind: kinds[kind] for kind in ("feedforward", "lateral", "feedback", "modulating") if kinds[kind]},
         steps=full.steps,
         responds_at=next((node.step for node in full.live_updates(read) if node in seen), None),
-        parameters=sum(area.parameters(full.ordinals[area.name]) for area in graph.areas)
-        + sum(c.parameters(full.ordinals[c.target]) for c in graph.connections)
-        + sum(readout.parameters for readout in graph.readouts),
-        flops=2 * sum(step.macs for step in step_summaries(kept, evaluations(kept)))
-        + 2 * sum(macs[node.name] for node in kept.readouts),
+        parameters=total_parameters(full),
+        flops=2 * sum(step.macs for step in step_summaries(kept))
+        + 2 * sum(macs_of(kept, node) for node in kept.readouts),
     )

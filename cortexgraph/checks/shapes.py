@@ -17,7 +17,7 @@ from cortexgraph.ops import (
     Spatial,
 )
 from cortexgraph.spec.origin import Path
-from cortexgraph.unrolling import UnrolledGraph
+from cortexgraph.unrolling import FLOAT_BYTES, UnrolledGraph, total_parameters
 from cortexgraph.wording import count_text
 
 __all__ = ["body_shape", "channel_groups", "memory", "norm_over_one_value", "shape_mismatch", "ties", "unknown_size"]
@@ -201,20 +201,14 @@ def _in_chain(graph: AreaGraph, chain: Chain, path: Path, label: str = "") -> It
             )
 
 
-FLOAT_BYTES = 4
-
-
 def memory(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
     """`memory` (a warning): parameters, or the states of one image in training, exceed this machine's memory.
 
     An estimate from below: gradients, the optimiser and intermediate results come on top.
     """
     areas = unrolled.areas
-    sets = unrolled.sets
-    parameters = sum(area.parameters(sets[area.identifier]) for area in areas.areas)
-    parameters += sum(c.parameters(sets[c.identifier]) for c in areas.connections)
-    parameters += sum(readout.parameters for readout in areas.readouts)
-    states = sum(prod(areas.shape(node.name)) for node in unrolled.live_updates())
+    parameters = total_parameters(unrolled)
+    states = sum(prod(areas.shape(node.name)) for node in unrolled.live_updates() if unrolled.carried_out(node))
     there = _machine_bytes()
     for what, numbers in (("the parameters", parameters), ("the states of one image", states)):
         if there is not None and numbers * FLOAT_BYTES > there:

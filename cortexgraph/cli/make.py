@@ -63,8 +63,7 @@ def compile_spec(
 
     Example: cortexgraph compile ventral --out ventral.py
     """
-    from cortexgraph.checkpoints import read_checkpoint
-    from cortexgraph.codegen import MemoryFormat
+    from cortexgraph.codegen import MemoryFormat, read_checkpoint
     from cortexgraph.compiler import check_choice, emit
     from cortexgraph.passes import PASSES
 

@@ -1,8 +1,18 @@
 """Emission of source code, and its loading."""
 
-from cortexgraph.codegen.backend import Backend, apply_backend
-from cortexgraph.codegen.emit import emit_source
-from cortexgraph.codegen.load import load_source
-from cortexgraph.codegen.view import MemoryFormat
+from cortexgraph.codegen.checkpoints import Checkpoint, MemoryBudget, read_checkpoint, runs_of
+from cortexgraph.codegen.emit import Emitted, MemoryFormat, emit_source
+from cortexgraph.codegen.load import load_class
+from cortexgraph.codegen.parameters import trained_sets
 
-__all__ = ["Backend", "MemoryFormat", "apply_backend", "emit_source", "load_source"]
+__all__ = [
+    "Checkpoint",
+    "Emitted",
+    "MemoryBudget",
+    "MemoryFormat",
+    "emit_source",
+    "load_class",
+    "read_checkpoint",
+    "runs_of",
+    "trained_sets",
+]

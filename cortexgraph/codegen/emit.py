@@ -2,26 +2,112 @@
 
 from __future__ import annotations
 
-import re
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from importlib import resources
+from typing import TYPE_CHECKING, Literal
 
-from cortexgraph.codegen.view import MemoryFormat
-from cortexgraph.codegen.views import module_view, operations_of, runtime_sources
-from cortexgraph.ops.source import imports_for, library, names_in, sources_of
-from cortexgraph.unrolling import UnrolledGraph
+from cortexgraph.codegen.header import header
+from cortexgraph.codegen.lower import banner, lower
+from cortexgraph.codegen.parameters import ParameterGroup, parameter_groups
+from cortexgraph.codegen.text import class_name, docstring_text
+from cortexgraph.graph.names import Namespace
+from cortexgraph.ops.source import imports_for, library, names_in, sources_of, taken_names
+from cortexgraph.unrolling import Node, UnrolledGraph
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["emit_source"]
+__all__ = ["Emitted", "MemoryFormat", "emit_source"]
+
+MemoryFormat = Literal["contiguous", "channels_last"]
+"""Layout of kernels, and with them of states, in memory. Shapes, values and state dicts are the same in both."""
 
 
-STANDARD = (
-    "again", "chain", "check_image", "frame", "identity_", "later_frame", "per_frame", "repeated", "started",
-    "untracked", "zeros", "PerStep", "Stepwise", "Area",
-)  # fmt: skip
-"""Definitions of the runtime that the templates and statements may use."""
+@dataclass(frozen=True)
+class Emitted:
+    """An emitted file.
+
+    Attributes:
+        source: its text.
+        lines: for each node of the graph that a statement computes, the first and last line of the statement, from 1.
+    """
+
+    source: str
+    lines: Mapping[Node, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class ModuleView:
+    """What the template of an emitted file sees: ready text."""
+
+    docstring: tuple[str, ...]
+    class_name: str
+    summary: str
+    returns: str
+    returns_text: str
+    takes: str
+    parameters: tuple[ParameterGroup, ...]
+    channels_last: bool
+
+
+def emit_source(
+    full: UnrolledGraph, graph: UnrolledGraph, memory_format: MemoryFormat = "contiguous", runs: int | None = None
+) -> Emitted:
+    """The module that computes `graph`; `full` is the graph before passes, which owns the parameters.
+
+    With `runs`, so many runs of the loop's body are one segment that the backward pass recomputes.
+
+    Equal graphs give equal bytes. Names from the spec enter as identifiers and escaped text only.
+    """
+    view = _view(full, graph, memory_format)
+    head = _environment().get_template("network.py.jinja").render(view=view)
+    body, places = _body(graph, runs)
+    network = head + "\n".join(body)
+    used = names_in(network)
+    own = [item for operation in _operations_of(full) for item in getattr(operation, "helpers", ())]
+    classes = dict.fromkeys(item for item in own if not isinstance(item, str))
+    known = [name for name in (*prelude(), *library()) if name in used]
+    helpers = sources_of([*known, *classes], prelude())
+    imports = imports_for([*helpers, network])
+    module = _environment().get_template("module.py.jinja")
+    start = module.render(view=view, imports=imports, helpers=helpers).rstrip("\n") + "\n\n\n" + head
+    offset = start.count("\n") + 1
+    lines = {node: (first + offset, last + offset) for node, (first, last) in places.items()}
+    return Emitted(start + "\n".join(body) + "\n", lines)
+
+
+def _body(graph: UnrolledGraph, runs: int | None) -> tuple[list[str], dict[Node, tuple[int, int]]]:
+    """The lines of `forward`, and where each node's statement stands among them, from 0."""
+    lines: list[str] = []
+    places: dict[Node, tuple[int, int]] = {}
+    for n, section in enumerate(lower(graph, runs)):
+        if n:
+            lines.append("")
+        if section.banner:
+            lines.append(" " * 8 + banner(section.banner).rstrip())
+        for statement in section.statements:
+            text = statement.lines(8)
+            if statement.node is not None:
+                places[statement.node] = (len(lines), len(lines) + len(text) - 1)
+            for inner, first, last in statement.places(8):
+                places[inner] = (len(lines) + first, len(lines) + last)
+            lines += text
+    return lines, places
+
+
+@cache
+def prelude() -> Mapping[str, str]:
+    """The source of each definition of the prelude, by its name."""
+    text = (resources.files("cortexgraph.codegen") / "prelude.py").read_text(encoding="utf-8")
+    sources: dict[str, str] = {}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            start = min(part.lineno for part in (node, *node.decorator_list))
+            sources[node.name] = "\n".join(text.splitlines()[start - 1 : node.end_lineno])
+    return sources
 
 
 @cache
@@ -38,23 +124,40 @@ def _environment() -> Environment:
     )
 
 
-def emit_source(
-    full: UnrolledGraph, graph: UnrolledGraph, memory_format: MemoryFormat = "channels_last", runs: int | None = None
-) -> str:
-    """Source of the module that computes `graph`; `full` is the graph before passes, which owns the parameters.
+def _view(full: UnrolledGraph, graph: UnrolledGraph, memory_format: MemoryFormat) -> ModuleView:
+    areas = full.areas
+    logits = "Tensor" if len(areas.readouts) == 1 else "dict[str, Tensor]"
+    name = Namespace().identifier(areas.spec.name, "network")
+    frames = f"videos [B, {graph.steps}, C, H, W], a frame for each step" if graph.video else "images [B, C, H, W]"
+    return ModuleView(
+        docstring=header(graph),
+        class_name=class_name(name, taken_names(_operations_of(graph), prelude())),
+        summary=docstring_text(
+            f"The network `{areas.spec.name}`, unrolled over {graph.steps} step{'s' * (graph.steps > 1)}."
+        ),
+        returns=f"tuple[{logits}, dict[tuple[str, int], Tensor]]" if graph.records else logits,
+        returns_text=_returns(graph),
+        takes=f"x: {frames}.",
+        parameters=tuple(parameter_groups(full)),
+        channels_last=memory_format == "channels_last",
+    )
 
-    With `runs`, so many runs of the loop's body are one segment that the backward pass computes again.
 
-    Equal graphs give equal bytes. Names from the spec enter as identifiers and escaped text only.
-    """
-    view = module_view(full, graph, memory_format, runs)
-    network = _environment().get_template("network.py.jinja").render(view=view)
-    used = names_in(network)
-    wanted: dict[Any, None] = dict.fromkeys(name for name in (*STANDARD, *library()) if name in used)
-    for operation in operations_of(full):
-        wanted |= dict.fromkeys(getattr(operation, "helpers", ()))
-    helpers = sources_of(wanted, runtime_sources())
-    imports = imports_for([*helpers, network])
-    module = _environment().get_template("module.py.jinja")
-    source = module.render(view=view, imports=imports, helpers=helpers, network=network)
-    return re.sub(r"\n{4,}", "\n\n\n", source).rstrip("\n") + "\n"
+def _operations_of(graph: UnrolledGraph) -> list[object]:
+    """Every operation and cell of the network, also those inside others."""
+    chains = [area.body for area in graph.areas.areas] + [c.transform for c in graph.areas.connections]
+    found: list[object] = [link.operation for chain in chains for _, link in chain.walk()]
+    return found + [area.cell for area in graph.areas.areas]
+
+
+def _returns(graph: UnrolledGraph) -> str:
+    """The forward contract in words."""
+    if len(graph.areas.readouts) > 1:
+        logits = "Logits by readout: [B, classes], or [B, n, classes] for n steps"
+    else:
+        (readout,) = graph.areas.readouts
+        steps = graph.readout_steps(readout.name)
+        logits = f"Logits [B, {len(steps)}, {readout.classes}] at {len(steps)} steps from {steps[0]} to {steps[-1]}"
+        if readout.at == "last":
+            logits = f"Logits [B, {readout.classes}] at step {steps[0]}"
+    return f"{logits}, and the recorded states by (area, step)." if graph.records else f"{logits}."

@@ -9,7 +9,7 @@ from cortexgraph import __version__
 from cortexgraph.codegen.text import WIDTH, docstring_text, wrapped
 from cortexgraph.graph import Area, AreaGraph, Connection
 from cortexgraph.unrolling import UnrolledGraph, order_name
-from cortexgraph.wording import by
+from cortexgraph.wording import by, count_of
 
 __all__ = ["header"]
 
@@ -18,15 +18,17 @@ def header(graph: UnrolledGraph) -> tuple[str, ...]:
     """Lines of the module's docstring."""
     spec = graph.areas.spec
     title = f"{spec.name}: {spec.description}" if spec.description else f"{spec.name}."
-    updates = sum(len(graph.every_ordinal(node)) for node in graph.live_updates())
-    told = f"{graph.steps} steps, {order_name(graph.order)} order: {updates} updates; readout of "
+    updates = sum(len(graph.every_step(node)) for node in graph.live_updates() if graph.written(node))
+    steps = f"{count_of(graph.steps, 'step')}, {order_name(graph.order)} order"
+    kind = "each step reads a frame of a video" if graph.video else "the image is static"
+    summary = f"{steps}, {kind}: {count_of(updates, 'update')}; readout of {_read(graph)}."
     return (
         *wrapped(title),
         "",
         f"Emitted by cortexgraph {__version__} from a spec with sha256 {spec.digest[:16]}.",
         "Do not edit: change the spec and compile it again.",
         "",
-        *wrapped(f"{told}{_read(graph)}."),
+        *wrapped(summary),
         "",
         *_table(graph.areas),
     )

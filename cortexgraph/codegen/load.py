@@ -1,28 +1,38 @@
-"""From emitted source to a module instance, with the source known to tracebacks and debuggers."""
+"""From emitted source to a class, with the source known to tracebacks, debuggers and `inspect`."""
 
 from __future__ import annotations
 
 import hashlib
 import linecache
+import sys
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["load_source"]
+__all__ = ["load_class"]
 
 
-def load_source(source: str, name: str) -> nn.Module:
-    """Execute emitted source and make its network.
+def load_class(source: str, name: str) -> type[nn.Module]:
+    """Execute emitted source and return the class of its network.
 
-    The source is registered with `linecache` under a file name made of its hash, so that a traceback shows the
-    emitted line.
+    The module stands in `sys.modules` under a name made of the source's hash, so that its classes can be pickled, and
+    the source in `linecache`, so that a traceback shows the emitted line.
     """
-    file = f"<cortexgraph {name} {hashlib.sha256(source.encode()).hexdigest()[:12]}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    namespace = ModuleType(f"cortexgraph.emitted.{name}")
-    namespace.__file__ = file
-    exec(compile(source, file, "exec"), namespace.__dict__)  # our own emission: nothing in it is the spec's text
-    network: nn.Module = getattr(namespace, namespace.__dict__["__all__"][0])()
+    digest = hashlib.sha256(source.encode()).hexdigest()[:16]
+    module_name = f"cortexgraph_emitted_{digest}"
+    if module_name not in sys.modules:
+        file = f"<cortexgraph {name} {digest}>"
+        linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+        module = ModuleType(module_name)
+        module.__file__ = file
+        sys.modules[module_name] = module
+        try:
+            exec(compile(source, file, "exec"), module.__dict__)  # our own emission: nothing in it is the spec's text
+        except BaseException:
+            del sys.modules[module_name]
+            raise
+    namespace = vars(sys.modules[module_name])
+    network: type[nn.Module] = namespace[namespace["__all__"][0]]
     return network

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from cortexgraph.codegen.names import Names
+from cortexgraph.codegen.statements import Assign, Do, Statement
 from cortexgraph.codegen.text import WIDTH, Call, literal
-from cortexgraph.codegen.updates import Writer
 from cortexgraph.graph.model import Readout
-from cortexgraph.unrolling import Node
+from cortexgraph.unrolling import Node, UnrolledGraph
 
 __all__ = ["Sinks"]
 
@@ -15,61 +16,73 @@ __all__ = ["Sinks"]
 class Sinks:
     """The statements that make, fill and return logits and states."""
 
-    def __init__(self, writer: Writer) -> None:
-        self.writer = writer
-        readouts = writer.graph.areas.readouts
-        self.readouts = {readout.name: readout for readout in readouts}
+    def __init__(self, graph: UnrolledGraph, names: Names, step: Callable[[Node], str]) -> None:
+        self.graph, self.names, self.step = graph, names, step
+        self.readouts = {readout.name: readout for readout in graph.areas.readouts}
         self.lists = {
             readout.name: "logits" + readout.identifier.removeprefix("readout")
-            for readout in readouts
+            for readout in graph.areas.readouts
             if readout.at != "last"
         }
-        self.states = "states" if writer.graph.records else ""
+        self.states = "states" if graph.records else ""
 
-    def start(self) -> Iterator[str]:
-        """The lists and the dictionary, empty."""
-        yield from (f"{name}: list[Tensor] = []" for name in self.lists.values())
+    def containers(self) -> Iterator[tuple[str, str]]:
+        """The lists and the dictionary that the steps fill, with their types."""
+        yield from ((name, "list[Tensor]") for name in self.lists.values())
         if self.states:
-            yield f"{self.states}: dict[tuple[str, int], Tensor] = {{}}"
+            yield self.states, "dict[tuple[str, int], Tensor]"
 
-    def lines(self, sink: Node) -> Iterator[str]:
+    def start(self) -> list[Statement]:
+        """The lists and the dictionary, empty."""
+        return [
+            Assign((name,), value="{}" if kind.startswith("dict") else "[]", annotation=kind)
+            for name, kind in self.containers()
+        ]
+
+    def gather(self, sink: Node) -> Iterator[Statement]:
         """What the end of a step does for a readout or record; nothing for a readout of the last step alone."""
         if sink.kind == "record":
-            yield f"{self.states}[{literal(sink.name)}, {self.writer.step(sink)}] = {self._state(sink)}"
+            text = f"{self.states}[{literal(sink.name)}, {self.step(sink)}] = {self._state(sink)}"
+            yield Do(reads=self._reads(sink) | {self.states}, text=text)
         elif sink.name in self.lists:
-            yield f"{self.lists[sink.name]}.append({self._logits(sink)})"
+            name = self.lists[sink.name]
+            yield Do(reads=self._reads(sink) | {name}, text=f"{name}.append({self._logits(sink)})")
 
-    def results(self) -> Iterator[str]:
+    def result(self) -> Statement:
         """The statement that returns."""
         several = len(self.readouts) > 1
-        logits = [
-            self._result(readout, f"{literal(name)}: " if several else "") for name, readout in self.readouts.items()
-        ]
-        found = Call("{", tuple(logits), "}") if several else logits[0]
+        logits = [self._result(r, f"{literal(name)}: " if several else "") for name, r in self.readouts.items()]
+        value = Call("{", tuple(logits), "}") if several else logits[0]
+        last = [n for n in self.graph.readouts if n.name not in self.lists and self.graph.written(n)]
+        reads = frozenset[str]().union(*map(self._reads, last))
         if not self.states:
-            yield f"return {found.laid_out(after=len('return '))}"
-        elif len(line := f"return {found}, {self.states}") <= WIDTH - 8:
-            yield line
-        else:
-            yield Call("return (", (found, self.states)).laid_out(after=WIDTH)
+            return Do(reads=reads, text=f"return {value.laid_out(after=len('return '))}")
+        line = f"return {value}, {self.states}"
+        if len(line) > WIDTH - 8:
+            line = Call("return (", (value, self.states)).laid_out(after=WIDTH)
+        return Do(reads=reads, text=line)
 
     def _result(self, readout: Readout, start: str) -> Call:
         if readout.at == "last":
-            (sink,) = (node for node in self.writer.graph.readouts if node.name == readout.name)
+            (sink,) = (node for node in self.graph.readouts if node.name == readout.name)
             return Call(f"{start}{self._logits(sink).removesuffix(')')}", ())
-        name, wanted = self.lists[readout.name], readout.at
-        if isinstance(wanted, str) or list(wanted) == sorted(wanted):
+        name, at = self.lists[readout.name], readout.at
+        if isinstance(at, str) or list(at) == sorted(at):
             return Call(f"{start}torch.stack(", (name, "dim=1"))
-        order = sorted(wanted)  # gathered in time, returned as listed
-        return Call(
-            f"{start}torch.stack(", (Call("[", tuple(f"{name}[{order.index(s)}]" for s in wanted), "]"), "dim=1")
-        )
+        order = sorted(at)  # gathered in time, returned as listed
+        listed = Call("[", tuple(f"{name}[{order.index(step)}]" for step in at), "]")
+        return Call(f"{start}torch.stack(", (listed, "dim=1"))
 
     def _logits(self, sink: Node) -> str:
         return f"self.{self.readouts[sink.name].identifier}({self._state(sink)})"
 
+    def _source(self, sink: Node) -> Node:
+        source: Node = next(iter(self.graph.predecessors(sink)))
+        return source
+
+    def _reads(self, sink: Node) -> frozenset[str]:
+        return frozenset({self.names.read(self._source(sink), sink)})
+
     def _state(self, sink: Node) -> str:
-        graph = self.writer.graph
-        state = next(iter(graph.predecessors(sink)))
-        name = self.writer.variables.read(state, sink.step)
-        return f"repeated({name}, x)" if graph.folded(state) else name
+        name = self.names.read(self._source(sink), sink)
+        return f"expanded({name}, x)" if self.graph.constant(self._source(sink)) else name

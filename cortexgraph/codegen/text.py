@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from unicodedata import east_asian_width
 
-__all__ = ["WIDTH", "Call", "class_name", "docstring_text", "literal", "ranges", "wrapped"]
+__all__ = ["WIDTH", "Call", "class_name", "commented", "docstring_text", "literal", "ranges", "wrapped"]
 
 WIDTH = 120
 """Width of emitted lines, that of the project's own formatter."""
@@ -44,6 +44,10 @@ def _broken(item: str, indent: int) -> str:
     if indent + len(item) + 1 <= WIDTH or not bracket or not item.endswith(")"):
         return item
     return f"{head}(\n{' ' * (indent + 4)}{arguments[:-1]}\n{' ' * indent})"
+def commented(code: str, comment: str) -> str:
+    """The line with its comment, or without where it would grow too long."""
+    line = f"{code}  # {comment}" if comment else code
+    return line if len(line) <= WIDTH else code
 
 
 def ranges(start: str, numbers: Collection[int]) -> str | Call:

@@ -56,8 +56,8 @@ class Area:
         return self.body.per_step
 
     @property
-    def averages(self) -> bool:
-        """Whether its updates move running averages in training."""
+    def statistics(self) -> bool:
+        """Whether its updates move running statistics in training."""
         return self.body.averages
 
     @property
@@ -120,8 +120,8 @@ class Connection:
         return self.transform.per_step
 
     @property
-    def averages(self) -> bool:
-        """Whether its evaluations move running averages in training."""
+    def statistics(self) -> bool:
+        """Whether its evaluations move running statistics in training."""
         return self.transform.averages
 
     def parameters(self, sets: int = 1) -> int:

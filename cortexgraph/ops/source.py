@@ -27,6 +27,7 @@ IMPORTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "nullcontext": ("contextlib", "nullcontext"),
         "checkpoint": ("torch.utils.checkpoint", "checkpoint"),
         "Iterable": ("collections.abc", "Iterable"),
+        "Collection": ("collections.abc", "Collection"),
         "Tensor": ("torch", "Tensor"),
         "nn": ("torch", "nn"),
         "F": ("torch.nn", "functional as F"),

@@ -28,7 +28,7 @@ def script_data(full: UnrolledGraph, kept: UnrolledGraph, source: str, summary: 
     nodes = []
     for node in shown:
         status = found[node]
-        like = places.get(status.like.of) if status.like is not None else None
+        like = places.get(status.like) if status.like is not None else None
         field = fields.get(node.name, {}).get(node.step) if node.kind == "update" else None
         extent = None if field is None else "the whole image" if field == summary.image_size else f"{by(field)} pixels"
         first, last = lines.get(node, (None, None))

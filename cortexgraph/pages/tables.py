@@ -11,7 +11,7 @@ from cortexgraph.wording import by, count_text, fields_text, paths_text, step_ra
 
 __all__ = ["AreaRow", "ConnectionRow", "area_rows", "connection_rows"]
 
-WORDS = ("executed", "shared", "silent", "unread")
+WORDS = ("executed", "held", "shared", "silent", "unread")
 
 
 @dataclass(frozen=True)

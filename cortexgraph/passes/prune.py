@@ -1,4 +1,4 @@
-"""Prune: leave out what is silent, and what no readout or recording needs."""
+"""Dead-code elimination: leave out what is silent, and what no readout or record needs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ def prune(graph: UnrolledGraph) -> UnrolledGraph:
     """Keep the live ancestors of readouts and records: the backward light cone within the forward one.
 
     Requires: nothing.
+
     Ensures: every value that a readout or record reads is computed from the same values as before. A silent
     value contributes nothing to any update, and a value that no sink descends from changes no result. Ordinals,
     and with them the per-step parameter sets, stay those of the whole graph.
     """
     kept = graph.live_past((*graph.readouts, *graph.records))
-    pruned = UnrolledGraph(**graph.graph)
+    pruned = UnrolledGraph.of(graph.info)
     pruned.add_nodes_from((node, dict(data)) for node, data in graph.nodes(data=True) if node in kept)
     edges = graph.in_edges(kept, data=True)
     pruned.add_edges_from((source, node, data) for source, node, data in edges if source in kept)

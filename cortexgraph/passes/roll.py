@@ -1,21 +1,210 @@
-"""Roll: write the steady state as a loop, so that the size of the source does not grow with T."""
+"""Rolling: write the steady state as a loop, so that the size of the source does not grow with T."""
 
 from __future__ import annotations
 
-from cortexgraph.passes.steady import cut, find_loop
-from cortexgraph.unrolling import UnrolledGraph
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
-__all__ = ["roll"]
+from cortexgraph.graph import AreaGraph
+from cortexgraph.spec import Span
+from cortexgraph.unrolling import Loop, Node, UnrolledGraph
+
+__all__ = [
+    "Carried",
+    "carried_values",
+    "extended",
+    "is_moving",
+    "last_named_step",
+    "parts_read",
+    "roll",
+    "short_clocks",
+]
+
+LONGEST_PERIOD = 12
+"""In steps. Activity that alternates between areas has short periods, about the length of a cycle of connections."""
+REPEATS = 3
+"""How often a period must repeat to be written as a loop."""
+
+Pattern = Hashable
+"""What a step does, in terms of its distance from other steps."""
 
 
 def roll(graph: UnrolledGraph) -> UnrolledGraph:
-    """Keep one period of the longest stretch of steps that do the same, and note how often it runs (`Loop`).
+    """Note the longest stretch of steps that do the same, of the shortest period (`Loop`).
 
-    Requires: nodes in the order of execution; a graph that is not rolled. It runs after the passes that change what is
-    computed.
-    Ensures: written out again, the loop gives the same updates that read the same values by the same parameters: in
-    each of its steps, updates differ from those one period earlier in the number of the step, and in ordinals, which
-    go up evenly. Without a stretch that comes twice the graph stays as it is.
+    Requires: nodes in the order of execution. It runs after the passes that change what is computed.
+
+    Ensures: all runs of the loop are in the graph, and are equal: in each, updates differ from those one period earlier
+    in the number of the step, and in ordinals, which rise evenly; they read values at the same distance in time, or
+    one and the same value from before the loop. Without a period that repeats `REPEATS` times the graph stays as it is.
     """
-    loop = find_loop(graph)
-    return graph if loop is None else cut(graph, loop)
+    patterns = _patterns(graph)
+    for period in range(1, min(LONGEST_PERIOD, graph.steps // REPEATS) + 1):
+        for first, end in _steady(patterns, graph.steps, period):
+            loop = _loop(graph, first, end, period)
+            if loop is not None:
+                return graph.noted(loop=loop)
+    return graph
+
+
+def extended(graph: UnrolledGraph, steps: int) -> UnrolledGraph:
+    """The same rolled graph for more steps, by a multiple of the loop's period."""
+    loop = graph.loop
+    assert loop is not None
+    times = loop.times + (steps - graph.steps) // loop.period
+    return graph.noted(steps=steps, loop=Loop(loop.first, loop.period, times, loop.shown, loop.rates))
+
+
+def short_clocks(areas: AreaGraph, recorded: tuple[int, ...]) -> Iterator[int]:
+    """Numbers of steps, rising, that may show the steady state of a network of many more.
+
+    They go beyond every step that the spec names; nothing else can change the state of the network.
+    """
+    reach = _reach(areas)
+    steps = max(16, 4 * reach, reach + 8 + last_named_step(areas, recorded))
+    while 2 * steps < areas.spec.time.steps:
+        yield steps
+        steps *= 2
+
+
+def last_named_step(areas: AreaGraph, recorded: tuple[int, ...]) -> int:
+    """The last step that the spec or a record names: a loop that is made longer must lie behind it."""
+    spec = areas.spec
+    windows = [spec.input.present, *(c.active for c in areas.connections), *(r.at for r in areas.readouts)]
+    return max([0, *recorded, *(step for window in windows for step in _named_steps(window))])
+
+
+def _named_steps(window: str | tuple[int, ...] | Span) -> tuple[int, ...]:
+    if isinstance(window, Span):
+        return (window.first, window.last or window.first)
+    return () if isinstance(window, str) else window
+
+
+# ---- what a step does ------------------------------------------------------------
+
+
+def _reach(areas: AreaGraph) -> int:
+    """How many steps back an update can read a fresh value: one, more by delays."""
+    return 1 + max((connection.delay for connection in areas.connections), default=0)
+
+
+def is_moving(graph: UnrolledGraph, source: Node, reader: Node) -> bool:
+    """Whether a reader that repeats reads this value by its distance in time; otherwise it reads one and the same."""
+    static = source.kind == "zero" or (source.kind == "image" and not graph.video)
+    return not static and reader.step - source.step <= _reach(graph.areas)
+
+
+def _patterns(graph: UnrolledGraph) -> dict[int, Pattern]:
+    """For each step what it does: equal patterns, equal statements but for the number of the step."""
+    needed = graph.live_past(graph.readouts)
+    found: dict[int, list[Hashable]] = {}
+    for node in graph:
+        if node.kind == "zero" or (node.kind == "image" and not graph.video):
+            continue
+        reads = frozenset(
+            (_place(graph, source, node), tuple(c.identifier for c in edge["connections"]), edge["memory"])
+            for source, _, edge in graph.in_edges(node, data=True)
+        )
+        what = (*node._replace(step=0), graph.live(node), graph.constant(node), node in needed, reads)
+        found.setdefault(node.step, []).append(what)
+    return {step: tuple(whats) for step, whats in found.items()}
+
+
+def _place(graph: UnrolledGraph, source: Node, reader: Node) -> Hashable:
+    """A value by its distance from a reader, or by itself."""
+    return source._replace(step=source.step - reader.step) if is_moving(graph, source, reader) else (source,)
+
+
+# ---- finding the loop ------------------------------------------------------------
+
+
+def _steady(patterns: dict[int, Pattern], steps: int, period: int) -> Iterator[tuple[int, int]]:
+    """Stretches of steps, `first` to before `end`, whose pattern comes again one period later; the longest first."""
+    stretches, start = [], 1
+    for step in range(1, steps - period + 2):
+        if step > steps - period or patterns.get(step) != patterns.get(step + period):
+            stretches.append((start, step + period))
+            start = step + 1
+    stretches = [(first, end) for first, end in stretches if any(step in patterns for step in range(first, end))]
+    yield from sorted(stretches, key=lambda stretch: stretch[0] - stretch[1])
+
+
+def _loop(graph: UnrolledGraph, first: int, end: int, period: int) -> Loop | None:
+    """The loop of as many runs as the stretch has room for, from where all values are there that its runs read."""
+    while (times := (end - first) // period) >= REPEATS:
+        loop = Loop(first := end - times * period, period, times, times, {})
+        rates = _rates(graph, loop)
+        if rates is not None and all(value.start in graph for value in carried_values(graph, loop)):
+            return Loop(first, period, times, times, rates)
+        first += 1
+    return None
+
+
+def _rates(graph: UnrolledGraph, loop: Loop) -> dict[str, int] | None:
+    """How far the ordinal of each area rises in one run; None if not evenly."""
+    rates = {}
+    for name, counts in graph.info.live_updates.items():
+        every = (0, *counts)  # by the end of each step, from step 0 on
+        rises = {every[step + loop.period] - every[step] for step in range(loop.first - 1, loop.end - loop.period)}
+        if len(rises) != 1:
+            return None
+        (rates[name],) = rises
+    return rates
+
+
+# ---- what a loop carries -----------------------------------------------------------
+
+
+class Carried(NamedTuple):
+    """A value that each run of a loop's body finds, and leaves to the next.
+
+    Attributes:
+        start: the node whose value the first run finds.
+        back: how many steps that is before the run begins, from 1.
+        part: the visible state `h`, or a hidden one of the cell.
+    """
+
+    start: Node
+    back: int
+    part: str
+
+
+def carried_values(graph: UnrolledGraph, loop: Loop) -> list[Carried]:
+    """What each run of the body finds and leaves, the furthest back last.
+
+    A value that a run reads from further back than one period, or that is read so after the loop, passes through the
+    runs between.
+    """
+    found: dict[Carried, None] = {}
+    for read in _reads(graph):
+        inside, behind = loop.first <= read.reader.step <= loop.last, read.reader.step >= loop.end
+        if not (inside or behind) or not is_moving(graph, read.source, read.reader):
+            continue
+        back = (loop.first if inside else loop.end) - read.source.step
+        if inside or (back > loop.period and read.source.step >= loop.first):
+            while back > 0:
+                found.setdefault(Carried(read.source._replace(step=loop.first - back), back, read.part))
+                back -= loop.period
+    return sorted(found, key=lambda value: value.back)
+
+
+@dataclass(frozen=True)
+class _Read:
+    reader: Node
+    source: Node
+    part: str
+
+
+def _reads(graph: UnrolledGraph) -> Iterator[_Read]:
+    for source, reader, edge in graph.edges(data=True):
+        if source.kind in {"update", "evaluation"} and graph.live(source) and graph.live(reader):
+            yield from (_Read(reader, source, part) for part in parts_read(graph, source, edge))
+
+
+def parts_read(graph: UnrolledGraph, source: Node, edge: dict[str, object]) -> Iterator[str]:
+    """The parts of a value that are read along an edge: the visible state `h`, or hidden ones of the cell."""
+    continued = graph.areas.area(source.name).cell.reads if source.kind == "update" and edge["memory"] else ()
+    yield from continued
+    if "h" not in continued and (edge["connections"] or not edge["memory"]):
+        yield "h"

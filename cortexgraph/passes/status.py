@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from cortexgraph.unrolling import Node, Repeat, UnrolledGraph
+from cortexgraph.unrolling import Node, UnrolledGraph
 
 __all__ = ["Status", "statuses"]
 
@@ -15,37 +15,31 @@ class Status:
     """What became of a node.
 
     Attributes:
-        word: `executed`; `shared`: it has the value of an earlier node, which stands for it; `silent`: it has no
-            value; `unread`: it has one that no readout or record needs.
-        like: the earlier node of a shared one, and the conditions under which they are equal: for images and videos
-            alike, or only for a static image, or only in evaluation.
+        word: `executed`; `held`: the area keeps the value of an earlier update; `shared`: it has the value of an
+            earlier update, which stands for it; `silent`: it has no value; `unread`: it has one that no readout or
+            record needs.
+        like: the earlier node of a held or shared one.
     """
 
-    word: Literal["executed", "shared", "silent", "unread"]
-    like: Repeat | None = None
-
-
-EXECUTED, SILENT, UNREAD = Status("executed"), Status("silent"), Status("unread")
+    word: Literal["executed", "held", "shared", "silent", "unread"]
+    like: Node | None = None
 
 
 def statuses(full: UnrolledGraph, kept: UnrolledGraph | None = None) -> dict[Node, Status]:
-    """The status of each node of `full`, the graph before passes, for one static image in evaluation.
+    """The status of each node of `full`, the unrolled graph; by `kept`, the graph after passes, if it is given.
 
-    An edge of `full` is executed if its head is, and its tail is executed or shared.
-
-    Args:
-        full: the graph before passes.
-        kept: the graph after passes; by default every live update counts as executed.
+    An edge of `full` is executed if its head is, and its tail is executed, held or shared.
     """
-    return {node: _status(node, full, full if kept is None else kept) for node in full}
+    return {node: _status(node, full, kept) for node in full}
 
 
-def _status(node: Node, full: UnrolledGraph, kept: UnrolledGraph) -> Status:
+def _status(node: Node, full: UnrolledGraph, kept: UnrolledGraph | None) -> Status:
     if not full.live(node):
-        return SILENT
-    if node in kept.shared:
-        return Status("shared", Repeat(kept.shared[node]))
-    if node not in kept:
-        return UNREAD
-    like = kept.repeat(node)
-    return EXECUTED if like is None else Status("shared", like)
+        return Status("silent")
+    if (origin := full.held(node)) is not None:
+        return Status("held", origin)
+    if kept is None or node in kept:
+        return Status("executed")
+    if node.kind == "image" and not full.video and any(reader in kept for reader in full.successors(node)):
+        return Status("executed")
+    return Status("shared", kept.info.merged[node]) if node in kept.info.merged else Status("unread")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from cortexgraph.passes import statuses
-from cortexgraph.unrolling import Node, UnrolledGraph
+from cortexgraph.unrolling import Node, UnrolledGraph, macs_of
 
 __all__ = ["Costs", "costs_of"]
 
@@ -34,7 +34,7 @@ class Costs:
 def costs_of(full: UnrolledGraph, kept: UnrolledGraph) -> Costs:
     """Costs of what is executed. A state is held from its update to its last read."""
     status = statuses(full, kept)
-    like = {node: found.like.of for node, found in status.items() if found.like is not None}
+    like = {node: found.like for node, found in status.items() if found.like is not None}
     executed = [node for node in full.updates() if status[node].word == "executed"]
     place = {node: n for n, node in enumerate(full)}
     last: dict[Node, Node] = {}
@@ -65,17 +65,9 @@ def _resolved(node: Node, like: Mapping[Node, Node]) -> Node:
 
 
 def _macs(kept: UnrolledGraph) -> dict[int, int]:
-    """Multiply-accumulate operations by step; what equals an earlier value for a static image costs nothing."""
-    found: dict[int, int] = {}
-    readouts = {readout.name: readout.macs for readout in kept.areas.readouts}
+    """Multiply-accumulate operations by step."""
+    macs: dict[int, int] = {}
     for node in kept:
-        if not kept.live(node) or kept.repeat(node) is not None:
-            continue
-        cost = readouts[node.name] if node.kind == "readout" else 0
-        if node.kind == "update":
-            direct = [connection for connection, source in kept.terms(node) if source.kind != "drive"]
-            cost = kept.areas.area(node.name).macs + sum(connection.macs for connection in direct)
-        elif node.kind == "drive":
-            cost = kept.areas.connection(node.name).macs
-        found[node.step] = found.get(node.step, 0) + cost
-    return found
+        if node.kind in {"update", "evaluation", "readout"} and kept.carried_out(node):
+            macs[node.step] = macs.get(node.step, 0) + macs_of(kept, node)
+    return macs

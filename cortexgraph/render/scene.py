@@ -117,7 +117,7 @@ def scene_of(
 
 def _scene(full: UnrolledGraph, nodes: list[Node], status: Mapping[Node, str], spans: tuple[Span, ...]) -> Scene:
     column = {step: n for n, span in enumerate(spans, start=1) for step in range(span.first, span.last + 1)}
-    shown = UnrolledGraph(**full.graph | {"steps": len(spans)})
+    shown = UnrolledGraph.of(replace(full.info, steps=len(spans)))
     origin: dict[Node, Node] = {}
     place: dict[Node, Node] = {}
     for node in nodes:
@@ -136,7 +136,7 @@ def _scene(full: UnrolledGraph, nodes: list[Node], status: Mapping[Node, str], s
         if inside or ends in reads:
             continue
         shown.add_edge(*ends, **data)
-        executed = status[head] == "executed" and status[tail] in {"executed", "shared"}
+        executed = status[head] == "executed" and status[tail] in {"executed", "held", "shared"}
         reads[ends] = _read(data, executed, (tail, head) in steps)
     response = {place[node] for nodes_of in path for node in nodes_of if node in place}
     return Scene(full, shown, spans, status, origin, reads, response, len(nodes) < len(full))
@@ -156,12 +156,12 @@ def _without_helpers(full: UnrolledGraph) -> UnrolledGraph:
     What reads an evaluation (`drive`) reads, in the drawing, the value that was evaluated.
     """
     shown: UnrolledGraph = full.copy()
-    for drive in [node for node in full if node.kind == "drive"]:
+    for drive in [node for node in full if node.kind == "evaluation"]:
         for source, target in product(full.predecessors(drive), full.successors(drive)):
             connections = full.edges[drive, target]["connections"]
             if connections and full.edges[source, drive]["connections"]:
                 known = shown.edges[source, target] if shown.has_edge(source, target) else {"connections": ()}
                 merged = {"memory": False} | known | {"connections": (*known["connections"], *connections)}
                 shown.add_edge(source, target, **merged)
-    shown.remove_nodes_from([node for node in full if node.kind in {"zero", "drive"}])
+    shown.remove_nodes_from([node for node in full if node.kind in {"zero", "evaluation"}])
     return shown

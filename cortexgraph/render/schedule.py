@@ -29,8 +29,8 @@ HELD = BoxStyle("held for a later read", "none", "#9CC5E3", INK, width=0)
 SHARED = BoxStyle("equal to an earlier one", "#0F4C75", "#FFFFFF", INK, dash="dotted")
 UNREAD = BoxStyle("live, never read", "#BDBDBD", "#FFFFFF", INK, width=0.7)
 SILENT = BoxStyle("silent (⊥)", "none", "transparent", STATES["silent"].text, width=0)
-LOOKS = {"executed": DONE, "shared": SHARED, "unread": UNREAD, "silent": SILENT}
-MARKS = {"executed": "1", "shared": "=", "silent": "⊥"}
+LOOKS = {"executed": DONE, "held": SHARED, "shared": SHARED, "unread": UNREAD, "silent": SILENT}
+MARKS = {"executed": "1", "held": "·", "shared": "=", "silent": "⊥"}
 WORK = BoxStyle("multiply-adds of the step", "none", "#7A7A7A", INK, width=0)
 TINTS = ("#F5F5F5", "#FFFFFF")
 
@@ -136,10 +136,12 @@ def _add_bars(canvas: Canvas, scene: Scene, table: _Table, costs: Costs) -> None
 
 def _add_mark(canvas: Canvas, scene: Scene, table: _Table, costs: Costs, node: Node) -> None:
     status, origin, span = scene.status_of(node), scene.origin[node], scene.span(node)
-    label = {"executed": str(costs.number.get(origin, "")), "shared": "=", "silent": "⊥", "unread": ""}[status]
+    label = {"executed": str(costs.number.get(origin, "")), "held": "·", "shared": "=", "silent": "⊥", "unread": ""}[
+        status
+    ]
     label = "⋯" if span.folded and status == "executed" else label
     x, y = table.at(node)
-    size = {"executed": CELL, "shared": CELL - 2, "unread": CELL - 6, "silent": CELL - 4}[status]
+    size = {"executed": CELL, "held": CELL - 2, "shared": CELL - 2, "unread": CELL - 6, "silent": CELL - 4}[status]
     place = f"area-{scene.full.areas.area(node.name).identifier} " if node.kind == "update" else ""
     words = f"{node.kind} {status} {place}step-{_range(span)} group-{node.group}"
     key = canvas.key(node_key(scene.full, node, _range(span)))

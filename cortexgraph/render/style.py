@@ -71,6 +71,7 @@ KINDS = {
 
 STATES = {
     "executed": BoxStyle("executed", INK, "#FFFFFF", INK),
+    "held": BoxStyle("held: the state stays", "#555555", "#E3EEF6", "#444444", dash="dotted"),
     "shared": BoxStyle("equal to an earlier one", "#555555", "#E3EEF6", "#444444", dash="dotted"),
     "unread": BoxStyle("live, never read", "#CFCFCF", "#E3E3E3", "#8A8A8A"),
     "silent": BoxStyle("silent (⊥)", "#BBBBBB", "#FFFFFF", "#A0A0A0", dash="dashed"),

@@ -161,7 +161,7 @@ def _label(scene: Scene, node: Node, status: str, size: float, width: float) -> 
     if scene.span(node).folded:
         return "⋯"
     name = "readout" if node.kind == "readout" and len(scene.full.areas.readouts) == 1 else node.name
-    return elide(f"= {name}" if status == "shared" else name, size, width)
+    return elide(f"= {name}" if status in {"held", "shared"} else name, size, width)
 
 
 def _add_row_names(canvas: Canvas, scene: Scene) -> None:
@@ -219,7 +219,7 @@ def _entries(scene: Scene) -> Iterator[Entry]:
     if any(read.response for read in scene.reads.values()):
         yield Entry("response", RESPONSE)
     found = {scene.status_of(node) for node in scene.shown}
-    marks = {"silent": "⊥", "shared": "="}
+    marks = {"silent": "⊥", "held": "=", "shared": "="}
     yield from (Entry(state, STATES[state], marks.get(state, "")) for state in STATES if state in found)
     if any(span.folded for span in scene.columns):
         yield Entry("folded", FOLDED, "⋯")

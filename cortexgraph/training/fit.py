@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from cortexgraph.checkpoints import Checkpoint, read_checkpoint
+from cortexgraph.codegen import Checkpoint, read_checkpoint
 from cortexgraph.compiler import build, compile_spec
 from cortexgraph.data import ImageData
 from cortexgraph.drawing import draw, draw_unrolled

@@ -1,33 +1,50 @@
-"""Unrolling an area graph over time, and the reference interpreter that says what it means."""
+"""Unrolling an area graph over time, and the reference interpreter that defines its meaning."""
 
-from cortexgraph.unrolling.averages import mark_read, read_updates
-from cortexgraph.unrolling.build import add_sink, count_sets, parameter_counts, unroll_graph
+from cortexgraph.unrolling.build import add_sink, parameter_counts, unroll_graph
+from cortexgraph.unrolling.cost import (
+    FLOAT_BYTES,
+    evaluations,
+    macs_of,
+    numbers_of,
+    numbers_within,
+    parameters_by_part,
+    total_parameters,
+)
 from cortexgraph.unrolling.focus import Focus, focused
 from cortexgraph.unrolling.interpret import interpret_graph
 from cortexgraph.unrolling.latency import Response, first_responses, response_path, response_text
-from cortexgraph.unrolling.model import Loop, Node, Repeat, UnrolledGraph
+from cortexgraph.unrolling.model import Loop, Node, NodeInfo, UnrolledGraph, UnrolledInfo
 from cortexgraph.unrolling.schedule import Groups, Order, groups_of, order_name
+from cortexgraph.unrolling.settle import settle
+from cortexgraph.unrolling.verify import verify
 
 __all__ = [
+    "FLOAT_BYTES",
     "Focus",
     "Groups",
     "Loop",
     "Node",
+    "NodeInfo",
     "Order",
-    "Repeat",
     "Response",
     "UnrolledGraph",
+    "UnrolledInfo",
     "add_sink",
-    "count_sets",
+    "evaluations",
     "first_responses",
     "focused",
     "groups_of",
     "interpret_graph",
-    "mark_read",
+    "macs_of",
+    "numbers_of",
+    "numbers_within",
     "order_name",
     "parameter_counts",
-    "read_updates",
+    "parameters_by_part",
     "response_path",
     "response_text",
+    "settle",
+    "total_parameters",
     "unroll_graph",
+    "verify",
 ]

@@ -3,52 +3,52 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from cortexgraph.graph import Area, AreaGraph, Connection
 from cortexgraph.spec import IMAGE, Span
-from cortexgraph.unrolling.model import Node, UnrolledGraph
+from cortexgraph.unrolling.model import Node, NodeInfo, UnrolledGraph, UnrolledInfo
 from cortexgraph.unrolling.schedule import Groups, Order, groups_of
 
-__all__ = ["add_sink", "count_sets", "parameter_counts", "unroll_graph"]
+__all__ = ["add_sink", "parameter_counts", "unroll_graph"]
 
 
-def unroll_graph(areas: AreaGraph, steps: int | None = None, order: Order | None = None) -> UnrolledGraph:
+def unroll_graph(
+    areas: AreaGraph, steps: int | None = None, order: Order | None = None, *, video: bool = False
+) -> UnrolledGraph:
     """Unroll an area graph over time.
 
     Args:
         areas: the graph to unroll.
         steps: number of steps T; the spec's by default.
         order: `simultaneous`, `sequential` or explicit groups; the spec's by default.
+        video: whether each step reads a frame of its own; otherwise the image is static.
 
     Returns:
-        The graph with every update, silent ones included, and the readouts that the spec asks for. With
+        The graph with every update, silent and held ones included, and the readouts that the spec asks for. With
         ``at: all`` these are the steps at whose end the area is live.
     """
-    graph = _updates_of(areas, steps, order)
+    graph = _updates_of(areas, steps, order, video=video)
     _add_readouts(graph)
     return graph
 
 
-def _updates_of(areas: AreaGraph, steps: int | None = None, order: Order | None = None) -> UnrolledGraph:
+def _updates_of(areas: AreaGraph, steps: int | None, order: Order | None, *, video: bool) -> UnrolledGraph:
     """The unrolled graph without its readouts."""
     steps = areas.spec.time.steps if steps is None else steps
     order = areas.spec.time.order if order is None else order
-    groups = groups_of(areas, order)
-    graph = UnrolledGraph(name=areas.spec.name, areas=areas, steps=steps, order=order, groups=groups, ordinals={})
-    _add_frames(graph)
-    _add_updates(graph)
-    graph.graph["sets"] = count_sets(graph)
-    return graph
-
-
-def count_sets(graph: UnrolledGraph) -> dict[str, int]:
-    """Number of per-step parameter sets of each area and connection; see `UnrolledGraph.sets`."""
-    found = {area.identifier: max(1, graph.ordinals[area.name]) for area in graph.areas.areas}
-    for connection in graph.areas.connections:
-        for identifier in {connection.identifier, connection.owner or connection.identifier}:
-            found[identifier] = max(1, graph.ordinals[connection.target], found.get(identifier, 0))
-    return found
+    graph = UnrolledGraph.of(UnrolledInfo(areas, steps, order, groups_of(areas, order), video))
+    for step in range(1, steps + 1):
+        graph.add_node(Node("image", IMAGE, step), info=NodeInfo(live=_shown(areas.spec.input.present, step)))
+    clock = _Clock(graph)
+    counts: dict[str, list[int]] = {area.name: [] for area in areas.areas}
+    for step in range(1, steps + 1):
+        for group, names in enumerate(graph.groups):
+            clock.update([Node("update", name, step, group) for name in names])
+        for name, count in clock.ordinals.items():
+            counts[name].append(count)
+    return graph.noted(live_updates={name: tuple(numbers) for name, numbers in counts.items()})
 
 
 def parameter_counts(areas: AreaGraph) -> dict[str, int]:
@@ -60,14 +60,8 @@ def parameter_counts(areas: AreaGraph) -> dict[str, int]:
     counts = {part.identifier: part.parameters() for part in parts}
     if all(part.parameters(2) == counts[part.identifier] for part in parts):
         return counts
-    sets = _updates_of(areas).sets
+    sets = _updates_of(areas, None, None, video=False).sets
     return {part.identifier: part.parameters(sets[part.identifier]) for part in parts}
-
-
-def _add_frames(graph: UnrolledGraph) -> None:
-    present = graph.areas.spec.input.present
-    for step in range(1, graph.steps + 1):
-        graph.add_node(Node("image", IMAGE, step), live=_shown(present, step))
 
 
 def _shown(present: str | tuple[int, ...] | Span, step: int) -> bool:
@@ -79,6 +73,99 @@ def _shown(present: str | tuple[int, ...] | Span, step: int) -> bool:
         case Span(first=first, last=last):
             return first <= step and (last is None or step <= last)
     return step in present
+
+
+# ---- updates -------------------------------------------------------------------
+
+
+@dataclass
+class _Clock:
+    """Adds the updates of a graph, group by group.
+
+    Attributes:
+        latest: the latest update of each area.
+        carried: the latest update of each area that was carried out, and its function (`_function`).
+        fired: connections of `active: first` that were live.
+        ordinals: number of live updates of each area so far.
+    """
+
+    graph: UnrolledGraph
+    latest: dict[str, Node] = field(default_factory=dict)
+    carried: dict[str, tuple[Node, Hashable]] = field(default_factory=dict)
+    fired: set[str] = field(default_factory=set)
+    ordinals: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        areas = self.graph.areas
+        self.incoming = {area.name: areas.incoming(area.name) for area in areas.areas}
+        self.areas = {area.name: area for area in areas.areas}
+        self.positions = _positions(self.graph.groups)
+        self.ordinals = dict.fromkeys(self.incoming, 0)
+
+    def update(self, group: list[Node]) -> None:
+        """Add the updates of one group: all read before any writes."""
+        for node in group:
+            self._add(node)
+        self.latest |= {node.name: node for node in group}
+
+    def _add(self, node: Node) -> None:
+        graph, area = self.graph, self.areas[node.name]
+        reads = [(c, *self._source(c, node)) for c in self.incoming[node.name] if self._active(c, node)]
+        driven = any(counts and connection.role == "drive" for connection, _, counts in reads)
+        for connection, _, counts in reads:
+            if counts and connection.active == "first":
+                self.fired.add(connection.identifier)
+        before = self.latest.get(node.name) if area.cell.has_memory else None
+        if before is not None and not graph.live(before):
+            before = None
+        live = driven or before is not None or graph.areas.silence != "skip"
+        self.ordinals[node.name] += live
+        held = self._held(area, node, reads) if live else None
+        graph.add_node(node, info=NodeInfo(live, self.ordinals[node.name] if live else 0, held))
+        if held is not None:
+            graph.add_read(held, node)
+            return
+        for connection, source, _ in reads:
+            if source is not None and (driven or connection.role == "drive"):  # otherwise there is nothing to gate
+                graph.add_read(source, node, (connection,))
+        if before is not None:
+            graph.add_read(before, node, memory=True)
+
+    def _active(self, connection: Connection, node: Node) -> bool:
+        return connection.active_at(node.step) and connection.identifier not in self.fired
+
+    def _source(self, connection: Connection, node: Node) -> tuple[Node | None, bool]:
+        """What a connection reads, and whether it counts as a drive: a silent source may stand for zeros."""
+        source = _read(connection, node.step, node.group, self.positions)
+        if source is not None and self.graph.live(source):
+            return source, True
+        if connection.silence == "zero_input":
+            zero = Node("zero", connection.source, 0)
+            self.graph.add_node(zero, info=NodeInfo())
+            return zero, True
+        return (None, True) if connection.silence == "zero_drive" else (source, False)
+
+    # ---- held states -------------------------------------------------------------
+
+    def _held(self, area: Area, node: Node, reads: list[tuple[Connection, Node | None, bool]]) -> Node | None:
+        """The area's last update that was carried out, if this one is the same function of the same values."""
+        contributing = [(connection, source) for connection, source, counts in reads if counts]
+        changing = [area.body, *(connection.transform for connection, _ in contributing)]
+        if area.cell.has_memory or any(chain.per_step or chain.random for chain in changing):
+            function: Hashable = node
+        else:
+            function = tuple((c.identifier, self._value(source)) for c, source in contributing)
+        earlier = self.carried.get(node.name)
+        if earlier is not None and earlier[1] == function:
+            return earlier[0]
+        self.carried[node.name] = (node, function)
+        return None
+
+    def _value(self, source: Node | None) -> Hashable:
+        """The value of a node: of a held update that of the one before it, of a static image one and the same."""
+        if source is None or (source.kind == "image" and not self.graph.video):
+            return source and source.kind
+        return self.graph.held(source) or source
 
 
 def _positions(groups: Groups) -> dict[str, list[int]]:
@@ -107,90 +194,28 @@ def _read(connection: Connection, step: int, group: int, positions: Mapping[str,
     return Node("update", connection.source, step, updated[before - 1]) if step >= 1 else None
 
 
-def _add_updates(graph: UnrolledGraph) -> None:
-    positions = _positions(graph.groups)
-    incoming = {area.name: graph.areas.incoming(area.name) for area in graph.areas.areas}
-    latest: dict[str, Node] = {}
-    fired: set[str] = set()
-    graph.ordinals.update(dict.fromkeys(incoming, 0))
-    for group in _groups(graph):
-        added = [_add_update(graph, node, incoming[node.name], positions, latest, fired) for node in group]
-        latest |= {node.name: node for node in added}
-
-
-def _add_update(
-    graph: UnrolledGraph,
-    node: Node,
-    incoming: tuple[Connection, ...],
-    positions: Mapping[str, list[int]],
-    latest: Mapping[str, Node],
-    fired: set[str],
-) -> Node:
-    """Add one update, with an edge for each active connection; `fired` holds those of `first` that were live."""
-    reads: dict[Node, tuple[Connection, ...]] = {}
-    driven = False
-    for connection in incoming:
-        if not connection.active_at(node.step) or connection.identifier in fired:
-            continue
-        source, counts = _source(graph, connection, node, positions)
-        if source is not None:
-            reads[source] = (*reads.get(source, ()), connection)
-        if counts:
-            driven |= connection.role == "drive"
-            fired |= {connection.identifier} if connection.active == "first" else set()
-    before = latest.get(node.name) if graph.areas.area(node.name).cell.has_memory else None
-    if before is not None and not graph.live(before):
-        before = None
-    live = driven or before is not None or graph.areas.silence != "skip"
-    graph.ordinals[node.name] += live
-    graph.add_node(node, live=live, ordinal=graph.ordinals[node.name] if live else 0)
-    for source, connections in reads.items():
-        if driven or any(connection.role == "drive" for connection in connections):  # nothing to gate otherwise
-            graph.add_edge(source, node, connections=connections, memory=False)
-    if before is not None:
-        graph.add_edge(before, node, connections=reads.get(before, ()), memory=True)
-    return node
-
-
-def _source(
-    graph: UnrolledGraph, connection: Connection, node: Node, positions: Mapping[str, list[int]]
-) -> tuple[Node | None, bool]:
-    """What a connection reads, and whether it counts as a drive: a silent source may stand for zeros."""
-    source = _read(connection, node.step, node.group, positions)
-    if source is not None and graph.nodes[source]["live"]:
-        return source, True
-    if connection.silence == "zero_input":
-        zero = Node("zero", connection.source, 0)
-        graph.add_node(zero, live=True)
-        return zero, True
-    return (None, True) if connection.silence == "zero_drive" else (source, False)
-
-
-def _groups(graph: UnrolledGraph) -> Iterator[list[Node]]:
-    for step in range(1, graph.steps + 1):
-        for index, group in enumerate(graph.groups):
-            yield [Node("update", name, step, index) for name in group]
+# ---- readouts and records ------------------------------------------------------
 
 
 def _add_readouts(graph: UnrolledGraph) -> None:
     for readout in graph.areas.readouts:
-        if not graph.areas.is_area(readout.source):
-            continue
-        steps: tuple[int, ...]
-        match readout.at:
-            case "all":
-                steps = graph.live_steps(readout.source)
-            case "last":
-                steps = (graph.steps,)
-            case listed:
-                steps = tuple(int(step) for step in listed)
-        for step in steps:
-            add_sink(graph, Node("readout", readout.name, step), readout.source)
+        if graph.areas.is_area(readout.source):
+            for step in _readout_steps(graph, readout.at, readout.source):
+                add_sink(graph, Node("readout", readout.name, step), readout.source)
+
+
+def _readout_steps(graph: UnrolledGraph, at: str | tuple[int, ...], source: str) -> Iterator[int]:
+    if isinstance(at, tuple):
+        yield from map(int, at)
+    elif at == "all":
+        yield from graph.live_steps(source)
+    else:
+        yield graph.steps
 
 
 def add_sink(graph: UnrolledGraph, node: Node, area: str) -> None:
     """Add a readout or record of an area's state at the end of a step (silent where there is none)."""
     state = graph.state(area, node.step)
-    graph.add_node(node, live=state is not None and graph.live(state))
+    graph.add_node(node, info=NodeInfo(live=state is not None and graph.live(state)))
     if state is not None:
-        graph.add_edge(state, node, connections=(), memory=False)
+        graph.add_read(state, node)

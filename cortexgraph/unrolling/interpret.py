@@ -5,7 +5,7 @@ It shares no code with unrolling, passes or emission, optimises nothing, and is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["interpret_graph"]
 
 State = Mapping[str, "Tensor"]
-Logits = "Tensor | dict[str, Tensor]"
 
 
 @dataclass
@@ -29,23 +28,26 @@ class _Evaluation:
     """One evaluation of a connection's transform, or of an area's body and cell.
 
     Attributes:
-        of: what was evaluated: evaluations of the same count once for running averages.
+        result: what it gave.
         reads: indices of the evaluations whose results it read.
-        taken: statistics that it offered to running averages.
+        statistics: what it offered to running statistics.
     """
 
-    of: tuple[object, ...]
+    result: Tensor | None
     reads: list[int]
-    taken: list[Taken] = field(default_factory=list)
+    statistics: list[Taken] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class _Write:
-    """What an update wrote: its (step, group), the value (None where silent), and the index of its evaluation."""
+    """What an update wrote, or the image: its (step, group), the value (None where silent), and what identifies it.
+
+    `identity` is the index of the evaluation that made the value, or names the frame.
+    """
 
     time: tuple[int, int]
     value: Tensor | None
-    evaluation: int | None
+    identity: Hashable = None
 
 
 @dataclass
@@ -56,8 +58,10 @@ class _Trial:
         history: of each area, its writes.
         hidden: of each area, the hidden tensors of its cell.
         updates: number of live updates of each area.
+        carried_out: of each area, the last live update that was carried out, and the function that it was.
         fired: connections with `active: first` that were live.
         evaluations: all of them, in order.
+        evaluated: indices of evaluations of connections, by connection and value read.
     """
 
     areas: AreaGraph
@@ -67,8 +71,10 @@ class _Trial:
     history: dict[str, list[_Write]] = field(default_factory=dict)
     hidden: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     updates: dict[str, int] = field(default_factory=dict)
+    carried_out: dict[str, tuple[Hashable, _Write]] = field(default_factory=dict)
     fired: set[str] = field(default_factory=set)
     evaluations: list[_Evaluation] = field(default_factory=list)
+    evaluated: dict[Hashable, int] = field(default_factory=dict)
 
     def zeros(self, shape: Sequence[int]) -> Tensor:
         return self.x.new_zeros(len(self.x), *shape)
@@ -79,10 +85,9 @@ def interpret_graph(
     state_dict: State,
     x: Tensor,
     *,
-    steps: int | None = None,
-    order: Order | None = None,
     training: bool = False,
-    averages: dict[str, Tensor] | None = None,
+    records: Iterable[tuple[str, int]] = (),
+    running_statistics: dict[str, Tensor] | None = None,
 ) -> tuple[Tensor | dict[str, Tensor], dict[tuple[str, int], Tensor]]:
     """Run the network step by step.
 
@@ -90,22 +95,20 @@ def interpret_graph(
         areas: the network.
         state_dict: parameters and buffers under the names of the compiled module.
         x: one image [B, C, H, W], or a video [B, T, C, H, W] whose frame t is the image of step t.
-        steps, order: the spec's by default.
         training: whether batch norms take their statistics from the batch.
-        averages: filled with the running averages as the run leaves them, under the names of the state dict.
+        records: the recorded states, (area, step): what they depend on moves running statistics.
+        running_statistics: filled with the running statistics after the run, under the names of the state dict.
 
     Returns:
         Logits as the compiled module gives them, and the state of every live area at the end of every step,
         by (area, step).
     """
-    time = areas.spec.time
-    steps, order = steps or time.steps, order or time.order
     trial = _Trial(areas, state_dict, x, training)
     for area in areas.areas:
         trial.history[area.name], trial.updates[area.name], trial.hidden[area.name] = [], 0, {}
     states: dict[tuple[str, int], Tensor] = {}
-    for t in range(1, steps + 1):
-        for k, group in enumerate(_groups(areas, order)):
+    for t in range(1, areas.spec.time.steps + 1):
+        for k, group in enumerate(_groups(areas, areas.spec.time.order)):
             written = {name: _update(trial, areas.area(name), t, k) for name in group}
             for name, (write, hidden) in written.items():
                 trial.history[name].append(write)
@@ -113,9 +116,9 @@ def interpret_graph(
         for name, writes in trial.history.items():
             if writes and (last := writes[-1].value) is not None:
                 states[name, t] = last
-    if averages is not None:
-        averages.update(_averages(trial, steps))
-    logits = {readout.name: _logits(trial, readout, states, steps) for readout in areas.readouts}
+    if running_statistics is not None:
+        running_statistics.update(_running_statistics(trial, records))
+    logits = {readout.name: _logits(trial, readout, states) for readout in areas.readouts}
     return (logits if len(logits) > 1 else next(iter(logits.values()))), states
 
 
@@ -146,97 +149,125 @@ def _value(trial: _Trial, c: Connection, t: int, k: int) -> _Write:
         present = trial.areas.spec.input.present
         shown = t == 1 if present == "first" else t >= 1 and _within(present, t)
         if not shown:
-            return _Write((t, k), None, None)
-        return _Write((t, k), trial.x if trial.x.dim() == 4 else trial.x[:, t - 1], None)
+            return _Write((t, k), None)
+        if trial.x.dim() == 4:
+            return _Write((t, k), trial.x, IMAGE)  # a static image is one value
+        return _Write((t, k), trial.x[:, t - 1], (IMAGE, t))
     before = [write for write in trial.history[c.source] if write.time < (t, k)]
-    return before[-1] if before else _Write((t, k), None, None)
+    return before[-1] if before else _Write((t, k), None)
 
 
-def _result(trial: _Trial, c: Connection, t: int, k: int, ordinal: int) -> tuple[Tensor | None, int | None]:
-    """The transform of what an active connection reads, by the rule of its silence; None if it is left out.
+def _contribution(trial: _Trial, c: Connection, t: int, k: int) -> _Write | None:
+    """What an active connection reads, by the rule of its silence; None if it is left out.
 
-    Also the index of the evaluation, where there was one.
+    A value of None contributes zeros after the transform.
     """
     if not _within(c.active, t) or c.identifier in trial.fired:
-        return None, None
+        return None
     source = _value(trial, c, t, k)
     if source.value is None and c.silence == "skip":
-        return None, None
+        return None
     if c.active == "first":
         trial.fired.add(c.identifier)
-    if source.value is None and c.silence == "zero_drive":
+    if source.value is None and c.silence == "zero_input":
+        return _Write((t, k), trial.zeros(c.source_shape), "zeros")
+    return source
+
+
+def _result(trial: _Trial, c: Connection, source: _Write, ordinal: int) -> tuple[Tensor, int | None]:
+    """The transform of a value, evaluated once for each value, and the index of the evaluation, if there was one.
+
+    With per-step parameters, and where dropout draws anew, it is evaluated for each update.
+    """
+    if source.value is None:
         silent = trial.zeros(c.output_shape)
         return (silent if c.role == "drive" else silent + 1), None  # every gate is 1 at m = 0
-    evaluation = _evaluation_of(trial, c, source, t, ordinal)
-    value = trial.zeros(c.source_shape) if source.value is None else source.value
-    run = Run(trial.training, ordinal, taken=evaluation.taken)
-    return c.transform.reference(value, trial.state_dict, c.identifier, run), len(trial.evaluations) - 1
-
-
-def _evaluation_of(trial: _Trial, c: Connection, source: _Write, t: int, ordinal: int) -> _Evaluation:
-    """A new evaluation: equal to an earlier one of the same value, unless it draws anew or has a set of its own."""
-    apart = (ordinal,) if c.per_step or c.transform.random else ()
-    of: tuple[object, ...] = (c.identifier, *apart)
-    if source.value is None:
-        of += ("zeros",)
-    elif c.source != IMAGE:
-        of += (source.evaluation,)
-    else:
-        of += ("image", t - c.delay if trial.x.dim() == 5 else 0)  # a static image is one value
-    reads = [] if source.evaluation is None else [source.evaluation]
-    trial.evaluations.append(_Evaluation(of, reads))
-    return trial.evaluations[-1]
+    alone = ordinal if c.per_step or c.transform.random else 0
+    key = (c.identifier, source.identity, alone)
+    if key not in trial.evaluated:
+        evaluation = _Evaluation(None, [source.identity] if isinstance(source.identity, int) else [])
+        run = Run(trial.training, ordinal, taken=evaluation.statistics)
+        evaluation.result = c.transform.reference(source.value, trial.state_dict, c.identifier, run)
+        trial.evaluated[key] = len(trial.evaluations)
+        trial.evaluations.append(evaluation)
+    number = trial.evaluated[key]
+    result = trial.evaluations[number].result
+    assert result is not None
+    return result, number
 
 
 # ---- updating -----------------------------------------------------------------
 
 
 def _update(trial: _Trial, area: Area, t: int, k: int) -> tuple[_Write, dict[str, Tensor]]:
-    """The new state, and what the cell keeps hidden: h' = cell(body(merge × gates), h), or silence."""
-    ordinal = trial.updates[area.name] + 1
+    """The new state, and what the cell keeps hidden: h' = cell(body(merge × gates), h), a held state, or silence."""
     incoming = trial.areas.incoming(area.name)
-    results = [(c, *_result(trial, c, t, k, ordinal)) for c in incoming]
-    drives = [(c, r) for c, r, _ in results if c.role == "drive"]
-    driven = any(r is not None for _, r in drives)
-    old = trial.history[area.name][-1] if trial.history[area.name] else _Write((0, 0), None, None)
+    reads = [(c, source) for c in incoming if (source := _contribution(trial, c, t, k)) is not None]
+    driven = any(c.role == "drive" for c, _ in reads)
+    old = trial.history[area.name][-1] if trial.history[area.name] else _Write((0, 0), None)
     remembers = old.value is not None and area.cell.has_memory
     if not driven and not remembers and trial.areas.silence == "skip":
-        return _Write((t, k), None, None), {}
-    u = _merged(trial, area, drives)
-    for c, gate, _ in results if driven else ():
-        u = u * gate if c.role == "modulate" and gate is not None else u
-    trial.updates[area.name] = ordinal
-    reads = [e for _, _, e in results if e is not None and driven] + [old.evaluation] * remembers
-    number = len(trial.evaluations)
-    evaluation = _Evaluation((area.name, number), [e for e in reads if e is not None])
-    trial.evaluations.append(evaluation)
-    run = Run(trial.training, ordinal, taken=evaluation.taken)
+        return _Write((t, k), None), {}
+    trial.updates[area.name] += 1
+    ordinal = trial.updates[area.name]
+    function = tuple((c.identifier, source.identity) for c, source in reads)
+    chains = [area.body, *(c.transform for c, _ in reads)]
+    repeatable = not area.cell.has_memory and not any(chain.random or chain.per_step for chain in chains)
+    if repeatable and area.name in trial.carried_out and trial.carried_out[area.name][0] == function:
+        held = trial.carried_out[area.name][1]
+        return _Write((t, k), held.value, held.identity), {}
+    write, hidden = _carried_out(trial, area, (t, k), reads if driven else [], old, ordinal)
+    trial.carried_out[area.name] = (function if repeatable else None, write)
+    return write, hidden
+
+
+def _carried_out(
+    trial: _Trial,
+    area: Area,
+    time: tuple[int, int],
+    reads: Sequence[tuple[Connection, _Write]],
+    old: _Write,
+    ordinal: int,
+) -> tuple[_Write, dict[str, Tensor]]:
+    results = {c.identifier: _result(trial, c, source, ordinal) for c, source in reads}
+    u = _merged(trial, area, {name: value for name, (value, _) in results.items()})
+    for c, _ in reads:
+        u = u * results[c.identifier][0] if c.role == "modulate" else u
+    before = [old.identity] if old.value is not None and area.cell.has_memory else []
+    numbers = [number for number in (*(number for _, number in results.values()), *before) if isinstance(number, int)]
+    evaluation = _Evaluation(None, numbers)
+    run = Run(trial.training, ordinal, taken=evaluation.statistics)
     body = area.body.reference(u, trial.state_dict, area.identifier, run)
     carried = {name: trial.zeros(area.shape) for name in area.cell.reads}
     if old.value is not None:
         carried |= {"h": old.value} | trial.hidden[area.name]
     own = part(trial.state_dict, f"{area.identifier}.cell")
     new = area.cell.reference(body, carried, own, trial.training)
-    return _Write((t, k), new["h"], number), {name: new[name] for name in area.cell.hidden}
+    trial.evaluations.append(evaluation)
+    hidden = {name: new[name] for name in area.cell.hidden}
+    return _Write(time, new["h"], len(trial.evaluations) - 1), hidden
 
 
-def _merged(trial: _Trial, area: Area, drives: Sequence[tuple[Connection, Tensor | None]]) -> Tensor:
+def _merged(trial: _Trial, area: Area, results: Mapping[str, Tensor]) -> Tensor:
     """The sum of the drives, or their concatenation with zeros for those that are left out."""
     import torch
 
+    drives = [c for c in trial.areas.incoming(area.name) if c.role == "drive"]
     if area.merge == "concat" and drives:
-        return torch.cat([trial.zeros(c.output_shape) if r is None else r for c, r in drives], 1)
+        parts = [results[c.identifier] if c.identifier in results else trial.zeros(c.output_shape) for c in drives]
+        return torch.cat(parts, 1)
     u = trial.zeros(area.body.shape)
-    for _, result in drives:
-        u = u if result is None else u + result
+    for c in drives:
+        u = u + results[c.identifier] if c.identifier in results else u
     return u
 
 
 # ---- reading out ----------------------------------------------------------------
 
 
-def _read_at(trial: _Trial, readout: Readout, steps: int) -> list[int]:
+def _read_at(trial: _Trial, readout: Readout) -> list[int]:
     """The steps at which an area is read out: under `all` those at whose end it is live."""
+    steps = trial.areas.spec.time.steps
     if readout.at == "last":
         return [steps]
     if isinstance(readout.at, str):
@@ -247,37 +278,34 @@ def _read_at(trial: _Trial, readout: Readout, steps: int) -> list[int]:
 def _at_end(trial: _Trial, area: str, t: int) -> _Write:
     """What the area wrote last in steps 1 … t."""
     writes = [write for write in trial.history[area] if write.time[0] <= t]
-    return writes[-1] if writes else _Write((t, 0), None, None)
+    return writes[-1] if writes else _Write((t, 0), None)
 
 
-def _logits(trial: _Trial, readout: Readout, states: Mapping[tuple[str, int], Tensor], steps: int) -> Tensor:
+def _logits(trial: _Trial, readout: Readout, states: Mapping[tuple[str, int], Tensor]) -> Tensor:
     import torch
 
     def read(t: int) -> Tensor:
         pooled = readout.pool.reference(states[readout.source, t], {}, Run(trial.training))
-        return readout.linear.reference(
-            pooled, part(trial.state_dict, f"{readout.identifier}.linear"), Run(trial.training)
-        )
+        own = part(trial.state_dict, f"{readout.identifier}.linear")
+        return readout.linear.reference(pooled, own, Run(trial.training))
 
-    every = [read(t) for t in _read_at(trial, readout, steps)]
+    every = [read(t) for t in _read_at(trial, readout)]
     return every[0] if readout.at == "last" else torch.stack(every, 1)
 
 
-def _averages(trial: _Trial, steps: int) -> dict[str, Tensor]:
-    """The running averages after the run: moved once by each evaluation on which a readout depends, in order."""
-    ends = [(readout.source, t) for readout in trial.areas.readouts for t in _read_at(trial, readout, steps)]
-    waiting = [write.evaluation for area, t in ends if (write := _at_end(trial, area, t)).evaluation is not None]
+def _running_statistics(trial: _Trial, records: Iterable[tuple[str, int]]) -> dict[str, Tensor]:
+    """The running statistics after the run: moved, in order, by each evaluation that a readout or record depends on."""
+    ends = [(readout.source, t) for readout in trial.areas.readouts for t in _read_at(trial, readout)]
+    waiting = [_at_end(trial, area, t).identity for area, t in (*ends, *records)]
     needed: set[int] = set()
     while waiting:
         number = waiting.pop()
-        if number is not None and number not in needed:
+        if isinstance(number, int) and number not in needed:
             needed.add(number)
             waiting += trial.evaluations[number].reads
-    found: dict[str, Tensor] = {}
-    counted: set[tuple[object, ...]] = set()
+    moved: dict[str, Tensor] = {}
     for evaluation in (trial.evaluations[n] for n in sorted(needed)):
-        for taken in evaluation.taken if evaluation.of not in counted else ():
-            old = part(trial.state_dict, taken.path) | part(found, taken.path)
-            found |= {f"{taken.path}.{name}": value for name, value in taken.averaged(old).items()}
-        counted.add(evaluation.of)
-    return found
+        for taken in evaluation.statistics:
+            old = part(trial.state_dict, taken.path) | part(moved, taken.path)
+            moved |= {f"{taken.path}.{name}": value for name, value in taken.averaged(old).items()}
+    return moved

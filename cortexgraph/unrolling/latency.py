@@ -110,9 +110,13 @@ def response_path(graph: UnrolledGraph, area: str) -> list[Node]:
 
 
 def _carries(graph: UnrolledGraph, source: Node, node: Node) -> bool:
-    """Whether the read is a drive, or the memory of the cell, not a gate alone."""
+    """Whether the read is a drive, the memory of the cell or a held state, not a gate alone."""
     read = graph.edges[source, node]
-    return bool(read["memory"]) or any(connection.role == "drive" for connection in read["connections"])
+    return (
+        bool(read["memory"])
+        or graph.held(node) is not None
+        or any(connection.role == "drive" for connection in read["connections"])
+    )
 
 
 def _followed(came: Mapping[Node, Node | None], start: Node) -> list[Node]:

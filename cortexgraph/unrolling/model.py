@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from copy import copy
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
 
 import networkx as nx
 
@@ -13,7 +12,7 @@ from cortexgraph.graph import AreaGraph, Connection
 from cortexgraph.notebook import Shown
 from cortexgraph.unrolling.schedule import Groups, Order
 
-__all__ = ["Loop", "Node", "Repeat", "UnrolledGraph"]
+__all__ = ["Loop", "Node", "NodeInfo", "UnrolledGraph", "UnrolledInfo"]
 
 RANK = {"feedforward": 0, "lateral": 1, "feedback": 2}
 
@@ -22,77 +21,112 @@ class Node(NamedTuple):
     """A node of the unrolled graph.
 
     Attributes:
-        kind: `image` (the frame of a step), `zero` (a state of zeros, as which a silent source counts under
-            `zero_input`; its step is 0), `update` (of an area, in one group of one step), `drive` (what a connection
-            makes of a value, for several updates to read; only after the pass `share`), `readout`, or `record` (an
-            area's state at the end of a step, asked for by the user).
-        name: the image, the area, the readout, or the identifier of the drive's connection.
-        step: from 1; of a drive, that of the first update that reads it.
-        group: index of the group within the step, for updates and drives.
+        kind: `image` (the frame of a step), `zero` (a state of zeros, which a silent source counts as under
+            `zero_input`; its step is 0), `update` (of an area, in one group of one step), `evaluation` (the result of a
+            connection, or of the first operations of its transform, that several readers use; only after `settle`),
+            `readout`, or `record` (an area's state at the end of a step, requested by the user).
+        name: the image, the area, the readout, or the identifier of the evaluated connection.
+        step: from 1; of an evaluation, that of the first update that reads it.
+        group: index of the group within the step, for updates and evaluations.
+        part: `head` for the first operations of a connection's transform alone; otherwise empty.
     """
 
-    kind: Literal["image", "zero", "update", "drive", "readout", "record"]
+    kind: Literal["image", "zero", "update", "evaluation", "readout", "record"]
     name: str
     step: int
     group: int = 0
+    part: str = ""
 
     def __str__(self) -> str:
         text = f"{self.name}@{self.step}"
-        return text if self.kind in {"image", "zero", "update"} else f"{self.kind} {text}"
+        return text if self.kind in {"image", "zero", "update"} else f"{self.part or self.kind} {text}"
 
 
 @dataclass(frozen=True)
-class Repeat:
-    """That an update or drive has the value of an earlier one, under conditions.
+class NodeInfo:
+    """What is known of a node.
 
     Attributes:
-        of: the earlier one.
-        still: only where the image is static: the frames of a video differ.
-        evaluation: only in evaluation: in training, each evaluation moves running averages.
+        live: False where the value is silent (⊥).
+        ordinal: of an update, 1 for the area's first live update, and so on; 0 where silent.
+        held: of an update that is not carried out, the earlier update whose value stays.
     """
 
-    of: Node
-    still: bool = False
-    evaluation: bool = False
+    live: bool = True
+    ordinal: int = 0
+    held: Node | None = None
 
 
 @dataclass(frozen=True)
 class Loop:
-    """That some steps of a graph stand for a steady state that goes on: it was rolled into a loop.
+    """A steady state: some steps repeat, and are written as a loop.
 
     Attributes:
-        first: the first step of the loop's body; steps before are as they are.
-        period: number of steps in the body.
-        times: how often the body runs. Steps after it stand in the graph as if it ran once.
-        reach: number of steps back up to which a value is read by its distance in time. What is read from further
-            back lies before the loop and is the same one each time.
+        first: the first step of the loop.
+        period: number of steps in its body.
+        times: how often the body runs.
+        shown: how many of these runs stand in the graph; the steps after the loop follow the last of them.
         rates: number of live updates of each area in one run of the body.
     """
 
     first: int
     period: int
     times: int
-    reach: int
+    shown: int
     rates: Mapping[str, int]
 
     @property
     def last(self) -> int:
-        """The last step of the body."""
+        """The last step of the body, in its first run."""
         return self.first + self.period - 1
 
     @property
+    def end(self) -> int:
+        """The step of the graph that follows the loop."""
+        return self.first + self.period * self.shown
+
+    @property
     def skipped(self) -> int:
-        """Number of steps that the body stands for besides its own."""
-        return self.period * (self.times - 1)
+        """Number of steps of the loop that are not in the graph."""
+        return self.period * (self.times - self.shown)
+
+
+@dataclass(frozen=True)
+class UnrolledInfo:
+    """What is known of an unrolled graph as a whole.
+
+    Attributes:
+        areas: the network.
+        steps: number of steps T.
+        order: of the updates within a step, as the spec has it.
+        groups: the same as groups of areas.
+        video: whether each step reads a frame of its own; otherwise the image is static.
+        live_updates: for each area, its number of live updates up to the end of each step of the graph.
+        loop: the steady state that the pass `roll` found.
+        constant: values that are the same for every image, computed for a batch of one.
+        releases: whether values are deleted after their last use.
+        merged: updates that a pass found equal to an earlier one and left out, each with that one.
+    """
+
+    areas: AreaGraph
+    steps: int
+    order: Order
+    groups: Groups
+    video: bool = False
+    live_updates: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    loop: Loop | None = None
+    constant: frozenset[Node] = frozenset()
+    releases: bool = False
+    merged: Mapping[Node, Node] = field(default_factory=dict)
 
 
 class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
     """Updates of areas over time, acyclic; an edge runs from a value to the update that reads it.
 
-    Node data: `live` (False where the value is silent, ⊥) and, for updates, `ordinal` (1 for the area's first
-    live update, and so on; 0 where silent). Edge data: `connections`, the active connections read along the edge, a
-    tuple of `Connection`, and `memory`, whether the update continues from the old state; neither into readouts and
-    records. Nodes are inserted in the order of execution. Passes add to this; see `docs/compiler.md`.
+    `info` holds what is known of the graph (`UnrolledInfo`), and the data `info` of each node what is known of it
+    (`NodeInfo`). Edge data: `connections`, the active connections read along the edge, a tuple of `Connection`, and
+    `memory`, whether the update continues from the old state. A held update has one edge, from the update whose
+    value stays. Nodes are inserted in the order of execution.
 
     Examples:
         >>> import cortexgraph as cg
@@ -101,31 +135,64 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
         ['IT@4']
     """
 
+    # ---- the whole graph -----------------------------------------------------
+
+    @classmethod
+    def of(cls, info: UnrolledInfo) -> UnrolledGraph:
+        """A graph without nodes."""
+        return cls(name=info.areas.spec.name, info=info)
+
+    @property
+    def info(self) -> UnrolledInfo:
+        info: UnrolledInfo = self.graph["info"]
+        return info
+
+    def noted(self, **changes: Any) -> UnrolledGraph:
+        """The same nodes and edges, with other `info`."""
+        other = type(self)()
+        other.__dict__.update(self.__dict__)
+        other.graph = self.graph | {"info": replace(self.info, **changes)}
+        return other
+
     @property
     def areas(self) -> AreaGraph:
-        areas: AreaGraph = self.graph["areas"]
-        return areas
+        return self.info.areas
 
     @property
     def steps(self) -> int:
-        steps: int = self.graph["steps"]
-        return steps
+        """Number of steps T."""
+        return self.info.steps
 
     @property
     def order(self) -> Order:
-        order: Order = self.graph["order"]
-        return order
+        return self.info.order
 
     @property
     def groups(self) -> Groups:
-        groups: Groups = self.graph["groups"]
-        return groups
+        return self.info.groups
+
+    @property
+    def video(self) -> bool:
+        """Whether each step reads a frame of its own; otherwise the image is static."""
+        return self.info.video
+
+    @property
+    def loop(self) -> Loop | None:
+        """The steady state that is written as a loop, if there is one."""
+        return self.info.loop
+
+    @property
+    def clock(self) -> int:
+        """Number of steps that stand in the graph: T, or fewer where a loop stands for the others."""
+        return self.steps - (self.loop.skipped if self.loop is not None else 0)
 
     @property
     def ordinals(self) -> dict[str, int]:
-        """Number of live updates of each area up to T, before any pass."""
-        ordinals: dict[str, int] = self.graph["ordinals"]
-        return ordinals
+        """Number of live updates of each area up to T."""
+        found = {name: counts[-1] for name, counts in self.info.live_updates.items()}
+        if self.loop is None:
+            return found
+        return {n: count + self.loop.rates[n] * (self.loop.times - self.loop.shown) for n, count in found.items()}
 
     @property
     def sets(self) -> dict[str, int]:
@@ -134,8 +201,45 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
         At least one, so that a state dict has the same parts whatever T is; of a connection to which others are
         tied, as many as the one that is read most often has updates.
         """
-        sets: dict[str, int] = self.graph["sets"]
+        ordinals = self.ordinals
+        sets = {area.identifier: max(1, ordinals[area.name]) for area in self.areas.areas}
+        for connection in self.areas.connections:
+            for identifier in {connection.identifier, connection.owner or connection.identifier}:
+                sets[identifier] = max(1, ordinals[connection.target], sets.get(identifier, 0))
         return sets
+
+    # ---- nodes ---------------------------------------------------------------
+
+    def node_info(self, node: Node) -> NodeInfo:
+        info: NodeInfo = self.nodes[node]["info"]
+        return info
+
+    def live(self, node: Node) -> bool:
+        """Whether a node has a value, so that it is not silent."""
+        return self.node_info(node).live
+
+    def ordinal(self, node: Node) -> int:
+        return self.node_info(node).ordinal
+
+    def held(self, node: Node) -> Node | None:
+        """Of an update that is not carried out, the earlier update whose value stays."""
+        return self.node_info(node).held
+
+    def carried_out(self, node: Node) -> bool:
+        """Whether an update is live and computed."""
+        return self.live(node) and self.held(node) is None
+
+    def constant(self, node: Node) -> bool:
+        """Whether a value is computed for a batch of one, since it is the same for every image."""
+        return node in self.info.constant
+
+    def updates(self, area: str | None = None) -> Iterator[Node]:
+        """Updates of one area, or of all, in the order of execution."""
+        return (node for node in self if node.kind == "update" and area in {None, node.name})
+
+    def live_updates(self, area: str | None = None) -> Iterator[Node]:
+        """Updates whose value is not silent, held ones included."""
+        return (node for node in self.updates(area) if self.live(node))
 
     @property
     def readouts(self) -> tuple[Node, ...]:
@@ -145,82 +249,6 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
     def records(self) -> tuple[Node, ...]:
         return tuple(node for node in self if node.kind == "record")
 
-    def live(self, node: Node) -> bool:
-        return bool(self.nodes[node]["live"])
-
-    def ordinal(self, node: Node) -> int:
-        ordinal: int = self.nodes[node].get("ordinal", 0)
-        return ordinal
-
-    @property
-    def loop(self) -> Loop | None:
-        """The steps that the pass `roll` made one; None for a graph that is not rolled."""
-        loop: Loop | None = self.graph.get("loop")
-        return loop
-
-    def actual_step(self, step: int) -> int:
-        """The step of time that a step of the graph is (of a loop's body, in its first run)."""
-        return step if self.loop is None or step <= self.loop.last else step + self.loop.skipped
-
-    def every_ordinal(self, node: Node) -> range:
-        """The ordinals of all the updates that a live update stands for: one, or one for each run of a loop."""
-        ordinal, loop = self.ordinal(node), self.loop
-        if loop is None or node.step < loop.first:
-            return range(ordinal, ordinal + 1)
-        rate = loop.rates[node.name]
-        if node.step > loop.last:
-            ordinal += rate * (loop.times - 1)
-            return range(ordinal, ordinal + 1)
-        return range(ordinal, ordinal + rate * loop.times, rate)
-
-    @property
-    def shared(self) -> dict[Node, Node]:
-        """Updates that the pass `share` found equal to an earlier one and left out, each with that one."""
-        shared: dict[Node, Node] = self.graph.get("shared", {})
-        return shared
-
-    def repeat(self, node: Node) -> Repeat | None:
-        """The earlier value that an update or drive equals under conditions, if there is one."""
-        found: Repeat | None = self.nodes[node].get("repeat")
-        return found
-
-    def read(self, node: Node) -> bool:
-        """Whether a readout depends on an update, whatever is recorded."""
-        return bool(self.nodes[node].get("read", False))
-
-    def counted(self, node: Node) -> frozenset[str]:
-        """The connections whose evaluation for an update, or as a drive, moves running averages in training."""
-        found: frozenset[str] = self.nodes[node].get("counted", frozenset())
-        return found
-
-    def counted_again(self, node: Node) -> frozenset[str]:
-        """Those counted that read an image after the first: if it is static, they count no more."""
-        found: frozenset[str] = self.nodes[node].get("again", frozenset())
-        return found
-
-    def folded(self, node: Node) -> bool:
-        """Whether a value is computed for a batch of one, since it is the same for every image."""
-        return node in self.graph.get("folded", ())
-
-    def last_read(self, node: Node) -> int | None:
-        """The last step that reads a value, after which it is let go; None if it is kept."""
-        found: int | None = self.graph.get("last_read", {}).get(node)
-        return found
-
-    def noted(self, **notes: object) -> UnrolledGraph:
-        """The same nodes and edges, with other notes about them."""
-        other = copy(self)
-        other.graph = self.graph | notes
-        return other
-
-    def updates(self, area: str | None = None) -> Iterator[Node]:
-        """Updates of one area, or of all, in the order of execution."""
-        return (node for node in self if node.kind == "update" and area in {None, node.name})
-
-    def live_updates(self, area: str | None = None) -> Iterator[Node]:
-        """Updates whose value is not silent."""
-        return (node for node in self.updates(area) if self.live(node))
-
     def state(self, area: str, step: int) -> Node | None:
         """The update that holds the area's state at the end of a step, if it is in the graph."""
         groups = [index for index, group in enumerate(self.groups) if area in group]
@@ -229,13 +257,19 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
 
     def live_steps(self, area: str) -> tuple[int, ...]:
         """Steps at whose end the area is live."""
-        states = (self.state(area, step) for step in range(1, self.steps + 1))
+        states = (self.state(area, step) for step in range(1, self.clock + 1))
         return tuple(state.step for state in states if state is not None and self.live(state))
+
+    def first_response(self, area: str) -> int | None:
+        """First step at which the area is live; None if it stays silent up to T."""
+        return next((node.step for node in self.live_updates(area)), None)
+
+    # ---- what is read ----------------------------------------------------------
 
     def terms(self, node: Node) -> tuple[tuple[Connection, Node], ...]:
         """The connections that an update reads, drives and modulators, each with the live value that it reads.
 
-        That value is a state, zeros or the image, or a `drive`: then the connection is evaluated already.
+        That value is a state, zeros or the image, or an `evaluation`.
         """
         terms = [
             (connection, source)
@@ -245,17 +279,15 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
         ]
         return tuple(sorted(terms, key=lambda term: (RANK[term[0].kind], term[0].index)))
 
-    def evaluation(self, drive: Node) -> tuple[Connection, Node]:
-        """The connection that a drive evaluates, and the value that it reads."""
-        for source, _, data in self.in_edges(drive, data=True):
-            if data["connections"]:
-                return data["connections"][0], source
-        raise AssertionError(f"{drive} evaluates nothing")
+    def evaluated(self, node: Node) -> tuple[Connection, Node]:
+        """The connection that an evaluation evaluates, and the value that it reads."""
+        ((source, _, data),) = self.in_edges(node, data=True)
+        return data["connections"][0], source
 
     def memory(self, node: Node) -> Node | None:
         """The update whose state this update continues from; None if the area has no memory, or was silent."""
         for source, _, data in self.in_edges(node, data=True):
-            if data.get("memory") and self.live(source):
+            if data["memory"] and self.live(source):
                 found: Node = source
                 return found
         return None
@@ -265,6 +297,17 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
         if node.kind == "readout":
             return next(readout.source for readout in self.areas.readouts if readout.name == node.name)
         return node.name
+
+    def add_read(
+        self, source: Node, target: Node, connections: tuple[Connection, ...] = (), *, memory: bool = False
+    ) -> None:
+        """Add an edge, or add to it: values that were two may have become one."""
+        if self.has_edge(source, target):
+            known = self.edges[source, target]
+            connections, memory = (*known["connections"], *connections), known["memory"] or memory
+        self.add_edge(source, target, connections=connections, memory=memory)
+
+    # ---- light cones -------------------------------------------------------------
 
     def live_past(self, ends: Iterable[Node]) -> set[Node]:
         """The live nodes among these, and all live ones on which their values depend: the backward light cone."""
@@ -285,25 +328,38 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
 
     def from_image(self) -> set[Node]:
         """All nodes whose value can depend on the image."""
-        shown = [node for node in self if node.kind == "image" and self.live(node)]
-        found = set(shown)
-        for node in self:
-            if node not in found and any(source in found for source in self.predecessors(node)):
-                found.add(node)
-        return found
+        return self.live_future(node for node in self if node.kind == "image")
+
+    # ---- time in a loop ----------------------------------------------------------
+
+    def every_step(self, node: Node) -> range:
+        """The steps of time that a node stands for: one, or in a loop's body one for each run."""
+        loop = self.loop
+        if loop is None or node.step < loop.first:
+            return range(node.step, node.step + 1)
+        if node.step <= loop.last:
+            return range(node.step, node.step + loop.period * loop.times, loop.period)
+        return range(node.step + loop.skipped, node.step + loop.skipped + 1)
+
+    def every_ordinal(self, node: Node) -> range:
+        """The ordinals of the updates that a live update stands for: one, or in a loop's body one for each run."""
+        ordinal, loop = self.ordinal(node), self.loop
+        if loop is None or node.step < loop.first:
+            return range(ordinal, ordinal + 1)
+        rate = loop.rates[node.name]
+        if node.step <= loop.last and rate:
+            return range(ordinal, ordinal + rate * loop.times, rate)
+        last = ordinal + (rate * (loop.times - loop.shown) if node.step >= loop.end else 0)
+        return range(last, last + 1)
+
+    def written(self, node: Node) -> bool:
+        """Whether a node is written out: all are, but for the runs of a loop after its first."""
+        return self.loop is None or not self.loop.last < node.step < self.loop.end
 
     def readout_steps(self, name: str) -> tuple[int, ...]:
         """The steps of time of a readout, in the order in which its logits are returned."""
-        found: list[int] = []
-        for node in self.readouts:
-            if node.name == name:
-                runs = (
-                    self.loop.times if self.loop is not None and self.loop.first <= node.step <= self.loop.last else 1
-                )
-                period = self.loop.period if self.loop is not None else 0
-                found += [self.actual_step(node.step) + run * period for run in range(runs)]
-        return tuple(found if self.loop is None else sorted(found))
-
-    def first_response(self, area: str) -> int | None:
-        """First step at which the area is live; None if it stays silent up to T."""
-        return next((node.step for node in self.live_updates(area)), None)
+        readout = next(readout for readout in self.areas.readouts if readout.name == name)
+        if isinstance(readout.at, tuple):
+            return readout.at
+        shown = [node for node in self.readouts if node.name == name and self.written(node)]
+        return tuple(sorted(step for node in shown for step in self.every_step(node)))

@@ -199,14 +199,14 @@ def test_a_traceback_shows_the_emitted_line() -> None:
     with pytest.raises(TypeError, match="'NoneType' object is not callable") as caught:
         module(torch.randn(1, 3, 32, 32))
     shown = "".join(traceback.format_exception(caught.value))
-    assert "self.V1_to_V2(V1_1),  # feedforward" in shown
+    assert "V2_2 = self.V2(self.V1_to_V2(V1_1), update=1)" in shown
     assert "<cortexgraph ventral " in shown
 
 
 @pytest.mark.parametrize("video", [False, True])
 def test_torch_compile_takes_the_whole_graph(video: bool) -> None:
     spec = load("ventral", {f"areas.{area}.channels": 4 for area in ("V1", "V2", "V4", "IT")})
-    module = compile_spec(spec, record={"V4": "all"}).double().eval()
+    module = compile_spec(spec, record={"V4": "all"}, video=video).double().eval()
     x = images(spec, video_steps=spec.time.steps if video else None)
     compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
     (logits, states), (expected, expected_states) = compiled(x), module(x)

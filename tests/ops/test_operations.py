@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from cortexgraph.codegen.prelude import PerStep, Stepwise, chain
 from cortexgraph.ops import (
     ACTIVATIONS,
     NORMS,
@@ -38,7 +39,6 @@ from cortexgraph.ops import (
 from cortexgraph.ops.base import State
 from cortexgraph.ops.residual import ResidualOperation
 from cortexgraph.ops.running import modules
-from cortexgraph.runtime.chains import PerStep, Stepwise, chain
 from cortexgraph.spec import AreaSpec, OperationSpec
 from tests.oracle import repeatable_dropout
 

@@ -5,9 +5,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cortexgraph.compiler import compile_spec, interpret, unroll
-from cortexgraph.passes import fold, prune, share
+from cortexgraph.passes import cse, fold, prune
 from cortexgraph.spec import NetworkSpec, load
-from cortexgraph.unrolling import Node
+from cortexgraph.unrolling import Node, settle
 from tests.oracle import images, randomise, repeatable_dropout
 from tests.strategies import specs
 
@@ -28,26 +28,26 @@ def early(**area: object) -> NetworkSpec:
 
 def test_what_no_path_from_the_image_reaches_is_folded() -> None:
     graph = fold(unroll(early()))
-    folded = [str(node) for node in graph if graph.folded(node)]
+    folded = [str(node) for node in graph if graph.constant(node)]
     assert folded == ["B@0", "A@0", "B@1"]
 
 
 def test_dropout_keeps_values_apart_for_each_image() -> None:
     graph = fold(unroll(early(body=["conv", {"dropout": 0.5}])))
-    assert [str(node) for node in graph if graph.folded(node)] == ["B@0", "A@0"]
+    assert [str(node) for node in graph if graph.constant(node)] == ["B@0", "A@0"]
 
 
 def test_it_leaves_nodes_and_edges_alone() -> None:
     full = unroll(early())
     graph = fold(full)
     assert list(graph.edges(data=True)) == list(full.edges(data=True))
-    assert not any(full.folded(node) for node in full)
+    assert not any(full.constant(node) for node in full)
 
 
 def test_convolutions_of_folded_values_see_a_batch_of_one() -> None:
     seen: list[tuple[int, int]] = []
     for passes in (None, ["prune"]):
-        module = compile_spec(early(norm="batch"), passes=passes).train()
+        module = compile_spec(early(norm="layer"), passes=passes).train()
         shapes = []
         for connection in (module.A_to_B, module.B_to_A):
             connection.register_forward_hook(lambda _, given, __: shapes.append(len(given[0])))  # noqa: B023
@@ -59,7 +59,7 @@ def test_convolutions_of_folded_values_see_a_batch_of_one() -> None:
 
 def test_nothing_is_folded_where_silent_areas_are_skipped() -> None:
     graph = fold(prune(unroll(load("ventral"))))
-    assert not [node for node in graph if graph.folded(node)]
+    assert not [node for node in graph if graph.constant(node)]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -67,8 +67,8 @@ def test_nothing_is_folded_where_silent_areas_are_skipped() -> None:
 def test_folded_states_are_equal_for_every_image_in_the_interpreter(
     spec: NetworkSpec, video: bool, training: bool
 ) -> None:
-    graph = fold(share(unroll(spec)))
-    assert not {node for node in graph if graph.folded(node)} & graph.from_image()
+    graph = fold(cse(settle(unroll(spec, video=video))))
+    assert not {node for node in graph if graph.constant(node)} & graph.from_image()
     torch.manual_seed(0)
     module = randomise(compile_spec(spec, passes=["prune"]).double())
     with repeatable_dropout():
@@ -76,5 +76,5 @@ def test_folded_states_are_equal_for_every_image_in_the_interpreter(
         _, states = interpret(spec, module.state_dict(), x, training=training)
     for (name, step), state in states.items():
         node = graph.state(name, step)
-        if node is not None and graph.folded(Node(*node)):
+        if node is not None and graph.constant(Node(*node)):
             torch.testing.assert_close(state, state[:1].expand_as(state), rtol=1e-12, atol=1e-12)

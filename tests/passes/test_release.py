@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import weakref
 from typing import Any
 
@@ -7,36 +8,46 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 
-from cortexgraph.compiler import compile_spec, unroll
-from cortexgraph.passes import prune, release, share
+from cortexgraph.compiler import compile_spec, emit
 from cortexgraph.spec import NetworkSpec, load
-from cortexgraph.unrolling import Node
 from tests.strategies import specs
 
 SMALL = {f"areas.{area}.channels": 2 for area in ("V1", "V2", "V4", "IT")}
 
 
-def test_each_value_is_let_go_after_the_last_step_that_reads_it() -> None:
-    graph = release(prune(unroll(load("ventral"), steps=4, record={"V2": [3]})))
-    assert {str(node): graph.last_read(node) for node in graph.updates()} == {
-        "V1@1": 2,
-        "V1@2": 3,
-        "V2@2": 3,
-        "V2@3": 3,
-        "V4@3": 4,
-        "IT@4": 4,
+def deletions(source: str) -> dict[str, list[str]]:
+    """The names that are deleted under each banner."""
+    found: dict[str, list[str]] = {}
+    banner = ""
+    for line in source.splitlines():
+        if "# ---- " in line:
+            banner = line.split("# ---- ")[1].rstrip(" -")
+        if banner and line.strip().startswith("del "):
+            found[banner] = line.strip()[4:].split(", ")
+    return found
+
+
+def test_each_value_is_deleted_after_the_last_step_that_reads_it() -> None:
+    spec = load("ventral", SMALL)
+    assert deletions(emit(spec, steps=4, record={"V2": [3]})) == {
+        "step 2": ["image_to_V1", "V1_1"],
+        "step 3": ["V1_2", "V2_2", "V2_3"],
     }
-    delayed = release(unroll(load("leaky_ms")))
-    assert delayed.last_read(Node("update", "V1", 1, 0)) == 4  # V1 reaches V4 after three more steps
+    assert deletions(emit(spec, steps=4, passes=["prune"])) == {}
+    delayed = deletions(emit(load("leaky_ms"), roll="never"))
+    assert "V1_1" in delayed["step 4"]  # V1 reaches V4 after three more steps
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(spec=specs())
-def test_nothing_reads_a_value_later(spec: NetworkSpec) -> None:
-    graph = release(share(unroll(spec)))
-    for source, reader in graph.edges:
-        if graph.live(source) and graph.live(reader) and source.kind != "image":
-            assert (graph.last_read(source) or 0) >= reader.step
+def test_nothing_reads_a_value_after_it_is_deleted(spec: NetworkSpec) -> None:
+    gone: set[str] = set()
+    for line in emit(spec, roll="never").splitlines():
+        code = line.split("  #")[0]
+        if code.strip().startswith("del "):
+            gone |= set(code.strip()[4:].strip("()").split(", "))
+        else:
+            assert not gone & set(re.findall(r"(?<![.\w\"])\w+", code)), line
 
 
 def alive(steps: int, **options: Any) -> int:

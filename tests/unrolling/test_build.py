@@ -7,10 +7,10 @@ from typing import Any
 from cortexgraph.compiler import unroll
 from cortexgraph.passes import prune
 from cortexgraph.spec import NetworkSpec, load
-from cortexgraph.unrolling import UnrolledGraph, first_responses
+from cortexgraph.unrolling import Node, UnrolledGraph, first_responses, settle
 
 
-def chain(connections: list[Any], *, steps: int, areas: str = "AB", **more: Any) -> UnrolledGraph:
+def chain(connections: list[Any], *, steps: int, areas: str = "AB", video: bool = True, **more: Any) -> UnrolledGraph:
     time = {"steps": steps, "order": more.pop("order", "simultaneous")}
     spec = {
         "name": "chain",
@@ -20,7 +20,7 @@ def chain(connections: list[Any], *, steps: int, areas: str = "AB", **more: Any)
         "readout": {"from": areas[-1], "classes": 2, "at": more.pop("at", "last")},
         "time": time,
     }
-    return unroll(NetworkSpec.model_validate(spec))
+    return unroll(NetworkSpec.model_validate(spec), video=video)
 
 
 def reads(graph: UnrolledGraph) -> dict[str, list[str]]:
@@ -52,6 +52,16 @@ def test_the_worked_example_keeps_one_update_of_each_area() -> None:
     graph = prune(chain(["image -> A -> B"], steps=3))
     assert live(graph) == ["A@2", "B@3"]
     assert [str(node) for node in graph if node.kind == "image"] == ["image@2"]
+
+
+def test_the_updates_of_a_static_image_are_held_until_what_they_read_changes() -> None:
+    graph = chain(["image -> A -> B", "B -> A"], steps=4, video=False)
+    held = {str(node): str(graph.held(node)) for node in graph.live_updates() if graph.held(node)}
+    assert held == {"A@2": "A@1", "B@3": "B@2", "A@4": "A@3"}
+    assert [graph.ordinal(node) for node in graph.updates("A")] == [1, 2, 3, 4]  # a held area is live
+    settled = settle(graph)
+    assert [str(node) for node in settled.updates() if graph.live(node)] == ["A@1", "B@2", "A@3", "B@4"]
+    assert [str(source) for source in settled.predecessors(Node("update", "A", 3))] == ["image@1", "B@2"]
 
 
 def test_sequential_reads_the_same_step_upwards_and_the_step_before_otherwise() -> None:

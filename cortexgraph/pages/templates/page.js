@@ -292,7 +292,7 @@
   }
 
   function statusSteps(updates) {
-    const words = [["executed", "Computed at step"], ["shared", "equal to an earlier update at step"], ["unread", "live but never read at step"], ["silent", "silent at step"]];
+    const words = [["executed", "Computed at step"], ["held", "held at step"], ["shared", "equal to an earlier update at step"], ["unread", "live but never read at step"], ["silent", "silent at step"]];
     const found = words.flatMap(([status, text]) => {
       const steps = updates.filter((node) => node.status === status).map((node) => node.step);
       return steps.length ? [`${text}${new Set(steps).size > 1 ? "s" : ""} ${ranges(steps)}`] : [];
@@ -346,7 +346,7 @@
     if (upright && (at.top < frame.top || at.bottom > frame.bottom)) box.scrollTop += at.top - frame.top - frame.height / 2 + at.height / 2;
   }
 
-  const WORDS = ["executed", "shared", "silent", "unread"];
+  const WORDS = ["executed", "held", "shared", "silent", "unread"];
 
   function showStep() {
     const step = Number(slider.value);

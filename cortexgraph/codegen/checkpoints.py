@@ -1,4 +1,4 @@
-"""How the loop of a network is cut into segments that training computes again (Chen et al. 2016)."""
+"""How the loop of a network is cut into segments that the backward pass recomputes (Chen et al. 2016)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from math import ceil, isqrt, prod
 from typing import Literal
 
 from cortexgraph.errors import CompileError, Diagnostic
-from cortexgraph.ops import Chain
-from cortexgraph.unrolling import UnrolledGraph
+from cortexgraph.unrolling import FLOAT_BYTES, UnrolledGraph, numbers_within
 
 __all__ = ["Checkpoint", "MemoryBudget", "read_checkpoint", "runs_of"]
 
-FLOAT_BYTES = 4
 EXPECTED = "it is sqrt, a number of segments from 1, or a memory such as 4GB"
 
 
@@ -106,13 +104,4 @@ def _sizes(graph: UnrolledGraph) -> tuple[int, int]:
     assert loop is not None
     body = [node for node in graph.live_updates() if loop.first <= node.step <= loop.last]
     kept = sum(prod(areas.shape(name)) for name in {node.name for node in body})
-    within = 0
-    for node in body:
-        within += prod(areas.shape(node.name)) + _made(areas.area(node.name).body)
-        within += sum(_made(connection.transform) for connection, _ in graph.terms(node))
-    return kept, within
-
-
-def _made(chain: Chain) -> int:
-    """Numbers that the operations of a chain make for one image."""
-    return sum(prod(link.operation.output()) for link in chain)
+    return kept, sum(numbers_within(graph, node) for node in body)

@@ -1,0 +1,342 @@
+"""From an unrolled graph to the statements of `forward`: what enters, the steps, the loop, and what is returned."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+from cortexgraph.codegen.names import Names
+from cortexgraph.codegen.sinks import Sinks
+from cortexgraph.codegen.statements import (
+    Assign,
+    Do,
+    Loop,
+    Merged,
+    Section,
+    Segments,
+    Statement,
+    Term,
+    Update,
+    released,
+)
+from cortexgraph.codegen.text import WIDTH
+from cortexgraph.graph import Area, Connection
+from cortexgraph.passes.roll import Carried, carried_values, parts_read
+from cortexgraph.unrolling import Node, UnrolledGraph
+
+__all__ = ["lower"]
+
+
+def lower(graph: UnrolledGraph, runs: int | None = None) -> list[Section]:
+    """The statements of `forward` in the order of execution.
+
+    Args:
+        graph: what is computed.
+        runs: how many runs of the loop's body are one segment that the backward pass recomputes, if any are.
+    """
+    return _Lowering(graph).sections(runs)
+
+
+class _Lowering:
+    def __init__(self, graph: UnrolledGraph) -> None:
+        self.graph = graph
+        self.names = Names(graph)
+        self.sinks = Sinks(graph, self.names, self.step)
+        self.carried = carried_values(graph, graph.loop) if graph.loop is not None else []
+        last = graph.loop.last if graph.loop is not None else 0
+        ends = {(v.start._replace(step=last + 1 - v.back), v.part) for v in self.carried}
+        self.kept = {(value.start, value.part) for value in self.carried} | ends
+
+    def sections(self, runs: int | None) -> list[Section]:
+        graph, loop = self.graph, self.graph.loop
+        nodes = [node for node in graph if graph.live(node) and graph.written(node) and node.kind != "image"]
+        first = [node for node in nodes if node.kind == "zero" or self._enters(node)]
+        by_step: dict[int, list[Node]] = {}
+        for node in nodes:
+            if node not in set(first):
+                by_step.setdefault(node.step, []).append(node)
+        sections = [
+            Section("", (self._check(), *chain.from_iterable(map(self._statements, first)), *self.sinks.start()))
+        ]
+        kept = {name for statement in self.sinks.start() for name in statement.defines}
+        for step in sorted(by_step):
+            if loop is None or not loop.first <= step <= loop.last:
+                sections.append(Section(f"step {self._time(step)}", self._step(by_step[step])))
+            elif step == min(s for s in by_step if s >= loop.first):
+                section = self._loop(by_step, runs)
+                sections.append(section)
+                kept |= {
+                    n for s in section.statements if isinstance(s, Segments) for n in s.reads - set(self._starts())
+                }
+        if graph.info.releases:
+            results = self.sinks.result()
+            sections = released([*sections, Section("", (results,))], kept)[:-1]
+        return [*sections, Section("", (self.sinks.result(),))]
+
+    def _check(self) -> Statement:
+        frames = f"{self.graph.steps}, " if self.graph.video else ""
+        return Do(text=f"check_shape(x, {frames}{', '.join(map(str, self.graph.areas.image_shape))})")
+
+    def _enters(self, node: Node) -> bool:
+        """Whether an evaluation stands before the first step: of a static image, and of parameters of its own."""
+        if node.kind != "evaluation" or not self.names.from_static_image(node):
+            return False
+        connection, _ = self.graph.evaluated(node)
+        tied = connection.owner or any(other.owner == connection.identifier for other in self.graph.areas.connections)
+        return not (connection.statistics and tied)
+
+    def _step(self, nodes: Sequence[Node]) -> tuple[Statement, ...]:
+        made = [node for node in nodes if node.kind in {"update", "evaluation"}]
+        sinks = [node for node in nodes if node.kind in {"readout", "record"}]
+        return tuple(chain.from_iterable([*map(self._statements, made), *map(self.sinks.gather, sinks)]))
+
+    def _statements(self, node: Node) -> Iterator[Statement]:
+        if node.kind == "zero":
+            yield self._zero(node)
+        else:
+            yield self._update(node) if node.kind == "update" else self._evaluation(node)
+
+    def _zero(self, node: Node) -> Statement:
+        shape, name = self.graph.areas.shape(node.name), self.names.made(node)
+        return Assign((name,), node=node, value=self._zeros(shape, node), comment="a silent source counts as zeros")
+
+    def _zeros(self, shape: Sequence[int], node: Node) -> str:
+        """Zeros for the batch, or for a batch of one where the node that reads or makes them is constant."""
+        numbers = ", ".join(map(str, shape))
+        return f"x.new_zeros(1, {numbers})" if self.graph.constant(node) else f"zeros(x, {numbers})"
+
+    # ---- time -------------------------------------------------------------------
+
+    def _time(self, step: int) -> int:
+        """The step of time of a step of the graph outside the loop."""
+        loop = self.graph.loop
+        return step + (loop.skipped if loop is not None and step >= loop.end else 0)
+
+    def step(self, node: Node, of: Node | None = None) -> str:
+        """The step of time of a node (or of what it reads), in a loop as a function of the step t."""
+        loop, step = self.graph.loop, (of or node).step
+        if loop is None or node.step < loop.first:
+            return str(step)
+        return str(step + loop.skipped) if node.step >= loop.end else _shifted("t", step - loop.first)
+
+    def ordinal(self, node: Node) -> str:
+        """The ordinal of an update (of an evaluation: of its first reader), in a loop as a function of the step t."""
+        loop = self.graph.loop
+        area = self.graph.evaluated(node)[0].target if node.kind == "evaluation" else node.name
+        ordinal = self.graph.ordinal(node)
+        rate = loop.rates[area] if loop is not None and node.step >= loop.first else 0
+        if loop is None or not rate:
+            return str(ordinal)
+        if node.step >= loop.end:
+            return str(ordinal + rate * (loop.times - loop.shown))
+        if rate % loop.period:
+            return f"{ordinal} + {rate} * ((t - {loop.first}) // {loop.period})"
+        rate //= loop.period
+        return _shifted("t" if rate == 1 else f"{rate} * t", ordinal - rate * loop.first)
+
+    # ---- evaluations and updates ---------------------------------------------------
+
+    def _evaluation(self, node: Node) -> Statement:
+        connection, source = self.graph.evaluated(node)
+        head = self.names.heads.get(connection.identifier)
+        if node.part:
+            assert head is not None
+            code = f"self.{head.identifier}({self._value(source, node)})"
+            shape, note = head.output, " and ".join(link.operation.summary() for link in head.links)
+        else:
+            code, shape, note = self._call(connection, source, node), connection.output_shape, connection.kind
+        static = " (the image is static: computed once)" if self._enters(node) else ""
+        comment = f"{note}{static}  {self._shape(shape, node)}"
+        return Assign((self.names.made(node),), self._read(source, node), node, code, comment)
+
+    def _shape(self, shape: Sequence[int], node: Node) -> str:
+        numbers = ", ".join(map(str, shape))
+        return f"[1, {numbers}], the same for every image" if self.graph.constant(node) else f"[B, {numbers}]"
+
+    def _read(self, source: Node, reader: Node, part: str = "h") -> frozenset[str]:
+        return frozenset() if source.kind == "image" else frozenset({self.names.read(source, reader, part)})
+
+    def _value(self, source: Node, reader: Node) -> str:
+        if source.kind == "image":
+            frame = self.step(reader, source)
+            return f"x[:, {_less_one(frame)}]" if self.graph.video else "x"
+        return self.names.read(source, reader)
+
+    def _call(self, connection: Connection, source: Node, reader: Node) -> str:
+        """The code of what a reader makes of a value through a connection."""
+        value = self._value(source, reader)
+        if source.kind == "evaluation" and not source.part:
+            return value
+        head = self.names.heads.get(connection.identifier)
+        links = connection.transform.links
+        if head is not None:
+            value = value if source.kind == "evaluation" else f"self.{head.identifier}({value})"
+            links = links[len(head.links) :]
+        if not links:
+            return value
+        if self.graph.constant(source) and not self._pure(connection):
+            value = f"expanded({value}, x)"
+        update = f", update={self.ordinal(reader)}" if connection.per_step else ""
+        return f"self.{connection.identifier}({value}{update})"
+
+    def _pure(self, connection: Connection) -> bool:
+        return not (connection.statistics or connection.transform.random)
+
+    def _update(self, node: Node) -> Statement:
+        graph, area = self.graph, self.graph.areas.area(node.name)
+        terms, before = graph.terms(node), graph.memory(node)
+        reads = frozenset[str]().union(*(self._read(source, node) for _, source in terms))
+        arguments = []
+        if before is not None:
+            expands = graph.constant(before) and not graph.constant(node)
+            for part in area.cell.reads:
+                reads |= self._read(before, node, part)
+                name = self.names.read(before, node, part)
+                arguments.append(f"expanded({name}, x)" if expands else name)
+        arguments += [f"update={self.ordinal(node)}"] if area.per_step else []
+        return Update(
+            self._targets(node),
+            reads,
+            node,
+            f"self.{area.identifier}",
+            self._merged(node, area, terms),
+            tuple(arguments),
+            self._shape(area.shape, node),
+        )
+
+    def _targets(self, node: Node) -> tuple[str, ...]:
+        """Names of the visible state, and of what the cell keeps hidden; `_` for what nothing reads."""
+        cell, graph = self.graph.areas.area(node.name).cell, self.graph
+        if not cell.hidden:
+            return (self.names.made(node),)
+        edges = [data for _, _, data in graph.out_edges(node, data=True)]
+        later = {part for value, part in self.kept if value == node}
+        continued = any(data["memory"] for data in edges) or bool(later & {*cell.hidden})
+        seen = any(not data["memory"] or data["connections"] for data in edges) or "h" in later
+        visible = seen or (continued and "h" in cell.reads)
+        hidden = (self.names.made(node, name) if continued else "_" for name in cell.hidden)
+        return (self.names.made(node) if visible else "_", *hidden)
+
+    def _merged(self, node: Node, area: Area, terms: Sequence[tuple[Connection, Node]]) -> Merged:
+        graph, constant = self.graph, self.graph.constant(node)
+        code = {c.identifier: Term(self._call(c, source, node), _note(c)) for c, source in terms}
+        single = {
+            c.identifier
+            for c, source in terms
+            if graph.constant(source) and (source.kind == "evaluation" or self._pure(c))
+        }
+        gates = tuple(code[c.identifier] for c, _ in terms if c.role == "modulate")
+        drives = [code[c.identifier] for c, _ in terms if c.role == "drive"]
+        if not drives:
+            zeros = self._zeros(area.body.shape, node)
+            return Merged((Term(zeros, "nothing drives it"),), gates)
+        if area.merge == "concat":
+            drives = [self._part(c, code, node, single) for c in graph.areas.incoming(area.name) if c.role == "drive"]
+            return Merged(tuple(drives), gates, concatenates=True)
+        return Merged(tuple(drives), gates, expands=not constant and len(single) == len(terms))
+
+    def _part(self, c: Connection, code: dict[str, Term], node: Node, single: set[str]) -> Term:
+        """A part of a concatenation: a drive for each image of the batch, or zeros."""
+        if c.identifier not in code:
+            return Term(self._zeros(c.output_shape, node), f"{c.kind}, nothing")
+        term = code[c.identifier]
+        expands = c.identifier in single and not self.graph.constant(node)
+        return Term(f"expanded({term.code}, x)", term.note) if expands else term
+
+    # ---- the loop ------------------------------------------------------------------
+
+    def _loop(self, by_step: dict[int, list[Node]], runs: int | None) -> Section:
+        loop = self.graph.loop
+        assert loop is not None
+        body: list[Statement] = []
+        for step in range(loop.first, loop.last + 1):
+            if loop.period > 1:
+                body.append(Do(text=f"# step {step - loop.first + 1} of {loop.period}"))
+            body += self._step(by_step.get(step, []))
+        inside = {name for statement in body for name in statement.defines}
+        starts = self._starts()
+        reads = frozenset[str]().union(*(statement.reads for statement in body)) - inside
+        counts = any(_counts(line) for statement in body for line in statement.lines(0))
+        end = loop.first + loop.period * loop.times
+        carried = tuple((self.names.before(v.start, v.back, v.part), self._now(v)) for v in reversed(self.carried))
+        statement: Statement = Loop(
+            tuple(inside), reads | starts.keys(), None, loop.first, end, loop.period, tuple(body), carried, counts
+        )
+        left = self._left()
+        each = f"{'one' if loop.period == 1 else loop.period} before"
+        banner = f"steps {loop.first} to {end - 1}: each as the {each}"
+        if runs is not None and isinstance(statement, Loop):
+            known = dict(carried)
+            made = tuple(dict.fromkeys(v for _, v in left if v in inside and v not in known))
+            gathered = tuple((n, k) for n, k in self.sinks.containers() if any(n in s.reads for s in body))
+            statement = Segments(made, statement.reads, None, statement, runs, made, gathered)
+            banner += f"; backward recomputes {runs * loop.period} at a time"
+        entering = [Assign((name,), frozenset({value}), value=value) for name, value in starts.items()]
+        leaving = [Assign((name,), frozenset({value}), value=value) for name, value in left]
+        return Section(banner, (*entering, statement, *leaving))
+
+    def _starts(self) -> dict[str, str]:
+        """The names that the first run finds, with the values that they begin with."""
+        return {
+            self.names.before(v.start, v.back, v.part): self.names.read(v.start, v.start, v.part) for v in self.carried
+        }
+
+    def _now(self, value: Carried) -> str:
+        """The name, at the end of a run, of the value that is `back` steps before the next."""
+        loop = self.graph.loop
+        assert loop is not None
+        if value.back <= loop.period:
+            node = value.start._replace(step=loop.last + 1 - value.back)
+            return self.names.read(node, node, value.part)
+        return self.names.before(value.start, value.back - loop.period, value.part)
+
+    def _left(self) -> list[tuple[str, str]]:
+        """What is read after the loop, under the names of its last steps, and the names in the loop."""
+        graph, loop = self.graph, self.graph.loop
+        assert loop is not None
+        left: dict[str, str] = {}
+        for statement_reader in (node for node in graph if node.step >= loop.end and graph.live(node)):
+            for source, part in self._parts(statement_reader):
+                if loop.first <= source.step < loop.end and source.kind in {"update", "evaluation"}:
+                    back = loop.end - source.step
+                    if back <= loop.period:
+                        node = source._replace(step=loop.last + 1 - back)
+                        now = self.names.read(node, node, part)
+                    else:
+                        now = self.names.before(source, back, part)
+                    left[self.names.left(source, part)] = now
+        return [*left.items()]
+
+    def _parts(self, reader: Node) -> Iterator[tuple[Node, str]]:
+        for source, _, edge in self.graph.in_edges(reader, data=True):
+            if self.graph.live(source):
+                yield from ((source, part) for part in parts_read(self.graph, source, edge))
+
+
+def banner(text: str) -> str:
+    """The comment above a step."""
+    return f"# ---- {text} ".ljust(WIDTH - 30, "-")
+
+
+def _note(connection: Connection) -> str:
+    delay = f", delay {connection.delay}" if connection.delay else ""
+    return f"{connection.kind}{delay}{' gates' if connection.role == 'modulate' else ''}"
+
+
+def _shifted(text: str, by: int) -> str:
+    """`t + 2`, `t - 3`, or `t`."""
+    return f"{text} {'+' if by > 0 else '-'} {abs(by)}" if by else text
+
+
+def _less_one(step: str) -> str:
+    """One less than a step: frames are counted from 0."""
+    if step.isdecimal():
+        return str(int(step) - 1)
+    name, _, rest = step.partition(" ")
+    return _shifted(name, int(rest.replace(" ", "") or 0) - 1)
+
+
+def _counts(line: str) -> bool:
+    """Whether a line reads the step t."""
+    return bool(re.search(r"(?<![\w.])t\b", line.split("  #", maxsplit=1)[0]))

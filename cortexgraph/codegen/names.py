@@ -1,0 +1,94 @@
+"""Local names of values, by the node that reads them."""
+
+from __future__ import annotations
+
+from cortexgraph.graph.names import Namespace
+from cortexgraph.passes.roll import is_moving
+from cortexgraph.spec import IMAGE
+from cortexgraph.unrolling import Node, UnrolledGraph
+from cortexgraph.unrolling.heads import heads_of
+
+__all__ = ["Names"]
+
+
+class Names:
+    """A local name for each value: `V2_3`, or `V2_3a`, `V2_3b` where a step updates the area several times.
+
+    In a loop over steps t, `V2_t` is the value at step t, `V2_t_1` that at step t + 1 of a longer period, `V2_before`
+    the one a step before the run begins, `V2_before_2` the one before that.
+    """
+
+    def __init__(self, graph: UnrolledGraph) -> None:
+        self.graph = graph
+        self.heads = heads_of(graph.areas)
+        self._names = Namespace()
+        self._claimed: dict[tuple[str, str], str] = {}
+        for readout in graph.areas.readouts:
+            self._names.claim("logits" + readout.identifier.removeprefix("readout"))
+        groups: dict[str, list[int]] = {}
+        for index, group in enumerate(graph.groups):
+            for area in group:
+                groups.setdefault(area, []).append(index)
+        self._groups = groups
+        self._targets = {connection.identifier: connection.target for connection in graph.areas.connections}
+
+    def made(self, node: Node, part: str = "h") -> str:
+        """The name under which a value is made: its visible state `h`, or a hidden one of the cell."""
+        return self.read(node, node, part)
+
+    def read(self, node: Node, reader: Node, part: str = "h") -> str:
+        """The name under which a reader reads a value."""
+        loop = self.graph.loop
+        if loop is None or reader.step < loop.first or (node.step < loop.first and reader.step >= loop.end):
+            return self._name(node, str(node.step), part)
+        if reader.step >= loop.end:
+            return self.left(node, part)
+        if node != reader and not is_moving(self.graph, node, reader):
+            return self._name(node, str(node.step), part)
+        ahead = node.step - loop.first
+        if ahead < 0:
+            return self.before(node, -ahead, part)
+        return self._name(node, f"t_{ahead}" if ahead else "t", part)
+
+    def before(self, node: Node, back: int, part: str) -> str:
+        """The name that a loop gives to the value so many steps before a run of its body."""
+        return self._name(node, f"before_{back}" if back > 1 else "before", part)
+
+    def left(self, node: Node, part: str) -> str:
+        """The name of a value of the last runs of a loop, or of a step behind it, by its step of time."""
+        loop = self.graph.loop
+        return self._name(node, str(node.step + (loop.skipped if loop is not None else 0)), part)
+
+    def _name(self, node: Node, when: str, part: str) -> str:
+        letter = self._letter(node)
+        key = (self._stem(node), f"{when}_{letter}" if letter and "before" in when else f"{when}{letter}")
+        if node.kind == "evaluation" and self.from_static_image(node):
+            key = (self._stem(node), "")
+        if key not in self._claimed:
+            self._claimed[key] = self._names.claim("_".join(filter(None, key)))
+        return self._claimed[key] if part == "h" else f"{self._claimed[key]}_{part}"
+
+    def from_static_image(self, node: Node) -> bool:
+        """Whether an evaluation reads a static image, directly or through its head, so that there is one of it."""
+        if self.graph.video or node not in self.graph or self._by_update(node):
+            return False
+        _, source = self.graph.evaluated(node)
+        return source.kind == "image" or (source.kind == "evaluation" and self.from_static_image(source))
+
+    def _by_update(self, node: Node) -> bool:
+        transform = self.graph.evaluated(node)[0].transform
+        return transform.per_step or transform.random
+
+    def _stem(self, node: Node) -> str:
+        if node.kind == "evaluation":
+            return self.heads[node.name].identifier if node.part else node.name
+        return IMAGE if node.name == IMAGE else self.graph.areas.area(node.name).identifier
+
+    def _letter(self, node: Node) -> str:
+        """Which of several updates of an area within a step."""
+        groups = self._groups.get(self._targets[node.name] if node.kind == "evaluation" else node.name, [])
+        return _letters(groups.index(node.group)) if len(groups) > 1 and node.kind != "zero" else ""
+
+
+def _letters(n: int) -> str:
+    return chr(ord("a") + n) if n < 26 else _letters(n // 26 - 1) + _letters(n % 26)

@@ -1,0 +1,168 @@
+"""Definitions that emitted files carry with them, beside the modules of operations and cells.
+
+Each is ordinary code, linted and typed here; the source of those that a network needs is copied into its file, so that
+the file imports only torch. Nothing of cortexgraph imports this module.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+# ---- chains and parameters per step ------------------------------------------------
+
+
+def chain(**operations: nn.Module) -> nn.Sequential:
+    """Operations one after another, under their names."""
+    return nn.Sequential(OrderedDict(operations))
+
+
+class PerStep(nn.ModuleList):
+    """One set of parameters for each update of an area; `trained` are the updates, from 1, that a readout reaches.
+
+    Other sets require no gradient; in evaluation, and in a state dict, the last trained set before them takes their
+    place. A state dict of another number of steps loads by the same rule.
+    """
+
+    stepwise = True
+
+    def __init__(self, make: Callable[[], nn.Module], sets: int, trained: Collection[int]) -> None:
+        super().__init__(make() for _ in range(sets))
+        self.stand_in = {n: max((m for m in trained if m <= n), default=n) for n in range(1, sets + 1)}
+        for n in set(self.stand_in).difference(trained):
+            self[n - 1].requires_grad_(False)
+
+    def at(self, update: int) -> nn.Module:
+        update = min(update, len(self))
+        return self[(update if self.training else self.stand_in[update]) - 1]
+
+    def forward(self, u: Tensor, update: int) -> Tensor:
+        result: Tensor = self.at(update)(u)
+        return result
+
+    def state_dict(self, *args: Any, prefix: str = "", **options: Any) -> Any:
+        state = super().state_dict(*args, prefix=prefix, **options)
+        for n, m in self.stand_in.items():
+            for name in self[n - 1].state_dict() if n != m else ():
+                state[f"{prefix}{n - 1}.{name}"] = state[f"{prefix}{m - 1}.{name}"].clone()
+        return state
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
+        own = {key: key[len(prefix) :].split(".", 1) for key in state_dict if key.startswith(prefix)}
+        own = {key: parts for key, parts in own.items() if parts[0].isdecimal() and len(parts) == 2}
+        last = max((int(index) for index, _ in own.values()), default=0)
+        for key, (index, name) in own.items():
+            for n in range(last + 1, len(self)) if int(index) == last else ():
+                state_dict[f"{prefix}{n}.{name}"] = state_dict[key].clone()
+            if int(index) >= len(self):
+                del state_dict[key]
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+class Stepwise(nn.Sequential):
+    """Operations one after another, some with a set of parameters for each update, counted from 1."""
+
+    stepwise = True
+
+    def __init__(self, **operations: nn.Module) -> None:
+        super().__init__(OrderedDict(operations))
+
+    def forward(self, x: Tensor, update: int = 1) -> Tensor:
+        for operation in self:
+            x = operation(x, update) if getattr(operation, "stepwise", False) else operation(x)
+        return x
+
+
+class Area(nn.Sequential):
+    """Operations on the merged input u, then a cell, which also gets the old state."""
+
+    def __init__(self, **operations: nn.Module) -> None:
+        super().__init__(OrderedDict(operations))
+
+    def forward(self, u: Tensor, *state: Tensor, update: int = 1) -> Any:
+        *operations, cell = self
+        for operation in operations:
+            u = operation(u, update) if getattr(operation, "stepwise", False) else operation(u)
+        return cell(u, *state)
+
+
+# ---- what enters ---------------------------------------------------------------------
+
+
+def check_shape(x: Tensor, *shape: int) -> None:
+    """Raise a ValueError if x is not [B, *shape]. (torch.fx traces without shapes.)"""
+    if not isinstance(x, torch.fx.Proxy) and tuple(x.shape[1:]) != shape:
+        raise ValueError(f"x is {list(x.shape)}; expected [B, {', '.join(map(str, shape))}]")
+
+
+def expanded(value: Tensor, x: Tensor) -> Tensor:
+    """A value [1, ...] that is the same for every image, for each image of the batch x."""
+    return value.expand(x.shape[0], -1, -1, -1)
+
+
+def zeros(x: Tensor, *shape: int) -> Tensor:
+    """Zeros [B, *shape] for the batch, on the device and with the type of the images x."""
+    return x.new_zeros(x.shape[0], *shape)
+
+
+# ---- how convolutions start ------------------------------------------------------------
+
+
+def started(module: nn.Module, fill: Callable[[Tensor], Tensor]) -> nn.Module:
+    """The module, with the weight of each convolution and linear layer filled and its bias at 0."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            fill(part.weight)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+    return module
+
+
+def identity_(weight: Tensor) -> Tensor:
+    """Each output channel passes on the input channel of its own number, through the middle of the kernel."""
+    with torch.no_grad():
+        weight.zero_()
+        taps = weight.reshape(*weight.shape[:2], -1)  # [out, in, places]: a view
+        middle = [(n - 1) // 2 for n in weight.shape[2:]]
+        place = middle[0] * weight.shape[3] + middle[1] if middle else 0
+        for channel in range(len(weight)):
+            taps[channel, channel % weight.shape[1], place] = 1.0
+    return weight
+
+
+# ---- segments recomputed in the backward pass --------------------------------------------
+
+
+@contextmanager
+def buffers_kept(network: nn.Module) -> Iterator[None]:
+    """Leave buffers, such as running statistics, as they were: what happens inside happens to copies."""
+    kept = [(part, dict(part.named_buffers(recurse=False))) for part in network.modules()]
+    try:
+        for part, buffers in kept:
+            for name, buffer in buffers.items():
+                setattr(part, name, buffer.clone())
+        yield
+    finally:
+        for part, buffers in kept:
+            for name, buffer in buffers.items():
+                setattr(part, name, buffer)
+
+
+def recomputed(network: nn.Module, steps: Callable[..., Any], first: int, *carried: Tensor) -> Any:
+    """What steps make of the states carried to them; only these are kept, and the backward pass recomputes the steps.
+
+    Running statistics move only the first time, and dropout draws the same (Chen et al. 2016).
+    """
+    if not torch.is_grad_enabled():
+        return steps(first, *carried)
+
+    def contexts() -> tuple[Any, Any]:
+        return nullcontext(), buffers_kept(network)
+
+    return checkpoint(steps, first, *carried, use_reentrant=False, context_fn=contexts)

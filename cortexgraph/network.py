@@ -1,0 +1,113 @@
+"""The compiled network: a torch module that knows its spec, its source and how it was compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from cortexgraph.codegen import load_class
+
+if TYPE_CHECKING:
+    from cortexgraph.program import CompileOptions, Program
+    from cortexgraph.spec import NetworkSpec
+    from cortexgraph.unrolling import UnrolledGraph
+
+__all__ = ["CompiledNetwork", "empty_network", "make_network"]
+
+Compiler = Callable[["NetworkSpec", "CompileOptions"], "Program"]
+Restorer = Callable[["NetworkSpec", "CompileOptions", str], "CompiledNetwork"]
+
+
+class CompiledNetwork(nn.Module):
+    """Base of compiled networks; the class of each has the emitted class as its second base.
+
+    `forward(x)` takes images [B, C, H, W], or videos [B, T, C, H, W] with a frame for each step. The emitted source is
+    for one of the two; the other is compiled on first use, over the same parameters. A network can be deep-copied,
+    pickled and saved with `torch.save`.
+
+    Attributes:
+        spec: the network's spec, with the number of steps and the order that were asked for.
+        options: how it was compiled; an edited network is compiled with the same.
+        source: the emitted file.
+        unrolled: the unrolled graph after passes.
+    """
+
+    spec: ClassVar[NetworkSpec]
+    options: ClassVar[CompileOptions]
+    source: ClassVar[str]
+    unrolled: ClassVar[UnrolledGraph]
+    _other: ClassVar[type[nn.Module] | None] = None
+    _program: ClassVar[Compiler]
+    _restored: ClassVar[Restorer]
+
+    def forward(self, x: Tensor) -> Any:
+        """Logits, and the recorded states if any are recorded: see `cortexgraph.compile`."""
+        if isinstance(x, Tensor) and x.is_floating_point() and (x.ndim == 5) != self.options.video:
+            return cast(Any, self._other_class()).forward(self, x)
+        return super().forward(x)
+
+    @classmethod
+    def _other_class(cls) -> type[nn.Module]:
+        """The emitted class for the other kind of input."""
+        if cls._other is None:
+            cls._other = load_class(
+                cls._program(cls.spec, cls.options.of(video=not cls.options.video)).source, cls.spec.name
+            )
+        return cls._other
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CompiledNetwork:
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied.__dict__.update(deepcopy(self.__dict__, memo))
+        return copied
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        restore: Any = type(self)._restored
+        return restore, (self.spec, self.options, self.source), self.__dict__
+
+
+def class_of(compiled: Program, source: str, compiler: Compiler, restorer: Restorer) -> type[CompiledNetwork]:
+    """The class of a compiled network."""
+    emitted = load_class(source, compiled.spec.name)
+    attributes = {
+        "spec": compiled.spec,
+        "options": compiled.options,
+        "source": source,
+        "unrolled": compiled.kept,
+        "_program": staticmethod(compiler),
+        "_restored": staticmethod(restorer),
+        "__module__": emitted.__module__,
+        "__doc__": emitted.__doc__,
+        "__qualname__": emitted.__qualname__,
+    }
+    return type(emitted.__name__, (CompiledNetwork, emitted), attributes)
+
+
+def empty_network(compiled: Program, source: str, compiler: Compiler, restorer: Restorer) -> CompiledNetwork:
+    """A network without its modules, which a pickle fills in."""
+    made = class_of(compiled, source, compiler, restorer)
+    network = made.__new__(made)
+    nn.Module.__init__(network)
+    return network
+
+
+def make_network(compiled: Program, compiler: Compiler, restorer: Restorer) -> CompiledNetwork:
+    """The network of emitted source, handed to `torch.compile` where the options ask for it.
+
+    With `inductor` the whole forward becomes one graph for each kind of input. On a CUDA device it is captured as CUDA
+    graphs, because there the time goes into launching many small kernels; the results of a call are then valid until
+    the next one, and a caller that keeps them longer clones them. On a processor the first call takes 30 to 90 s.
+
+    Args:
+        compiled: the emitted network.
+        compiler: makes the program for the other kind of input.
+        restorer: makes the network that a pickle fills in.
+    """
+    network = class_of(compiled, compiled.source, compiler, restorer)()
+    if compiled.options.backend == "inductor":
+        network.compile(fullgraph=True, mode="reduce-overhead" if torch.cuda.is_available() else "default")
+    return network

@@ -1,0 +1,83 @@
+"""How a network is compiled (`CompileOptions`), and what comes of it (`Program`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+from cortexgraph.codegen import Checkpoint, Emitted, MemoryFormat
+from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.passes import chosen
+from cortexgraph.spec import NetworkSpec
+from cortexgraph.unrolling import UnrolledGraph
+
+__all__ = ["Backend", "CompileOptions", "Program", "Record", "Roll", "check_choice"]
+
+Roll = Literal["auto", "always", "never"]
+"""Whether to write the steady state as a loop; `always` and `auto` are the same."""
+
+Backend = Literal["eager", "inductor"]
+"""`eager` runs the emitted source as it stands; `inductor` hands it to `torch.compile`, which makes kernels of it."""
+
+Record = Mapping[str, str | int | Sequence[int]]
+"""States to return: for each area `all` (every step at which it is live), `last`, or a list of steps."""
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """How a network is compiled; see `compile_spec`."""
+
+    record: Record | None = None
+    passes: Sequence[str] | None = None
+    roll: Roll = "auto"
+    memory_format: MemoryFormat = "contiguous"
+    backend: Backend = "eager"
+    checkpoint: Checkpoint | None = None
+    video: bool = False
+
+    def of(self, **changes: Any) -> CompileOptions:
+        """The same with changes."""
+        return replace(self, **changes)
+
+    def check(self) -> None:
+        """Raise a CompileError for a value that is not one of the choices."""
+        check_choice("roll", self.roll, get_args(Roll))
+        check_choice("memory_format", self.memory_format, get_args(MemoryFormat))
+        check_choice("backend", self.backend, get_args(Backend))
+        if self.checkpoint is not None and self.backend != "eager":
+            found = "a checkpoint and the backend inductor were given"
+            finding = Diagnostic("checkpoint", "checkpoint", found, "torch.compile chooses itself", "Give one.")
+            raise CompileError(finding)
+
+    @property
+    def pass_names(self) -> list[str]:
+        """The passes that run."""
+        names = chosen(self.passes)
+        return [name for name in names if name != "roll"] if self.roll == "never" and self.checkpoint is None else names
+
+
+@dataclass(frozen=True)
+class Program:
+    """An emitted network: its spec and options, the graph before and after passes, and the source."""
+
+    spec: NetworkSpec
+    options: CompileOptions
+    full: UnrolledGraph
+    kept: UnrolledGraph
+    emitted: Emitted
+
+    @property
+    def source(self) -> str:
+        return self.emitted.source
+
+
+def check_choice(place: str, given: str, choices: Sequence[str]) -> None:
+    """Reject a value that is not one of the choices.
+
+    Raises:
+        CompileError: if it is none of them.
+    """
+    if given not in choices:
+        expected = f"it is {' or '.join(choices)}"
+        raise CompileError(Diagnostic("unknown-choice", place, f"{given!r} was given", expected, "Give one of these."))

@@ -1,0 +1,88 @@
+"""What is carried out: held updates resolved, and norms in connections evaluated once for each value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cortexgraph.graph import Connection
+from cortexgraph.unrolling.model import Node, NodeInfo, UnrolledGraph
+
+__all__ = ["settle"]
+
+_Key = tuple[str, Node, int]
+"""A connection, the value that it reads, and the update (0 where all updates share the evaluation)."""
+
+
+def settle(full: UnrolledGraph) -> UnrolledGraph:
+    """The updates and evaluations that are carried out, whatever passes run.
+
+    Running statistics move with what is carried out, so that no pass may add or remove what moves them; it is decided
+    here, once for training and evaluation:
+
+    * A held update is left out; its readers read the update whose value stays. A static image is one value.
+    * A connection that keeps running statistics is evaluated once for each value that it reads (with per-step
+      parameters or dropout, once for each update): such an evaluation is a node of its own.
+    * What moves running statistics, and no readout or record depends on, is left out, and with it what depends on it.
+    """
+    return _Settling(full).run()
+
+
+class _Settling:
+    def __init__(self, full: UnrolledGraph) -> None:
+        self.full = full
+        self.needed = full.live_past((*full.readouts, *full.records))
+        shown = [node for node in full if node.kind == "image" and full.live(node)]
+        self.frames = shown if full.video else shown[:1]
+        self.settled = UnrolledGraph.of(full.info)
+        self.evaluations: dict[_Key, Node] = {}
+        self.counted = {key for node in self.needed for key, _, _ in self._statistics_read(node)}
+
+    def run(self) -> UnrolledGraph:
+        idle = self._idle()
+        for node in self.full:
+            for key, connection, source in self._statistics_read(node):
+                if key in self.counted and key not in self.evaluations:
+                    self._evaluate(key, connection, source, node)
+            dropped = node in idle or self.full.held(node) is not None
+            if not dropped and not (node.kind == "image" and node not in self.frames):
+                self._add(node)
+        return self.settled
+
+    def _idle(self) -> set[Node]:
+        """Updates that would move running statistics, though no sink depends on them, and what depends on these."""
+        full = self.full
+        moving = {area.name for area in full.areas.areas if area.statistics}
+        moving |= {connection.target for connection in full.areas.connections if connection.statistics}
+        idle = (node for node in full.live_updates() if node.name in moving and node not in self.needed)
+        return full.live_future(idle) if moving else set()
+
+    def _value(self, source: Node) -> Node:
+        """The node that makes the value of this one."""
+        static = source.kind == "image" and not self.full.video
+        return self.frames[0] if static else self.full.held(source) or source
+
+    def _statistics_read(self, node: Node) -> Iterator[tuple[_Key, Connection, Node]]:
+        """The evaluations, of connections that keep running statistics, that an update reads, and what these read."""
+        if node.kind != "update" or not self.full.carried_out(node):
+            return
+        for connection, source in self.full.terms(node):
+            if connection.statistics:
+                alone = connection.per_step or connection.transform.random
+                value, ordinal = self._value(source), self.full.ordinal(node) if alone else 0
+                yield (connection.identifier, value, ordinal), connection, value
+
+    def _evaluate(self, key: _Key, connection: Connection, source: Node, reader: Node) -> None:
+        """Add an evaluation before its first reader."""
+        node = Node("evaluation", connection.identifier, reader.step, reader.group)
+        self.settled.add_node(node, info=NodeInfo(ordinal=self.full.ordinal(reader)))
+        self.settled.add_read(source, node, (connection,))
+        self.evaluations[key] = node
+
+    def _add(self, node: Node) -> None:
+        self.settled.add_node(node, info=self.full.node_info(node))
+        for source, _, data in self.full.in_edges(node, data=True):
+            plain = tuple(connection for connection in data["connections"] if not connection.statistics)
+            if self.full.live(source) and (plain or data["memory"] or not data["connections"]):
+                self.settled.add_read(self._value(source), node, plain, memory=data["memory"])
+        for key, connection, _ in self._statistics_read(node):
+            self.settled.add_read(self.evaluations[key], node, (connection,))
