@@ -39,7 +39,8 @@ def images(spec: NetworkSpec, batch: int = 3, video_steps: int | None = None) ->
 
 def tensors(module: nn.Module) -> dict[str, Tensor]:
     """Parameters and persistent buffers themselves, sets that no readout reaches included."""
-    buffers = {name: buffer for name, buffer in module.named_buffers() if name in module.state_dict()}
+    persistent = module.state_dict().keys()
+    buffers = {name: buffer for name, buffer in module.named_buffers() if name in persistent}
     return {**{name: parameter.detach() for name, parameter in module.named_parameters()}, **buffers}
 
 

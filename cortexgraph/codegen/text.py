@@ -44,6 +44,8 @@ def _broken(item: str, indent: int) -> str:
     if indent + len(item) + 1 <= WIDTH or not bracket or not item.endswith(")"):
         return item
     return f"{head}(\n{' ' * (indent + 4)}{arguments[:-1]}\n{' ' * indent})"
+
+
 def commented(code: str, comment: str) -> str:
     """The line with its comment, or without where it would grow too long."""
     line = f"{code}  # {comment}" if comment else code

@@ -103,7 +103,12 @@ def _patterns(graph: UnrolledGraph) -> dict[int, Pattern]:
         if node.kind == "zero" or (node.kind == "image" and not graph.video):
             continue
         reads = frozenset(
-            (_place(graph, source, node), tuple(c.identifier for c in edge["connections"]), edge["memory"])
+            (
+                _place(graph, source, node),
+                graph.constant(source),
+                tuple(c.identifier for c in edge["connections"]),
+                edge["memory"],
+            )
             for source, _, edge in graph.in_edges(node, data=True)
         )
         what = (*node._replace(step=0), graph.live(node), graph.constant(node), node in needed, reads)

@@ -41,8 +41,9 @@ def assert_equal(spec: NetworkSpec, checkpoint: Any, **options: Any) -> None:
     plain = randomise(compile_spec(spec, roll="always", **options).double())
     again = compile_spec(spec, checkpoint=checkpoint, **options).double()
     with torch.no_grad():
+        source = tensors(plain)
         for name, value in tensors(again).items():
-            value.copy_(tensors(plain)[name])
+            value.copy_(source[name])
     x = images(spec)
     expected, found = trained_once(plain, x), trained_once(again, x)
     assert found.keys() == expected.keys()
@@ -78,8 +79,9 @@ def test_recorded_states_are_those_of_the_plain_network() -> None:
     plain = compile_spec(spec, steps=24, record={"V4": "all"}, roll="always")
     again = compile_spec(spec, steps=24, record={"V4": "all"}, checkpoint=4)
     with torch.no_grad():
+        source = tensors(plain)
         for name, value in tensors(again).items():
-            value.copy_(tensors(plain)[name])
+            value.copy_(source[name])
     x = images(spec).float()
     (_, expected), (logits, states) = plain(x), again(x)
     kept = {key: state.detach().clone() for key, state in states.items()}
