@@ -44,6 +44,14 @@ def tensors(module: nn.Module) -> dict[str, Tensor]:
     return {**{name: parameter.detach() for name, parameter in module.named_parameters()}, **buffers}
 
 
+def copy_weights(source: nn.Module, target: nn.Module) -> None:
+    """Give a network all parameters and buffers of another, sets that no readout reaches included."""
+    values = tensors(source)
+    with torch.no_grad():
+        for name, value in tensors(target).items():
+            value.copy_(values[name])
+
+
 def _state(module: nn.Module) -> Mapping[str, Tensor]:
     """What the module computes with: in evaluation, trained sets stand in for those that no readout reaches."""
     return tensors(module) if module.training else module.state_dict()

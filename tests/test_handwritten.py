@@ -56,7 +56,7 @@ def test_ventral_by_hand_compiled_and_interpreted_agree(steps: int) -> None:
     module = randomise(compile_spec(spec, steps=steps, record=dict.fromkeys(HIERARCHY, "all")).double()).eval()
     x = images(spec, batch=2)
     parameters = [p for p in module.parameters() if p.requires_grad]
-    state = {**module.state_dict(), **dict(module.named_parameters())}
+    state = {**module.state_dict(), **{name: p for name, p in module.named_parameters() if p.requires_grad}}
 
     logits, states = ventral_by_hand(state, x, steps)
     compiled, compiled_states = module(x)

@@ -80,7 +80,7 @@ def explain(
     """
     options = CompileOptions(record, passes, roll)
     full, graph = lower(spec, steps, record=record, passes=[])
-    effects = [_effect("", "", full), _effect("settle", _settled(full), graph)]
+    effects = [_effect("", "", full), _effect("settle", _settled(full, graph), graph)]
     for name in options.pass_names:
         before, graph = graph, PASSES[name](graph)
         effects.append(_effect(name, _did(name, before, graph), graph))
@@ -110,9 +110,10 @@ def _of_constants(graph: UnrolledGraph, node: Node) -> Iterator[Connection]:
                 yield connection
 
 
-def _settled(full: UnrolledGraph) -> str:
+def _settled(full: UnrolledGraph, settled: UnrolledGraph) -> str:
     held = sum(1 for node in full.live_updates() if full.held(node) is not None)
-    return f"holds {held} updates that would repeat the last one" if held else "no update repeats the last one"
+    idle = sum(1 for node in full.live_updates() if full.carried_out(node) and node not in settled)
+    return f"holds {held} updates that would repeat the last one, leaves out {idle} unread ones with a norm"
 
 
 def _did(name: str, before: UnrolledGraph, after: UnrolledGraph) -> str:

@@ -15,7 +15,7 @@ from cortexgraph.codegen.parameters import ParameterGroup, parameter_groups
 from cortexgraph.codegen.text import class_name, docstring_text
 from cortexgraph.graph.names import Namespace
 from cortexgraph.ops.source import imports_for, library, names_in, sources_of, taken_names
-from cortexgraph.unrolling import Node, UnrolledGraph
+from cortexgraph.unrolling import Loop, Node, UnrolledGraph
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -33,10 +33,21 @@ class Emitted:
     Attributes:
         source: its text.
         lines: for each node of the graph that a statement computes, the first and last line of the statement, from 1.
+        loop: the steady state that is written as a loop, if there is one.
     """
 
     source: str
     lines: Mapping[Node, tuple[int, int]]
+    loop: Loop | None = None
+
+    def lines_of(self, node: Node) -> tuple[int, int] | None:
+        """The lines that compute a node of the unrolled graph; those of a loop's body for each of its runs."""
+        loop = self.loop
+        if loop is None or node.step < loop.first:
+            return self.lines.get(node)
+        if node.step < loop.first + loop.period * loop.times:
+            return self.lines.get(node._replace(step=loop.first + (node.step - loop.first) % loop.period))
+        return self.lines.get(node._replace(step=node.step - loop.skipped))
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,7 @@ def emit_source(
     start = module.render(view=view, imports=imports, helpers=helpers).rstrip("\n") + "\n\n\n" + head
     offset = start.count("\n") + 1
     lines = {node: (first + offset, last + offset) for node, (first, last) in places.items()}
-    return Emitted(start + "\n".join(body) + "\n", lines)
+    return Emitted(start + "\n".join(body) + "\n", lines, graph.loop)
 
 
 def _body(graph: UnrolledGraph, runs: int | None) -> tuple[list[str], dict[Node, tuple[int, int]]]:

@@ -243,7 +243,7 @@ class Segments(Statement):
         lines += [f"{pad}for first in range({loop.first}, {loop.end}, {self.runs * loop.period}):"]
         lines += [f"{inner}{result} = recomputed(self, steps, first, *carried)"]
         lines += [f"{inner}{n} {'|=' if kind.startswith('dict') else '+='} {n}_here" for n, kind in self.gathered]
-        return [*lines, *_unpacked((*given, *self.made), indent)]
+        return ["", *lines, *_unpacked((*given, *self.made), indent)]
 
     def places(self, indent: int) -> Iterator[tuple[Node, int, int]]:
         before = self.lines(indent).index(self.loop.inner_lines(indent + 8)[0]) - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cortexgraph.analysis import NetworkSummary
-from cortexgraph.pages.lines import update_lines
+from cortexgraph.codegen import Emitted
 from cortexgraph.passes import statuses
 from cortexgraph.render.updates import node_key
 from cortexgraph.unrolling import UnrolledGraph
@@ -14,14 +14,13 @@ from cortexgraph.wording import by
 __all__ = ["script_data"]
 
 
-def script_data(full: UnrolledGraph, kept: UnrolledGraph, source: str, summary: NetworkSummary) -> dict[str, Any]:
+def script_data(full: UnrolledGraph, kept: UnrolledGraph, emitted: Emitted, summary: NetworkSummary) -> dict[str, Any]:
     """Nodes, edges and connections, which refer to each other by their places in the lists.
 
     A node is [id in the drawings, kind, name, step, status, node that it equals, first line, last line, receptive
     field]; an edge is [tail, head, connections, whether it is a cell's memory].
     """
     found = statuses(full, kept)
-    lines = update_lines(source, kept)
     shown = [node for node in full if node.kind != "zero"]
     places = {node: place for place, node in enumerate(shown)}
     fields = {area.name: area.receptive_field_px for area in summary.areas}
@@ -31,7 +30,7 @@ def script_data(full: UnrolledGraph, kept: UnrolledGraph, source: str, summary: 
         like = places.get(status.like) if status.like is not None else None
         field = fields.get(node.name, {}).get(node.step) if node.kind == "update" else None
         extent = None if field is None else "the whole image" if field == summary.image_size else f"{by(field)} pixels"
-        first, last = lines.get(node, (None, None))
+        first, last = emitted.lines_of(node) or (None, None)
         nodes.append([node_key(full, node), node.kind, node.name, node.step, status.word, like, first, last, extent])
     numbers = {connection.identifier: n for n, connection in enumerate(full.areas.connections)}
     edges = [

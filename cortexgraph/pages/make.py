@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import cortexgraph
 from cortexgraph.analysis import RESNET18, summarise
-from cortexgraph.compiler import emit, lower, retimed
+from cortexgraph.compiler import CompileOptions, lower, program, retimed
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import write_text
 from cortexgraph.pages.data import script_data
@@ -80,7 +80,7 @@ def check_path(path: Path) -> None:
 
 def _html(spec: NetworkSpec, run: RunView | None) -> str:
     full, kept = lower(spec)
-    summary, source = summarise(full, kept), emit(spec)
+    summary, emitted = summarise(full, kept), program(spec, CompileOptions()).emitted
     script = _text("page.js")
     several = len(spec.readouts) > 1
     return (
@@ -99,8 +99,8 @@ def _html(spec: NetworkSpec, run: RunView | None) -> str:
                 (spec.name, count_text(summary.parameters), count_text(summary.macs)),
                 *((known.name, count_text(known.parameters), count_text(known.macs)) for known in RESNET18),
             ],
-            lines=source_lines(source),
-            data=script_data(full, kept, source, summary),
+            lines=source_lines(emitted.source),
+            data=script_data(full, kept, emitted, summary),
             style="\n".join([_text("page.css"), source_style(), _kind_style()]),
             script=script,
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -27,6 +27,7 @@ class AreaRow:
     memory: str
     responds: str
     executed: str
+    held: str
     shared: str
     silent: str
     unread: str

@@ -67,8 +67,9 @@ def unrolled_columns(spans: tuple[Span, ...], loop: Loop) -> tuple[Span, ...]:
     def true(step: int) -> Span:
         if step < loop.first:
             return Span(step, step)
-        later = step + loop.skipped
-        return Span(step, later, loop.period) if step <= loop.last else Span(later, later)
+        if step <= loop.last:
+            return Span(step, step + loop.period * (loop.times - 1), loop.period)
+        return Span(step + loop.skipped, step + loop.skipped)
 
     return tuple(true(span.first) for span in spans)
 

@@ -12,7 +12,7 @@ from typing import Literal
 from cortexgraph.passes import statuses
 from cortexgraph.render.fold import Span, columns, unrolled_columns
 from cortexgraph.render.grid import Grid
-from cortexgraph.unrolling import Node, UnrolledGraph, response_path
+from cortexgraph.unrolling import Loop, Node, UnrolledGraph, response_path
 
 __all__ = ["FOLDS", "Fold", "Read", "Scene", "scene_of"]
 
@@ -106,9 +106,10 @@ def scene_of(
     """
     full = _without_helpers(full)
     status: dict[Node, str] = {node: found.word for node, found in statuses(full, kept).items()}
-    nodes = [node for node in full if only is None or node in only]
+    nodes = [node for node in full if (only is None or node in only) and full.written(node)]
     spans = columns(full, status, nodes, None if fold == "auto" or full.loop else FOLDS[fold])
     if full.loop is not None:
+        spans = tuple(span for span in spans if not full.loop.last < span.first < full.loop.end)
         return replace(_scene(full, nodes, status, spans), columns=unrolled_columns(spans, full.loop))
     if fold == "auto" and (pitch or Grid(full).step_pitch) * len(spans) > WIDEST:
         spans = columns(full, status, nodes, FOLDS["auto"])
@@ -128,7 +129,8 @@ def _scene(full: UnrolledGraph, nodes: list[Node], status: Mapping[Node, str], s
     path = [response_path(full, readout.source) for readout in full.areas.readouts if readout.source in full.areas]
     steps = {pair for nodes_of in path for pair in pairwise(nodes_of)}
     reads: dict[tuple[Node, Node], Read] = {}
-    for tail, head, data in full.edges(data=True):
+    for source, head, data in full.edges(data=True):
+        tail = source if full.written(source) or full.loop is None else _in_first_run(source, full.loop)
         if tail not in place or head not in place:
             continue
         ends = place[tail], place[head]
@@ -140,6 +142,11 @@ def _scene(full: UnrolledGraph, nodes: list[Node], status: Mapping[Node, str], s
         reads[ends] = _read(data, executed, (tail, head) in steps)
     response = {place[node] for nodes_of in path for node in nodes_of if node in place}
     return Scene(full, shown, spans, status, origin, reads, response, len(nodes) < len(full))
+
+
+def _in_first_run(node: Node, loop: Loop) -> Node:
+    """The node of a loop's first run that stands for this one."""
+    return node._replace(step=loop.first + (node.step - loop.first) % loop.period)
 
 
 def _read(data: Mapping[str, object], executed: bool, response: bool) -> Read:

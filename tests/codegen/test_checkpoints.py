@@ -16,7 +16,7 @@ from cortexgraph.codegen.checkpoints import MemoryBudget, read_checkpoint
 from cortexgraph.compiler import compile_spec, emit
 from cortexgraph.errors import CompileError
 from cortexgraph.spec import NetworkSpec, load
-from tests.oracle import images, randomise, tensors
+from tests.oracle import copy_weights, images, randomise
 from tests.strategies import specs
 
 ROOT = Path(__file__).parents[2]
@@ -40,10 +40,7 @@ def assert_equal(spec: NetworkSpec, checkpoint: Any, **options: Any) -> None:
     torch.manual_seed(0)
     plain = randomise(compile_spec(spec, roll="always", **options).double())
     again = compile_spec(spec, checkpoint=checkpoint, **options).double()
-    with torch.no_grad():
-        source = tensors(plain)
-        for name, value in tensors(again).items():
-            value.copy_(source[name])
+    copy_weights(plain, again)
     x = images(spec)
     expected, found = trained_once(plain, x), trained_once(again, x)
     assert found.keys() == expected.keys()
@@ -78,10 +75,7 @@ def test_recorded_states_are_those_of_the_plain_network() -> None:
     spec = small_ventral()
     plain = compile_spec(spec, steps=24, record={"V4": "all"}, roll="always")
     again = compile_spec(spec, steps=24, record={"V4": "all"}, checkpoint=4)
-    with torch.no_grad():
-        source = tensors(plain)
-        for name, value in tensors(again).items():
-            value.copy_(source[name])
+    copy_weights(plain, again)
     x = images(spec).float()
     (_, expected), (logits, states) = plain(x), again(x)
     kept = {key: state.detach().clone() for key, state in states.items()}

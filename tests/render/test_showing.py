@@ -25,7 +25,7 @@ def test_a_rolled_graph_shows_its_loop_as_a_fold() -> None:
     loop = network.unrolled.loop
     assert loop is not None
     assert f"steady state × {loop.times}" in svg
-    assert f'id="IT@{loop.first}-{loop.last + loop.skipped}.0"' in svg
+    assert f'id="IT@{loop.first}-{loop.first + loop.period * loop.times - 1}.0"' in svg
     assert 'id="IT@1000.0"' in svg
     assert "1000 steps" in svg
 
