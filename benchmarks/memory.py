@@ -52,7 +52,7 @@ def in_new_process(mode: str, steps: int, batch: int, width: int, options: dict[
 
 def _probe(mode: str, steps: int, batch: int, width: int, options: dict[str, Any], threads: int) -> int:
     torch.set_num_threads(threads)
-    network = cg.compile(make_spec(steps, width=width), **options)
+    network = cg.compile(make_spec(steps, width=width), memory_format="channels_last", **options)
     x, labels = torch.randn(batch, 3, 32, 32), torch.randint(10, (batch,))
 
     def run(x: torch.Tensor, labels: torch.Tensor) -> None:
@@ -68,7 +68,10 @@ def _probe(mode: str, steps: int, batch: int, width: int, options: dict[str, Any
 def _slower(steps: int, batch: int, width: int, rounds: int) -> tuple[float, float, float]:
     """Median, least and greatest ratio of the processor's times of a checkpointed training step and a plain one."""
     x, labels = torch.randn(batch, 3, 32, 32), torch.randint(10, (batch,))
-    networks = {option: cg.compile(make_spec(steps, width=width), checkpoint=option) for option in (None, "sqrt")}
+    networks = {
+        option: cg.compile(make_spec(steps, width=width), memory_format="channels_last", checkpoint=option)
+        for option in (None, "sqrt")
+    }
     runs = {str(option): training_step(network, x, labels) for option, network in networks.items()}
     times = interleaved(runs, Setting(rounds=rounds, clock="cpu"))
     return times["sqrt"].over(times["None"])

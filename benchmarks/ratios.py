@@ -41,7 +41,7 @@ def _runs(mode: str, steps: int, reading: Reading, setting: Setting) -> dict[str
     torch.manual_seed(0)
     device = setting.device
     loop = Loop(steps, reading, setting.width).to(device)
-    ours = cg.compile(make_spec(steps, reading, setting.width)).to(device)
+    ours = cg.compile(make_spec(steps, reading, setting.width), memory_format="channels_last").to(device)
     shared_weights(loop, ours, setting.width)
     x = torch.randn(setting.batch, 3, 32, 32, device=device)
     labels = torch.randint(10, (setting.batch,), device=device)
@@ -54,7 +54,9 @@ def _runs(mode: str, steps: int, reading: Reading, setting: Setting) -> dict[str
 
     flops = {name: count_flops(run(network)) for name, network in (("loop", loop), ("ours", ours))}
     if setting.backend == "inductor":
-        ours = cg.compile(make_spec(steps, reading, setting.width), backend="inductor").to(device)
+        ours = cg.compile(
+            make_spec(steps, reading, setting.width), memory_format="channels_last", backend="inductor"
+        ).to(device)
         shared_weights(loop, ours, setting.width)
     return {"loop": (run(loop), flops["loop"]), "ours": (run(ours), flops["ours"])}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from cortexgraph.compiler import build, compile_spec
+from cortexgraph.compiler import build, compile_with
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.graph import AreaGraph
 from cortexgraph.spec import NetworkSpec
@@ -46,9 +46,10 @@ def lesion(network: NetworkSpec | nn.Module, *cut: str) -> NetworkSpec | nn.Modu
     """
     if isinstance(network, NetworkSpec):
         return _without(network, _cut_indices(build(network), cut))
+    options: Any = network.options
     before = build(network.spec)  # type: ignore[arg-type]
     indices = _cut_indices(before, cut)
-    found: Any = compile_spec(_without(before.spec, indices))
+    found: Any = compile_with(_without(before.spec, indices), options)
     state = network.state_dict()
     sample = next((tensor for tensor in state.values() if tensor.is_floating_point()), None)
     if sample is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from cortexgraph.compiler import build, compile_spec, unroll
+from cortexgraph.compiler import build, compile_with, unroll
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.ops import Chain, GainOperation
 from cortexgraph.passes import prune
@@ -96,7 +96,8 @@ def _converted(
         build(network)  # says what is wrong with it
         return change(network)
     spec: Any = network.spec
-    found: Any = compile_spec(change(spec))
+    options: Any = network.options
+    found: Any = compile_with(change(spec), options)
     state = network.state_dict()
     sample = next((tensor for tensor in state.values() if tensor.is_floating_point()), None)
     if sample is not None:

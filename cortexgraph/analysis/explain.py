@@ -76,7 +76,7 @@ def explain(
     Examples:
         >>> import cortexgraph as cg
         >>> [effect.updates for effect in explain(cg.load("ventral")).effects]
-        [18, 18, 12, 12, 12, 12, 12]
+        [18, 12, 12, 12, 12, 12, 12]
     """
     options = CompileOptions(record, passes, roll)
     full, graph = lower(spec, steps, record=record, passes=[])

@@ -150,7 +150,8 @@ def _subject(
     everywhere = spec.model_copy(
         update={"readouts": tuple(readout.model_copy(update={"at": "all"}) for readout in spec.readouts)}
     )
-    network: Any = compile_spec(everywhere, total_steps, order, {each.area: each.steps for each in wanted})
+    states = {each.area: each.steps for each in wanted}
+    network: Any = compile_spec(everywhere, total_steps, order, states, memory_format="channels_last")
     load_state(folder, network, state)
     before: Any = compile_spec(spec)
     reached = trained_steps(whole(before), whole(network))

@@ -100,7 +100,7 @@ def evaluate(
     spec, state, data = _of_run(find_run(run), data) if isinstance(run, str | Path) else _of_network(run, data)
     check_fit(spec, data)
     read = spec if at is None else spec.read_at(at if isinstance(at, str) else tuple(sorted(set(at))))
-    network = compile_spec(read, steps, order)
+    network = compile_spec(read, steps, order, memory_format="channels_last")
     if isinstance(run, nn.Module):
         network.load_state_dict(state)
         trained_network = run
