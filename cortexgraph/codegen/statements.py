@@ -205,6 +205,10 @@ class Loop(Statement):
 
     def lines(self, indent: int) -> list[str]:
         head = self.range(str(self.first), str(self.end), "t" if self.counts else "_")
+        if len(self.body) == 1 and not self.carried and isinstance(only := self.body[0], Do):
+            container, _, value = only.text.partition(".append(")
+            if value:  # the area is at rest, and only read out
+                return [f"{' ' * indent}{container}.extend({value[:-1]} {head[:-1]})"]
         return [f"{' ' * indent}{head}", *self.inner_lines(indent + 4)]
 
 
