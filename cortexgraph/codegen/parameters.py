@@ -69,7 +69,9 @@ def parameter_groups(full: UnrolledGraph) -> Iterator[ParameterGroup]:
     yield ParameterGroup("areas", tuple(_area(area, sets(area)) for area in areas.areas))
     shared = dict.fromkeys(heads.values())
     heading = "what several connections first do with a state"
-    yield from _group(heading, (f"self.{head.identifier} = {_module(head.links, Sets(1, ()))}" for head in shared))
+    yield from _group(
+        heading, (_laid_out(_module(head.links, Sets(1, ()), f"self.{head.identifier} = ")) for head in shared)
+    )
     own = [connection for connection in areas.connections if connection.owner is None]
     tied = [connection for connection in areas.connections if connection.owner is not None]
     groups = [(kind, [connection for connection in own if connection.kind == kind]) for kind in KINDS]
