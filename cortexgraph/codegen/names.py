@@ -22,7 +22,7 @@ class Names:
         self.graph = graph
         self.heads = heads_of(graph.areas)
         self._names = Namespace()
-        self._claimed: dict[tuple[str, str], str] = {}
+        self._claimed: dict[tuple[Node, str], str] = {}
         for readout in graph.areas.readouts:
             self._names.claim("logits" + readout.identifier.removeprefix("readout"))
         groups: dict[str, list[int]] = {}
@@ -61,11 +61,13 @@ class Names:
 
     def _name(self, node: Node, when: str, part: str) -> str:
         letter = self._letter(node)
-        key = (self._stem(node), f"{when}_{letter}" if letter and "before" in when else f"{when}{letter}")
+        when = f"{when}_{letter}" if letter and "before" in when else f"{when}{letter}"
         if node.kind == "evaluation" and self.from_static_image(node):
-            key = (self._stem(node), "")
+            when = ""
+        # the whole node: within one step, a head may be applied to several values, such as two frames of a video
+        key = (node._replace(step=0), when)
         if key not in self._claimed:
-            self._claimed[key] = self._names.claim("_".join(filter(None, key)))
+            self._claimed[key] = self._names.claim("_".join(filter(None, (self._stem(node), when))))
         return self._claimed[key] if part == "h" else f"{self._claimed[key]}_{part}"
 
     def from_static_image(self, node: Node) -> bool:

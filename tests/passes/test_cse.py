@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,7 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cortexgraph.compiler import compile_spec, interpret, unroll
+from cortexgraph.compiler import compile_spec, emit, interpret, unroll
 from cortexgraph.passes import Status, cse, prune, statuses
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.unrolling import Node, UnrolledGraph, settle, verify
@@ -106,6 +107,25 @@ def test_the_head_of_several_transforms_is_evaluated_once() -> None:
     for passes in (None, [], ["cse"]):
         for video in (False, True):
             assert compare(heads(), passes=passes, video=video).worst < 1e-8
+
+
+def test_one_head_applied_to_two_values_in_one_step_gives_two_names() -> None:
+    up = [{"bilinear": 8}, "conv"]
+    later = {"from": "A", "to": "C", "transform": up}
+    network = heads().model_dump(by_alias=True, exclude_unset=True)
+    network["connections"] = [
+        "image -> A",
+        "B -> C",
+        {"from": "A", "to": "B", "transform": up, "active": {"first": 3}},
+        later | {"delay": 1},
+        later | {"delay": 2},
+    ]
+    network |= {"readout": {"from": "C", "classes": 2, "at": "all"}, "time": {"steps": 5, "order": "sequential"}}
+    spec = NetworkSpec.model_validate(network)
+    step = emit(spec, video=True).split("# ---- step 3 ")[1].split("# ---- step")[0]
+    assert step.count("self.A_resize(") == 2
+    assert len(set(re.findall(r"(\w+) = self.A_resize\(", step))) == 2
+    assert compare(spec, video=True).worst < 1e-8
 
 
 def test_dropout_is_never_merged_or_held() -> None:
