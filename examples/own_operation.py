@@ -68,10 +68,6 @@ class DivisiveNormalisation(cg.Operation):
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         return {"sigma": ()}
 
-    def reference(self, x: Tensor, state: Mapping[str, Tensor], run: Any) -> Tensor:
-        energy = (x * (x > 0)).square()
-        return energy / (state["sigma"].square() + self.strength * energy.mean(1, keepdim=True))
-
 
 # ---- a cell: an area that adapts to its own activity ----
 
@@ -107,12 +103,6 @@ class AdaptingCell(cg.Cell):
 
     def constructor(self) -> str:
         return f"Adapting({self.rate})"
-
-    def reference(
-        self, x: Tensor, carried: Mapping[str, Tensor], state: Mapping[str, Tensor], training: bool
-    ) -> dict[str, Tensor]:
-        mean = (1 - self.rate) * carried["a"] + self.rate * carried["h"]
-        return {"h": x - mean, "a": mean}
 
 
 # ---- a check: what your laboratory wants to be true of every network ----

@@ -1,8 +1,7 @@
 """What an operation is: options, output shape, parameters, cost, constructor text, and its meaning.
 
-Each operation states its computation twice: as the text of a module's constructor, which emitted files use, and
-as `reference`, plain tensor arithmetic from the equation, which the reference interpreter uses. Tests hold the
-two equal. Nothing here imports torch until `reference` runs.
+The module stands beside the operation in one file. Emitted files carry its source, and the reference interpreter runs
+it; tests hold it to an independent implementation of the equation.
 """
 
 from __future__ import annotations
@@ -161,12 +160,14 @@ class Operation(ABC):
     def constructor(self) -> str:
         """The expression that makes the module; of an operation with inner chains, the name of its class."""
 
-    @abstractmethod
     def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        """The equation, in tensor arithmetic.
+        """What the module of this operation computes, for the reference interpreter.
 
         `state` holds the entries of the state dict by short name, and the results of inner chains by their names.
         """
+        from cortexgraph.ops.running import run_operation
+
+        return run_operation(self, x, state, run)
 
     def output(self) -> Shape:
         """Shape of the result."""

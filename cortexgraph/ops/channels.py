@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cortexgraph.ops.base import CONTEXT, Context, Operation, Run, Shape, State, option, text, window
-from cortexgraph.ops.conv import convolve, same_padding
+from cortexgraph.ops.base import CONTEXT, Context, Operation, Shape, option, text, window
+from cortexgraph.ops.conv import same_padding
 from cortexgraph.ops.make import register_operation
 from cortexgraph.ops.torch_names import F, Tensor, nn, torch
 from cortexgraph.spec.fields import Count, Positive, Square
@@ -53,12 +53,6 @@ class PadChannelsOperation(Operation):
     def constructor(self) -> str:
         return f"PadChannels({self.channels - self.shape[0]})"
 
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        import torch
-
-        zeros = x.new_zeros(len(x), self.channels - self.shape[0], *self.shape[1:])
-        return torch.cat([x, zeros], 1)
-
 
 class Maxout(nn.Module):
     """The largest of several groups of channels, place by place."""
@@ -100,11 +94,6 @@ class MaxoutOperation(Operation):
 
     def constructor(self) -> str:
         return f"Maxout({self.pieces})"
-
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        pieces = x.reshape(len(x), self.pieces, *self.output())
-        largest = (pieces == pieces.max(1, keepdim=True).values).to(x.dtype)  # ties share the gradient
-        return (pieces * largest).sum(1) / largest.sum(1)
 
 
 class NormalisationPool(nn.Module):
@@ -160,16 +149,6 @@ class NormalisationPoolOperation(Operation):
 
     def constructor(self) -> str:
         return f"NormalisationPool({self.channels}, {text(self.kernel)}, order={self.order})"
-
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        import torch
-
-        rows, columns = self.kernel
-        mean = x.new_ones(1, 1, rows, columns) / (rows * columns)
-        power = x * x if self.order == 2 else x.abs()
-        pooled = convolve(power.mean(1, keepdim=True), mean, stride=(1, 1), padding=same_padding(self.kernel))
-        y = (pooled + 1e-5).sqrt() if self.order == 2 else pooled + 1e-5
-        return torch.cat([y] * self.channels, 1)
 
 
 class RadialBasis(nn.Module):
@@ -228,10 +207,3 @@ class RadialBasisOperation(Operation):
     def constructor(self) -> str:
         sigma = f", sigma={self.sigma}" if self.sigma != 1 else ""
         return f"RadialBasis({self.shape[0]}, {self.channels}, {text(self.kernel)}{sigma})"
-
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        weight, (channels, height, width) = state["weight"], self.output()
-        patches = x.unfold(2, self.kernel[0], 1).unfold(3, self.kernel[1], 1)  # [B, C, H', W', k, k]
-        patches = patches.permute(0, 2, 3, 1, 4, 5).reshape(len(x), height * width, 1, -1)
-        distance = (patches - weight.reshape(1, 1, channels, -1)).square().sum(3)
-        return (-distance / (2 * self.sigma**2)).exp().transpose(1, 2).reshape(len(x), channels, height, width)

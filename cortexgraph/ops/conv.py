@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cortexgraph.ops.base import CONTEXT, Context, Operation, Run, Shape, State, option, text, window
+from cortexgraph.ops.base import CONTEXT, Context, Operation, Shape, option, text, window
 from cortexgraph.ops.make import register_operation
 from cortexgraph.ops.torch_names import Tensor, nn
 from cortexgraph.spec.fields import Border, Count, Flag, Square
@@ -18,8 +18,6 @@ __all__ = [
     "Depthwise",
     "Separable",
     "Spatial",
-    "convolve",
-    "deconvolve",
     "same_padding",
     "spread",
 ]
@@ -30,21 +28,6 @@ Pair = tuple[int, int]
 def same_padding(kernel: Pair, dilation: Pair = (1, 1)) -> Pair:
     """⌊dilation · (kernel − 1) / 2⌋: «same» for odd kernels."""
     return (dilation[0] * (kernel[0] - 1) // 2, dilation[1] * (kernel[1] - 1) // 2)
-
-
-def convolve(
-    x: Tensor, weight: Tensor, *, stride: Pair, padding: Pair, dilation: Pair = (1, 1), groups: int = 1
-) -> Tensor:
-    """y[o] = Σ_i w[o, i] ⋆ x[i]: patches times weights, one product for each group."""
-    import torch
-    from torch.nn import functional
-
-    kernel: Pair = (weight.shape[2], weight.shape[3])
-    height, width = _extent((x.shape[2], x.shape[3]), kernel, stride, padding, dilation)
-    patches = functional.unfold(x, kernel_size=kernel, dilation=dilation, padding=padding, stride=stride)
-    patches = patches.reshape(len(x), groups, -1, height * width)
-    kernels = weight.reshape(groups, len(weight) // groups, -1)
-    return torch.einsum("goi,bgin->bgon", kernels, patches).reshape(len(x), len(weight), height, width)
 
 
 def _extent(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Pair:
@@ -91,10 +74,6 @@ class Spatial(Operation):
         pairs = {"stride": (self.stride, (1, 1)), "padding": (self.border, (0, 0)), "dilation": (self.dilation, (1, 1))}
         return {name: text(pair) for name, (pair, default) in pairs.items() if pair != default}
 
-    def moved(self, x: Tensor, weight: Tensor, groups: int = 1) -> Tensor:
-        """The kernel of this geometry moved over x."""
-        return convolve(x, weight, stride=self.stride, padding=self.border, dilation=self.dilation, groups=groups)
-
     def words(self, name: str) -> str:
         stride = f", stride {text(self.stride)}" if self.stride != (1, 1) else ""
         dilation = f", dilation {text(self.dilation)}" if self.dilation != (1, 1) else ""
@@ -131,10 +110,6 @@ class Conv(Spatial):
         options = self.geometry() | ({"groups": str(self.groups)} if self.groups != 1 else {})
         return f"nn.Conv2d({arguments(self.shape[0], self.channels, text(self.kernel), bias=self.bias, **options)})"
 
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        y = self.moved(x, state["weight"], self.groups)
-        return y + state["bias"].reshape(1, -1, 1, 1) if self.bias else y
-
 
 @register_operation("depthwise")
 @dataclass(frozen=True)
@@ -161,13 +136,6 @@ class Depthwise(Spatial):
     def constructor(self) -> str:
         channels, options = self.shape[0], self.geometry() | {"groups": str(self.shape[0])}
         return f"nn.Conv2d({arguments(channels, channels, text(self.kernel), bias=self.bias, **options)})"
-
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        import torch
-
-        weight, bias = state["weight"], state.get("bias")
-        y = torch.cat([self.moved(x[:, c : c + 1], weight[c : c + 1]) for c in range(len(weight))], 1)
-        return y if bias is None else y + bias.reshape(1, -1, 1, 1)
 
 
 class SeparableConv2d(nn.Module):
@@ -221,14 +189,6 @@ class Separable(Spatial):
     def constructor(self) -> str:
         given = arguments(self.shape[0], self.channels, text(self.kernel), bias=self.bias, **self.geometry())
         return f"SeparableConv2d({given})"
-
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        import torch
-
-        depth, bias = state["depth.weight"], state.get("point.bias")
-        y = torch.cat([self.moved(x[:, c : c + 1], depth[c : c + 1]) for c in range(len(depth))], 1)
-        y = torch.einsum("oc,bchw->bohw", state["point.weight"][:, :, 0, 0], y)
-        return y if bias is None else y + bias.reshape(1, -1, 1, 1)
 
 
 @register_operation("conv_transpose")
@@ -295,10 +255,6 @@ class ConvTranspose(Operation):
         given = arguments(self.shape[0], self.channels, text(self.kernel), bias=self.bias, **self.geometry())
         return f"nn.ConvTranspose2d({given})"
 
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        y = deconvolve(x, state["weight"], stride=self.stride, padding=self.border, size=self.output()[1:])
-        return y + state["bias"].reshape(1, -1, 1, 1) if self.bias else y
-
     @classmethod
     def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
         rim, stride = options["output_padding"], options["stride"]
@@ -310,18 +266,3 @@ class ConvTranspose(Operation):
 def spread(n: int, place: int, stride: int, kernel: int) -> range:
     """The input places p of a transposed convolution with 0 ≤ place − stride · p < kernel."""
     return range(max(0, -((kernel - 1 - place) // stride)), min(n - 1, place // stride) + 1)
-
-
-def deconvolve(x: Tensor, weight: Tensor, *, stride: Pair, padding: Pair, size: Pair) -> Tensor:
-    """Each input place adds its kernel to the output, of which `padding` is cut at the upper left."""
-    kernel = (weight.shape[2], weight.shape[3])
-    reach = [(n - 1) * s + k for n, s, k in zip(x.shape[2:], stride, kernel, strict=True)]
-    extent = [max(r, p + n) for r, p, n in zip(reach, padding, size, strict=True)]
-    y = x.new_zeros(len(x), weight.shape[1], *extent)
-    for i in range(kernel[0]):
-        for j in range(kernel[1]):
-            values = (x[:, :, None] * weight[None, :, :, i, j, None, None]).sum(1)
-            rows = slice(i, i + (x.shape[2] - 1) * stride[0] + 1, stride[0])
-            columns = slice(j, j + (x.shape[3] - 1) * stride[1] + 1, stride[1])
-            y[:, :, rows, columns] = y[:, :, rows, columns] + values
-    return y[:, :, padding[0] : padding[0] + size[0], padding[1] : padding[1] + size[1]]

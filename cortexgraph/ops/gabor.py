@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import cos, exp, pi, sin
 from typing import Any, ClassVar
 
-from cortexgraph.ops.base import CONTEXT, Context, Operation, Run, Shape, State, option, text, window
-from cortexgraph.ops.conv import convolve, same_padding
+from cortexgraph.ops.base import CONTEXT, Context, Operation, Shape, option, text, window
+from cortexgraph.ops.conv import same_padding
 from cortexgraph.ops.make import register_operation
 from cortexgraph.ops.torch_names import F, Tensor, nn, torch
 from cortexgraph.spec.fields import Count, Positive, Square
@@ -105,26 +104,3 @@ class Gabor(Operation):
             f"GaborBank({self.channels}, {self.kernel}, stride={text(self.stride)}, wavelength={self.wavelength_px}, "
             f"sigma={self.sigma_px}, aspect={self.aspect}, phases={self.phases})"
         )
-
-    def filters(self) -> list[list[list[float]]]:
-        """The bank [channels, kernel height, kernel width]."""
-        return [self._filter(n) for n in range(self.channels)]
-
-    def _filter(self, n: int) -> list[list[float]]:
-        angle = pi * (n // self.phases) / (self.channels // self.phases)
-        phase = pi / 2 * (n % self.phases)
-        rows = [y - (self.kernel[0] - 1) / 2 for y in range(self.kernel[0])]
-        columns = [x - (self.kernel[1] - 1) / 2 for x in range(self.kernel[1])]
-        values = [[self._value(x, y, angle, phase) for x in columns] for y in rows]
-        mean = sum(map(sum, values)) / (len(rows) * len(columns))
-        length = sum((value - mean) ** 2 for row in values for value in row) ** 0.5
-        return [[(value - mean) / max(length, 1e-12) for value in row] for row in values]
-
-    def _value(self, x: float, y: float, angle: float, phase: float) -> float:
-        u, v = x * cos(angle) + y * sin(angle), -x * sin(angle) + y * cos(angle)
-        envelope = exp(-(u**2 + (self.aspect * v) ** 2) / (2 * self.sigma_px**2))
-        return envelope * cos(2 * pi * u / self.wavelength_px + phase)
-
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        weight = x.new_tensor(self.filters())[:, None]
-        return convolve(x.mean(1, keepdim=True), weight, stride=self.stride, padding=same_padding(self.kernel))

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cortexgraph.ops.base import Context, Given, Operation, Run, Shape, State, option
+from cortexgraph.ops.base import Context, Given, Operation, Shape, option
 from cortexgraph.ops.make import register_operation
 from cortexgraph.ops.registry import Registry
 from cortexgraph.spec.fields import Count, Flag, Number, Positive
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 __all__ = ["NORMS", "BatchNorm", "GroupNorm", "LocalResponseNorm", "Norm", "default_groups"]
-
-EPSILON = 1e-5
-MOMENTUM = 0.1
-"""Of the running averages: the part that the newest batch has."""
 
 NORMS: Registry[Callable[[Shape, int | None], Norm]] = Registry("norm")
 """Each entry makes a norm from the shape of its input and the declared number of groups."""
@@ -60,27 +55,6 @@ class BatchNorm(Norm):
     def constructor(self) -> str:
         return f"nn.BatchNorm2d({self.shape[0]})"
 
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        if run.training:
-            mean = x.mean((0, 2, 3))
-            variance = x.var((0, 2, 3), unbiased=False)
-            values = x.numel() // x.shape[1]
-            run.take(partial(_averaged, mean.detach(), variance.detach() * values / (values - 1)))
-        else:
-            mean, variance = state["running_mean"], state["running_var"]
-        mean, variance, scale, shift = (
-            v.reshape(1, -1, 1, 1) for v in (mean, variance, state["weight"], state["bias"])
-        )
-        return (x - mean) / (variance + EPSILON).sqrt() * scale + shift
-
-
-def _averaged(mean: Tensor, variance: Tensor, state: State) -> dict[str, Tensor]:
-    return {
-        "running_mean": (1 - MOMENTUM) * state["running_mean"] + MOMENTUM * mean,
-        "running_var": (1 - MOMENTUM) * state["running_var"] + MOMENTUM * variance,
-        "num_batches_tracked": state["num_batches_tracked"] + 1,
-    }
-
 
 @dataclass(frozen=True)
 class GroupNorm(Norm):
@@ -101,12 +75,6 @@ class GroupNorm(Norm):
 
     def constructor(self) -> str:
         return f"nn.GroupNorm({self.groups}, {self.shape[0]})"
-
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        grouped = x.reshape(len(x), self.groups, -1)
-        mean, variance = grouped.mean(2, keepdim=True), grouped.var(2, keepdim=True, unbiased=False)
-        y = ((grouped - mean) / (variance + EPSILON).sqrt()).reshape(x.shape)
-        return y * state["weight"].reshape(1, -1, 1, 1) + state["bias"].reshape(1, -1, 1, 1)
 
 
 @register_operation("local_response")
@@ -141,14 +109,6 @@ class LocalResponseNorm(Norm):
         options = {"alpha": (self.alpha, 1e-4), "beta": (self.beta, 0.75), "k": (self.k, 1.0)}
         given = "".join(f", {name}={value}" for name, (value, default) in options.items() if value != default)
         return f"nn.LocalResponseNorm({self.neighbours}{given})"
-
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        import torch
-
-        reach, channels = self.neighbours // 2, x.shape[1]
-        spans = [slice(max(0, c - reach), min(channels, c + reach + 1)) for c in range(channels)]
-        energy = torch.stack([x[:, span].square().sum(1) for span in spans], 1)
-        return x / (self.k + self.alpha / self.neighbours * energy) ** self.beta
 
 
 @NORMS.register("batch")
@@ -208,7 +168,4 @@ class NormByKind(Norm):
         return "norm"
 
     def constructor(self) -> str:
-        raise AssertionError("made into one of the norms")
-
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
         raise AssertionError("made into one of the norms")

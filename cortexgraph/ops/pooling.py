@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cortexgraph.ops.base import Context, Given, Operation, Run, Shape, State, option, text, window
+from cortexgraph.ops.base import Context, Given, Operation, Shape, option, text, window
 from cortexgraph.ops.make import register_operation
 from cortexgraph.spec.fields import Border, Square
 from cortexgraph.wording import by
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 __all__ = ["AveragePool", "MaxPool", "WindowPool"]
 
@@ -63,23 +63,6 @@ class WindowPool(Operation):
         padding = f", padding={text(self.padding)}" if self.padding != (0, 0) else ""
         return f"nn.{self.module}({text(self.kernel)}{stride}{padding})"
 
-    def windows(self, x: Tensor, rim: float) -> Tensor:
-        """The values under each window, [B, C, H', W', kernel]."""
-        padding = (self.padding[1], self.padding[1], self.padding[0], self.padding[0])
-        framed = _framed(x, padding, rim)
-        patches = framed.unfold(2, self.kernel[0], self.step[0]).unfold(3, self.kernel[1], self.step[1])
-        return patches.reshape(*patches.shape[:4], -1)
-
-
-def _framed(x: Tensor, padding: tuple[int, int, int, int], rim: float) -> Tensor:
-    import torch
-
-    left, right, top, bottom = padding
-    rows = [x.new_full((*x.shape[:2], n, x.shape[3]), rim) for n in (top, bottom)]
-    x = torch.cat([rows[0], x, rows[1]], 2)
-    columns = [x.new_full((*x.shape[:3], n), rim) for n in (left, right)]
-    return torch.cat([columns[0], x, columns[1]], 3)
-
 
 @register_operation("max_pool")
 @dataclass(frozen=True)
@@ -90,10 +73,6 @@ class MaxPool(WindowPool):
     name: ClassVar[str] = "max pool"
     module: ClassVar[str] = "MaxPool2d"
 
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        values = self.windows(x, float("-inf"))
-        return values.gather(4, values.argmax(4, keepdim=True))[..., 0]
-
 
 @register_operation("avg_pool")
 @dataclass(frozen=True)
@@ -103,6 +82,3 @@ class AveragePool(WindowPool):
     equation: ClassVar[str] = "y[i, j] = mean over the window at (i, j)"
     name: ClassVar[str] = "average pool"
     module: ClassVar[str] = "AvgPool2d"
-
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        return self.windows(x, 0.0).mean(4)

@@ -34,13 +34,7 @@ class GlobalPool(Operation):
         return {"avg": "nn.AdaptiveAvgPool2d(1)", "max": "nn.AdaptiveMaxPool2d(1)"}.get(self.mode, "nn.Identity()")
 
     def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        places = x.reshape(*x.shape[:2], -1)
-        match self.mode:
-            case "avg":
-                return places.mean(2)
-            case "max":
-                return places.max(2).values
-        return places.reshape(len(x), -1)
+        return super().reference(x, state, run).flatten(1)
 
 
 @dataclass(frozen=True)
@@ -70,6 +64,3 @@ class Linear(Operation):
 
     def constructor(self) -> str:
         return f"nn.Linear({self.inputs}, {self.outputs})"
-
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        return (x.unsqueeze(1) * state["weight"]).sum(2) + state["bias"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from cortexgraph.ops.base import Given, Operation, Run, Shape, State, option
+from cortexgraph.ops.base import Given, Operation, Shape, option
 from cortexgraph.ops.chain import Chain
 from cortexgraph.ops.make import make_chain, register_operation
 from cortexgraph.ops.torch_names import Tensor, nn
@@ -76,9 +76,6 @@ class ResidualOperation(Operation):
 
     def constructor(self) -> str:
         return "Residual"
-
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        return state["body"] + state["shortcut"]
 
 
 def _parts(options: Mapping[str, Any], shape: Shape, given: Given) -> dict[str, Chain]:

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from cortexgraph.ops.base import Operation, Run, Shape, State, option, text
+from cortexgraph.ops.base import Operation, Shape, option, text
 from cortexgraph.ops.make import register_operation
 from cortexgraph.spec.fields import Square
 from cortexgraph.wording import by
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 __all__ = ["RESIZES", "Bilinear", "Nearest", "Pool", "Resize"]
 
@@ -59,11 +59,6 @@ class Nearest(Resize):
     def field(self, axis: int, place: int) -> Iterable[int]:
         return (place * self.shape[1 + axis] // self.size[axis],)
 
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        rows = [i * x.shape[2] // self.size[0] for i in range(self.size[0])]
-        columns = [j * x.shape[3] // self.size[1] for j in range(self.size[1])]
-        return x[:, :, rows][:, :, :, columns]
-
 
 @register_operation("bilinear")
 @dataclass(frozen=True)
@@ -79,14 +74,6 @@ class Bilinear(Resize):
         left, right, share = _along(self.shape[1 + axis], self.size[axis])[place]
         return {left, right} if share else (left,)
 
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        for axis, size in zip((2, 3), self.size, strict=True):
-            left, right, share = zip(*_along(x.shape[axis], size), strict=True)
-            weight = x.new_tensor(share).reshape((-1, 1) if axis == 2 else (-1,))
-            a, b = (x.index_select(axis, x.new_tensor(k).long()) for k in (left, right))
-            x = a * (1 - weight) + b * weight
-        return x
-
 
 @register_operation("pool")
 @dataclass(frozen=True)
@@ -101,15 +88,6 @@ class Pool(Resize):
     def field(self, axis: int, place: int) -> Iterable[int]:
         n, size = self.shape[1 + axis], self.size[axis]
         return range(place * n // size, -(-(place + 1) * n // size))
-
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        import torch
-
-        def windows(n: int, size: int) -> list[slice]:
-            return [slice(i * n // size, -(-(i + 1) * n // size)) for i in range(size)]
-
-        rows, columns = (windows(n, size) for n, size in zip(x.shape[2:], self.size, strict=True))
-        return torch.stack([torch.stack([x[:, :, r, c].mean((2, 3)) for c in columns], -1) for r in rows], -2)
 
 
 RESIZES: dict[str, type[Resize]] = {"nearest": Nearest, "bilinear": Bilinear, "pool": Pool}

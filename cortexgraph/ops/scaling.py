@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from cortexgraph.ops.activation import sigmoid, tanh
-from cortexgraph.ops.base import Operation, Run, State
+from cortexgraph.ops.base import Operation
 from cortexgraph.ops.torch_names import Tensor, nn, torch
 
 __all__ = ["Gain", "Gate"]
@@ -45,9 +44,6 @@ class GainOperation(Operation):
     def constructor(self) -> str:
         return f"Gain({'learned=True' if self.value is None else self.value})"
 
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        return x * (state["weight"] if self.value is None else self.value)
-
 
 class Gate(nn.Module):
     """The factor that a modulator with value m multiplies by: 1 + m, 1 + tanh m, 2σ(m), or 1 / (1 + m)."""
@@ -79,13 +75,3 @@ class GateOperation(Operation):
 
     def constructor(self) -> str:
         return f'Gate("{self.kind}")'
-
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        match self.kind:
-            case "linear":
-                return 1 + x
-            case "tanh":
-                return 1 + tanh(x)
-            case "divisive":
-                return 1 / (1 + x)
-        return 2 * sigmoid(x)

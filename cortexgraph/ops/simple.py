@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar, Literal
 
-from cortexgraph.ops.base import CONTEXT, Given, Operation, Run, Shape, State, option
+from cortexgraph.ops.base import CONTEXT, Given, Operation, Shape, option
 from cortexgraph.ops.make import register_operation
 from cortexgraph.ops.resize import RESIZES
 from cortexgraph.ops.torch_names import Tensor, nn
@@ -38,9 +38,6 @@ class Upsample(Operation):
     def constructor(self) -> str:
         raise AssertionError("made into an interpolation")
 
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        raise AssertionError("made into an interpolation")
-
 
 @register_operation("dropout")
 @dataclass(frozen=True)
@@ -62,13 +59,6 @@ class Dropout(Operation):
 
     def constructor(self) -> str:
         return f"nn.Dropout{'2d' if self.channels else ''}({self.p})"
-
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        from torch.nn import functional
-
-        # The one operation whose reference is torch's own: its meaning is the draw.
-        drop = functional.dropout2d if self.channels else functional.dropout
-        return drop(x, self.p, run.training)
 
 
 class FullyConnected(nn.Linear):
@@ -107,7 +97,3 @@ class Dense(Operation):
 
     def constructor(self) -> str:
         return f"FullyConnected({prod(self.shape)}, {self.channels}{'' if self.bias else ', bias=False'})"
-
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        y = (x.reshape(len(x), 1, -1) * state["weight"]).sum(2)
-        return (y + state["bias"] if self.bias else y)[:, :, None, None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from cortexgraph.ops.base import Operation, Run, Shape, State, text
-from cortexgraph.ops.conv import Conv, deconvolve, spread
+from cortexgraph.ops.conv import Conv, ConvTranspose, spread
 from cortexgraph.ops.torch_names import F, Tensor, nn
 from cortexgraph.wording import by
 
@@ -174,7 +174,10 @@ class Transposed(Operation):
         return f"SharedTransposedConv2d(self.{self.owner}{geometry})"
 
     def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        return deconvolve(x, state["weight"], stride=self.conv.stride, padding=self.conv.border, size=self.size)
+        conv = self.conv
+        geometry = {"kernel": conv.kernel, "stride": conv.stride, "padding": conv.border, "output_padding": self.rim}
+        own: Any = ConvTranspose(self.shape, channels=conv.shape[0], bias=False, **geometry)
+        return own.reference(x, state, run)
 
     @classmethod
     def legal(cls, conv: Operation) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -13,6 +13,14 @@ from torch.nn import functional as F
 
 from cortexgraph.ops import CELLS, Cell, Context
 from cortexgraph.ops.running import modules
+from tests.ops.references import independent
+
+
+@pytest.fixture(autouse=True)
+def _independent() -> Iterator[None]:
+    with independent():
+        yield
+
 
 C, H, W = SHAPE = (3, 4, 5)
 

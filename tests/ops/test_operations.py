@@ -40,7 +40,15 @@ from cortexgraph.ops.base import State
 from cortexgraph.ops.residual import ResidualOperation
 from cortexgraph.ops.running import modules
 from cortexgraph.spec import AreaSpec, OperationSpec
+from tests.ops.references import independent
 from tests.oracle import repeatable_dropout
+
+
+@pytest.fixture(autouse=True)
+def _independent() -> Iterator[None]:
+    with independent():
+        yield
+
 
 NAMESPACE: dict[str, Any] = modules()
 

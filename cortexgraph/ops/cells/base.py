@@ -53,9 +53,11 @@ class Cell(ABC):
     def constructor(self) -> str:
         """The expression that makes the module, whose `forward(x, *reads)` takes None for a silent state."""
 
-    @abstractmethod
     def reference(self, x: Tensor, carried: Mapping[str, Tensor], state: State, training: bool) -> dict[str, Tensor]:
-        """The equation, in tensor arithmetic: the new visible state under `h`, and the hidden ones by name."""
+        """What the module of this cell computes: the new visible state under `h`, and the hidden ones by name."""
+        from cortexgraph.ops.running import run_cell
+
+        return run_cell(self, x, carried, state, training)
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         """Shapes of the learned tensors, by short name."""
@@ -114,6 +116,3 @@ class Simple(Cell):
 
     def constructor(self) -> str:
         return "nn.Identity()"
-
-    def reference(self, x: Tensor, carried: Mapping[str, Tensor], state: State, training: bool) -> dict[str, Tensor]:
-        return {"h": x}

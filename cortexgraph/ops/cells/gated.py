@@ -6,17 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cortexgraph.ops.activation import ACTIVATIONS
-from cortexgraph.ops.base import Context, Shape, State, option, text
+from cortexgraph.ops.base import Context, Shape, option, text
 from cortexgraph.ops.cells.base import Cell, register_cell
-from cortexgraph.ops.conv import convolve, same_padding
 from cortexgraph.ops.torch_names import Tensor, nn, torch
 from cortexgraph.spec.fields import Flag, Number, Square
 from cortexgraph.wording import by
 
-__all__ = ["UGRNN", "ConvGRU", "ConvLSTM", "Forgetting", "Gated", "relu", "sigmoid", "tanh"]
-
-relu, sigmoid, tanh = (ACTIVATIONS[name].function for name in ("relu", "sigmoid", "tanh"))
+__all__ = ["UGRNN", "ConvGRU", "ConvLSTM", "Forgetting", "Gated"]
 
 
 class SameConv2d(nn.Conv2d):
@@ -65,21 +61,6 @@ class Gated(Cell):
     def macs(self) -> int:
         weights = sum(shape[0] * shape[1] for shape in self.parameters().values() if len(shape) == 4)
         return weights * self.kernel[0] * self.kernel[1] * self.shape[1] * self.shape[2]
-
-    def preactivations(self, x: Tensor, h: Tensor, state: State) -> dict[str, Tensor]:
-        """W_x ∗ x + W_h ∗ h + b of each map, one by one."""
-        channels, (weight, bias) = self.shape[0], (state["gates.weight"], state["gates.bias"])
-        found = {}
-        for index, name in enumerate(self.maps):
-            rows = slice(index * channels, (index + 1) * channels)
-            from_x = self.convolved(x, weight[rows, :channels])
-            from_h = self.convolved(h, weight[rows, channels:])
-            found[name] = from_x + from_h + bias[rows].reshape(1, -1, 1, 1)
-        return found
-
-    def convolved(self, x: Tensor, weight: Tensor) -> Tensor:
-        """weight ∗ x, of the same height and width."""
-        return convolve(x, weight, stride=(1, 1), padding=same_padding(self.kernel))
 
     @classmethod
     def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
@@ -139,16 +120,6 @@ class ConvGRUCell(Gated):
         weight = (3 * channels, channels, *self.kernel)
         return {"shift": (channels,), "input.weight": weight, "input.bias": (3 * channels,), "state.weight": weight}
 
-    def reference(self, x: Tensor, carried: Mapping[str, Tensor], state: State, training: bool) -> dict[str, Tensor]:
-        h = carried["h"]
-        w_r, w_z, w_n = state["input.weight"].tensor_split(3)
-        u_r, u_z, u_n = state["state.weight"].tensor_split(3)
-        b_r, b_z, b_n = state["input.bias"].reshape(1, -1, 1, 1).tensor_split(3, 1)
-        r = sigmoid(self.convolved(x, w_r) + self.convolved(h, u_r) + b_r)
-        z = sigmoid(self.convolved(x, w_z) + self.convolved(h, u_z) + b_z)
-        n = tanh(self.convolved(x, w_n) + b_n + r * (self.convolved(h, u_n) + state["shift"].reshape(1, -1, 1, 1)))
-        return {"h": (1 - z) * n + z * h}
-
 
 class ConvLSTM(nn.Module):
     """Shi et al. 2015: c' = f c + i g, h' = o tanh(c').
@@ -206,13 +177,6 @@ class ConvLSTMCell(Forgetting):
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         return {**super().parameters(), **({"peepholes": (3 * self.shape[0],)} if self.peepholes else {})}
 
-    def reference(self, x: Tensor, carried: Mapping[str, Tensor], state: State, training: bool) -> dict[str, Tensor]:
-        a, old = self.preactivations(x, carried["h"], state), carried["c"]
-        peepholes = state["peepholes"].reshape(1, -1, 1, 1) if self.peepholes else old.new_zeros(1, 3, 1, 1)
-        p = peepholes.tensor_split(3, 1)
-        c = sigmoid(a["f"] + p[1] * old) * old + sigmoid(a["i"] + p[0] * old) * tanh(a["g"])
-        return {"h": sigmoid(a["o"] + p[2] * c) * tanh(c), "c": c}
-
 
 class UGRNN(nn.Module):
     """Collins et al. 2017: h' = g h + (1 − g) c, where c = tanh(W_c ∗ [x, h] + b_c).
@@ -243,8 +207,3 @@ class UGRNNCell(Forgetting):
     equation: ClassVar[str] = "h' = g h + (1 − g) c"
     maps: ClassVar[tuple[str, ...]] = ("g", "c")
     module: ClassVar[str] = "UGRNN"
-
-    def reference(self, x: Tensor, carried: Mapping[str, Tensor], state: State, training: bool) -> dict[str, Tensor]:
-        a = self.preactivations(x, carried["h"], state)
-        g = sigmoid(a["g"] + self.forget_bias)
-        return {"h": g * carried["h"] + (1 - g) * tanh(a["c"])}

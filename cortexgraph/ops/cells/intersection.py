@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cortexgraph.ops.base import State
 from cortexgraph.ops.cells.base import register_cell
-from cortexgraph.ops.cells.gated import Forgetting, SameConv2d, relu, sigmoid, tanh
+from cortexgraph.ops.cells.gated import Forgetting, SameConv2d
 from cortexgraph.ops.torch_names import Tensor, nn, torch
 
 __all__ = ["IntersectionRNN"]
@@ -47,9 +45,3 @@ class IntersectionRNNCell(Forgetting):
     hidden: ClassVar[tuple[str, ...]] = ("m",)
     maps: ClassVar[tuple[str, ...]] = ("g_y", "y", "g_m", "m")
     module: ClassVar[str] = "IntersectionRNN"
-
-    def reference(self, x: Tensor, carried: Mapping[str, Tensor], state: State, training: bool) -> dict[str, Tensor]:
-        m = carried["m"]
-        a = self.preactivations(x, m, state)
-        g_y, g_m = sigmoid(a["g_y"] + self.forget_bias), sigmoid(a["g_m"] + self.forget_bias)
-        return {"h": g_y * x + (1 - g_y) * relu(a["y"]), "m": g_m * m + (1 - g_m) * tanh(a["m"])}

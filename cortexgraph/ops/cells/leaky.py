@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from cortexgraph.ops.activation import ACTIVATIONS
-from cortexgraph.ops.base import CONTEXT, Context, Shape, State, option
+from cortexgraph.ops.base import CONTEXT, Context, Shape, option
 from cortexgraph.ops.cells.base import Cell, register_cell
 from cortexgraph.ops.torch_names import Tensor, nn, torch
 from cortexgraph.spec.fields import Flag, Milliseconds, Number
@@ -96,18 +96,12 @@ class LeakyCell(Cell):
         options = {
             "rest=True": self.rests,
             f"channels={self.shape[0]}": self.learned,
-            f"activation={ACTIVATIONS[self.activation].constructor}": self.activation != "identity",
+            f"activation={ACTIVATIONS[self.activation]}": self.activation != "identity",
         }
         return f"Leaky({', '.join([repr(self.start), *(text for text, holds in options.items() if holds)])})"
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         return {"alpha": self.shape[:1]} if self.learned else {}
-
-    def reference(self, x: Tensor, carried: Mapping[str, Tensor], state: State, training: bool) -> dict[str, Tensor]:
-        f = ACTIVATIONS[self.activation].function
-        a: Any = 1 / (1 + (-state["alpha"].reshape(1, -1, 1, 1)).exp()) if self.learned else self.start
-        g = 1 - a if self.rests else 1
-        return {"h": f(a * carried["h"] + g * x)}
 
     @classmethod
     def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:

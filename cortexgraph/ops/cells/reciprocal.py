@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from cortexgraph.ops.activation import ACTIVATIONS
-from cortexgraph.ops.base import Context, Shape, State, option
+from cortexgraph.ops.base import Context, Shape, option
 from cortexgraph.ops.cells.base import register_cell
-from cortexgraph.ops.cells.gated import Gated, SameConv2d, sigmoid
+from cortexgraph.ops.cells.gated import Gated, SameConv2d
 from cortexgraph.ops.cells.leaky import unknown_activation
 from cortexgraph.ops.torch_names import Tensor, nn, torch
 from cortexgraph.spec.fields import Flag
@@ -67,7 +67,7 @@ class ReciprocalGatedCell(Gated):
         return super().summary().replace(self.module, "reciprocal gated")
 
     def settings(self) -> list[str]:
-        activation = f"activation={ACTIVATIONS[self.activation].constructor}"
+        activation = f"activation={ACTIVATIONS[self.activation]}"
         return ["bias=True"] * self.bias + [activation] * (self.activation != "tanh")
 
     def windows(self) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -77,20 +77,6 @@ class ReciprocalGatedCell(Gated):
         channels = self.shape[0]
         tensors = {"weight": (2 * channels, channels, *self.kernel)} | ({"bias": (2 * channels,)} if self.bias else {})
         return {f"{owner}.{name}": shape for owner in ("from_h", "from_c") for name, shape in tensors.items()}
-
-    def reference(self, x: Tensor, carried: Mapping[str, Tensor], state: State, training: bool) -> dict[str, Tensor]:
-        f, h, c = ACTIVATIONS[self.activation].function, carried["h"], carried["c"]
-        hh, hc = self._gates(h, "from_h", state)
-        ch, cc = self._gates(c, "from_c", state)
-        return {"h": f((1 - ch) * x + (1 - hh) * h), "c": f((1 - hc) * x + (1 - cc) * c)}
-
-    def _gates(self, source: Tensor, owner: str, state: State) -> list[Tensor]:
-        """σ(W ∗ source + b) of the two gates that a state controls."""
-        maps = [self.convolved(source, weight) for weight in state[f"{owner}.weight"].tensor_split(2)]
-        if self.bias:
-            biases = state[f"{owner}.bias"].reshape(1, -1, 1, 1).tensor_split(2, 1)
-            maps = [a + b for a, b in zip(maps, biases, strict=True)]
-        return [sigmoid(a) for a in maps]
 
     @classmethod
     def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
