@@ -139,9 +139,9 @@ def _facts(spec: NetworkSpec, numbers: Totals) -> dict[str, str]:
 def _draw(specs: Sequence[NetworkSpec], out: Sequence[Path]) -> None:
     from cortexgraph.drawing import draw
     from cortexgraph.render import check_suffixes
-    from cortexgraph.render.beside import beside
+    from cortexgraph.render.drawing import side_by_side
 
     check_suffixes(out)
-    drawing = beside([draw(spec) for spec in specs], name=" and ".join(spec.name for spec in specs))
+    drawing = side_by_side([draw(spec) for spec in specs], name=" and ".join(spec.name for spec in specs))
     for path in out:
         typer.echo(f"wrote {drawing.save(path)}", err=True)

@@ -2,12 +2,11 @@
 
 from cortexgraph.render.areas import draw_areas
 from cortexgraph.render.drawing import Drawing, check_suffixes
-from cortexgraph.render.labels import LABELS
+from cortexgraph.render.labels import LABELS, WEIGHTS
 from cortexgraph.render.matrix import draw_connections
 from cortexgraph.render.scene import FOLDS, Fold
 from cortexgraph.render.schedule import draw_timetable
 from cortexgraph.render.updates import draw_updates
-from cortexgraph.render.weights import WEIGHTS
 
 __all__ = [
     "FOLDS",

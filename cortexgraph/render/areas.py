@@ -7,17 +7,25 @@ from dataclasses import replace
 
 from cortexgraph.graph import Area, AreaGraph
 from cortexgraph.graph.names import Namespace
-from cortexgraph.render.area_layout import BODY_SIZE, NAME_SIZE, READOUT, SHAPE_SIZE, Layout, place, words_of, wrapped
-from cortexgraph.render.area_routes import arrows, courses
-from cortexgraph.render.canvas import Canvas
+from cortexgraph.render.area_layout import (
+    BODY_SIZE,
+    NAME_SIZE,
+    READOUT,
+    SHAPE_SIZE,
+    Layout,
+    arrows,
+    courses,
+    place,
+    regions_of,
+    words_of,
+    wrapped,
+)
+from cortexgraph.render.canvas import Canvas, Entry, add_legend, add_title
 from cortexgraph.render.drawing import Drawing
 from cortexgraph.render.geometry import Curve
-from cortexgraph.render.labels import LabelPlacer
-from cortexgraph.render.legend import Entry, add_legend, add_title
-from cortexgraph.render.regions import regions_of
+from cortexgraph.render.labels import LabelPlacer, Scale, scale_of
 from cortexgraph.render.style import DELAY, INK, KINDS, MUTED, BoxStyle, LineStyle, gating
 from cortexgraph.render.text import elide, html_text, shape_text
-from cortexgraph.render.weights import Scale, scale_of
 from cortexgraph.spec import IMAGE
 from cortexgraph.unrolling import parameter_counts
 from cortexgraph.wording import count_text

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from cortexgraph.graph import AreaGraph, Connection
-from cortexgraph.render.canvas import Canvas
+from cortexgraph.render.canvas import Canvas, Entry, add_legend, add_title
 from cortexgraph.render.drawing import Drawing
 from cortexgraph.render.geometry import Box
-from cortexgraph.render.legend import Entry, add_legend, add_title
+from cortexgraph.render.labels import Scale, scale_of
 from cortexgraph.render.style import DELAY, INK, KINDS, MUTED, BoxStyle
 from cortexgraph.render.text import elide, text_width
-from cortexgraph.render.weights import Scale, scale_of
 from cortexgraph.spec import IMAGE
 from cortexgraph.unrolling import parameter_counts
 from cortexgraph.wording import count_text

@@ -7,12 +7,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from cortexgraph.render.canvas import Canvas, plain
+from cortexgraph.render.canvas import Canvas, Entry, add_legend, add_title, plain
 from cortexgraph.render.drawing import Drawing
-from cortexgraph.render.fold import Span
-from cortexgraph.render.grid import NAME_SIZE, SMALL_SIZE
-from cortexgraph.render.legend import Entry, add_legend, add_title
-from cortexgraph.render.scene import Fold, Read, Scene, scene_of
+from cortexgraph.render.scene import Fold, Read, Scene, Span, scene_of
 from cortexgraph.render.style import (
     FOLDED,
     INK,
@@ -27,7 +24,7 @@ from cortexgraph.render.style import (
     strong_box,
 )
 from cortexgraph.render.text import elide, text_width
-from cortexgraph.render.update_routes import routes
+from cortexgraph.render.update_layout import NAME_SIZE, SMALL_SIZE, routes
 from cortexgraph.unrolling import Node, UnrolledGraph, order_name
 
 __all__ = ["draw_updates", "node_key"]

@@ -15,7 +15,7 @@ from cortexgraph.errors import CompileError, CortexGraphError
 from cortexgraph.graph import AreaGraph
 from cortexgraph.render import Drawing, draw_areas, draw_updates
 from cortexgraph.render.canvas import Canvas, plain
-from cortexgraph.render.fonts import bundled_fonts
+from cortexgraph.render.engine import bundled_fonts
 from cortexgraph.render.geometry import Box
 from cortexgraph.render.style import STATES
 from cortexgraph.unrolling import unroll_graph

@@ -10,7 +10,7 @@ import cortexgraph as cg
 from cortexgraph.analysis import summarise
 from cortexgraph.compiler import lower
 from cortexgraph.passes import statuses
-from cortexgraph.render.costs import costs_of
+from cortexgraph.render.schedule import costs_of
 from tests.render.test_updates import classes
 from tests.render.test_views import SPECS
 

@@ -7,7 +7,7 @@ from PIL import ImageFont
 
 from cortexgraph.graph import AreaGraph
 from cortexgraph.render.area_layout import words_of
-from cortexgraph.render.fonts import bundled_fonts
+from cortexgraph.render.engine import bundled_fonts
 from cortexgraph.render.text import elide, shape_text, text_width
 
 WORDS = [
