@@ -32,7 +32,7 @@ def page(
     Example: cortexgraph page runs/ventral-shapes -o ventral.html
     """
     from cortexgraph.pages import page as make_page
-    from cortexgraph.pages.make import check_path
+    from cortexgraph.pages.html import check_path
 
     path = out or Path(f"{_stem(subject)}.html")
     check_path(path)

@@ -1,4 +1,4 @@
-"""`page`: put the page together and write it."""
+"""`page`: one HTML file of a network, from its contents and the templates."""
 
 from __future__ import annotations
 
@@ -9,26 +9,29 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 import cortexgraph
 from cortexgraph.analysis import RESNET18, summarise
 from cortexgraph.compiler import CompileOptions, lower, program, retimed
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import write_text
-from cortexgraph.pages.data import script_data
-from cortexgraph.pages.run import RunView, read_view
-from cortexgraph.pages.source import source_lines, source_style
-from cortexgraph.pages.tables import area_rows, connection_rows
+from cortexgraph.pages.contents import (
+    RunView,
+    area_table,
+    connection_table,
+    read_view,
+    script_data,
+    source_lines,
+    source_style,
+)
 from cortexgraph.render import Drawing, draw_areas, draw_updates
 from cortexgraph.render.style import KINDS
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.overrides import Override
 from cortexgraph.unrolling import Order, UnrolledGraph, order_name
 from cortexgraph.wording import count_text
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 __all__ = ["check_path", "page"]
 
@@ -82,30 +85,25 @@ def _html(spec: NetworkSpec, run: RunView | None) -> str:
     full, kept = lower(spec)
     summary, emitted = summarise(full, kept), program(spec, CompileOptions()).emitted
     script = _text("page.js")
-    several = len(spec.readouts) > 1
-    return (
-        _environment()
-        .get_template("page.html.jinja")
-        .render(
-            spec=spec,
-            run=run,
-            heading=_heading(full),
-            order=order_name(full.order),
-            areas_svg=_inline(draw_areas(full.areas)),
-            updates_svg=_inline(draw_updates(full, kept, fold="never")),
-            area_rows=area_rows(full, kept, summary, several=several),
-            connection_rows=connection_rows(full, summary, several=several),
-            totals=[
-                (spec.name, count_text(summary.parameters), count_text(summary.macs)),
-                *((known.name, count_text(known.parameters), count_text(known.macs)) for known in RESNET18),
-            ],
-            lines=source_lines(emitted.source),
-            data=script_data(full, kept, emitted, summary),
-            style="\n".join([_text("page.css"), source_style(), _kind_style()]),
-            script=script,
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-            version=cortexgraph.__version__,
-        )
+    return _template().render(
+        spec=spec,
+        run=run,
+        heading=_heading(full),
+        order=order_name(full.order),
+        areas_svg=_inline(draw_areas(full.areas)),
+        updates_svg=_inline(draw_updates(full, kept, fold="never")),
+        area_table=area_table(full, kept, summary),
+        connection_table=connection_table(full, summary),
+        totals=[
+            (spec.name, count_text(summary.parameters), count_text(summary.macs)),
+            *((known.name, count_text(known.parameters), count_text(known.macs)) for known in RESNET18),
+        ],
+        lines=source_lines(emitted.source),
+        data=script_data(full, kept, emitted, summary),
+        style="\n".join([_text("page.css"), source_style(), _kind_style()]),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        version=cortexgraph.__version__,
     )
 
 
@@ -129,10 +127,8 @@ def _text(name: str) -> str:
 
 
 @cache
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment: Any = Environment(
+def _template() -> Template:
+    environment = Environment(
         loader=PackageLoader("cortexgraph.pages"),
         undefined=StrictUndefined,
         autoescape=True,  # names come from specs
@@ -140,4 +136,4 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
-    return environment  # type: ignore[no-any-return]
+    return environment.get_template("page.html.jinja")
