@@ -16,6 +16,7 @@ from cortexgraph.checks.shapes import memory
 from cortexgraph.codegen import Checkpoint, MemoryFormat, emit_source, runs_of
 from cortexgraph.errors import CompileError, Diagnostic, GraphError
 from cortexgraph.graph import AreaGraph, assemble
+from cortexgraph.graph.names import renamed
 from cortexgraph.passes import run_passes
 from cortexgraph.passes.roll import extended, last_named_step, short_clocks
 from cortexgraph.program import Backend, CompileOptions, Program, Record, Roll, check_choice
@@ -309,7 +310,7 @@ def interpret(
         raise CompileError(silent)
     records = [(node.name, node.step) for node in unrolled.records]
     return interpret_graph(
-        graph, state_dict, x, training=training, records=records, running_statistics=running_statistics
+        graph, renamed(spec, state_dict), x, training=training, records=records, running_statistics=running_statistics
     )
 
 

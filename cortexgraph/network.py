@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cortexgraph.codegen import load_class
+from cortexgraph.graph.names import renamed
 
 if TYPE_CHECKING:
     from cortexgraph.program import CompileOptions, Program
@@ -49,6 +50,13 @@ class CompiledNetwork(nn.Module):
         if isinstance(x, Tensor) and x.is_floating_point() and (x.ndim == 5) != self.options.video:
             return cast(Any, self._other_class()).forward(self, x)
         return super().forward(x)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Load a state dict, also one of version 0.1, whose names differ."""
+        entries = renamed(self.spec, state_dict, prefix)
+        state_dict.clear()
+        state_dict.update(entries)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     @classmethod
     def _other_class(cls) -> type[nn.Module]:

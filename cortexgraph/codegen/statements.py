@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from cortexgraph.codegen.text import WIDTH, Call, commented
+from cortexgraph.codegen.text import WIDTH, Call, commented, fitted
 from cortexgraph.unrolling import Node
 
 __all__ = ["Assign", "Delete", "Do", "Loop", "Merged", "Section", "Segments", "Statement", "Term", "Update", "released"]
@@ -47,7 +47,7 @@ class Assign(Statement):
         if isinstance(self.value, Call):
             text = Call(start + self.value.start, self.value.items, self.value.end).laid_out(indent)
             return (" " * indent + text).splitlines()
-        return [commented(f"{' ' * indent}{start}{self.value}", self.comment)]
+        return fitted(commented(f"{' ' * indent}{start}{self.value}", self.comment))
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Do(Statement):
 
     def lines(self, indent: int) -> list[str]:
         first, *rest = self.text.splitlines()  # the rest is laid out already
-        return [f"{' ' * indent}{first}", *rest]
+        return [*fitted(f"{' ' * indent}{first}"), *rest]
 
 
 @dataclass(frozen=True)
@@ -155,13 +155,20 @@ class Update(Statement):
     comment: str = ""
 
     def lines(self, indent: int) -> list[str]:
+        targets = f"{', '.join(self.defines)} = "
+        lines = self._call(f"{targets}{self.module}(", indent)
+        if len(lines[0]) <= WIDTH:
+            return lines
+        return [f"{' ' * indent}{targets}(", *self._call(f"{self.module}(", indent + 4), f"{' ' * indent})"]
+
+    def _call(self, start: str, indent: int) -> list[str]:
         outer, inner = " " * indent, " " * (indent + 4)
-        start = f"{', '.join(self.defines)} = {self.module}("
         merged = self.merged.line()
         short = f"{outer}{start}{', '.join([merged.code, *self.arguments])})"
         if len(line := f"{short}  # {merged.note}  {self.comment}") <= WIDTH:
             return [line]
-        broken = [commented(f"{inner}{term.code}", term.note) for term in self.merged.lines()]
+        terms = (commented(f"{inner}{term.code}", term.note) for term in self.merged.lines())
+        broken = [line for term in terms for line in fitted(term)]
         return [f"{outer}{start}", *broken, *(f"{inner}{a}," for a in self.arguments), f"{outer})  # {self.comment}"]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from unicodedata import east_asian_width
 
-__all__ = ["WIDTH", "Call", "class_name", "commented", "docstring_text", "literal", "ranges", "wrapped"]
+__all__ = ["WIDTH", "Call", "class_name", "commented", "docstring_text", "fitted", "literal", "ranges", "wrapped"]
 
 WIDTH = 120
 """Width of emitted lines, that of the project's own formatter."""
@@ -36,6 +36,55 @@ class Call:
         ]
         inner, outer = " " * (indent + 4), " " * indent
         return "\n".join([self.start, *(f"{inner}{item}," for item in items), f"{outer}{self.end}"])
+
+
+def fitted(line: str) -> list[str]:
+    """The line, or where it is too long for one, with the arguments of its last call on lines of their own.
+
+    Where that is still too long, the value of an assignment stands in brackets.
+    """
+    lines = _opened(line)
+    target, assigns, value = line.partition(" = ")
+    if len(lines[0]) <= WIDTH or not assigns:
+        return lines
+    pad = " " * (len(line) - len(line.lstrip()))
+    return [f"{target} = (", *_opened(f"{pad}    {value}"), f"{pad})"]
+
+
+def _opened(line: str) -> list[str]:
+    code = line.rstrip(",")
+    opened = _last_bracket(code) if len(line) > WIDTH else None
+    if opened is None:
+        return [line]
+    pad = " " * (len(line) - len(line.lstrip()))
+    inner, arguments = f"{pad}    ", code[opened + 1 : -1]
+    lines = [f"{inner}{arguments}"]
+    if len(lines[0]) > WIDTH:
+        lines = [f"{inner}{argument}," for argument in _split(arguments)]
+        lines = lines if len(lines) > 1 else [lines[0][:-1]]
+    return [code[: opened + 1], *(part for each in lines for part in fitted(each)), f"{pad}){line[len(code) :]}"]
+
+
+def _last_bracket(code: str) -> int | None:
+    """Where the bracket opens that the last sign closes."""
+    depth = 0
+    for place in reversed(range(len(code) if code.endswith(")") else 0)):
+        depth += (code[place] == ")") - (code[place] == "(")
+        if depth == 0:
+            return place
+    return None
+
+
+def _split(arguments: str) -> list[str]:
+    """The arguments of a call, one by one."""
+    parts, depth = [""], 0
+    for sign in arguments:
+        depth += (sign in "([") - (sign in ")]")
+        if sign == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return [part.strip() for part in parts]
 
 
 def _broken(item: str, indent: int) -> str:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from cortexgraph.graph import infer, transforms, tying
 from cortexgraph.graph.model import Area, AreaGraph, Connection, Readout
-from cortexgraph.graph.names import Namespace
+from cortexgraph.graph.names import Identifiers, identifiers
 from cortexgraph.ops import CELLS, Cell, GlobalPool, Linear, Shape, Simple
 from cortexgraph.spec import IMAGE, AreaSpec, NetworkSpec
 
@@ -19,19 +19,18 @@ __all__ = ["assemble"]
 def assemble(spec: NetworkSpec) -> AreaGraph:
     """The area graph of a spec, whether or not it makes a network: the checks say what is wrong with it."""
     graph = AreaGraph(name=spec.name, spec=spec)
-    names = Namespace()
+    names = identifiers(spec)
     level = infer.levels(spec)
     size = infer.sizes(spec, level)
     image: Shape = (spec.input.channels, *(size[IMAGE] or (0, 0)))
     shapes = {name: (area.channels, *(size[name] or (0, 0))) for name, area in spec.areas.items()} | {IMAGE: image}
-    identifiers = {name: names.identifier(name) for name in spec.areas} | {IMAGE: IMAGE}
-    connections = _connections(spec, names, identifiers, level, shapes)
+    connections = _connections(spec, names, level, shapes)
     graph.graph["image_shape"] = image
     graph.add_node(IMAGE)
     for index, (name, declared) in enumerate(spec.areas.items()):
         area = Area(
             name=name,
-            identifier=identifiers[name],
+            identifier=names.areas[name],
             index=index,
             channels=declared.channels,
             size=size[name],
@@ -51,18 +50,17 @@ def assemble(spec: NetworkSpec) -> AreaGraph:
 
 def _connections(
     spec: NetworkSpec,
-    names: Namespace,
-    identifiers: dict[str, str],
+    names: Identifiers,
     level: dict[str, float],
     shapes: dict[str, Shape],
 ) -> list[Connection]:
     found: dict[int, Connection] = {}
     for index, declared in enumerate(spec.connections):
         source, target = declared.source, declared.target
-        if source not in shapes or target not in level:
+        if index not in names.connections:
             continue
         found[index] = Connection(
-            identifier=names.claim(f"{identifiers[source]}_to_{identifiers[target]}"),
+            identifier=names.connections[index],
             index=index,
             source=source,
             target=target,
@@ -122,17 +120,16 @@ def _cell(spec: NetworkSpec, declared: AreaSpec, shape: Shape) -> tuple[Cell, di
     return kind.make_from.made(shape, options), options
 
 
-def _readouts(spec: NetworkSpec, names: Namespace, shapes: dict[str, Shape]) -> tuple[Readout, ...]:
+def _readouts(spec: NetworkSpec, names: Identifiers, shapes: dict[str, Shape]) -> tuple[Readout, ...]:
     found = []
     for index, declared in enumerate(spec.readouts):
         shape = shapes.get(declared.source, (0, 0, 0))
         pool = GlobalPool(shape, declared.pool)
         name = declared.name or declared.source
-        alone = len(spec.readouts) == 1
         found.append(
             Readout(
                 name=name,
-                identifier="readout" if alone else names.identifier(f"readout_{name}", length=24),
+                identifier=names.readouts[index],
                 index=index,
                 source=declared.source,
                 classes=declared.classes,

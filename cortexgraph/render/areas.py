@@ -104,7 +104,7 @@ def _add_boxes(canvas: Canvas, graph: AreaGraph, layout: Layout, brief: bool) ->
     framed: set[str] = set()
     identifiers = Namespace(frozenset())
     for region in regions_of(graph, layout):
-        with canvas.frame(identifiers.identifier(f"region_{region.name}", length=40), region.box, region.name):
+        with canvas.frame(identifiers.identifier(f"region_{region.name}"), region.box, region.name):
             for name in region.areas:
                 _add_area(canvas, graph.area(name), layout, brief)
         framed.update(region.areas)

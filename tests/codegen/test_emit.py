@@ -141,6 +141,27 @@ def test_nor_about_random_networks(command: list[str], tmp_path: Path) -> None:
     assert_ruff_is_silent(command, tmp_path)
 
 
+def with_long_names(spec: NetworkSpec, length: int) -> NetworkSpec:
+    """The spec with areas whose names have so many characters."""
+    long = {
+        name: (name + " of the primate visual cortex, as it is drawn in figures").ljust(64, "x") for name in spec.areas
+    }
+    long = {name: text[: length - 2] + f" {n}" for n, (name, text) in enumerate(long.items())}
+    data = spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    data["areas"] = {long[name]: area for name, area in data["areas"].items()}
+    for part in (*data["connections"], *data["readout"]):
+        part |= {end: long.get(part[end], part[end]) for end in ("from", "to") if end in part}
+    return NetworkSpec.model_validate(data)
+
+
+@pytest.mark.parametrize("command", [["format", "--check", "--diff"], ["check"]], ids=" ".join)
+def test_nor_about_long_names(command: list[str], tmp_path: Path) -> None:
+    for name in ("ventral", "convrnn_rgc"):
+        for length in (24, 40):
+            (tmp_path / f"{name}_{length}.py").write_text(emit(with_long_names(load(name), length)))
+    assert_ruff_is_silent(command, tmp_path)
+
+
 def test_emission_is_byte_identical_in_another_process() -> None:
     code = "import sys; from cortexgraph.compiler import emit; from cortexgraph.spec import load\n"
     code += "sys.stdout.write(emit(load('ventral'), record={'V4': 'all', 'IT': 'last'}))"
