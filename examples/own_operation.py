@@ -53,7 +53,6 @@ class Divisive(nn.Module):
 class DivisiveNormalisation(cg.Operation):
     """Divisive normalisation over channels (Heeger 1992)."""
 
-    role: ClassVar[str] = "divisive"
     equation: ClassVar[str] = "y[c] = [x[c]]₊² / (σ² + s · mean_d [x[d]]₊²)"
     helpers: ClassVar[tuple[Any, ...]] = (Divisive,)
 

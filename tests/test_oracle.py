@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
+from cortexgraph.compiler import compile_spec, interpret
 from cortexgraph.passes import PASSES
 from cortexgraph.spec import NetworkSpec, load, zoo
-from tests.oracle import compare, published_size
+from tests.oracle import compare, images, published_size, rounded
 from tests.strategies import specs
 
 UP_AND_DOWN = [["V1"], ["V2"], ["V4"], ["IT"], ["V4"], ["V2"], ["V1"]]
@@ -31,6 +33,32 @@ def small(name: str, order: object) -> NetworkSpec:
 @pytest.mark.parametrize("name", ["ventral", "ventral_feedforward"])
 def test_ventral_streams_under_all_orders(name: str, order: object, training: bool) -> None:
     assert compare(small(name, order), training=training).worst < 1e-8
+
+
+@pytest.mark.parametrize("norm", ["batch", "group", "layer", "instance", "local_response"])
+@pytest.mark.parametrize("place", ["body", "block", "tied"])
+def test_rounding_is_measured_at_every_norm_of_the_interpreter(norm: str, place: str) -> None:
+    body: list[Any] = [{"residual": [{"norm": norm}]}] if place == "block" else [{"norm": norm}]
+    transforms = [{"transform": [{"conv": 3}]}] * 2 if place != "tied" else [{"name": "a", "transform": body}] * 2
+    ties = [{}, {"tie": "a", "name": "b"} if place == "tied" else {}]
+    spec = NetworkSpec.model_validate(
+        {
+            "name": "rounded",
+            "input": {"channels": 2, "size": 4},
+            "areas": {"A": {"channels": 2, "size": 4, "body": ["relu"] if place == "tied" else [*body, "relu"]}},
+            "connections": [{"from": "image", "to": "A", **transforms[n], **ties[n]} for n in range(2)],
+            "readout": {"from": "A", "classes": 2},
+            "time": {"steps": 1},
+        }
+    )
+    state = compile_spec(spec).double().state_dict()
+    x = images(spec)
+    exact, _ = interpret(spec, state, x, training=True)
+    with rounded(1e-3):
+        nudged, _ = interpret(spec, state, x, training=True)
+    assert isinstance(exact, Tensor)
+    assert isinstance(nudged, Tensor)
+    assert 1e-9 < float((exact - nudged).abs().max()) < 1e-1
 
 
 @pytest.mark.parametrize("name", [name for name in zoo() if not published_size(name)])

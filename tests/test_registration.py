@@ -14,6 +14,7 @@ import cortexgraph as cg
 from cortexgraph.checks import REGISTERED
 from cortexgraph.errors import CompileError
 from cortexgraph.ops import CELLS, OPERATIONS
+from cortexgraph.ops.evaluate import evaluate_operation
 from cortexgraph.spec.fields import Positive
 from tests.oracle import compare
 
@@ -33,7 +34,6 @@ class Doubled(nn.Module):
 class Doubling(cg.Operation):
     """Multiplies."""
 
-    role: ClassVar[str] = "doubling"
     equation: ClassVar[str] = "y = f x"
     helpers: ClassVar[tuple[Any, ...]] = (Doubled,)
 
@@ -151,7 +151,6 @@ class Standardised(nn.Module):
 class Standardising(cg.Operation):
     """Each channel, less its mean and over its deviation: of the batch in training, of running averages otherwise."""
 
-    role: ClassVar[str] = "standard"
     equation: ClassVar[str] = "y = (x − μ_c) / √(σ²_c + ε)"
     helpers: ClassVar[tuple[Any, ...]] = (Standardised,)
     averages: ClassVar[bool] = True
@@ -161,6 +160,24 @@ class Standardising(cg.Operation):
 
     def constructor(self) -> str:
         return f"Standardised({self.shape[0]})"
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_an_operation_of_ones_own_is_held_to_its_equation(training: bool) -> None:
+    x = torch.randn(3, 2, 4, 5, dtype=torch.float64) + 1
+    old = {"running_mean": torch.rand(2).double(), "running_var": torch.rand(2).double() + 0.5}
+    entries = {f"norm.{name}": value for name, value in (old | {"num_batches_tracked": torch.tensor(3)}).items()}
+    found, move = evaluate_operation(Standardising((2, 4, 5)), x, entries, training)
+    mean, variance = (x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)) if training else old.values()
+    torch.testing.assert_close(found, (x - mean[:, None, None]) / (variance[:, None, None] + 1e-5).sqrt())
+    assert (move is not None) == training
+    if move is not None:
+        expected = {
+            "norm.running_mean": 0.9 * old["running_mean"] + 0.1 * mean,
+            "norm.running_var": 0.9 * old["running_var"] + 0.1 * x.var((0, 2, 3)),
+            "norm.num_batches_tracked": torch.tensor(4),
+        }
+        torch.testing.assert_close(move(entries), expected)
 
 
 @pytest.mark.parametrize("passes", [None, []])

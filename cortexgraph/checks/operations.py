@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pydantic import ValidationError
-
 from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import AreaGraph
-from cortexgraph.graph.transforms import context_of_area
 from cortexgraph.ops import (
     ACTIVATIONS,
     CELLS,
     NORMS,
     OPERATIONS,
+    Component,
     Problem,
+    Registry,
 )
-from cortexgraph.spec import OperationSpec
 from cortexgraph.spec.origin import Path
 from cortexgraph.spec.wording import words_for
 from cortexgraph.wording import quoted, suggest
@@ -30,9 +28,9 @@ def unknown_words(graph: AreaGraph) -> Iterator[Diagnostic]:
     places = [(("defaults", "area"), spec.defaults.area), *((("areas", n), a) for n, a in spec.areas.items())]
     for path, area in places:
         if area.norm is not None and area.norm.kind not in ("none", *NORMS):
-            yield _unknown_word(graph, (*path, "norm"), NORMS.family, area.norm.kind, ["none", *NORMS])
+            yield _unknown_word(graph, (*path, "norm"), "norm", area.norm.kind, ["none", *NORMS])
         if area.activation is not None and area.activation not in ACTIVATIONS:
-            yield _unknown_word(graph, (*path, "activation"), ACTIVATIONS.family, area.activation, [*ACTIVATIONS])
+            yield _unknown_word(graph, (*path, "activation"), "activation", area.activation, [*ACTIVATIONS])
 
 
 def _unknown_word(
@@ -56,44 +54,28 @@ def operations(graph: AreaGraph) -> Iterator[Diagnostic]:
             yield _finding(graph, ("connections", connection.index, "transform"), problem, connection.label)
     seen: list[str] = []
     for area in graph.areas:
-        own = spec.areas[area.name].body is not None
-        at: Path = ("areas", area.name, "body") if own else ("defaults", "area", "body")
-        for problem in area.body.problems if own else _unseen(area.body.problems, seen):
-            yield _finding(graph, at, problem)
-        cell = spec.areas[area.name].cell
-        if cell is not None:
-            yield from _cell(graph, ("areas", area.name, "cell"), cell, area.name)
-    default = spec.defaults.area.cell
-    inheriting = [name for name, area in spec.areas.items() if area.cell is None]
-    if default is not None and inheriting:
-        yield from _cell(graph, ("defaults", "area", "cell"), default, inheriting[0])
+        declared = spec.areas[area.name]
+        parts = (
+            ("body", area.body.problems, declared.body is not None, OPERATIONS),
+            ("cell", area.cell_problems, declared.cell is not None, CELLS),
+        )
+        for key, problems, own, registry in parts:
+            path: Path = ("areas", area.name, key) if own else ("defaults", "area", key)
+            for problem in problems if own else _unseen(problems, seen):
+                yield _finding(graph, path, problem, registry=registry)
 
 
 def _unseen(problems: Iterable[Problem], seen: list[str]) -> Iterator[Problem]:
-    """Problems of a body under `defaults`, which every area that has it shares, once."""
+    """Problems of a body or cell under `defaults`, which every area that has it shares, once."""
     for problem in problems:
         if str(problem) not in seen:
             seen.append(str(problem))
             yield problem
 
 
-def _cell(graph: AreaGraph, path: Path, entry: OperationSpec, area: str) -> Iterator[Diagnostic]:
-    if entry.name not in CELLS:
-        yield _unknown_word(graph, path, CELLS.family, entry.name, [*CELLS])
-        return
-    kind, context = CELLS[entry.name], context_of_area(graph.spec, graph.spec.areas[area])
-    try:
-        options, _ = kind.read(entry.options, context)
-    except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            inside = tuple(detail["loc"]) if isinstance(entry.options, dict) else ()
-            yield _finding(graph, path, Problem((entry.name,), entry.name, detail, kind.options, inside))
-        return
-    if (rule := kind.make_from.problem(options, graph.area(area).shape, context)) is not None:
-        yield graph.spec.origin.diagnostic("bad-operation", path, rule[0], repair=rule[1])
-
-
-def _finding(graph: AreaGraph, path: Path, problem: Problem, label: str = "") -> Diagnostic:
+def _finding(
+    graph: AreaGraph, path: Path, problem: Problem, label: str = "", registry: Registry[Component] = OPERATIONS
+) -> Diagnostic:
     where = (*path, *problem.path)
     if problem.detail is not None and problem.options is not None:
         words = words_for(problem.detail, tuple(problem.detail["loc"]), problem.options)
@@ -103,4 +85,4 @@ def _finding(graph: AreaGraph, path: Path, problem: Problem, label: str = "") ->
         )
     if problem.found:
         return graph.spec.origin.diagnostic("bad-operation", where, problem.found, repair=problem.repair, label=label)
-    return _unknown_word(graph, where, OPERATIONS.family, problem.word, [*OPERATIONS], label)
+    return _unknown_word(graph, where, registry.family, problem.word, [*registry], label)

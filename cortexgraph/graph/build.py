@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
-
-from pydantic import ValidationError
 
 from cortexgraph.graph import infer, transforms, tying
 from cortexgraph.graph.model import Area, AreaGraph, Connection, Readout
 from cortexgraph.graph.names import Identifiers, identifiers
 from cortexgraph.ops import CELLS, Cell, GlobalPool, Linear, Shape, Simple
+from cortexgraph.ops.registry import Made
 from cortexgraph.spec import IMAGE, AreaSpec, NetworkSpec
 
 __all__ = ["assemble"]
@@ -40,8 +38,9 @@ def assemble(spec: NetworkSpec) -> AreaGraph:
             body=transforms.body(spec, declared, _merged(declared, shapes[name], name, connections)),
             cell=Simple(shapes[name]),
         )
-        cell, options = _cell(spec, declared, area.shape)
-        graph.add_node(name, area=replace(area, cell=cell, cell_options=options))
+        cell = _cell(spec, declared, area.shape)
+        area = replace(area, cell_options=cell.options, cell_problems=cell.problems)
+        graph.add_node(name, area=replace(area, cell=cell.component) if cell.component is not None else area)
     for connection in connections:
         graph.add_edge(connection.source, connection.target, key=connection.identifier, connection=connection)
     graph.graph["readouts"] = _readouts(spec, names, shapes)
@@ -105,19 +104,11 @@ def _merged(declared: AreaSpec, shape: Shape, name: str, connections: list[Conne
     return (sum(c.output_shape[0] for c in drives) or shape[0], *shape[1:])
 
 
-def _cell(spec: NetworkSpec, declared: AreaSpec, shape: Shape) -> tuple[Cell, dict[str, Any]]:
+def _cell(spec: NetworkSpec, declared: AreaSpec, shape: Shape) -> Made[Cell]:
     entry = declared.cell or spec.defaults.area.cell
-    if entry is None or entry.name not in CELLS:
-        return Simple(shape), {}
-    kind = CELLS[entry.name]
-    context = transforms.context_of_area(spec, declared)
-    try:
-        options, _ = kind.read(entry.options, context)
-    except ValidationError:
-        return Simple(shape), {}
-    if kind.make_from.problem(options, shape, context) is not None:
-        return Simple(shape), {}
-    return kind.make_from.made(shape, options), options
+    if entry is None:
+        return Made(Simple(shape))
+    return CELLS.make(entry, shape, transforms.context_of_area(spec, declared))
 
 
 def _readouts(spec: NetworkSpec, names: Identifiers, shapes: dict[str, Shape]) -> tuple[Readout, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 import networkx as nx
 
 from cortexgraph.notebook import Shown
-from cortexgraph.ops import Cell, Chain, GlobalPool, Linear, Shape
+from cortexgraph.ops import Cell, Chain, GlobalPool, Linear, Problem, Shape
 from cortexgraph.spec import IMAGE, NetworkSpec, Span
 
 __all__ = ["Area", "AreaGraph", "Connection", "Readout"]
@@ -32,6 +32,7 @@ class Area:
         body: operations after the merge.
         cell: how the new state follows from the body's result and the old state.
         cell_options: what a spec would have to say for this very cell.
+        cell_problems: why the declared cell, which is left out, could not be made.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Area:
     body: Chain
     cell: Cell
     cell_options: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    cell_problems: tuple[Problem, ...] = field(default=(), compare=False)
 
     @property
     def shape(self) -> Shape:

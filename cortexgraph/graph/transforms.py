@@ -55,9 +55,10 @@ def _normalises(spec: NetworkSpec, area: AreaSpec | None) -> bool:
         return False
     written = written_body(spec, area)
     if written is not None:
-        return bool(written) and shifts(written[0])
+        return bool(written and shifts(written[0]))
     norm = norm_of(spec, area)
-    return area.merge == "sum" and norm is not None and norm.kind != "local_response"
+    entry = OperationSpec(name="norm", options={"kind": norm.kind}) if norm is not None else None
+    return area.merge == "sum" and entry is not None and bool(shifts(entry))
 
 
 # ---- connections -------------------------------------------------------------

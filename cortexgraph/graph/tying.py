@@ -114,7 +114,7 @@ def _shared(chain: Chain, prefix: str, known: Mapping[str, Link], owner: Connect
         inner = link.operation.chains()
         if inner:
             parts = {name: _shared(part, f"{path}.{name}", known, owner) for name, part in inner.items()}
-            links.append(replace(link, operation=replace(link.operation, parts=parts)))  # type: ignore[call-arg]
+            links.append(replace(link, operation=link.operation.with_chains(parts)))
         elif not link.operation.parameters() or isinstance(link.operation, GainOperation):
             links.append(link)
         else:
@@ -175,7 +175,7 @@ def _transposed(connection: Connection, owner: Connection) -> Chain:
             "Tie it to the connection between the same two areas, the other way round.",
         )
     operation = Transposed(shape, conv, path, size)
-    first = Link("conv", "conv_transpose", {}, operation, per_step=link.per_step, owner=path)
+    first = Link(operation.role, "conv_transpose", {}, operation, per_step=link.per_step, owner=path)
     rest = _after(connection.transform, operation)
     return Chain(shape, (first, *rest))
 

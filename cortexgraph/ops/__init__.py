@@ -1,24 +1,27 @@
-"""The registry of operations and cells."""
+"""Operations and cells: what they are, how specs name them, and chains of them."""
 
-from cortexgraph.ops import channels, gabor, pooling, residual, simple  # noqa: F401  (they register their operations)
-from cortexgraph.ops.activation import ACTIVATIONS, Activation
-from cortexgraph.ops.base import CONTEXT, Context, Given, Operation, Run, Shape, Taken, option
-from cortexgraph.ops.cells import CELLS, Cell, Simple, register_cell
-from cortexgraph.ops.chain import Chain, Link, Problem, part
-from cortexgraph.ops.conv import Conv, ConvTranspose, Spatial
-from cortexgraph.ops.make import (
-    OPERATIONS,
-    make_chain,
-    make_operation,
-    register_operation,
-    shifts,
+from cortexgraph.ops import channels, conv, gabor, gated, leaky, residual  # noqa: F401  (they register themselves)
+from cortexgraph.ops.base import (
+    CONTEXT,
+    Cell,
+    Chain,
+    Component,
+    Context,
+    Link,
+    Operation,
+    Problem,
+    Shape,
+    option,
 )
+from cortexgraph.ops.conv import Conv, ConvTranspose, Spatial
+from cortexgraph.ops.elementwise import ACTIVATIONS, Activation, GainOperation, GateOperation
+from cortexgraph.ops.leaky import Simple
+from cortexgraph.ops.linear import Linear
+from cortexgraph.ops.make import make_chain, make_operation, shifts
 from cortexgraph.ops.norm import NORMS, BatchNorm, GroupNorm, Norm
-from cortexgraph.ops.readout import GlobalPool, Linear
-from cortexgraph.ops.registry import Kind, Registry
-from cortexgraph.ops.resize import RESIZES, Resize
-from cortexgraph.ops.scaling import GainOperation, GateOperation
+from cortexgraph.ops.registry import CELLS, OPERATIONS, Kind, Registry, register_cell, register_operation
 from cortexgraph.ops.tied import Tied, Transposed
+from cortexgraph.ops.windows import RESIZES, GlobalPool, Resize
 
 __all__ = [
     "ACTIVATIONS",
@@ -31,12 +34,12 @@ __all__ = [
     "BatchNorm",
     "Cell",
     "Chain",
+    "Component",
     "Context",
     "Conv",
     "ConvTranspose",
     "GainOperation",
     "GateOperation",
-    "Given",
     "GlobalPool",
     "GroupNorm",
     "Kind",
@@ -47,17 +50,14 @@ __all__ = [
     "Problem",
     "Registry",
     "Resize",
-    "Run",
     "Shape",
     "Simple",
     "Spatial",
-    "Taken",
     "Tied",
     "Transposed",
     "make_chain",
     "make_operation",
     "option",
-    "part",
     "register_cell",
     "register_operation",
     "shifts",

@@ -1,43 +1,62 @@
-"""What an operation is: options, output shape, parameters, cost, constructor text, and its meaning.
+"""What an operation, a cell and a chain of operations are: shape, cost, receptive field, equation and module.
 
-The module stands beside the operation in one file. Emitted files carry its source, and the reference interpreter runs
-it; tests hold it to an independent implementation of the equation.
+The torch module of an operation or cell stands beside it in one file. Emitted files carry its source, and the reference
+interpreter runs it; tests hold it to an independent implementation of the equation.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from typing import Any, ClassVar, Self
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
 
-    from cortexgraph.ops.chain import Chain
+from cortexgraph.spec.origin import Path
 
-__all__ = ["CONTEXT", "Context", "Given", "Operation", "Run", "Shape", "State", "Taken", "option", "text", "window"]
+__all__ = [
+    "CONTEXT",
+    "Cell",
+    "Chain",
+    "Component",
+    "Context",
+    "Fault",
+    "Helper",
+    "Link",
+    "Operation",
+    "Options",
+    "Pair",
+    "Place",
+    "Problem",
+    "Shape",
+    "call",
+    "option",
+]
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
 
-State = Mapping[str, "Tensor"]
-"""Entries of a state dict, by name within their owner."""
+Pair = tuple[int, int]
+"""Height and width."""
+
+Options = Mapping[str, Any]
+"""Values of options by their names."""
+
+Fault = tuple[str, str]
+"""What is wrong with an operation or cell, and how to repair it."""
+
+Helper = type | Callable[..., Any]
+"""A class or function that a constructor names."""
 
 CONTEXT: Any = object()
 """Default of an option that the operation's place in the network decides."""
 
 
-def window(n: int, start: int, kernel: int, dilation: int = 1) -> range:
-    """The places of a window of `kernel` points from `start` on that lie within 0 … n − 1."""
-    first = max(0, -(start // dilation)) if start < 0 else 0
-    last = min(kernel - 1, (n - 1 - start) // dilation)
-    return range(start + first * dilation, start + last * dilation + 1, dilation)
-
-
-def text(pair: tuple[int, int]) -> str:
-    """A pair as constructor text: one number where both are equal."""
-    return str(pair[0]) if pair[0] == pair[1] else str(pair)
+# ---- options and constructors --------------------------------------------------
 
 
 def option(default: Any = ..., description: str = "", *, main: bool = False) -> Any:
@@ -54,9 +73,26 @@ def option(default: Any = ..., description: str = "", *, main: bool = False) -> 
     return field(default=default, metadata=metadata)
 
 
+def text(value: object) -> str:
+    """A value as constructor text: a pair of equal numbers as one number. A string is such text already."""
+    if isinstance(value, tuple) and len(value) == 2 and value[0] == value[1]:
+        return str(value[0])
+    return str(value)
+
+
+def call(name: str, /, *arguments: object, **options: tuple[object, object]) -> str:
+    """A constructor call. An option is given as (value, default), and left out where the two are equal.
+
+    >>> call("nn.Conv2d", 3, 8, (5, 5), stride=((2, 2), 1), bias=(True, True))
+    'nn.Conv2d(3, 8, 5, stride=2)'
+    """
+    named = {option: text(value) for option, (value, default) in options.items() if text(value) != text(default)}
+    return f"{name}({', '.join([*map(text, arguments), *(f'{option}={value}' for option, value in named.items())])})"
+
+
 @dataclass(frozen=True)
 class Context:
-    """What the place of an operation in the network decides: the defaults of options.
+    """What the place of an operation or cell in the network decides: the defaults of options.
 
     Attributes:
         channels: of the area that owns or receives the chain.
@@ -67,16 +103,16 @@ class Context:
 
     channels: int
     bias: bool = False
-    stride: tuple[int, int] = (1, 1)
+    stride: Pair = (1, 1)
     dt_ms: float | None = None
 
 
 @dataclass(frozen=True)
-class Given:
-    """What an operation with inner chains is made with, besides its options.
+class Place:
+    """Where an entry stands, for operations with inner chains.
 
     Attributes:
-        context: of its place.
+        context: the defaults of options.
         apart: whether all parameters are per step.
         path: of its options in the spec.
         main: its main option, if the spec has the value of that alone.
@@ -84,71 +120,26 @@ class Given:
 
     context: Context
     apart: bool = False
-    path: tuple[str | int, ...] = ()
+    path: Path = ()
     main: str | None = None
 
 
-@dataclass(frozen=True)
-class Taken:
-    """Statistics that an evaluation offers to running averages.
-
-    Attributes:
-        path: of the operation in the state dict, its per-step set included.
-        averaged: the new entries of the state dict, by short name, from the old ones.
-    """
-
-    path: str
-    averaged: Callable[[State], dict[str, Tensor]]
+# ---- operations and cells ------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Run:
-    """How a reference is run.
+class Component(ABC):
+    """Base of operations and cells: a frozen dataclass whose fields after `shape` are its options (`option`).
 
     Attributes:
-        training: whether in training mode.
-        update: the live update of the area, from 1.
-        path: of the operation in the state dict, its per-step set included.
-        taken: where operations with running averages leave their statistics; None if nobody asks.
-    """
-
-    training: bool
-    update: int = 1
-    path: str = ""
-    taken: list[Taken] | None = field(default=None, compare=False)
-
-    def at(self, path: str) -> Run:
-        """The same for the operation at a path."""
-        return replace(self, path=path)
-
-    def take(self, averaged: Callable[[State], dict[str, Tensor]]) -> None:
-        """Offer statistics to the running averages of the operation."""
-        if self.taken is not None:
-            self.taken.append(Taken(self.path, averaged))
-
-
-@dataclass(frozen=True)
-class Operation(ABC):
-    """One step of a chain, from a tensor [B, C, H, W] to a tensor [B, C', H', W'].
-
-    A subclass is a frozen dataclass; its fields after `shape` are its options (`option`).
-
-    Attributes:
-        role: its name within a chain, and that of its parameters in the state dict.
         equation: what it computes.
-        random: whether two evaluations on equal input may differ.
-        averages: whether it keeps running averages in training, which every evaluation moves (`Run.take`): its module
-            does so as torch's batch norms do, only while `track_running_stats` holds.
         helpers: classes and functions of yours that the constructor names: the emitted file carries their source. The
             modules in the files of `cortexgraph.ops` are found by their names.
         shape: channels, height and width of the input.
     """
 
-    role: ClassVar[str]
     equation: ClassVar[str]
-    random: ClassVar[bool] = False
-    averages: ClassVar[bool] = False
-    helpers: ClassVar[tuple[Any, ...]] = ()
+    helpers: ClassVar[tuple[Helper, ...]] = ()
 
     shape: Shape
 
@@ -158,16 +149,7 @@ class Operation(ABC):
 
     @abstractmethod
     def constructor(self) -> str:
-        """The expression that makes the module; of an operation with inner chains, the name of its class."""
-
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        """What the module of this operation computes, for the reference interpreter.
-
-        `state` holds the entries of the state dict by short name, and the results of inner chains by their names.
-        """
-        from cortexgraph.ops.running import run_operation
-
-        return run_operation(self, x, state, run)
+        """The expression that makes the module."""
 
     def output(self) -> Shape:
         """Shape of the result."""
@@ -178,12 +160,57 @@ class Operation(ABC):
         return {}
 
     def macs(self) -> int:
-        """Multiply-accumulate operations for one image; elementwise work counts as none."""
-        return 0
+        """Multiply-accumulate operations for one image; elementwise work counts as none.
+
+        By default each weight of two or more dimensions is used once at each place of the result.
+        """
+        weights = sum(prod(shape) for shape in self.parameters().values() if len(shape) > 1)
+        return weights and weights * self.output()[1] * self.output()[2]
+
+    @classmethod
+    def made(cls, shape: Shape, options: Options, place: Place) -> Component:
+        """The operation or cell of these options."""
+        return cls(shape, **options)
+
+    @classmethod
+    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
+        """What is wrong with these options at this place, and its repair; None if nothing is."""
+        return None
+
+    def fault(self) -> Fault | None:
+        """What is wrong with it once its inner chains are made, and its repair; None if nothing is."""
+        return None
+
+
+@dataclass(frozen=True)
+class Operation(Component):
+    """One step of a chain, from a tensor [B, C, H, W] to a tensor [B, C', H', W'].
+
+    The constructor of an operation with inner chains is the name of a class, whose arguments are these chains' modules.
+
+    Attributes:
+        role: its name within a chain, where that is not its word in the language: all activations have one.
+        random: whether two evaluations on equal input may differ.
+        averages: whether it has running statistics, which every evaluation in training moves: its module does so as
+            torch's batch norms do, only while `track_running_stats` holds.
+    """
+
+    role: ClassVar[str] = ""
+    random: ClassVar[bool] = False
+    averages: ClassVar[bool] = False
+
+    @property
+    def own(self) -> Operation:
+        """The same operation with parameters of its own, if those of another connection are used."""
+        return self
 
     def chains(self) -> Mapping[str, Chain]:
         """Inner chains, by the argument of the constructor that takes them."""
         return {}
+
+    def with_chains(self, chains: Mapping[str, Chain]) -> Self:
+        """The same operation with other inner chains."""
+        raise NotImplementedError(f"{type(self).__name__} has no inner chains")
 
     def field(self, axis: int, place: int) -> Iterable[int]:
         """Places of the input that a place of the result depends on, along an axis (0: height, 1: width).
@@ -195,15 +222,166 @@ class Operation(ABC):
         return (place,) if before == after else range(before)
 
     @classmethod
-    def made(cls, shape: Shape, options: Mapping[str, Any], given: Given) -> Operation:
-        """The operation of these options; those with inner chains need what else is given."""
-        return cls(shape, **options)
+    def shifts(cls, options: Options) -> bool | None:
+        """Whether a bias right before it is redundant, as before a norm with a learned shift.
 
-    @classmethod
-    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
-        """What is wrong with these options at this place, and its repair; None if nothing is."""
-        return None
+        None if that depends on the operation after it, as for dropout. The options are as the spec has them.
+        """
+        return False
 
-    def fault(self) -> tuple[str, str] | None:
-        """What is wrong with the operation once its inner chains are made, and its repair; None if nothing is."""
-        return None
+
+@dataclass(frozen=True)
+class Cell(Component):
+    """h' = cell(x, h), where x is the body's output [B, C, H, W] and h the old state (0 where the area was silent).
+
+    The module of the constructor has `forward(x, *reads)`, which takes None for a silent state.
+
+    Attributes:
+        reads: the carried tensors that it reads, in the order of its module's arguments: `h` is the area's
+            visible state, other names are hidden.
+        hidden: the carried tensors that its module returns after the visible state.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ("h",)
+    hidden: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether the new state depends on the old one."""
+        return bool(self.reads)
+
+    def windows(self) -> tuple[Pair, Pair]:
+        """Height and width of the windows, centred on a place, that its new state reads of x and of the old state."""
+        return (1, 1), (1, 1)
+
+
+# ---- chains --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with an entry: an unknown word, an option that validation refused, or a rule of the operation.
+
+    Attributes:
+        path: of the entry, or of its options.
+        word: the operation or cell.
+        detail: pydantic's error about `options`.
+        options: the model of the options.
+        inside: path of that error below `path`.
+        found, repair: the broken rule.
+    """
+
+    path: Path
+    word: str
+    detail: ErrorDetails | None = None
+    options: type[BaseModel] | None = None
+    inside: Path = ()
+    found: str = ""
+    repair: str = ""
+
+
+@dataclass(frozen=True)
+class Link:
+    """An operation at its place in a chain.
+
+    Attributes:
+        name: unique within the chain; that of its parameters in the state dict.
+        word: the operation's name in the language.
+        options: what a spec would have to say for this very operation.
+        operation: what is computed.
+        per_step: whether there is one set of its parameters for each live update.
+        owner: path in the state dict of the parameters it uses, if another connection owns them.
+        by_place: the options that its place decided.
+    """
+
+    name: str
+    word: str
+    options: Options = field(compare=False)
+    operation: Operation
+    per_step: bool = False
+    owner: str | None = None
+    by_place: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Operations one after another, on an input of a known shape.
+
+    Attributes:
+        shape: of the input.
+        links: the operations.
+        problems: why entries of the spec, which are left out, could not be made.
+        sound: False where something else is wrong with it, which the checks say.
+    """
+
+    shape: Shape
+    links: tuple[Link, ...] = ()
+    problems: tuple[Problem, ...] = field(default=(), compare=False)
+    sound: bool = True
+
+    def __iter__(self) -> Iterator[Link]:
+        return iter(self.links)
+
+    def __len__(self) -> int:
+        return len(self.links)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left out or wrong."""
+        return self.sound and not self.problems
+
+    @cached_property
+    def operations(self) -> tuple[Operation, ...]:
+        return tuple(link.operation for link in self.links)
+
+    @property
+    def output(self) -> Shape:
+        """Shape of the result."""
+        return self.links[-1].operation.output() if self.links else self.shape
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, Link]]:
+        """Every link, also of inner chains, with its path in the state dict."""
+        for link in self.links:
+            path = f"{prefix}.{link.name}" if prefix else link.name
+            yield path, link
+            for name, chain in link.operation.chains().items():
+                yield from chain.walk(f"{path}.{name}")
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulate operations for one image."""
+        return sum(link.operation.macs() for _, link in self.walk())
+
+    @cached_property
+    def per_step(self) -> bool:
+        """Whether some operation, also of an inner chain, has one set of parameters for each live update."""
+        return any(link.per_step for _, link in self.walk())
+
+    @cached_property
+    def random(self) -> bool:
+        """Whether two evaluations on equal input may differ."""
+        return any(link.operation.random for _, link in self.walk())
+
+    @cached_property
+    def averages(self) -> bool:
+        """Whether it has running statistics: in training it is no pure function, and each evaluation counts."""
+        return any(link.operation.averages for _, link in self.walk())
+
+    def field(self, axis: int, place: int) -> frozenset[int]:
+        """Places of the input that a place of the result depends on, along an axis (0: height, 1: width)."""
+        places = frozenset({place})
+        for operation in reversed(self.operations):
+            places = frozenset(source for at in places for source in operation.field(axis, at))
+        return places
+
+    def parameters(self, sets: int = 1) -> int:
+        """Number of learned numbers of its own; a per-step operation counts `sets` times."""
+        return sum(
+            prod(shape) * (sets if link.per_step else 1)
+            for _, link in self.walk()
+            if link.owner is None
+            for shape in link.operation.parameters().values()
+        )
+
+    def summary(self, separator: str = " → ") -> str:
+        return separator.join(words for link in self.links if (words := link.operation.summary()))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from math import prod
+from typing import ClassVar
 
-from cortexgraph.ops.base import CONTEXT, Context, Operation, Shape, option, text, window
-from cortexgraph.ops.conv import same_padding
-from cortexgraph.ops.make import register_operation
+from cortexgraph.ops.base import CONTEXT, Context, Fault, Operation, Options, Pair, Shape, call, option
+from cortexgraph.ops.registry import register_operation
 from cortexgraph.ops.torch_names import F, Tensor, nn, torch
+from cortexgraph.ops.windows import ONE, Windowed, same_padding
 from cortexgraph.spec.fields import Count, Positive, Square
 from cortexgraph.wording import by
 
@@ -32,13 +33,12 @@ class PadChannels(nn.Module):
 class PadChannelsOperation(Operation):
     """Channels of zeros behind those of the input: a shortcut without parameters (He et al. 2016, option A)."""
 
-    role: ClassVar[str] = "pad_channels"
     equation: ClassVar[str] = "y[c] = x[c], and 0 for c beyond x"
 
     channels: Count = option(CONTEXT, "Number of output channels; default: those of the area.", main=True)
 
     @classmethod
-    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
         if options["channels"] < shape[0]:
             found = f"{shape[0]} channels cannot be padded to {options['channels']}"
             return found, "Give at least as many channels, or use a 1 × 1 convolution."
@@ -74,13 +74,12 @@ class MaxoutOperation(Operation):
     (Riesenhuber & Poggio 1999).
     """
 
-    role: ClassVar[str] = "maxout"
     equation: ClassVar[str] = "y[c] = max_j x[j · C + c], C = channels / pieces"
 
     pieces: Count = option(2, "Number of groups of which the largest is taken.", main=True)
 
     @classmethod
-    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
         if shape[0] % options["pieces"]:
             found = f"{shape[0]} channels cannot be split into {options['pieces']} equal pieces"
             return found, "Give `maxout` a divisor of the channels that enter."
@@ -115,7 +114,7 @@ class NormalisationPool(nn.Module):
 
 @register_operation("normalisation_pool")
 @dataclass(frozen=True)
-class NormalisationPoolOperation(Operation):
+class NormalisationPoolOperation(Windowed):
     """The pooled activity of all channels under a window, given to every channel of the area.
 
     Order 1 is the mean, order 2 the root mean square (with ε = 1e-5 under the root). With `role: modulate` and
@@ -131,7 +130,7 @@ class NormalisationPoolOperation(Operation):
     channels: Count = option(CONTEXT, "Number of equal output channels; default: those of the area.")
 
     @classmethod
-    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
         if options["order"] not in (1, 2):
             return f"`order` is {options['order']}", "Write 1 for the mean, 2 for the root mean square."
         if not all(k % 2 for k in options["kernel"]):
@@ -141,14 +140,14 @@ class NormalisationPoolOperation(Operation):
     def output(self) -> Shape:
         return (self.channels, *self.shape[1:])
 
-    def field(self, axis: int, place: int) -> Iterable[int]:
-        return window(self.shape[1 + axis], place - same_padding(self.kernel)[axis], self.kernel[axis])
+    def geometry(self) -> tuple[Pair, Pair, Pair, Pair]:
+        return self.kernel, ONE, same_padding(self.kernel), ONE
 
     def summary(self) -> str:
         return f"{by(self.kernel)} {'root mean square' if self.order == 2 else 'mean'} of all channels"
 
     def constructor(self) -> str:
-        return f"NormalisationPool({self.channels}, {text(self.kernel)}, order={self.order})"
+        return call("NormalisationPool", self.channels, self.kernel, order=(self.order, None))
 
 
 class RadialBasis(nn.Module):
@@ -173,14 +172,13 @@ class RadialBasis(nn.Module):
 
 @register_operation("radial_basis")
 @dataclass(frozen=True)
-class RadialBasisOperation(Operation):
+class RadialBasisOperation(Windowed):
     """Units tuned to a patch: the closer the patch is to the unit's prototype, the stronger it answers.
 
     Every place of the kernel must lie on the input (no padding). These are the S2 units of Serre et al. (2007), whose
     prototypes are patches of C1 responses; here they are learned, and start at random.
     """
 
-    role: ClassVar[str] = "radial_basis"
     equation: ClassVar[str] = "y[o] = exp(−‖x_patch − p[o]‖² / 2σ²)"
 
     kernel: Square = option((3, 3), "Size of the patch.", main=True)
@@ -188,22 +186,19 @@ class RadialBasisOperation(Operation):
     sigma: Positive = option(1.0, "Width σ of the tuning, in units of activity.")
 
     def output(self) -> Shape:
-        height, width = (n - k + 1 for n, k in zip(self.shape[1:], self.kernel, strict=True))
-        return (self.channels, height, width)
+        return (self.channels, *self.extent)
 
-    def field(self, axis: int, place: int) -> Iterable[int]:
-        return window(self.shape[1 + axis], place, self.kernel[axis])
+    def geometry(self) -> tuple[Pair, Pair, Pair, Pair]:
+        return self.kernel, ONE, (0, 0), ONE
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         return {"weight": (self.channels, self.shape[0], *self.kernel)}
 
     def macs(self) -> int:
-        channels, height, width = self.output()
-        return (channels + 1) * height * width * self.shape[0] * self.kernel[0] * self.kernel[1]  # + 1: ‖x‖²
+        return super().macs() + prod((self.shape[0], *self.kernel, *self.extent))  # ‖x‖² too
 
     def summary(self) -> str:
         return f"{by(self.kernel)} radial basis, σ = {self.sigma:g}"
 
     def constructor(self) -> str:
-        sigma = f", sigma={self.sigma}" if self.sigma != 1 else ""
-        return f"RadialBasis({self.shape[0]}, {self.channels}, {text(self.kernel)}{sigma})"
+        return call("RadialBasis", self.shape[0], self.channels, self.kernel, sigma=(self.sigma, 1.0))

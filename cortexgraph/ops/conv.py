@@ -4,50 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from cortexgraph.ops.base import CONTEXT, Context, Operation, Shape, option, text, window
-from cortexgraph.ops.make import register_operation
+from cortexgraph.ops.base import CONTEXT, Context, Fault, Operation, Options, Pair, Shape, call, option, text
+from cortexgraph.ops.registry import register_operation
 from cortexgraph.ops.torch_names import Tensor, nn
+from cortexgraph.ops.windows import Windowed, same_padding
 from cortexgraph.spec.fields import Border, Count, Flag, Square
 from cortexgraph.wording import by
 
-__all__ = [
-    "Conv",
-    "ConvTranspose",
-    "Depthwise",
-    "Separable",
-    "Spatial",
-    "same_padding",
-    "spread",
-]
-
-Pair = tuple[int, int]
-
-
-def same_padding(kernel: Pair, dilation: Pair = (1, 1)) -> Pair:
-    """⌊dilation · (kernel − 1) / 2⌋: «same» for odd kernels."""
-    return (dilation[0] * (kernel[0] - 1) // 2, dilation[1] * (kernel[1] - 1) // 2)
-
-
-def _extent(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Pair:
-    """⌊(n + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1 along each axis."""
-    height, width = (
-        (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, p, d, k, s in zip(size, padding, dilation, kernel, stride, strict=True)
-    )
-    return height, width
-
-
-def arguments(*positional: object, bias: bool, **options: str) -> str:
-    """Arguments of a constructor; `bias` only where it differs from torch's default."""
-    last = [] if bias else ["bias=False"]
-    return ", ".join([*map(str, positional), *(f"{name}={value}" for name, value in options.items()), *last])
+__all__ = ["Conv", "ConvTranspose", "Depthwise", "Separable", "Spatial", "spread"]
 
 
 @dataclass(frozen=True)
-class Spatial(Operation):
-    """Base of the operations with a kernel that moves over space."""
+class Spatial(Windowed):
+    """Base of the convolutions with a stride."""
 
     kernel: Square = option((3, 3), "Kernel size.", main=True)
     stride: Square = option(CONTEXT, "Stride; default 1, or what takes the source to the target's size.")
@@ -60,24 +31,17 @@ class Spatial(Operation):
         """The padding that holds."""
         return self.padding if self.padding is not None else same_padding(self.kernel, self.dilation)
 
-    @property
-    def extent(self) -> Pair:
-        """Height and width of the result."""
-        return _extent(self.shape[1:], self.kernel, self.stride, self.border, self.dilation)
+    def geometry(self) -> tuple[Pair, Pair, Pair, Pair]:
+        return self.kernel, self.stride, self.border, self.dilation
 
-    def field(self, axis: int, place: int) -> Iterable[int]:
-        start = place * self.stride[axis] - self.border[axis]
-        return window(self.shape[1 + axis], start, self.kernel[axis], self.dilation[axis])
+    def arguments(self) -> dict[str, tuple[object, object]]:
+        """Stride, padding and dilation of the constructor, with torch's defaults."""
+        return {"stride": (self.stride, 1), "padding": (self.border, 0), "dilation": (self.dilation, 1)}
 
-    def geometry(self) -> dict[str, str]:
-        """Arguments of a constructor that differ from torch's defaults."""
-        pairs = {"stride": (self.stride, (1, 1)), "padding": (self.border, (0, 0)), "dilation": (self.dilation, (1, 1))}
-        return {name: text(pair) for name, (pair, default) in pairs.items() if pair != default}
-
-    def words(self, name: str) -> str:
+    def described(self, name: str, more: str = "") -> str:
         stride = f", stride {text(self.stride)}" if self.stride != (1, 1) else ""
         dilation = f", dilation {text(self.dilation)}" if self.dilation != (1, 1) else ""
-        return f"{by(self.kernel)} {name}{stride}{dilation}"
+        return f"{by(self.kernel)} {name}{stride}{dilation}{more}{', bias' if self.bias else ''}"
 
 
 @register_operation("conv")
@@ -85,7 +49,6 @@ class Spatial(Operation):
 class Conv(Spatial):
     """Convolution: y[o] = Σ_i w[o, i] ⋆ x[i] + b[o], padded with zeros."""
 
-    role: ClassVar[str] = "conv"
     equation: ClassVar[str] = "y[o] = Σ_i w[o, i] ⋆ x[i] + b[o]"
 
     channels: Count = option(CONTEXT, "Number of output channels; default: those of the area.")
@@ -96,19 +59,14 @@ class Conv(Spatial):
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         weight = (self.channels, self.shape[0] // self.groups, *self.kernel)
-        return {"weight": weight, "bias": (self.channels,)} if self.bias else {"weight": weight}
-
-    def macs(self) -> int:
-        channels, height, width = self.output()
-        return channels * height * width * (self.shape[0] // self.groups) * self.kernel[0] * self.kernel[1]
+        return {"weight": weight} | ({"bias": (self.channels,)} if self.bias else {})
 
     def summary(self) -> str:
-        groups = f", {self.groups} groups" if self.groups != 1 else ""
-        return f"{self.words('conv')}{groups}{', bias' if self.bias else ''}"
+        return self.described("conv", f", {self.groups} groups" if self.groups != 1 else "")
 
     def constructor(self) -> str:
-        options = self.geometry() | ({"groups": str(self.groups)} if self.groups != 1 else {})
-        return f"nn.Conv2d({arguments(self.shape[0], self.channels, text(self.kernel), bias=self.bias, **options)})"
+        sizes, options = (self.shape[0], self.channels, self.kernel), self.arguments()
+        return call("nn.Conv2d", *sizes, **options, groups=(self.groups, 1), bias=(self.bias, True))
 
 
 @register_operation("depthwise")
@@ -116,26 +74,21 @@ class Conv(Spatial):
 class Depthwise(Spatial):
     """Each channel with a kernel of its own: y[c] = w[c] ⋆ x[c] + b[c]."""
 
-    role: ClassVar[str] = "depthwise"
     equation: ClassVar[str] = "y[c] = w[c] ⋆ x[c] + b[c]"
 
     def output(self) -> Shape:
         return (self.shape[0], *self.extent)
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
-        weight = (self.shape[0], 1, *self.kernel)
-        return {"weight": weight, "bias": (self.shape[0],)} if self.bias else {"weight": weight}
-
-    def macs(self) -> int:
-        channels, height, width = self.output()
-        return channels * height * width * self.kernel[0] * self.kernel[1]
+        return {"weight": (self.shape[0], 1, *self.kernel)} | ({"bias": (self.shape[0],)} if self.bias else {})
 
     def summary(self) -> str:
-        return f"{self.words('depthwise conv')}{', bias' if self.bias else ''}"
+        return self.described("depthwise conv")
 
     def constructor(self) -> str:
-        channels, options = self.shape[0], self.geometry() | {"groups": str(self.shape[0])}
-        return f"nn.Conv2d({arguments(channels, channels, text(self.kernel), bias=self.bias, **options)})"
+        channels, options = self.shape[0], self.arguments()
+        sizes = (channels, channels, self.kernel)
+        return call("nn.Conv2d", *sizes, **options, groups=(channels, None), bias=(self.bias, True))
 
 
 class SeparableConv2d(nn.Module):
@@ -166,7 +119,6 @@ class SeparableConv2d(nn.Module):
 class Separable(Spatial):
     """A depthwise convolution, then a 1 × 1 convolution (Chollet 2017): y[o] = Σ_c p[o, c] (d[c] ⋆ x[c]) + b[o]."""
 
-    role: ClassVar[str] = "separable"
     equation: ClassVar[str] = "y[o] = Σ_c p[o, c] (d[c] ⋆ x[c]) + b[o]"
 
     channels: Count = option(CONTEXT, "Number of output channels; default: those of the area.")
@@ -179,16 +131,12 @@ class Separable(Spatial):
         bias = {"point.bias": (self.channels,)} if self.bias else {}
         return {"depth.weight": depth, "point.weight": point, **bias}
 
-    def macs(self) -> int:
-        places = self.extent[0] * self.extent[1]
-        return places * self.shape[0] * (self.kernel[0] * self.kernel[1] + self.channels)
-
     def summary(self) -> str:
-        return f"{self.words('separable conv')}{', bias' if self.bias else ''}"
+        return self.described("separable conv")
 
     def constructor(self) -> str:
-        given = arguments(self.shape[0], self.channels, text(self.kernel), bias=self.bias, **self.geometry())
-        return f"SeparableConv2d({given})"
+        sizes = (self.shape[0], self.channels, self.kernel)
+        return call("SeparableConv2d", *sizes, **self.arguments(), bias=(self.bias, True))
 
 
 @register_operation("conv_transpose")
@@ -208,6 +156,7 @@ class ConvTranspose(Operation):
 
     @property
     def border(self) -> Pair:
+        """The padding that holds."""
         if self.padding is not None:
             return self.padding
         height, width = (max(0, -((s - k) // 2)) for s, k in zip(self.stride, self.kernel, strict=True))
@@ -234,7 +183,7 @@ class ConvTranspose(Operation):
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         weight = (self.shape[0], self.channels, *self.kernel)
-        return {"weight": weight, "bias": (self.channels,)} if self.bias else {"weight": weight}
+        return {"weight": weight} | ({"bias": (self.channels,)} if self.bias else {})
 
     def macs(self) -> int:
         return self.shape[0] * self.shape[1] * self.shape[2] * self.channels * self.kernel[0] * self.kernel[1]
@@ -242,21 +191,16 @@ class ConvTranspose(Operation):
     def summary(self) -> str:
         return f"{by(self.kernel)} transposed conv, stride {text(self.stride)}{', bias' if self.bias else ''}"
 
-    def geometry(self) -> dict[str, str]:
-        """Arguments of a constructor that differ from torch's defaults."""
-        pairs = {
-            "stride": (self.stride, (1, 1)),
-            "padding": (self.border, (0, 0)),
-            "output_padding": (self.rim, (0, 0)),
-        }
-        return {name: text(pair) for name, (pair, default) in pairs.items() if pair != default}
+    def arguments(self) -> dict[str, tuple[object, object]]:
+        """Stride and paddings of the constructor, with torch's defaults."""
+        return {"stride": (self.stride, 1), "padding": (self.border, 0), "output_padding": (self.rim, 0)}
 
     def constructor(self) -> str:
-        given = arguments(self.shape[0], self.channels, text(self.kernel), bias=self.bias, **self.geometry())
-        return f"nn.ConvTranspose2d({given})"
+        sizes = (self.shape[0], self.channels, self.kernel)
+        return call("nn.ConvTranspose2d", *sizes, **self.arguments(), bias=(self.bias, True))
 
     @classmethod
-    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
         rim, stride = options["output_padding"], options["stride"]
         if rim is not None and (rim[0] >= stride[0] or rim[1] >= stride[1]):
             return "`output_padding` must be smaller than `stride`", "Leave `output_padding` out."

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from math import prod
+from typing import ClassVar
 
-from cortexgraph.ops.base import CONTEXT, Context, Operation, Shape, option, text, window
-from cortexgraph.ops.conv import same_padding
-from cortexgraph.ops.make import register_operation
+from cortexgraph.ops.base import CONTEXT, Context, Fault, Options, Pair, Shape, call, option, text
+from cortexgraph.ops.registry import register_operation
 from cortexgraph.ops.torch_names import F, Tensor, nn, torch
+from cortexgraph.ops.windows import ONE, Windowed, same_padding
 from cortexgraph.spec.fields import Count, Positive, Square
 from cortexgraph.wording import by
 
@@ -51,7 +51,7 @@ class GaborBank(nn.Module):
 
 @register_operation("gabor")
 @dataclass(frozen=True)
-class Gabor(Operation):
+class Gabor(Windowed):
     """A fixed bank of Gabor filters (Daugman 1985; the form of Serre et al. 2007) on the mean of the input channels.
 
     Filter n has orientation θ_n = π n / (channels / phases), cycling over the phases 0 and π/2 (and no more
@@ -59,7 +59,6 @@ class Gabor(Operation):
     mean and with unit length. Not learned, and not in the state dict.
     """
 
-    role: ClassVar[str] = "gabor"
     equation: ClassVar[str] = "y[n] = g_n ⋆ mean_c x[c], g = exp(−(u² + γ²v²)/2σ²) cos(2πu/λ + φ)"
 
     kernel: Square = option((7, 7), "Kernel size in pixels.", main=True)
@@ -71,7 +70,7 @@ class Gabor(Operation):
     phases: Count = option(1, "Number of phases: 1 (even filters) or 2 (even and odd).")
 
     @classmethod
-    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
         if options["phases"] > 2 or options["channels"] % options["phases"]:
             return "`phases` must be 1 or 2, and divide the channels", "Choose `phases: 1`."
         if min(options["kernel"]) < 3:
@@ -80,27 +79,22 @@ class Gabor(Operation):
             return "a wave of 2 pixels or less cannot be sampled", "Choose a `wavelength_px` above 2."
         return None
 
-    def output(self) -> Shape:
-        height, width = (
-            (n + 2 * p - k) // s + 1
-            for n, p, k, s in zip(self.shape[1:], same_padding(self.kernel), self.kernel, self.stride, strict=True)
-        )
-        return (self.channels, height, width)
+    def geometry(self) -> tuple[Pair, Pair, Pair, Pair]:
+        return self.kernel, self.stride, same_padding(self.kernel), ONE
 
-    def field(self, axis: int, place: int) -> Iterable[int]:
-        start = place * self.stride[axis] - same_padding(self.kernel)[axis]
-        return window(self.shape[1 + axis], start, self.kernel[axis])
+    def output(self) -> Shape:
+        return (self.channels, *self.extent)
 
     def macs(self) -> int:
-        channels, height, width = self.output()
-        return channels * height * width * self.kernel[0] * self.kernel[1]
+        return prod((*self.output(), *self.kernel))
 
     def summary(self) -> str:
         stride = f", stride {text(self.stride)}" if self.stride != (1, 1) else ""
         return f"{by(self.kernel)} Gabor bank{stride}"
 
     def constructor(self) -> str:
-        return (
-            f"GaborBank({self.channels}, {self.kernel}, stride={text(self.stride)}, wavelength={self.wavelength_px}, "
-            f"sigma={self.sigma_px}, aspect={self.aspect}, phases={self.phases})"
-        )
+        values = {"wavelength": self.wavelength_px, "sigma": self.sigma_px, "aspect": self.aspect}
+        given = {
+            name: (value, None) for name, value in {"stride": self.stride, **values, "phases": self.phases}.items()
+        }
+        return call("GaborBank", self.channels, str(self.kernel), **given)

@@ -1,57 +1,19 @@
-"""From the entries of a spec to operations: options are read, completed by their place, and turned into chains."""
+"""Chains of operations, from the entries of a spec."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
-from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
-
-from cortexgraph.ops.base import Context, Given, Operation, Shape
-from cortexgraph.ops.chain import Chain, Link, Problem
-from cortexgraph.ops.registry import Kind, Registry
+from cortexgraph.ops.base import Chain, Context, Link, Operation, Problem, Shape
+from cortexgraph.ops.registry import OPERATIONS
 from cortexgraph.spec import OperationSpec
-from cortexgraph.spec.fields import WORD_PATTERN
 from cortexgraph.spec.origin import Path
 
-__all__ = [
-    "OPERATIONS",
-    "make_chain",
-    "make_operation",
-    "register_operation",
-    "shifts",
-]
-
-OPERATIONS: Registry[Kind[Operation]] = Registry("operation")
-
-OperationType = TypeVar("OperationType", bound=Operation)
+__all__ = ["make_chain", "make_operation", "shifts"]
 
 
-def register_operation(name: str, **fixed: Any) -> Callable[[type[OperationType]], type[OperationType]]:
-    """Class decorator: specs may name the operation from now on.
-
-    Args:
-        name: its word in the language: small letters, digits and underscores.
-        fixed: fields that the word decides, as `relu` decides the function of an activation.
-
-    Raises:
-        ValueError: if the name is taken, or cannot be a word of the language.
-    """
-
-    def add(made_from: type[OperationType]) -> type[OperationType]:
-        if not re.fullmatch(WORD_PATTERN, name):
-            raise ValueError(f"`{name}` cannot be an operation: use small letters, digits and underscores")
-        OPERATIONS.register(name)(Kind(name, made_from, fixed))
-        return made_from
-
-    return add
-
-
-def make_operation(name: str, shape: Shape, area_channels: int | None = None, /, **options: Any) -> Operation:
+def make_operation(name: str, shape: Shape, area_channels: int | None = None, /, **options: object) -> Operation:
     """One operation by its word, for use and test outside a spec.
 
     Raises:
@@ -85,56 +47,43 @@ def make_chain(
     names: dict[str, int] = {}
     at = shape
     for index, entry in enumerate(entries):
-        here = replace(context, bias=_bias(entries, index, context))
-        made = _made(entry, at, here, apart, (*path, index))
-        if isinstance(made, list):
-            problems += made
+        here = replace(context, bias=_bias(entries[index + 1 :], context))
+        made = OPERATIONS.make(entry, at, here, apart=apart, path=(*path, index))
+        operation = made.component
+        if operation is None:
+            problems += made.problems
             continue
         if "stride" in made.by_place:
             context = replace(context, stride=(1, 1))
-        number = names[made.name] = names.get(made.name, 0) + 1
-        links.append(made if number == 1 else replace(made, name=f"{made.name}_{number}"))
-        problems += [problem for chain in made.operation.chains().values() for problem in chain.problems]
-        at = made.operation.output()
+        name = operation.role or entry.name
+        number = names[name] = names.get(name, 0) + 1
+        per_step = bool(made.options.get("per_step")) or (apart and bool(operation.parameters()))
+        links.append(
+            Link(
+                name if number == 1 else f"{name}_{number}",
+                entry.name,
+                made.options,
+                operation,
+                per_step,
+                by_place=made.by_place,
+            )
+        )
+        problems += [problem for chain in operation.chains().values() for problem in chain.problems]
+        at = operation.output()
     return Chain(shape, tuple(links), tuple(problems))
 
 
-def _made(entry: OperationSpec, shape: Shape, context: Context, apart: bool, path: Path) -> Link | list[Problem]:
-    """The link of an entry, under its role, or what is wrong with it."""
-    if entry.name not in OPERATIONS:
-        return [Problem(path, entry.name)]
-    kind = OPERATIONS[entry.name]
-    try:
-        options, by_place = kind.read(entry.options, context)
-    except ValidationError as error:
-        inside = (*path, entry.name)
-        return [Problem(inside, entry.name, *_told(kind, entry, d)) for d in error.errors(include_url=False)]
-    if (rule := kind.make_from.problem(options, shape, context)) is not None:
-        return [Problem(path, entry.name, found=rule[0], repair=rule[1])]
-    given = Given(context, apart, path=(*path, entry.name), main=None if isinstance(entry.options, dict) else kind.main)
-    operation = kind.make_from.made(shape, options | kind.fixed, given)
-    if (rule := operation.fault()) is not None:
-        return [Problem(path, entry.name, found=rule[0], repair=rule[1])]
-    per_step = bool(options.get("per_step")) or (apart and bool(operation.parameters()))
-    return Link(operation.role, entry.name, options, operation, per_step, by_place=by_place)
-
-
-def _told(
-    kind: Kind[Operation], entry: OperationSpec, detail: ErrorDetails
-) -> tuple[ErrorDetails, type[BaseModel], Path]:
-    """A problem of validation, and where it lies below the operation: not in an option that is not written."""
-    loc = tuple(detail["loc"])
-    return detail, kind.options, loc if isinstance(entry.options, dict) else loc[1:]
-
-
-def _bias(entries: Sequence[OperationSpec], index: int, context: Context) -> bool:
+def _bias(following: Sequence[OperationSpec], context: Context) -> bool:
     """A convolution has a bias unless a norm follows it, whose shift would make it redundant."""
-    following = (entry for entry in islice(entries, index + 1, None) if entry.name not in ("identity", "dropout"))
-    after = next(following, None)
-    return context.bias if after is None else not shifts(after)
+    answers = (shifts(entry) for entry in following)
+    redundant = next((answer for answer in answers if answer is not None), None)
+    return context.bias if redundant is None else not redundant
 
 
-def shifts(entry: OperationSpec) -> bool:
-    """Whether the operation is a norm with a learned shift, as all kinds have but `local_response`."""
-    kind = entry.options.get("kind") if isinstance(entry.options, dict) else entry.options
-    return entry.name == "norm" and kind != "local_response"
+def shifts(entry: OperationSpec) -> bool | None:
+    """Whether a bias right before the operation is redundant; None if that depends on what follows it."""
+    if entry.name not in OPERATIONS:
+        return False
+    kind = OPERATIONS[entry.name]
+    options = kind.written(entry.options)
+    return kind.make_from.shifts({**(options if isinstance(options, dict) else {}), **kind.fixed})

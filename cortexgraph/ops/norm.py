@@ -8,20 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
-from cortexgraph.ops.base import Context, Given, Operation, Shape, option
-from cortexgraph.ops.make import register_operation
-from cortexgraph.ops.registry import Registry
+from cortexgraph.ops.base import Context, Fault, Operation, Options, Place, Shape, call, option
+from cortexgraph.ops.registry import register_operation
 from cortexgraph.spec.fields import Count, Flag, Number, Positive
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["NORMS", "BatchNorm", "GroupNorm", "LocalResponseNorm", "Norm", "default_groups"]
-
-NORMS: Registry[Callable[[Shape, int | None], Norm]] = Registry("norm")
-"""Each entry makes a norm from the shape of its input and the declared number of groups."""
+__all__ = ["NORMS", "BatchNorm", "GroupNorm", "LocalResponseNorm", "Norm"]
 
 
 def default_groups(channels: int) -> int:
@@ -38,10 +31,14 @@ class Norm(Operation):
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         return {"weight": self.shape[:1], "bias": self.shape[:1]}
 
+    @classmethod
+    def shifts(cls, options: Options) -> bool | None:
+        return True
+
 
 @dataclass(frozen=True)
 class BatchNorm(Norm):
-    """Per channel over batch and space (Ioffe & Szegedy 2015); in evaluation with running averages.
+    """Per channel over batch and space (Ioffe & Szegedy 2015); in evaluation with running statistics.
 
     Each evaluation in training moves them: μ̄ ← 0.9 μ̄ + 0.1 μ, σ̄² ← 0.9 σ̄² + 0.1 n/(n − 1) σ², over n values.
     """
@@ -93,11 +90,15 @@ class LocalResponseNorm(Norm):
     k: Positive = option(1.0, "The constant k.")
 
     @classmethod
-    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
         if options["neighbours"] % 2 == 0:
             found = f"`neighbours` is {options['neighbours']}, so that no channel is in the middle"
             return found, "Give an odd number, such as 5."
         return None
+
+    @classmethod
+    def shifts(cls, options: Options) -> bool | None:
+        return False
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         return {}
@@ -106,34 +107,18 @@ class LocalResponseNorm(Norm):
         return "local response norm"
 
     def constructor(self) -> str:
-        options = {"alpha": (self.alpha, 1e-4), "beta": (self.beta, 0.75), "k": (self.k, 1.0)}
-        given = "".join(f", {name}={value}" for name, (value, default) in options.items() if value != default)
-        return f"nn.LocalResponseNorm({self.neighbours}{given})"
+        constants = {"alpha": (self.alpha, 1e-4), "beta": (self.beta, 0.75), "k": (self.k, 1.0)}
+        return call("nn.LocalResponseNorm", self.neighbours, **constants)
 
 
-@NORMS.register("batch")
-def _batch(shape: Shape, groups: int | None) -> Norm:
-    return BatchNorm(shape)
-
-
-@NORMS.register("group")
-def _group(shape: Shape, groups: int | None) -> Norm:
-    return GroupNorm(shape, groups or default_groups(shape[0]))
-
-
-@NORMS.register("layer")
-def _layer(shape: Shape, groups: int | None) -> Norm:
-    return GroupNorm(shape, 1)
-
-
-@NORMS.register("instance")
-def _instance(shape: Shape, groups: int | None) -> Norm:
-    return GroupNorm(shape, shape[0])
-
-
-@NORMS.register("local_response")
-def _local_response(shape: Shape, groups: int | None) -> Norm:
-    return LocalResponseNorm(shape)
+NORMS: Mapping[str, Callable[[Shape, int | None], Norm]] = {
+    "batch": lambda shape, groups: BatchNorm(shape),
+    "group": lambda shape, groups: GroupNorm(shape, groups or default_groups(shape[0])),
+    "layer": lambda shape, groups: GroupNorm(shape, 1),
+    "instance": lambda shape, groups: GroupNorm(shape, shape[0]),
+    "local_response": lambda shape, groups: LocalResponseNorm(shape),
+}
+"""Each kind makes a norm from the shape of its input and the declared number of groups."""
 
 
 @register_operation("norm")
@@ -153,16 +138,20 @@ class NormByKind(Norm):
     )
 
     @classmethod
-    def made(cls, shape: Shape, options: Mapping[str, Any], given: Given) -> Operation:
+    def made(cls, shape: Shape, options: Options, place: Place) -> Operation:
         return NORMS[options["kind"]](shape, options["groups"])
 
     @classmethod
-    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
         if options["kind"] not in NORMS:
             return f"no norm is called `{options['kind']}`", f"Choose one of {', '.join(NORMS)}."
         if options["groups"] is not None and options["kind"] != "group":
             return f"`groups` stands beside `kind: {options['kind']}`", "Write `kind: group`, or leave `groups` out."
         return None
+
+    @classmethod
+    def shifts(cls, options: Options) -> bool | None:
+        return options.get("kind") != "local_response"
 
     def summary(self) -> str:
         return "norm"

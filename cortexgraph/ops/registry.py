@@ -1,59 +1,45 @@
-"""Named families of operations: what a spec may name is what is registered."""
+"""The registry of operations and cells: a spec can name what is registered, with the options that it declares."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import Field as DataclassField
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, Generic, TypeVar, get_type_hints
+from typing import Any, Generic, TypeVar, cast, get_type_hints
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, ValidationError, create_model
 
-from cortexgraph.ops.base import CONTEXT, Context
-from cortexgraph.spec import Model
+from cortexgraph.ops.base import CONTEXT, Cell, Component, Context, Operation, Options, Place, Problem, Shape
+from cortexgraph.spec import Model, OperationSpec
+from cortexgraph.spec.fields import WORD_PATTERN
+from cortexgraph.spec.origin import Path
 
-__all__ = ["Kind", "Registry"]
+__all__ = ["CELLS", "OPERATIONS", "Kind", "Made", "Registry", "register_cell", "register_operation"]
 
-T = TypeVar("T")
-
-
-class Registry(Generic[T]):
-    """Names of one family, such as activations, in the order of registration."""
-
-    def __init__(self, family: str) -> None:
-        self.family = family
-        self._entries: dict[str, T] = {}
-
-    def register(self, name: str) -> Callable[[T], T]:
-        """Decorator that adds an entry.
-
-        Raises:
-            ValueError: if the name is taken.
-        """
-
-        def add(entry: T) -> T:
-            if name in self._entries:
-                raise ValueError(f"{self.family} `{name}` is registered already")
-            self._entries[name] = entry
-            return entry
-
-        return add
-
-    def remove(self, name: str) -> None:
-        """Take an entry out again, as tests of a registration do."""
-        del self._entries[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._entries
-
-    def __getitem__(self, name: str) -> T:
-        return self._entries[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+T_co = TypeVar("T_co", bound=Component, covariant=True)
+Class = TypeVar("Class", bound=type[Component])
 
 
-class Kind(Generic[T]):
+@dataclass(frozen=True)
+class Made(Generic[T_co]):
+    """What became of an entry of a spec.
+
+    Attributes:
+        component: the operation or cell; None if it could not be made.
+        options: its options, completed by its place.
+        by_place: the options that the place decided.
+        problems: why it could not be made.
+    """
+
+    component: T_co | None
+    options: Options = field(default_factory=dict)
+    by_place: frozenset[str] = frozenset()
+    problems: tuple[Problem, ...] = ()
+
+
+class Kind(Generic[T_co]):
     """A registered class with its options, which are the fields that `option` declares.
 
     Attributes:
@@ -62,19 +48,19 @@ class Kind(Generic[T]):
         fixed: fields that the word itself decides.
     """
 
-    def __init__(self, name: str, make_from: type[T], fixed: dict[str, Any] | None = None) -> None:
-        self.name, self.make_from, self.fixed = name, make_from, fixed or {}
+    def __init__(self, name: str, make_from: type[T_co], fixed: Options) -> None:
+        self.name, self.make_from, self.fixed = name, make_from, fixed
 
     @cached_property
     def options(self) -> type[BaseModel]:
         """The pydantic model of the options, all of them optional but those without a default."""
         hints = get_type_hints(self.make_from, include_extras=True)
         declared: dict[str, Any] = {}
-        for field in self._fields():
-            default, annotation = field.metadata["default"], hints[field.name]
+        for one in self._fields():
+            default, annotation = one.metadata["default"], hints[one.name]
             if default is CONTEXT:
                 annotation, default = annotation | None, None
-            declared[field.name] = (annotation, Field(default, description=field.metadata["option"]))
+            declared[one.name] = (annotation, Field(default, description=one.metadata["option"]))
         model: type[BaseModel] = create_model(f"{self.make_from.__name__}Options", __base__=Model, **declared)
         model.__doc__ = self.make_from.__doc__
         return model
@@ -82,32 +68,117 @@ class Kind(Generic[T]):
     @cached_property
     def main(self) -> str | None:
         """The option that a bare value stands for: `{conv: 3}`."""
-        return next((field.name for field in self._fields() if field.metadata["main"]), None)
+        return next((one.name for one in self._fields() if one.metadata["main"]), None)
 
     @cached_property
     def by_place(self) -> frozenset[str]:
         """The options that default to what the place in the network decides."""
-        return frozenset(field.name for field in self._fields() if field.metadata["default"] is CONTEXT)
+        return frozenset(one.name for one in self._fields() if one.metadata["default"] is CONTEXT)
 
-    def read(self, given: Any, context: Context) -> tuple[dict[str, Any], frozenset[str]]:
+    def written(self, value: object) -> object:
+        """The options as a mapping, where the spec has no options, or the value of the main option alone."""
+        if value is None:
+            return {}
+        return value if isinstance(value, dict) or self.main is None else {self.main: value}
+
+    def read(self, value: object, context: Context) -> tuple[dict[str, Any], frozenset[str]]:
         """The options of an entry, completed by its place, and the names of those that the place decided.
 
         Args:
-            given: a mapping, the value of the main option alone, or None.
+            value: a mapping, the value of the main option alone, or None.
             context: of the place.
 
         Raises:
             pydantic.ValidationError: if they are not the operation's.
         """
-        if given is None:
-            given = {}
-        elif not isinstance(given, dict) and self.main is not None:
-            given = {self.main: given}
-        options = self.options.model_validate(given)
-        found = {name: getattr(options, name) for name in self.options.model_fields}
-        missing = frozenset(name for name in self.by_place if found[name] is None)
-        return found | {name: getattr(context, name) for name in missing}, missing
+        model = self.options.model_validate(self.written(value))
+        options = {name: getattr(model, name) for name in self.options.model_fields}
+        missing = frozenset(name for name in self.by_place if options[name] is None)
+        return options | {name: getattr(context, name) for name in missing}, missing
 
-    def _fields(self) -> list[Any]:
-        every = fields(self.make_from)  # type: ignore[arg-type]
-        return [field for field in every if "option" in field.metadata and field.name not in self.fixed]
+    def _fields(self) -> list[DataclassField[object]]:
+        declared = fields(self.make_from)
+        return [one for one in declared if "option" in one.metadata and one.name not in self.fixed]
+
+
+class Registry(Generic[T_co]):
+    """The words of one family, operations or cells, in the order of registration."""
+
+    def __init__(self, family: str) -> None:
+        self.family = family
+        self._kinds: dict[str, Kind[T_co]] = {}
+
+    def register(self, name: str, **fixed: object) -> Callable[[Class], Class]:
+        """Class decorator: specs may name the class from now on.
+
+        Args:
+            name: its word in the language: small letters, digits and underscores.
+            fixed: fields that the word decides, as `relu` decides the function of an activation.
+
+        Raises:
+            ValueError: if the name is taken, or cannot be a word of the language.
+        """
+
+        def add(make_from: Class) -> Class:
+            if not re.fullmatch(WORD_PATTERN, name):
+                article = "an" if self.family[0] in "aeiou" else "a"
+                raise ValueError(
+                    f"`{name}` cannot be {article} {self.family}: use small letters, digits and underscores"
+                )
+            if name in self._kinds:
+                raise ValueError(f"{self.family} `{name}` is registered already")
+            self._kinds[name] = Kind(name, cast("type[T_co]", make_from), fixed)
+            return make_from
+
+        return add
+
+    def remove(self, name: str) -> None:
+        """Remove an entry, as tests of a registration do."""
+        del self._kinds[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._kinds
+
+    def __getitem__(self, name: str) -> Kind[T_co]:
+        return self._kinds[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kinds)
+
+    def make(
+        self, entry: OperationSpec, shape: Shape, context: Context, *, apart: bool = False, path: Path = ()
+    ) -> Made[T_co]:
+        """The operation or cell of an entry, or what is wrong with the entry.
+
+        Args:
+            entry: as the spec has it.
+            shape: of the input.
+            context: of the place.
+            apart: whether all parameters are per step.
+            path: of the entry in problems.
+        """
+        if entry.name not in self:
+            return Made(None, problems=(Problem(path, entry.name),))
+        kind, inside, mapping = self[entry.name], (*path, entry.name), isinstance(entry.options, dict)
+        try:
+            options, by_place = kind.read(entry.options, context)
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            start = 0 if mapping else 1  # the main option is not written
+            return Made(
+                None,
+                problems=tuple(Problem(inside, entry.name, d, kind.options, tuple(d["loc"])[start:]) for d in details),
+            )
+        if (fault := kind.make_from.problem(options, shape, context)) is None:
+            place = Place(context, apart, inside, None if mapping else kind.main)
+            component = kind.make_from.made(shape, {**options, **kind.fixed}, place)
+            if (fault := component.fault()) is None:
+                return Made(cast("T_co", component), options, by_place)
+        return Made(None, problems=(Problem(path, entry.name, found=fault[0], repair=fault[1]),))
+
+
+OPERATIONS: Registry[Operation] = Registry("operation")
+CELLS: Registry[Cell] = Registry("cell")
+
+register_operation = OPERATIONS.register
+register_cell = CELLS.register

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import ClassVar, Self
 
-from cortexgraph.ops.base import Given, Operation, Shape, option
-from cortexgraph.ops.chain import Chain
-from cortexgraph.ops.make import make_chain, register_operation
+from cortexgraph.ops.base import Chain, Fault, Operation, Options, Place, Shape, option
+from cortexgraph.ops.make import make_chain
+from cortexgraph.ops.registry import register_operation
 from cortexgraph.ops.torch_names import Tensor, nn
 from cortexgraph.spec import Chain as Entries
 
@@ -37,7 +37,6 @@ class Residual(nn.Module):
 class ResidualOperation(Operation):
     """A chain and a shortcut around it, added (He et al. 2016): y = body(x) + shortcut(x)."""
 
-    role: ClassVar[str] = "residual"
     equation: ClassVar[str] = "y = body(x) + shortcut(x)"
 
     body: Entries = option(..., "The operations of the block.", main=True)
@@ -45,10 +44,15 @@ class ResidualOperation(Operation):
     parts: Mapping[str, Chain] = field(default_factory=dict)
 
     @classmethod
-    def made(cls, shape: Shape, options: Mapping[str, Any], given: Given) -> Operation:
-        return cls(shape, options["body"], options["shortcut"], _parts(options, shape, given))
+    def made(cls, shape: Shape, options: Options, place: Place) -> Operation:
+        inner = replace(place.context, stride=(1, 1))
+        parts = {}
+        for name in ("body", "shortcut"):
+            path = place.path if place.main == name else (*place.path, name)
+            parts[name] = make_chain(options[name], shape, inner, apart=place.apart, path=path)
+        return cls(shape, options["body"], options["shortcut"], parts)
 
-    def fault(self) -> tuple[str, str] | None:
+    def fault(self) -> Fault | None:
         body, shortcut = (self.parts[name].output for name in ("body", "shortcut"))
         if not all(chain.whole for chain in self.parts.values()) or 0 in self.shape or body == shortcut:
             return None
@@ -65,6 +69,9 @@ class ResidualOperation(Operation):
     def chains(self) -> Mapping[str, Chain]:
         return self.parts
 
+    def with_chains(self, chains: Mapping[str, Chain]) -> Self:
+        return replace(self, parts=chains)
+
     def output(self) -> Shape:
         return self.parts["body"].output
 
@@ -76,12 +83,3 @@ class ResidualOperation(Operation):
 
     def constructor(self) -> str:
         return "Residual"
-
-
-def _parts(options: Mapping[str, Any], shape: Shape, given: Given) -> dict[str, Chain]:
-    inner = replace(given.context, stride=(1, 1))
-    found = {}
-    for name in ("body", "shortcut"):
-        path = given.path if given.main == name else (*given.path, name)
-        found[name] = make_chain(options[name], shape, inner, apart=given.apart, path=path)
-    return found

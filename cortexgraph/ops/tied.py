@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cortexgraph.ops.base import Operation, Run, Shape, State, text
+from cortexgraph.ops.base import Operation, Pair, Shape, call
 from cortexgraph.ops.conv import Conv, ConvTranspose, spread
 from cortexgraph.ops.torch_names import F, Tensor, nn
 from cortexgraph.wording import by
@@ -67,8 +67,8 @@ class Tied(Operation):
     same: bool
 
     @property
-    def role(self) -> str:
-        return self.operation.role
+    def own(self) -> Operation:
+        return self.operation
 
     @property
     def averages(self) -> bool:
@@ -77,8 +77,8 @@ class Tied(Operation):
     def output(self) -> Shape:
         return self.operation.output()
 
-    def parameters(self) -> dict[str, tuple[int, ...]]:
-        return dict(self.operation.parameters())
+    def parameters(self) -> Mapping[str, tuple[int, ...]]:
+        return self.operation.parameters()
 
     def macs(self) -> int:
         return self.operation.macs()
@@ -92,12 +92,8 @@ class Tied(Operation):
     def constructor(self) -> str:
         if self.same or not isinstance(self.operation, Conv):
             return f"Shared(self.{self.owner})"
-        geometry = "".join(f", {name}={value}" for name, value in self.operation.geometry().items())
-        groups = f", groups={self.operation.groups}" if self.operation.groups != 1 else ""
-        return f"SharedConv2d(self.{self.owner}{geometry}{groups})"
-
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        return self.operation.reference(x, state, run)
+        groups = (self.operation.groups, 1)
+        return call("SharedConv2d", f"self.{self.owner}", **self.operation.arguments(), groups=groups)
 
 
 class SharedTransposedConv2d(Shared):
@@ -132,10 +128,10 @@ class Transposed(Operation):
 
     conv: Conv
     owner: str
-    size: tuple[int, int]
+    size: Pair
 
     @property
-    def rim(self) -> tuple[int, int]:
+    def rim(self) -> Pair:
         """What is added at the lower right to reach the size; negative or too large where it cannot be reached."""
         conv = self.conv
         height, width = (
@@ -144,17 +140,21 @@ class Transposed(Operation):
         )
         return height, width
 
+    @property
+    def own(self) -> ConvTranspose:
+        conv = self.conv
+        return ConvTranspose(self.shape, conv.kernel, conv.stride, conv.border, self.rim, conv.shape[0], bias=False)
+
     def output(self) -> Shape:
         fits = all(0 <= rim < stride for rim, stride in zip(self.rim, self.conv.stride, strict=True))
         channels = self.conv.shape[0]
         return (channels, *self.size) if fits else (channels, 0, 0)
 
-    def parameters(self) -> dict[str, tuple[int, ...]]:
+    def parameters(self) -> Mapping[str, tuple[int, ...]]:
         return {"weight": self.conv.parameters()["weight"]}
 
     def macs(self) -> int:
-        places = self.shape[0] * self.shape[1] * self.shape[2]
-        return places * self.conv.shape[0] * self.conv.kernel[0] * self.conv.kernel[1]
+        return self.own.macs()
 
     def field(self, axis: int, place: int) -> Iterable[int]:
         conv = self.conv
@@ -164,20 +164,7 @@ class Transposed(Operation):
         return f"{by(self.conv.kernel)} transposed conv"
 
     def constructor(self) -> str:
-        conv = self.conv
-        pairs = {
-            "stride": (conv.stride, (1, 1)),
-            "padding": (conv.border, (0, 0)),
-            "output_padding": (self.rim, (0, 0)),
-        }
-        geometry = "".join(f", {name}={text(pair)}" for name, (pair, default) in pairs.items() if pair != default)
-        return f"SharedTransposedConv2d(self.{self.owner}{geometry})"
-
-    def reference(self, x: Tensor, state: State, run: Run) -> Tensor:
-        conv = self.conv
-        geometry = {"kernel": conv.kernel, "stride": conv.stride, "padding": conv.border, "output_padding": self.rim}
-        own: Any = ConvTranspose(self.shape, channels=conv.shape[0], bias=False, **geometry)
-        return own.reference(x, state, run)
+        return call("SharedTransposedConv2d", f"self.{self.owner}", **self.own.arguments())
 
     @classmethod
     def legal(cls, conv: Operation) -> bool:

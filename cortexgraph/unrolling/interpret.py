@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from cortexgraph.graph import Area, AreaGraph, Connection
 from cortexgraph.graph.model import Readout
-from cortexgraph.ops import Run, Taken, part
+from cortexgraph.ops import Chain
+from cortexgraph.ops.evaluate import StatisticsMove, below, evaluate_cell, evaluate_chain, evaluate_operation
 from cortexgraph.spec import IMAGE, Span
 from cortexgraph.unrolling.schedule import Order
 
@@ -30,12 +31,12 @@ class _Evaluation:
     Attributes:
         result: what it gave.
         reads: indices of the evaluations whose results it read.
-        statistics: what it offered to running statistics.
+        moves: how it moves running statistics.
     """
 
     result: Tensor | None
     reads: list[int]
-    statistics: list[Taken] = field(default_factory=list)
+    moves: list[StatisticsMove] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -186,14 +187,19 @@ def _result(trial: _Trial, c: Connection, source: _Write, ordinal: int) -> tuple
     key = (c.identifier, source.identity, alone)
     if key not in trial.evaluated:
         evaluation = _Evaluation(None, [source.identity] if isinstance(source.identity, int) else [])
-        run = Run(trial.training, ordinal, taken=evaluation.statistics)
-        evaluation.result = c.transform.reference(source.value, trial.state_dict, c.identifier, run)
+        evaluation.result = _chain(trial, c.transform, source.value, c.identifier, ordinal, evaluation)
         trial.evaluated[key] = len(trial.evaluations)
         trial.evaluations.append(evaluation)
     number = trial.evaluated[key]
     result = trial.evaluations[number].result
     assert result is not None
     return result, number
+
+
+def _chain(trial: _Trial, chain: Chain, x: Tensor, prefix: str, ordinal: int, evaluation: _Evaluation) -> Tensor:
+    """The result of a chain at a live update."""
+    moves = evaluation.moves
+    return evaluate_chain(chain, x, trial.state_dict, prefix, training=trial.training, update=ordinal, moves=moves)
 
 
 # ---- updating -----------------------------------------------------------------
@@ -236,13 +242,11 @@ def _carried_out(
     before = [old.identity] if old.value is not None and area.cell.has_memory else []
     numbers = [number for number in (*(number for _, number in results.values()), *before) if isinstance(number, int)]
     evaluation = _Evaluation(None, numbers)
-    run = Run(trial.training, ordinal, taken=evaluation.statistics)
-    body = area.body.reference(u, trial.state_dict, area.identifier, run)
+    body = _chain(trial, area.body, u, area.identifier, ordinal, evaluation)
     carried = {name: trial.zeros(area.shape) for name in area.cell.reads}
     if old.value is not None:
         carried |= {"h": old.value} | trial.hidden[area.name]
-    own = part(trial.state_dict, f"{area.identifier}.cell")
-    new = area.cell.reference(body, carried, own, trial.training)
+    new = evaluate_cell(area.cell, body, carried, below(trial.state_dict, f"{area.identifier}.cell"), trial.training)
     trial.evaluations.append(evaluation)
     hidden = {name: new[name] for name in area.cell.hidden}
     return _Write(time, new["h"], len(trial.evaluations) - 1), hidden
@@ -285,9 +289,9 @@ def _logits(trial: _Trial, readout: Readout, states: Mapping[tuple[str, int], Te
     import torch
 
     def read(t: int) -> Tensor:
-        pooled = readout.pool.reference(states[readout.source, t], {}, Run(trial.training))
-        own = part(trial.state_dict, f"{readout.identifier}.linear")
-        return readout.linear.reference(pooled, own, Run(trial.training))
+        pooled, _ = evaluate_operation(readout.pool, states[readout.source, t], {}, trial.training)
+        own = below(trial.state_dict, f"{readout.identifier}.linear")
+        return evaluate_operation(readout.linear, pooled.flatten(1), own, trial.training)[0]
 
     every = [read(t) for t in _read_at(trial, readout)]
     return every[0] if readout.at == "last" else torch.stack(every, 1)
@@ -305,7 +309,6 @@ def _running_statistics(trial: _Trial, records: Iterable[tuple[str, int]]) -> di
             waiting += trial.evaluations[number].reads
     moved: dict[str, Tensor] = {}
     for evaluation in (trial.evaluations[n] for n in sorted(needed)):
-        for taken in evaluation.statistics:
-            old = part(trial.state_dict, taken.path) | part(moved, taken.path)
-            moved |= {f"{taken.path}.{name}": value for name, value in taken.averaged(old).items()}
+        for move in evaluation.moves:
+            moved |= move({**trial.state_dict, **moved})
     return moved

@@ -11,7 +11,7 @@ from torch import Tensor
 import cortexgraph as cg
 from cortexgraph.analysis import receptive_fields, window_of
 from cortexgraph.ops import OPERATIONS, make_operation
-from cortexgraph.ops.base import Run
+from cortexgraph.ops.evaluate import evaluate_operation
 from cortexgraph.unrolling import Node
 
 OPTIONS: dict[str, list[dict[str, Any]]] = {
@@ -74,10 +74,9 @@ def evaluated(operation: Any, x: Tensor, generator: torch.Generator) -> Tensor:
     for name, chain in operation.chains().items():
         inner = x
         for link in chain:
-            inner = link.operation.reference(inner, drawn(link.operation.parameters()), Run(False))
+            inner, _ = evaluate_operation(link.operation, inner, drawn(link.operation.parameters()), training=False)
         state[name] = inner
-    result: Tensor = operation.reference(x, state, Run(False))
-    return result
+    return evaluate_operation(operation, x, state, training=False)[0]
 
 
 # ---- networks ----------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -12,15 +12,9 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from cortexgraph.ops import CELLS, Cell, Context
-from cortexgraph.ops.running import modules
-from tests.ops.references import independent
-
-
-@pytest.fixture(autouse=True)
-def _independent() -> Iterator[None]:
-    with independent():
-        yield
-
+from cortexgraph.ops.base import Place
+from cortexgraph.ops.evaluate import evaluate_cell, modules
+from tests.ops.references import REFERENCES, reference_cell
 
 C, H, W = SHAPE = (3, 4, 5)
 
@@ -61,7 +55,9 @@ def options_of(word: str, given: Any = None, dt_ms: float | None = 10.0) -> dict
 def cell_of(word: str, given: Any = None, shape: tuple[int, int, int] = SHAPE) -> Cell:
     options = options_of(word, given)
     assert CELLS[word].make_from.problem(options, shape, Context(shape[0])) is None
-    return CELLS[word].make_from.made(shape, options)
+    cell = CELLS[word].make_from.made(shape, options, Place(Context(shape[0])))
+    assert isinstance(cell, Cell)
+    return cell
 
 
 def problem_of(word: str, given: Any, dt_ms: float | None = 10.0) -> tuple[str, str] | None:
@@ -108,36 +104,33 @@ def assert_same(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], lea
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-10, atol=1e-12)
     ours, theirs = (
-        torch.autograd.grad(total, at, allow_unused=True, materialize_grads=True)
+        torch.autograd.grad(total, at, allow_unused=True, materialize_grads=True, retain_graph=True)
         for total, at in zip(sums, leaves, strict=True)
     )
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 @pytest.mark.parametrize("old", ["silent", "zeros", "random", "mixed"])
 @each_case
-def test_the_module_equals_the_reference(word: str, options: Any, old: str) -> None:
+def test_the_module_and_the_interpreter_equal_the_reference(word: str, options: Any, old: str, training: bool) -> None:
     cell = cell_of(word, options)
-    module = module_of(cell)
+    module = module_of(cell).train(training)
     x = randn(2, *SHAPE)
     x[0, 0] = 0  # a silent unit sits at 0, where derivatives jump
     silent = [old == "silent" or (old == "mixed" and index == 0) for index, _ in enumerate(cell.reads)]
     values = [randn(2, *SHAPE, seed=2 + i) * (old != "zeros") * (not silent[i]) for i, _ in enumerate(cell.reads)]
+    live = [0, *(1 + index for index, s in enumerate(silent) if not s)]
 
     ours = [value.clone().requires_grad_() for value in (x, *values)]
     result = module(ours[0], *(None if s else v for s, v in zip(silent, ours[1:], strict=True)))
-
-    theirs = [value.clone().requires_grad_() for value in (x, *values)]
-    state = {name: p.detach().clone().requires_grad_() for name, p in module.named_parameters()}
-    expected = cell.reference(theirs[0], dict(zip(cell.reads, theirs[1:], strict=True)), state, training=True)
-
-    live = [index for index, s in enumerate((False, *silent)) if not s]
-    leaves = (
-        [*(ours[i] for i in live), *module.parameters()],
-        [*(theirs[i] for i in live), *state.values()],
-    )
-    assert_same(named(cell, result), expected, leaves)
+    for evaluated in (reference_cell, evaluate_cell):
+        theirs = [value.clone().requires_grad_() for value in (x, *values)]
+        state = {name: p.detach().clone().requires_grad_() for name, p in module.named_parameters()}
+        expected = evaluated(cell, theirs[0], dict(zip(cell.reads, theirs[1:], strict=True)), state, training)
+        leaves = ([*(ours[i] for i in live), *module.parameters()], [*(theirs[i] for i in live), *state.values()])
+        assert_same(named(cell, result), expected, leaves)
 
 
 @each_case
@@ -160,8 +153,9 @@ def test_the_module_can_be_traced(word: str, options: Any) -> None:
     torch.testing.assert_close(traced(*given), module(*given))
 
 
-def test_every_cell_is_covered() -> None:
+def test_every_cell_has_a_case_and_a_reference() -> None:
     assert set(CELLS) == {word for word, _ in CASES}
+    assert {CELLS[word].make_from for word in CELLS} <= set(REFERENCES)
 
 
 # ---- against torch's own cells, on maps of one place

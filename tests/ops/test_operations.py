@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,8 +27,6 @@ from cortexgraph.ops import (
     Linear,
     Link,
     Operation,
-    Registry,
-    Run,
     Shape,
     Tied,
     Transposed,
@@ -36,19 +34,11 @@ from cortexgraph.ops import (
     make_operation,
     register_operation,
 )
-from cortexgraph.ops.base import State
+from cortexgraph.ops.evaluate import State, StatisticsMove, evaluate_chain, modules
 from cortexgraph.ops.residual import ResidualOperation
-from cortexgraph.ops.running import modules
 from cortexgraph.spec import AreaSpec, OperationSpec
-from tests.ops.references import independent
+from tests.ops.references import REFERENCES, convolve, independent
 from tests.oracle import repeatable_dropout
-
-
-@pytest.fixture(autouse=True)
-def _independent() -> Iterator[None]:
-    with independent():
-        yield
-
 
 NAMESPACE: dict[str, Any] = modules()
 
@@ -186,47 +176,76 @@ def images(shape: Shape, batch: int = 3) -> Tensor:
     return x
 
 
-def hold_equal(
-    module: nn.Module, x: Tensor, reference: Callable[[Tensor, State], Tensor], *arguments: int, owner: nn.Module
-) -> None:
-    """Values, and the gradients of x and of every parameter of the owner of the state."""
-    state = {name: value.clone() for name, value in owner.state_dict().items()}
-    leaves = {name: state[name].requires_grad_() for name, _ in owner.named_parameters()}
-    a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
+Evaluated = tuple[Tensor, list[Tensor], dict[str, Tensor]]
+"""A result, the gradients of a weighted sum of it at x and the parameters, and the running statistics after it."""
+
+
+def gradients(y: Tensor, leaves: list[Tensor]) -> list[Tensor]:
+    weight = torch.randn(y.shape, generator=torch.Generator().manual_seed(3))
+    return list(torch.autograd.grad((y * weight).sum(), leaves, materialize_grads=True))
+
+
+def by_module(module: nn.Module, x: Tensor, *arguments: int, owner: nn.Module) -> Evaluated:
+    x = x.clone().requires_grad_()
     torch.manual_seed(2)  # of dropout
-    expected = reference(b, state)
+    y = module(x, *arguments)
+    return y.detach(), gradients(y, [x, *owner.parameters()]), statistics(owner.state_dict())
+
+
+def by_chain(chain: Chain, x: Tensor, state: State, names: list[str], training: bool, update: int) -> Evaluated:
+    """The chain at path `A`, on this state dict, in which these are the names of parameters."""
+    x, moves = x.clone().requires_grad_(), list[StatisticsMove]()
+    state = {name: value.clone().requires_grad_(name in names) for name, value in state.items()}
     torch.manual_seed(2)
-    found = module(a, *arguments)
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
-    weight = torch.randn_like(expected)
-    ours = torch.autograd.grad((found * weight).sum(), [a, *owner.parameters()], materialize_grads=True)
-    theirs = torch.autograd.grad((expected * weight).sum(), [b, *leaves.values()], materialize_grads=True)
-    assert ours[0].any()
-    for one, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+    y = evaluate_chain(chain, x, state, "A", training=training, update=update, moves=moves)
+    after = dict(state)
+    for move in moves:
+        after |= move(after)
+    return y.detach(), gradients(y, [x, *(state[name] for name in names)]), statistics(after)
+
+
+def statistics(state: State) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in state.items() if re.search("running|tracked", name)}
+
+
+def hold_equal(
+    module: nn.Module, chain: Chain, x: Tensor, *, root: nn.Module, training: bool = False, update: int | None = None
+) -> None:
+    """The module, the interpreter and the independent implementation give equal values, gradients and statistics.
+
+    The chain is at path `A` of `root`, or its links name their owners there.
+    """
+    state = {name: value.clone() for name, value in root.state_dict().items()}
+    names = [name for name, _ in root.named_parameters()]
+    found = [by_chain(chain, x, state, names, training, update or 1)]
+    with independent():
+        found.append(by_chain(chain, x, state, names, training, update or 1))
+    found.append(by_module(module, x, *(() if update is None else (update,)), owner=root))
+    assert found[0][1][0].any()
+    for one in found[:2]:
+        torch.testing.assert_close(one, found[2], rtol=1e-9, atol=1e-9)
 
 
 def equals_reference(operation: Operation, shape: Shape, training: bool) -> None:
-    module, run = randomised(made(operation), training), Run(training)
-
-    def reference(x: Tensor, state: State) -> Tensor:
-        inner = {name: c.reference(x, state, name, run) for name, c in operation.chains().items()}
-        return operation.reference(x, {**state, **inner}, run)
-
-    hold_equal(module, images(shape), reference, owner=module)
+    root = nn.Module()
+    root.A = nn.Module()
+    root.A.it = randomised(made(operation), training)
+    chain = Chain(shape, (Link("it", "", {}, operation),))
+    hold_equal(root.A.it, chain, images(shape), root=root, training=training)
 
 
 # ---- every operation -----------------------------------------------------------
 
 
-def test_every_operation_and_norm_has_a_case() -> None:
+def test_every_operation_and_norm_has_a_case_and_a_reference() -> None:
     assert {param.values[0] for param in CASES} == set(OPERATIONS)
+    assert {type(operation_of(*param.values)) for param in CASES} <= set(REFERENCES)
     assert {param.values[3]["kind"] for param in CASES if param.values[0] == "norm"} == set(NORMS)
 
 
 @each_mode
 @each_case
-def test_constructor_equals_reference(
+def test_the_module_and_the_interpreter_equal_the_reference(
     word: str, shape: Shape, channels: int | None, options: dict[str, Any], training: bool
 ) -> None:
     equals_reference(operation_of(word, shape, channels, options), shape, training)
@@ -254,7 +273,6 @@ def test_what_has_a_case_says_what_it_is(
 ) -> None:
     operation = operation_of(word, shape, channels, options)
     assert operation.summary()
-    assert operation.role.isidentifier()
     assert operation == operation_of(word, shape, channels, options)
     assert hash(operation) == hash(operation_of(word, shape, channels, options))
 
@@ -439,13 +457,8 @@ def equals_reference_of_owner(
     assert not module.state_dict()
     assert chained.parameters() == 0
     for update in range(1, sets + 2):
-        run = Run(training, update)
-        arguments = (update,) if per_step else ()
-
-        def reference(x: Tensor, state: State, run: Run = run) -> Tensor:
-            return chained.reference(x, state, "V2_to_V1", run)
-
-        hold_equal(module, images(shape), reference, *arguments, owner=root)
+        at = update if per_step else None
+        hold_equal(module, chained, images(shape), root=root, training=training, update=at)
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -480,7 +493,6 @@ def test_other_tied_operations_are_their_owners(word: str, training: bool) -> No
     owner = make_chain(entries(word), (4, 3, 5), Context(4))
     owner = Chain(owner.shape, (Link("conv", word, {}, owner.operations[0]),))
     tied = Tied((4, 3, 5), make_operation(word, (4, 3, 5), 4), "V1_to_V2.conv", same=True)
-    assert tied.role == owner.operations[0].role
     equals_reference_of_owner(tied, owner, (4, 3, 5), training)
 
 
@@ -508,8 +520,9 @@ def test_a_transposed_tie_is_the_adjoint(size: tuple[int, int], options: dict[st
     equals_reference_of_owner(transposed, owner, conv.output(), sets=3 if apart else 1)
     weight = torch.randn(conv.parameters()["weight"])
     x, y = torch.randn(1, 3, *size), torch.randn(1, *conv.output())
-    back = transposed.reference(y, {"weight": weight}, Run(False))
-    there = conv.moved(x, weight)
+    link = Link("conv", "conv", {}, transposed, owner="V1_to_V2.conv")
+    back = evaluate_chain(Chain(y.shape[1:], (link,)), y, {"V1_to_V2.conv.weight": weight}, "", training=False)
+    there = convolve(x, weight, stride=conv.stride, padding=conv.border)
     torch.testing.assert_close((there * y).sum(), (x * back).sum())
 
 
@@ -548,13 +561,9 @@ def test_chains_equal_their_references_at_each_update_and_beyond_the_last_set(
     root.A = made_chain(links, sets=3)
     randomised(root, training)
     for update in (1, 2, 3, 4, 9):
-        run = Run(training, update)
-
-        def reference(x: Tensor, state: State, run: Run = run) -> Tensor:
-            return links.reference(x, state, "A", run)
-
+        at = update if links.per_step else None
         with repeatable_dropout():
-            hold_equal(root.A, images((4, 6, 8)), reference, *((update,) if links.per_step else ()), owner=root)
+            hold_equal(root.A, links, images((4, 6, 8)), root=root, training=training, update=at)
     assert tuple(root.A(images((4, 6, 8)), *((1,) if links.per_step else ())).shape[1:]) == links.output
     assert sum(p.numel() for p in root.parameters()) == links.parameters(sets=3)
     assert {path for path, link in links.walk() if link.operation.parameters() and not link.operation.chains()} == {
@@ -705,9 +714,9 @@ def test_nested_blocks_are_each_made_once(monkeypatch: pytest.MonkeyPatch) -> No
     made: list[Shape] = []
     make = ResidualOperation.made.__func__
 
-    def counted(cls: type[ResidualOperation], shape: Shape, options: Any, given: Any) -> Operation:
+    def counted(cls: type[ResidualOperation], shape: Shape, options: Any, place: Any) -> Operation:
         made.append(shape)
-        return make(cls, shape, options, given)
+        return make(cls, shape, options, place)
 
     monkeypatch.setattr(ResidualOperation, "made", classmethod(counted))
     nested: list[Any] = ["conv"]
@@ -723,17 +732,16 @@ def test_nested_blocks_are_each_made_once(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("mode", ["avg", "max", "flatten"])
 def test_readout_pooling(mode: str) -> None:
     operation = GlobalPool((3, 4, 5), mode)  # type: ignore[arg-type]
-    module = nn.Sequential(made(operation), nn.Flatten())
-    x = images((3, 4, 5))
-    hold_equal(module, x, lambda x, state: operation.reference(x, state, Run(False)), owner=module)
-    assert operation.output() == (module(x).shape[1], 1, 1)
+    equals_reference(operation, (3, 4, 5), training=False)
+    assert operation.output() == (made(operation)(images((3, 4, 5))).flatten(1).shape[1], 1, 1)
 
 
 def test_linear() -> None:
     operation = Linear((4, 1, 1), 3)
-    module = randomised(made(operation))
-    x = torch.randn(2, 4)
-    hold_equal(module, x, lambda x, state: operation.reference(x, state, Run(False)), owner=module)
+    root = nn.Module()
+    root.A = nn.Module()
+    root.A.it = module = randomised(made(operation))
+    hold_equal(module, Chain((4, 1, 1), (Link("it", "", {}, operation),)), torch.randn(2, 4), root=root)
     assert {name: tuple(p.shape) for name, p in module.named_parameters()} == dict(operation.parameters())
     assert operation.macs() == 12
     assert operation.output() == (3, 1, 1)
@@ -748,12 +756,6 @@ def test_macs_count_each_weight_at_each_output_place() -> None:
 
 
 def test_a_name_is_registered_once() -> None:
-    registry: Registry[int] = Registry("number")
-    registry.register("one")(1)
-    with pytest.raises(ValueError, match="number `one` is registered already"):
-        registry.register("one")(2)
-    assert registry["one"] == 1
-    assert list(registry) == ["one"]
     with pytest.raises(ValueError, match="operation `conv` is registered already"):
         register_operation("conv")(Conv)
 
@@ -837,4 +839,4 @@ def test_problems_of_operations_across_channels(entry: Any, channels: int, found
 def test_references_of_saturating_functions_have_gradients_far_out(word: str) -> None:
     operation = make_operation(word, (1, 1, 5))
     x = torch.tensor([-2000.0, -1e-300, 0.0, 1e-300, 2000.0]).reshape(1, 1, 1, 5)
-    hold_equal(made(operation), x, lambda x, state: operation.reference(x, state, Run(False)), owner=nn.Module())
+    hold_equal(made(operation), Chain((1, 1, 5), (Link("it", "", {}, operation),)), x, root=nn.Module())

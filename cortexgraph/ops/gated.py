@@ -1,18 +1,19 @@
-"""Cells with gates: convolutional GRU, LSTM and UGRNN."""
+"""Cells with gates: convolutional GRU, LSTM, UGRNN, intersection RNN and the reciprocal gated cell."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from cortexgraph.ops.base import Context, Shape, option, text
-from cortexgraph.ops.cells.base import Cell, register_cell
+from cortexgraph.ops.base import Cell, Context, Fault, Options, Pair, Shape, call, option
+from cortexgraph.ops.elementwise import ACTIVATIONS, unknown_activation
+from cortexgraph.ops.registry import register_cell
 from cortexgraph.ops.torch_names import Tensor, nn, torch
 from cortexgraph.spec.fields import Flag, Number, Square
 from cortexgraph.wording import by
 
-__all__ = ["UGRNN", "ConvGRU", "ConvLSTM", "Forgetting", "Gated"]
+__all__ = ["ConvGRUCell", "ConvLSTMCell", "Gated", "IntersectionRNNCell", "ReciprocalGatedCell", "UGRNNCell"]
 
 
 class SameConv2d(nn.Conv2d):
@@ -44,26 +45,22 @@ class Gated(Cell):
         return self.module if self.kernel == (3, 3) else f"{by(self.kernel)} {self.module}"
 
     def constructor(self) -> str:
-        return f"{self.module}({', '.join([str(self.shape[0]), text(self.kernel), *self.settings()])})"
+        return call(self.module, self.shape[0], self.kernel, **self.settings())
 
-    def settings(self) -> list[str]:
-        """Further arguments of the constructor."""
-        return []
+    def settings(self) -> dict[str, tuple[object, object]]:
+        """Further arguments of the constructor, with their defaults."""
+        return {}
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         channels = self.shape[0]
         rows = len(self.maps) * channels
         return {"gates.weight": (rows, 2 * channels, *self.kernel), "gates.bias": (rows,)}
 
-    def windows(self) -> tuple[tuple[int, int], tuple[int, int]]:
+    def windows(self) -> tuple[Pair, Pair]:
         return self.kernel, self.kernel
 
-    def macs(self) -> int:
-        weights = sum(shape[0] * shape[1] for shape in self.parameters().values() if len(shape) == 4)
-        return weights * self.kernel[0] * self.kernel[1] * self.shape[1] * self.shape[2]
-
     @classmethod
-    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
         height, width = options["kernel"]
         if height % 2 == 0 or width % 2 == 0:
             found = f"a {by(options['kernel'])} kernel has no centre, so the new state would be smaller than the old"
@@ -77,8 +74,8 @@ class Forgetting(Gated):
 
     forget_bias: Number = option(1.0, "Where the bias of the forget gate starts: above 0, the old state is kept.")
 
-    def settings(self) -> list[str]:
-        return [] if self.forget_bias == 1 else [f"forget_bias={self.forget_bias}"]
+    def settings(self) -> dict[str, tuple[object, object]]:
+        return {"forget_bias": (self.forget_bias, 1.0)}
 
 
 class ConvGRU(nn.Module):
@@ -171,8 +168,8 @@ class ConvLSTMCell(Forgetting):
 
     peepholes: Flag = option(False, "Whether the gates also see the cell's content c, by a weight for each channel.")
 
-    def settings(self) -> list[str]:
-        return super().settings() + ["peepholes=True"] * self.peepholes
+    def settings(self) -> dict[str, tuple[object, object]]:
+        return {**super().settings(), "peepholes": (self.peepholes, False)}
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         return {**super().parameters(), **({"peepholes": (3 * self.shape[0],)} if self.peepholes else {})}
@@ -207,3 +204,103 @@ class UGRNNCell(Forgetting):
     equation: ClassVar[str] = "h' = g h + (1 − g) c"
     maps: ClassVar[tuple[str, ...]] = ("g", "c")
     module: ClassVar[str] = "UGRNN"
+
+
+class IntersectionRNN(nn.Module):
+    """Collins et al. 2017: visible y = g_y x + (1 − g_y) y_in, recurrent m' = g_m m + (1 − g_m) m_in.
+
+    y_in = relu(W ∗ [x, m] + b), m_in = tanh(W ∗ [x, m] + b), and the gates are σ(W ∗ [x, m] + b + forget_bias);
+    `gates` holds all W and b in the order g_y, y_in, g_m, m_in.
+    """
+
+    def __init__(self, channels: int, kernel_size: int | tuple[int, int] = 3, forget_bias: float = 1.0) -> None:
+        super().__init__()
+        self.gates = SameConv2d(2 * channels, 4 * channels, kernel_size)
+        self.forget_bias = forget_bias
+
+    def forward(self, x: Tensor, m: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        m = torch.zeros_like(x) if m is None else m
+        g_y, y_in, g_m, m_in = self.gates(torch.cat([x, m], 1)).chunk(4, 1)
+        g_y, g_m = torch.sigmoid(g_y + self.forget_bias), torch.sigmoid(g_m + self.forget_bias)
+        return g_y * x + (1 - g_y) * torch.relu(y_in), g_m * m + (1 - g_m) * torch.tanh(m_in)
+
+
+@register_cell("intersection")
+@dataclass(frozen=True)
+class IntersectionRNNCell(Forgetting):
+    """The +RNN (Collins, Sohl-Dickstein & Sussillo 2017) with convolutions: one gate over depth, one over time.
+
+    y_in = relu(W_y ∗ [x, m] + b_y), m_in = tanh(W_m ∗ [x, m] + b_m), g = σ(W_g ∗ [x, m] + b_g + forget_bias),
+    visible y' = g_y ∘ x + (1 − g_y) ∘ y_in, recurrent m' = g_m ∘ m + (1 − g_m) ∘ m_in.
+    """
+
+    equation: ClassVar[str] = "h' = g_y x + (1 − g_y) y_in, m' = g_m m + (1 − g_m) m_in"
+    reads: ClassVar[tuple[str, ...]] = ("m",)
+    hidden: ClassVar[tuple[str, ...]] = ("m",)
+    maps: ClassVar[tuple[str, ...]] = ("g_y", "y", "g_m", "m")
+    module: ClassVar[str] = "IntersectionRNN"
+
+
+class ReciprocalGated(nn.Module):
+    """Nayebi et al. 2018: h' = f((1 − σ(W_ch ∗ c)) x + (1 − σ(W_hh ∗ h)) h) …
+
+    … and c' = f((1 − σ(W_hc ∗ h)) x + (1 − σ(W_cc ∗ c)) c); `from_h` holds W_hh, W_hc and `from_c` W_ch, W_cc.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int | tuple[int, int] = 3,
+        bias: bool = False,
+        activation: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.from_h = SameConv2d(channels, 2 * channels, kernel_size, bias)
+        self.from_c = SameConv2d(channels, 2 * channels, kernel_size, bias)
+        self.activation = nn.Tanh() if activation is None else activation
+
+    def forward(self, x: Tensor, h: Tensor | None = None, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        h = torch.zeros_like(x) if h is None else h
+        c = torch.zeros_like(x) if c is None else c
+        hh, hc = torch.sigmoid(self.from_h(h)).chunk(2, 1)
+        ch, cc = torch.sigmoid(self.from_c(c)).chunk(2, 1)
+        return self.activation((1 - ch) * x + (1 - hh) * h), self.activation((1 - hc) * x + (1 - cc) * c)
+
+
+@register_cell("reciprocal_gated")
+@dataclass(frozen=True)
+class ReciprocalGatedCell(Gated):
+    """The reciprocal gated cell (Nayebi et al. 2018): the input passes by, and each state gates the other's input.
+
+    h' = f((1 − σ(W_ch ∗ c)) ∘ x + (1 − σ(W_hh ∗ h)) ∘ h), c' = f((1 − σ(W_hc ∗ h)) ∘ x + (1 − σ(W_cc ∗ c)) ∘ c).
+
+    The networks released with the paper have `activation: elu` and `bias: true`, and take more into the cell
+    than this: a convolution of x into c', and one of the area's input into h's gate.
+    """
+
+    equation: ClassVar[str] = "h' = f((1 − σ(W_ch ∗ c)) x + (1 − σ(W_hh ∗ h)) h)"
+    reads: ClassVar[tuple[str, ...]] = ("h", "c")
+    hidden: ClassVar[tuple[str, ...]] = ("c",)
+    maps: ClassVar[tuple[str, ...]] = ("hh", "hc", "ch", "cc")
+    module: ClassVar[str] = "ReciprocalGated"
+
+    bias: Flag = option(False, "Learned bias of the gates.")
+    activation: str = option("tanh", "f, the activation of both states.")
+
+    def summary(self) -> str:
+        return super().summary().replace(self.module, "reciprocal gated")
+
+    def settings(self) -> dict[str, tuple[object, object]]:
+        return {"bias": (self.bias, False), "activation": (ACTIVATIONS[self.activation], "nn.Tanh()")}
+
+    def windows(self) -> tuple[Pair, Pair]:
+        return (1, 1), self.kernel  # x passes by
+
+    def parameters(self) -> Mapping[str, tuple[int, ...]]:
+        channels = self.shape[0]
+        tensors = {"weight": (2 * channels, channels, *self.kernel)} | ({"bias": (2 * channels,)} if self.bias else {})
+        return {f"{owner}.{name}": shape for owner in ("from_h", "from_c") for name, shape in tensors.items()}
+
+    @classmethod
+    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
+        return super().problem(options, shape, context) or unknown_activation(options["activation"])

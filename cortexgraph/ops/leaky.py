@@ -1,30 +1,38 @@
-"""Leaky integration."""
+"""Cells without gates: none (`simple`), and leaky integration."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from cortexgraph.ops.activation import ACTIVATIONS
-from cortexgraph.ops.base import CONTEXT, Context, Shape, option
-from cortexgraph.ops.cells.base import Cell, register_cell
+from cortexgraph.ops.base import CONTEXT, Cell, Context, Fault, Options, Shape, call, option
+from cortexgraph.ops.elementwise import ACTIVATIONS, unknown_activation
+from cortexgraph.ops.registry import register_cell
 from cortexgraph.ops.torch_names import Tensor, nn, torch
 from cortexgraph.spec.fields import Flag, Milliseconds, Number
-from cortexgraph.wording import suggest
 
-__all__ = ["Leaky", "unknown_activation"]
+__all__ = ["LeakyCell", "Simple"]
+
+
+@register_cell("simple")
+@dataclass(frozen=True)
+class Simple(Cell):
+    """No memory: the new state is the body's output."""
+
+    equation: ClassVar[str] = "h' = x"
+    reads: ClassVar[tuple[str, ...]] = ()
+
+    def summary(self) -> str:
+        return ""
+
+    def constructor(self) -> str:
+        return "nn.Identity()"
+
 
 DECAY = 0.5
 """Of a cell that says neither `decay` nor `tau_ms`."""
-
-
-def unknown_activation(name: str) -> tuple[str, str] | None:
-    """What is wrong with the name of an activation, and the repair."""
-    if name in ACTIVATIONS:
-        return None
-    return f"no activation is called `{name}`", suggest(name, ACTIVATIONS, f"Choose one of {', '.join(ACTIVATIONS)}.")
 
 
 def _decay(decay: float | None, tau_ms: float | None, dt_ms: float | None) -> float:
@@ -93,18 +101,19 @@ class LeakyCell(Cell):
         return f"{decay}, learned" if self.learned else decay
 
     def constructor(self) -> str:
-        options = {
-            "rest=True": self.rests,
-            f"channels={self.shape[0]}": self.learned,
-            f"activation={ACTIVATIONS[self.activation]}": self.activation != "identity",
-        }
-        return f"Leaky({', '.join([repr(self.start), *(text for text, holds in options.items() if holds)])})"
+        return call(
+            "Leaky",
+            self.start,
+            rest=(self.rests, False),
+            channels=(self.shape[0] if self.learned else None, None),
+            activation=(ACTIVATIONS[self.activation], "nn.Identity()"),
+        )
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         return {"alpha": self.shape[:1]} if self.learned else {}
 
     @classmethod
-    def problem(cls, options: Any, shape: Shape, context: Context) -> tuple[str, str] | None:
+    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
         decay, tau, dt = options["decay"], options["tau_ms"], options["dt_ms"]
         if decay is not None and tau is not None:
             return "`decay` and `tau_ms` both say how fast the state decays", "Leave one of them out."

@@ -1,0 +1,225 @@
+"""Operations whose windows move over space: their base, pooling and resizing."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar, Literal
+
+from cortexgraph.ops.base import Context, Fault, Operation, Options, Pair, Place, Shape, call, option, text
+from cortexgraph.ops.registry import register_operation
+from cortexgraph.spec.fields import Border, Square
+from cortexgraph.wording import by
+
+__all__ = ["ONE", "RESIZES", "GlobalPool", "Resize", "Windowed", "same_padding"]
+
+ONE: Pair = (1, 1)
+
+
+def same_padding(kernel: Pair, dilation: Pair = ONE) -> Pair:
+    """⌊dilation · (kernel − 1) / 2⌋: «same» for odd kernels."""
+    return (dilation[0] * (kernel[0] - 1) // 2, dilation[1] * (kernel[1] - 1) // 2)
+
+
+@dataclass(frozen=True)
+class Windowed(Operation):
+    """Base of the operations that compute each place of the result from a window of the input."""
+
+    @abstractmethod
+    def geometry(self) -> tuple[Pair, Pair, Pair, Pair]:
+        """Kernel, stride, padding and dilation."""
+
+    @property
+    def extent(self) -> Pair:
+        """Height and width of the result: ⌊(n + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1."""
+        height, width = (
+            (n + 2 * p - d * (k - 1) - 1) // s + 1
+            for n, k, s, p, d in zip(self.shape[1:], *self.geometry(), strict=True)
+        )
+        return height, width
+
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        kernel, stride, padding, dilation = (pair[axis] for pair in self.geometry())
+        start = place * stride - padding
+        first = max(0, -(start // dilation))
+        last = min(kernel - 1, (self.shape[1 + axis] - 1 - start) // dilation)
+        return range(start + first * dilation, start + last * dilation + 1, dilation)
+
+
+# ---- pooling -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class WindowPool(Windowed):
+    """Base of the poolings by a window."""
+
+    role: ClassVar[str] = "pool"
+    name: ClassVar[str]
+    module: ClassVar[str]
+
+    kernel: Square = option((2, 2), "Size of the window.", main=True)
+    stride: Square | None = option(None, "Distance between windows; default: the kernel.")
+    padding: Border = option((0, 0), "Rim around the input.")
+
+    @classmethod
+    def made(cls, shape: Shape, options: Options, place: Place) -> Operation:
+        return cls(shape, **{**options, "stride": options["stride"] or options["kernel"]})
+
+    @classmethod
+    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
+        if any(2 * p > k for p, k in zip(options["padding"], options["kernel"], strict=True)):
+            return "`padding` is more than half the kernel", "Choose a smaller padding."
+        return None
+
+    @property
+    def step(self) -> Pair:
+        """The stride that holds."""
+        return self.stride or self.kernel
+
+    def geometry(self) -> tuple[Pair, Pair, Pair, Pair]:
+        return self.kernel, self.step, self.padding, ONE
+
+    def output(self) -> Shape:
+        return (self.shape[0], *self.extent)
+
+    def summary(self) -> str:
+        stride = f", stride {text(self.step)}" if self.step != self.kernel else ""
+        return f"{by(self.kernel)} {self.name}{stride}"
+
+    def constructor(self) -> str:
+        stride = (self.step,) if self.step != self.kernel else ()
+        return call(f"nn.{self.module}", self.kernel, *stride, padding=(self.padding, 0))
+
+
+@register_operation("max_pool")
+@dataclass(frozen=True)
+class MaxPool(WindowPool):
+    """The largest value under each window."""
+
+    equation: ClassVar[str] = "y[i, j] = max over the window at (i, j)"
+    name: ClassVar[str] = "max pool"
+    module: ClassVar[str] = "MaxPool2d"
+
+
+@register_operation("avg_pool")
+@dataclass(frozen=True)
+class AveragePool(WindowPool):
+    """The mean under each window, the zeros of the rim included."""
+
+    equation: ClassVar[str] = "y[i, j] = mean over the window at (i, j)"
+    name: ClassVar[str] = "average pool"
+    module: ClassVar[str] = "AvgPool2d"
+
+
+@dataclass(frozen=True)
+class GlobalPool(Operation):
+    """The pooling of a readout, y[c] = mean or max over space of x[c]; `flatten` keeps every place."""
+
+    equation: ClassVar[str] = "y[c] = mean_ij x[c, i, j]"
+
+    mode: Literal["avg", "max", "flatten"]
+
+    def output(self) -> Shape:
+        return (prod(self.shape), 1, 1) if self.mode == "flatten" else (self.shape[0], 1, 1)
+
+    def summary(self) -> str:
+        return self.mode
+
+    def constructor(self) -> str:
+        return {"avg": "nn.AdaptiveAvgPool2d(1)", "max": "nn.AdaptiveMaxPool2d(1)"}.get(self.mode, "nn.Identity()")
+
+
+# ---- resizing ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Resize(Operation):
+    """Base of the resizing operations: to a fixed height and width."""
+
+    role: ClassVar[str] = "resize"
+
+    size: Square = option(..., "Height and width of the result.", main=True)
+
+    def summary(self) -> str:
+        return f"{type(self).__name__.lower()} to {by(self.size)}"
+
+    def output(self) -> Shape:
+        return (self.shape[0], *self.size)
+
+
+@register_operation("nearest")
+@dataclass(frozen=True)
+class Nearest(Resize):
+    """Nearest-neighbour interpolation: y[i, j] = x[⌊i · H / H'⌋, ⌊j · W / W'⌋].
+
+    torch computes i · H / H' in 32 bits, so that for some ratios that are not whole (such as 26 to 22) a place falls
+    on the neighbour; for all whole ratios up to 256 it does not.
+    """
+
+    equation: ClassVar[str] = "y[i, j] = x[⌊i·H/H'⌋, ⌊j·W/W'⌋]"
+
+    def constructor(self) -> str:
+        return f'nn.Upsample(size={self.size}, mode="nearest")'
+
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        return (place * self.shape[1 + axis] // self.size[axis],)
+
+
+@register_operation("bilinear")
+@dataclass(frozen=True)
+class Bilinear(Resize):
+    """Linear interpolation along each axis between pixel centres, edges held."""
+
+    equation: ClassVar[str] = "y[i] = (1 − a) x[⌊s⌋] + a x[⌊s⌋ + 1], s = (i + ½)·H/H' − ½, a = s − ⌊s⌋"
+
+    def constructor(self) -> str:
+        return f'nn.Upsample(size={self.size}, mode="bilinear")'
+
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        n = self.shape[1 + axis]
+        at = max((place + 0.5) * n / self.size[axis] - 0.5, 0.0)
+        left = min(int(at), n - 1)
+        return {left, min(left + 1, n - 1)} if at > left else (left,)
+
+
+@register_operation("pool")
+@dataclass(frozen=True)
+class Pool(Resize):
+    """Average pooling to a size: mean over the ⌊i·H/H'⌋ … ⌈(i+1)·H/H'⌉ rows, and columns likewise, of each output."""
+
+    equation: ClassVar[str] = "y[i, j] = mean of x over the inputs that fall on (i, j)"
+
+    def constructor(self) -> str:
+        return call("nn.AdaptiveAvgPool2d", self.size)
+
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        n, size = self.shape[1 + axis], self.size[axis]
+        return range(place * n // size, -(-(place + 1) * n // size))
+
+
+RESIZES: dict[str, type[Resize]] = {"nearest": Nearest, "bilinear": Bilinear, "pool": Pool}
+"""The modes of a connection's `resize` that are operations of their own."""
+
+
+@register_operation("upsample")
+@dataclass(frozen=True)
+class Upsample(Operation):
+    """Larger by a whole factor, by nearest-neighbour or bilinear interpolation."""
+
+    equation: ClassVar[str] = "as `nearest` or `bilinear`, to factor · size"
+
+    factor: Square = option((2, 2), "How many times larger.", main=True)
+    mode: Literal["nearest", "bilinear"] = option("nearest", "nearest or bilinear.")
+
+    @classmethod
+    def made(cls, shape: Shape, options: Options, place: Place) -> Operation:
+        factor = options["factor"]
+        return RESIZES[options["mode"]](shape, (shape[1] * factor[0], shape[2] * factor[1]))
+
+    def summary(self) -> str:
+        return "upsample"
+
+    def constructor(self) -> str:
+        raise AssertionError("made into an interpolation")
