@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from cortexgraph.drawing import draw_matrix as draw_matrix
     from cortexgraph.drawing import draw_schedule as draw_schedule
     from cortexgraph.drawing import draw_unrolled as draw_unrolled
+    from cortexgraph.edit import lesion as lesion
+    from cortexgraph.edit import share as share
+    from cortexgraph.edit import unshare as unshare
     from cortexgraph.errors import CompileError as CompileError
     from cortexgraph.errors import CortexGraphError as CortexGraphError
     from cortexgraph.errors import DataError as DataError
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from cortexgraph.errors import SpecError as SpecError
     from cortexgraph.exporting import export as export
     from cortexgraph.graph import AreaGraph as AreaGraph
-    from cortexgraph.lesions import lesion as lesion
     from cortexgraph.ops import Cell as Cell
     from cortexgraph.ops import Operation as Operation
     from cortexgraph.ops import option as option
@@ -41,8 +43,6 @@ if TYPE_CHECKING:
     from cortexgraph.ops import register_operation as register_operation
     from cortexgraph.ops.schema import json_schema as json_schema
     from cortexgraph.pages import page as page
-    from cortexgraph.sharing import share as share
-    from cortexgraph.sharing import unshare as unshare
     from cortexgraph.spec import NetworkSpec as NetworkSpec
     from cortexgraph.spec import dumps as dumps
     from cortexgraph.spec import load as load
@@ -72,8 +72,7 @@ _HOMES = {
     "cortexgraph.ops": ("Cell", "Operation", "option", "register_cell", "register_operation"),
     "cortexgraph.ops.schema": ("json_schema",),
     "cortexgraph.checks": ("register_check",),
-    "cortexgraph.lesions": ("lesion",),
-    "cortexgraph.sharing": ("share", "unshare"),
+    "cortexgraph.edit": ("lesion", "share", "unshare"),
     "cortexgraph.spec": ("NetworkSpec", "dumps", "load", "loads", "save", "zoo"),
     "cortexgraph.tracing": ("trace",),
     "cortexgraph.unrolling": ("UnrolledGraph",),

@@ -64,7 +64,8 @@ PARTS: tuple[tuple[str, type[BaseModel], str], ...] = (
     (
         "A span of steps",
         Span,
-        "`input.present` and a connection's `active` are `always`, `first`, a list of steps, or such a span.",
+        "`input.present` and a connection's `active` are `always`, `first`, a list of steps, or such a span; "
+        "`active` may also be `never`.",
     ),
     ("`readout`", ReadoutSpec, "One readout, or a list of several, which are then returned by name."),
     ("`time`", TimeSpec, ""),

@@ -232,7 +232,7 @@ def _timing(draw: st.DrawFn, steps: int) -> dict[str, Any]:
             found["delay"] = draw(st.integers(1, 2))
         case 2:
             found["delay_ms"] = draw(st.sampled_from([4.0, 10.0, 15.0]))
-    window = draw(st.one_of(st.just("always"), _windows(steps)))
+    window = draw(st.one_of(st.just("always"), st.sampled_from(["always", "always", "never"]), _windows(steps)))
     found |= {"active": window} if window != "always" else {}
     silence = draw(st.sampled_from([None, None, None, *SILENCES]))
     return found | ({"silence": silence} if silence else {})

@@ -31,7 +31,7 @@ LAYERS = (
     ("network",),
     ("compiler",),
     ("tracing",),
-    ("analysis", "render", "data", "sharing", "lesions", "connectome"),
+    ("analysis", "render", "data", "edit", "connectome"),
     ("drawing",),
     ("showing",),
     ("training",),

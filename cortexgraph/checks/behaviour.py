@@ -72,8 +72,8 @@ def dead_parameters(full: UnrolledGraph) -> Iterator[Diagnostic]:
     for connection in graph.connections:
         if connection.identifier in read or not {connection.source, connection.target} <= {IMAGE, *updated}:
             continue
-        if connection.delay >= graph.spec.time.steps:
-            continue  # a finding of its own
+        if connection.active == "never" or connection.delay >= graph.spec.time.steps:
+            continue  # intended, or a finding of its own
         yield graph.spec.origin.diagnostic(
             "dead-connection",
             ("connections", connection.index),

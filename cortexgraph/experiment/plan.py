@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from cortexgraph.compiler import check, lower
+from cortexgraph.edit import lesion
 from cortexgraph.errors import CortexGraphError, Diagnostic, SpecError
 from cortexgraph.experiment.model import EvaluationSpec, ExperimentSpec, VariantSpec
-from cortexgraph.lesions import lesion
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.origin import Path as Place
 from cortexgraph.spec.zoo import zoo

@@ -137,7 +137,7 @@ def _look(run: Run, look: EvaluationSpec, images: Any) -> list[dict[str, Any]]:
     """Accuracy at each readout step of one evaluation of the run's weights."""
     from dataclasses import replace
 
-    from cortexgraph.lesions import lesion
+    from cortexgraph.edit import lesion
     from cortexgraph.training import evaluate, load_run
 
     _, network = load_run(run.folder)

@@ -83,7 +83,7 @@ class Connection:
         kind: feedforward, lateral or feedback.
         role: `drive`, or `modulate`.
         delay: extra steps.
-        active: when it is read: `always`, `first`, steps, or a span of steps.
+        active: when it is read: `always`, `first`, `never`, steps, or a span of steps.
         silence: what a silent source counts as: `skip`, `zero_input` or `zero_drive`.
         init: how its convolutions start.
         source_shape, target_shape: shapes of the states; zeros where unknown.
@@ -139,7 +139,7 @@ class Connection:
         """Whether an update of this step may read it; `first` is decided by what it read before."""
         match self.active:
             case str():
-                return True
+                return self.active != "never"
             case Span(first=first, last=last):
                 return first <= step and (last is None or step <= last)
         return step in self._steps

@@ -4,7 +4,7 @@ from cortexgraph.spec.area import AreaDefaults, AreaSpec, Chain, NormSpec, Opera
 from cortexgraph.spec.base import Model, Span, Window
 from cortexgraph.spec.connection import ConnectionDefaults, ConnectionSpec, ResizeSpec, TieSpec
 from cortexgraph.spec.fields import IMAGE
-from cortexgraph.spec.loading import load, loads
+from cortexgraph.spec.loading import SpecLike, load, loads, resolve
 from cortexgraph.spec.model import DefaultsSpec, InputSpec, NetworkSpec, ReadoutSpec, TimeSpec
 from cortexgraph.spec.origin import Origin
 from cortexgraph.spec.saving import dumps, json_schema, save
@@ -28,6 +28,7 @@ __all__ = [
     "ReadoutSpec",
     "ResizeSpec",
     "Span",
+    "SpecLike",
     "TieSpec",
     "TimeSpec",
     "Window",
@@ -35,6 +36,7 @@ __all__ = [
     "json_schema",
     "load",
     "loads",
+    "resolve",
     "save",
     "starter",
     "zoo",

@@ -14,7 +14,7 @@ from cortexgraph.spec.fields import Step, either
 from cortexgraph.spec.findings import findings_of
 from cortexgraph.spec.origin import Origin
 
-__all__ = ["Model", "Span", "Window", "conflict"]
+__all__ = ["Activity", "Model", "Span", "Window", "conflict"]
 
 
 if TYPE_CHECKING:
@@ -83,4 +83,11 @@ class Span(Model):
 Window = Annotated[
     Literal["always", "first"] | Span | Annotated[tuple[Step, ...], Field(min_length=1)],
     either("`always`, `first`, a list of steps such as [1, 2, 3], or {from: 2, to: 5}", "always", "first"),
+]
+
+Activity = Annotated[
+    Literal["always", "first", "never"] | Span | Annotated[tuple[Step, ...], Field(min_length=1)],
+    either(
+        "`always`, `first`, `never`, a list of steps such as [1, 2, 3], or {from: 2, to: 5}", "always", "first", "never"
+    ),
 ]

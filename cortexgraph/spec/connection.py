@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from cortexgraph.spec.area import Chain, Weights
-from cortexgraph.spec.base import Model, Window, conflict
+from cortexgraph.spec.base import Activity, Model, conflict
 from cortexgraph.spec.fields import Count, Flag, Kind, Name, Number, Pair, Positive, either
 from cortexgraph.spec.shorthand import expand_resize, expand_tie
 
@@ -133,10 +133,10 @@ class ConnectionSpec(ConnectionDefaults):
     delay_ms: Annotated[float, Field(strict=True, ge=0, le=1e6, allow_inf_nan=False)] | None = Field(
         default=None, description="Extra conduction delay in ms, rounded to whole steps of `time.dt_ms`.", examples=[20]
     )
-    active: Window = Field(
+    active: Activity = Field(
         default="always",
-        description="When the connection is read: always, first (only the first time that its value is live), a list "
-        "of steps of the receiving update, or {from: 2, to: 5}.",
+        description="When the connection is read: always, first (only the first time that its value is live), never "
+        "(a lesion), a list of steps of the receiving update, or {from: 2, to: 5}.",
         examples=[{"from": 3}],
     )
     tie: Tie | None = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable, Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,29 @@ from cortexgraph.spec.yaml_source import Source, read_json, read_yaml
 from cortexgraph.spec.zoo import zoo
 from cortexgraph.wording import shortened, similar
 
-__all__ = ["load", "loads", "read_text"]
+__all__ = ["SpecLike", "load", "loads", "read_text", "resolve"]
 
 Overrides = Mapping[str, object] | Iterable[str | Override]
+
+SpecLike = NetworkSpec | str | PathLike[str]
+"""A spec, the path of its file, or the name of one of the zoo: what every function takes that takes a spec."""
+
+
+def resolve(spec: SpecLike) -> NetworkSpec:
+    """The spec itself, or the one of this path or zoo name.
+
+    Raises:
+        SpecError: if it cannot be read, or is something else.
+    """
+    if isinstance(spec, NetworkSpec):
+        return spec
+    if isinstance(spec, str | PathLike):
+        return load(Path(spec))
+    found = f"a {type(spec).__name__} was given"
+    expected = "a spec, the path of its file, or a name that `cortexgraph zoo` lists is needed"
+    repairs = {dict: "Turn it into a spec with `cg.NetworkSpec.model_validate`."}
+    repair = "Give its `.spec`." if hasattr(spec, "spec") else repairs.get(type(spec), "Read a spec with `cg.load`.")
+    raise SpecError(Diagnostic("wrong-type", "spec", found, expected, repair))
 
 
 def load(path_or_zoo_name: str | Path, overrides: Overrides = ()) -> NetworkSpec:

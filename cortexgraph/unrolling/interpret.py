@@ -163,7 +163,7 @@ def _contribution(trial: _Trial, c: Connection, t: int, k: int) -> _Write | None
 
     A value of None contributes zeros after the transform.
     """
-    if not _within(c.active, t) or c.identifier in trial.fired:
+    if c.active == "never" or not _within(c.active, t) or c.identifier in trial.fired:
         return None
     source = _value(trial, c, t, k)
     if source.value is None and c.silence == "skip":

@@ -1,4 +1,4 @@
-"""Weights shared over time and per step: the same network, and the ordinary deep ResNet that it is."""
+"""Weights shared over time and per step: the same network, and the ordinary deep ResNet that it is; and lesions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import cortexgraph as cg
@@ -174,3 +175,99 @@ def test_norms_of_the_defaults_stay_per_step_too(default: dict[str, Any]) -> Non
 def test_an_unknown_choice_of_weights() -> None:
     with pytest.raises(cg.CompileError, match=r"'median' was given, but `mean`, `first` and `last` are known"):
         cg.share(cg.load("ventral"), "median")
+
+
+# ---- lesions -----------------------------------------------------------------
+
+
+CONCAT = """
+name: parts
+input: {channels: 3, size: 8}
+areas:
+  A: {channels: 2, size: 8}
+  B: {channels: 4, size: 8, merge: concat}
+connections:
+  - image -> A -> B -> B
+  - {from: image, to: B, transform: [{conv: {kernel: 1, channels: 3}}]}
+readout: {from: B, classes: 4}
+time: {steps: 4}
+"""
+
+
+def test_a_cut_drive_of_a_concatenation_is_zeros() -> None:
+    """Against the module written by hand, with the weights of the whole network."""
+    torch.manual_seed(0)
+    network = randomise(cg.compile(cg.loads(CONCAT)).double()).eval()
+    cut = cg.lesion(network, "lateral")
+    weights = dict(network.named_modules())
+    x = torch.randn(3, 3, 8, 8, dtype=torch.float64)
+    a, skip = torch.relu(weights["image_to_A"](x)), weights["image_to_B"](x)
+    expected = []
+    for drive in (torch.zeros_like(a), a):  # A reaches B at step 2
+        parts = [drive, skip, torch.zeros(3, 4, 8, 8, dtype=torch.float64)]
+        expected.append(torch.relu(weights["B"].conv(torch.cat(parts, 1))))
+    compiled = cg.compile(cut.spec, record={"B": [1, 4]}).double()
+    compiled.load_state_dict(cut.state_dict())
+    logits, states = compiled.eval()(x)
+    torch.testing.assert_close(states["B", 1], expected[0])
+    torch.testing.assert_close(states["B", 4], expected[1])
+    torch.testing.assert_close(logits, weights["readout"](expected[1]))
+    assert torch.equal(cut(x), logits)
+    assert cg.check(cut.spec) == []
+
+
+def test_a_connection_to_which_another_is_tied_can_be_cut_alone() -> None:
+    spec = cg.loads(
+        """
+        name: tied
+        input: {channels: 3, size: 8}
+        areas: {A: {channels: 4, size: 8}, B: {channels: 4, size: 8}}
+        connections:
+          - [image -> A, image -> B, A -> B]
+          - {from: B, to: A, tie: A -> B}
+        readout: {from: A, classes: 4}
+        time: {steps: 3}
+        """.replace("\n        ", "\n")
+    )
+    network = randomise(cg.compile(spec)).eval()
+    cut = cg.lesion(network, "A -> B")
+    assert [c.active for c in cut.spec.connections] == ["always", "always", "never", "always"]
+    x = torch.randn(2, 3, 8, 8)
+    b = torch.relu(network.image_to_B(x))
+    a = torch.relu(network.image_to_A(x) + network.A_to_B(b))
+    torch.testing.assert_close(cut(x), network.readout(a))
+    assert len(cg.lesion(spec, "A -> B", "B -> A").connections) == 2
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(spec=specs(), data=st.data())
+def test_a_lesion_is_a_connection_that_is_never_active(spec: cg.NetworkSpec, data: st.DataObject) -> None:
+    """The weights that are carried over, by the reference interpreter with all weights."""
+    torch.manual_seed(0)
+    connection = data.draw(st.sampled_from(spec.connections))
+    ends = f"{connection.source} -> {connection.target}"
+    network = randomise(cg.compile(spec).double()).eval()
+    try:
+        cut = cg.lesion(network, ends)
+    except (cg.CompileError, cg.GraphError):
+        assume(False)
+    declared = spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    for entry in declared["connections"]:
+        if f"{entry['from']} -> {entry['to']}" == ends:
+            entry["active"] = "never"
+    x = images(spec)
+    expected, _ = cg.interpret(cg.NetworkSpec.model_validate(declared), network.state_dict(), x)
+    torch.testing.assert_close(cut(x), expected, rtol=1e-8, atol=1e-8)
+
+
+def test_a_word_that_names_no_connection() -> None:
+    with pytest.raises(cg.CompileError, match=r"lesion V4 -> V9: this names no(.|\n)*mean `V4 -> V4`(.|\n)*`lateral`"):
+        cg.lesion("ventral", "V4 -> V9", "latral")
+
+
+def test_what_is_left_must_be_a_network() -> None:
+    concat = cg.lesion(cg.loads(CONCAT.replace("image -> A -> B -> B", "[image -> B, B -> A, A -> A]")), "feedforward")
+    with pytest.raises(cg.CompileError, match=r"B never responds"):
+        cg.compile(concat)
+    with pytest.raises(cg.GraphError, match=r"areas.V1: no path of connections leads from the image to V1"):
+        cg.compile(cg.lesion("ventral", "feedforward"))

@@ -1,0 +1,351 @@
+"""Edits of a spec, or of a network together with its weights: `share`, `unshare` and `lesion`.
+
+A network whose weights are the same at all steps is a deep network with equal layers: a ResNet of blocks with one set
+of weights is a recurrent network of one state (Liao & Poggio 2016). `share` and `unshare` convert between the two, and
+what the network computes stays the same wherever the sets are equal. `lesion` cuts connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
+
+from cortexgraph.compiler import build, compile_with, unroll
+from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.graph import AreaGraph
+from cortexgraph.ops import Chain, GainOperation
+from cortexgraph.passes import prune
+from cortexgraph.spec import NetworkSpec, SpecLike, resolve
+from cortexgraph.spec.shorthand import chain_names
+from cortexgraph.unrolling import UnrolledGraph
+from cortexgraph.wording import quoted, similar
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from cortexgraph.network import CompiledNetwork
+
+__all__ = ["lesion", "share", "unshare"]
+
+Take = Literal["mean", "first", "last"]
+"""Which weights all steps share."""
+
+KINDS = ("feedforward", "lateral", "feedback")
+
+Data = dict[str, Any]
+"""A spec, or a part of one, as in a JSON file."""
+
+State = Mapping[str, "Tensor"]
+"""A state dict."""
+
+Change = Callable[[NetworkSpec], NetworkSpec]
+Carry = Callable[[State, UnrolledGraph, UnrolledGraph], dict[str, "Tensor"]]
+"""Makes of a state dict, and the unrolled graphs before and after an edit, the state dict after it."""
+
+
+def _edited(network: SpecLike | nn.Module, change: Change, carry: Carry) -> NetworkSpec | nn.Module:
+    """The changed spec, or the network of the changed spec, with the options and the weights of the given one."""
+    if not hasattr(network, "options"):
+        return change(resolve(network))
+    before = cast("CompiledNetwork", network)
+    after = compile_with(change(before.spec), before.options)
+    state = before.state_dict()
+    sample = next((tensor for tensor in state.values() if tensor.is_floating_point()), None)
+    if sample is not None:
+        after.to(device=sample.device, dtype=sample.dtype)
+    after.load_state_dict(carry(state, unroll(before.spec), unroll(after.spec)))
+    return after.train(before.training)
+
+
+def _data(spec: NetworkSpec) -> Data:
+    return spec.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+
+
+# ---- cutting connections -------------------------------------------------------
+
+
+@overload
+def lesion(network: SpecLike, *cut: str) -> NetworkSpec: ...
+@overload
+def lesion(network: nn.Module, *cut: str) -> nn.Module: ...
+def lesion(network: SpecLike | nn.Module, *cut: str) -> NetworkSpec | nn.Module:
+    """Cut connections: the network is as if they had never been there; all other weights stay as they are.
+
+    A connection that cannot be left out of the spec stays there as `active: never`: a drive of an area that
+    concatenates its drives (zeros take its place, so that the weights of the area keep their shape and meaning), and
+    one to whose parameters another connection is tied.
+
+    Args:
+        network: a spec, its path or zoo name, or a network from `cortexgraph.compile` or `load_run`, whose weights are
+            carried over.
+        cut: kinds (`feedforward`, `lateral`, `feedback`), which stand for all connections of that kind, names of
+            connections, or their ends as in `V4 -> V2`.
+
+    Returns:
+        The spec, or a newly compiled network on the same device.
+
+    Raises:
+        CompileError: for a word that names no connection, or a readout that falls silent.
+        GraphError: if what is left does not make a network.
+
+    Examples:
+        >>> import cortexgraph as cg
+        >>> len(cg.load("ventral").connections), len(cg.lesion("ventral", "feedback").connections)
+        (11, 8)
+    """
+
+    def change(spec: NetworkSpec) -> NetworkSpec:
+        graph = build(spec)
+        return _without(graph, *_cut(graph, cut))
+
+    def carry(state: State, before: UnrolledGraph, after: UnrolledGraph) -> dict[str, Tensor]:
+        return _left(state, before.areas, after.areas, _cut(before.areas, cut)[0])
+
+    return _edited(network, change, carry)
+
+
+def _cut(graph: AreaGraph, words: tuple[str, ...]) -> tuple[set[int], set[int]]:
+    """The places in the spec of the connections that are removed, and of those that stay and are never active."""
+    names: dict[int, set[str | None]] = {}
+    for c in graph.connections:
+        declared = graph.spec.connections[c.index]
+        names[c.index] = {c.kind, declared.name, f"{declared.source} -> {declared.target}"}
+    every = {*KINDS}.union(*names.values())
+    if unknown := [_unknown(word, graph.spec) for word in words if word not in every]:
+        raise CompileError(unknown)
+    cut = {index for index, known in names.items() if known.intersection(words)}
+    never = {
+        c.index
+        for c in graph.connections
+        if c.index in cut and c.role == "drive" and graph.area(c.target).merge == "concat"
+    }
+    owners = {c.owner for c in graph.connections if c.index not in cut or c.index in never}
+    never |= {c.index for c in graph.connections if c.index in cut and c.identifier in owners}
+    return cut - never, never
+
+
+def _unknown(word: str, spec: NetworkSpec) -> Diagnostic:
+    known = [*KINDS, *(f"{c.source} -> {c.target}" for c in spec.connections)]
+    ends = chain_names(word)
+    guess = similar(word, known[len(KINDS) :] if ends is not None and len(ends) == 2 else known)
+    return Diagnostic(
+        "bad-lesion",
+        f"lesion {word}",
+        "this names no connection",
+        f"{quoted(KINDS)} name all connections of a kind, and ends such as `V4 -> V2` name one",
+        f"Did you mean `{guess}`?" if guess else "See the connections with `cortexgraph show`.",
+    )
+
+
+def _without(graph: AreaGraph, removed: set[int], never: set[int]) -> NetworkSpec:
+    data = _data(graph.spec)
+    for index in never:
+        data["connections"][index]["active"] = "never"
+    data["connections"] = [c for index, c in enumerate(data["connections"]) if index not in removed]
+    # Levels and sizes may have been inferred from what is cut, and stay as they were.
+    for area in graph.areas:
+        data["areas"][area.name] |= {"size": list(area.shape[1:]), "level": area.level}
+    return NetworkSpec.model_validate(data)
+
+
+def _left(state: State, before: AreaGraph, after: AreaGraph, removed: set[int]) -> dict[str, Tensor]:
+    """The state dict without the removed connections; another of the same ends may have got a shorter name."""
+    kept = [c.identifier for c in before.connections if c.index not in removed]
+    renamed = dict(zip(kept, (c.identifier for c in after.connections), strict=True))
+    gone = {c.identifier for c in before.connections} - renamed.keys()
+    parts = {key: key.partition(".") for key in state}
+    return {
+        f"{renamed.get(part, part)}.{rest}": state[key] for key, (part, _, rest) in parts.items() if part not in gone
+    }
+
+
+# ---- sharing weights over time ---------------------------------------------------
+
+
+@overload
+def unshare(network: SpecLike) -> NetworkSpec: ...
+@overload
+def unshare(network: nn.Module) -> nn.Module: ...
+def unshare(network: SpecLike | nn.Module) -> NetworkSpec | nn.Module:
+    """Give every step weights of its own: all learned operations of connections and bodies become `per_step`.
+
+    Every step starts with the weights that all shared, so that the network computes the same as before until it is
+    trained. Cells, learned gains and readouts keep their one set.
+
+    Args:
+        network: a spec, its path or zoo name, or a network from `cortexgraph.compile` or `load_run`, whose weights are
+            carried over.
+
+    Returns:
+        The spec, or a newly compiled network on the same device.
+
+    Raises:
+        GraphError: if the spec does not make a network.
+
+    Examples:
+        >>> import cortexgraph as cg
+        >>> cg.unshare("ventral").connections[0].weights
+        'per_step'
+    """
+    return _edited(network, _unshared_spec, _carrying("first"))
+
+
+@overload
+def share(network: SpecLike, take: Take = ..., *, norms: bool = ...) -> NetworkSpec: ...
+@overload
+def share(network: nn.Module, take: Take = ..., *, norms: bool = ...) -> nn.Module: ...
+def share(network: SpecLike | nn.Module, take: Take = "mean", *, norms: bool = True) -> NetworkSpec | nn.Module:
+    """Give all steps the same weights: what is `per_step` becomes `shared`.
+
+    Args:
+        network: a spec, its path or zoo name, or a network from `cortexgraph.compile` or `load_run`, whose weights are
+            carried over.
+        take: which weights all steps share: the mean over the sets that a readout depends on, or the first or last of
+            these sets. Running statistics of batch norms are treated alike.
+        norms: whether norms are shared too; if not, a norm that has a set for each step keeps them, as Liao & Poggio
+            (2016) normalise.
+
+    Returns:
+        The spec, or a newly compiled network on the same device.
+
+    Raises:
+        GraphError: if the spec does not make a network.
+        CompileError: for another `take`.
+
+    Examples:
+        >>> import cortexgraph as cg
+        >>> cg.share(cg.unshare("ventral"), norms=False) == cg.load("ventral")
+        True
+    """
+    if take not in ("mean", "first", "last"):
+        known = "`mean`, `first` and `last` are known"
+        raise CompileError(Diagnostic("bad-take", "take", f"{take!r} was given", known, "Give one of these."))
+    return _edited(network, lambda spec: _shared_spec(spec, norms=norms), _carrying(take))
+
+
+def _unshared_spec(spec: NetworkSpec) -> NetworkSpec:
+    graph, data = build(spec), _data(spec)
+    for connection in graph.connections:
+        if connection.owner is None and _learns(connection.transform):
+            data["connections"][connection.index]["weights"] = "per_step"
+    for area in graph.areas:
+        if _learns(area.body):
+            data["areas"][area.name]["weights"] = "per_step"
+    return NetworkSpec.model_validate(data, context=spec.origin)
+
+
+def _learns(chain: Chain) -> bool:
+    """Whether some operation has parameters that can be per step."""
+    operations = [link.operation for _, link in chain.walk()]
+    return any(operation.parameters() and not isinstance(operation, GainOperation) for operation in operations)
+
+
+def _shared_spec(spec: NetworkSpec, *, norms: bool) -> NetworkSpec:
+    build(spec)  # raises what is wrong with it
+    data = _data(spec)
+    defaults = data.get("defaults", {})
+    by_default = defaults.get("connection", {}).pop("weights", "shared")
+    for connection in data["connections"]:
+        apart = connection.pop("weights", by_default) == "per_step"
+        connection.update(_norms_shared(connection) if norms else _norms_apart(connection) if apart else {})
+    for area in data["areas"].values():
+        apart = area.pop("weights", "shared") == "per_step"
+        area.update(_norms_shared(area) if norms else _norms_apart(_with_norms(area, defaults)) if apart else {})
+    if norms and "area" in defaults:
+        defaults["area"] = _norms_shared(defaults["area"])
+    return NetworkSpec.model_validate(data, context=spec.origin)
+
+
+def _with_norms(area: Data, defaults: Data) -> Data:
+    """The area, with the norm or body of the defaults written out where it takes that and it is not per step."""
+    if "body" in area or "norm" in area:
+        return area
+    key = "norm" if "activation" in area else "body" if "body" in defaults.get("area", {}) else "norm"
+    default = defaults.get("area", {}).get(key)
+    return area if default is None or _norms_apart({key: default}) == {key: default} else area | {key: default}
+
+
+def _norms_shared(part: Data) -> Data:
+    """A part of a spec without any `per_step: true`."""
+    return {key: _mapped(_norms_shared, value) for key, value in part.items() if key != "per_step"}
+
+
+def _norms_apart(part: Data) -> Data:
+    """A part of a spec with `per_step: true` on every norm."""
+    return {key: _norm_apart(value) if key == "norm" else _mapped(_norms_apart, value) for key, value in part.items()}
+
+
+def _mapped(change: Callable[[Data], Data], value: Any) -> Any:
+    """The value, with the change made to every mapping in it."""
+    if isinstance(value, list):
+        return [_mapped(change, item) for item in value]
+    return change(value) if isinstance(value, dict) else value
+
+
+def _norm_apart(norm: Any) -> Any:
+    options = norm if isinstance(norm, dict) else {"kind": norm}
+    return norm if options.get("kind") in ("none", None) else options | {"per_step": True}
+
+
+def _carrying(take: Take) -> Carry:
+    """Copies sets to every step, or brings them together."""
+
+    def carry(state: State, before: UnrolledGraph, after: UnrolledGraph) -> dict[str, Tensor]:
+        carried = dict(state)
+        chains, reached, sets = _chains(before), _reached(before), after.sets
+        for identifier, chain in _chains(after).items():
+            was_apart = {path: link.per_step for path, link in chains[identifier].walk(identifier)}
+            for path, link in chain.walk(identifier):
+                if link.owner is not None or link.per_step == was_apart[path]:
+                    continue
+                if link.per_step:
+                    _copy(carried, f"{path}.", sets[identifier])
+                else:
+                    _bring_together(carried, f"{path}.", sorted(reached.get(identifier, {1})), take)
+        return carried
+
+    return carry
+
+
+def _chains(graph: UnrolledGraph) -> dict[str, Chain]:
+    """The chains of areas and connections, by identifier."""
+    bodies = {area.identifier: area.body for area in graph.areas.areas}
+    return bodies | {connection.identifier: connection.transform for connection in graph.areas.connections}
+
+
+def _reached(graph: UnrolledGraph) -> dict[str, set[int]]:
+    """For each area and connection, the numbers of the sets (from 1) that a readout depends on."""
+    reached: dict[str, set[int]] = {}
+    for node in prune(graph).updates():
+        terms = [connection for connection, _ in graph.terms(node)]
+        for identifier in {
+            graph.areas.area(node.name).identifier,
+            *(c.identifier for c in terms),
+            *(c.owner or c.identifier for c in terms),
+        }:
+            reached.setdefault(identifier, set()).add(graph.ordinal(node))
+    return reached
+
+
+def _copy(state: dict[str, Tensor], prefix: str, sets: int) -> None:
+    for key in [key for key in state if key.startswith(prefix)]:
+        tensor = state.pop(key)
+        for n in range(sets):
+            state[f"{prefix}{n}.{key.removeprefix(prefix)}"] = tensor.clone()
+
+
+def _bring_together(state: dict[str, Tensor], prefix: str, reached: list[int], take: Take) -> None:
+    by_name: dict[str, dict[int, Tensor]] = {}
+    for key in [key for key in state if key.startswith(prefix)]:
+        number, _, name = key.removeprefix(prefix).partition(".")
+        by_name.setdefault(name, {})[int(number) + 1] = state.pop(key)
+    for name, tensors in by_name.items():
+        state[prefix + name] = _taken([tensors[number] for number in reached], take)
+
+
+def _taken(tensors: list[Tensor], take: Take) -> Tensor:
+    import torch
+
+    if take == "mean" and tensors[0].is_floating_point():
+        return torch.stack(tensors).mean(0)
+    return tensors[-1 if take == "last" else 0].clone()
