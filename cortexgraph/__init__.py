@@ -9,8 +9,9 @@ torch.Size([8, 10])
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from cortexgraph.extras import import_explained
 
 if TYPE_CHECKING:
     from cortexgraph.analysis import summarise_spec as summarise  # noqa: F401  (named in __all__ below)
@@ -90,9 +91,9 @@ __all__ = sorted([*_HOME_OF, *_RENAMED])  # noqa: PLE0605
 def __getattr__(name: str) -> object:
     if name in _RENAMED:
         home, own = _RENAMED[name]
-        return getattr(import_module(home), own)
+        return getattr(import_explained(home), own)
     if name in _HOME_OF:
-        return getattr(import_module(_HOME_OF[name]), name)
+        return getattr(import_explained(_HOME_OF[name]), name)
     raise AttributeError(f"module `cortexgraph` has no attribute `{name}`")
 
 

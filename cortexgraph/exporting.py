@@ -6,7 +6,6 @@ exists computes what the network does.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from torch.export import Dim
 from cortexgraph.codegen import load_class
 from cortexgraph.compiler import check_choice, compile_spec
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
+from cortexgraph.extras import require
 from cortexgraph.files import replacing
 from cortexgraph.training.load import load_state, read_run
 from cortexgraph.training.packing import find_run
@@ -118,7 +118,8 @@ def export_network(
     check_choice("to", to, get_args(Format))
     if to == "source" and path.suffix == ".pt":
         raise DataError(Diagnostic("suffix", str(path), "the weights have this name", repair=f"Write {path.stem}.py."))
-    _check_extras(to)
+    if to == "onnx":
+        require("onnx")
     training = network.training
     network.eval()
     try:
@@ -136,20 +137,6 @@ def export_network(
     finally:
         network.train(training)
     return Exported((path,), difference, CHECKED_BATCHES, note)
-
-
-def _check_extras(to: Format) -> None:
-    needed = ("onnx", "onnxscript", "onnxruntime") if to == "onnx" else ()
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
-    if missing:
-        raise CortexGraphError(
-            Diagnostic(
-                "missing-extra",
-                "to onnx",
-                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed",
-                repair='Run: pip install "cortexgraph[onnx]".',
-            )
-        )
 
 
 @contextmanager

@@ -1,13 +1,16 @@
-"""Packages that only some features need, and the message when one is not installed."""
+"""Packages that only some features need, and the finding when one is not installed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 
 from cortexgraph.errors import CortexGraphError, Diagnostic
+from cortexgraph.wording import listed
 
-__all__ = ["EXTRAS", "MissingPackageError", "explain", "require"]
+__all__ = ["EXTRAS", "MissingPackageError", "explained", "import_explained", "is_installed", "require"]
 
 EXTRAS: dict[str, dict[str, str]] = {
     "train": {
@@ -19,61 +22,71 @@ EXTRAS: dict[str, dict[str, str]] = {
         "tensorboard": "tensorboard",
         "torchvision": "torchvision",
     },
-    "record": {"h5netcdf": "h5netcdf", "h5py": "h5py", "xarray": "xarray"},
+    "record": {"h5netcdf": "h5netcdf", "h5py": "h5py"},
     "onnx": {"onnx": "onnx", "onnxruntime": "onnxruntime", "onnxscript": "onnxscript"},
     "ray": {"ray": "ray"},
     "slurm": {"submitit": "submitit"},
 }
-"""For each extra of `pyproject.toml`, its packages: the module that is imported, and the name to install it by."""
+"""For each extra of `pyproject.toml`, the packages that its features import: module, and name to install it by."""
 
-PURPOSE = {
-    "train": "training, evaluation, data sets and recordings",
-    "record": "NetCDF recordings",
+FEATURES = {
+    "train": "training, evaluation and recording",
+    "record": "NetCDF files",
     "onnx": "ONNX files",
     "ray": "--engine ray",
     "slurm": "--engine slurm",
 }
+"""What each extra is for, as the place of its finding."""
 
 
-class MissingPackageError(CortexGraphError):
-    """A feature needs packages that are not installed; `names` says which."""
+class MissingPackageError(CortexGraphError, ImportError):
+    """A feature needs packages that are not installed."""
 
     code = "missing-extra"
 
-    def __init__(self, extra: str, names: Iterable[str]) -> None:
-        self.extra, self.names = extra, tuple(names)
-        verb = "is" if len(self.names) == 1 else "are"
-        found = f"{' and '.join(self.names)} {verb} not installed"
-        repair = f"Run: pip install {' '.join(self.names)}"
-        super().__init__(Diagnostic(self.code, PURPOSE[extra], found, repair=repair))
-
-    def __reduce__(self) -> tuple[type[MissingPackageError], tuple[str, tuple[str, ...]]]:  # type: ignore[override]
-        return type(self), (self.extra, self.names)
-
 
 def require(extra: str) -> None:
-    """Refuse to begin what needs an extra while one of its packages is not installed.
+    """Check that the packages of an extra are installed, before any work that needs them.
 
     Raises:
-        MissingPackageError: that names the missing packages, and how to install them.
+        MissingPackageError: with the missing packages and the command that installs them.
     """
-    missing = [package for module, package in EXTRAS[extra].items() if not _is_installed(module)]
+    missing = [package for module, package in EXTRAS[extra].items() if not is_installed(module)]
     if missing:
-        raise MissingPackageError(extra, missing)
+        raise _error(extra, missing)
 
 
-def explain(error: ModuleNotFoundError) -> MissingPackageError | None:
-    """The finding for an import that failed because an extra is not installed; None for any other import."""
+def explained(error: ModuleNotFoundError) -> ImportError:
+    """What to raise for an import that failed: a finding if an extra is not installed, else the error itself."""
     module = (error.name or "").split(".")[0]
     for extra, packages in EXTRAS.items():
-        if module in packages:
-            missing = [package for name, package in packages.items() if not _is_installed(name)]
-            return MissingPackageError(extra, missing or [packages[module]])
-    return None
+        if module in packages and not is_installed(module):
+            return _error(extra, [package for name, package in packages.items() if not is_installed(name)])
+    return error
 
 
-def _is_installed(module: str) -> bool:
+def import_explained(name: str) -> ModuleType:
+    """Import a module of ours.
+
+    Raises:
+        MissingPackageError: if it needs a package of an extra that is not installed.
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        raise explained(error) from None
+
+
+def _error(extra: str, packages: Iterable[str]) -> MissingPackageError:
+    names = list(packages)
+    found = f"{listed(names)} {'is' if len(names) == 1 else 'are'} not installed"
+    repair = f"Run: pip install {' '.join(names)}"
+    return MissingPackageError(Diagnostic(MissingPackageError.code, FEATURES[extra], found, repair=repair))
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module can be found, without importing it."""
     try:
         return find_spec(module) is not None
-    except ValueError:  # `sys.modules` holds None: the import is blocked
+    except (ValueError, ImportError):  # the import is blocked
         return False

@@ -120,7 +120,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "exists": "The file exists, and is not overwritten.",
         "unwritable": "The file or folder cannot be written.",
         "disk-full": "The disk has no room for what is to be recorded.",
-        "missing-extra": "An optional package is not installed.",
+        "missing-extra": "Packages that a feature needs are not installed; the repair is the command for it.",
     },
     "Images": {
         "unknown-data": "There is no data set, and no folder, of this name.",
@@ -165,7 +165,6 @@ MEANINGS: dict[str, dict[str, str]] = {
         "duplicate-name": "Two variants of an experiment would have one folder.",
         "match-parameters": "No width gives a variant the parameters of another.",
         "other-experiment": "A folder holds the runs of another experiment.",
-        "not-installed": "The package of an engine is not installed.",
         "unknown-engine": "There is no engine of this name.",
     },
     "Connectomes": {

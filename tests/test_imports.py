@@ -19,6 +19,7 @@ LAYERS = (
     ("errors",),
     ("files",),
     ("wording",),
+    ("extras",),
     ("notebook",),
     ("spec",),
     ("ops",),

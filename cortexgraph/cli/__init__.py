@@ -12,6 +12,7 @@ def main() -> None:
     """Entry point of `cortexgraph`."""
     from cortexgraph.cli.app import app
     from cortexgraph.errors import CortexGraphError
+    from cortexgraph.extras import MissingPackageError, explained
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # `→` where the terminal, or a redirected file, has no such sign
@@ -19,6 +20,12 @@ def main() -> None:
         app(prog_name="cortexgraph")
     except CortexGraphError as error:
         print(error, file=sys.stderr)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        finding = explained(error)
+        if not isinstance(finding, MissingPackageError):
+            raise
+        print(finding, file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,10 +1,15 @@
 """Labelled images in memory, from a built-in generator, CIFAR-10 or a directory, and batches of them."""
 
-from cortexgraph.data import cifar10, folder, shapes  # the registered data sets: one name here for each
-from cortexgraph.data.batches import Batches
-from cortexgraph.data.images import Augment, ImageData, LabelledImages
-from cortexgraph.data.load import Request, load_data, register_data
-from cortexgraph.data.stimuli import Stimuli, load_stimuli
+from cortexgraph.extras import explained
+
+try:
+    from cortexgraph.data import cifar10, folder, shapes  # the registered data sets: one name here for each
+    from cortexgraph.data.batches import Batches
+    from cortexgraph.data.images import Augment, ImageData, LabelledImages
+    from cortexgraph.data.load import Request, load_data, register_data
+    from cortexgraph.data.stimuli import Stimuli, load_stimuli
+except ModuleNotFoundError as error:
+    raise explained(error) from None
 
 __all__ = [
     "Augment",

@@ -15,6 +15,7 @@ from cortexgraph.experiment.plan import plan
 from cortexgraph.experiment.reuse import adopt
 from cortexgraph.experiment.run import Outcome, check_out, outcome_of, stale
 from cortexgraph.experiment.table import Row, csv_text, rows
+from cortexgraph.extras import EXTRAS, require
 from cortexgraph.files import write_text
 
 __all__ = ["Comparison", "compare"]
@@ -70,10 +71,14 @@ def compare(
     Raises:
         SpecError: with every finding about the experiment, before anything is trained.
         DataError: if `out` cannot be written, or holds runs of another experiment.
+        MissingPackageError: if the packages for training, or of the engine, are not installed.
     """
     if engine not in ENGINES:
         known = ", ".join(ENGINES)
         raise SpecError(Diagnostic("unknown-engine", "engine", f"{engine!r} was given", f"there are {known}"))
+    for extra in ("train", engine):
+        if extra in EXTRAS:
+            require(extra)
     out = Path(out)
     arguments = dict(data) if data is not None else data_arguments(experiment)
     runs = plan(experiment, out, arguments)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
-from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.experiment.plan import Run
 from cortexgraph.experiment.run import Outcome, carry_out, outcome_of
 
@@ -50,7 +49,8 @@ def _apart(run: Run, overwrite: bool, threads: str) -> Outcome:
 
 def on_ray(runs: Sequence[Run], jobs: int, overwrite: bool, options: Mapping[str, Any]) -> Iterator[Outcome]:
     """On the machines of a Ray cluster, which share the folder of the experiment; Ray decides how many at a time."""
-    ray = _imported("ray", "ray")
+    import ray
+
     ray.init(ignore_reinit_error=True, log_to_driver=False)
     remote = ray.remote(**options)(carry_out) if options else ray.remote(carry_out)
     waiting = {remote.remote(run, overwrite=overwrite): run for run in runs}
@@ -65,7 +65,8 @@ def on_ray(runs: Sequence[Run], jobs: int, overwrite: bool, options: Mapping[str
 
 def on_slurm(runs: Sequence[Run], jobs: int, overwrite: bool, options: Mapping[str, Any]) -> Iterator[Outcome]:
     """As an array of SLURM jobs, by submitit, at most `jobs` at a time; without SLURM, by submitit on this machine."""
-    submitit = _imported("submitit", "slurm")
+    import submitit
+
     executor = submitit.AutoExecutor(folder=runs[0].folder.parents[2] / "slurm")
     executor.update_parameters(**{"slurm_array_parallelism": jobs, **options})
     submitted = executor.map_array(_carry_out_again if overwrite else carry_out, list(runs))
@@ -78,27 +79,6 @@ def on_slurm(runs: Sequence[Run], jobs: int, overwrite: bool, options: Mapping[s
 
 def _carry_out_again(run: Run) -> Outcome:
     return carry_out(run, overwrite=True)
-
-
-def _imported(module: str, extra: str) -> Any:
-    """An optional package.
-
-    Raises:
-        CortexGraphError: that says how to install it.
-    """
-    from importlib import import_module
-
-    try:
-        return import_module(module)
-    except ImportError:
-        raise CortexGraphError(
-            Diagnostic(
-                "not-installed",
-                f"--engine {extra}",
-                f"the package {module} is not installed",
-                repair=f"Install it: pip install 'cortexgraph[{extra}]'.",
-            )
-        ) from None
 
 
 ENGINES: dict[str, Engine] = {"here": here, "ray": on_ray, "slurm": on_slurm}

@@ -7,7 +7,6 @@ import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.extras import require
 
 __all__ = ["FLOAT_BYTES", "SINKS", "Sink", "Variable", "check_sink"]
 
@@ -181,10 +181,13 @@ def check_sink(path: Path, numbers: int) -> None:
     """Whether so many numbers can be recorded into this file, said before anything is computed.
 
     Raises:
-        DataError: for an unknown suffix, a missing folder, a library that is not installed, or too small a disk.
+        DataError: for an unknown suffix, a missing folder, or too small a disk.
+        MissingPackageError: if the packages that write NetCDF are not installed.
     """
     if findings := [*_check_name(path)]:
         raise DataError(findings)
+    if path.suffix == ".nc":
+        require("record")
     needed = numbers * FLOAT_BYTES * (2 if path.suffix == ".npz" else 1)
     free = shutil.disk_usage(path.parent).free
     if needed > free:
@@ -205,15 +208,6 @@ def _check_name(path: Path) -> list[Diagnostic]:
         found = f"the suffix is `{path.suffix}`" if path.suffix else "the file name has no suffix"
         repair = f"Name the file {path.with_suffix('.nc').name}." if path.name else "Name a file, such as acts.nc."
         findings.append(Diagnostic("unknown-format", str(path), found, "recordings are .nc (NetCDF) or .npz", repair))
-    elif path.suffix == ".nc" and not all(find_spec(name) for name in ("h5netcdf", "h5py")):
-        findings.append(
-            Diagnostic(
-                "missing-extra",
-                str(path),
-                "NetCDF files are written with h5netcdf, which is not installed",
-                repair="Install it with `pip install 'cortexgraph[record]'`, or name a file that ends in .npz.",
-            )
-        )
     if not path.parent.is_dir():
         found, repair = f"there is no folder {path.parent}", "Make it, or name another."
         findings.append(Diagnostic("unwritable", str(path), found, repair=repair))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from cortexgraph.extras import import_explained, require
 
 if TYPE_CHECKING:
     from cortexgraph.training.evaluation import Evaluation, StepAccuracy, evaluate
@@ -48,6 +49,8 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
+    if name == "train":
+        require("train")
     if name in _HOME_OF:
-        return getattr(import_module(f"cortexgraph.training.{_HOME_OF[name]}"), name)
+        return getattr(import_explained(f"cortexgraph.training.{_HOME_OF[name]}"), name)
     raise AttributeError(f"module `cortexgraph.training` has no attribute `{name}`")

@@ -19,6 +19,7 @@ from cortexgraph import cli, recording
 from cortexgraph.data import Stimuli, load_stimuli
 from cortexgraph.data.stimuli import of_images
 from cortexgraph.errors import CompileError, DataError
+from cortexgraph.extras import MissingPackageError
 from cortexgraph.recording import record
 from cortexgraph.recording.sinks import NetCDF, Npz
 from cortexgraph.training import TrainSettings, evaluate, train
@@ -151,8 +152,8 @@ def test_bad_requests(run: Path, tmp_path: Path, changes: dict[str, Any], messag
 def test_a_missing_library_and_a_full_disk_are_said_first(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cortexgraph.recording.sinks.find_spec", lambda name: None)
-    with pytest.raises(DataError, match=r"pip install 'cortexgraph\[record\]'"):
+    monkeypatch.setitem(sys.modules, "h5netcdf", None)
+    with pytest.raises(MissingPackageError, match=r"h5netcdf is not installed\.\n  Run: pip install h5netcdf "):
         record(run, stripes(), tmp_path / "acts.nc")
     monkeypatch.undo()
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=100))

@@ -1,0 +1,161 @@
+"""Features without the packages of their extra: one finding with the command that installs them, never a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from cortexgraph.extras import EXTRAS
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+OPTIONAL = [module for packages in EXTRAS.values() for module in packages]
+
+BLOCKED = """
+import sys
+
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {modules!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+
+sys.meta_path.insert(0, Blocker())
+"""
+RUN = "from cortexgraph.cli import main\nsys.argv = ['cortexgraph', *{words!r}]\nmain()"
+
+
+def python(code: str, modules: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run code in a process in which some modules are not installed."""
+    command = [sys.executable, "-c", BLOCKED.format(modules=modules) + code]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, timeout=300)
+
+
+def run(words: list[str], modules: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return python(RUN.format(words=words), modules, folder)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("core")
+    (folder / "areas.csv").write_text("source,target,weight,sln\nV1,V2,0.7,0.9\nV2,V1,0.3,0.1\n")
+    (folder / "experiment.yaml").write_text("name: e\nspec: ventral\ndata: {source: shapes}\nvariants: {a: {}}\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "check ventral",
+        "show ventral",
+        "draw ventral -o a.svg",
+        "draw ventral --unrolled -o b.png",
+        "draw ventral --matrix -o c.pdf",
+        "page ventral -o ventral.html",
+        "compile ventral -o network.py",
+        "compile ventral --explain",
+        "zoo",
+        "zoo --compare ventral blt -o two.svg",
+        "new mine.yaml",
+        "schema",
+        "import connectome areas.csv --out areas.yaml",
+        "--help",
+        "train --help",
+    ],
+)
+def test_the_core_needs_no_extra(folder: Path, command: str) -> None:
+    done = run(command.split(), OPTIONAL, folder)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_core_compiles_loads_and_edits_networks(folder: Path) -> None:
+    code = (
+        "import torch, cortexgraph as cg\n"
+        "network = cg.compile(cg.load('ventral'), record={'V4': 'all'})\n"
+        "logits, states = network(torch.rand(2, 3, 32, 32))\n"
+        "assert cg.lesion(network, 'IT -> V4') is not None\n"
+        "print(tuple(logits.shape), len(states))"
+    )
+    done = python(code, OPTIONAL, folder)
+    assert (done.returncode, done.stdout) == (0, "(2, 10) 6\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "missing", "packages"),
+    [
+        ("train ventral --data shapes", OPTIONAL, [*EXTRAS["train"].values()]),
+        ("train ventral --data shapes", ["tensorboard"], ["tensorboard"]),
+        ("train --resume --out run", ["lightning"], ["lightning"]),
+        ("eval run", ["lightning", "torchvision"], ["lightning", "torchvision"]),
+        ("predict cat.jpg", ["PIL"], ["pillow"]),
+        ("record run -o a.npz", ["lightning", "PIL"], ["lightning", "pillow"]),
+        ("record ventral-cifar10 --data shapes --images 10 -o a.nc", ["h5netcdf", "h5py"], ["h5netcdf", "h5py"]),
+        ("export ventral-cifar10 -o a.onnx", ["onnx", "onnxscript"], ["onnx", "onnxscript"]),
+        ("export run -o a.pt2", ["safetensors"], ["safetensors"]),
+        ("compare experiment.yaml", ["filelock", "matplotlib"], ["filelock", "matplotlib"]),
+        ("compare experiment.yaml --engine ray", ["ray"], ["ray"]),
+        ("compare experiment.yaml --engine slurm", ["submitit"], ["submitit"]),
+        ("page run", ["safetensors"], []),
+    ],
+)
+def test_a_missing_package_is_one_finding(folder: Path, command: str, missing: list[str], packages: list[str]) -> None:
+    before = sorted(folder.iterdir())
+    done = run(command.split(), missing, folder)
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert "Traceback" not in done.stderr
+    if packages:
+        assert f"not installed.\n  Run: pip install {' '.join(packages)}    [missing-extra]\n" in done.stderr
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import cortexgraph as cg; cg.export",
+        "from cortexgraph.training import train",
+        "from cortexgraph.training import evaluate",
+        "from cortexgraph.data import load_data",
+        "from cortexgraph.recording import record",
+    ],
+)
+def test_python_gets_the_same_finding(folder: Path, code: str) -> None:
+    done = python(code, OPTIONAL, folder)
+    assert done.stderr.count("Traceback") == 1
+    assert f"Run: pip install {' '.join(EXTRAS['train'].values())}" in done.stderr
+    assert "During handling" not in done.stderr
+
+
+def test_any_other_missing_module_stays_what_it_is(folder: Path) -> None:
+    assert "ModuleNotFoundError: No module named 'jinja2'" in run(["compile", "ventral"], ["jinja2"], folder).stderr
+
+
+# ---- pyproject.toml ----------------------------------------------------------
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {requirement.split(">=")[0] for requirement in requirements}
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_extras_are_those_of_the_distribution(extra: str) -> None:
+    declared = names(PROJECT["optional-dependencies"][extra])
+    assert set(EXTRAS[extra].values()) <= declared
+    assert not declared & names(PROJECT["dependencies"])
+
+
+def test_the_distribution_has_a_name_of_its_own() -> None:
+    """The package index has an unrelated `cortexgraph`: a repair must never install that."""
+    assert PROJECT["name"] == "cortexgraph-compiler"
+    suffixes = {".py", ".md", ".toml", ".yaml", ""}
+    tops = [ROOT / name for name in ("cortexgraph", "docs", "examples", "README.md", "Makefile", "pyproject.toml")]
+    files = [file for top in tops for file in ([top] if top.is_file() else top.rglob("*")) if file.is_file()]
+    texts = {file: file.read_text() for file in files if file.suffix in suffixes}
+    assert len(texts) > 100
+    assert [
+        str(file) for file, text in texts.items() if "cortexgraph[" in text or "pip install cortexgraph\n" in text
+    ] == []
