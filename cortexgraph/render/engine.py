@@ -14,6 +14,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.extras import is_installed
 
 __all__ = ["PRINT_DPI", "SUFFIXES", "SYSTEM", "bundled_fonts", "load_fonts", "render_dot"]
 
@@ -31,7 +32,7 @@ _CONFIG = """<?xml version="1.0"?>
 
 def bundled_fonts() -> Path | None:
     """The folder of the fonts that matplotlib brings; matplotlib is not imported."""
-    spec = find_spec("matplotlib")
+    spec = find_spec("matplotlib") if is_installed("matplotlib") else None
     if spec is None or spec.origin is None:
         return None
     return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
