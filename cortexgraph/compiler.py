@@ -6,21 +6,22 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from operator import index
+from typing import TYPE_CHECKING, SupportsIndex
 
 from pydantic import ValidationError
 
 from cortexgraph.checks import check_graph, check_structure
-from cortexgraph.checks.behaviour import record_sinks, silent_sinks
+from cortexgraph.checks.behaviour import named_steps, record_sinks, silent_sinks
 from cortexgraph.checks.shapes import memory
 from cortexgraph.codegen import Checkpoint, MemoryFormat, emit_source, runs_of
-from cortexgraph.errors import CompileError, Diagnostic, GraphError
+from cortexgraph.errors import CompileError, DataError, Diagnostic, GraphError
 from cortexgraph.graph import AreaGraph, assemble
 from cortexgraph.graph.names import renamed
 from cortexgraph.passes import run_passes
 from cortexgraph.passes.roll import extended, last_named_step, short_clocks
 from cortexgraph.program import Backend, CompileOptions, Program, Record, Roll, check_choice
-from cortexgraph.spec import NetworkSpec
+from cortexgraph.spec import NetworkSpec, SpecLike, resolve
 from cortexgraph.spec.model import TimeSpec
 from cortexgraph.unrolling import Order, UnrolledGraph, interpret_graph, settle, unroll_graph, verify
 
@@ -50,18 +51,19 @@ __all__ = [
 # ---- the pipeline ------------------------------------------------------------------
 
 
-def check(spec: NetworkSpec) -> list[Diagnostic]:
-    """Every finding about a spec, errors before warnings."""
-    return check_graph(assemble(spec))
+def check(spec: SpecLike) -> list[Diagnostic]:
+    """Every finding about a spec (or its path or zoo name), errors before warnings."""
+    return check_graph(assemble(resolve(spec)))
 
 
-def build(spec: NetworkSpec) -> AreaGraph:
-    """The area graph of a spec.
+def build(spec: SpecLike) -> AreaGraph:
+    """The area graph of a spec (or of its path or zoo name).
 
     Raises:
+        SpecError: if the spec cannot be read.
         GraphError: with all findings, if it does not make a network.
     """
-    graph = assemble(spec)
+    graph = assemble(resolve(spec))
     errors = [finding for finding in check_structure(graph) if finding.severity == "error"]
     if errors:
         raise GraphError(errors)
@@ -69,7 +71,7 @@ def build(spec: NetworkSpec) -> AreaGraph:
 
 
 def unroll(
-    spec: NetworkSpec,
+    spec: SpecLike,
     steps: int | None = None,
     order: Order | None = None,
     record: Record | None = None,
@@ -79,10 +81,10 @@ def unroll(
     """The unrolled graph of a spec, silent, held and unread updates included.
 
     Args:
-        spec: the network.
+        spec: the network, or its path or zoo name.
         steps: number of steps T; the spec's by default.
         order: `simultaneous`, `sequential` or groups of areas; the spec's by default.
-        record: states to keep, such as ``{"V4": "all", "IT": [3, 8]}``.
+        record: states to keep, such as ``{"V4": "all", "IT": [3, 8]}``, as for `compile_spec`.
         video: whether each step reads a frame of its own; otherwise the image is static.
 
     Raises:
@@ -93,7 +95,7 @@ def unroll(
 
 
 def lower(
-    spec: NetworkSpec,
+    spec: SpecLike,
     steps: int | None = None,
     order: Order | None = None,
     record: Record | None = None,
@@ -146,13 +148,7 @@ def _unrolled_and_passed(areas: AreaGraph, options: CompileOptions, steps: int) 
 def _clocks(areas: AreaGraph, options: CompileOptions) -> Iterator[int]:
     """Numbers of steps that may show the steady state of a network of many more."""
     if "roll" in options.pass_names:
-        yield from short_clocks(areas, _recorded(options))
-
-
-def _recorded(options: CompileOptions) -> tuple[int, ...]:
-    """The steps that a record names."""
-    listed = [[at] if isinstance(at, int) else at for at in (options.record or {}).values()]
-    return tuple(step for at in listed if isinstance(at, list | tuple) for step in at if isinstance(step, int))
+        yield from short_clocks(areas, named_steps(options.record or {}))
 
 
 def _extended(areas: AreaGraph, options: CompileOptions, steps: int) -> tuple[UnrolledGraph, UnrolledGraph] | None:
@@ -167,7 +163,7 @@ def _extended(areas: AreaGraph, options: CompileOptions, steps: int) -> tuple[Un
                 return None
     except CompileError:  # of a state that is silent so far
         return None
-    if kept.loop is None or kept.loop.first <= last_named_step(areas, _recorded(options)):
+    if kept.loop is None or kept.loop.first <= last_named_step(areas, named_steps(options.record or {})):
         return None
     return extended(full.noted(loop=kept.loop), total), extended(kept, total)
 
@@ -192,7 +188,7 @@ def _unrolled(areas: AreaGraph, record: Record, steps: int | None = None, *, vid
 
 
 def emit(
-    spec: NetworkSpec,
+    spec: SpecLike,
     steps: int | None = None,
     order: Order | None = None,
     record: Record | None = None,
@@ -212,7 +208,7 @@ def emit(
 
 
 def compile_spec(
-    spec: NetworkSpec,
+    spec: SpecLike,
     steps: int | None = None,
     order: Order | None = None,
     record: Record | None = None,
@@ -227,10 +223,11 @@ def compile_spec(
     """Compile a spec to a torch module.
 
     Args:
-        spec: the network.
+        spec: the network, or its path or zoo name.
         steps: number of steps T; the spec's by default.
         order: `simultaneous`, `sequential` or groups of areas; the spec's by default.
-        record: states to return, such as ``{"V4": "all", "IT": [3, 8]}``.
+        record: states to return, such as ``{"V4": "all", "IT": [3, 8]}``; ``"V4"`` or ``["V4", "IT"]`` for all steps of
+            areas, and ``"all"`` for all steps of all areas.
         passes: names of the passes to run; all by default.
         roll: whether to write the steady state as a loop where a period repeats three times: `auto`, or `never`.
         memory_format: layout of kernels and states in memory, `contiguous` or `channels_last`, in which convolutions
@@ -275,7 +272,7 @@ def restored_network(spec: NetworkSpec, options: CompileOptions, source: str) ->
 
 
 def interpret(
-    spec: NetworkSpec,
+    spec: SpecLike,
     state_dict: Mapping[str, Tensor],
     x: Tensor,
     steps: int | None = None,
@@ -288,7 +285,7 @@ def interpret(
     """Run a spec by the reference interpreter: what `docs/semantics.md` defines, step by step, with no optimisation.
 
     Args:
-        spec: the network.
+        spec: the network, or its path or zoo name.
         state_dict: parameters and buffers under the names of the compiled module.
         x: images [B, C, H, W], or videos [B, T, C, H, W] whose frame t is the image of step t.
         steps, order: as for `compile_spec`.
@@ -305,34 +302,42 @@ def interpret(
         CompileError: for a readout of a silent area.
     """
     graph = build(retimed(spec, steps, order))
+    if tuple(x.shape[-3:]) != graph.image_shape or x.ndim not in (4, 5):
+        expected = f"[B, {', '.join(map(str, graph.image_shape))}], or [B, T, …] of a video, is expected"
+        raise DataError(Diagnostic("bad-images", "x", f"x is {list(x.shape)}", expected))
     unrolled = _unrolled(graph, record or {})
     if silent := list(silent_sinks(unrolled)):
         raise CompileError(silent)
     records = [(node.name, node.step) for node in unrolled.records]
     return interpret_graph(
-        graph, renamed(spec, state_dict), x, training=training, records=records, running_statistics=running_statistics
+        graph,
+        renamed(graph.spec, state_dict),
+        x,
+        training=training,
+        records=records,
+        running_statistics=running_statistics,
     )
 
 
-def retimed(spec: NetworkSpec, steps: int | None, order: Order | None) -> NetworkSpec:
+def retimed(spec: SpecLike, steps: int | None, order: Order | None) -> NetworkSpec:
     """The spec with another number of steps or order.
 
     Raises:
         CompileError: if they are not of the language.
     """
+    spec = resolve(spec)
     if steps is None and order is None:
         return spec
-    changes = {"steps": steps, "order": order}
-    time = spec.time.model_dump() | {key: value for key, value in changes.items() if value is not None}
+    asked = {"steps": index(steps) if isinstance(steps, SupportsIndex) and steps is not True else steps, "order": order}
+    changes = {key: value for key, value in asked.items() if value is not None}
     try:
-        return spec.with_time(TimeSpec.model_validate(time), [key for key in changes if changes[key] is not None])
+        return spec.with_time(TimeSpec.model_validate(spec.time.model_dump() | changes), [*changes])
     except ValidationError as error:
-        problems = error.errors()
+        expected = {
+            "steps": "steps is a whole number from 1",
+            "order": "order is simultaneous, sequential or a list of groups of areas",
+        }
+        places = {str(problem["loc"][0]): problem["input"] for problem in error.errors()}
         raise CompileError(
-            Diagnostic(
-                "bad-time",
-                str(problems[0]["loc"][0]),
-                f"{problems[0]['input']!r} was given",
-                "steps is a whole number from 1, order is simultaneous, sequential or a list of groups of areas",
-            )
+            Diagnostic("bad-time", place, f"{given!r} was given", expected[place]) for place, given in places.items()
         ) from None

@@ -18,7 +18,7 @@ from cortexgraph.render import (
     draw_timetable,
     draw_updates,
 )
-from cortexgraph.spec import NetworkSpec
+from cortexgraph.spec import SpecLike
 from cortexgraph.unrolling import Focus, Order, focused
 from cortexgraph.wording import quoted, shortened, suggest
 
@@ -26,18 +26,18 @@ __all__ = ["draw", "draw_matrix", "draw_schedule", "draw_unrolled"]
 
 
 def draw(
-    spec: NetworkSpec,
+    spec: SpecLike,
     path: str | Path | None = None,
     *,
-    labels: bool | Sequence[str] = False,
+    labels: bool | str | Sequence[str] = False,
     width: str | None = None,
 ) -> Drawing:
     """Draw the areas and connections of a spec.
 
     Args:
-        spec: the network.
+        spec: the network, or its path or zoo name.
         path: where to write the picture; its suffix (.svg, .png, .pdf or .dot) says the format.
-        labels: what to write beside each arrow: True for all, or some of `kernel` (with stride and resizing),
+        labels: what to write beside each arrow: True or `all`, or one or some of `kernel` (with stride and resizing),
             `delay`, `parameters` and `strength`. Delays are always written.
         width: what the width of a line says: `parameters`, or the measured `strength`; all alike by default.
 
@@ -50,12 +50,15 @@ def draw(
             one of these.
         DataError: if the path cannot be written.
     """
-    words = (LABELS if labels else ()) if isinstance(labels, bool) else tuple(labels)
+    if isinstance(labels, bool) or labels == "all":
+        words: tuple[str, ...] = tuple(LABELS) if labels else ()
+    else:
+        words = (labels,) if isinstance(labels, str) else tuple(labels)
     _choose({"labels": (words, LABELS), "width": ([width] if width is not None else [], WEIGHTS)})
     return _saved(draw_areas(build(spec), labels=words, width=width), path)
 
 
-def draw_matrix(spec: NetworkSpec, path: str | Path | None = None, *, width: str | None = None) -> Drawing:
+def draw_matrix(spec: SpecLike, path: str | Path | None = None, *, width: str | None = None) -> Drawing:
     """Draw the matrix of connections of a spec, for graphs that are too dense for arrows.
 
     Takes and raises what `draw` does; `width` says what the area of a mark means.
@@ -65,7 +68,7 @@ def draw_matrix(spec: NetworkSpec, path: str | Path | None = None, *, width: str
 
 
 def draw_unrolled(
-    spec: NetworkSpec,
+    spec: SpecLike,
     path: str | Path | None = None,
     steps: int | None = None,
     order: Order | None = None,
@@ -102,7 +105,7 @@ def draw_unrolled(
 
 
 def draw_schedule(
-    spec: NetworkSpec,
+    spec: SpecLike,
     path: str | Path | None = None,
     steps: int | None = None,
     order: Order | None = None,

@@ -7,9 +7,10 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from cortexgraph.codegen import load_class
+from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.graph.names import renamed
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ class CompiledNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         """Logits, and the recorded states if any are recorded: see `cortexgraph.compile`."""
-        if isinstance(x, Tensor) and x.is_floating_point() and (x.ndim == 5) != self.options.video:
+        if not isinstance(x, Tensor | fx.Proxy) or (isinstance(x, Tensor) and not x.is_floating_point()):
+            raise _no_floats(x)
+        if isinstance(x, Tensor) and (x.ndim == 5) != self.options.video:
             return cast(Any, self._other_class()).forward(self, x)
         return super().forward(x)
 
@@ -76,6 +79,16 @@ class CompiledNetwork(nn.Module):
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         restore: Any = type(self)._restored
         return restore, (self.spec, self.options, self.source), self.__dict__
+
+
+def _no_floats(x: object) -> DataError:
+    """Says how to make images of what is none: pixels that are not scaled would give wrong answers without a word."""
+    if isinstance(x, Tensor):
+        found, repair = f"x is {str(x.dtype).removeprefix('torch.')}", "Scale the pixels"
+    else:
+        found, repair = f"x is a {type(x).__name__}", "Make a tensor of it with `torch.as_tensor`, scale the pixels"
+    repair += " (`x.float() / 255` of bytes) and normalise them as in training: `prepare` of a run does both."
+    return DataError(Diagnostic("bad-images", "x", found, "a tensor of floats is needed", repair))
 
 
 def class_of(compiled: Program, source: str, compiler: Compiler, restorer: Restorer) -> type[CompiledNetwork]:

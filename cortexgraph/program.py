@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+from cortexgraph.checks.behaviour import Record
 from cortexgraph.codegen import Checkpoint, Emitted, MemoryFormat
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.passes import chosen
@@ -20,16 +21,13 @@ Roll = Literal["auto", "always", "never"]
 Backend = Literal["eager", "inductor"]
 """`eager` runs the emitted source as it stands; `inductor` hands it to `torch.compile`, which makes kernels of it."""
 
-Record = Mapping[str, str | int | Sequence[int]]
-"""States to return: for each area `all` (every step at which it is live), `last`, or a list of steps."""
-
 
 @dataclass(frozen=True)
 class CompileOptions:
     """How a network is compiled; see `compile_spec`."""
 
     record: Record | None = None
-    passes: Sequence[str] | None = None
+    passes: str | Sequence[str] | None = None
     roll: Roll = "auto"
     memory_format: MemoryFormat = "contiguous"
     backend: Backend = "eager"
@@ -53,7 +51,7 @@ class CompileOptions:
     @property
     def pass_names(self) -> list[str]:
         """The passes that run."""
-        names = chosen(self.passes)
+        names = chosen([self.passes] if isinstance(self.passes, str) else self.passes)
         return [name for name in names if name != "roll"] if self.roll == "never" and self.checkpoint is None else names
 
 

@@ -145,6 +145,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "bad-channels": "Images have 1 or 3 channels.",
         "bad-size": "A size of images makes no sense.",
         "bad-seed": "A seed is a whole number from 0.",
+        "bad-images": "What a network is given are no floats, or have another size.",
         "bad-tensors": "Tensors made in Python are not images and labels.",
         "data-mismatch": "The network does not fit the images: classes, size or channels.",
     },

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cortexgraph.compiler import CompileOptions, Record, Roll, lower
 from cortexgraph.graph import Connection
 from cortexgraph.passes import PASSES
-from cortexgraph.spec import NetworkSpec
+from cortexgraph.spec import SpecLike
 from cortexgraph.unrolling import Node, UnrolledGraph, evaluations, macs_of
 
 __all__ = ["Explanation", "PassEffect", "explain"]
@@ -54,7 +54,7 @@ class Explanation:
 
 
 def explain(
-    spec: NetworkSpec,
+    spec: SpecLike,
     steps: int | None = None,
     record: Record | None = None,
     passes: Sequence[str] | None = None,
@@ -63,7 +63,7 @@ def explain(
     """What each pass removes, and the floating-point operations before and after.
 
     Args:
-        spec: the network.
+        spec: the network, or its path or zoo name.
         steps: number of steps T; the spec's by default.
         record: states to keep.
         passes: names of the passes that run; all by default.
@@ -75,7 +75,7 @@ def explain(
 
     Examples:
         >>> import cortexgraph as cg
-        >>> [effect.updates for effect in explain(cg.load("ventral")).effects]
+        >>> [effect.updates for effect in explain("ventral").effects]
         [18, 12, 12, 12, 12, 12, 12]
     """
     options = CompileOptions(record, passes, roll)

@@ -12,7 +12,7 @@ from cortexgraph.analysis.receptive_field import Extent, receptive_fields, windo
 from cortexgraph.compiler import lower
 from cortexgraph.graph import Area, Connection
 from cortexgraph.passes import Status, statuses
-from cortexgraph.spec import NetworkSpec
+from cortexgraph.spec import SpecLike
 from cortexgraph.unrolling import (
     FLOAT_BYTES,
     Node,
@@ -53,11 +53,11 @@ def summarise(full: UnrolledGraph, kept: UnrolledGraph) -> NetworkSummary:
     )
 
 
-def summarise_spec(spec: NetworkSpec, steps: int | None = None, order: Order | None = None) -> NetworkSummary:
+def summarise_spec(spec: SpecLike, steps: int | None = None, order: Order | None = None) -> NetworkSummary:
     """The numbers of a spec: sizes, parameters, multiply-adds, receptive fields, executed updates, paths.
 
     Args:
-        spec: the network.
+        spec: the network, or its path or zoo name.
         steps, order: number of steps T and order of updates; those of the spec by default.
 
     Raises:
@@ -66,7 +66,7 @@ def summarise_spec(spec: NetworkSpec, steps: int | None = None, order: Order | N
 
     Examples:
         >>> import cortexgraph as cg
-        >>> v4 = cg.summarise(cg.load("ventral")).areas[2]
+        >>> v4 = cg.summarise("ventral").areas[2]
         >>> v4.receptive_field_px[3], v4.steps_to_readout
         ((11, 11), {'IT': (1, 3)})
     """

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from operator import index
+from typing import SupportsIndex
 
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.passes import prune
@@ -10,7 +13,15 @@ from cortexgraph.spec import IMAGE
 from cortexgraph.unrolling import Node, UnrolledGraph, add_sink, first_responses, response_text
 from cortexgraph.wording import listed, quoted, shortened, suggest
 
-__all__ = ["dead_parameters", "image_independent", "record_sinks", "silent_sinks", "single_update"]
+__all__ = [
+    "Record",
+    "dead_parameters",
+    "image_independent",
+    "named_steps",
+    "record_sinks",
+    "silent_sinks",
+    "single_update",
+]
 
 
 def silent_sinks(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
@@ -130,7 +141,11 @@ def single_update(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
             )
 
 
-Record = Mapping[str, str | int | Sequence[int]]
+Record = str | Sequence[str] | Mapping[str, str | int | Sequence[int]]
+"""States to return: for each area `all` (every step at which it is live), `last`, or a list of steps.
+
+An area's name, or several, stand for all of their steps, and `all` alone stands for all steps of all areas.
+"""
 
 
 def record_sinks(graph: UnrolledGraph, record: Record) -> UnrolledGraph:
@@ -141,12 +156,13 @@ def record_sinks(graph: UnrolledGraph, record: Record) -> UnrolledGraph:
             every step.
     """
     findings: list[Diagnostic] = []
-    for name, wanted in record.items():
+    for name, asked in _by_area(graph, record).items():
         if name not in graph.areas.spec.areas:
             findings.append(_unknown(graph, name))
             continue
-        steps = _steps(graph, name, wanted)
-        findings += _problems(graph, name, wanted, steps)
+        words = {"all": [*graph.live_steps(name)], "last": [graph.steps]}
+        steps = words.get(asked, []) if isinstance(asked, str) else _steps(asked)
+        findings += _problems(graph, name, asked, steps)
         if not findings:
             for step in sorted(set(steps)):
                 add_sink(graph, Node("record", name, step), name)
@@ -155,30 +171,41 @@ def record_sinks(graph: UnrolledGraph, record: Record) -> UnrolledGraph:
     return graph
 
 
-def _steps(graph: UnrolledGraph, name: str, wanted: str | int | Sequence[int]) -> list[int]:
-    if wanted == "all":
-        return list(graph.live_steps(name))
-    if wanted == "last":
-        return [graph.steps]
-    if isinstance(wanted, int):
-        return [wanted]
-    return [] if isinstance(wanted, str) or not isinstance(wanted, Iterable) else list(wanted)
+def named_steps(record: Record) -> tuple[int, ...]:
+    """The steps that a record names by their numbers."""
+    return tuple(step for asked in record.values() for step in _steps(asked)) if isinstance(record, Mapping) else ()
 
 
-def _problems(graph: UnrolledGraph, name: str, wanted: object, steps: list[int]) -> Iterator[Diagnostic]:
-    legal = "a record is `all`, `last`, a step or a list of steps"
-    if any(not isinstance(step, int) or isinstance(step, bool) for step in steps):
-        yield Diagnostic("bad-record", f"record {name}", f"{wanted!r} was asked for", legal)
-        return
-    if not steps and wanted == "all":
-        yield Diagnostic(
-            "silent-record",
-            f"record {name}",
-            f"{name} is silent at all {graph.steps} steps",
-            repair="Raise `time.steps`.",
-        )
+def _by_area(graph: UnrolledGraph, record: Record) -> Mapping[str, object]:
+    if isinstance(record, Mapping):
+        return record
+    if record == "all":
+        return {name: "all" for name in graph.areas.spec.areas if graph.live_steps(name)}
+    return dict.fromkeys([record] if isinstance(record, str) else record, "all")
+
+
+def _steps(asked: object) -> list[int]:
+    """Whole numbers, also those of other libraries, as Python's; none where something else was asked for."""
+    with suppress(TypeError):
+        return [_whole(asked)]
+    with suppress(TypeError):
+        return [_whole(step) for step in asked] if isinstance(asked, Iterable) else []
+    return []
+
+
+def _whole(number: object) -> int:
+    if isinstance(number, bool) or not isinstance(number, SupportsIndex):
+        raise TypeError
+    return index(number)
+
+
+def _problems(graph: UnrolledGraph, name: str, asked: object, steps: list[int]) -> Iterator[Diagnostic]:
+    if not steps and isinstance(asked, str) and asked == "all":
+        found = f"{name} is silent at all {graph.steps} steps"
+        yield Diagnostic("silent-record", f"record {name}", found, repair="Raise `time.steps`.")
     elif not steps:
-        yield Diagnostic("bad-record", f"record {name}", f"{wanted!r} was asked for", legal)
+        expected = "a record is `all`, `last`, a step or a list of steps"
+        yield Diagnostic("bad-record", f"record {name}", f"{asked!r} was asked for", expected)
     beyond = [str(step) for step in steps if not 1 <= step <= graph.steps]
     if beyond:
         yield Diagnostic(

@@ -9,6 +9,7 @@ from typing import Any
 
 from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.files import write_text
+from cortexgraph.spec.loading import SpecLike, resolve
 from cortexgraph.spec.model import NetworkSpec
 from cortexgraph.spec.shorthand import ARROW, chain_names
 from cortexgraph.spec.yaml_text import yaml_text
@@ -19,10 +20,10 @@ BLOCKS = ("defaults", "areas", "connections")
 """The parts whose entries stand on lines of their own."""
 
 
-def save(spec: NetworkSpec, path: str | Path) -> None:
-    """Write a spec to a `.yaml`, `.yml` or `.json` file; `load` gives an equal spec back.
+def save(spec: SpecLike, path: str | Path) -> None:
+    """Write a spec, or that of a path or zoo name, to a `.yaml`, `.yml` or `.json` file.
 
-    The file appears whole or not at all.
+    `load` gives an equal spec back. The file appears whole or not at all.
 
     Raises:
         SpecError: if the file has another suffix.
@@ -34,13 +35,13 @@ def save(spec: NetworkSpec, path: str | Path) -> None:
         found = f"the file's suffix is `{suffix}`" if suffix else "the file has no suffix"
         expected, repair = "a spec is YAML or JSON", "Call it `.yaml` or `.json`."
         raise SpecError(Diagnostic("suffix", "", found, expected, repair, file=str(path)))
-    text = _json(spec) if suffix == ".json" else dumps(spec)
+    text = _json(resolve(spec)) if suffix == ".json" else dumps(spec)
     write_text(path, text)
 
 
-def dumps(spec: NetworkSpec) -> str:
+def dumps(spec: SpecLike) -> str:
     """The spec as YAML: what was set in it, in shorthand where there is one."""
-    return yaml_text(_compact(spec), BLOCKS)
+    return yaml_text(_compact(resolve(spec)), BLOCKS)
 
 
 def _json(spec: NetworkSpec) -> str:

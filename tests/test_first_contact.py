@@ -1,0 +1,161 @@
+"""What a newcomer passes in Python: names and paths for specs, areas for records, numbers of NumPy, raw pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.utils import prune
+
+import cortexgraph as cg
+
+IMAGES = torch.rand(2, 3, 32, 32)
+
+TAKING_SPECS: dict[str, Callable[[Any], object]] = {
+    "build": lambda spec: cg.build(spec).number_of_edges(),
+    "check": cg.check,
+    "compile": lambda spec: cg.compile(spec).source,
+    "draw": lambda spec: cg.draw(spec).svg(),
+    "draw_matrix": lambda spec: cg.draw_matrix(spec).svg(),
+    "draw_schedule": lambda spec: cg.draw_schedule(spec).svg(),
+    "draw_unrolled": lambda spec: cg.draw_unrolled(spec).svg(),
+    "dumps": cg.dumps,
+    "emit": cg.emit,
+    "interpret": lambda spec: cg.interpret(spec, cg.compile(spec).state_dict(), IMAGES)[0].shape,
+    "lesion": lambda spec: cg.lesion(spec, "feedback"),
+    "page": lambda spec: len(cg.page(spec)),
+    "share": cg.share,
+    "summarise": cg.summarise,
+    "unroll": lambda spec: cg.unroll(spec).number_of_nodes(),
+    "unshare": cg.unshare,
+}
+
+
+@pytest.mark.parametrize("name", TAKING_SPECS)
+def test_a_spec_may_be_named_by_its_path_or_zoo_name(name: str) -> None:
+    call = TAKING_SPECS[name]
+    expected = call(cg.load("ventral"))
+    assert call("ventral") == expected
+    assert call(cg.zoo()["ventral"]) == expected
+    with pytest.raises(cg.SpecError, match=r"`ventrel`: no such file, and no zoo spec(.|\n)*Did you mean `ventral`"):
+        call("ventrel")
+
+
+@pytest.mark.parametrize("name", sorted(TAKING_SPECS.keys() - {"page"}))
+def test_what_is_no_spec_is_refused(name: str) -> None:
+    with pytest.raises(cg.SpecError, match=r"a dict was given, but a spec(.|\n)*`cg.NetworkSpec.model_validate`"):
+        TAKING_SPECS[name]({"name": "x"})
+    with pytest.raises(cg.SpecError, match=r"a int was given, but a spec(.|\n)*`cg.load`"):
+        TAKING_SPECS[name](3)
+
+
+def test_a_network_is_no_spec() -> None:
+    with pytest.raises(cg.SpecError, match=r"a Ventral was given, but a spec(.|\n)*Give its `.spec`"):
+        cg.draw(cg.compile("ventral"))  # type: ignore[arg-type]
+
+
+def test_a_named_spec_is_saved(tmp_path: Path) -> None:
+    cg.save("ventral", tmp_path / "copy.yaml")
+    assert cg.load(tmp_path / "copy.yaml") == cg.load("ventral")
+
+
+def recorded(record: Any) -> set[tuple[str, int]]:
+    _, states = cg.compile("ventral", record=record)(IMAGES)
+    return set(states)
+
+
+def test_areas_stand_for_all_of_their_steps() -> None:
+    assert recorded("V4") == recorded(["V4"]) == recorded({"V4": "all"}) == {("V4", step) for step in (3, 4, 5, 6)}
+    assert recorded(["V4", "IT"]) == recorded({"V4": "all", "IT": "all"})
+    assert recorded("all") == recorded(["V1", "V2", "V4", "IT"])
+    with pytest.raises(cg.CompileError, match="no area is called `V9`"):
+        cg.compile("ventral", record=["V4", "V9"])
+
+
+def test_a_record_of_all_leaves_out_what_never_responds() -> None:
+    short = cg.load("ventral", ["time.steps=3", "readout.from=V4"])
+    assert {area for area, _ in recorded_of(short)} == {"V1", "V2", "V4"}
+
+
+def recorded_of(spec: cg.NetworkSpec) -> set[tuple[str, int]]:
+    return set(cg.compile(spec, record="all")(IMAGES)[1])
+
+
+@pytest.mark.parametrize(
+    "steps", [np.int64(5), [np.int32(5)], np.array([5]), torch.tensor(5), range(5, 6), [5, np.uint8(5)]], ids=str
+)
+def test_steps_may_be_whole_numbers_of_other_libraries(steps: Any) -> None:
+    assert recorded({"V4": steps}) == {("V4", 5)}
+
+
+@pytest.mark.parametrize("steps", [5.0, "five", [5.5], True, [True], None, [], np.array([5.0])], ids=str)
+def test_other_steps_are_findings(steps: Any) -> None:
+    with pytest.raises(cg.CompileError, match=r"record V4: .* but a record is `all`, `last`, a step or a list"):
+        cg.compile("ventral", record={"V4": steps})
+
+
+def test_the_number_of_steps_may_be_of_another_library() -> None:
+    for steps in (np.int64(4), torch.tensor(4), np.uint8(4)):
+        assert cg.compile("ventral", steps=steps).spec.time.steps == 4  # type: ignore[arg-type]
+    for wrong in (0, 4.0, "4", True):
+        with pytest.raises(cg.CompileError, match=r"steps: .* was given, but steps is a whole number from 1"):
+            cg.compile("ventral", steps=wrong)  # type: ignore[arg-type]
+    with pytest.raises(cg.CompileError, match=r"order: 'fast' was given, but order is simultaneous, sequential or a list"):
+        cg.compile("ventral", order="fast")  # type: ignore[arg-type]
+
+
+def test_one_pass_may_be_named_alone() -> None:
+    assert cg.compile("ventral", passes="prune").source == cg.compile("ventral", passes=["prune"]).source
+    with pytest.raises(cg.CompileError, match="`pruned` is not a pass"):
+        cg.compile("ventral", passes="pruned")
+
+
+def test_labels_by_one_word() -> None:
+    assert cg.draw("ventral", labels="all").svg() == cg.draw("ventral", labels=True).svg()
+    assert cg.draw("ventral", labels="kernel").svg() == cg.draw("ventral", labels=["kernel"]).svg()
+    with pytest.raises(cg.CompileError, match="labels: `kernels` was given, but the choices are"):
+        cg.draw("ventral", labels="kernels")
+
+
+@pytest.mark.parametrize("video", [False, True], ids=["image", "video"])
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.zeros(2, 3, 32, 32, dtype=torch.uint8), r"x is uint8, but a tensor of floats(.|\n)*x.float\(\) / 255"),
+        (torch.zeros(2, 3, 32, 32, dtype=torch.int64), r"x is int64, but a tensor of floats"),
+        (torch.zeros(2, 3, 32, 32) > 0, r"x is bool, but a tensor of floats"),
+        (np.zeros((2, 3, 32, 32), np.float32), r"x is a ndarray, but a tensor of floats(.|\n)*torch.as_tensor"),
+        ([[0.0]], r"x is a list, but a tensor of floats(.|\n)*torch.as_tensor"),
+    ],
+    ids=["uint8", "int64", "bool", "numpy", "list"],
+)
+def test_images_that_are_no_floats_are_refused_with_the_repair(images: Any, message: str, video: bool) -> None:
+    network = cg.compile("ventral", video=video)
+    with pytest.raises(cg.DataError, match=message):
+        network(images)
+
+
+def test_images_of_another_size() -> None:
+    network = cg.compile("ventral")
+    with pytest.raises(ValueError, match=r"x is \[1, 3, 31, 31\]; expected \[B, 3, 32, 32\]"):
+        network(torch.rand(1, 3, 31, 31))
+    with pytest.raises(cg.DataError, match=r"x is \[1, 3, 31, 31\], but \[B, 3, 32, 32\], or \[B, T, …\] of a video"):
+        cg.interpret("ventral", network.state_dict(), torch.rand(1, 3, 31, 31))
+
+
+def test_torch_tools_take_parameters_gradients_and_states_as_they_are() -> None:
+    """They flatten with `view`, which needs the contiguous layout."""
+    network = cg.compile("ventral", record={"V4": [5]})
+    logits, states = network(IMAGES)
+    logits.sum().backward()
+    parameters = [*network.parameters()]
+    assert torch.nn.utils.parameters_to_vector(parameters).numel() == sum(p.numel() for p in parameters)
+    assert states["V4", 5].view(2, -1).shape[0] == 2
+    assert logits.view(-1).numel() == 20
+    assert all(p.grad.view(-1).numel() == p.numel() for p in parameters if p.grad is not None)
+    assert all(value.is_contiguous() for value in network.state_dict().values())
+    prune.l1_unstructured(network.V1_to_V2.conv, "weight", 0.5)
