@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from cortexgraph.spec import save as save
     from cortexgraph.spec import zoo as zoo
     from cortexgraph.tracing import trace as trace
+    from cortexgraph.training.run import load_run as load_run
     from cortexgraph.unrolling import UnrolledGraph as UnrolledGraph
 
 __version__ = "0.1.0"
@@ -76,6 +77,7 @@ _HOMES = {
     "cortexgraph.edit": ("lesion", "share", "unshare"),
     "cortexgraph.spec": ("NetworkSpec", "dumps", "load", "loads", "save", "zoo"),
     "cortexgraph.tracing": ("trace",),
+    "cortexgraph.training.run": ("load_run",),
     "cortexgraph.unrolling": ("UnrolledGraph",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -19,12 +19,11 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from cortexgraph.codegen import load_class
-from cortexgraph.compiler import check_choice, compile_spec
+from cortexgraph.compiler import check_choice
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.extras import require
 from cortexgraph.files import replacing
-from cortexgraph.training.load import load_state, read_run
-from cortexgraph.training.packing import find_run
+from cortexgraph.training.run import TrainedRun, opened
 from cortexgraph.unrolling import Order
 
 __all__ = ["Exported", "Format", "export", "export_network"]
@@ -58,7 +57,7 @@ class Exported:
 
 
 def export(
-    run: str | Path,
+    run: str | Path | TrainedRun,
     path: str | Path,
     to: Format | None = None,
     *,
@@ -68,7 +67,7 @@ def export(
     """Export the network of a run, with the weights of its best epoch.
 
     Args:
-        run: folder of the run.
+        run: a run or its folder, or the name of a trained network that ships.
         path: file to write; an existing one is replaced.
         to: the format; by default that of the suffix: .onnx, .pt2 or .py.
         steps, order: unroll otherwise than the run was trained.
@@ -78,12 +77,9 @@ def export(
         CompileError: for an unknown format, or if the network does not compile.
         CortexGraphError: if a library is missing, the network cannot be exported, or the file computes something else.
     """
-    folder = find_run(run)
-    spec, state = read_run(folder)
-    network = compile_spec(spec, steps, order)
-    load_state(folder, network, state)
-    card = folder.read_card()
-    metadata = {"network": spec.name, "spec_sha256": spec.digest, "data": card["name"], "classes": card["classes"]}
+    run = opened(run)
+    network, card, spec = run.compile(steps, order), run.card, run.spec
+    metadata = {"network": spec.name, "spec_sha256": spec.digest, "data": run.data, "classes": list(run.classes)}
     scaling = {"mean": card["mean"], "std": card["std"]}
     note = f"images are scaled to [0, 1], then (x − mean) / std with mean {_numbers(card['mean'])} and std "
     return export_network(network, path, to, metadata | scaling, note + _numbers(card["std"]))

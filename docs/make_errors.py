@@ -153,6 +153,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "no-run": "The folder is not one that `train` wrote.",
         "run-folder": "The folder of the run cannot be used: it holds a run, or something else.",
         "damaged-run": "A file of the run is missing, cut off, or not what it was.",
+        "run-layout": "The folder of the run was written by a later version of cortexgraph.",
+        "bad-images": "Images given to a trained run have another shape, type or range.",
         "bad-setting": "A setting of the training makes no sense.",
         "bad-device": "The device is not one of `auto`, `cpu`, `mps`, `cuda`, `cuda:N`.",
         "no-device": "The device is not on this machine.",

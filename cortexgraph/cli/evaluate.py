@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cortexgraph.cli.options import DeviceOption, OrderOption, SplitOption, StepsOption, check_split
-from cortexgraph.cli.train import DataRootOption, DownloadOption, load_images, located, share_processor
+from cortexgraph.cli.train import DataRootOption, DownloadOption, located, share_processor
 from cortexgraph.errors import DataError, Diagnostic
 
 if TYPE_CHECKING:
-    from cortexgraph.training import Evaluation, RunFolder
+    from cortexgraph.training import Evaluation
 
 __all__ = ["evaluate", "parse_order", "parse_steps"]
 
@@ -53,16 +53,17 @@ def evaluate(
     Example: cortexgraph eval runs/ventral-shapes --at all --steps 12 --plot over_time.png
     """
     share_processor()
+    from cortexgraph.data import load_data
     from cortexgraph.training import evaluate as evaluate_run
-    from cortexgraph.training.packing import find_run
+    from cortexgraph.training import load_run
 
     check_split(split)
     readouts, groups = parse_steps(at), parse_order(order)
-    folder = find_run(run)
+    opened = load_run(run)
     _check_files(csv, plot)
     result = evaluate_run(
-        folder.path,
-        _load_data(folder, data, download=download, root=data_root),
+        opened,
+        load_data(**{**opened.data_arguments(located(data), data_root), "download": download}),
         at=readouts,
         steps=steps,
         order=groups,
@@ -103,27 +104,6 @@ def _check_files(csv: Path | None, plot: Path | None) -> None:
         findings.append(Diagnostic("suffix", str(plot), "the suffix is not .png, .svg or .pdf", repair=repair))
     if findings:
         raise DataError(findings)
-
-
-def _load_data(folder: RunFolder, source: str | None, *, download: bool, root: Path | None) -> Any:
-    """The data set of the run, or another of the same classes, in the size that the network takes."""
-    from cortexgraph.training.load import read_run
-
-    spec, _ = read_run(folder)
-    stored = folder.read_card()["load_data"]
-    source = located(source) if source is not None else None
-    if source is None and stored is None:
-        raise DataError(
-            Diagnostic(
-                "no-data", str(folder.path), "the run was trained on images made in Python", repair="Give --data."
-            )
-        )
-    arguments: dict[str, Any] = {"source": source}
-    if stored is not None and source in {None, stored["source"]}:
-        arguments = dict(stored)
-    if root is not None:
-        arguments["root"] = root
-    return load_images(spec, {**arguments, "download": download})
 
 
 def _print(result: Evaluation) -> None:

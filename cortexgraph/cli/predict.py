@@ -12,7 +12,7 @@ from cortexgraph.cli.options import DeviceOption, OrderOption, StepsOption
 from cortexgraph.cli.train import share_processor
 
 if TYPE_CHECKING:
-    from cortexgraph.training.prediction import Predictions
+    from cortexgraph.training import Predictions
 
 __all__ = ["predict"]
 
@@ -42,7 +42,7 @@ def predict(
     Example: cortexgraph predict cat.jpg dog.png
     """
     share_processor()
-    from cortexgraph.training.prediction import predict as predict_images
+    from cortexgraph.training import predict as predict_images
 
     found = predict_images(images, weights, at=parse_steps(at), steps=steps, order=parse_order(order), device=device)
     _print(found, top)

@@ -10,11 +10,9 @@ import typer
 from cortexgraph.cli.evaluate import parse_order
 from cortexgraph.cli.options import DeviceOption, OrderOption, SplitOption, check_split
 from cortexgraph.cli.train import DataRootOption, DownloadOption, share_processor
-from cortexgraph.errors import DataError, Diagnostic
 
 if TYPE_CHECKING:
     from cortexgraph.recording import Recording
-    from cortexgraph.training import RunFolder
 
 __all__ = ["record"]
 
@@ -64,18 +62,20 @@ def record(
     Example: cortexgraph record runs/ventral-shapes --areas V4,IT --images 500 -o acts.nc --plots png
     """
     share_processor()
+    from cortexgraph.data import load_stimuli
     from cortexgraph.recording import record as record_run
     from cortexgraph.recording.plots import check_format
-    from cortexgraph.training.packing import find_run
+    from cortexgraph.training import load_run
 
     check_split(split)
     wanted = _steps(steps)
     groups = parse_order(order)
     check_format(plots)
-    folder = find_run(run)
-    stimuli = _stimuli(folder, data, split, images, download=download, root=data_root)
+    opened = load_run(run)
+    arguments = opened.data_arguments(data, data_root)
+    stimuli = load_stimuli(**{**arguments, "split": split, "download": download}).chosen(images)
     result = record_run(
-        run,
+        opened,
         stimuli,
         out,
         areas=None if areas is None else [name.strip() for name in areas.split(",") if name.strip()],
@@ -96,32 +96,6 @@ def _steps(text: str) -> Any:
         return tuple(int(step) for step in text.split(","))
     except ValueError:
         raise typer.BadParameter("all, last, or steps with commas such as 4,6,8", param_hint="--steps") from None
-
-
-def _stimuli(
-    folder: RunFolder, source: str | None, split: str, images: int | None, *, download: bool, root: Path | None
-) -> Any:
-    """What is shown: the images of the run by default, or any others."""
-    from cortexgraph.data import load_stimuli
-    from cortexgraph.training.load import read_run
-
-    spec, _ = read_run(folder)
-    stored = folder.read_card()["load_data"]
-    if source is None and stored is None:
-        raise DataError(
-            Diagnostic(
-                "no-data", str(folder.path), "the run was trained on images made in Python", repair="Give --data."
-            )
-        )
-    arguments: dict[str, Any] = {"source": source} if source is not None else {}
-    if stored is not None and source in {None, stored["source"]}:
-        arguments = dict(stored)
-    if root is not None:
-        arguments["root"] = root
-    size = spec.input.size
-    pair = (size, size) if isinstance(size, int) else (size[0], size[1])
-    known = {**arguments, "size": pair, "channels": spec.input.channels, "split": split, "download": download}
-    return load_stimuli(**known).chosen(images)
 
 
 def _report(result: Recording) -> None:

@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, overload
 
 import typer
 
@@ -203,8 +203,14 @@ def _data_arguments(wishes: dict[str, Any], before: Any) -> dict[str, Any]:
     return found
 
 
-def located(source: str) -> str:
+@overload
+def located(source: str) -> str: ...
+@overload
+def located(source: None) -> None: ...
+def located(source: str | None) -> str | None:
     """A data set as it is named from any working directory: a folder by its whole path."""
+    if source is None:
+        return None
     from cortexgraph.data.load import as_path, is_name
 
     path = as_path(source)

@@ -135,18 +135,20 @@ def _result(run: Run, images: Any) -> dict[str, Any]:
 
 def _look(run: Run, look: EvaluationSpec, images: Any) -> list[dict[str, Any]]:
     """Accuracy at each readout step of one evaluation of the run's weights."""
-    from dataclasses import replace
-
     from cortexgraph.edit import lesion
     from cortexgraph.training import evaluate, load_run
 
-    _, network = load_run(run.folder)
-    if look.lesion:
-        network = lesion(network, *look.lesion)
-    card = RunFolder(run.folder).read_card()
-    normalised = replace(images, mean=tuple(card["mean"]), std=tuple(card["std"]))
-    found = evaluate(network, normalised, at=look.at, steps=look.steps, order=look.order, device=run.settings.device)
-    return [asdict(step) for step in found.steps]
+    opened = load_run(run.folder)
+    network = lesion(opened.network, *look.lesion) if look.lesion else opened.network
+    measured = evaluate(
+        network,
+        opened.normalised(images),
+        at=look.at,
+        steps=look.steps,
+        order=look.order,
+        device=run.settings.device,
+    )
+    return [asdict(step) for step in measured.steps]
 
 
 def _asked(run: Run) -> dict[str, Any]:

@@ -11,22 +11,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import cortexgraph
-from cortexgraph.compiler import compile_spec, unroll
+from cortexgraph.compiler import unroll
 from cortexgraph.data import Stimuli
 from cortexgraph.files import replacing
+from cortexgraph.network import CompiledNetwork
 from cortexgraph.recording.measures import mean_activity
 from cortexgraph.recording.plan import Recorded, plan
 from cortexgraph.recording.plots import PlotData, check_format, draw_plots, plotted
 from cortexgraph.recording.sinks import FLOAT_BYTES, SINKS, Sink, Variable, check_sink
-from cortexgraph.spec import NetworkSpec
 from cortexgraph.training.engine import choose_device
-from cortexgraph.training.load import load_state, read_run
-from cortexgraph.training.packing import find_run
-from cortexgraph.training.run_folder import RunFolder
-from cortexgraph.training.trained import trained_steps, whole
+from cortexgraph.training.run import TrainedRun, opened
 from cortexgraph.unrolling import Order
 
 __all__ = ["Recording", "record"]
@@ -61,18 +58,15 @@ class Recording:
 
 @dataclass(frozen=True)
 class _Subject:
-    """The network that is recorded, and what it was trained on."""
+    """The run that is recorded, its network, and which readout steps training reached."""
 
-    spec: NetworkSpec
-    network: nn.Module
-    classes: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    run: TrainedRun
+    network: CompiledNetwork
     trained: Mapping[int, bool]
 
 
 def record(
-    run: str | Path,
+    run: str | Path | TrainedRun,
     stimuli: Stimuli,
     out: str | Path,
     *,
@@ -89,7 +83,7 @@ def record(
     Memory holds one batch at a time, whatever the number of images. The file appears when it is whole.
 
     Args:
-        run: the folder of a run; its best epoch counts.
+        run: a run or its folder; its best epoch counts.
         stimuli: the images, brought to the size that the network takes.
         out: a file that ends in .nc (NetCDF) or .npz.
         areas: names; all areas by default.
@@ -105,24 +99,25 @@ def record(
     """
     path = Path(out)
     check_format(plots)
-    folder = find_run(run)
-    spec, state = read_run(folder)
-    wanted = plan(unroll(spec, total_steps, order), areas, steps)
+    run = opened(run)
+    wanted = plan(unroll(run.spec, total_steps, order), areas, steps)
     per_image = sum(each.numbers for each in wanted)
     check_sink(path, per_image * len(stimuli))
-    subject = _subject(folder, spec, state, wanted, total_steps, order)
+    states = {each.area: each.steps for each in wanted}
+    network = run.compile(total_steps, order, at="all", record=states, memory_format="channels_last")
+    subject = _Subject(run, network, run.reached(network))
     target = choose_device(device)
     subject.network.to(target).eval()
-    labels = np.array([_index(subject.classes, name) for name in stimuli.classes], dtype=np.int64)
+    labels = np.array([_index(subject.run.classes, name) for name in stimuli.classes], dtype=np.int64)
     variables = [*_variables(subject, stimuli, wanted, labels)]
     size = max(1, min(batch_size, BATCH_BYTES // (per_image * FLOAT_BYTES)))
     with replacing(path) as temporary, _opened(temporary, variables, _notes(subject, stimuli)) as sink:
         seen = _stream(subject, stimuli, wanted, sink, size, target)
         right = _accuracy(seen.correct, labels, list(subject.trained))
-        drawn = PlotData(wanted, labels, seen.activity, subject.trained, right, len(subject.classes))
+        drawn = PlotData(wanted, labels, seen.activity, subject.trained, right, len(subject.run.classes))
         chosen = plotted(drawn, sink) if plots is not None else None
         sink.close()
-    pictures = draw_plots(drawn, chosen, path, plots, spec.name) if plots is not None and chosen is not None else ()
+    pictures = draw_plots(drawn, chosen, path, plots, run.spec.name) if plots is not None and chosen is not None else ()
     untrained = tuple(step for step, reached in subject.trained.items() if not reached)
     return Recording(path, len(stimuli), wanted, tuple(subject.trained), untrained, right, pictures)
 
@@ -138,34 +133,14 @@ def _opened(path: Path, variables: Sequence[Variable], notes: Mapping[str, Any])
         raise
 
 
-def _subject(
-    folder: RunFolder,
-    spec: NetworkSpec,
-    state: dict[str, Tensor],
-    wanted: Sequence[Recorded],
-    total_steps: int | None,
-    order: Order | None,
-) -> _Subject:
-    card = folder.read_card()
-    everywhere = spec.model_copy(
-        update={"readouts": tuple(readout.model_copy(update={"at": "all"}) for readout in spec.readouts)}
-    )
-    states = {each.area: each.steps for each in wanted}
-    network: Any = compile_spec(everywhere, total_steps, order, states, memory_format="channels_last")
-    load_state(folder, network, state)
-    before: Any = compile_spec(spec)
-    reached = trained_steps(whole(before), whole(network))
-    return _Subject(spec, network, tuple(card["classes"]), tuple(card["mean"]), tuple(card["std"]), reached)
-
-
 def _index(classes: tuple[str, ...], name: str) -> int:
     return classes.index(name) if name in classes else -1
 
 
 def _notes(subject: _Subject, stimuli: Stimuli) -> dict[str, Any]:
     return {
-        "network": subject.spec.name,
-        "spec_sha256": subject.spec.digest,
+        "network": subject.run.spec.name,
+        "spec_sha256": subject.run.spec.digest,
         "data": stimuli.name,
         "cortexgraph": cortexgraph.__version__,
     }
@@ -193,8 +168,8 @@ def _variables(
         shape = {"image": count, "step": len(each.steps)} | dimensions
         yield Variable("state", each.identifier, shape, images | steps, attributes)
     reached = np.array([int(value) for value in subject.trained.values()])
-    alone = len(subject.spec.readouts) == 1
-    unrolled: Any = subject.network.unrolled
+    alone = len(subject.run.spec.readouts) == 1
+    unrolled = subject.network.unrolled
     for readout in unrolled.areas.readouts:
         at = unrolled.readout_steps(readout.name)
         suffix = "" if alone else f"_{readout.identifier}"
@@ -204,8 +179,8 @@ def _variables(
         if readout.index == 0:
             own[f"trained{suffix}"] = (step, reached)
             notes["coordinates"] += f" trained{suffix}"
-        if readout.classes == len(subject.classes):
-            own[classes] = (classes, np.array(subject.classes, dtype=np.str_))
+        if readout.classes == len(subject.run.classes):
+            own[classes] = (classes, np.array(subject.run.classes, dtype=np.str_))
         shape = {"image": count, step: len(at), classes: readout.classes}
         yield Variable(f"logits{suffix}", "", shape, images | own, notes)
 
@@ -221,8 +196,6 @@ class _Seen:
 def _stream(
     subject: _Subject, stimuli: Stimuli, wanted: Sequence[Recorded], sink: Sink, size: int, target: torch.device
 ) -> _Seen:
-    gain = torch.tensor(subject.std, device=target)[:, None, None].mul(255).reciprocal()
-    shift = -torch.tensor(subject.mean, device=target)[:, None, None] * 255 * gain
     activity: dict[str, list[Floats]] = {each.area: [] for each in wanted}
     predicted: list[npt.NDArray[np.int64]] = []
     # One buffer for all batches: allocated anew for each, they would leave holes in memory that add up.
@@ -230,7 +203,7 @@ def _stream(
     start = 0
     with torch.inference_mode():
         for images in stimuli.batches(size):
-            logits, states = subject.network(images.to(target).float() * gain + shift)
+            logits, states = subject.network(subject.run.prepare(images.to(target)))
             for index, each in enumerate(wanted):
                 values = buffers[index][: len(images)]
                 for n, step in enumerate(each.steps):

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 from cortexgraph.extras import import_explained, require
 
 if TYPE_CHECKING:
-    from cortexgraph.training.evaluation import Evaluation, StepAccuracy, evaluate
+    from cortexgraph.training.evaluation import Evaluation, Predictions, StepAccuracy, evaluate, predict
     from cortexgraph.training.fit import train
     from cortexgraph.training.interrupts import Interrupted
-    from cortexgraph.training.load import load_run
-    from cortexgraph.training.packing import pack, packed
-    from cortexgraph.training.prediction import Predictions, predict
+    from cortexgraph.training.run import TrainedRun, load_run, pack, packed
     from cortexgraph.training.run_folder import RunFolder
     from cortexgraph.training.settings import TrainSettings
     from cortexgraph.training.summary import Summary
@@ -25,6 +23,7 @@ __all__ = [
     "StepAccuracy",
     "Summary",
     "TrainSettings",
+    "TrainedRun",
     "evaluate",
     "load_run",
     "pack",
@@ -35,12 +34,10 @@ __all__ = [
 
 # Imported on first use: the command line shows the settings' defaults without waiting for torch.
 _HOMES = {
-    "evaluation": ("Evaluation", "StepAccuracy", "evaluate"),
+    "evaluation": ("Evaluation", "Predictions", "StepAccuracy", "evaluate", "predict"),
     "fit": ("train",),
     "interrupts": ("Interrupted",),
-    "load": ("load_run",),
-    "packing": ("pack", "packed"),
-    "prediction": ("Predictions", "predict"),
+    "run": ("TrainedRun", "load_run", "pack", "packed"),
     "run_folder": ("RunFolder",),
     "settings": ("TrainSettings",),
     "summary": ("Summary",),

@@ -1,30 +1,28 @@
-"""`evaluate`: accuracy at each step of readout, also at steps that training did not read."""
+"""A trained network over time: its accuracy at each step of readout, and what it sees in images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from cortexgraph.compiler import compile_spec
 from cortexgraph.data import ImageData
+from cortexgraph.data.decode import decode_files
 from cortexgraph.errors import DataError, Diagnostic
-from cortexgraph.spec import NetworkSpec
+from cortexgraph.spec.fields import pair
 from cortexgraph.training.engine import choose_device
 from cortexgraph.training.fits import check_fit
-from cortexgraph.training.load import load_state, read_run
 from cortexgraph.training.loaders import EVALUATION_BATCH_SIZE, EpochLoader, evaluation_batches
 from cortexgraph.training.objective import correct_per_step, logits_per_step, loss_per_step
-from cortexgraph.training.packing import find_run
-from cortexgraph.training.run_folder import RunFolder
-from cortexgraph.training.trained import settled_state, trained_steps, whole
+from cortexgraph.training.run import At, TrainedRun, opened, read_steps, spec_of, steps_reached
 from cortexgraph.unrolling import Order
 
-__all__ = ["Evaluation", "StepAccuracy", "evaluate"]
+__all__ = ["Evaluation", "Predictions", "StepAccuracy", "evaluate", "predict"]
 
 
 @dataclass(frozen=True)
@@ -70,10 +68,10 @@ class Evaluation:
 
 
 def evaluate(
-    run: str | Path | nn.Module,
+    run: str | Path | TrainedRun | nn.Module,
     data: ImageData,
     *,
-    at: Literal["all", "last"] | Sequence[int] | None = None,
+    at: At | None = None,
     steps: int | None = None,
     order: Order | None = None,
     split: Literal["test", "train"] = "test",
@@ -83,9 +81,9 @@ def evaluate(
     """Evaluate a trained network over time.
 
     Args:
-        run: the folder of a run (its best epoch counts), or a network from `cortexgraph.compile`, which is
+        run: a run or its folder (its best epoch counts), or a network from `cortexgraph.compile`, which is
             left as it is.
-        data: the images; they are normalised as the run's training images were.
+        data: the images; for a run they are normalised as its training images were.
         at: steps of readout: `all` from the first response to T, or a list; by default those of the spec.
         steps, order: number of steps T, which may be larger than in training, and order; by default those of
             the spec. The parameters are the same.
@@ -97,17 +95,19 @@ def evaluate(
         DataError: for a missing or damaged run, or data that do not fit it.
         CompileError: for a readout of a silent area.
     """
-    spec, state, data = _of_run(find_run(run), data) if isinstance(run, str | Path) else _of_network(run, data)
-    check_fit(spec, data)
-    read = spec if at is None else spec.read_at(at if isinstance(at, str) else tuple(sorted(set(at))))
-    network = compile_spec(read, steps, order, memory_format="channels_last")
     if isinstance(run, nn.Module):
-        network.load_state_dict(state)
-        trained_network = run
+        spec = spec_of(run)
+        check_fit(spec, data)
+        read = spec if at is None else spec.read_at(at if isinstance(at, str) else tuple(sorted(set(at))))
+        network = compile_spec(read, steps, order, memory_format="channels_last")
+        network.load_state_dict(run.state_dict())
+        reached = steps_reached(run, network)
     else:
-        load_state(find_run(run), network, state)
-        trained_network = compile_spec(spec)
-    reached = trained_steps(whole(trained_network), whole(network))
+        run = opened(run)
+        data = run.normalised(data)
+        check_fit(run.spec, data)
+        network = run.compile(steps, order, at=at, memory_format="channels_last")
+        reached = run.reached(network)
     target = choose_device(device)
     batches = EpochLoader(evaluation_batches(data, target, batch_size, split), lambda: 0)
     correct, losses, images = _count(network.to(target).eval(), batches)
@@ -115,34 +115,7 @@ def evaluate(
         StepAccuracy(step, n / images, loss / images, reached[step])
         for step, n, loss in zip(reached, correct.tolist(), losses.tolist(), strict=True)
     ]
-    return Evaluation(spec.name, data.name, split, images, len(data.classes), tuple(measured))
-
-
-def _of_run(run: RunFolder, data: ImageData) -> tuple[NetworkSpec, dict[str, Tensor], ImageData]:
-    """Spec, weights, and the data normalised by the statistics of the run's training images."""
-    spec, state = read_run(run)
-    card = run.read_card()
-    if card["classes"] != list(data.classes):
-        raise DataError(_other_classes(card, data))
-    return spec, state, replace(data, mean=tuple(card["mean"]), std=tuple(card["std"]))
-
-
-def _of_network(network: nn.Module, data: ImageData) -> tuple[NetworkSpec, dict[str, Tensor], ImageData]:
-    spec: Any = network.spec
-    return spec, settled_state(network), data
-
-
-def _other_classes(card: Mapping[str, Any], data: ImageData) -> Diagnostic:
-    def some(names: Sequence[str]) -> str:
-        return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
-
-    return Diagnostic(
-        "other-classes",
-        f"data {data.name}",
-        f"its {len(data.classes)} classes are {some(data.classes)}",
-        f"the run was trained on {card.get('name')} with {some(card['classes'])}",
-        "Give the data set that the run was trained on, or one with the same classes.",
-    )
+    return Evaluation(network.spec.name, data.name, split, images, len(data.classes), tuple(measured))
 
 
 def _count(network: nn.Module, batches: EpochLoader) -> tuple[Tensor, Tensor, int]:
@@ -155,3 +128,96 @@ def _count(network: nn.Module, batches: EpochLoader) -> tuple[Tensor, Tensor, in
             losses = losses.to(x.device) + loss_per_step(logits, labels) * len(labels)
             images += len(labels)
     return correct, losses, images
+
+
+# ---- single images -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Class probabilities over time.
+
+    Attributes:
+        name: of the network.
+        data: what it was trained on.
+        files: N of them.
+        classes: their names.
+        steps: the n steps of readout.
+        probabilities: float32 [N, n, classes], each row summing to 1.
+    """
+
+    name: str
+    data: str
+    files: tuple[Path, ...]
+    classes: tuple[str, ...]
+    steps: tuple[int, ...]
+    probabilities: Tensor
+
+    def best(self, index: int) -> str:
+        """The most probable class of one image at the last readout step."""
+        return self.classes[int(self.probabilities[index, -1].argmax())]
+
+
+def predict(
+    files: Sequence[str | Path],
+    run: str | Path | TrainedRun = "ventral-cifar10",
+    *,
+    at: At | None = None,
+    steps: int | None = None,
+    order: Order | None = None,
+    device: str = "auto",
+) -> Predictions:
+    """Classify images with a trained network.
+
+    An image of any format that PIL reads is cut to the network's aspect ratio around its middle, resized, and
+    normalised as the training images were.
+
+    Args:
+        files: the images.
+        run: a run or its folder, or the name of a trained network that ships.
+        at: steps of readout: `all`, `last` or a list; by default those of the run.
+        steps, order: number of steps T and order; by default those of the run.
+        device: as in `TrainSettings`.
+
+    Raises:
+        DataError: for a missing or damaged run, or images that cannot be read, all of them named.
+        CompileError: for a readout of a silent area.
+
+    Examples:
+        >>> predict(["cat.jpg"]).best(0)  # doctest: +SKIP
+        'cat'
+    """
+    run = opened(run)
+    network = run.compile(steps, order, at=at)
+    images = decode_files(_existing(files), pair(run.spec.input.size), run.spec.input.channels)
+    target = choose_device(device)
+    network.to(target)
+    with torch.inference_mode():
+        batches = torch.split(images, EVALUATION_BATCH_SIZE)
+        logits = torch.cat([logits_per_step(network(run.prepare(batch.to(target)))) for batch in batches])
+    probabilities = logits.float().softmax(2).cpu()  # [N, n, classes]
+    paths = tuple(map(Path, files))
+    return Predictions(run.spec.name, run.data, paths, run.classes, read_steps(network.unrolled), probabilities)
+
+
+def _existing(files: Sequence[str | Path]) -> list[Path]:
+    """The files.
+
+    Raises:
+        DataError: naming every one that is not there.
+    """
+    paths = [Path(file) for file in files]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise DataError(
+            [
+                Diagnostic(
+                    "no-image",
+                    str(path),
+                    "this is a folder" if path.is_dir() else "there is no such file",
+                    repair="Name the images in it." if path.is_dir() else "Check the path.",
+                )
+                for path in missing
+            ]
+        )
+    return paths

@@ -139,11 +139,9 @@ def _describe(run: RunFolder, spec: NetworkSpec, network: nn.Module, card: dict[
 def _check_same(run: RunFolder, spec: NetworkSpec, settings: TrainSettings, card: dict[str, Any]) -> None:
     """A resumed run has the spec, settings and data that it was started with."""
     stored = run.read_settings()
-    before, now = stored.get("settings", {}), settings.model_dump()
+    before, now = run.train_settings().model_dump(), settings.model_dump()
     findings = [
-        _changed(f"settings.{name}", before.get(name), value)
-        for name, value in now.items()
-        if before.get(name) != value
+        _changed(f"settings.{name}", before[name], value) for name, value in now.items() if before[name] != value
     ]
     if stored.get("spec_sha256") != spec.digest:
         findings.append(_changed("spec", stored.get("spec_sha256", ""), spec.digest))
@@ -156,7 +154,7 @@ def _check_same(run: RunFolder, spec: NetworkSpec, settings: TrainSettings, card
     if findings:
         raise DataError(findings)
     if run.last.exists():
-        _check_checkpoint(run)
+        run.read_last()
 
 
 def _changed(place: str, before: object, now: object) -> Diagnostic:
@@ -168,16 +166,6 @@ def _changed(place: str, before: object, now: object) -> Diagnostic:
         f"the run was started with {short[0]}",
         "Resume with what the run was started with (leave options out), or start another run.",
     )
-
-
-def _check_checkpoint(run: RunFolder) -> None:
-    try:
-        found = torch.load(run.last, map_location="cpu", weights_only=True, mmap=True)
-        complete = {"state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks"} <= set(found)
-    except Exception:  # torch raises whatever its unpickler met
-        complete = False
-    if not complete:
-        raise run.damaged(run.last, "is not whole")
 
 
 # ---- run ---------------------------------------------------------------------

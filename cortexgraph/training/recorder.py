@@ -5,10 +5,13 @@ from __future__ import annotations
 import shutil
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from safetensors.torch import save_file
+from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from cortexgraph.errors import CortexGraphError, Diagnostic
@@ -19,7 +22,6 @@ from cortexgraph.training.loaders import run_length
 from cortexgraph.training.module import TrainingModule
 from cortexgraph.training.run_folder import RunFolder, writing
 from cortexgraph.training.schedules import SCHEDULES
-from cortexgraph.training.weights import save_weights
 
 __all__ = ["Recorder"]
 
@@ -177,6 +179,13 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         for name, value in values.items():
             self._events.add_scalar(name, value, record.step)
         self._events.flush()
+
+
+def save_weights(network: nn.Module, path: Path, metadata: dict[str, str]) -> None:
+    """Write the state dict of a compiled network as safetensors, whole or not at all."""
+    state = {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
+    with writing(path) as temporary:
+        save_file(state, temporary, metadata=metadata)
 
 
 def check_finite(loss: torch.Tensor, trainer: pl.Trainer, name: str) -> None:

@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
-from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.errors import CortexGraphError, DataError, Diagnostic, SpecError
 from cortexgraph.files import remove_leftovers, replacing, write_text
+from cortexgraph.spec import NetworkSpec, load
+from cortexgraph.spec.overrides import Override
+from cortexgraph.training.settings import TrainSettings
 
 __all__ = ["RunFolder", "writing"]
 
-MARK = "cortexgraph_run"
+MARK, LAYOUT = "cortexgraph_run", 1
 """Key in `settings.json` that makes a folder a run; its value is the version of the layout."""
+PARTS = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks")
+"""What a checkpoint holds, and resuming needs."""
 
 
 class _Origin(BaseModel, extra="forbid", strict=True):
@@ -129,7 +135,7 @@ class RunFolder:
             )
         elif not self.is_run and self.path.exists() and any(self.path.iterdir()):
             raise self._refusal(
-                "this folder is not empty and is no run of cortexgraph",
+                "this folder is not empty and is not a cortexgraph run",
                 "Name another folder with --out; nothing in this one is touched.",
             )
 
@@ -157,7 +163,7 @@ class RunFolder:
                 (self.path / name).unlink(missing_ok=True)
         except OSError as error:
             raise self._refusal(f"it cannot be written: {error.strerror}", "Name another folder with --out.") from None
-        write_json(self.settings, {MARK: 1, **settings})
+        write_json(self.settings, {MARK: LAYOUT, **settings})
         self.checkpoints.mkdir(exist_ok=True)
 
     def remove_leftovers(self) -> None:
@@ -175,13 +181,65 @@ class RunFolder:
         """What `start` was given.
 
         Raises:
-            DataError: if this is no run.
+            DataError: if this is not a run, or is one of a later layout.
         """
         if not self.is_run:
             raise self.no_run()
-        found: dict[str, Any] = json.loads(self.settings.read_text(encoding="utf-8"))
-        del found[MARK]
-        return found
+        stored: dict[str, Any] = json.loads(self.settings.read_text(encoding="utf-8"))
+        if (version := stored.pop(MARK)) != LAYOUT:
+            found, expected = f"the layout of this run has version {version}", f"version {LAYOUT} is known"
+            repair = "Use the version of cortexgraph that wrote it, or a later one."
+            raise DataError(Diagnostic("run-layout", str(self.path), found, expected, repair))
+        return stored
+
+    def train_settings(self) -> TrainSettings:
+        """The settings of training, those in force where the file leaves them out.
+
+        Raises:
+            DataError: if this is not a run, or they are damaged.
+        """
+        try:
+            return TrainSettings.model_validate(self.read_settings().get("settings", {}))
+        except SpecError as error:
+            raise self.damaged(self.settings, f"is not what a run writes ({error.diagnostics[0].place})") from None
+
+    def read_spec(self, overrides: Sequence[str | Override] = ()) -> NetworkSpec:
+        """The spec, with changes that are the user's own.
+
+        Raises:
+            DataError: if it is missing or damaged.
+            SpecError: for a change that is not of the language.
+        """
+        if not self.spec.exists():
+            raise self.damaged(self.spec, "is missing")
+        try:
+            spec = load(self.spec)
+        except CortexGraphError:
+            raise self.damaged(self.spec, "cannot be read as a spec") from None
+        return load(self.spec, overrides) if overrides else spec
+
+    def read_last(self) -> dict[str, Any]:
+        """The checkpoint of the last epoch, every byte checked; `state_dict` has the names of the network.
+
+        Raises:
+            DataError: if it is missing or damaged.
+        """
+        import torch
+
+        if not self.last.exists():
+            raise self.too_young()
+        try:
+            with zipfile.ZipFile(self.last) as archive:
+                intact = archive.testzip() is None  # compares checksums, which torch does not
+            checkpoint: dict[str, Any] = torch.load(self.last, map_location="cpu", weights_only=True)
+            intact = intact and all(checkpoint[key] for key in PARTS)
+            intact = intact and all(optimizer["state"] for optimizer in checkpoint["optimizer_states"])
+        except Exception:  # torch raises whatever its unpickler met
+            intact = False
+        if not intact:
+            raise self.damaged(self.last, "is not whole")
+        state = {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
+        return {**checkpoint, "state_dict": state}
 
     def read_json(self, path: Path) -> dict[str, Any]:
         """A JSON object in this run.
@@ -219,7 +277,7 @@ class RunFolder:
 
     def no_run(self) -> DataError:
         """This is not the folder of a run."""
-        found = "is no run of cortexgraph" if self.path.exists() else "does not exist"
+        found = "is not a cortexgraph run" if self.path.exists() else "does not exist"
         return DataError(
             Diagnostic(
                 "no-run",

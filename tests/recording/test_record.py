@@ -22,8 +22,7 @@ from cortexgraph.errors import CompileError, DataError
 from cortexgraph.extras import MissingPackageError
 from cortexgraph.recording import record
 from cortexgraph.recording.sinks import NetCDF, Npz
-from cortexgraph.training import TrainSettings, evaluate, train
-from cortexgraph.training.load import load_run
+from cortexgraph.training import TrainSettings, evaluate, load_run, train
 from tests.training.conftest import striped_data, striped_images
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -75,7 +74,7 @@ def test_a_netcdf_file_holds_what_the_reference_computes(run: Path, tmp_path: Pa
         np.testing.assert_allclose(top.logits, logits, rtol=1e-4, atol=1e-5)
         assert top.readout_step.values.tolist() == [2, 3, 4]
         assert top.logits.class_name.values.tolist()[:3] == ["horizontal", "vertical", "diagonal"]
-        assert top.attrs["spec_sha256"] == load_run(run)[0].digest
+        assert top.attrs["spec_sha256"] == load_run(run).spec.digest
         means = [tree[group].state.mean(("channel", "y", "x")) for group in ("TH_TF", "IT")]
         together = xarray.concat(means, "area", join="outer", coords="minimal", compat="override")
         assert bool(together.sel(step=1)[1].isnull().all())  # xarray fills in what is silent

@@ -11,7 +11,7 @@ from cortexgraph.data import ImageData
 from cortexgraph.errors import CompileError, CortexGraphError, DataError
 from cortexgraph.graph import resolved
 from cortexgraph.training import RunFolder, evaluate, load_run, train
-from cortexgraph.training.trained import settled_state, trained_steps
+from cortexgraph.training.reached import reached_steps
 
 from .conftest import striped_data, tiny_spec
 from .test_resume import Make
@@ -90,8 +90,8 @@ def feedforward(at: object) -> object:
 def test_steps_that_training_did_not_reach_are_marked() -> None:
     last, every = (compile_spec(feedforward(at)) for at in ("last", "all"))  # type: ignore[arg-type]
     # Read out at step 4 alone, the norms of earlier updates were never trained.
-    assert trained_steps(last.unrolled, every.unrolled) == {2: False, 3: False, 4: True}  # type: ignore[arg-type]
-    assert trained_steps(every.unrolled, last.unrolled) == {4: True}  # type: ignore[arg-type]
+    assert reached_steps(last.unrolled, every.unrolled) == {2: False, 3: False, 4: True}  # type: ignore[arg-type]
+    assert reached_steps(every.unrolled, last.unrolled) == {4: True}  # type: ignore[arg-type]
 
 
 def test_connection_that_training_did_not_reach_is_marked() -> None:
@@ -104,7 +104,7 @@ def test_connection_that_training_did_not_reach_is_marked() -> None:
         return compile_spec(spec).unrolled
 
     # IT@2 -> V1@5 -> IT@6
-    marks = trained_steps(graph(4), graph(6))  # type: ignore[arg-type]
+    marks = reached_steps(graph(4), graph(6))  # type: ignore[arg-type]
     assert marks == {2: True, 3: True, 4: True, 5: True, 6: False}
 
 
@@ -114,13 +114,17 @@ def test_longer_runs_go_on_with_the_last_trained_set(data: ImageData, settings: 
         for value in short.state_dict().values():
             if value.is_floating_point():
                 value.copy_(torch.rand_like(value) + 0.5)
-    state = settled_state(short)
-    assert torch.equal(state["V1.norm.3.weight"], short.state_dict()["V1.norm.2.weight"])
-    assert torch.equal(state["IT.norm.2.weight"], short.state_dict()["IT.norm.2.weight"])
+    state = short.state_dict()
+    assert torch.equal(state["V1.norm.3.weight"], short.get_parameter("V1.norm.2.weight"))
+    assert torch.equal(state["IT.norm.2.weight"], short.get_parameter("IT.norm.2.weight"))
     images = torch.randn(2, 1, 8, 8)
     expected = short.eval()(images)
     short.load_state_dict(state)
     assert torch.equal(short(images), expected)
+    longer = compile_spec(tiny_spec(), steps=6).eval()
+    longer.load_state_dict(state)
+    assert torch.equal(longer.get_parameter("V1.norm.5.weight"), short.get_parameter("V1.norm.2.weight"))
+    assert torch.equal(longer(images)[:, :3], expected)
 
 
 # ---- loading ------------------------------------------------------------------------
@@ -136,7 +140,7 @@ def test_load_run(finished: Path, data: ImageData) -> None:
 def test_no_run(tmp_path: Path, data: ImageData) -> None:
     with pytest.raises(DataError, match="this does not exist, but a folder that `cortexgraph train` wrote is needed"):
         load_run(tmp_path / "missing")
-    with pytest.raises(DataError, match="this is no run of cortexgraph"):
+    with pytest.raises(DataError, match="this is not a cortexgraph run"):
         evaluate(tmp_path, data)
 
 

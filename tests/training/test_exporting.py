@@ -76,7 +76,7 @@ def test_a_run_can_be_exported_over_other_steps(finished: Path, tmp_path: Path) 
         (["RUN", "--out", "net.mlmodel"], "the suffixes are .onnx, .pt2, .py"),
         (["RUN", "--to", "source", "--out", "net.pt"], "Write net.py."),
         (["RUN", "--steps", "1", "--out", "net.py"], "IT first responds at step 2"),
-        ([".", "--out", "net.py"], "is no run"),
+        ([".", "--out", "net.py"], "is not a cortexgraph run"),
         (["nowhere", "--out", "net.py"], "nowhere: there is no such folder"),
     ],
 )

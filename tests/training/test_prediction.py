@@ -15,7 +15,7 @@ from cortexgraph.cli.app import app
 from cortexgraph.data import load_data
 from cortexgraph.errors import DataError
 from cortexgraph.training import evaluate, load_run, pack, packed, predict
-from cortexgraph.training.packing import MAX_BYTES
+from cortexgraph.training.run import MAX_BYTES
 
 CIFAR = Path(__file__).parents[3] / "shared" / "data" / "cifar10-jpeg.tar.xz"
 
@@ -88,6 +88,24 @@ def test_the_shipped_network_is_small_and_works_at_once(pictures: list[Path], tm
         ("fits.png", "4"),
     ]
     assert sum(float(value) for name, value in rows[0].items() if name not in ("file", "step")) == pytest.approx(1)
+
+
+def test_each_probability_has_its_step_where_the_network_is_rolled(
+    finished: Path, pictures: list[Path], tmp_path: Path
+) -> None:
+    """Over 80 steps the steady state is a loop: a readout in it stands for many steps."""
+    table = tmp_path / "o.csv"
+    arguments = ["predict", str(pictures[1]), "--weights", str(finished), "--steps", "80", "--at", "all"]
+    done = CliRunner().invoke(app, [*arguments, "--csv", str(table)])
+    assert done.exit_code == 0, done.output
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert [int(row["step"]) for row in rows] == list(range(2, 81))
+    network = load_run(finished, steps=80, at=[2, 41, 80]).network
+    grey = torch.from_numpy(np.array(Image.open(pictures[1])))[None, None]
+    expected = network(load_run(finished).prepare(grey)).softmax(2)[0]
+    for index, step in enumerate((2, 41, 80)):
+        found = [float(rows[step - 2][name]) for name in ("horizontal", "vertical", "diagonal")]
+        assert found == pytest.approx(expected[index].tolist(), abs=1e-5)
 
 
 @pytest.mark.slow  # unpacks 60,000 images

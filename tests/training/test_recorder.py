@@ -44,7 +44,7 @@ def cut_at(monkeypatch: pytest.MonkeyPatch, name: str, calls: int) -> None:
 @pytest.mark.parametrize(
     ("name", "calls", "epochs_in_last"),
     [
-        ("writing", 3, 1),  # second epoch: before last.ckpt
+        ("writing", 4, 1),  # second epoch: before last.ckpt
         ("save_weights", 2, 1),  # after best.ckpt, before the weights
         ("write_text", 2, 2),  # after last.ckpt, before the table
     ],

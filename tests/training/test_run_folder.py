@@ -25,7 +25,7 @@ def test_new_and_empty_folders_are_free(tmp_path: Path) -> None:
 def test_folder_of_something_else_is_never_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     for overwrite in (False, True):
-        with pytest.raises(DataError, match="is not empty and is no run of cortexgraph"):
+        with pytest.raises(DataError, match="is not empty and is not a cortexgraph run"):
             RunFolder(tmp_path).check_startable(overwrite=overwrite)
 
 
@@ -34,7 +34,7 @@ def test_folder_of_something_else_is_never_touched(tmp_path: Path) -> None:
 )
 def test_settings_of_something_else(tmp_path: Path, content: str) -> None:
     (tmp_path / "settings.json").write_text(content)
-    with pytest.raises(DataError, match="is no run of cortexgraph"):
+    with pytest.raises(DataError, match="is not a cortexgraph run"):
         RunFolder(tmp_path).check_startable(overwrite=True)
 
 

@@ -1,0 +1,365 @@
+"""A trained run, opened in one way: its spec, settings and weights, and the networks that they make."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from cortexgraph.codegen import MemoryFormat
+from cortexgraph.compiler import compile_spec, unroll
+from cortexgraph.data import ImageData
+from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.passes import prune
+from cortexgraph.program import Record
+from cortexgraph.spec import NetworkSpec
+from cortexgraph.spec.fields import pair
+from cortexgraph.training.reached import reached_steps
+from cortexgraph.training.run_folder import RunFolder, write_json
+from cortexgraph.training.settings import TrainSettings
+from cortexgraph.unrolling import Order, UnrolledGraph
+from cortexgraph.wording import quoted, similar
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cortexgraph.network import CompiledNetwork
+
+__all__ = [
+    "At",
+    "TrainedRun",
+    "find_run",
+    "load_run",
+    "opened",
+    "pack",
+    "packed",
+    "read_steps",
+    "spec_of",
+    "steps_reached",
+]
+
+At = Literal["all", "last"] | Sequence[int]
+Epoch = Literal["best", "last"]
+
+SHIPPED = Path(__file__).resolve().parents[1] / "weights"
+MAX_BYTES = 5_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedRun:
+    """A trained run: what `train` left, read and checked, and the networks with its weights.
+
+    Attributes:
+        folder: its files.
+        spec: the network as it was trained.
+        settings: of training.
+        card: what the run keeps of its data; see `data_card`.
+        weights: the state dict of the epoch that was asked for.
+        options: arguments of `compile` for `network`.
+
+    Examples:
+        >>> run = load_run("ventral-cifar10")
+        >>> logits = run.network(run.prepare(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)))
+        >>> run.classes[:2]
+        ('airplane', 'automobile')
+    """
+
+    folder: RunFolder
+    spec: NetworkSpec
+    settings: TrainSettings
+    card: Mapping[str, Any]
+    weights: Mapping[str, Tensor]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<TrainedRun {self.spec.name} in {self.folder.path}, trained on {self.data}>"
+
+    def __iter__(self) -> Any:
+        """Spec and network, as `spec, network = load_run(path)` takes them."""
+        return iter((self.spec, self.network))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes: logit n is that of class n."""
+        return tuple(self.card["classes"])
+
+    @property
+    def data(self) -> str:
+        """The name of the data set on which it was trained."""
+        return str(self.card["name"])
+
+    @property
+    def read_in_training(self) -> tuple[int, ...]:
+        """The steps at which the loss of training read the first readout."""
+        steps = read_steps(compiled_graph(self.spec))
+        return steps if self.settings.loss_over == "all" else steps[-1:]
+
+    # ---- networks ----------------------------------------------------------------
+
+    @cached_property
+    def network(self) -> CompiledNetwork:
+        """The network with the run's weights, in evaluation mode."""
+        return self.compile(**self.options)
+
+    def compile(
+        self,
+        steps: int | None = None,
+        order: Order | None = None,
+        *,
+        at: At | None = None,
+        record: Record | None = None,
+        memory_format: MemoryFormat = "contiguous",
+    ) -> CompiledNetwork:
+        """Another network with the run's weights, in evaluation mode.
+
+        Args:
+            steps, order: number of steps T and order; by default those of the run.
+            at: steps of readout: `all` from the first response to T, `last`, or a list; by default those of the run.
+            record: states to return, as for `cortexgraph.compile`.
+            memory_format: `contiguous` or `channels_last`.
+
+        Raises:
+            CompileError: as `cortexgraph.compile`.
+            DataError: if the weights do not fit the network.
+        """
+        spec = self.spec if at is None else self.spec.read_at(at if isinstance(at, str) else tuple(sorted(set(at))))
+        network = compile_spec(spec, steps, order, record, memory_format=memory_format)
+        try:
+            network.load_state_dict(dict(self.weights))
+        except RuntimeError:
+            raise self.folder.damaged(self.folder.weights, "does not fit the network of spec.yaml") from None
+        return network.eval()
+
+    def reached(self, network: nn.Module) -> dict[int, bool]:
+        """For each step of the first readout of a network, whether training reached every parameter that it uses."""
+        return reached_steps(compiled_graph(self.spec), compiled_graph(spec_of(network)))
+
+    # ---- images ------------------------------------------------------------------
+
+    def prepare(self, images: Tensor | npt.NDArray[Any]) -> Tensor:
+        """Images normalised as the training images were.
+
+        Args:
+            images: [..., C, H, W], uint8, or floats in [0, 1].
+
+        Returns:
+            float32 [..., C, H, W], on the device of the images.
+
+        Raises:
+            DataError: for values or channels that are not those of images.
+        """
+        values = torch.as_tensor(images)
+        mean, std = (torch.tensor(self.card[name], device=values.device)[:, None, None] for name in ("mean", "std"))
+        if values.ndim < 3 or values.shape[-3] != len(mean):
+            shape = f"[..., {len(mean)}, H, W]"
+            raise _bad_images(f"their shape is {list(values.shape)}", f"{shape} is expected", "Put channels first.")
+        if values.dtype == torch.uint8:
+            return (values.float() / 255 - mean) / std
+        if not values.is_floating_point():
+            kind = str(values.dtype).removeprefix("torch.")
+            raise _bad_images(f"their type is {kind}", "it must be uint8, or floats in [0, 1]", "Convert them.")
+        if values.numel() and not (values.min() >= 0 and values.max() <= 1):
+            extremes = f"from {float(values.min()):g} to {float(values.max()):g}"
+            raise _bad_images(f"they are floats {extremes}", "floats lie in [0, 1]", "Scale them, or give uint8.")
+        return (values.float() - mean) / std
+
+    def normalised(self, data: ImageData) -> ImageData:
+        """A data set with the statistics of the run's training images.
+
+        Raises:
+            DataError: if its classes are not those of the run.
+        """
+        if self.classes != data.classes:
+            raise DataError(
+                Diagnostic(
+                    "other-classes",
+                    f"data {data.name}",
+                    f"its {len(data.classes)} classes are {_some(data.classes)}",
+                    f"the run was trained on {self.data} with {_some(self.classes)}",
+                    "Give the data set that the run was trained on, or one with the same classes.",
+                )
+            )
+        return replace(data, mean=tuple(self.card["mean"]), std=tuple(self.card["std"]))
+
+    def data_arguments(self, source: str | None = None, root: str | Path | None = None) -> dict[str, Any]:
+        """Arguments of `load_data` for the run's images, or for another source, in the size that the network takes.
+
+        Args:
+            source: another data set; by default that of the run.
+            root: the folder of CIFAR-10, in place of the run's.
+
+        Raises:
+            DataError: if none is named and the run was trained on images made in Python.
+        """
+        stored = self.card["load_data"]
+        if source is None and stored is None:
+            found = "the run was trained on images made in Python"
+            raise DataError(Diagnostic("no-data", str(self.folder.path), found, repair="Give --data."))
+        own = stored is not None and source in {None, stored["source"]}
+        arguments = {**(stored if own else {"source": source}), **({"root": root} if root is not None else {})}
+        return {**arguments, "size": pair(self.spec.input.size), "channels": self.spec.input.channels}
+
+
+def load_run(
+    path: str | Path,
+    *,
+    steps: int | None = None,
+    order: Order | None = None,
+    at: At | None = None,
+    record: Record | None = None,
+    epoch: Epoch = "best",
+) -> TrainedRun:
+    """Open a trained run.
+
+    Args:
+        path: the folder of a run, or the name of a trained network that ships, such as `ventral-cifar10`.
+        steps, order, at, record: of `network`, as for `TrainedRun.compile`; by default as trained.
+        epoch: whose weights: of the `best` epoch so far, or of the `last`.
+
+    Raises:
+        DataError: if this is not a run, has not finished an epoch, or is damaged.
+
+    Examples:
+        >>> run = load_run("ventral-cifar10", steps=12, at="all")
+        >>> run.network(run.prepare(torch.rand(2, 3, 32, 32))).shape
+        torch.Size([2, 9, 10])
+    """
+    folder = find_run(path)
+    settings, spec, card = folder.train_settings(), folder.read_spec(), folder.read_card()
+    weights = _best_weights(folder, spec) if epoch == "best" else folder.read_last()["state_dict"]
+    options = {"steps": steps, "order": order, "at": at, "record": record}
+    return TrainedRun(folder, spec, settings, card, weights, options)
+
+
+def opened(run: str | Path | TrainedRun) -> TrainedRun:
+    """The run, opened if it is not."""
+    return run if isinstance(run, TrainedRun) else load_run(run)
+
+
+def read_steps(graph: UnrolledGraph) -> tuple[int, ...]:
+    """The steps at which the first readout is read, in the order of its logits."""
+    return graph.readout_steps(graph.areas.readouts[0].name)
+
+
+def steps_reached(network: nn.Module, evaluated: nn.Module) -> dict[int, bool]:
+    """As `TrainedRun.reached`, of a network that was trained as it was compiled."""
+    return reached_steps(compiled_graph(spec_of(network)), compiled_graph(spec_of(evaluated)))
+
+
+def compiled_graph(spec: NetworkSpec) -> UnrolledGraph:
+    """The unrolled graph of all that the readouts of a spec depend on, step by step."""
+    return prune(unroll(spec))
+
+
+def spec_of(network: nn.Module) -> NetworkSpec:
+    """The spec of a compiled network."""
+    return cast("CompiledNetwork", network).spec
+
+
+def _best_weights(folder: RunFolder, spec: NetworkSpec) -> dict[str, Tensor]:
+    if not folder.weights.exists():
+        raise folder.damaged(folder.weights, "is missing") if folder.last.exists() else folder.too_young()
+    try:
+        with safe_open(folder.weights, framework="pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError):
+        raise folder.damaged(folder.weights, "is not whole") from None
+    if metadata.get("spec_sha256") != spec.digest:
+        raise folder.damaged(folder.weights, "belongs to another spec than spec.yaml")
+    return state
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
+
+
+def _bad_images(found: str, expected: str, repair: str) -> DataError:
+    return DataError(Diagnostic("bad-images", "images", found, expected, repair))
+
+
+# ---- networks that ship ------------------------------------------------------------
+
+
+def packed() -> dict[str, Path]:
+    """The folder of each trained network that ships, by name."""
+    return {path.parent.name: path.parent for path in sorted(SHIPPED.glob("*/settings.json"))}
+
+
+def find_run(name: str | Path) -> RunFolder:
+    """The run in a folder, or the trained network of that name that ships.
+
+    Raises:
+        DataError: if there is neither.
+    """
+    shipped = packed()
+    if Path(name).exists() or (str(name) not in shipped and Path(name).parent != Path()):
+        return RunFolder(name)
+    if str(name) in shipped:
+        return RunFolder(shipped[str(name)])
+    guess = similar(str(name), list(shipped))
+    listing = f"the trained networks that ship are {quoted(shipped)}" if shipped else "none ships"
+    repair = f"Did you mean `{guess}`?" if guess else "Give the folder of a run, or one of these names."
+    raise DataError(Diagnostic("no-run", str(name), "there is no such folder", listing, repair))
+
+
+def pack(run: str | Path, out: str | Path, *, data: str) -> Path:
+    """Copy what a run needs to be used elsewhere: spec, weights, classes, settings and summary.
+
+    Paths of this machine are left out. The copy is a run folder without checkpoints, which `load_run` opens.
+
+    Args:
+        run: the folder of a finished run.
+        out: the folder to make.
+        data: what the images were, in words.
+
+    Returns:
+        `out`.
+
+    Raises:
+        DataError: if the run is not finished, its weights are larger than 5 MB, or `out` exists.
+    """
+    source, target = RunFolder(run), RunFolder(out)
+    stored = source.read_settings()
+    if not source.is_finished:
+        raise _unpackable(source.path, "this run is not finished", "Finish it with `cortexgraph train --resume`.")
+    if (size := source.weights.stat().st_size) > MAX_BYTES:
+        found = f"its weights have {size:,} bytes, but {MAX_BYTES:,} are the most"
+        raise _unpackable(source.path, found, "Train a smaller network.")
+    if target.path.exists():
+        raise _unpackable(target.path, "it exists", "Name another folder, or remove it first.")
+    card, summary = source.read_card(), source.read_json(source.summary)
+    command = str(summary["command"]).replace(str(card["name"]), "DIR").replace(str(source.path), "RUN")
+    temporary = RunFolder(target.path.with_name(f".{target.path.name}.part"))
+    shutil.rmtree(temporary.path, ignore_errors=True)
+    temporary.path.mkdir(parents=True)
+    for name in ("spec.yaml", "weights.safetensors", "metrics.csv"):
+        shutil.copyfile(source.path / name, temporary.path / name)
+    write_json(temporary.data, {**card, "name": data, "load_data": None})
+    write_json(temporary.summary, summary | {"run": target.path.name, "data": data, "command": command})
+    _write_summary_text(temporary)
+    write_json(temporary.settings, {"cortexgraph_run": 1, **stored, "command": command})
+    temporary.path.rename(target.path)
+    return target.path
+
+
+def _write_summary_text(target: RunFolder) -> None:
+    """The summary for people, written again from the numbers."""
+    from cortexgraph.training.summary import Summary, summary_text
+
+    stored = json.loads(target.summary.read_text(encoding="utf-8"))
+    steps = {key: {int(step): value for step, value in stored[key].items()} for key in ("accuracy", "best_accuracy")}
+    summary = Summary(**{**stored, **steps, "run": target.path})
+    target.summary_text.write_text(summary_text(summary), encoding="utf-8")
+
+
+def _unpackable(path: Path, found: str, repair: str) -> DataError:
+    return DataError(Diagnostic("pack", str(path), found, repair=repair))
