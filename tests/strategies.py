@@ -1,5 +1,9 @@
 """Random specs: small networks with any edges, sizes, orders, delays, operations, cells, windows and silence rules.
 
+Most are of a few steps; some run for up to `LONGEST`, long enough to be rolled, and are read at a few steps only.
+Norms stand inside transforms, beside connections with weights per step; several connections of different delays apply
+one head (`_heads`) to one area or image.
+
 Choices are ordered from plain to special, so that hypothesis shrinks a failure to a readable spec. That each word of
 the language is drawn is a test of its own (tests/test_strategies.py).
 """
@@ -22,6 +26,8 @@ Entries = list[Any]
 
 NAMES = ("V1", "TH/TF", "7a", "V1-L4", "train", "IT", "V1 (L2/3)", "x")
 SIZES = (8, 4, 2)
+LONGEST = 40
+"""Steps: enough for a prologue, any period of a few areas repeated three times, and an epilogue."""
 SILENCES = ("skip", "zero_input", "zero_drive")
 INITS = ("default", "he", "orthogonal", "identity", "zeros")
 NORMS: tuple[dict[str, Any], ...] = (
@@ -74,16 +80,38 @@ CONVERTING: tuple[Entries, ...] = (
 )
 """Operations from any channels to those of the area, that keep the size (or take the stride that bridges it)."""
 
+NORMED: tuple[Entries, ...] = (
+    [{"conv": 1}, {"norm": "batch"}],
+    [{"norm": "batch"}, {"conv": 1}],
+    [{"conv": 3}, {"norm": {"kind": "batch", "per_step": True}}],
+    [{"conv": 1}, {"norm": {"kind": "group", "groups": 2}}, "relu"],
+)
+"""Transforms with a norm, that keep the size (or take the stride that bridges it)."""
+
+HEADS: tuple[Entries, ...] = (
+    [{"bilinear": 8}],
+    [{"nearest": [8, 6]}, "relu"],
+    [{"pool": [2, 4]}],
+    ["tanh"],
+    [{"avg_pool": {"kernel": 3, "stride": 1, "padding": 1}}],
+)
+"""Operations without parameters, of any shape, with which several transforms begin."""
+
 RESIZING: tuple[Entries, ...] = ([{"nearest": 6}], [{"bilinear": [5, 6]}], [{"pool": [3, 2]}], [{"linear": 4}])
 """Operations to a size of their own."""
 
 
 @st.composite
-def specs(draw: st.DrawFn, max_areas: int = 4, max_steps: int = 4) -> NetworkSpec:
-    """A spec whose readouts are live; a feedforward chain runs through all areas, which may fall silent again."""
-    names = NAMES[: draw(st.integers(1, max_areas))]
+def specs(draw: st.DrawFn, max_areas: int = 4, max_steps: int = 4, *, long: bool | None = None) -> NetworkSpec:
+    """A spec whose readouts are live; a feedforward chain runs through all areas, which may fall silent again.
+
+    It is of at most `max_steps` steps more than it has areas; a long one, of at most three areas, of up to `LONGEST`.
+    By default one in eight is long.
+    """
+    long = draw(st.integers(0, 7)) == 7 if long is None else long
+    names = NAMES[: draw(st.integers(1, min(3, max_areas) if long else max_areas))]
     areas = _areas(draw, names)
-    steps = draw(st.integers(len(names), len(names) + max_steps - 1))
+    steps = draw(st.integers(12, LONGEST) if long else st.integers(len(names), len(names) + max_steps - 1))
     connections = _connections(draw, names, areas, steps)
     spec: dict[str, Any] = {
         "cortexgraph": 1,
@@ -102,6 +130,8 @@ def specs(draw: st.DrawFn, max_areas: int = 4, max_steps: int = 4) -> NetworkSpe
     if draw(st.integers(0, 3)) == 3:
         spec["defaults"] = _defaults(draw)
     _tie(draw, connections)
+    if draw(st.integers(0, 3)) == 3:
+        _heads(draw, names, connections)
     _add_readouts(draw, spec, names, steps)
     return NetworkSpec.model_validate(spec)
 
@@ -203,11 +233,29 @@ def _pair(size: Any) -> tuple[int, int]:
     return tuple(size) if isinstance(size, list) else (size, size)
 
 
+def _heads(draw: st.DrawFn, names: tuple[str, ...], connections: list[dict[str, Any]]) -> None:
+    """Two or three connections more from one area or the image, whose transforms begin alike, mostly delayed."""
+    source, head = draw(st.sampled_from((*names, "image"))), draw(st.sampled_from(HEADS))
+    for _ in range(draw(st.integers(2, 3))):
+        rest = draw(st.sampled_from([[{"conv": 1}], *NORMED]))
+        mode = draw(st.sampled_from(["nearest", "bilinear", "pool"]))
+        connection: dict[str, Any] = {"from": source, "to": draw(st.sampled_from(names)), "transform": [*head, *rest]}
+        connection |= {"resize": {"mode": mode, "at": "after"}} if _changes_size(head) else {}
+        connection |= {"delay": delay} if (delay := draw(st.integers(0, 3))) else {}
+        connections.append(connection | ({"weights": "per_step"} if draw(st.integers(0, 3)) == 3 else {}))
+
+
+def _changes_size(head: Entries) -> bool:
+    return isinstance(head[0], dict) and "avg_pool" not in head[0]
+
+
 def _transform(draw: st.DrawFn, source: tuple[int, ...], target: tuple[int, ...]) -> dict[str, Any]:
     """What a connection does between two shapes."""
     resize = draw(st.sampled_from([None, None, None, "bilinear", "pool", {"mode": "nearest", "at": "before"}]))
     found: dict[str, Any] = {"resize": resize} if resize else {}
-    match draw(st.integers(0, 6)):
+    match draw(st.integers(0, 8)):
+        case 7 | 8:
+            return found | {"transform": draw(st.sampled_from(NORMED))}
         case 6 if source[1] <= target[1] and source[2] <= target[2]:
             grows = source[1] < target[1] and source[2] < target[2]
             kernel = draw(st.sampled_from([2, 4, 3] if grows else [3, 5]))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -8,7 +9,7 @@ from cortexgraph.compiler import compile_spec, interpret, unroll
 from cortexgraph.passes import cse, fold, prune
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.unrolling import Node, settle
-from tests.oracle import images, randomise, repeatable_dropout
+from tests.oracle import compare, images, randomise, repeatable_dropout
 from tests.strategies import specs
 
 
@@ -55,6 +56,23 @@ def test_convolutions_of_folded_values_see_a_batch_of_one() -> None:
         seen.append((shapes.count(1), shapes.count(5)))
     assert seen[0][0] > 0
     assert seen[1][0] == 0
+
+
+@pytest.mark.parametrize("normed", [0, 1])
+@pytest.mark.parametrize("record", [False, True])
+def test_a_head_of_zeros_is_folded_whichever_of_its_readers_keeps_statistics(normed: int, record: bool) -> None:
+    head = [{"nearest": 8}, "relu"]
+    rest = [[{"conv": {"kernel": 1, "stride": 2}}], [{"conv": {"kernel": 1, "stride": 2}}, {"norm": "batch"}]]
+    to_a = {"from": "B", "to": "A", "transform": [*head, *rest[normed]]}
+    to_b = {"from": "B", "to": "B", "transform": [*head, *rest[1 - normed]]}
+    data = early().model_dump(mode="json", by_alias=True, exclude_unset=True)
+    data["connections"] = ["image -> A -> B", to_a, to_b]
+    data["input"]["present"] = {"from": 3}
+    spec = NetworkSpec.model_validate(data | {"time": {"steps": 4, "silence": "zero_input"}})
+    graph = fold(cse(prune(settle(unroll(spec)))))
+    assert "head B_to_A@1" in [str(node) for node in graph if graph.constant(node)]
+    for training in (False, True):
+        assert compare(spec, training=training, record=record).worst < 1e-8
 
 
 def test_nothing_is_folded_where_silent_areas_are_skipped() -> None:
