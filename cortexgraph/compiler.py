@@ -311,7 +311,7 @@ def interpret(
     records = [(node.name, node.step) for node in unrolled.records]
     return interpret_graph(
         graph,
-        renamed(graph.spec, state_dict),
+        renamed(graph, state_dict),
         x,
         training=training,
         records=records,

@@ -56,7 +56,7 @@ class CompiledNetwork(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Load a state dict, also one of version 0.1, whose names differ."""
-        entries = renamed(self.spec, state_dict, prefix)
+        entries = renamed(self.unrolled.areas, state_dict, prefix)
         state_dict.clear()
         state_dict.update(entries)
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -76,11 +76,11 @@ CHAINS = """\
 
 A `transform` and a `body` are chains: lists of operations, each a word (`relu`), a word with its main option
 (`{conv: 3}`), or a word with its options (`{conv: {kernel: 3, stride: 2}}`). What is learned stands in the state dict
-under the area's identifier, or the connection's ends, and the operation's role: `V1_to_V2.conv.weight`; a second
-operation of that role is `conv_2`. A `conv_transpose` has the role `conv`, as a convolution has, and a connection's
-`name` is only for `tie`: neither shows in the state dict. What is per step has the number of the update between:
-`V1.norm.0.weight`. Convolutions of a transform that do not set `kernel`, `dilation`, `groups` or `bias` take them from
-`defaults.connection`.
+under the area's name, or the connection's `name` (its ends, where it has none), and the operation's word:
+`V1_to_V2.conv.weight`; a second operation of that word is `conv_2`. Characters other than letters, digits and `_`
+become `_`. What is per step has the number of the update between: `V1.norm.0.weight`. State dicts of version 0.1, which
+called every connection by its ends, and a `conv_transpose` by the word `conv`, load under the new names. Convolutions
+of a transform that do not set `kernel`, `dilation`, `groups` or `bias` take them from `defaults.connection`.
 """
 
 CELL_TEXT = """\

@@ -83,8 +83,8 @@ def test_a_connection_has_sets_for_the_updates_of_those_that_are_tied_to_it() ->
     spec = NetworkSpec.model_validate(data)
     graph = unroll(spec)
     assert (graph.ordinals["late"], graph.ordinals["V1"]) == (1, 6)
-    found = [name for name in compile_spec(spec).state_dict() if name.startswith("IT_to_late.")]
-    assert found == [f"IT_to_late.conv.{n}.weight" for n in range(6)]
+    found = [name for name in compile_spec(spec).state_dict() if name.startswith("owner.")]
+    assert found == [f"owner.conv.{n}.weight" for n in range(6)]
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -119,3 +119,88 @@ def test_a_missing_part_is_named() -> None:
     del state["V4.norm.0.weight"], state["IT_to_V4.conv.weight"]
     with pytest.raises(RuntimeError, match=r"Missing key\(s\).*V4\.norm\.0\.weight.*IT_to_V4\.conv\.weight"):
         compile_spec(load("ventral")).load_state_dict(state)
+
+
+# ---- names -----------------------------------------------------------------------
+
+
+def named() -> NetworkSpec:
+    """Parallel connections with and without names, and transposed convolutions among others."""
+    up = {"conv_transpose": {"kernel": 3, "stride": 1}}
+    connections = [
+        {"from": "image", "to": "V1", "name": "retina/LGN"},
+        {"from": "image", "to": "V1", "transform": [up, "relu", {"conv": 3}, up]},
+        {"from": "image", "to": "V1"},
+        {"from": "V1", "to": "V2", "name": "V1 to V2, fast", "weights": "per_step", "transform": [{"conv": 3}, up]},
+        {"from": "V2", "to": "V1", "kernel": 3, "resize": "transposed", "gain": "learned"},
+        {"from": "V1", "to": "V2", "tie": "V1 to V2, fast", "delay": 1, "transform": [{"conv": 3}, up]},
+        {"from": "V1", "to": "V1", "name": "image_to_V1", "kernel": 1},
+    ]
+    block = {"residual": {"body": [up, {"conv": 3}], "shortcut": [{"conv_transpose": {"kernel": 1, "stride": 1}}]}}
+    return NetworkSpec.model_validate(
+        {
+            "name": "named",
+            "input": {"channels": 3, "size": 8},
+            "areas": {
+                "V1": {"channels": 4, "size": 8, "body": [up, block, {"conv": 1}, "relu"]},
+                "V2": {"channels": 4, "size": 8, "cell": "conv_gru"},
+            },
+            "connections": connections,
+            "readout": {"from": "V2", "classes": 3},
+            "time": {"steps": 4},
+        }
+    )
+
+
+FORMER = {
+    "V1.conv_transpose": "V1.conv",
+    "V1.residual.body.conv_transpose": "V1.residual.body.conv",
+    "V1.residual.body.conv": "V1.residual.body.conv_2",
+    "V1.residual.shortcut.conv_transpose": "V1.residual.shortcut.conv",
+    "V1.conv": "V1.conv_2",
+    "V2.cell": "V2.cell",
+    "V2.cell.input": "V2.cell.input",
+    "V2.cell.state": "V2.cell.state",
+    "retina_LGN.conv": "image_to_V1.conv",
+    "image_to_V1_2.conv_transpose": "image_to_V1_2.conv",
+    "image_to_V1_2.conv": "image_to_V1_2.conv_2",
+    "image_to_V1_2.conv_transpose_2": "image_to_V1_2.conv_3",
+    "image_to_V1_3.conv": "image_to_V1_3.conv",
+    **{f"V1_to_V2_fast.conv.{n}": f"V1_to_V2.conv.{n}" for n in range(3)},
+    **{f"V1_to_V2_fast.conv_transpose.{n}": f"V1_to_V2.conv_2.{n}" for n in range(3)},
+    "V2_to_V1.conv_transpose": "V2_to_V1.conv",
+    "V2_to_V1.gain": "V2_to_V1.gain",
+    "image_to_V1_4.conv": "V1_to_V1.conv",
+}
+"""Paths of parameters of today, and those of version 0.1."""
+
+
+def test_names_of_connections_and_words_of_operations_show_in_the_state_dict_and_the_emitted_file() -> None:
+    network = compile_spec(named())
+    assert {name.rpartition(".")[0] for name in network.state_dict()} == {*FORMER, "readout.linear"}
+    assert "self.V1_to_V2_fast = " in network.source
+    assert "conv_transpose=nn.ConvTranspose2d(" in network.source
+
+
+def test_a_state_dict_of_version_0_1_loads_by_ends_and_roles() -> None:
+    spec = named()
+    source, target, again = randomise(compile_spec(spec)), compile_spec(spec, steps=6), compile_spec(spec)
+    state = source.state_dict()
+    split = {key: key.rpartition(".") for key in state}
+    old = {f"{FORMER.get(path, path)}.{name}": state[key] for key, (path, _, name) in split.items()}
+    assert len(old) == len(state)
+    target.load_state_dict(old)
+    again.load_state_dict(target.state_dict())
+    for name, value in tensors(source).items():
+        assert torch.equal(tensors(again)[name], value), name
+    x = images(spec).float()
+    (found, _), (expected, _) = interpret(spec, old, x), interpret(spec, state, x)
+    assert torch.equal(found, expected)
+
+
+def test_a_name_frees_no_number_so_that_no_path_of_version_0_1_means_another_connection() -> None:
+    spec = named()
+    plain = [c.model_copy(update={"name": None}) for c in spec.connections if c.tie is None]
+    of_ends = {c.index: c.identifier for c in build(spec.model_copy(update={"connections": tuple(plain)})).connections}
+    found = {c.index: c.identifier for c in build(spec).connections}
+    assert [found[1], found[2]] == [of_ends[1], of_ends[2]] == ["image_to_V1_2", "image_to_V1_3"]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import keyword
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from cortexgraph.graph.model import AreaGraph
+from cortexgraph.ops import Chain
 from cortexgraph.spec import IMAGE, NetworkSpec
 
 __all__ = ["RESERVED", "Identifiers", "Namespace", "identifiers", "renamed"]
@@ -71,47 +74,74 @@ class Identifiers:
     connections: Mapping[int, str]
     readouts: Mapping[int, str]
 
-    def all(self) -> list[str]:
-        return [*self.areas.values(), *self.connections.values(), *self.readouts.values()]
-
 
 def identifiers(spec: NetworkSpec) -> Identifiers:
     """The identifiers of a spec's areas, its connections between known areas, and its readouts."""
-    return _identifiers(spec, Namespace())
-
-
-def _identifiers(
-    spec: NetworkSpec, names: Namespace, area_length: int | None = None, readout_length: int | None = None
-) -> Identifiers:
-    areas = {name: names.claim(_plain(name, length=area_length)) for name in spec.areas} | {IMAGE: IMAGE}
-    connections = {
-        index: names.claim(f"{areas[connection.source]}_to_{areas[connection.target]}")
-        for index, connection in enumerate(spec.connections)
-        if connection.source in areas and connection.target in spec.areas
-    }
+    names = Namespace()
+    areas = {name: names.identifier(name) for name in spec.areas} | {IMAGE: IMAGE}
+    connections = {}
+    for index, connection in enumerate(spec.connections):
+        if connection.source in areas and connection.target in spec.areas:
+            # the ends count for others' numbers also where a name stands for them: then no name of 0.1 is used anew
+            ends = names.claim(f"{areas[connection.source]}_to_{areas[connection.target]}")
+            connections[index] = names.identifier(connection.name, "connection") if connection.name else ends
     readouts = {0: "readout"}
     if len(spec.readouts) > 1:
         called = [readout.name or readout.source for readout in spec.readouts]
-        readouts = {n: names.claim(_plain(f"readout_{name}", length=readout_length)) for n, name in enumerate(called)}
+        readouts = {n: names.identifier(f"readout_{name}") for n, name in enumerate(called)}
     return Identifiers(areas, connections, readouts)
 
 
-def renamed(spec: NetworkSpec, state: Mapping[str, T], prefix: str = "") -> dict[str, T]:
-    """A state dict of version 0.1, which cut identifiers, under the names of today; one of today as it is.
+# ---- state dicts of version 0.1 ------------------------------------------------
+
+
+def renamed(areas: AreaGraph, state: Mapping[str, T], prefix: str = "") -> dict[str, T]:
+    """A state dict of version 0.1 under the names of today; one of today as it is.
+
+    Version 0.1 cut identifiers, called connections by their ends whatever their `name`, and called a transposed
+    convolution `conv`.
 
     Args:
-        spec: the network.
+        areas: the network.
         state: the state dict.
         prefix: of the network's entries, with a dot at its end.
     """
-    then = _identifiers(spec, Namespace(RESERVED - {"options"}), 16, 24).all()
-    now = identifiers(spec).all()
-    if not {key.removeprefix(prefix).split(".")[0] for key in state if key.startswith(prefix)} & ({*then} - {*now}):
+    today = dict(_former_paths(areas))
+    gone = today.keys() - {*today.values()}
+    own = {key: key.removeprefix(prefix).split(".") for key in state if key.startswith(prefix)}
+    above = {key: [".".join(parts[:n]) for n in range(len(parts), 0, -1)] for key, parts in own.items()}
+    if not any(path in gone for paths in above.values() for path in paths):
         return dict(state)
-    today = dict(zip(then, now, strict=True))
     entries: dict[str, T] = {}
     for key, value in state.items():
-        first, dot, rest = key.removeprefix(prefix).partition(".")
-        new = f"{prefix}{today.get(first, first)}{dot}{rest}" if key.startswith(prefix) else key
-        entries[new] = value
+        path = next((path for path in above.get(key, ()) if path in today), None)
+        entries[key if path is None else f"{prefix}{today[path]}{key[len(prefix) + len(path) :]}"] = value
     return entries
+
+
+def _former_paths(areas: AreaGraph) -> Iterator[tuple[str, str]]:
+    """The paths in the state dict of version 0.1 and of today, of areas, connections, readouts and operations."""
+    spec, names = areas.spec, Namespace(RESERVED - {"options"})
+    then = {name: names.claim(_plain(name, length=16)) for name in spec.areas} | {IMAGE: IMAGE}
+    for area in areas.areas:
+        yield then[area.name], area.identifier
+        yield from _former_links(area.body, then[area.name], area.identifier)
+    for connection in areas.connections:
+        former = names.claim(f"{then[connection.source]}_to_{then[connection.target]}")
+        yield former, connection.identifier
+        yield from _former_links(connection.transform, former, connection.identifier)
+    for readout in areas.readouts:
+        alone = len(areas.readouts) == 1
+        yield "readout" if alone else names.claim(_plain(f"readout_{readout.name}", length=24)), readout.identifier
+
+
+def _former_links(chain: Chain, then: str, now: str) -> Iterator[tuple[str, str]]:
+    counts: Counter[str] = Counter()
+    for link in chain:
+        operation = link.operation.own
+        name = operation.former_role or operation.role or link.word
+        counts[name] += 1
+        former = f"{then}.{name}_{counts[name]}" if counts[name] > 1 else f"{then}.{name}"
+        yield former, f"{now}.{link.name}"
+        for part, inner in operation.chains().items():
+            yield from _former_links(inner, f"{former}.{part}", f"{now}.{link.name}.{part}")

@@ -190,12 +190,14 @@ class Operation(Component):
 
     Attributes:
         role: its name within a chain, where that is not its word in the language: all activations have one.
+        former_role: its name within a chain in version 0.1, where it was another.
         random: whether two evaluations on equal input may differ.
         averages: whether it has running statistics, which every evaluation in training moves: its module does so as
             torch's batch norms do, only while `track_running_stats` holds.
     """
 
     role: ClassVar[str] = ""
+    former_role: ClassVar[str] = ""
     random: ClassVar[bool] = False
     averages: ClassVar[bool] = False
 

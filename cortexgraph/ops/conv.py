@@ -144,7 +144,7 @@ class Separable(Spatial):
 class ConvTranspose(Operation):
     """Transposed convolution («deconvolution»): each input place adds its kernel to the output."""
 
-    role: ClassVar[str] = "conv"
+    former_role: ClassVar[str] = "conv"
     equation: ClassVar[str] = "y[o, s·p + k − padding] += Σ_i w[i, o, k] x[i, p]"
 
     kernel: Square = option((3, 3), "Kernel size.", main=True)

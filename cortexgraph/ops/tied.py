@@ -123,7 +123,7 @@ class Transposed(Operation):
         size: height and width of the result.
     """
 
-    role: ClassVar[str] = "conv"
+    role: ClassVar[str] = "conv_transpose"
     equation: ClassVar[str] = "y[i] = Σ_o w[o, i]ᵀ x[o], the adjoint of x ↦ w ⋆ x"
 
     conv: Conv

@@ -89,7 +89,9 @@ class ConnectionSpec(ConnectionDefaults):
         validation_alias="to", serialization_alias="to", description="The area driven.", examples=["V2"]
     )
     name: Name | None = Field(
-        default=None, description="A name by which `tie` can call the connection.", examples=["skip"]
+        default=None,
+        description="Its name in the state dict and the emitted file, and for `tie`; default: its ends.",
+        examples=["skip"],
     )
     kind: Kind | None = Field(
         default=None,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cortexgraph.compiler import compile_spec, interpret
+from cortexgraph.compiler import build, compile_spec, interpret
 from cortexgraph.graph.names import RESERVED, Namespace, renamed
 from cortexgraph.spec import NetworkSpec
 from tests.oracle import randomise
@@ -100,7 +100,7 @@ def test_a_state_dict_of_version_0_1_loads_under_the_names_of_today(prefix: str)
     holder.load_state_dict(old)
     for name, value in target.state_dict().items():
         assert torch.equal(value, state[name]), name
-    assert renamed(spec, state) == state
+    assert renamed(build(spec), state) == state
     x = torch.rand(2, 3, 8, 8)
     _, states = interpret(spec, {key.removeprefix(prefix): value for key, value in old.items()}, x)
     _, expected = interpret(spec, state, x)

@@ -79,11 +79,11 @@ def test_a_copy_is_tied_to_the_copy() -> None:
 
 
 def test_a_line_of_ties_ends_at_one_owner() -> None:
-    first = {"from": "A", "to": "A", "name": "first", "kernel": 3}
-    second = {"from": "A", "to": "A", "name": "second", "tie": "first", "delay": 1}
-    third = {"from": "A", "to": "A", "tie": "second", "active": "first"}
+    first = {"from": "A", "to": "A", "name": "one", "kernel": 3}
+    second = {"from": "A", "to": "A", "name": "two", "tie": "one", "delay": 1}
+    third = {"from": "A", "to": "A", "tie": "two", "active": "first"}
     graph = build(network(UP, first, second, third))
-    assert [connection.owner for connection in graph.connections[2:]] == [None, "A_to_A", "A_to_A"]
+    assert [connection.owner for connection in graph.connections[2:]] == [None, "one", "one"]
 
 
 def test_per_step_parameters_are_shared_set_by_set() -> None:
@@ -92,8 +92,8 @@ def test_per_step_parameters_are_shared_set_by_set() -> None:
     module = compile_spec(network(UP, own, tied), record={"A": "all"})
     a = torch.randn(1, 2, 8, 8)
     for update in (1, 2, 3, 9):
-        assert torch.equal(module.A_to_A(a, update), module.A_to_A_2(a, update))
-    assert not torch.equal(module.A_to_A(a, 2), module.A_to_A(a, 3))
+        assert torch.equal(module.own(a, update), module.A_to_A_2(a, update))
+    assert not torch.equal(module.own(a, 2), module.own(a, 3))
 
 
 @pytest.mark.parametrize(

@@ -571,10 +571,10 @@ def test_chains_equal_their_references_at_each_update_and_beyond_the_last_set(
     }
 
 
-def test_names_count_operations_of_one_role() -> None:
+def test_a_link_is_called_by_its_word_or_role_and_a_number() -> None:
     links = chain_of(["conv", "relu", {"conv_transpose": {"stride": 1}}, "tanh", "depthwise", "conv", "identity"])
     assert [link.name for link in links] == [
-        "conv", "activation", "conv_2", "activation_2", "depthwise", "conv_3", "activation_3",
+        "conv", "activation", "conv_transpose", "activation_2", "depthwise", "conv_2", "activation_3",
     ]  # fmt: skip
     assert [link.word for link in links] == ["conv", "relu", "conv_transpose", "tanh", "depthwise", "conv", "identity"]
     assert chain_of([{"residual": ["conv", "conv"]}, "conv"]).links[1].name == "conv"

@@ -38,7 +38,7 @@ def spoerer(kind: str) -> ByHand:
                 if "l" in kind and t > 1:
                     terms.append(w.conv(f"{layer}_to_{layer}.conv", states[layer, t - 1]))
                 if "t" in kind and t > 1 and layer == "L1":
-                    weight = w.state["L2_to_L1.conv.weight"]
+                    weight = w.state["L2_to_L1.conv_transpose.weight"]
                     top = F.conv_transpose2d(states["L2", t - 1], weight, None, 2, padding=1, output_padding=1)
                     terms.append(top)
                 states[layer, t] = response_norm(F.relu(added(terms)), 5, 5e-4, 0.5)
@@ -81,7 +81,7 @@ def blt(w: Weights, x: Tensor) -> tuple[Tensor, States]:
             if area in r:
                 u.append(w.conv(f"{area}_to_{area}.conv", r[area]))
             if k < 3 and HIERARCHY[k + 1] in r:
-                u.append(w.up(f"{HIERARCHY[k + 1]}_to_{area}.conv", r[HIERARCHY[k + 1]]))
+                u.append(w.up(f"{HIERARCHY[k + 1]}_to_{area}.conv_transpose", r[HIERARCHY[k + 1]]))
             if u:
                 new[area] = F.relu(w.group_norm(f"{area}.norm", added(u), 32))
         r |= new
@@ -191,14 +191,14 @@ def blt_vs(w: Weights, x: Tensor) -> tuple[Tensor, States]:
             modulators = []
             if above in td:
                 owner = "V1_td_to_LGN_bu" if stage == "LGN" else f"{above}_td_to_{stage}_td"
-                modulators.append(w.up(f"{owner}.conv", td[above]))
+                modulators.append(w.up(f"{owner}.conv_transpose", td[above]))
             bu[stage] = states[f"{stage} bu", t] = normed("bu", gated(drives, modulators), stage)
         for n in (5, 4, 3, 2):
             stage, below = stages[n], stages[n - 1]
             if stage == "IT":
                 drives = [w.conv("IT_bu_to_IT_td.conv", bu["IT"])]
             else:
-                drives = [w.up(f"{stages[n + 1]}_td_to_{stage}_td.conv", td[stages[n + 1]])]
+                drives = [w.up(f"{stages[n + 1]}_td_to_{stage}_td.conv_transpose", td[stages[n + 1]])]
             if stage in td:
                 drives.append(w.conv(f"{stage}_td_to_{stage}_td.conv", td[stage]))
             modulators = [w.conv(f"{below}_bu_to_{stage}_bu.conv", bu[below], strides[stage])]
