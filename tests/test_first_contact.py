@@ -104,7 +104,9 @@ def test_the_number_of_steps_may_be_of_another_library() -> None:
     for wrong in (0, 4.0, "4", True):
         with pytest.raises(cg.CompileError, match=r"steps: .* was given, but steps is a whole number from 1"):
             cg.compile("ventral", steps=wrong)  # type: ignore[arg-type]
-    with pytest.raises(cg.CompileError, match=r"order: 'fast' was given, but order is simultaneous, sequential or a list"):
+    with pytest.raises(
+        cg.CompileError, match=r"order: 'fast' was given, but order is simultaneous, sequential or a list"
+    ):
         cg.compile("ventral", order="fast")  # type: ignore[arg-type]
 
 

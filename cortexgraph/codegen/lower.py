@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
@@ -43,6 +44,7 @@ class _Lowering:
         self.graph = graph
         self.names = Names(graph)
         self.sinks = Sinks(graph, self.names, self.step)
+        self.evaluations = Counter(node.name for node in graph if node.kind == "evaluation" and not node.part)
         self.carried = carried_values(graph, graph.loop) if graph.loop is not None else []
         last = graph.loop.last if graph.loop is not None else 0
         ends = {(v.start._replace(step=last + 1 - v.back), v.part) for v in self.carried}
@@ -79,10 +81,16 @@ class _Lowering:
         return Do(text=f"check_shape(x, {frames}{', '.join(map(str, self.graph.areas.image_shape))})")
 
     def _enters(self, node: Node) -> bool:
-        """Whether an evaluation stands before the first step: of a static image, and of parameters of its own."""
+        """Whether an evaluation stands before the first step: of a static image that comes first wherever it stands.
+
+        Running statistics move in the order of the steps, so that what else moves the same ones keeps it in its place:
+        a tied connection, or the same connection where it reads zeros before the image is shown.
+        """
         if node.kind != "evaluation" or not self.names.from_static_image(node):
             return False
         connection, _ = self.graph.evaluated(node)
+        if connection.statistics and self.evaluations[connection.identifier] > 1:
+            return False
         tied = connection.owner or any(other.owner == connection.identifier for other in self.graph.areas.connections)
         return not (connection.statistics and tied)
 

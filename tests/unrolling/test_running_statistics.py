@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -160,3 +161,22 @@ def test_what_no_image_reaches_keeps_averages_and_memory_in_training(cell: Any) 
     found = compare(NetworkSpec.model_validate(data))
     assert found.stable
     assert found.averages == 6
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_zeros_that_are_read_before_a_static_image_count_before_it(way: dict[str, Any]) -> None:
+    late = {"from": "image", "to": "A", "transform": NORMED, "delay": 1}
+    spec = network(["image -> A", late, "A -> B"], at="all", silence="zero_input", order="sequential")
+    assert counts(spec, **way) == {"image_to_A_2.norm": 2}
+    record = way["record"] is not None
+    assert compare(spec, record=record, passes=way["passes"]).worst < 1e-8
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_connection_of_per_step_weights_beside_a_norm_of_the_image(training: bool) -> None:
+    """`update` of the connection counts updates of its target, also where the image is evaluated before all steps."""
+    own = {"from": "B", "to": "A", "transform": [{"conv": 3}, {"norm": "batch"}], "weights": "per_step"}
+    spec = network([{"from": "image", "to": "A", "transform": NORMED}, "A -> B", own], at="all", steps=5)
+    assert compare(spec, training=training).worst < 1e-8
+    source = compile_spec(spec).source
+    assert [int(n) for n in re.findall(r"self\.B_to_A\(.*update=(\d)", source)] == [3, 4]
