@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cortexgraph.extras import import_explained
+from cortexgraph.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from cortexgraph.analysis import summarise_spec as summarise  # noqa: F401  (named in __all__ below)
@@ -53,8 +54,6 @@ if TYPE_CHECKING:
     from cortexgraph.tracing import trace as trace
     from cortexgraph.training.run import load_run as load_run
     from cortexgraph.unrolling import UnrolledGraph as UnrolledGraph
-
-__version__ = "0.1.0"
 
 # Where each public name lives: imported on first use, so that checking and drawing never wait for torch.
 _HOMES = {

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 
 from cortexgraph.errors import DataError, Diagnostic
 
-__all__ = ["remove_leftovers", "replacing", "write_bytes", "write_text"]
+__all__ = ["csv_text", "remove_leftovers", "replacing", "write_bytes", "write_text"]
 
 
 @contextmanager
@@ -79,6 +81,27 @@ def _unwritable(path: Path, error: OSError | ValueError) -> DataError:
             repair="Name a folder that exists and may be written.",
         )
     )
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """Rows as CSV; text that a spreadsheet would execute as a formula gets an apostrophe before it.
+
+    >>> csv_text([["name", "mean"], ["=1+1", 0.5], ["-2", -2]])
+    "name,mean\\n'=1+1,0.5\\n-2,-2\\n"
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    if not isinstance(value, str) or not value.lstrip().startswith(("=", "+", "-", "@")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

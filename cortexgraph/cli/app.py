@@ -53,7 +53,7 @@ app.add_typer(import_app, name="import")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from cortexgraph import __version__
+        from cortexgraph.version import __version__
 
         typer.echo(f"cortexgraph {__version__}")
         raise typer.Exit

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cortexgraph.cli.train import DataRootOption, DownloadOption, located, share_processor
-from cortexgraph.experiment import load_experiment
 
 if TYPE_CHECKING:
     from cortexgraph.experiment.compare import Comparison
@@ -54,10 +53,11 @@ def compare(
     """
     share_processor()
     from cortexgraph.experiment.compare import compare as carry_out
+    from cortexgraph.experiment.plan import folder_name, load_experiment
 
     found = load_experiment(experiment)
-    folder = out or Path("runs") / found.name.replace("/", "_").replace(" ", "_")
-    arguments = _data(found.data.model_dump(exclude_none=True), data, download=download, root=data_root)
+    folder = out or Path("runs") / folder_name(found.name)
+    arguments = _data(found.data.arguments, data, download=download, root=data_root)
     if dry_run:
         _list(found, folder, arguments)
         return
@@ -97,16 +97,18 @@ def _list(experiment: Any, folder: Path, arguments: dict[str, Any]) -> None:
 
     from cortexgraph.cli.tables import make_table
     from cortexgraph.compiler import compile_spec
-    from cortexgraph.experiment.plan import plan
-    from cortexgraph.experiment.run import is_done
+    from cortexgraph.experiment.compare import prepare
     from cortexgraph.training.summary import count_parameters
 
     table = make_table(f"Runs of {experiment.name}", ["run", "trained parameters>r", "folder", ""])
     counts: dict[str, int] = {}
-    for run in plan(experiment, folder, arguments):
+    runs, outcomes = prepare(experiment, folder, arguments)
+    for run in runs:
         if run.variant.name not in counts:
             counts[run.variant.name] = count_parameters(compile_spec(run.variant.spec))
-        table.add_row(run.name, f"{counts[run.variant.name]:,}", str(run.folder), "finished" if is_done(run) else "")
+        table.add_row(
+            run.name, f"{counts[run.variant.name]:,}", str(run.folder), "finished" if run.name in outcomes else ""
+        )
     Console().print(table)
 
 

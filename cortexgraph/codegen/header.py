@@ -5,10 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from cortexgraph import __version__
 from cortexgraph.codegen.text import WIDTH, docstring_text, wrapped
 from cortexgraph.graph import Area, AreaGraph, Connection
 from cortexgraph.unrolling import UnrolledGraph, order_name
+from cortexgraph.version import __version__
 from cortexgraph.wording import by, count_of
 
 __all__ = ["header"]

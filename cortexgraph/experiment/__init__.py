@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cortexgraph.experiment.loading import load_experiment
 from cortexgraph.experiment.model import ExperimentSpec
+from cortexgraph.experiment.plan import load_experiment
 
 __all__ = ["ExperimentSpec", "load_experiment"]

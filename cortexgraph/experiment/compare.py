@@ -1,35 +1,41 @@
-"""`compare`: carry out an experiment, and gather its table and figure."""
+"""`compare`: carry out the runs of an experiment, here or on a cluster, and write its table and figure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from cortexgraph.errors import DataError, Diagnostic, SpecError
-from cortexgraph.experiment.engines import ENGINES
-from cortexgraph.experiment.figure import draw_figure
 from cortexgraph.experiment.model import ExperimentSpec
-from cortexgraph.experiment.plan import plan
-from cortexgraph.experiment.reuse import adopt
-from cortexgraph.experiment.run import Outcome, check_out, outcome_of, stale
-from cortexgraph.experiment.table import Row, csv_text, rows
+from cortexgraph.experiment.plan import Data, Run, collected, plan
+from cortexgraph.experiment.report import Row, draw_figure, rows, table_text
+from cortexgraph.experiment.run import Outcome, adopt, carry_out, outcome_of, stale
 from cortexgraph.extras import EXTRAS, require
 from cortexgraph.files import write_text
+from cortexgraph.training.run_folder import RunFolder
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["ENGINES", "Comparison", "compare", "prepare"]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of an experiment.
+    """The result of an experiment.
 
     Attributes:
         table: a row for each variant, evaluation and readout step.
         outcomes: of every run, in the order of the plan.
         done_before: how many runs were finished already.
-        folder: where `table.csv`, `figure.svg` and `figure.png` lie, and the runs.
+        folder: of the runs, `table.csv`, `figure.svg` and `figure.png`.
     """
 
     table: Sequence[Row]
@@ -46,7 +52,7 @@ def compare(
     experiment: ExperimentSpec,
     out: str | Path,
     *,
-    data: Mapping[str, Any] | None = None,
+    data: Data | None = None,
     jobs: int = 1,
     engine: str = "here",
     overwrite: bool = False,
@@ -55,12 +61,12 @@ def compare(
 ) -> Comparison:
     """Carry out an experiment: train each variant with each seed, measure, and write one table and one figure.
 
-    Runs that are finished in `out` are not repeated, and one that was interrupted, also by `kill -9`, goes on from its
-    last epoch. A run that fails is reported and does not stop the others.
+    Runs that are finished in `out` are not repeated, and one that was interrupted, also by `kill -9`, resumes after
+    its last epoch. A run that fails is reported and does not stop the others.
 
     Args:
         experiment: what is compared.
-        out: the folder of the experiment, made here.
+        out: the folder of the experiment, which is made if it does not exist.
         data: arguments of `load_data` in place of the experiment's.
         jobs: how many runs at a time.
         engine: `here`, `ray` or `slurm`.
@@ -70,48 +76,152 @@ def compare(
 
     Raises:
         SpecError: with every finding about the experiment, before anything is trained.
-        DataError: if `out` cannot be written, or holds runs of another experiment.
+        DataError: if `out` cannot be written, is in use, or holds damaged runs or runs of another experiment.
         MissingPackageError: if the packages for training, or of the engine, are not installed.
     """
     if engine not in ENGINES:
-        known = ", ".join(ENGINES)
-        raise SpecError(Diagnostic("unknown-engine", "engine", f"{engine!r} was given", f"there are {known}"))
-    for extra in ("train", engine):
-        if extra in EXTRAS:
-            require(extra)
+        found, expected = f"{engine!r} was given", f"there are {', '.join(ENGINES)}"
+        raise SpecError(Diagnostic("unknown-engine", "engine", found, expected, "Name one of these."))
+    for extra in {"train", engine} & EXTRAS.keys():
+        require(extra)
     out = Path(out)
-    arguments = dict(data) if data is not None else data_arguments(experiment)
-    runs = plan(experiment, out, arguments)
-    check_out(out)
-    if not overwrite and (findings := [finding for run in runs if (finding := stale(run)) is not None]):
+    runs, outcomes = prepare(experiment, out, data, overwrite=overwrite)
+    with _locked(out):
+        if adopted := adopt(runs, [Path(folder) for folder in reuse]):
+            tell(f"{len(adopted)} of {len(runs)} runs are trained already in other experiments")
+        if done_before := len(outcomes):
+            tell(f"{done_before} of {len(runs)} runs are finished already")
+        if waiting := [run for run in runs if run.name not in outcomes]:
+            for outcome in ENGINES[engine](waiting, jobs, overwrite, experiment.cluster):
+                outcomes[outcome.run] = outcome
+                tell(f"[{len(outcomes)}/{len(runs)}] {_line(outcome)}")
+        ordered = [outcomes[run.name] for run in runs]
+        if table := rows(ordered):
+            write_text(out / "table.csv", table_text(table))
+            draw_figure(experiment, table, [out / "figure.svg", out / "figure.png"])
+    return Comparison(table, ordered, done_before, out)
+
+
+def prepare(
+    experiment: ExperimentSpec, out: Path, data: Data | None = None, *, overwrite: bool = False
+) -> tuple[list[Run], dict[str, Outcome]]:
+    """The runs of an experiment, and by name the outcomes of those that are finished; writes nothing.
+
+    Raises:
+        SpecError, DataError: as `compare`.
+    """
+    if RunFolder(out).is_run:
+        found, repair = "this is the folder of a training run", "Name another folder with --out."
+        raise DataError(Diagnostic("run-folder", str(out), found, repair=repair))
+    runs = plan(experiment, out, experiment.data.arguments if data is None else data)
+    outcomes: dict[str, Outcome] = {}
+    findings: list[Diagnostic] = []
+    for run in runs:
+        with collected(findings):
+            if not overwrite and (finding := stale(run)) is not None:
+                findings.append(finding)
+            elif (outcome := outcome_of(run)) is not None:
+                outcomes[run.name] = outcome
+    if findings:
         raise DataError(findings)
-    if adopted := adopt(runs, [Path(folder) for folder in reuse]):
-        tell(f"{len(adopted)} of {len(runs)} runs are trained already in other experiments")
-    found = {run.name: outcome for run in runs if (outcome := outcome_of(run)) is not None}
-    before = len(found)
-    waiting = [run for run in runs if run.name not in found]
-    if before:
-        tell(f"{before} of {len(runs)} runs are finished already")
-    if waiting:
-        for outcome in ENGINES[engine](waiting, jobs, overwrite, experiment.cluster):
-            found[outcome.run] = outcome
-            tell(_line(outcome, len(found), len(runs)))
-    outcomes = [found[run.name] for run in runs]
-    table = rows(outcomes)
-    if table:
-        write_text(out / "table.csv", csv_text(table))
-        draw_figure(experiment, table, [out / "figure.svg", out / "figure.png"])
-    return Comparison(table, outcomes, before, out)
+    return runs, outcomes
 
 
-def data_arguments(experiment: ExperimentSpec) -> dict[str, Any]:
-    """The arguments of `load_data` that the experiment asks for."""
-    return experiment.data.model_dump(exclude_none=True)
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Keep other comparisons out of the folder.
+
+    Raises:
+        DataError: if one is at work in it, or it cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(out / ".lock", timeout=0)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        repair = "Wait until it has ended, or name another folder with --out."
+        raise DataError(Diagnostic("in-use", str(out), "another `compare` uses this folder", repair=repair)) from None
+    except OSError as error:
+        found, repair = f"it cannot be written: {error.strerror}", "Name another folder with --out."
+        raise DataError(Diagnostic("unwritable", str(out), found, repair=repair)) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def _line(outcome: Outcome, number: int, count: int) -> str:
-    head = f"[{number}/{count}] {outcome.run}"
+def _line(outcome: Outcome) -> str:
     if outcome.result is None:
-        return f"{head}: FAILED: {outcome.error.strip().splitlines()[-1]}"
+        return f"{outcome.run}: FAILED: {outcome.error.strip().splitlines()[-1]}"
     accuracy = list(outcome.result["accuracy"].values())[-1]
-    return f"{head}: {accuracy:.1%}, {outcome.result['parameters']:,} parameters, {outcome.result['seconds']:,.0f} s"
+    parameters, seconds = outcome.result["parameters"], outcome.result["seconds"]
+    return f"{outcome.run}: {accuracy:.1%}, {parameters:,} parameters, {seconds:,.0f} s"
+
+
+# ---- engines -----------------------------------------------------------------
+
+
+def here(runs: Sequence[Run], jobs: int, overwrite: bool, options: Mapping[str, JsonValue]) -> Iterator[Outcome]:
+    """One run after another in this process, or `jobs` at a time in processes of their own."""
+    if jobs == 1:
+        yield from (carry_out(run, overwrite=overwrite) for run in runs)
+        return
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting = [pool.submit(_in_process, run, overwrite, threads) for run in runs]
+        yield from (done.result() for done in as_completed(waiting))
+
+
+def _in_process(run: Run, overwrite: bool, threads: str) -> Outcome:
+    """Carry out a run in a process of its own, so that a crash ends nothing else."""
+    process = subprocess.run(
+        [sys.executable, "-m", "cortexgraph.experiment.run"],
+        input=pickle.dumps((run, overwrite)),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env={"OMP_NUM_THREADS": threads, **os.environ},
+        check=False,
+    )
+    if process.returncode == 0 and (outcome := outcome_of(run)) is not None:
+        return outcome
+    message = process.stderr.decode(errors="replace").strip()
+    return Outcome(run.name, message or f"its process ended with code {process.returncode}")
+
+
+def on_ray(runs: Sequence[Run], jobs: int, overwrite: bool, options: Mapping[str, JsonValue]) -> Iterator[Outcome]:
+    """On the machines of a Ray cluster, which share the folder of the experiment; Ray decides how many at a time."""
+    import ray
+
+    ray.init(ignore_reinit_error=True, log_to_driver=False)
+    remote = ray.remote(**options)(carry_out) if options else ray.remote(carry_out)
+    waiting = {remote.remote(run, overwrite=overwrite): run for run in runs}
+    while waiting:
+        (ready,), _ = ray.wait(list(waiting), num_returns=1)
+        run = waiting.pop(ready)
+        try:
+            yield ray.get(ready)
+        except Exception as error:  # its worker died
+            yield Outcome(run.name, f"Ray: {error}")
+
+
+def on_slurm(runs: Sequence[Run], jobs: int, overwrite: bool, options: Mapping[str, JsonValue]) -> Iterator[Outcome]:
+    """As an array of SLURM jobs, by submitit, at most `jobs` at a time; without SLURM, by submitit on this machine."""
+    import submitit
+
+    executor = submitit.AutoExecutor(folder=runs[0].folder.parents[2] / "slurm")
+    executor.update_parameters(**{"slurm_array_parallelism": jobs, **options})
+    submitted = executor.map_array(partial(carry_out, overwrite=overwrite), list(runs))
+    for job, run in zip(submitted, runs, strict=True):
+        try:
+            yield job.result()
+        except Exception as error:  # cancelled, out of time, or its node is gone
+            yield Outcome(run.name, f"SLURM job {job.job_id}: {error}")
+
+
+Engine = Callable[[Sequence[Run], int, bool, Mapping[str, JsonValue]], Iterator[Outcome]]
+"""Carries out runs: which, how many at a time, whether to overwrite, the cluster's options; yields each outcome."""
+
+ENGINES: dict[str, Engine] = {"here": here, "ray": on_ray, "slurm": on_slurm}
+"""Engines by the name that `--engine` takes."""

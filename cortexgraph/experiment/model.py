@@ -45,6 +45,11 @@ class DataChoice(Model):
     train_images: Images | None = Field(default=None, description="Use only so many; default all.", examples=[10000])
     test_images: Images | None = Field(default=None, description="Use only so many; default all.", examples=[2000])
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of `load_data`."""
+        return self.model_dump(exclude_none=True)
+
 
 class VariantSpec(Model):
     """One thing that is compared."""

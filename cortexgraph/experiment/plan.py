@@ -1,24 +1,45 @@
-"""From an experiment to its runs: every variant's spec, checked before anything is trained."""
+"""From an experiment's file to its runs: every variant's spec, checked before anything is trained."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
 from cortexgraph.compiler import check, lower
 from cortexgraph.edit import lesion
 from cortexgraph.errors import CortexGraphError, Diagnostic, SpecError
+from cortexgraph.experiment.match import matched
 from cortexgraph.experiment.model import EvaluationSpec, ExperimentSpec, VariantSpec
 from cortexgraph.spec import NetworkSpec, load
+from cortexgraph.spec.loading import read_text
+from cortexgraph.spec.origin import Origin
 from cortexgraph.spec.origin import Path as Place
+from cortexgraph.spec.yaml_source import read_json, read_yaml
 from cortexgraph.spec.zoo import zoo
 from cortexgraph.training.settings import TrainSettings
+from cortexgraph.wording import quoted, suggest
 
-__all__ = ["Run", "Variant", "plan"]
+__all__ = ["Data", "Run", "Variant", "collected", "folder_name", "load_experiment", "plan"]
+
+Data = Mapping[str, Any]
+"""Arguments of `load_data`, except size and channels."""
+
+
+def folder_name(name: str) -> str:
+    """The name as that of a folder, which stays inside the folder above it.
+
+    >>> folder_name("per step, T = 6"), folder_name("..")
+    ('per_step_T_=_6', '__')
+    """
+    safe = re.sub(r"[^\w.=+-]+", "_", name)
+    return "_" * len(safe) if not safe.strip(".") else safe
 
 
 @dataclass(frozen=True)
@@ -29,18 +50,13 @@ class Variant:
         name: of the variant and its values on the axes.
         values: its value on each axis, as text.
         spec: the whole network.
-        settings: of training, but for the seed.
+        settings: of training, except the seed.
     """
 
     name: str
     values: Mapping[str, str]
     spec: NetworkSpec
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def folder(self) -> str:
-        """Name of the folder of its runs."""
-        return re.sub(r"[^\w.=+-]+", "_", self.name)
+    settings: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,17 +64,17 @@ class Run:
     """A variant trained with one seed.
 
     Attributes:
-        variant, seed: what and how.
+        variant, seed: what is trained.
         settings: of training.
-        data: the arguments of `load_data`, but for size and channels.
-        evaluations: what is measured besides.
+        data: the images.
+        evaluations: what is measured after training.
         folder: where the run is kept.
     """
 
     variant: Variant
     seed: int
     settings: TrainSettings
-    data: Mapping[str, Any]
+    data: Data
     evaluations: Mapping[str, EvaluationSpec]
     folder: Path
 
@@ -67,22 +83,48 @@ class Run:
         return f"{self.variant.name}, seed {self.seed}"
 
 
-def plan(experiment: ExperimentSpec, out: Path, data: Mapping[str, Any]) -> list[Run]:
-    """All runs of an experiment, variant by variant; nothing is written.
+def load_experiment(path: str | Path) -> ExperimentSpec:
+    """Read an experiment from a YAML or JSON file.
+
+    Raises:
+        SpecError: with every finding about the file's form; where there is one, also with the findings of `plan`.
+    """
+    path, file = Path(path), str(path)
+    if not path.exists():
+        raise SpecError(_missing(path))
+    text = read_text(path)
+    source = read_json(text, file) if file.lower().endswith(".json") else read_yaml(text, file)
+    if not isinstance(source.data, dict):
+        expected = "it must be a mapping with `name`, `spec`, `variants` and so on"
+        found = "the experiment is empty" if source.data is None else "the experiment is not a mapping"
+        raise SpecError(source.findings or Diagnostic("wrong-type", "", found, expected, file=file, line=1))
+    origin, findings = Origin(file, source.lines), list(source.findings)
+    try:
+        experiment = _validated(source.data, origin)
+    except SpecError as error:
+        known = {(finding.place, finding.line) for finding in findings}
+        findings += [finding for finding in error.diagnostics if (finding.place, finding.line) not in known]
+    if findings:
+        findings += _findings_beside(findings, source.data, origin)
+        raise SpecError(sorted(findings, key=lambda finding: finding.line or 0))
+    return experiment
+
+
+def plan(experiment: ExperimentSpec, out: Path, data: Data) -> list[Run]:
+    """All runs of an experiment, variant by variant; writes nothing.
 
     Args:
         experiment: what is compared.
         out: the folder of the experiment.
-        data: the arguments of `load_data`, but for size and channels.
+        data: the images.
 
     Raises:
-        SpecError: with every finding about the variants, their settings and evaluations.
+        SpecError: with every finding about the variants, their settings and evaluations, and the figure.
     """
-    found = list(_variants(experiment))
+    variants = _variants(experiment)
     if experiment.match_parameters is not None:
-        from cortexgraph.experiment.match import matched
-
-        found = matched(found, experiment)
+        specs = matched({variant.name: variant.spec for variant in variants}, experiment)
+        variants = [replace(variant, spec=specs[variant.name]) for variant in variants]
     return [
         Run(
             variant,
@@ -90,48 +132,91 @@ def plan(experiment: ExperimentSpec, out: Path, data: Mapping[str, Any]) -> list
             TrainSettings.model_validate({**variant.settings, "seed": seed}),
             data,
             experiment.evaluate,
-            out / "runs" / variant.folder / f"seed-{seed}",
+            out / "runs" / folder_name(variant.name) / f"seed-{seed}",
         )
-        for variant in found
+        for variant in variants
         for seed in experiment.seeds
     ]
+
+
+# ---- reading -----------------------------------------------------------------
+
+
+def _missing(path: Path) -> Diagnostic:
+    beside = [other.name for other in path.parent.glob("*") if other.suffix in {".yaml", ".yml", ".json"}]
+    repair = suggest(path.name, beside, "Name an experiment file, .yaml or .json; docs/experiments.md shows one.")
+    return Diagnostic("no-such-experiment", "", "there is no such file", repair=repair, file=str(path))
+
+
+def _validated(data: Mapping[str, object], origin: Origin) -> ExperimentSpec:
+    return ExperimentSpec.model_validate(data, context=origin, by_alias=True, by_name=False)
+
+
+def _findings_beside(findings: list[Diagnostic], data: Mapping[str, object], origin: Origin) -> list[Diagnostic]:
+    """What is wrong with the variants of a file in which other parts are wrong too."""
+    damaged = {re.split(r"[.\[]", finding.place)[0] for finding in findings}
+    if damaged & {"spec", "variants", "grid"}:
+        damaged |= {"match_parameters", "figure"}
+    if "spec" in damaged or ("variants" in damaged and data.get("spec") is None):
+        return []
+    try:
+        rest = _validated({"name": "experiment"} | {key: data[key] for key in data if key not in damaged}, origin)
+    except SpecError:
+        return []
+    try:
+        plan(rest, Path(), {})
+    except SpecError as error:
+        return list(error.diagnostics)
+    return []
 
 
 # ---- variants ----------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class _Wish:
+class _Entry:
     """A variant as it is written: where, what it is called, and what it changes."""
 
     place: Place
     values: dict[str, str]
     spec: str | None
-    overrides: dict[str, Any]
-    settings: dict[str, Any]
+    overrides: dict[str, JsonValue]
+    settings: dict[str, JsonValue]
+
+    @property
+    def name(self) -> str:
+        return ", ".join(self.values.values()) or "the spec"
 
 
-def _variants(experiment: ExperimentSpec) -> Iterator[Variant]:
-    found: dict[str, Variant] = {}
-    findings: list[Diagnostic] = []
-    for wish in _wishes(experiment):
-        name = ", ".join(wish.values.values()) or "the spec"
-        try:
-            variant = _made(name, wish, experiment)
-            twin = next((v for v in found.values() if v.folder == variant.folder), None)
-            if twin is not None:
-                raise SpecError(Diagnostic("duplicate-name", "", f"`{name}` is called like `{twin.name}` as a folder"))
-            found[name] = variant
-        except CortexGraphError as error:
-            new = (_placed(finding, name, wish, experiment) for finding in error.diagnostics)
-            told = {(finding.found, finding.expected) for finding in findings}
-            findings += [finding for finding in new if (finding.found, finding.expected) not in told]
+def _variants(experiment: ExperimentSpec) -> list[Variant]:
+    variants: dict[str, Variant] = {}
+    findings = {("figure", f.place, f.found): f for f in _figure_findings(experiment)}
+    for entry in _entries(experiment):
+        new: list[Diagnostic] = []
+        variant = _variant(entry, experiment, new)
+        if variant and (twin := variants.setdefault(folder_name(entry.name), variant)) is not variant:
+            found = f"`{entry.name}` is called like `{twin.name}` as a folder"
+            new.append(Diagnostic("duplicate-name", "", found, repair="Rename one of them."))
+        for finding in new:  # what several combinations of the grid share is said once
+            findings.setdefault((finding.place, finding.found, finding.expected), _placed(finding, entry, experiment))
     if findings:
-        raise SpecError(findings)
-    yield from found.values()
+        raise SpecError(findings.values())
+    return list(variants.values())
 
 
-def _wishes(experiment: ExperimentSpec) -> Iterator[_Wish]:
+def _figure_findings(experiment: ExperimentSpec) -> Iterator[Diagnostic]:
+    """Values of `figure` that the table does not have."""
+    common = ["variant", "evaluation", *experiment.grid]
+    choices = {"x": [*common, "parameters", "step"], "series": common}
+    for key, known in choices.items():
+        value = getattr(experiment.figure, key)
+        if value is not None and value not in known:
+            found, expected = f"`{value}` is not an axis of this experiment", f"the axes are {quoted(known)}"
+            repair = suggest(value, known, "Name one of these.")
+            yield experiment.origin.diagnostic("unknown-axis", ("figure", key), found, expected, repair)
+
+
+def _entries(experiment: ExperimentSpec) -> Iterator[_Entry]:
     """Every variant with every combination of the grid's values."""
     variants: Mapping[str, VariantSpec] = experiment.variants or {"": VariantSpec()}
     axes = [[(axis, *value) for value in _values(axis, values)] for axis, values in experiment.grid.items()]
@@ -142,43 +227,59 @@ def _wishes(experiment: ExperimentSpec) -> Iterator[_Wish]:
                 overrides |= changes
             values = ({"variant": name} if name else {}) | {axis: label for axis, label, _ in combination}
             place: Place = ("variants", name) if name else ("grid",)
-            yield _Wish(place, values, variant.spec, overrides, {**experiment.settings, **variant.settings})
+            yield _Entry(
+                place, values, variant.spec or experiment.spec, overrides, experiment.settings | variant.settings
+            )
 
 
-def _values(axis: str, values: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def _values(
+    axis: str, values: tuple[JsonValue, ...] | Mapping[str, dict[str, JsonValue]]
+) -> Iterator[tuple[str, dict[str, JsonValue]]]:
     """The labels of an axis, with their overrides."""
     if isinstance(values, Mapping):
-        yield from ((label, dict(changes)) for label, changes in values.items())
+        yield from values.items()
     else:
         yield from ((_label(value), {axis: value}) for value in values)
 
 
-def _label(value: Any) -> str:
+def _label(value: JsonValue) -> str:
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     return re.sub(r"[\[\]'\"{}]", "", str(value))
 
 
-def _made(name: str, wish: _Wish, experiment: ExperimentSpec) -> Variant:
-    TrainSettings.model_validate({**wish.settings, "seed": 0})
-    if "seed" in wish.settings:
+def _variant(entry: _Entry, experiment: ExperimentSpec, findings: list[Diagnostic]) -> Variant | None:
+    """The variant, or None; what is wrong with it is added to the findings."""
+    with collected(findings):
+        TrainSettings.model_validate(entry.settings)
+    if "seed" in entry.settings:
         repair = "Write them as `seeds: [0, 1]`."
-        raise SpecError(Diagnostic("bad-setting", "settings.seed", "a seed is given here", repair=repair))
-    file = wish.spec or experiment.spec
-    if file is None:
+        findings.append(Diagnostic("bad-setting", "settings.seed", "a seed is given here", repair=repair))
+    if entry.spec is None:
         repair = "Add `spec`, a file or a zoo name, to the variant or to the experiment."
-        raise SpecError(Diagnostic("missing-key", "", "there is no spec to vary", repair=repair))
-    spec = load(_file(file, experiment), wish.overrides)
-    if errors := [finding for finding in check(spec) if finding.severity == "error"]:
-        raise SpecError(errors)
-    for evaluation, look in experiment.evaluate.items():
-        try:
-            cut = lesion(spec, *look.lesion)
-            lower(cut if look.at is None else cut.read_at(look.at), look.steps, look.order)
-        except CortexGraphError as error:
-            named = [replace(f, place=f"evaluate.{evaluation} {f.place}".rstrip()) for f in error.diagnostics]
-            raise SpecError(named) from None
-    return Variant(name, wish.values, spec, wish.settings)
+        findings.append(Diagnostic("missing-key", "", "there is no spec to vary", repair=repair))
+        return None
+    with collected(findings):
+        spec = load(_file(entry.spec, experiment), entry.overrides)
+        if errors := [finding for finding in check(spec) if finding.severity == "error"]:
+            raise SpecError(errors)
+        for name, evaluation in experiment.evaluate.items():
+            with collected(findings, f"evaluate.{name}"):
+                rest = lesion(spec, *evaluation.lesion)
+                lower(
+                    rest if evaluation.at is None else rest.read_at(evaluation.at), evaluation.steps, evaluation.order
+                )
+        return Variant(entry.name, entry.values, spec, entry.settings)
+    return None
+
+
+@contextmanager
+def collected(findings: list[Diagnostic], place: str = "") -> Iterator[None]:
+    """Add the findings of an error in the block to the list, with the place before theirs."""
+    try:
+        yield
+    except CortexGraphError as error:
+        findings += [replace(f, place=f"{place} {f.place}".strip()) for f in error.diagnostics]
 
 
 def _file(name: str, experiment: ExperimentSpec) -> str:
@@ -188,10 +289,10 @@ def _file(name: str, experiment: ExperimentSpec) -> str:
     return str(Path(experiment.origin.file).parent / name)
 
 
-def _placed(finding: Diagnostic, name: str, wish: _Wish, experiment: ExperimentSpec) -> Diagnostic:
+def _placed(finding: Diagnostic, entry: _Entry, experiment: ExperimentSpec) -> Diagnostic:
     """A finding about a variant, at its place in the experiment's file unless it is the spec's own fault."""
     if finding.file is not None:
         return finding
     origin = experiment.origin
-    place = f"{name}: {finding.place.replace('--set ', '')}".rstrip(": ")
-    return replace(finding, place=place, file=origin.file, line=origin.line(wish.place))
+    place = f"{entry.name}: {finding.place.replace('--set ', '')}".rstrip(": ")
+    return replace(finding, place=place, file=origin.file, line=origin.line(entry.place))

@@ -1,85 +1,135 @@
-"""One run of an experiment: train, measure, and leave what came of it in the run's folder."""
+"""One run of an experiment: train, measure, and leave the result in the run's folder.
+
+`python -m cortexgraph.experiment.run` carries out the run that it reads from standard input, in a process of its own.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import pickle
+import shutil
+import sys
+import threading
+import time
 import traceback
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
+from pydantic import Field, JsonValue, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.experiment.model import EvaluationSpec
 from cortexgraph.experiment.plan import Run
 from cortexgraph.files import write_text
 from cortexgraph.training.run_folder import RunFolder
 
-__all__ = ["Outcome", "carry_out", "check_out", "is_done", "outcome_of", "stale", "trained_as"]
+if TYPE_CHECKING:
+    from cortexgraph.data import ImageData
+
+__all__ = ["Outcome", "Result", "adopt", "carry_out", "outcome_of", "stale"]
 
 RESULT = "result.json"
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Number = Annotated[int, Field(ge=0)]
+ByStep = Annotated[dict[Annotated[str, Field(pattern="^[0-9]{1,9}$")], Share], Field(min_length=1)]
+
+
+class Training(TypedDict):
+    """How training ended, as in `summary.json`."""
+
+    parameters: Number
+    epochs: Number
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    device: str
+    accuracy: ByStep
+
+
+class Reading(TypedDict):
+    """One readout step of an evaluation."""
+
+    step: Annotated[int, Field(ge=1)]
+    accuracy: Share
+    loss: float
+    trained: bool
+
+
+class Result(Training):
+    """What was measured, as in `result.json`; `asked` is what it was measured for."""
+
+    asked: dict[str, JsonValue]
+    variant: str
+    values: dict[str, str]
+    seed: int
+    evaluations: dict[str, Annotated[list[Reading], Field(min_length=1)]]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run.
+    """How a run ended.
 
     Attributes:
         run: its name.
         error: what went wrong; empty if nothing did.
-        result: what was measured, as in `result.json`.
+        result: what was measured.
     """
 
     run: str
     error: str = ""
-    result: Mapping[str, Any] | None = None
-
-
-def is_done(run: Run) -> bool:
-    """Whether the run is trained and measured as asked."""
-    return outcome_of(run) is not None
+    result: Result | None = None
 
 
 def outcome_of(run: Run) -> Outcome | None:
-    """What came of a run that is finished, and measured as asked."""
-    try:
-        found = json.loads((run.folder / RESULT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    """The outcome of a run that is finished, and measured as asked; None of any other.
+
+    Raises:
+        DataError: if its result is damaged.
+    """
+    folder = RunFolder(run.folder)
+    if not folder.is_finished or not (run.folder / RESULT).exists():
         return None
-    if not isinstance(found, dict) or found.get("asked") != _asked(run) or not RunFolder(run.folder).is_finished:
+    result = _read(TypeAdapter(Result), folder, run.folder / RESULT)
+    if result["asked"] != _asked(run):
         return None
-    return Outcome(run.name, result=found)
+    own = (run.variant.name, dict(run.variant.values), run.seed, run.evaluations.keys())
+    if (result["variant"], result["values"], result["seed"], result["evaluations"].keys()) != own:
+        raise folder.damaged(run.folder / RESULT, "is the result of another run")
+    return Outcome(run.name, result=result)
 
 
 def stale(run: Run) -> Diagnostic | None:
-    """What in a run's folder is of another experiment, if anything is."""
+    """What in a run's folder is of another experiment, if anything is.
+
+    Raises:
+        DataError: if the folder is damaged.
+    """
     folder = RunFolder(run.folder)
     if not folder.is_run:
         return None
-    stored = folder.read_settings()
-    changed = [
-        name for name, value in run.settings.model_dump().items() if stored.get("settings", {}).get(name) != value
-    ]
-    if stored.get("spec_sha256") != _resolved_digest(run):
+    stored, own = folder.read_settings(), _trained_as(run)
+    settings = stored.get("settings")
+    if not isinstance(settings, dict):
+        raise folder.damaged(folder.settings, "is not what a run writes (`settings`)")
+    changed = [name for name, value in run.settings.model_dump().items() if settings.get(name) != value]
+    if stored.get("spec_sha256") != own["spec_sha256"]:
         changed.append("spec")
-    card = folder.read_json(folder.data)["load_data"] if folder.data.exists() else None
-    if card is not None and card != dict(run.data):
+    if folder.data.exists() and folder.read_card()["load_data"] != own["data"]:
         changed.append("data")
     if not changed:
         return None
-    return Diagnostic(
-        "other-experiment",
-        str(run.folder),
-        f"this run was made with other {', '.join(changed)}",
-        repair="Name another folder with --out, or give --overwrite to repeat such runs.",
-    )
+    found = f"this run was made with other {', '.join(changed)}"
+    repair = "Name another folder with --out, or give --overwrite to repeat such runs."
+    return Diagnostic("other-experiment", str(run.folder), found, repair=repair)
 
 
 def carry_out(run: Run, *, overwrite: bool = False) -> Outcome:
-    """Train and measure, as far as it is not done; whatever goes wrong is told in the outcome.
+    """Train and measure, as far as it is not done; the outcome holds whatever goes wrong.
 
-    A run that was interrupted goes on from its last finished epoch. Another process that works on the same run keeps
-    it for itself.
+    A run that was interrupted resumes after its last finished epoch. The run is locked against other processes.
     """
     from filelock import FileLock, Timeout
 
@@ -97,6 +147,37 @@ def carry_out(run: Run, *, overwrite: bool = False) -> Outcome:
         return Outcome(run.name, traceback.format_exc())
 
 
+def adopt(runs: Sequence[Run], folders: Sequence[Path]) -> list[Run]:
+    """Copy finished runs of the same spec, settings and data from other experiments.
+
+    Args:
+        runs: what is to be carried out; those that have begun are left alone.
+        folders: of experiments, or folders of these.
+
+    Returns:
+        The runs that were copied.
+
+    Raises:
+        DataError: if a run in the folders is damaged.
+    """
+    others = [RunFolder(path.parent) for folder in folders for path in sorted(folder.rglob("summary.json"))]
+    finished = [(other.path, _stored_as(other)) for other in others if other.is_finished]
+    adopted = []
+    for run in runs:
+        twins = [path for path, stored in finished if stored == _trained_as(run) and path != run.folder]
+        if twins and not RunFolder(run.folder).is_run:
+            temporary = run.folder.with_name(f".{run.folder.name}.copy")
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.copytree(twins[0], temporary, ignore=shutil.ignore_patterns(RESULT))
+            shutil.rmtree(run.folder, ignore_errors=True)
+            temporary.rename(run.folder)
+            adopted.append(run)
+    return adopted
+
+
+# ---- what is measured --------------------------------------------------------
+
+
 def _measured(run: Run, *, overwrite: bool) -> Outcome:
     from cortexgraph.data import load_data
     from cortexgraph.training import train
@@ -110,80 +191,89 @@ def _measured(run: Run, *, overwrite: bool) -> Outcome:
         train(spec, images, run.settings, run.folder, overwrite=True, quiet=True, origin=run.data)
     elif not folder.is_finished:
         train(spec, images, run.settings, run.folder, resume=folder.is_run, quiet=True, origin=run.data)
-    result = _result(run, images)
-    write_text(run.folder / RESULT, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-    return Outcome(run.name, result=result)
-
-
-def _result(run: Run, images: Any) -> dict[str, Any]:
-    folder = RunFolder(run.folder)
-    summary = folder.read_json(folder.summary)
-    looks = {name: _look(run, look, images) for name, look in run.evaluations.items()}
-    return {
+    training: Training = _read(TypeAdapter(Training), folder, folder.summary)
+    evaluations = {name: _readings(run, evaluation, images) for name, evaluation in run.evaluations.items()}
+    result: Result = {
         "asked": _asked(run),
         "variant": run.variant.name,
         "values": dict(run.variant.values),
         "seed": run.seed,
-        "parameters": summary["parameters"],
-        "epochs": summary["epochs"],
-        "seconds": summary["seconds"],
-        "device": summary["device"],
-        "accuracy": summary["accuracy"],
-        "evaluations": looks,
+        **training,
+        "evaluations": evaluations,
     }
+    write_text(run.folder / RESULT, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    return Outcome(run.name, result=result)
 
 
-def _look(run: Run, look: EvaluationSpec, images: Any) -> list[dict[str, Any]]:
+def _readings(run: Run, evaluation: EvaluationSpec, images: ImageData) -> list[Reading]:
     """Accuracy at each readout step of one evaluation of the run's weights."""
     from cortexgraph.edit import lesion
     from cortexgraph.training import evaluate, load_run
 
-    opened = load_run(run.folder)
-    network = lesion(opened.network, *look.lesion) if look.lesion else opened.network
-    measured = evaluate(
-        network,
-        opened.normalised(images),
-        at=look.at,
-        steps=look.steps,
-        order=look.order,
-        device=run.settings.device,
-    )
-    return [asdict(step) for step in measured.steps]
+    trained = load_run(run.folder)
+    network = lesion(trained.network, *evaluation.lesion) if evaluation.lesion else trained.network
+    at, steps, order = evaluation.at, evaluation.steps, evaluation.order
+    normalised = trained.normalised(images)
+    measured = evaluate(network, normalised, at=at, steps=steps, order=order, device=run.settings.device)
+    return [Reading(step=s.step, accuracy=s.accuracy, loss=s.loss, trained=s.trained) for s in measured.steps]
 
 
-def _asked(run: Run) -> dict[str, Any]:
-    """What the run was asked for, in JSON: what differs in it calls for another measurement."""
-    looks = {name: look.model_dump(mode="json", exclude_defaults=True) for name, look in run.evaluations.items()}
-    return trained_as(run) | {"evaluations": looks}
+# ---- what decides it ---------------------------------------------------------
 
 
-def trained_as(run: Run) -> dict[str, Any]:
+def _asked(run: Run) -> dict[str, JsonValue]:
+    """What the run was asked for, in JSON: a difference calls for another measurement."""
+    of_each = {name: look.model_dump(mode="json", exclude_defaults=True) for name, look in run.evaluations.items()}
+    return _trained_as(run) | {"evaluations": cast(JsonValue, of_each)}
+
+
+def _trained_as(run: Run) -> dict[str, JsonValue]:
     """What decides a run's weights, in JSON."""
-    return {
-        "spec_sha256": _resolved_digest(run),
-        "settings": run.settings.model_dump(mode="json"),
-        "data": dict(run.data),
-    }
-
-
-def _resolved_digest(run: Run) -> str:
     from cortexgraph.compiler import build
     from cortexgraph.graph import resolved
 
-    return resolved(build(run.variant.spec)).digest
+    digest = resolved(build(run.variant.spec)).digest
+    return {"spec_sha256": digest, "settings": run.settings.model_dump(mode="json"), "data": dict(run.data)}
 
 
-def check_out(out: Path) -> None:
-    """Whether the experiment's folder can be written.
+def _stored_as(folder: RunFolder) -> dict[str, JsonValue]:
+    """The same, as a run's folder has it."""
+    stored = folder.read_settings()
+    data = folder.read_card()["load_data"]
+    return {"spec_sha256": stored.get("spec_sha256"), "settings": stored.get("settings"), "data": data}
+
+
+def _read(adapter: TypeAdapter[Any], folder: RunFolder, path: Path) -> Any:
+    """A JSON file of a run.
 
     Raises:
-        DataError: if not.
+        DataError: if it is damaged.
     """
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_text(out / ".writable", "")
-        (out / ".writable").unlink()
-    except OSError as error:
-        raise DataError(
-            Diagnostic("unwritable", str(out), f"it cannot be written: {error.strerror}", repair="Name another --out.")
-        ) from None
+        return adapter.validate_python(folder.read_json(path), strict=True)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise folder.damaged(path, f"is not what a run writes (`{place}`)") from None
+
+
+# ---- a process of its own ----------------------------------------------------
+
+
+def main() -> int:
+    """Carry out the run on standard input; what goes wrong goes to standard error."""
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    run, overwrite = pickle.load(sys.stdin.buffer)  # from the process that started this one
+    outcome = carry_out(run, overwrite=overwrite)
+    print(outcome.error, file=sys.stderr)
+    return int(bool(outcome.error))
+
+
+def _end_with_parent(parent: int) -> None:
+    """End this process when the one that started it is gone, so that a killed comparison leaves none behind."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-import cortexgraph
 from cortexgraph.analysis import RESNET18, summarise
 from cortexgraph.compiler import CompileOptions, lower, program, retimed
 from cortexgraph.errors import DataError, Diagnostic
@@ -31,6 +30,7 @@ from cortexgraph.render.style import KINDS
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.overrides import Override
 from cortexgraph.unrolling import Order, UnrolledGraph, order_name
+from cortexgraph.version import __version__
 from cortexgraph.wording import count_text
 
 __all__ = ["check_path", "page"]
@@ -103,7 +103,7 @@ def _html(spec: NetworkSpec, run: RunView | None) -> str:
         style="\n".join([_text("page.css"), source_style(), _kind_style()]),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        version=cortexgraph.__version__,
+        version=__version__,
     )
 
 

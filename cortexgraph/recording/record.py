@@ -13,7 +13,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-import cortexgraph
 from cortexgraph.compiler import unroll
 from cortexgraph.data import Stimuli
 from cortexgraph.files import replacing
@@ -25,6 +24,7 @@ from cortexgraph.recording.sinks import FLOAT_BYTES, SINKS, Sink, Variable, chec
 from cortexgraph.training.engine import choose_device
 from cortexgraph.training.run import TrainedRun, opened
 from cortexgraph.unrolling import Order
+from cortexgraph.version import __version__
 
 __all__ = ["Recording", "record"]
 
@@ -142,7 +142,7 @@ def _notes(subject: _Subject, stimuli: Stimuli) -> dict[str, Any]:
         "network": subject.run.spec.name,
         "spec_sha256": subject.run.spec.digest,
         "data": stimuli.name,
-        "cortexgraph": cortexgraph.__version__,
+        "cortexgraph": __version__,
     }
 
 

@@ -12,10 +12,10 @@ import lightning
 import torch
 from torch import nn
 
-import cortexgraph
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training.history import EpochRecord, best_epoch
 from cortexgraph.training.settings import TrainSettings
+from cortexgraph.version import __version__
 
 __all__ = ["Summary", "count_parameters", "summarise", "summary_text"]
 
@@ -97,7 +97,7 @@ def summarise(
         data_digest=card["sha256"],
         command=command,
         versions={
-            "cortexgraph": cortexgraph.__version__,
+            "cortexgraph": __version__,
             "torch": torch.__version__,
             "lightning": lightning.__version__,
             "python": platform.python_version(),

@@ -16,7 +16,7 @@ from pathlib import Path
 from cortexgraph.data.load import as_path
 from cortexgraph.errors import CortexGraphError
 from cortexgraph.experiment import load_experiment
-from cortexgraph.experiment.compare import compare, data_arguments
+from cortexgraph.experiment.compare import compare
 
 HERE = Path(__file__).parent
 QUESTIONS = {
@@ -42,7 +42,7 @@ def main() -> int:
     failed = 0
     for name in given.only:
         experiment = load_experiment(HERE / given.setting / f"{name}.yaml")
-        data = data_arguments(experiment) | {"source": source}
+        data = experiment.data.arguments | {"source": source}
         print(QUESTIONS[name], flush=True)
         result = compare(
             experiment,

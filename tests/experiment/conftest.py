@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,16 +32,18 @@ settings: {epochs: 1, batch_size: 20, device: cpu}
 Write = Callable[[str], ExperimentSpec]
 
 
+def written(folder: Path, rest: str, *, net: bool = True) -> ExperimentSpec:
+    """Write an experiment into the folder, with its spec or beside the one that is there, and read it."""
+    if net:
+        (folder / "net.yaml").write_text(NET)
+    path = folder / "tiny.yaml"
+    lines = {line.split(":")[0] for line in rest.splitlines() if line and not line.startswith(" ")}
+    head = "\n".join(line for line in HEAD.strip().splitlines() if line.split(":")[0] not in lines)
+    path.write_text(f"{head}\n{rest}\n")
+    return load_experiment(path)
+
+
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
     """Write an experiment beside its spec, and read it."""
-
-    def written(rest: str) -> ExperimentSpec:
-        (tmp_path / "net.yaml").write_text(NET)
-        path = tmp_path / "tiny.yaml"
-        lines = {line.split(":")[0] for line in rest.splitlines() if line and not line.startswith(" ")}
-        head = "\n".join(line for line in HEAD.strip().splitlines() if line.split(":")[0] not in lines)
-        path.write_text(f"{head}\n{rest}\n")
-        return load_experiment(path)
-
-    return written
+    return partial(written, tmp_path)

@@ -8,7 +8,7 @@ import pytest
 
 from cortexgraph.compiler import compile_spec
 from cortexgraph.errors import CortexGraphError, SpecError
-from cortexgraph.experiment.plan import Run, plan
+from cortexgraph.experiment.plan import Run, folder_name, load_experiment, plan
 from cortexgraph.training.summary import count_parameters
 from tests.experiment.conftest import Write
 
@@ -66,6 +66,8 @@ def test_the_grid(write: Write) -> None:
         ("match_parameters: {to: 10}", r"the nearest that .* comes to 10 parameters"),
         ("spec: null", r"the spec: there is no spec to vary"),
         ("data: {train_images: 0}", r"data.train_images"),
+        ("figure: {x: stepp}", r"tiny.yaml:\d+: figure.x: `stepp` is not an axis of this experiment(.|\n)*mean `step`"),
+        ("figure: {series: weights}", r"figure.series: `weights` is not an axis of this experiment"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(write: Write, rest: str, message: str) -> None:
@@ -79,6 +81,40 @@ def test_all_mistakes_are_told_at_once_and_each_of_them_once(write: Write) -> No
             write, "variants: {a: {set: {time.stepz: 4}}, b: {set: {areas.V7.size: 4}}}\ngrid: {time.steps: [3, 4]}"
         )
     assert len(caught.value.diagnostics) == 2
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    ["seeds: [0, 0]", "seedz: [0]", "cortexgraph: 2", "evaluate: {x: {att: 1}}", "match_parameters: {to: 0}"],
+)
+def test_a_mistake_in_the_form_hides_none_in_the_variants(write: Write, mistake: str) -> None:
+    variants = "variants: {a: {set: {time.stepz: 4}}, b: {settings: {epochs: 0}, set: {areas.V7.size: 4}}}"
+    with pytest.raises(SpecError, match=r"time\.stepz") as caught:
+        write(f"{mistake}\n{variants}")
+    places = [finding.place for finding in caught.value.diagnostics]
+    assert len(places) == 4
+    assert places[1:] == ["a: time.stepz=4", "b: settings.epochs", "b: areas.V7.size=4"]
+
+
+def test_a_mistake_in_the_variants_tells_nothing_false_about_the_rest(write: Write) -> None:
+    with pytest.raises(SpecError, match="sett") as caught:
+        write("spec: null\nvariants: {a: {spec: net.yaml, sett: {}}}\nmatch_parameters: {to: a}\nfigure: {x: colour}")
+    assert len(caught.value.diagnostics) == 1
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "order.yaml").write_text("")
+    with pytest.raises(SpecError, match=r"odrer.yaml: there is no such file\.\n  Did you mean `order.yaml`\?"):
+        load_experiment(tmp_path / "odrer.yaml")
+    with pytest.raises(SpecError, match=r"nope.yaml: there is no such file\.\n  Name an experiment file"):
+        load_experiment(tmp_path / "nothing" / "nope.yaml")
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../../x", "a/b", "..."])
+def test_folders_stay_inside_the_folder_above(write: Write, name: str) -> None:
+    assert (Path("runs") / folder_name(name)).resolve().parent == Path("runs").resolve()
+    (run,) = planned(write, f'grid: {{description: ["{name}"]}}')
+    assert run.folder.resolve().parent.parent == Path("out/runs").resolve()
 
 
 def test_parameters_are_matched_by_one_factor_for_all_channels(write: Write) -> None:

@@ -1,0 +1,197 @@
+"""The table and the figure of an experiment: accuracy, mean and standard deviation over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan, nan
+from pathlib import Path
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+from cortexgraph.experiment.model import ExperimentSpec
+from cortexgraph.experiment.run import Outcome, Result
+from cortexgraph.files import csv_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["AS_TRAINED", "Row", "draw_figure", "rows", "table_text"]
+
+AS_TRAINED = "as trained"
+"""The evaluation that every run has: the test images after the last epoch."""
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
+"""Okabe & Ito: told apart by colour-blind readers too."""
+MARKERS = "os^Dv<>P"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A variant in one evaluation at one readout step.
+
+    Attributes:
+        variant: its name.
+        values: its value on each axis.
+        evaluation: `as trained` (after the last epoch), or one of the experiment (with the weights of the best epoch).
+        step: of readout.
+        last: whether it is the last readout step of this evaluation.
+        parameters: numbers that were trained.
+        accuracies: one for each seed, in [0, 1].
+        seconds: of training, mean over seeds.
+        trained: whether training reached every parameter that this readout uses.
+    """
+
+    variant: str
+    values: dict[str, str]
+    evaluation: str
+    step: int
+    last: bool
+    parameters: int
+    accuracies: tuple[float, ...]
+    seconds: float
+    trained: bool
+
+    @property
+    def mean(self) -> float:
+        return mean(self.accuracies)
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation over seeds (n − 1); nan for one seed."""
+        return stdev(self.accuracies) if len(self.accuracies) > 1 else nan
+
+
+# ---- table -------------------------------------------------------------------
+
+
+def rows(outcomes: Sequence[Outcome]) -> list[Row]:
+    """One row for each variant, evaluation and readout step, from the runs that succeeded."""
+    by_variant: dict[str, list[Result]] = {}
+    for outcome in outcomes:
+        if outcome.result is not None:
+            by_variant.setdefault(outcome.result["variant"], []).append(outcome.result)
+    return [row for results in by_variant.values() for row in _rows(sorted(results, key=lambda r: r["seed"]))]
+
+
+def _rows(results: Sequence[Result]) -> Iterator[Row]:
+    by_step: dict[tuple[str, int], list[tuple[float, bool]]] = {}
+    for result in results:
+        for name, accuracy in result["accuracy"].items():
+            by_step.setdefault((AS_TRAINED, int(name)), []).append((accuracy, True))
+        for name, readings in result["evaluations"].items():
+            for reading in readings:
+                by_step.setdefault((name, reading["step"]), []).append((reading["accuracy"], reading["trained"]))
+    for (evaluation, step), values in by_step.items():
+        yield Row(
+            variant=results[0]["variant"],
+            values=results[0]["values"],
+            evaluation=evaluation,
+            step=step,
+            last=step == max(other for name, other in by_step if name == evaluation),
+            parameters=results[0]["parameters"],
+            accuracies=tuple(accuracy for accuracy, _ in values),
+            seconds=mean(result["seconds"] for result in results),
+            trained=all(trained for _, trained in values),
+        )
+
+
+def table_text(table: Sequence[Row]) -> str:
+    """The table as CSV, a column for each axis, accuracies in [0, 1]."""
+    axes = list(dict.fromkeys(axis for row in table for axis in row.values))
+    columns = ["evaluation", "step", "parameters", "seeds", "accuracy_mean", "accuracy_sd", "seconds", "trained"]
+    lines: list[list[object]] = [[*(axes or ["variant"]), *columns]]
+    for row in table:
+        names = [row.values.get(axis, "") for axis in axes] or [row.variant]
+        sd = "" if isnan(row.sd) else f"{row.sd:.5f}"
+        numbers = [row.parameters, len(row.accuracies), f"{row.mean:.5f}", sd, f"{row.seconds:.1f}", int(row.trained)]
+        lines.append([*names, row.evaluation, row.step, *numbers])
+    return csv_text(lines)
+
+
+# ---- figure ------------------------------------------------------------------
+
+Point = tuple[float | str, Row]
+
+
+def draw_figure(experiment: ExperimentSpec, table: Sequence[Row], paths: Sequence[Path]) -> None:
+    """Draw the table as the experiment's `figure` asks."""
+    from cortexgraph.training.curves import figure_of, save_figure
+
+    x = experiment.figure.x
+    lines = _lines(experiment, table)
+    places = list(dict.fromkeys(place for line in lines.values() for place, _ in line))
+    numeric = not any(isinstance(place, str) for place in places)
+    title = experiment.description or experiment.name
+    with figure_of(1, title, (6.4, 3.8), integers=x == "step") as (figure, (axis,)):
+        for number, (name, line) in enumerate(lines.items()):
+            shift = 0.0 if numeric else 0.12 * (number - (len(lines) - 1) / 2)
+            xs = [float(place) if numeric else places.index(place) + shift for place, _ in line]
+            points = sorted(zip(xs, (row for _, row in line), strict=True), key=lambda point: point[0])
+            style = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+            style["linestyle"] = "-" if numeric else "none"
+            _draw_line(axis, points, name, style)
+        if x == "parameters":
+            _count_on_a_log_scale(axis)
+        if not numeric:
+            axis.set_xticks(range(len(places)), list(map(str, places)), rotation=20 if len(places) > 4 else 0)
+        axis.set(xlabel="step of readout" if x == "step" else x, ylabel="test accuracy (%)")
+        if list(lines) != [""]:
+            axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+        save_figure(figure, paths)
+
+
+def _lines(experiment: ExperimentSpec, table: Sequence[Row]) -> dict[str, list[Point]]:
+    """The points of each line of the figure: rows at the last readout step, unless x is the step."""
+    x, series = experiment.figure.x, experiment.figure.series
+    chosen = [row for row in table if x == "step" or row.last]
+    if x == "step" and experiment.evaluate:
+        chosen = [row for row in chosen if row.evaluation != AS_TRAINED]
+    elif "evaluation" not in (x, series):
+        chosen = [row for row in chosen if row.evaluation == AS_TRAINED]
+    several = len({row.evaluation for row in chosen}) > 1
+    parts = [
+        (row.values or {"variant": row.variant}) | ({"evaluation": row.evaluation} if several else {}) for row in chosen
+    ]
+    constant = {axis for axis in parts[0] if len({part.get(axis) for part in parts}) == 1}
+    lines: dict[str, list[Point]] = {}
+    for row, part in zip(chosen, parts, strict=True):
+        varied = {axis: value for axis, value in part.items() if axis not in constant} or part
+        if series:
+            name = varied.get(series, "")
+        elif x == "variant":
+            name = varied.get("evaluation", "")
+        else:
+            name = ", ".join(value for axis, value in varied.items() if axis != x)
+        lines.setdefault(name, []).append((_place(row, x), row))
+    return lines
+
+
+def _place(row: Row, x: str) -> float | str:
+    """Where a row stands on the axis x: a number if it is one."""
+    columns = {"parameters": str(row.parameters), "step": str(row.step), "evaluation": row.evaluation}
+    value = row.values.get(x, columns.get(x, row.variant))
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def _draw_line(axis: Axes, points: Sequence[tuple[float, Row]], name: str, style: Mapping[str, Any]) -> None:
+    """One line with error bars; points that use untrained parameters are hollow."""
+    xs, means = [x for x, _ in points], [100 * row.mean for _, row in points]
+    sds = [0.0 if isnan(row.sd) else 100 * row.sd for _, row in points]
+    axis.errorbar(xs, means, sds, markersize=4, capsize=2, label=name or None, **style)
+    hollow = [n for n, (_, row) in enumerate(points) if not row.trained]
+    outline = {**style, "linestyle": "none", "markerfacecolor": "white", "markersize": 4}
+    axis.plot([xs[n] for n in hollow], [means[n] for n in hollow], **outline)
+
+
+def _count_on_a_log_scale(axis: Axes) -> None:
+    """Parameters: 5 k, 10 k, 20 k."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n / 1000:g} k" if n >= 1000 else f"{n:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
