@@ -54,6 +54,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "language-version": "The spec is made for another version of the language.",
         "missing-key": "A key that has no default is missing.",
         "unknown-key": "A key is misspelt, or stands in the wrong part.",
+        "not-text": "A text has half a character (a lone surrogate) in it.",
         "wrong-type": "A value is of another type: text for a number, a list for a mapping.",
         "out-of-range": "A number, a text or a list is too small or too large.",
         "unknown-value": "A word that is none of the choices.",
@@ -164,6 +165,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "resume-changed": "A run is resumed with another spec, data set or setting.",
         "pack": "A run cannot be packed into one file, or unpacked.",
         "loss-not-finite": "The loss became infinite or not a number.",
+        "batch-norm-over-one-value": "Training would normalise one value for each channel: a batch of one image.",
         "out-of-memory": "The device has no memory for a batch.",
         "duplicate-name": "Two variants of an experiment would have one folder.",
         "match-parameters": "No width gives a variant the parameters of another.",
@@ -193,9 +195,17 @@ def codes() -> set[str]:
     found = {"spec", "graph", "compile", "data", "error"}  # of an error that is made from a message alone
     for path in sorted((ROOT / "cortexgraph").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                found |= {line.value.value for line in node.body if _is_code(line)}
             if isinstance(node, ast.Call):
                 found |= {code for code in _codes_of(node) if re.fullmatch(r"[a-z]+(-[a-z0-9]+)*", code)}
     return found
+
+
+def _is_code(line: ast.stmt) -> bool:
+    """Whether a line of a class is `code = "…"`."""
+    named = isinstance(line, ast.Assign) and [getattr(target, "id", "") for target in line.targets] == ["code"]
+    return named and isinstance(line.value, ast.Constant)
 
 
 def _codes_of(call: ast.Call) -> Iterator[str]:

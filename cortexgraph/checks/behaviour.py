@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from operator import index
 from typing import SupportsIndex
 
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.passes import prune
 from cortexgraph.spec import IMAGE
-from cortexgraph.unrolling import Node, UnrolledGraph, add_sink, first_responses, response_text
+from cortexgraph.unrolling import Node, UnrolledGraph, add_sink, first_responses, response_text, unroll_graph
+from cortexgraph.unrolling.latency import Response
 from cortexgraph.wording import listed, quoted, shortened, suggest
 
 __all__ = [
@@ -22,6 +24,9 @@ __all__ = [
     "silent_sinks",
     "single_update",
 ]
+
+MOST_READS = 20_000
+"""How many updates and reads are looked at to say how many steps a repair needs."""
 
 
 def silent_sinks(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
@@ -44,7 +49,8 @@ def silent_sinks(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
             response_text(unrolled, area, responses.get(area)),
             f"a {kind} {when} of {unrolled.steps} would be empty",
         )
-        repair = _repair(area, steps, unrolled.live_steps(area))
+        named = kind == "record" or readouts[name].at not in ("last", "all")
+        repair = _repair(unrolled, area, steps, responses.get(area), named=named)
         if kind == "readout":
             path = ("readout", readouts[name].index, "at")
             yield graph.spec.origin.diagnostic("silent-readout", path, found, expected, repair)
@@ -52,12 +58,55 @@ def silent_sinks(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
             yield Diagnostic("silent-record", f"record {area}", found, expected, repair)
 
 
-def _repair(area: str, silent: list[int], live: tuple[int, ...]) -> str:
+def _repair(unrolled: UnrolledGraph, area: str, silent: list[int], response: Response | None, *, named: bool) -> str:
+    live = unrolled.live_steps(area)
     if live and any(live[0] < step for step in silent):
         return (
             f"{area} falls silent when nothing drives it: read it at step {shortened(listed([*map(str, live)], 'or'))}."
         )
-    return "Read later, raise `time.steps`, or choose another order or a shorter path."
+    if response is None:
+        return "Choose another order, or shorter delays and wider windows between the image and the area."
+    raised = f"raise `time.steps` to {response.step}"
+    if named:
+        read = f"Read {area} at step {response.step} or later"
+        return (
+            f"{read}, choose another order, or a shorter path."
+            if response.step <= unrolled.steps
+            else (f"{read} and {raised}, or choose another order or a shorter path.")
+        )
+    return f"{raised.capitalize()}, or choose another order or a shorter path."
+
+
+class _Longer:
+    """The network unrolled over more steps, to say how many a repair needs."""
+
+    def __init__(self, unrolled: UnrolledGraph) -> None:
+        self.areas, self.groups, self.first = unrolled.areas, unrolled.groups, unrolled.steps + 1
+        delays = sum(connection.delay + 1 for connection in self.areas.connections)
+        in_step = sum(map(len, self.groups)) + len(self.areas.connections)
+        self.end = min(unrolled.steps + delays, max(unrolled.steps, MOST_READS // max(1, in_step)))
+        self.graphs: dict[int, UnrolledGraph] = {}
+
+    def until(self, holds: Callable[[UnrolledGraph], bool]) -> int | None:
+        """The least number of steps for which it holds; None if that is not found within bounds."""
+        low, high = self.first, self.first
+        if high > self.end:
+            return None
+        while not holds(self.at(high)):
+            if high >= self.end:
+                return None
+            low, high = high + 1, min(2 * high, self.end)
+        return next(steps for steps in range(low, high + 1) if holds(self.at(steps)))
+
+    def at(self, steps: int) -> UnrolledGraph:
+        if steps not in self.graphs:
+            self.graphs[steps] = prune(unroll_graph(self.areas, steps, self.groups))
+        return self.graphs[steps]
+
+    def repair(self, holds: Callable[[UnrolledGraph], bool], otherwise: str) -> str:
+        """The repair that raises the number of steps, where that helps, or is another one."""
+        steps = self.until(holds)
+        return f"Raise `time.steps` to {steps}, {otherwise}." if steps else f"{otherwise[:1].upper()}{otherwise[1:]}."
 
 
 def dead_parameters(full: UnrolledGraph) -> Iterator[Diagnostic]:
@@ -68,8 +117,8 @@ def dead_parameters(full: UnrolledGraph) -> Iterator[Diagnostic]:
     unrolled, graph = prune(full), full.areas
     if not unrolled.readouts:
         return
-    updated = {node.name for node in unrolled.updates()}
-    read = {c.identifier for node in unrolled.updates() for c, _ in unrolled.terms(node)}
+    updated, read = _updated(unrolled), _evaluated(unrolled)
+    longer = _Longer(full)
     because = f"the readout of {_read(unrolled)} does not depend on it"
     for area in graph.areas:
         if area.name not in updated:
@@ -77,7 +126,10 @@ def dead_parameters(full: UnrolledGraph) -> Iterator[Diagnostic]:
                 "dead-area",
                 ("areas", area.name),
                 f"{because}{_untrained(area.parameters())}",
-                repair="Raise `time.steps`, connect the area towards the readout, or keep it to record from.",
+                repair=longer.repair(
+                    partial(_updates, area.name),
+                    "connect the area towards the readout, or keep it to record from",
+                ),
                 severity="warning",
             )
     for connection in graph.connections:
@@ -89,10 +141,33 @@ def dead_parameters(full: UnrolledGraph) -> Iterator[Diagnostic]:
             "dead-connection",
             ("connections", connection.index),
             f"{because}{_untrained(connection.parameters())}",
-            repair="Raise `time.steps`, change the order, or leave the connection out.",
+            repair=longer.repair(
+                partial(_evaluates, connection.identifier),
+                "change the order, or leave the connection out",
+            ),
             label=connection.label,
             severity="warning",
         )
+
+
+def _updated(unrolled: UnrolledGraph) -> set[str]:
+    return {node.name for node in unrolled.updates()}
+
+
+def _evaluated(unrolled: UnrolledGraph) -> set[str]:
+    return {connection.identifier for node in unrolled.updates() for connection, _ in unrolled.terms(node)}
+
+
+def _updates(area: str, unrolled: UnrolledGraph) -> bool:
+    return area in _updated(unrolled)
+
+
+def _updates_twice(area: str, unrolled: UnrolledGraph) -> bool:
+    return unrolled.ordinals.get(area, 0) > 1
+
+
+def _evaluates(connection: str, unrolled: UnrolledGraph) -> bool:
+    return connection in _evaluated(unrolled)
 
 
 def _untrained(parameters: int) -> str:
@@ -127,7 +202,7 @@ def image_independent(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
 
 def single_update(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
     """`single-update` (a warning): per-step parameters asked for where there is but one update."""
-    spec = unrolled.areas.spec
+    spec, longer = unrolled.areas.spec, _Longer(unrolled)
     for area in unrolled.areas.areas:
         declared = spec.areas[area.name]
         own = declared.weights == "per_step" or declared.body is not None or (declared.norm and declared.norm.per_step)
@@ -136,7 +211,10 @@ def single_update(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
                 "single-update",
                 ("areas", area.name),
                 f"{area.name} asks for parameters per step, and is updated once in {unrolled.steps} steps",
-                repair="Raise `time.steps`, or share the parameters: one set is all that there is.",
+                repair=longer.repair(
+                    partial(_updates_twice, area.name),
+                    "or share the parameters: one set is all that there is",
+                ),
                 severity="warning",
             )
 
@@ -202,7 +280,9 @@ def _whole(number: object) -> int:
 def _problems(graph: UnrolledGraph, name: str, asked: object, steps: list[int]) -> Iterator[Diagnostic]:
     if not steps and isinstance(asked, str) and asked == "all":
         found = f"{name} is silent at all {graph.steps} steps"
-        yield Diagnostic("silent-record", f"record {name}", found, repair="Raise `time.steps`.")
+        response = first_responses(graph.areas, graph.groups).get(name)
+        repair = _repair(graph, name, [], response, named=False)
+        yield Diagnostic("silent-record", f"record {name}", found, repair=repair)
     elif not steps:
         expected = "a record is `all`, `last`, a step or a list of steps"
         yield Diagnostic("bad-record", f"record {name}", f"{asked!r} was asked for", expected)

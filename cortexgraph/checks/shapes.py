@@ -5,22 +5,34 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from math import prod
+from typing import Literal
 
 from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import AreaGraph, Connection, tying
 from cortexgraph.graph.transforms import transform, written_body
 from cortexgraph.ops import (
+    BatchNorm,
     Chain,
     GroupNorm,
     Operation,
     Shape,
     Spatial,
 )
+from cortexgraph.spec import ConnectionSpec, ResizeSpec
 from cortexgraph.spec.origin import Path
 from cortexgraph.unrolling import FLOAT_BYTES, UnrolledGraph, total_parameters
 from cortexgraph.wording import count_text
 
-__all__ = ["body_shape", "channel_groups", "memory", "norm_over_one_value", "shape_mismatch", "ties", "unknown_size"]
+__all__ = [
+    "batch_norm_over_one_value",
+    "body_shape",
+    "channel_groups",
+    "memory",
+    "norm_over_one_value",
+    "shape_mismatch",
+    "ties",
+    "unknown_size",
+]
 
 
 def unknown_size(graph: AreaGraph) -> Iterator[Diagnostic]:
@@ -101,17 +113,47 @@ def _size_mismatch(graph: AreaGraph, connection: Connection) -> Diagnostic:
     source, found, target = (
         _size(s) for s in (connection.source_shape, connection.output_shape, connection.target_shape)
     )
-    smaller = connection.target_shape[1] > connection.source_shape[1]
     return graph.spec.origin.diagnostic(
         "shape-mismatch",
         ("connections", connection.index),
         f"{_geometry(connection.transform)} maps {source} to {found}",
         f"{connection.target} is {target}",
-        f"A connection that goes up in size needs `resize`: leave out `stride`, or make {connection.target} {found}."
-        if smaller
-        else f"Change `stride` or `kernel`, use `resize`, or make {connection.target} {found}.",
+        _size_repair(graph, connection),
         label=connection.label,
     )
+
+
+def _size_repair(graph: AreaGraph, connection: Connection) -> str:
+    """The first repair, from the smallest change on, with which the sizes fit."""
+    declared = graph.spec.connections[connection.index]
+    if declared.tie is not None:
+        return "Change `stride` or `kernel` of the connection that it is tied to, or the size of an area."
+    for text, changes in _size_repairs(connection, declared):
+        changed = declared.model_copy(update=changes)
+        if (
+            transform(graph.spec, changed, connection.source_shape, connection.target_shape).output[1:]
+            == (connection.target_shape[1:])
+        ):
+            return text
+    return f"Use `resize`, or make {connection.target} {_size(connection.output_shape)}."
+
+
+def _size_repairs(connection: Connection, declared: ConnectionSpec) -> Iterator[tuple[str, dict[str, object]]]:
+    """Repairs to try, as sentences and as the fields of the connection that they change."""
+    spatial = next((operation for operation in connection.transform.operations if isinstance(operation, Spatial)), None)
+    up = connection.target_shape[1] > connection.source_shape[1]
+    if declared.transform is None and spatial is not None and not all(n % 2 for n in spatial.kernel):
+        for by in (1, -1):
+            kernel = tuple(n if n % 2 else n + by for n in spatial.kernel)
+            if min(kernel) > 0:
+                written = list(kernel) if kernel[0] != kernel[1] else kernel[0]
+                yield f"An even kernel changes the size: write `kernel: {written}`.", {"kernel": kernel}
+    if declared.stride is not None:
+        start = "A connection that goes up in size needs `resize`: l" if up else "L"
+        yield f"{start}eave out `stride`, which is then the ratio of sizes.", {"stride": None}
+    modes: tuple[Literal["nearest", "pool"], ...] = ("nearest",) if up else ("pool", "nearest")
+    for mode in modes:
+        yield f"Write `resize: {mode}`, or change `stride` or `kernel`.", {"resize": ResizeSpec(mode=mode)}
 
 
 def _geometry(chain: Chain) -> str:
@@ -199,6 +241,23 @@ def _in_chain(graph: AreaGraph, chain: Chain, path: Path, label: str = "") -> It
                 label=label,
                 severity="warning",
             )
+
+
+def batch_norm_over_one_value(graph: AreaGraph, images: int) -> Iterator[Diagnostic]:
+    """`batch-norm-over-one-value`: a batch norm that training with so many images in a batch cannot evaluate."""
+    chains: list[tuple[Path, Chain, str]] = [(("areas", area.name), area.body, "") for area in graph.areas]
+    chains += [(("connections", c.index), c.transform, c.label) for c in graph.connections]
+    for path, chain, label in chains:
+        for _, link in chain.walk():
+            if isinstance(link.operation, BatchNorm) and images * prod(link.operation.shape[1:]) == 1:
+                yield graph.spec.origin.diagnostic(
+                    "batch-norm-over-one-value",
+                    path,
+                    "training has one value for each channel of the batch norm: one image in a batch, of 1 × 1 points",
+                    "a batch norm needs at least two",
+                    "Train with --batch-size 2 or more, or choose a group norm.",
+                    label=label,
+                )
 
 
 def memory(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:

@@ -31,7 +31,7 @@ def steps(graph: AreaGraph) -> Iterator[Diagnostic]:
                 path,
                 f"step {shortened(listed([*map(str, beyond)]))} is named",
                 f"the network runs for {spec.time.steps} steps",
-                "Name earlier steps, or raise `time.steps`.",
+                f"Name earlier steps, or raise `time.steps` to {beyond[-1]}.",
                 label=_label(graph, path),
             )
         repeated = [] if isinstance(window, Span) else [n for n, count in Counter(window).items() if count > 1]
@@ -88,7 +88,7 @@ def delays(graph: AreaGraph) -> Iterator[Diagnostic]:
                 "delay-beyond-end",
                 ("connections", connection.index, "delay"),
                 f"a delay of {connection.delay} steps is never over within {spec.time.steps} steps: nothing is read",
-                repair="Shorten the delay, or raise `time.steps`.",
+                repair=f"Shorten the delay, or raise `time.steps` to {connection.delay + 1} or more.",
                 label=connection.label,
                 severity="warning",
             )

@@ -23,6 +23,7 @@ from cortexgraph.ops import (
 )
 from cortexgraph.spec import AreaSpec, ConnectionDefaults, ConnectionSpec, NetworkSpec, NormSpec, OperationSpec
 from cortexgraph.spec.connection import SHORTHAND
+from cortexgraph.spec.fields import pair
 
 __all__ = [
     "body",
@@ -187,13 +188,34 @@ def _bridged(
 
 
 def _with_stride(entries: tuple[OperationSpec, ...], source: Shape, target: Shape) -> tuple[OperationSpec, ...]:
-    """The transposed convolution with the ratio of sizes as its stride, unless one is written."""
+    """The transposed convolution whose result has the target's size.
+
+    Its stride is the ratio of sizes, unless one is written; where the default rim leaves another size, the padding and
+    the output padding follow from it.
+    """
     (entry,) = entries
-    options: Any = entry.options
-    if "stride" in options or not all(source[1:]) or not all(target[1:]):
+    if not isinstance(entry.options, dict) or not all(source[1:]) or not all(target[1:]):
         return entries
     ratio = [max(1, round(t / s)) for s, t in zip(source[1:], target[1:], strict=True)]
-    return (OperationSpec(name=entry.name, options=options | {"stride": ratio}),)
+    options = {"stride": ratio} | entry.options
+    transposed = (OperationSpec(name=entry.name, options=options),)
+    chain = make_chain(transposed, source, Context(1))
+    if not chain.whole or chain.output[1:] == target[1:]:
+        return transposed
+    kernel, stride = (pair(OPERATIONS[entry.name].read(options, Context(1))[0][key]) for key in ("kernel", "stride"))
+    rims = [_rim(*sizes) for sizes in zip(source[1:], target[1:], kernel, stride, strict=True)]
+    if any(rim is None for rim in rims):
+        return transposed
+    padding, output_padding = (list(both) for both in zip(*(rim for rim in rims if rim is not None), strict=True))
+    return (OperationSpec(name=entry.name, options=options | {"padding": padding, "output_padding": output_padding}),)
+
+
+def _rim(source: int, target: int, kernel: int, stride: int) -> tuple[int, int] | None:
+    """Padding and output padding of a transposed convolution from one size to another along an axis, if there are."""
+    beyond = (source - 1) * stride + kernel - target
+    padding = max(0, (beyond + 1) // 2)
+    output_padding = 2 * padding - beyond
+    return (padding, output_padding) if padding < kernel and output_padding < stride else None
 
 
 def _link(operation: Operation, word: str = "") -> Link:

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from cortexgraph.errors import SpecError
 from cortexgraph.spec.fields import Step, either
-from cortexgraph.spec.findings import findings_of
+from cortexgraph.spec.findings import findings_of, without_surrogates
 from cortexgraph.spec.origin import Origin
 
 __all__ = ["Activity", "Model", "Span", "Window", "conflict"]
@@ -28,13 +28,17 @@ else:
         """Makes `AreaSpec(channels=0)`, written in Python, raise a SpecError like a file would."""
 
         def __call__(cls, *args: Any, **fields: Any) -> Any:
+            fields, findings = without_surrogates(fields, Origin())
             try:
-                return super().__call__(*args, **fields)
+                if not findings:
+                    return super().__call__(*args, **fields)
             except ValidationError as error:
                 findings = findings_of(error, fields, Origin(), cls)
+            if findings:
                 places = [".".join(filter(None, (cls.__name__, finding.place))) for finding in findings]
                 named = [replace(finding, place=place) for finding, place in zip(findings, places, strict=True)]
                 raise SpecError(named) from None
+            return None
 
     class Part(BaseModel, metaclass=_SaysFindings):
         """A pydantic model whose constructor raises SpecError."""

@@ -10,7 +10,7 @@ from pydantic.functional_validators import ModelWrapValidatorHandler
 from cortexgraph.errors import SpecError
 from cortexgraph.spec.base import Model
 from cortexgraph.spec.fields import Name
-from cortexgraph.spec.findings import findings_of
+from cortexgraph.spec.findings import findings_of, without_surrogates
 from cortexgraph.spec.origin import Origin
 
 __all__ = ["Document"]
@@ -46,12 +46,16 @@ class Document(Model):
         if isinstance(data, Document):
             return handler(data)
         origin = info.context if isinstance(info.context, Origin) else cls.origin_in_python(data)
+        data, findings = without_surrogates(data, origin)
         try:
-            made = handler(data)
+            document = handler(data)
         except ValidationError as error:
-            raise SpecError(findings_of(error, data, origin, cls)) from None
-        made._origin = origin
-        return made
+            known = {finding.place for finding in findings}
+            findings += [each for each in findings_of(error, data, origin, cls) if each.place not in known]
+        if findings:
+            raise SpecError(findings) from None
+        document._origin = origin
+        return document
 
     @classmethod
     def origin_in_python(cls, data: Any) -> Origin:

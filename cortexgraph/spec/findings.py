@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +13,11 @@ from cortexgraph.errors import MOST_FINDINGS, Diagnostic, unsaid
 from cortexgraph.spec.origin import Origin, Path
 from cortexgraph.spec.shorthand import ARROW, expand_connections
 from cortexgraph.spec.wording import words_for
+from cortexgraph.wording import shortened
 
-__all__ = ["findings_of"]
+__all__ = ["findings_of", "without_surrogates"]
 
+SURROGATE = re.compile("[\ud800-\udfff]")
 ENDS = (("from", "source"), ("to", "target"))
 
 
@@ -33,6 +36,29 @@ def findings_of(error: ValidationError, data: Any, origin: Origin, model: type[B
     if len(details) > MOST_FINDINGS:
         findings.append(unsaid(f"{len(details) - MOST_FINDINGS:,} more findings", findings[-1]))
     return sorted(findings, key=lambda finding: finding.line or 0)
+
+
+def without_surrogates(data: Any, origin: Origin) -> tuple[Any, list[Diagnostic]]:
+    """The data with `\ufffd` for each half of a character, which UTF-8 cannot write, and a finding for each text."""
+    findings: list[Diagnostic] = []
+
+    def whole(value: Any, path: Path) -> Any:
+        if isinstance(value, str):
+            text = SURROGATE.sub("\ufffd", value)
+            if text != value and len(findings) < MOST_FINDINGS:
+                found, expected = (
+                    f"the text `{shortened(value)}` has half a character in it",
+                    "text is whole characters",
+                )
+                findings.append(origin.diagnostic("not-text", path, found, expected, "Type the text anew."))
+            return text
+        if isinstance(value, dict):
+            return {whole(key, (*path, key)): whole(part, (*path, key)) for key, part in value.items()}
+        if isinstance(value, list):
+            return [whole(part, (*path, index)) for index, part in enumerate(value)]
+        return value
+
+    return whole(data, ()), findings
 
 
 def _finding(detail: ErrorDetails, data: Any, connections: Any, origin: Origin, model: type[BaseModel]) -> Diagnostic:

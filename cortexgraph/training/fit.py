@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from cortexgraph.checks.shapes import batch_norm_over_one_value
 from cortexgraph.codegen import Checkpoint, read_checkpoint
 from cortexgraph.compiler import build, compile_spec
 from cortexgraph.data import ImageData
 from cortexgraph.drawing import draw, draw_unrolled
-from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
+from cortexgraph.errors import CompileError, CortexGraphError, DataError, Diagnostic
 from cortexgraph.files import write_text
 from cortexgraph.graph import resolved
 from cortexgraph.spec import NetworkSpec, save
@@ -67,8 +68,12 @@ def train(
         CortexGraphError: for a device that is not there, or when training diverges.
         Interrupted: on Ctrl-C or SIGTERM, when the folder is ready to be resumed.
     """
-    spec, settings, run = resolved(build(spec)), settings or TrainSettings(), RunFolder(out)
+    spec, settings, run = resolved(graph := build(spec)), settings or TrainSettings(), RunFolder(out)
     check_fit(spec, data)
+    if findings := list(
+        batch_norm_over_one_value(graph, min(settings.batch_size, len(data.train)) // settings.devices)
+    ):
+        raise CompileError(findings)
     device = choose_device(settings.device)
     if first := is_first_process():
         run.check_startable(resume=resume, overwrite=overwrite)
