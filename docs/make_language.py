@@ -28,6 +28,7 @@ from cortexgraph.spec import (
     TieSpec,
     TimeSpec,
 )
+from cortexgraph.spec.connection import SHORTHAND
 from cortexgraph.spec.lookup import written_key
 
 TARGET = Path(__file__).parent / "language.md"
@@ -80,7 +81,7 @@ under the area's name, or the connection's `name` (its ends, where it has none),
 `V1_to_V2.conv.weight`; a second operation of that word is `conv_2`. Characters other than letters, digits and `_`
 become `_`. What is per step has the number of the update between: `V1.norm.0.weight`. State dicts of version 0.1, which
 called every connection by its ends, and a `conv_transpose` by the word `conv`, load under the new names. Convolutions
-of a transform that do not set `kernel`, `dilation`, `groups` or `bias` take them from `defaults.connection`.
+of a transform take what they do not set of {keys} from `defaults.connection`.
 """
 
 CELL_TEXT = """\
@@ -105,7 +106,11 @@ def page() -> str:
     sections = [INTRODUCTION]
     for heading, model, note in PARTS:
         sections.append("\n".join([f"## {heading}", "", *_paragraph(model.__doc__), *_note(note), *_fields(model), ""]))
-    sections += [CHAINS, *(_kind(OPERATIONS[word]) for word in OPERATIONS if not OPERATIONS[word].fixed)]
+    keys = ", ".join(f"`{key}`" for key in SHORTHAND if key in ConnectionDefaults.model_fields)
+    sections += [
+        CHAINS.replace("{keys}", keys),
+        *(_kind(OPERATIONS[word]) for word in OPERATIONS if not OPERATIONS[word].fixed),
+    ]
     words = ", ".join(f"`{word}`" for word in OPERATIONS if OPERATIONS[word].fixed)
     sections.append(f"### Activations\n\nEach is an operation without options: {words}.\n")
     sections += [CELL_TEXT, *(_kind(CELLS[word]) for word in CELLS)]

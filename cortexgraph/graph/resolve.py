@@ -79,7 +79,7 @@ def _transform(declared: ConnectionSpec, connection: Connection) -> dict[str, An
         return {}
     if declared.resize is not None and declared.resize.mode == "transposed":
         (link,) = (link for link in connection.transform if link.word == "conv_transpose")
-        written = {key: _plain(link.options[key]) for key in ("kernel", "stride", "bias")}
+        written = {key: _plain(link.options[key]) for key in SHORTHAND if key in link.options}
         return written | {"resize": {"mode": "transposed"}}
     links = [link for link in connection.transform if not isinstance(link.operation, GainOperation | GateOperation)]
     resize = {}

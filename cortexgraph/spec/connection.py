@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -12,9 +13,6 @@ from cortexgraph.spec.fields import Count, Flag, Kind, Name, Number, Pair, Posit
 from cortexgraph.spec.shorthand import expand_resize, expand_tie
 
 __all__ = ["SHORTHAND", "ConnectionDefaults", "ConnectionSpec", "Resize", "ResizeSpec", "Silence", "Tie", "TieSpec"]
-
-SHORTHAND = ("kernel", "stride", "dilation", "groups", "bias")
-"""Keys of a connection that are options of its single convolution."""
 
 Silence = Literal["skip", "zero_input", "zero_drive"]
 Init = Literal["default", "he", "orthogonal", "identity", "zeros"]
@@ -38,15 +36,30 @@ class ResizeSpec(Model):
 Resize = Annotated[ResizeSpec, BeforeValidator(expand_resize, json_schema_input_type=ResizeMode | ResizeSpec)]
 
 
+@dataclass(frozen=True)
+class ConvolutionKey:
+    """Marks a key as an option of the connection's single convolution.
+
+    Attributes:
+        transposed: whether a transposed convolution has it too.
+    """
+
+    transposed: bool = True
+
+
 class ConnectionDefaults(Model):
     """What every connection has unless it says otherwise."""
 
-    kernel: Pair | None = Field(default=None, description="Kernel size of the convolution; default 3.", examples=[5])
-    dilation: Pair | None = Field(default=None, description="Dilation of the convolution; default 1.", examples=[2])
-    groups: Count | None = Field(
+    kernel: Annotated[Pair | None, ConvolutionKey()] = Field(
+        default=None, description="Kernel size of the convolution; default 3.", examples=[5]
+    )
+    dilation: Annotated[Pair | None, ConvolutionKey(transposed=False)] = Field(
+        default=None, description="Dilation of the convolution; default 1.", examples=[2]
+    )
+    groups: Annotated[Count | None, ConvolutionKey(transposed=False)] = Field(
         default=None, description="Channel groups of the convolution; default 1.", examples=[4]
     )
-    bias: Flag | None = Field(
+    bias: Annotated[Flag | None, ConvolutionKey()] = Field(
         default=None, description="Learned bias; default: only where the target area has no norm.", examples=[True]
     )
     weights: Weights | None = Field(
@@ -98,7 +111,7 @@ class ConnectionSpec(ConnectionDefaults):
         description="feedforward, lateral or feedback; inferred from the hierarchy, and checked against it.",
         examples=["feedback"],
     )
-    stride: Pair | None = Field(
+    stride: Annotated[Pair | None, ConvolutionKey()] = Field(
         default=None,
         description="Stride of the convolution; default: the ratio of sizes when the source is larger.",
         examples=[2],
@@ -181,8 +194,8 @@ class ConnectionSpec(ConnectionDefaults):
     def _nothing_beside_a_transposed_resize(self) -> None:
         if self.resize is None or self.resize.mode != "transposed":
             return
-        for key in ("dilation", "groups"):
-            if getattr(self, key) is not None:
+        for key, marker in SHORTHAND.items():
+            if not marker.transposed and getattr(self, key) is not None:
                 raise conflict(f"`{key}` stands beside `resize: transposed`, which has none", f"Leave `{key}` out.")
         if self.resize.at == "before":
             raise conflict(
@@ -201,3 +214,12 @@ class ConnectionSpec(ConnectionDefaults):
             if self.tie.transpose and getattr(self, key) is not None:
                 found = f"`{key}` stands beside `transpose: true`, which is the convolution of `{self.tie.connection}`"
                 raise conflict(f"{found} turned round", f"Leave `{key}` out.")
+
+
+SHORTHAND = {
+    key: marker
+    for key, field in ConnectionSpec.model_fields.items()
+    for marker in field.metadata
+    if isinstance(marker, ConvolutionKey)
+}
+"""Keys of a connection that are options of its single convolution: a test holds them to those of the operation."""

@@ -36,7 +36,8 @@ from cortexgraph.ops import (
 )
 from cortexgraph.ops.evaluate import State, StatisticsMove, evaluate_chain, modules
 from cortexgraph.ops.residual import ResidualOperation
-from cortexgraph.spec import AreaSpec, OperationSpec
+from cortexgraph.spec import AreaSpec, ConnectionSpec, OperationSpec
+from cortexgraph.spec.connection import SHORTHAND
 from tests.ops.references import REFERENCES, convolve, independent
 from tests.oracle import repeatable_dropout
 
@@ -765,6 +766,12 @@ def test_a_name_must_be_a_word_of_the_language(name: str) -> None:
     with pytest.raises(ValueError, match="cannot be an operation: use small letters, digits and underscores"):
         register_operation(name)(Conv)
     assert name not in OPERATIONS
+
+
+def test_shorthand_keys_of_a_connection_are_the_options_of_its_convolution() -> None:
+    conv, transposed = (OPERATIONS[word].options.model_fields.keys() for word in ("conv", "conv_transpose"))
+    assert SHORTHAND.keys() == conv & ConnectionSpec.model_fields.keys()
+    assert {key for key, marker in SHORTHAND.items() if marker.transposed} == SHORTHAND.keys() & transposed
 
 
 # ---- found by review -------------------------------------------------------------
