@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
@@ -204,3 +208,27 @@ def test_a_name_frees_no_number_so_that_no_path_of_version_0_1_means_another_con
     of_ends = {c.index: c.identifier for c in build(spec.model_copy(update={"connections": tuple(plain)})).connections}
     found = {c.index: c.identifier for c in build(spec).connections}
     assert [found[1], found[2]] == [of_ends[1], of_ends[2]] == ["image_to_V1_2", "image_to_V1_3"]
+
+
+# ---- the model library of version 0.1 ----------------------------------------------
+
+LIBRARY = json.loads((Path(__file__).parent / "goldens" / "state_dicts_0_1.json").read_text())
+"""For each spec of version 0.1 the paths of its parameters (`[n]`: n per-step sets) and their tensors with shapes."""
+
+
+def entries_of(paths: dict[str, str]) -> Iterator[tuple[str, torch.Tensor]]:
+    for key, leaves in paths.items():
+        path, _, sets = key.removesuffix("]").partition(".[")
+        for owner in [f"{path}.{n}" for n in range(int(sets))] if sets else [path]:
+            for leaf in leaves.split():
+                name, _, shape = leaf.partition(":")
+                yield f"{owner}.{name}", torch.empty([int(n) for n in shape.split("x") if n], device="meta")
+
+
+@pytest.mark.parametrize("name", [*LIBRARY])
+def test_weights_of_the_library_of_version_0_1_load(name: str) -> None:
+    state = dict(entries_of(LIBRARY[name]))
+    with torch.device("meta"):
+        network = compile_spec(load(name))
+    network.load_state_dict(state)
+    assert len(network.state_dict()) == len(state)

@@ -175,18 +175,22 @@ def _untrained(parameters: int) -> str:
 
 
 def _read(unrolled: UnrolledGraph) -> str:
+    source = {readout.name: readout.source for readout in unrolled.areas.readouts}
     steps: dict[str, list[str]] = {}
     for node in unrolled.readouts:
-        steps.setdefault(unrolled.read_area(node), []).append(str(node.step))
+        steps.setdefault(source[node.name], []).append(str(node.step))
     return " and of ".join(f"{area} at step {', '.join(at)}" for area, at in steps.items())
 
 
 def image_independent(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
     """`image-independent` (a warning): a readout that is the same for every image, as biases make of zeros."""
     seen = unrolled.from_image()
+    unseen: dict[str, list[str]] = {}
+    for node in unrolled.readouts:
+        if unrolled.live(node) and node not in seen:
+            unseen.setdefault(node.name, []).append(str(node.step))
     for readout in unrolled.areas.readouts:
-        nodes = [node for node in unrolled.readouts if node.name == readout.name and unrolled.live(node)]
-        constant = [str(node.step) for node in nodes if node not in seen]
+        constant = unseen.get(readout.name)
         if not constant:
             continue
         first = next((node.step for node in unrolled.live_updates(readout.source) if node in seen), None)

@@ -292,12 +292,6 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
                 return found
         return None
 
-    def read_area(self, node: Node) -> str:
-        """The area that a readout or record reads."""
-        if node.kind == "readout":
-            return next(readout.source for readout in self.areas.readouts if readout.name == node.name)
-        return node.name
-
     def add_read(
         self, source: Node, target: Node, connections: tuple[Connection, ...] = (), *, memory: bool = False
     ) -> None:

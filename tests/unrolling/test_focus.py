@@ -52,7 +52,7 @@ def test_upstream_downstream_and_between_are_those_of_networkx(spec: cg.NetworkS
     frames = [node for node in alive if node.kind == "image"]
     reached = set(frames).union(*(nx.descendants(alive, frame) for frame in frames))
     assert focused(graph, Focus(downstream="image")) == reached
-    area = graph.read_area(sink)
+    area = next(readout.source for readout in graph.areas.readouts if readout.name == sink.name)
     updates = [node for node in alive if node.kind == "update" and node.name == area]
     above = set(updates).union(*(nx.ancestors(alive, update) for update in updates))
     if reached & above:
