@@ -107,6 +107,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "bad-take": "`take` is none of the choices.",
         "bad-focus": "A drawing is asked for no focus, or for several.",
         "bad-choice": "A word of an option is none of the choices.",
+        "renamed-option": "An option has another name than in earlier versions.",
         "silent-focus": "The focus of a drawing is silent at that step.",
         "no-path": "Nothing of one end of the focus reaches the other.",
         "no-areas": "No area was named.",
@@ -121,6 +122,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "exists": "The file exists, and is not overwritten.",
         "unwritable": "The file or folder cannot be written.",
         "disk-full": "The disk has no room for what is to be recorded.",
+        "environment": "An environment variable that is read as a whole number is none.",
         "missing-extra": "Packages that a feature needs are not installed; the repair is the command for it.",
     },
     "Images": {

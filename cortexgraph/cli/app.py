@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from cortexgraph.cli.compare import compare
-from cortexgraph.cli.connectome import app as import_app
-from cortexgraph.cli.draw import draw
-from cortexgraph.cli.evaluate import evaluate
-from cortexgraph.cli.export import export
-from cortexgraph.cli.inspect import check, show
-from cortexgraph.cli.make import compile_spec, new, schema
-from cortexgraph.cli.page import page
-from cortexgraph.cli.predict import predict
+from cortexgraph.cli.compile import compile_spec, export
+from cortexgraph.cli.draw import draw, page
+from cortexgraph.cli.evaluate import evaluate, predict
+from cortexgraph.cli.inspect import check, show, zoo
 from cortexgraph.cli.record import record
+from cortexgraph.cli.specs import import_connectome, new, schema
 from cortexgraph.cli.train import train
-from cortexgraph.cli.zoo import zoo
 
 __all__ = ["app"]
 
+COMMANDS: dict[str, Callable[..., None]] = {
+    "check": check,
+    "show": show,
+    "draw": draw,
+    "page": page,
+    "compile": compile_spec,
+    "train": train,
+    "eval": evaluate,
+    "compare": compare,
+    "predict": predict,
+    "record": record,
+    "export": export,
+    "zoo": zoo,
+    "new": new,
+    "schema": schema,
+}
+
 app = typer.Typer(
-    help="Declare cortical areas and their connections; see, train and take apart the network that they make.",
+    help="Declare cortical areas and their connections; draw, train and analyse the network they make.",
     epilog="First steps: cortexgraph new my.yaml, then check, draw and train it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -30,29 +44,17 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+for name, function in COMMANDS.items():
+    app.command(name)(function)
 
-for _name, _function in (
-    ("check", check),
-    ("show", show),
-    ("draw", draw),
-    ("page", page),
-    ("compile", compile_spec),
-    ("train", train),
-    ("eval", evaluate),
-    ("compare", compare),
-    ("predict", predict),
-    ("record", record),
-    ("export", export),
-    ("zoo", zoo),
-    ("new", new),
-    ("schema", schema),
-):
-    app.command(_name)(_function)
+import_app = typer.Typer(help="Make specs from other sources.", no_args_is_help=True, rich_markup_mode="rich")
+import_app.command("connectome")(import_connectome)
+import_app.callback()(lambda: None)  # otherwise typer would drop the name of the only command
 app.add_typer(import_app, name="import")
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(asked: bool) -> None:
+    if asked:
         from cortexgraph.version import __version__
 
         typer.echo(f"cortexgraph {__version__}")

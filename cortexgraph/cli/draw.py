@@ -1,4 +1,4 @@
-"""`draw`: pictures of a spec."""
+"""`draw` and `page`: pictures of a spec, and a page to explore it in the browser."""
 
 from __future__ import annotations
 
@@ -7,42 +7,39 @@ from typing import Annotated, Any
 
 import typer
 
-from cortexgraph.cli.options import OrderOption, SetOption, SpecArgument, StepsOption, load_spec
+from cortexgraph.cli.options import OrderOption, SetOption, SpecArgument, StepsOption, changes, choice, load_spec
 
-__all__ = ["draw"]
+__all__ = ["draw", "page"]
 
 AREAS, MATRIX, UNROLLED, SCHEDULE = "areas", "matrix", "unrolled", "schedule"
 VIEWS_OF = {
-    "--labels": (AREAS,),
-    "--width": (AREAS, MATRIX),
-    "--upstream": (UNROLLED,),
-    "--downstream": (UNROLLED,),
-    "--between": (UNROLLED,),
-    "--fold": (UNROLLED, SCHEDULE),
+    "labels": (AREAS,),
+    "width": (AREAS, MATRIX),
+    "upstream": (UNROLLED,),
+    "downstream": (UNROLLED,),
+    "between": (UNROLLED,),
+    "fold": (UNROLLED, SCHEDULE),
 }
-"""The pictures that an option goes with."""
+"""The pictures that each option applies to."""
 
 
 def draw(
     spec: SpecArgument,
     out: Annotated[
         list[Path] | None,
-        typer.Option("--out", "-o", help="Picture to write: .svg, .png, .pdf or .dot. Repeatable."),
+        typer.Option("--out", "-o", metavar="FILE", help="Picture to write: .svg, .png, .pdf or .dot. Repeatable."),
     ] = None,
     unrolled: Annotated[bool, typer.Option("--unrolled", help="Draw the updates over time, not the areas.")] = False,
     schedule: Annotated[
-        bool, typer.Option("--schedule", help="Draw what is executed when, and how long it is held.")
+        bool, typer.Option("--schedule", help="Draw which updates are executed when, and how long states are held.")
     ] = False,
     matrix: Annotated[bool, typer.Option("--matrix", help="Draw the matrix of connections.")] = False,
     labels: Annotated[
         str | None,
-        typer.Option(
-            "--labels", metavar="WORDS", help="Beside arrows: all, or of kernel, delay, parameters, strength (commas)."
-        ),
+        typer.Option("--labels", metavar="WORDS", help="Beside arrows: all, or kernel,delay,parameters,strength."),
     ] = None,
     width: Annotated[
-        str | None,
-        typer.Option("--width", metavar="WHAT", help="What the width of a line says: parameters or strength."),
+        str | None, choice("--width", "parameters|strength", "What the width of a line stands for.", "no width")
     ] = None,
     upstream: Annotated[
         str | None, typer.Option("--upstream", metavar="V4@3", help="Unrolled: only what drives V4 at step 3.")
@@ -54,10 +51,7 @@ def draw(
         tuple[str, str] | None,
         typer.Option("--between", metavar="A B@8", help="Unrolled: only what lies on a path from A to B at step 8."),
     ] = None,
-    fold: Annotated[
-        str | None,
-        typer.Option("--fold", metavar="WHEN", help="Draw steps that are alike once: auto (default), always, never."),
-    ] = None,
+    fold: Annotated[str | None, choice("--fold", "auto|always|never", "Draw equal steps once.", "auto")] = None,
     overrides: SetOption = None,
     steps: StepsOption = None,
     order: OrderOption = None,
@@ -70,46 +64,64 @@ def draw(
     Example: cortexgraph draw ventral --unrolled --out ventral.pdf
     Example: cortexgraph draw ventral --between V1@2 IT@6
     """
+    from cortexgraph import drawing
     from cortexgraph.render import check_suffixes
 
-    given: dict[str, Any] = {"--labels": labels, "--width": width, "--fold": fold}
-    given |= {"--upstream": upstream, "--downstream": downstream, "--between": between}
-    given = {option: value for option, value in given.items() if value is not None}
+    words = None if labels is None else [word.strip() for word in labels.split(",") if word.strip()]
+    options: dict[str, Any] = {"labels": words if words != ["all"] else True, "width": width, "fold": fold}
+    options |= {"upstream": upstream, "downstream": downstream, "between": between}
+    options = {name: value for name, value in options.items() if value is not None}
     flags = {UNROLLED: unrolled, SCHEDULE: schedule, MATRIX: matrix}
-    view = _view([name for name, wanted in flags.items() if wanted], given)
+    view = _view([name for name, is_set in flags.items() if is_set], [*options])
     check_suffixes(out or [])
     network = load_spec(spec, overrides, steps, order)
-    drawing = _draw(view, network, {option.removeprefix("--"): value for option, value in given.items()})
+    picture = getattr(drawing, "draw" if view == AREAS else f"draw_{view}")(network, **options)
     for path in out or [Path(f"{network.name}{f'-{view}' * (view != AREAS)}.svg".replace("/", "_"))]:
-        typer.echo(f"wrote {drawing.save(path)}")
+        typer.echo(f"wrote {picture.save(path)}")
 
 
-def _view(asked: list[str], given: dict[str, Any]) -> str:
+def _view(views: list[str], options: list[str]) -> str:
     """The picture that is asked for.
 
     Raises:
         BadParameter: for two pictures at once, or an option of another picture.
     """
-    if len(asked) > 1:
-        raise typer.BadParameter("choose one picture", param_hint=" and ".join(f"--{view}" for view in asked))
-    focus = [option for option in given if VIEWS_OF[option] == (UNROLLED,)]
+    if len(views) > 1:
+        raise typer.BadParameter("choose one picture", param_hint=" and ".join(f"--{view}" for view in views))
+    focus = [option for option in options if VIEWS_OF[option] == (UNROLLED,)]
     if len(focus) > 1:
-        raise typer.BadParameter("a drawing has one focus", param_hint=" and ".join(focus))
-    view = asked[0] if asked else UNROLLED if focus or "--fold" in given else AREAS
-    for option in given:
+        raise typer.BadParameter("choose one focus", param_hint=" and ".join(f"--{option}" for option in focus))
+    view = views[0] if views else UNROLLED if focus or "fold" in options else AREAS
+    for option in options:
         if view not in VIEWS_OF[option]:
-            views = " or ".join(VIEWS_OF[option])
-            raise typer.BadParameter(f"goes with the picture {views}, not with {view}", param_hint=option)
+            pictures = " or ".join(VIEWS_OF[option])
+            raise typer.BadParameter(f"applies to the picture {pictures}, not to {view}", param_hint=f"--{option}")
     return view
 
 
-def _draw(view: str, network: Any, options: dict[str, Any]) -> Any:
-    import cortexgraph as cg
+def page(
+    subject: Annotated[
+        str, typer.Argument(metavar="SPEC|RUN", help="A spec file, the name of a zoo spec, or the folder of a run.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Page to write: .html.", show_default="<name>.html"),
+    ] = None,
+    overrides: SetOption = None,
+    steps: StepsOption = None,
+    order: OrderOption = None,
+) -> None:
+    """Write a page to explore a network in the browser: one file, which works offline.
 
-    if "labels" in options:
-        words = [word.strip() for word in options["labels"].split(",") if word.strip()]
-        options["labels"] = words if words != ["all"] else True
-    draw_view: Any = {AREAS: cg.draw, MATRIX: cg.draw_matrix, UNROLLED: cg.draw_unrolled, SCHEDULE: cg.draw_schedule}[
-        view
-    ]
-    return draw_view(network, **options)
+    It shows both graphs to click through (what drives V2 at step 3, and does any of it reach the readout?), a slider
+    over steps, numbers, the source with links from each update to its lines, and the training curves of a run.
+
+    Example: cortexgraph page runs/ventral-shapes -o ventral.html
+    """
+    from cortexgraph.pages import page as write_page
+
+    source = Path(subject)
+    name = source.resolve().name if source.is_dir() else source.name.removesuffix(source.suffix)
+    path = out or Path(f"{name}.html")
+    write_page(subject, path, overrides=changes(overrides, steps, order))
+    typer.echo(f"wrote {path} ({path.stat().st_size / 1000:,.0f} kB)")

@@ -1,39 +1,41 @@
-"""`eval`: accuracy of a trained network at each step of readout."""
+"""`eval` and `predict`: accuracy of a trained network, and what it sees in images, at each readout step."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from cortexgraph.cli.options import DeviceOption, OrderOption, SplitOption, StepsOption, check_split
-from cortexgraph.cli.train import DataRootOption, DownloadOption, located, share_processor
+from cortexgraph.cli.options import (
+    AtOption,
+    BatchSizeOption,
+    DataRootOption,
+    DeviceOption,
+    DownloadOption,
+    OrderOption,
+    RunArgument,
+    SplitOption,
+    StepsOption,
+    data_option,
+    located,
+    prepare,
+    read_order,
+    read_steps,
+)
 from cortexgraph.errors import DataError, Diagnostic
 
 if TYPE_CHECKING:
-    from cortexgraph.training import Evaluation
+    from cortexgraph.training import Evaluation, Predictions
 
-__all__ = ["evaluate", "parse_order", "parse_steps"]
+__all__ = ["evaluate", "predict"]
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, as `cortexgraph train` left it.")],
-    data: Annotated[
-        str | None,
-        typer.Option(
-            "--data", metavar="shapes|cifar10|DIR", help="Images of the same classes.", show_default="those of the run"
-        ),
-    ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            "--at",
-            metavar="all|STEPS",
-            help="Steps of readout: all from the first response on, or a list such as 4,6,8.",
-            show_default="as trained",
-        ),
-    ] = None,
+    run: RunArgument,
+    data: Annotated[str | None, data_option("Images of the same classes.", "those of the run")] = None,
+    at: AtOption = None,
     steps: StepsOption = None,
     order: OrderOption = None,
     split: SplitOption = "test",
@@ -42,60 +44,42 @@ def evaluate(
         Path | None, typer.Option("--plot", metavar="FILE", help="Also draw accuracy over time: .png, .svg or .pdf.")
     ] = None,
     device: DeviceOption = "auto",
-    batch_size: Annotated[int, typer.Option("--batch-size", metavar="N", min=1, help="Images at a time.")] = 500,
+    batch_size: BatchSizeOption = 500,
     download: DownloadOption = False,
     data_root: DataRootOption = None,
 ) -> None:
-    """Evaluate a run over time: accuracy at each step of readout, also at steps that training did not read.
+    """Evaluate a run over time: accuracy at each readout step, also at steps that were not read out in training.
 
     The weights are those of the run's best epoch.
 
     Example: cortexgraph eval runs/ventral-shapes --at all --steps 12 --plot over_time.png
     """
-    share_processor()
+    prepare("train")
     from cortexgraph.data import load_data
     from cortexgraph.training import evaluate as evaluate_run
     from cortexgraph.training import load_run
 
-    check_split(split)
-    readouts, groups = parse_steps(at), parse_order(order)
-    opened = load_run(run)
+    updates = read_order(order)
+    trained = load_run(run)
     _check_files(csv, plot)
     result = evaluate_run(
-        opened,
-        load_data(**{**opened.data_arguments(located(data), data_root), "download": download}),
-        at=readouts,
+        trained,
+        load_data(**{**trained.data_arguments(located(data), data_root), "download": download}),
+        at=None if at is None else read_steps(at),
         steps=steps,
-        order=groups,
-        split=split,  # type: ignore[arg-type]
+        order=updates,
+        split=cast("Literal['test', 'train']", split),
         device=device,
         batch_size=batch_size,
     )
-    _print(result)
-    _write(result, csv, plot)
-
-
-def parse_steps(text: str | None) -> Any:
-    """Steps of readout as `--at` gives them: `all`, or numbers with commas."""
-    if text is None or text == "all":
-        return text
-    try:
-        return tuple(int(step) for step in text.split(","))
-    except ValueError:
-        raise typer.BadParameter("all, or steps with commas such as 4,6,8", param_hint="--at") from None
-
-
-def parse_order(text: str | None) -> Any:
-    """An order as `--order` gives it: a word, or a list in YAML."""
-    from cortexgraph.spec.overrides import written_override
-
-    return None if text is None else written_override(("time", "order"), text, f"--order {text}").value
+    _print_evaluation(result)
+    _write_evaluation(result, csv, plot)
 
 
 def _check_files(csv: Path | None, plot: Path | None) -> None:
-    """What can be said of the files to be written before the evaluation, which can take a while."""
+    """Refuse files that cannot be written, before the evaluation, which can take a while."""
     findings = [
-        Diagnostic("unwritable", str(path), f"there is no folder {path.parent}", repair="Make it, or name another.")
+        Diagnostic("unwritable", str(path), f"there is no folder {path.parent}", repair="Create it, or name another.")
         for path in (csv, plot)
         if path is not None and not path.parent.is_dir()
     ]
@@ -106,37 +90,34 @@ def _check_files(csv: Path | None, plot: Path | None) -> None:
         raise DataError(findings)
 
 
-def _print(result: Evaluation) -> None:
-    from rich.console import Console
+def _print_evaluation(result: Evaluation) -> None:
+    from cortexgraph.cli.tables import bar, print_table
 
-    from cortexgraph.cli.tables import make_table
-
-    table = make_table(
+    print_table(
         f"{result.name} on {Path(result.data).name}: {result.images:,} {result.split} images",
         ["readout step>r", "accuracy>r", "loss (nats)>r", ""],
+        [
+            (
+                f"{step.step}{'' if step.trained else '†'}",
+                f"{step.accuracy:.2%}",
+                f"{step.loss:.3f}",
+                bar(step.accuracy, 30),
+            )
+            for step in result.steps
+        ],
     )
-    for step in result.steps:
-        bar = "█" * round(30 * step.accuracy)
-        table.add_row(f"{step.step}{'' if step.trained else '†'}", f"{step.accuracy:.2%}", f"{step.loss:.3f}", bar)
-    console = Console()
-    console.print(table)
     if not all(step.trained for step in result.steps):
-        console.print(
+        typer.echo(
             "† uses a connection, or the norm of an update, that no readout of the training run depended on;\n"
-            "  train with --set readout.at=all, or with shared norms, to compare these steps.",
-            markup=False,
-            highlight=False,
+            "  train with --set readout.at=all, or with shared norms, to compare these steps."
         )
 
 
-def _write(result: Evaluation, csv: Path | None, plot: Path | None) -> None:
-    from cortexgraph.files import write_text
+def _write_evaluation(result: Evaluation, csv: Path | None, plot: Path | None) -> None:
     from cortexgraph.training.curves import draw_accuracy_over_time
-    from cortexgraph.training.history import csv_text
 
     if csv is not None:
-        write_text(csv, csv_text(result.rows()))
-        typer.echo(f"wrote {csv}")
+        _write_csv(csv, result.rows())
     if plot is not None:
         draw_accuracy_over_time(
             [step.step for step in result.steps],
@@ -147,3 +128,62 @@ def _write(result: Evaluation, csv: Path | None, plot: Path | None) -> None:
             [plot],
         )
         typer.echo(f"wrote {plot}")
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images of any format that PIL reads.")],
+    weights: Annotated[
+        str,
+        typer.Option(
+            "--weights", "-w", metavar="NAME|RUN", help="A trained network that ships, or the folder of a run."
+        ),
+    ] = "ventral-cifar10",
+    top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Number of classes to show.")] = 3,
+    at: AtOption = None,
+    steps: StepsOption = None,
+    order: OrderOption = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Also write all probabilities as CSV.")
+    ] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Classify images with a trained network: class probabilities at each readout step.
+
+    Example: cortexgraph predict cat.jpg dog.png
+    """
+    prepare("train")
+    from cortexgraph.training import predict as predict_images
+
+    readouts = None if at is None else read_steps(at)
+    result = predict_images(images, weights, at=readouts, steps=steps, order=read_order(order), device=device)
+    _print_predictions(result, top)
+    if csv is not None:
+        keys = {"file": "class file", "step": "class step"}  # classes of these names
+        names = [keys.get(name, name) for name in result.classes]
+        rows = [
+            {"file": str(file), "step": step} | dict(zip(names, values, strict=True))
+            for file, by_step in zip(result.files, result.probabilities.tolist(), strict=True)
+            for step, values in zip(result.steps, by_step, strict=True)
+        ]
+        _write_csv(csv, rows)
+
+
+def _print_predictions(result: Predictions, top: int) -> None:
+    from cortexgraph.cli.tables import bar, print_table
+
+    for index, file in enumerate(result.files):
+        rows = []
+        for label in result.probabilities[index, -1].argsort(descending=True)[:top].tolist():
+            shares = result.probabilities[index, :, label].tolist()
+            rows.append((result.classes[label], *(f"{share:.1%}" for share in shares), bar(shares[-1], 20)))
+        columns = ["class", *(f"step {step}>r" for step in result.steps), ""]
+        print_table(f"{file}: {result.best(index)}", columns, rows)
+    typer.echo(f"{result.name}, trained on {result.data}.")
+
+
+def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    from cortexgraph.files import write_text
+    from cortexgraph.training.history import csv_text
+
+    write_text(path, csv_text(rows))
+    typer.echo(f"wrote {path}")

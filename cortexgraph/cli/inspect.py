@@ -1,17 +1,29 @@
-"""`check` and `show`: look at a spec."""
+"""`check`, `show` and `zoo`: findings, numbers, and the specs that ship."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cortexgraph.cli.options import OrderOption, SetOption, SpecArgument, StepsOption, load_spec
 from cortexgraph.errors import GraphError
+from cortexgraph.spec import load
+from cortexgraph.wording import by, count_of, count_text
 
-__all__ = ["check", "show"]
+if TYPE_CHECKING:
+    from cortexgraph.analysis import Totals
+    from cortexgraph.spec import NetworkSpec
+
+__all__ = ["check", "show", "zoo"]
+
+CONNECTIONS = ("feedforward", "lateral", "feedback", "modulating")
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
 def check(
@@ -19,7 +31,7 @@ def check(
 ) -> None:
     """Check a spec and report every finding at once.
 
-    Exit code 1 if there is an error; warnings alone leave it 0.
+    The exit code is 1 if there is an error, and 0 if there are only warnings.
 
     Example: cortexgraph check specs/ventral.yaml
     """
@@ -33,10 +45,9 @@ def check(
             typer.echo(str(finding), err=True)
     if errors:
         raise GraphError(errors)
-    areas, connections = len(network.areas), len(network.connections)
-    warned = f", {len(findings)} warning{'s' * (len(findings) > 1)}" if findings else ""
-    counts = [(areas, "area"), (connections, "connection"), (network.time.steps, "step")]
-    counted = ", ".join(f"{count} {word}{'s' * (count != 1)}" for count, word in counts)
+    warned = f", {count_of(len(findings), 'warning')}" if findings else ""
+    counts = ((network.areas, "area"), (network.connections, "connection"))
+    counted = ", ".join([*(count_of(len(items), word) for items, word in counts), count_of(network.time.steps, "step")])
     typer.echo(f"{network.name}: {counted}: fine{warned}.")
 
 
@@ -45,12 +56,13 @@ def show(
     overrides: SetOption = None,
     steps: StepsOption = None,
     order: OrderOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show areas, connections and steps in numbers, without computing anything.
+    """Show areas, connections and steps in numbers, without running the network.
 
-    Sizes, parameters, multiply-adds (MAC), memory of activations, receptive fields, first responses, which updates
-    are executed, silent or unread, and how many steps lie between an area and the readout; totals beside ResNet-18.
+    It prints sizes, parameters, multiply-adds (MAC), memory of activations, receptive fields, onset latencies, which
+    updates are executed, silent or unread, the number of steps between each area and the readout, and, to compare, the
+    totals of ResNet-18.
 
     Example: cortexgraph show ventral --steps 6
     """
@@ -68,3 +80,115 @@ def show(
         typer.echo(json.dumps(dataclasses.asdict(summary) | totals | known, indent=2, ensure_ascii=False))
     else:
         print_summary(network, summary)
+
+
+def zoo(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[SPEC]...", help="Specs to list, shipped or files; default: all.")
+    ] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Print the given specs side by side.")] = False,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="With --compare, also draw them: .svg, .png, .pdf or .dot. Repeatable."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the specs that ship with cortexgraph: areas, connections, parameters, FLOPs, onset latency, source.
+
+    Example: cortexgraph zoo --compare ventral cornet_s blt --out three.svg
+    """
+    from cortexgraph.spec import zoo as list_zoo
+
+    if compare and len(names or []) < 2:
+        raise typer.BadParameter("give at least two specs, such as ventral and blt", param_hint="--compare")
+    if out and not compare:
+        raise typer.BadParameter("it draws what --compare prints: give --compare too", param_hint="--out")
+    chosen = [load(name) for name in names or list_zoo()]
+    if out:
+        _draw(chosen, out)
+    if as_json:
+        typer.echo(json.dumps([_entry(spec, _totals(spec)) for spec in chosen], indent=2, ensure_ascii=False))
+    elif compare:
+        _print_side_by_side(chosen)
+    else:
+        _print_list(chosen)
+
+
+def _totals(spec: NetworkSpec) -> Totals:
+    from cortexgraph.analysis import totals
+    from cortexgraph.compiler import lower
+
+    return totals(*lower(spec))
+
+
+def _entry(spec: NetworkSpec, numbers: Totals) -> dict[str, object]:
+    from cortexgraph.spec.citations import citation
+
+    words = {"name": spec.name, "description": spec.description, "source": citation(spec.references)}
+    return words | {"references": list(spec.references)} | dataclasses.asdict(numbers)
+
+
+def _print_list(specs: Sequence[NetworkSpec]) -> None:
+    from cortexgraph.cli.tables import print_table
+    from cortexgraph.spec.citations import citation
+
+    rows = []
+    for spec in specs:
+        numbers = _totals(spec)
+        counts = (str(numbers.areas), str(sum(numbers.connections.values())))
+        costs = (count_text(numbers.parameters), count_text(numbers.flops))
+        onset = f"{numbers.responds_at} of {numbers.steps}"
+        rows.append((spec.name, *counts, *costs, onset, citation(spec.references)))
+    columns = ["name", "areas>r", "links>r", "params>r", "FLOP>r", "onset>r", "source"]
+    print_table("Specs in the zoo", columns, rows)
+    typer.echo(
+        "\nlinks: connections; params: parameters; onset: the first of the T steps at which the area that is read out\n"
+        "depends on the image. More: cortexgraph show NAME, draw NAME, zoo --compare NAME NAME …, zoo --json."
+    )
+
+
+def _print_side_by_side(specs: Sequence[NetworkSpec]) -> None:
+    from cortexgraph.cli.tables import print_table
+
+    columns = [_facts(spec, _totals(spec)) for spec in specs]
+    rows = [(row, *(column[row] for column in columns)) for row in columns[0]]
+    print_table("", ["", *(spec.name for spec in specs)], [row for row in rows if {*row[1:]} != {"–"}])
+
+
+def _facts(spec: NetworkSpec, numbers: Totals) -> dict[str, str]:
+    """What is compared, by the name of its row."""
+    from cortexgraph.compiler import build
+    from cortexgraph.spec.citations import citation
+    from cortexgraph.unrolling import order_name
+
+    graph = build(spec)
+    cells = dict.fromkeys(words for area in graph.areas if (words := area.cell.summary()))
+    return {
+        "input": f"{graph.image_shape[0]} × {by(graph.image_shape[1:])}",
+        "areas": ", ".join(area.name for area in graph.areas),
+        "channels": ", ".join(str(area.channels) for area in graph.areas),
+        "sizes": ", ".join(str(area.shape[1]) for area in graph.areas),
+        "cells": ", ".join(cells) or "–",
+        **{kind: str(numbers.connections.get(kind, "–")) for kind in CONNECTIONS},
+        "delays": ", ".join(map(str, sorted({c.delay for c in graph.connections if c.delay}))) or "–",
+        "steps": str(numbers.steps),
+        "order": order_name(spec.time.order),
+        "silent sources": spec.time.silence.replace("_", " "),
+        "onset (step)": str(numbers.responds_at),
+        "parameters": f"{numbers.parameters:,}",
+        "FLOP": count_text(numbers.flops),
+        "source": citation(spec.references),
+    }
+
+
+def _draw(specs: Sequence[NetworkSpec], out: Sequence[Path]) -> None:
+    from cortexgraph.drawing import draw
+    from cortexgraph.render import check_suffixes
+    from cortexgraph.render.drawing import side_by_side
+
+    check_suffixes(out)
+    drawing = side_by_side([draw(spec) for spec in specs], name=" and ".join(spec.name for spec in specs))
+    for path in out:
+        typer.echo(f"wrote {drawing.save(path)}", err=True)

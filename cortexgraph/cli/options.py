@@ -1,48 +1,153 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options that several commands share, and how their values are read."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast, overload
 
 import typer
+from typer.models import OptionInfo
 
+from cortexgraph.errors import CortexGraphError, Diagnostic
+from cortexgraph.extras import require
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.overrides import Override, written_override
+from cortexgraph.wording import listed, shortened, suggest
+
+if TYPE_CHECKING:
+    from cortexgraph.unrolling import Order
 
 __all__ = [
+    "AtOption",
+    "BatchSizeOption",
+    "DataRootOption",
     "DeviceOption",
+    "DownloadOption",
     "OrderOption",
+    "RunArgument",
     "SetOption",
     "SpecArgument",
     "SplitOption",
     "StepsOption",
     "changes",
-    "check_split",
+    "choice",
+    "data_option",
     "load_spec",
+    "located",
+    "prepare",
+    "read_order",
+    "read_steps",
+    "renamed",
+    "unknown_value",
 ]
+
+# ---- options with choices ----------------------------------------------------------
+
+FORMS = {
+    "N": ("[1-9][0-9]{0,5}", "a number"),
+    "STEPS": ("[0-9]{1,9}( *, *[0-9]{1,9})*", "steps such as 4,6,8"),
+    "cuda:N": ("cuda:[0-9]{1,2}", "`cuda:N`"),
+}
+"""Choices that are not words: how they are written, and what a finding calls them."""
+
+
+def choice(flag: str, choices: str, help: str, default: str | None = None) -> OptionInfo:
+    """An option whose choices are written as help shows them, such as `all|last|STEPS`; other values are refused."""
+    option: OptionInfo = typer.Option(
+        flag, metavar=choices, help=help, show_default=default or True, callback=_check_choice
+    )
+    return option
+
+
+def _check_choice(param: typer.CallbackParam, value: str | None) -> str | None:
+    choices = str(param.metavar).split("|")
+    patterns = [FORMS[word][0] if word in FORMS else re.escape(word) for word in choices]
+    if value is not None and not re.fullmatch("|".join(patterns), value):
+        raise CortexGraphError(unknown_value(param.opts[0], value, choices))
+    return value
+
+
+def unknown_value(place: str, value: str, choices: Sequence[str]) -> Diagnostic:
+    """The finding for a value that is not one of the choices."""
+    words = [FORMS[word][1] if word in FORMS else f"`{word}`" for word in choices]
+    repair = suggest(value, choices, "Give one of these.")
+    return Diagnostic(
+        "bad-choice", place, f"`{shortened(value)}` was given", f"the choices are {listed(words)}", repair
+    )
+
+
+def renamed(flag: str, now: str) -> OptionInfo:
+    """An option of earlier versions, which is refused with the name that it has now."""
+
+    def refuse(value: str | None) -> None:
+        if value is not None:
+            repair = f"Give {now}."
+            raise CortexGraphError(
+                Diagnostic("renamed-option", flag, "this option has another name now", repair=repair)
+            )
+
+    option: OptionInfo = typer.Option(flag, hidden=True, callback=refuse)
+    return option
+
+
+def _read_number_of_steps(text: str) -> int:
+    """T as `--steps` gives it."""
+    if re.fullmatch("-?[0-9]{1,9}", text):
+        return int(text)
+    which = re.fullmatch("all|last|" + FORMS["STEPS"][0], text)
+    repair = f"Choose steps with --at {text}, where the command has it." if which else "Write for example --steps 8."
+    expected = "it is the number of steps T"
+    raise CortexGraphError(Diagnostic("wrong-type", "--steps", f"`{shortened(text)}` was given", expected, repair))
+
+
+# ---- options and arguments ---------------------------------------------------------
 
 SpecArgument = Annotated[
     str, typer.Argument(metavar="SPEC", help="A spec file (.yaml or .json), or the name of a zoo spec.")
+]
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Folder that `cortexgraph train` wrote, or a trained network that ships.")
 ]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override a field, such as areas.V1.channels=64. Repeatable."),
 ]
-StepsOption = Annotated[int | None, typer.Option("--steps", metavar="T", help="Override time.steps.")]
+StepsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--steps", metavar="T", help="Number of steps T, in place of time.steps.", parser=_read_number_of_steps
+    ),
+]
 OrderOption = Annotated[
     str | None,
     typer.Option(
-        "--order", metavar="ORDER", help="Override time.order: simultaneous, sequential, or [[V1], [V2, V4], [IT]]."
+        "--order",
+        metavar="ORDER",
+        help="Order of updates, in place of time.order: simultaneous, sequential, or [[V1], [V2, V4], [IT]].",
     ),
 ]
-SplitOption = Annotated[str, typer.Option("--split", metavar="test|train", help="Which images.")]
-DeviceOption = Annotated[str, typer.Option("--device", metavar="auto|cpu|mps|cuda[:N]", help="Where.")]
+AtOption = Annotated[
+    str | None, choice("--at", "all|last|STEPS", "Readout steps, such as 4,6,8; all: from the onset on.", "as trained")
+]
+SplitOption = Annotated[str, choice("--split", "test|train", "Which images.")]
+DeviceOption = Annotated[str, choice("--device", "auto|cpu|mps|cuda|cuda:N", "Where to compute.")]
+BatchSizeOption = Annotated[int, typer.Option("--batch-size", metavar="N", min=1, help="Images at a time.")]
+DownloadOption = Annotated[bool, typer.Option("--download", help="Download CIFAR-10 if it is not there.")]
+DataRootOption = Annotated[
+    Path | None, typer.Option("--data-root", metavar="DIR", help="Folder that holds CIFAR-10.", show_default=False)
+]
 
 
-def check_split(split: str) -> None:
-    """Refuse what is neither `test` nor `train`, as wrong usage."""
-    if split not in {"test", "train"}:
-        raise typer.BadParameter("test or train", param_hint="--split")
+def data_option(help: str, default: str) -> OptionInfo:
+    """The option `--data`: which images."""
+    option: OptionInfo = typer.Option("--data", metavar="shapes|cifar10|DIR", help=help, show_default=default)
+    return option
+
+
+# ---- what commands do with them ----------------------------------------------------
 
 
 def load_spec(
@@ -53,10 +158,71 @@ def load_spec(
 
 
 def changes(overrides: list[str] | None, steps: int | None, order: str | None) -> list[str | Override]:
-    """All overrides, which findings call as the user wrote them."""
-    found: list[str | Override] = list(overrides or ())
+    """All overrides, each with the text that findings quote."""
+    every: list[str | Override] = list(overrides or ())
     if steps is not None:
-        found.append(Override(("time", "steps"), steps, f"--steps {steps}"))
+        every.append(Override(("time", "steps"), steps, f"--steps {steps}"))
     if order is not None:
-        found.append(written_override(("time", "order"), order, f"--order {order}"))
-    return found
+        every.append(written_override(("time", "order"), order, f"--order {order}"))
+    return every
+
+
+def read_order(text: str | None) -> Order | None:
+    """The order that `--order` gives: a word, or a list in YAML."""
+    return None if text is None else written_override(("time", "order"), text, f"--order {text}").value
+
+
+def read_steps(text: str, place: str = "--at") -> Literal["all", "last"] | tuple[int, ...]:
+    """Which steps: `all`, `last`, or numbers with commas."""
+    if text in {"all", "last"}:
+        return cast("Literal['all', 'last']", text)
+    if not re.fullmatch(FORMS["STEPS"][0], text):
+        raise CortexGraphError(unknown_value(place, text, ["all", "last", "STEPS"]))
+    return tuple(int(step) for step in text.split(","))
+
+
+@overload
+def located(source: str) -> str: ...
+@overload
+def located(source: None) -> None: ...
+def located(source: str | None) -> str | None:
+    """A data set as it is named from any working directory: a folder by its whole path."""
+    if source is None:
+        return None
+    from cortexgraph.data.load import as_path, is_name
+
+    path = as_path(source)
+    return str(path.resolve()) if not is_name(source) and path.is_dir() else source
+
+
+NUMBERS = re.compile(
+    r"(LOCAL_|NODE_|GROUP_)?RANK|(LOCAL_)?WORLD_SIZE|MASTER_PORT|SOURCE_DATE_EPOCH"
+    r"|SLURM_(NTASKS|NTASKS_PER_NODE|PROCID|LOCALID|NODEID|JOB_ID|JOBID|NNODES)"
+)
+"""Environment variables that torch, Lightning, matplotlib and this package read as whole numbers."""
+
+
+def prepare(*extras: str) -> None:
+    """Check and set what has to hold before torch is imported.
+
+    Torch's threads are to sleep, not spin, while they wait for each other: where other programs use the processor,
+    spinning threads take from each other what they wait for. Training the ventral stream on 2 cores with one of them in
+    use was measured 5 to 20 times slower. On an idle machine sleeping costs a few per cent. A policy that the user has
+    set in the environment stays.
+
+    Raises:
+        MissingPackageError: if a package of an extra is not installed.
+        CortexGraphError: for environment variables that are read as whole numbers and are none.
+    """
+    for extra in extras:
+        require(extra)
+    findings = [
+        Diagnostic(
+            "environment", name, f"`{shortened(value)}` is set", "it must be a whole number", f"Run: unset {name}"
+        )
+        for name, value in os.environ.items()
+        if NUMBERS.fullmatch(name) and not re.fullmatch("[0-9]{1,18}", value)
+    ]
+    if findings:
+        raise CortexGraphError(findings)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
 
 from cortexgraph.errors import Diagnostic, SpecError
+from cortexgraph.wording import listed, shortened
 
-__all__ = ["TrainSettings"]
+__all__ = ["TrainSettings", "choices_of"]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -58,7 +59,9 @@ class TrainSettings(BaseModel):
         "32", description="32, or mixed precision with bf16 or (on a GPU) 16 bits."
     )
     device: Annotated[str, Field(pattern=DEVICE_PATTERN)] = Field(
-        "auto", description="auto, cpu, mps, cuda, or one GPU by number as in cuda:1."
+        "auto",
+        json_schema_extra={"choices": "auto|cpu|mps|cuda|cuda:N"},
+        description="auto, cpu, mps, cuda, or one GPU by number as in cuda:1.",
     )
     devices: Whole = Field(1, description="Number of devices (or processor processes) that share each batch.")
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = Field(
@@ -68,7 +71,9 @@ class TrainSettings(BaseModel):
     augment: bool = Field(True, description="Augment training images as suits the data set.")
     channels_last: bool = Field(True, description="Keep tensors in the layout that convolutions prefer.")
     checkpoint: Annotated[str, Field(pattern=r"^(none|sqrt|[1-9][0-9]{0,5}|[0-9.]+GB)$")] = Field(
-        "none", description="Compute steps again to save memory: none, sqrt, a number of segments, or a memory as 4GB."
+        "none",
+        json_schema_extra={"choices": "none|sqrt|N|4GB"},
+        description="Recompute steps in the backward pass to save memory: in √T or N segments, or to fit into 4GB.",
     )
     deterministic: bool = Field(
         False, description="On a GPU, use only operations that repeat exactly (slower; a processor always does)."
@@ -111,23 +116,38 @@ def _findings(error: ValidationError) -> list[Diagnostic]:
         Diagnostic(
             code="bad-setting",
             place=f"settings.{'.'.join(map(str, detail['loc']))}",
-            found=_found(detail["type"], detail["input"]),
-            expected=_expected(detail["type"], detail["msg"], detail.get("ctx", {})),
+            found="this is no setting"
+            if detail["type"] == "extra_forbidden"
+            else f"{_shown(detail['input'])} was given",
+            expected=_expected(detail["type"], detail["msg"], detail["loc"]),
             repair=_repair(str(detail["loc"][0]) if detail["loc"] else ""),
         )
         for detail in error.errors(include_url=False)
     ]
 
 
-def _found(kind: str, value: object) -> str:
-    return "this is no setting" if kind == "extra_forbidden" else f"{value!r} was given"
+def choices_of(name: str) -> list[str]:
+    """The choices of a setting that is not a number, as they are written; none for other settings."""
+    field = TrainSettings.model_fields[name]
+    if get_origin(field.annotation) is Literal:
+        return [*get_args(field.annotation)]
+    written = field.json_schema_extra
+    return str(written["choices"]).split("|") if isinstance(written, dict) else []
 
 
-def _expected(kind: str, message: str, context: dict[str, Any]) -> str:
+def _shown(value: object) -> str:
+    """The value, shortened; numbers of more than 4,300 digits have no text."""
+    try:
+        return shortened(repr(value))
+    except ValueError:
+        return "a number of thousands of digits"
+
+
+def _expected(kind: str, message: str, place: tuple[int | str, ...]) -> str:
     if kind == "extra_forbidden":
         return f"the settings are {', '.join(TrainSettings.model_fields)}"
-    if kind == "string_pattern_mismatch":
-        return "it must be auto, cpu, mps, cuda or cuda:N"
+    if choices := choices_of(str(place[0])):
+        return f"it must be {listed(choices, 'or')}"
     return "it must" + message.removeprefix("Input should").replace("'", "")
 
 

@@ -161,11 +161,18 @@ def test_zoo_and_schema(run: Run) -> None:
         (["draw", "ventral", "--fold", "often"], "the choices are `auto`, `always` and `never`"),
         (["compile", "ventral", "--out", "no/such/folder.py"], "cannot be written"),
         (["compile", "ventral", "--record", "V5"], "no area is called `V5`"),
-        (["compile", "ventral", "--record", "V4=often"], "`often` was given"),
+        (
+            ["compile", "ventral", "--record", "V4=often"],
+            "--record V4=often: `often` was given, but the choices are `all`",
+        ),
         (["compile", "ventral", "--record", "V4=" + "9" * 5000], "was given"),
-        (["compile", "ventral", "--no-pass", "shrink"], "the passes are `prune`, `cse`"),
-        (["compile", "ventral", "--explain", "--memory-format", "rows"], "memory_format: 'rows' was given"),
-        (["compile", "ventral", "--memory-format", "sparse"], "it is contiguous or channels_last"),
+        (
+            ["compile", "ventral", "--no-pass", "shrink", "--no-pass", "xyz"],
+            "--no-pass: `xyz` was given, but the choices",
+        ),
+        (["compile", "ventral", "--no-pass", "prun"], "Did you mean `prune`?"),
+        (["compile", "ventral", "--explain", "--memory-format", "rows"], "--memory-format: `rows` was given"),
+        (["compile", "ventral", "--memory-format", "sparse"], "the choices are `channels_last` and `contiguous`"),
     ],
 )
 def test_bad_input_is_one_clear_message_and_exit_code_1(

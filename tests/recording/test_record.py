@@ -242,7 +242,7 @@ def test_memory_does_not_grow_with_the_recording(run: Path, tmp_path: Path, suff
     ("words", "message"),
     [
         (["--areas", "V9"], "no area is called `V9`"),
-        (["--steps", "7"], "step 7 was asked for, but the network runs for 4 steps"),
+        (["--at", "7"], "step 7 was asked for, but the network runs for 4 steps"),
         (["--data", "nowhere/at/all"], "there is no such directory"),
         (["-o", "no/such/acts.nc"], "there is no folder no/such"),
         (["-o", "acts.csv"], "recordings are .nc (NetCDF) or .npz"),
@@ -278,7 +278,7 @@ def test_the_command(
     for name in ("vertical/a.png", "diagonal/b.png"):
         (tmp_path / name).parent.mkdir()
         Image.fromarray(np.full((8, 8), 90, np.uint8)).save(tmp_path / name)
-    words = ["record", str(run), "-o", "acts.nc", "--data", str(tmp_path), "--areas", "TH/TF,IT", "--steps", "1,4"]
+    words = ["record", str(run), "-o", "acts.nc", "--data", str(tmp_path), "--areas", "TH/TF,IT", "--at", "1,4"]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["cortexgraph", *words, "--plots", "svg"])
     with pytest.raises(SystemExit, match=r"^0$"):

@@ -122,11 +122,6 @@ def test_wrong_usage(arguments: list[str]) -> None:
     assert run(*arguments).exit_code == 2
 
 
-@pytest.mark.parametrize("arguments", [["--split", "all"], ["--at", "x"]])
-def test_wrong_usage_of_eval(finished: Path, arguments: list[str]) -> None:
-    assert run("eval", finished, *arguments).exit_code == 2
-
-
 def test_eval_of_nothing() -> None:
     done = run("eval", "nothing")
     assert "there is no such folder" in str(done.exception)

@@ -1,0 +1,129 @@
+"""`compile` and `export`: a spec as Python source, a trained network as a file for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from cortexgraph.cli.options import (
+    OrderOption,
+    RunArgument,
+    SetOption,
+    SpecArgument,
+    StepsOption,
+    choice,
+    load_spec,
+    prepare,
+    read_order,
+    read_steps,
+    unknown_value,
+)
+from cortexgraph.cli.specs import OutOption, write_or_print
+from cortexgraph.errors import CompileError
+from cortexgraph.wording import shortened
+
+if TYPE_CHECKING:
+    from cortexgraph.codegen import MemoryFormat
+    from cortexgraph.compiler import Roll
+    from cortexgraph.exporting import Format
+
+__all__ = ["compile_spec", "export"]
+
+
+def compile_spec(
+    spec: SpecArgument,
+    out: OutOption = None,
+    record: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--record", metavar="AREA[=STEPS]", help="Also return an area's states, e.g. V4 or IT=3,8. Repeatable."
+        ),
+    ] = None,
+    no_pass: Annotated[
+        list[str] | None, typer.Option("--no-pass", metavar="PASS", help="Switch a pass off. Repeatable.")
+    ] = None,
+    memory_format: Annotated[
+        str, choice("--memory-format", "channels_last|contiguous", "Layout of kernels and states in memory.")
+    ] = "channels_last",
+    roll: Annotated[
+        str, choice("--roll", "auto|always|never", "Write a steady state that repeats three times as a loop.")
+    ] = "auto",
+    explained: Annotated[
+        bool, typer.Option("--explain", help="Print what each pass removes, instead of the source.")
+    ] = False,
+    checkpoint: Annotated[
+        str | None,
+        choice(
+            "--checkpoint",
+            "sqrt|N",
+            "Recompute steps in the backward pass, in so many segments, to save memory.",
+            "none",
+        ),
+    ] = None,
+    overrides: SetOption = None,
+    steps: StepsOption = None,
+    order: OrderOption = None,
+) -> None:
+    """Compile a spec to a Python file that imports only torch.
+
+    With --explain it prints what each pass removes and how many floating-point operations are left, and writes the file
+    only with --out.
+
+    Example: cortexgraph compile ventral --out ventral.py
+    """
+    from cortexgraph.codegen import read_checkpoint
+    from cortexgraph.compiler import emit
+    from cortexgraph.passes import PASSES
+
+    if unknown := [name for name in no_pass or () if name not in PASSES]:
+        raise CompileError(unknown_value("--no-pass", name, [*PASSES]) for name in unknown)
+    passes = [name for name in PASSES if name not in (no_pass or ())]
+    network = load_spec(spec, overrides, steps, order)
+    recorded = _recorded(record or [])
+    loops, layout = cast("Roll", roll), cast("MemoryFormat", memory_format)
+    if explained:
+        from cortexgraph.analysis import explain
+        from cortexgraph.cli.tables import print_explanation
+
+        print_explanation(network, explain(network, record=recorded, passes=passes, roll=loops))
+    if out is not None or not explained:
+        segments = None if checkpoint is None else read_checkpoint(checkpoint, batch=1)
+        source = emit(network, record=recorded, passes=passes, roll=loops, memory_format=layout, checkpoint=segments)
+        write_or_print(source, out)
+
+
+def _recorded(requests: list[str]) -> dict[str, str | tuple[int, ...]]:
+    """`["V4", "IT=3,8"]` as `{"V4": "all", "IT": (3, 8)}`."""
+    recorded: dict[str, str | tuple[int, ...]] = {}
+    for request in requests:
+        area, _, steps = request.rpartition("=") if "=" in request else (request, "", "all")
+        recorded[area] = read_steps(steps, shortened(f"--record {request}"))
+    return recorded
+
+
+def export(
+    run: RunArgument,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="File to write; an existing one is replaced.")
+    ],
+    to: Annotated[str | None, choice("--to", "onnx|pt2|source", "Format.", "by the suffix: .onnx, .pt2, .py")] = None,
+    steps: StepsOption = None,
+    order: OrderOption = None,
+) -> None:
+    """Export a run for batches of any size: as onnx, pt2 (torch.export) or source (.py and .pt, which need only torch).
+
+    The file gets its name only after its outputs have been compared with those of the network. The weights are those of
+    the run's best epoch.
+
+    Example: cortexgraph export runs/ventral-shapes --to onnx --out ventral.onnx
+    """
+    prepare()
+    from cortexgraph.exporting import export as export_run
+
+    result = export_run(run, out, cast("Format | None", to), steps=steps, order=read_order(order))
+    typer.echo(f"wrote {' and '.join(map(str, result.files))}")
+    batches = ", ".join(map(str, result.batches))
+    typer.echo(f"largest difference to the network: {result.difference:.1e} (batches of {batches} images)")
+    typer.echo(result.note)
