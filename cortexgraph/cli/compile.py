@@ -46,7 +46,7 @@ def compile_spec(
     ] = None,
     memory_format: Annotated[
         str, choice("--memory-format", "channels_last|contiguous", "Layout of kernels and states in memory.")
-    ] = "channels_last",
+    ] = "contiguous",
     roll: Annotated[
         str, choice("--roll", "auto|always|never", "Write a steady state that repeats three times as a loop.")
     ] = "auto",

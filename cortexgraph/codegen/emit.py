@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
+from cortexgraph.codegen.blocks import blocks_of
 from cortexgraph.codegen.header import header
 from cortexgraph.codegen.lower import banner, lower
 from cortexgraph.codegen.parameters import ParameterGroup, parameter_groups
-from cortexgraph.codegen.text import class_name, docstring_text
+from cortexgraph.codegen.text import class_name, docstring_text, wrapped
 from cortexgraph.graph.names import Namespace
 from cortexgraph.ops.source import imports_for, library, names_in, sources_of, taken_names
 from cortexgraph.unrolling import Loop, Node, UnrolledGraph
@@ -58,8 +59,7 @@ class ModuleView:
     class_name: str
     summary: str
     returns: str
-    returns_text: str
-    takes: str
+    contract: str
     parameters: tuple[ParameterGroup, ...]
     channels_last: bool
 
@@ -73,18 +73,28 @@ def emit_source(
 
     Equal graphs give equal bytes. Names from the spec enter as identifiers and escaped text only.
     """
-    view = _view(full, graph, memory_format)
+    operations = _operations_of(full)
+    taken = taken_names(operations, prelude())
+    groups = tuple(parameter_groups(full))
+    blocks = blocks_of([module for group in groups for module in group.modules], taken)
+    by_block = {identifier: module for block in blocks for identifier, module in block.modules.items()}
+    groups = tuple(
+        replace(group, modules=tuple(by_block.get(module.identifier, module) for module in group.modules))
+        for group in groups
+    )
+    view = _view(graph, groups, memory_format, {*taken, *(block.name for block in blocks)})
     head = _environment().get_template("network.py.jinja").render(view=view)
     body, places = _body(graph, runs)
-    network = head + "\n".join(body)
-    used = names_in(network)
-    own = [item for operation in _operations_of(full) for item in getattr(operation, "helpers", ())]
+    written = "\n".join([head, *body, *(block.source for block in blocks)])
+    used = names_in(written)
+    own = [item for operation in operations for item in getattr(operation, "helpers", ())]
     classes = dict.fromkeys(item for item in own if not isinstance(item, str))
     known = [name for name in (*prelude(), *library()) if name in used]
     helpers = sources_of([*known, *classes], prelude())
-    imports = imports_for([*helpers, network])
+    imports = imports_for([*helpers, written])
     module = _environment().get_template("module.py.jinja")
-    start = module.render(view=view, imports=imports, helpers=helpers).rstrip("\n") + "\n\n\n" + head
+    definitions = (*helpers, *(block.source for block in blocks))
+    start = module.render(view=view, imports=imports, helpers=definitions).rstrip("\n") + "\n\n\n" + head
     offset = start.count("\n") + 1
     lines = {node: (first + offset, last + offset) for node, (first, last) in places.items()}
     return Emitted(start + "\n".join(body) + "\n", lines, graph.loop)
@@ -135,21 +145,22 @@ def _environment() -> Environment:
     )
 
 
-def _view(full: UnrolledGraph, graph: UnrolledGraph, memory_format: MemoryFormat) -> ModuleView:
-    areas = full.areas
+def _view(
+    graph: UnrolledGraph, groups: tuple[ParameterGroup, ...], memory_format: MemoryFormat, taken: Collection[str]
+) -> ModuleView:
+    areas = graph.areas
     logits = "Tensor" if len(areas.readouts) == 1 else "dict[str, Tensor]"
     name = Namespace().identifier(areas.spec.name, "network")
     frames = f"videos [B, {graph.steps}, C, H, W], a frame for each step" if graph.video else "images [B, C, H, W]"
     return ModuleView(
         docstring=header(graph),
-        class_name=class_name(name, taken_names(_operations_of(graph), prelude())),
+        class_name=class_name(name, taken),
         summary=docstring_text(
             f"The network `{areas.spec.name}`, unrolled over {graph.steps} step{'s' * (graph.steps > 1)}."
         ),
         returns=f"tuple[{logits}, dict[tuple[str, int], Tensor]]" if graph.records else logits,
-        returns_text=_returns(graph),
-        takes=f"x: {frames}.",
-        parameters=tuple(parameter_groups(full)),
+        contract=f"\n{' ' * 8}".join(wrapped(f"{_returns(graph)}; x: {frames}.", 14)),
+        parameters=groups,
         channels_last=memory_format == "channels_last",
     )
 
@@ -171,4 +182,4 @@ def _returns(graph: UnrolledGraph) -> str:
         logits = f"Logits [B, {len(steps)}, {readout.classes}] at {len(steps)} steps from {steps[0]} to {steps[-1]}"
         if readout.at == "last":
             logits = f"Logits [B, {readout.classes}] at step {steps[0]}"
-    return f"{logits}, and the recorded states by (area, step)." if graph.records else f"{logits}."
+    return f"{logits}, and the recorded states by (area, step)" if graph.records else logits

@@ -25,8 +25,7 @@ def header(graph: UnrolledGraph) -> tuple[str, ...]:
     return (
         *wrapped(title),
         "",
-        f"Emitted by cortexgraph {__version__} from a spec with sha256 {spec.digest[:16]}.",
-        "Do not edit: change the spec and compile it again.",
+        f"Emitted by cortexgraph {__version__} from the spec with sha256 {spec.digest[:16]}: edit that instead.",
         "",
         *wrapped(summary),
         "",

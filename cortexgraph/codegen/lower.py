@@ -89,13 +89,25 @@ class _Lowering:
         if node.kind != "evaluation" or not self.names.from_static_image(node):
             return False
         connection, _ = self.graph.evaluated(node)
-        if connection.statistics and self.evaluations[connection.identifier] > 1:
+        alone = self.evaluations[connection.identifier] == 1 or not connection.statistics
+        return alone and not self._moves_tied(connection)
+
+    def _inlined(self, node: Node) -> bool:
+        """Whether an evaluation is written inside the one update that reads it, at once."""
+        if node.kind != "evaluation" or node.part or self._enters(node):
             return False
+        readers = [reader for reader in self.graph.successors(node) if self.graph.live(reader)]
+        if [(reader.kind, reader.step, reader.group) for reader in readers] != [("update", node.step, node.group)]:
+            return False
+        return len(self.graph.terms(readers[0])) == 1 or not self._moves_tied(self.graph.evaluated(node)[0])
+
+    def _moves_tied(self, connection: Connection) -> bool:
+        """Whether it moves running statistics that another connection moves too, so that their order counts."""
         tied = connection.owner or any(other.owner == connection.identifier for other in self.graph.areas.connections)
-        return not (connection.statistics and tied)
+        return bool(connection.statistics and tied)
 
     def _step(self, nodes: Sequence[Node]) -> tuple[Statement, ...]:
-        made = [node for node in nodes if node.kind in {"update", "evaluation"}]
+        made = [node for node in nodes if node.kind in {"update", "evaluation"} and not self._inlined(node)]
         sinks = [node for node in nodes if node.kind in {"readout", "record"}]
         return tuple(chain.from_iterable([*map(self._statements, made), *map(self.sinks.gather, sinks)]))
 
@@ -163,6 +175,8 @@ class _Lowering:
         return f"[1, {numbers}], the same for every image" if self.graph.constant(node) else f"[B, {numbers}]"
 
     def _read(self, source: Node, reader: Node, part: str = "h") -> frozenset[str]:
+        if self._inlined(source):
+            return self._read(self.graph.evaluated(source)[1], source)
         return frozenset() if source.kind == "image" else frozenset({self.names.read(source, reader, part)})
 
     def _value(self, source: Node, reader: Node) -> str:
@@ -173,6 +187,8 @@ class _Lowering:
 
     def _call(self, connection: Connection, source: Node, reader: Node) -> str:
         """The code of what a reader makes of a value through a connection."""
+        if self._inlined(source):
+            return self._call(connection, self.graph.evaluated(source)[1], source)
         value = self._value(source, reader)
         if source.kind == "evaluation" and not source.part:
             return value

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cortexgraph.codegen.blocks import Module
 from cortexgraph.codegen.text import Call, ranges
 from cortexgraph.graph import Area, Connection
 from cortexgraph.graph.model import Readout
@@ -14,7 +15,6 @@ from cortexgraph.unrolling.heads import heads_of
 
 __all__ = ["ParameterGroup", "parameter_groups", "trained_sets"]
 
-KINDS = ("feedforward", "lateral", "feedback")
 FILLS = {
     "he": "nn.init.kaiming_normal_",
     "orthogonal": "nn.init.orthogonal_",
@@ -25,10 +25,10 @@ FILLS = {
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Statements that make the modules of one kind, under a heading."""
+    """The modules of one kind, under a heading."""
 
     heading: str
-    statements: tuple[str, ...]
+    modules: tuple[Module, ...]
 
 
 @dataclass(frozen=True)
@@ -66,83 +66,82 @@ def parameter_groups(full: UnrolledGraph) -> Iterator[ParameterGroup]:
     def sets(part: Area | Connection) -> Sets:
         return Sets(counts[part.identifier], tuple(sorted(trained.get(part.identifier, ()))))
 
-    yield ParameterGroup("areas", tuple(_area(area, sets(area)) for area in areas.areas))
-    shared = dict.fromkeys(heads.values())
-    heading = "what several connections first do with a state"
-    yield from _group(
-        heading, (_laid_out(_module(head.links, Sets(1, ()), f"self.{head.identifier} = ")) for head in shared)
-    )
-    own = [connection for connection in areas.connections if connection.owner is None]
-    tied = [connection for connection in areas.connections if connection.owner is not None]
-    groups = [(kind, [connection for connection in own if connection.kind == kind]) for kind in KINDS]
-    for heading, connections in (*groups, ("tied: with the parameters of another connection", tied)):
-        skipped = {c.identifier: len(heads[c.identifier].links) if c.identifier in heads else 0 for c in connections}
-        modules = ((c, c.transform.links[skipped[c.identifier] :]) for c in connections)
-        yield from _group(heading, (_connection(c, links, sets(c)) for c, links in modules if links))
-    heading = "readout" if len(areas.readouts) == 1 else "readouts"
-    yield ParameterGroup(heading, tuple(map(_readout, areas.readouts)))
+    def own_links(connection: Connection) -> tuple[Link, ...]:
+        head = heads.get(connection.identifier)
+        return connection.transform.links[0 if head is None else len(head.links) :]
+
+    groups = {"areas": [_area(area, sets(area)) for area in areas.areas]}
+    groups["what several connections first do with a state"] = [
+        Module(head.identifier, head.source, _module(head.links, Sets(1, ()))) for head in dict.fromkeys(heads.values())
+    ]
+    for connection in sorted(areas.connections, key=lambda c: GROUPS.index(_heading(c))):
+        if links := own_links(connection):
+            groups.setdefault(_heading(connection), []).append(_connection(connection, links, sets(connection)))
+    groups["readout" if len(areas.readouts) == 1 else "readouts"] = [_readout(readout) for readout in areas.readouts]
+    yield from (ParameterGroup(heading, tuple(modules)) for heading, modules in groups.items() if modules)
 
 
-def _group(heading: str, statements: Iterable[str]) -> Iterator[ParameterGroup]:
-    made = tuple(statements)
-    if made:
-        yield ParameterGroup(heading, made)
+GROUPS = ("feedforward", "lateral", "feedback", "tied: with the parameters of another connection")
 
 
-# ---- statements --------------------------------------------------------------
+def _heading(connection: Connection) -> str:
+    return connection.kind if connection.owner is None else GROUPS[-1]
 
 
-def _area(area: Area, sets: Sets) -> str:
+# ---- modules -----------------------------------------------------------------
+
+
+def _area(area: Area, sets: Sets) -> Module:
     end = "" if sets.trained or not area.parameters() else ".requires_grad_(False)"
     if not area.cell.has_memory:
-        return _laid_out(_module(area.body.links, sets, f"self.{area.identifier} = ", end))
-    operations = [_link(link, sets, link.name) for link in area.body]
-    items = (*operations, f"cell={area.cell.constructor()}")
-    return Call(f"self.{area.identifier} = Area(", items, f"){end}").laid_out()
+        return Module(area.identifier, area.name, _module(area.body.links, sets, end))
+    operations = (_link(link, sets) for link in area.body)
+    return Module(
+        area.identifier, area.name, Call("Area(", (*operations, f"cell={area.cell.constructor()}"), f"){end}")
+    )
 
 
-def _connection(connection: Connection, links: tuple[Link, ...], sets: Sets) -> str:
-    start = f"self.{connection.identifier} = "
+def _connection(connection: Connection, links: tuple[Link, ...], sets: Sets) -> Module:
     frozen = not sets.trained and connection.parameters() and connection.owner is None
     end = ".requires_grad_(False)" if frozen else ""
     weights = [shape for _, link in connection.transform.walk() for shape in link.operation.parameters().values()]
     starts = connection.owner is None and any(len(shape) > 1 for shape in weights)
     fill = FILLS.get(connection.init) if starts else None
-    if fill is None:
-        return _laid_out(_module(links, sets, start, end))
-    return _laid_out(Call(f"{start}started(", (_module(links, sets), fill), f"){end}"))
+    module = _module(links, sets, end) if fill is None else Call("started(", (_module(links, sets), fill), f"){end}")
+    return Module(connection.identifier, f"{connection.source} → {connection.target}", module)
 
 
-def _laid_out(call: str | Call) -> str:
-    return call if isinstance(call, str) else call.laid_out()
-
-
-def _module(links: tuple[Link, ...], sets: Sets, start: str = "", end: str = "") -> str | Call:
-    """The expression that makes the module of operations one after another."""
+def _module(links: tuple[Link, ...], sets: Sets, end: str = "") -> str | Call:
+    """The expression that makes the module of operations one after another; of one without parameters, it alone."""
     if not links:
-        return f"{start}nn.Identity(){end}"
+        return f"nn.Identity(){end}"
     chain = Chain(links[0].operation.shape, links)
     if len(links) == 1 and not chain.parameters() and not links[0].operation.chains() and links[0].owner is None:
-        return f"{start}{links[0].operation.constructor()}{end}"
-    kind = "Stepwise" if chain.per_step else "chain"
-    return Call(f"{start}{kind}(", tuple(_link(link, sets, link.name) for link in links), f"){end}")
+        return f"{links[0].operation.constructor()}{end}"
+    return _chain(links, sets, end=end)
 
 
-def _link(link: Link, sets: Sets, name: str) -> str | Call:
-    operation = link.operation
+def _chain(links: tuple[Link, ...], sets: Sets, start: str = "", end: str = "") -> Call:
+    return Call(f"{start}Chain(", tuple(_link(link, sets) for link in links), f"){end}")
+
+
+def _link(link: Link, sets: Sets) -> str | Call:
+    name, operation = link.name, link.operation
     if inner := operation.chains():
-        parts = tuple(_module(chain.links, sets, f"{part}=") for part, chain in inner.items())
+        parts = tuple(_chain(chain.links, sets, f"{part}=") for part, chain in inner.items())
         return Call(f"{name}={operation.constructor()}(", parts)
     if not link.per_step or link.owner is not None:
         return f"{name}={operation.constructor()}"
-    make = f"lambda: {operation.constructor()}"
-    return Call(f"{name}=PerStep(", (make, f"sets={sets.count}", ranges("trained=", sets.trained)))
+    make, count = f"lambda: {operation.constructor()}", f"sets={sets.count}"
+    if sets.trained == tuple(range(1, sets.count + 1)):
+        return Call(f"{name}=PerStep(", (make, count))
+    return Call(f"{name}=SomeSteps(", (make, count, ranges("trained=", sets.trained)))
 
 
-def _readout(readout: Readout) -> str:
+def _readout(readout: Readout) -> Module:
     arguments = (
         f"pool={readout.pool.constructor()}",
         "flatten=nn.Flatten()",
         f"linear={readout.linear.constructor()}",
     )
-    return Call(f"self.{readout.identifier} = chain(", arguments).laid_out()
+    return Module(readout.identifier, readout.name, Call("Chain(", arguments))

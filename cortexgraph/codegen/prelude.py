@@ -18,33 +18,58 @@ from torch.utils.checkpoint import checkpoint
 # ---- chains and parameters per step ------------------------------------------------
 
 
-def chain(**operations: nn.Module) -> nn.Sequential:
-    """Operations one after another, under their names."""
-    return nn.Sequential(OrderedDict(operations))
-
-
-class PerStep(nn.ModuleList):
-    """One set of parameters for each update of an area; `trained` are the updates, from 1, that a readout reaches.
-
-    Other sets require no gradient; in evaluation, and in a state dict, the last trained set before them takes their
-    place. A state dict of another number of steps loads by the same rule.
-    """
+class Chain(nn.Sequential):
+    """Operations one after another, by name; those with a set of parameters for each update get its number, from 1."""
 
     stepwise = True
 
-    def __init__(self, make: Callable[[], nn.Module], sets: int, trained: Collection[int]) -> None:
+    def __init__(self, *operations: Any, **named: nn.Module) -> None:
+        super().__init__(OrderedDict(*operations, **named))
+
+    def forward(self, x: Tensor, update: int = 1) -> Tensor:
+        for operation in self:
+            x = operation(x, update) if hasattr(type(operation), "stepwise") else operation(x)
+        return x
+
+
+class PerStep(nn.ModuleList):
+    """One set of parameters for each update, counted from 1; updates beyond them, also at a longer T, use the last."""
+
+    stepwise = True
+
+    def __init__(self, make: Callable[[], nn.Module], sets: int) -> None:
         super().__init__(make() for _ in range(sets))
+
+    def at(self, update: int) -> nn.Module:
+        return self[min(update, len(self)) - 1]
+
+    def forward(self, x: Tensor, update: int) -> Any:
+        return self.at(update)(x)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
+        for name in self[0].state_dict():
+            saved: list[Tensor] = []
+            while (key := f"{prefix}{len(saved)}.{name}") in state_dict:
+                saved.append(state_dict.pop(key))
+            for n in range(len(self)) if saved else ():
+                state_dict[f"{prefix}{n}.{name}"] = saved[min(n, len(saved) - 1)].clone()
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+class SomeSteps(PerStep):
+    """Per-step sets of which a readout reaches those of the updates `trained`; others require no gradient.
+
+    In evaluation, and in a state dict, the last trained set before them takes their place.
+    """
+
+    def __init__(self, make: Callable[[], nn.Module], sets: int, trained: Collection[int]) -> None:
+        super().__init__(make, sets)
         self.stand_in = {n: max((m for m in trained if m <= n), default=n) for n in range(1, sets + 1)}
         for n in set(self.stand_in).difference(trained):
             self[n - 1].requires_grad_(False)
 
     def at(self, update: int) -> nn.Module:
-        update = min(update, len(self))
-        return self[(update if self.training else self.stand_in[update]) - 1]
-
-    def forward(self, u: Tensor, update: int) -> Tensor:
-        result: Tensor = self.at(update)(u)
-        return result
+        return super().at(update if self.training else self.stand_in.get(update, self.stand_in[len(self)]))
 
     def state_dict(self, *args: Any, prefix: str = "", **options: Any) -> Any:
         state = super().state_dict(*args, prefix=prefix, **options)
@@ -53,42 +78,17 @@ class PerStep(nn.ModuleList):
                 state[f"{prefix}{n - 1}.{name}"] = state[f"{prefix}{m - 1}.{name}"].clone()
         return state
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
-        own = {key: key[len(prefix) :].split(".", 1) for key in state_dict if key.startswith(prefix)}
-        own = {key: parts for key, parts in own.items() if parts[0].isdecimal() and len(parts) == 2}
-        last = max((int(index) for index, _ in own.values()), default=0)
-        for key, (index, name) in own.items():
-            for n in range(last + 1, len(self)) if int(index) == last else ():
-                state_dict[f"{prefix}{n}.{name}"] = state_dict[key].clone()
-            if int(index) >= len(self):
-                del state_dict[key]
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-class Stepwise(nn.Sequential):
-    """Operations one after another, some with a set of parameters for each update, counted from 1."""
-
-    stepwise = True
-
-    def __init__(self, **operations: nn.Module) -> None:
-        super().__init__(OrderedDict(operations))
-
-    def forward(self, x: Tensor, update: int = 1) -> Tensor:
-        for operation in self:
-            x = operation(x, update) if getattr(operation, "stepwise", False) else operation(x)
-        return x
-
 
 class Area(nn.Sequential):
     """Operations on the merged input u, then a cell, which also gets the old state."""
 
-    def __init__(self, **operations: nn.Module) -> None:
-        super().__init__(OrderedDict(operations))
+    def __init__(self, *operations: Any, **named: nn.Module) -> None:
+        super().__init__(OrderedDict(*operations, **named))
 
     def forward(self, u: Tensor, *state: Tensor, update: int = 1) -> Any:
         *operations, cell = self
         for operation in operations:
-            u = operation(u, update) if getattr(operation, "stepwise", False) else operation(u)
+            u = operation(u, update) if hasattr(type(operation), "stepwise") else operation(u)
         return cell(u, *state)
 
 

@@ -78,6 +78,10 @@ class Delete(Statement):
 # ---- updates -------------------------------------------------------------------
 
 
+SHORT = 4
+"""So many terms are read at a glance; with more, each stands on a line of its own."""
+
+
 @dataclass(frozen=True)
 class Term:
     """What an update reads through a connection: its code, and a comment on it."""
@@ -147,7 +151,7 @@ class Merged:
 
 @dataclass(frozen=True)
 class Update(Statement):
-    """An update of an area: `V1_2 = self.V1(merged, state, update=2)`, on one line where it fits."""
+    """Update of an area, `V1_2 = self.V1(merged, state, update=2)`: on one line, or under its comment, if it fits."""
 
     module: str = ""
     merged: Merged = field(default_factory=lambda: Merged(()))
@@ -165,8 +169,11 @@ class Update(Statement):
         outer, inner = " " * indent, " " * (indent + 4)
         merged = self.merged.line()
         short = f"{outer}{start}{', '.join([merged.code, *self.arguments])})"
-        if len(line := f"{short}  # {merged.note}  {self.comment}") <= WIDTH:
-            return [line]
+        comment = f"# {merged.note}  {self.comment}"
+        if len(short) + len(comment) + 2 <= WIDTH:
+            return [f"{short}  {comment}"]
+        if len(self.merged.drives) <= SHORT and max(len(short), indent + len(comment)) <= WIDTH:
+            return [f"{outer}{comment}", short]
         terms = (commented(f"{inner}{term.code}", term.note) for term in self.merged.lines())
         broken = [line for term in terms for line in fitted(term)]
         return [f"{outer}{start}", *broken, *(f"{inner}{a}," for a in self.arguments), f"{outer})  # {self.comment}"]

@@ -12,6 +12,8 @@ __all__ = ["WIDTH", "Call", "class_name", "commented", "docstring_text", "fitted
 
 WIDTH = 120
 """Width of emitted lines, that of the project's own formatter."""
+SHORT = 6
+"""So many numbers are written out."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ def ranges(start: str, numbers: Collection[int]) -> str | Call:
     if ordered == list(range(ordered[0], ordered[-1] + 1, step)):
         stride = f", {step}" if step != 1 else ""
         return f"{start}range({ordered[0]}, {ordered[-1] + 1}{stride})"
+    if len(ordered) <= SHORT:
+        return f"{start}{ordered}"
     runs: list[list[int]] = []
     for n in ordered:
         if runs and n == runs[-1][-1] + 1:
@@ -131,10 +135,13 @@ def docstring_text(text: str) -> str:
     return printable.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
 
 
-def wrapped(text: str) -> list[str]:
-    """A paragraph as docstring lines: half as long where escapes or wide characters (CJK) take twice the room."""
+def wrapped(text: str, room: int = 10) -> list[str]:
+    """A paragraph as docstring lines, each so much shorter than a line of code.
+
+    They are half as long where escapes or wide characters (CJK) take twice the room.
+    """
     double = "\\" in text or '"""' in text or any(east_asian_width(sign) in "WF" for sign in text)
-    width = (WIDTH - 10) // (2 if double else 1)
+    width = (WIDTH - room) // (2 if double else 1)
     return [docstring_text(line) for line in textwrap.wrap(" ".join(text.split()), width)]
 
 

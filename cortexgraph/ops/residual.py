@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from cortexgraph.ops.base import Chain, Fault, Operation, Options, Place, Shape, option
 from cortexgraph.ops.make import make_chain
@@ -22,14 +22,10 @@ class Residual(nn.Module):
 
     def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
         super().__init__()
-        self.body = body
-        self.shortcut = shortcut
+        self.body, self.shortcut = body, shortcut
 
-    def forward(self, x: Tensor, update: int = 1) -> Tensor:
-        return self.branch(self.body, x, update) + self.branch(self.shortcut, x, update)
-
-    def branch(self, operation: nn.Module, x: Tensor, update: int) -> Tensor:
-        return operation(x, update) if getattr(operation, "stepwise", False) else operation(x)
+    def forward(self, x: Tensor, update: int = 1) -> Any:
+        return self.body(x, update) + self.shortcut(x, update)
 
 
 @register_operation("residual")

@@ -15,39 +15,21 @@ __all__ = ["Tied", "Transposed"]
 
 
 class Shared(nn.Module):
-    """An operation of another connection, used once more."""
+    """An operation of another connection, used once more; a convolution perhaps with a geometry of its own."""
 
     stepwise = True
 
-    def __init__(self, owner: nn.Module) -> None:
+    def __init__(self, owner: nn.Module, **geometry: Any) -> None:
         super().__init__()
-        self.owner = (owner,)
+        self.owner, self.geometry = (owner,), geometry  # a tuple: the parameters stay the owner's
 
     def at(self, update: int) -> Any:
         owner: Any = self.owner[0]
         return owner.at(update) if hasattr(owner, "at") else owner
 
-    def forward(self, x: Tensor, update: int = 1) -> Tensor:
-        return self.at(update)(x)
-
-
-class SharedConv2d(Shared):
-    """The weights of another connection's convolution with a stride, padding and dilation of its own."""
-
-    def __init__(
-        self,
-        owner: nn.Module,
-        stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] = 0,
-        dilation: int | tuple[int, int] = 1,
-        groups: int = 1,
-    ) -> None:
-        super().__init__(owner)
-        self.geometry = (stride, padding, dilation, groups)
-
-    def forward(self, x: Tensor, update: int = 1) -> Tensor:
-        conv = self.at(update)
-        return F.conv2d(x, conv.weight, conv.bias, *self.geometry)
+    def forward(self, x: Tensor, update: int = 1) -> Any:
+        module = self.at(update)
+        return F.conv2d(x, module.weight, module.bias, **self.geometry) if self.geometry else module(x)
 
 
 @dataclass(frozen=True)
@@ -92,25 +74,16 @@ class Tied(Operation):
     def constructor(self) -> str:
         if self.same or not isinstance(self.operation, Conv):
             return f"Shared(self.{self.owner})"
-        groups = (self.operation.groups, 1)
-        return call("SharedConv2d", f"self.{self.owner}", **self.operation.arguments(), groups=groups)
+        options = {**self.operation.arguments(), "groups": (self.operation.groups, 1)}
+        options["stride"] = (options["stride"][0], None)  # always written: it says that the geometry is its own
+        return call("Shared", f"self.{self.owner}", **options)
 
 
-class SharedTransposedConv2d(Shared):
+class SharedTransposed(Shared):
     """The transpose of another connection's convolution, without bias."""
 
-    def __init__(
-        self,
-        owner: nn.Module,
-        stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] = 0,
-        output_padding: int | tuple[int, int] = 0,
-    ) -> None:
-        super().__init__(owner)
-        self.geometry = (stride, padding, output_padding)
-
     def forward(self, x: Tensor, update: int = 1) -> Tensor:
-        return F.conv_transpose2d(x, self.at(update).weight, None, *self.geometry)
+        return F.conv_transpose2d(x, self.at(update).weight, **self.geometry)
 
 
 @dataclass(frozen=True)
@@ -164,7 +137,7 @@ class Transposed(Operation):
         return f"{by(self.conv.kernel)} transposed conv"
 
     def constructor(self) -> str:
-        return call("SharedTransposedConv2d", f"self.{self.owner}", **self.own.arguments())
+        return call("SharedTransposed", f"self.{self.owner}", **self.own.arguments())
 
     @classmethod
     def legal(cls, conv: Operation) -> bool:

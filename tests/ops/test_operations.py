@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cortexgraph.codegen.prelude import PerStep, Stepwise, chain
+from cortexgraph.codegen import prelude
 from cortexgraph.ops import (
     ACTIVATIONS,
     NORMS,
@@ -137,14 +137,12 @@ def made(operation: Operation, sets: int = 1, **owners: nn.Module) -> nn.Module:
 def made_chain(links: Chain, sets: int = 1, **owners: nn.Module) -> nn.Module:
     """The module of a chain, put together as emitted files do."""
     modules = {
-        link.name: PerStep(lambda link=link: made(link.operation), sets, range(1, sets + 1))
+        link.name: prelude.PerStep(lambda link=link: made(link.operation), sets)
         if link.per_step and link.owner is None
         else made(link.operation, sets, **owners)
         for link in links
     }
-    if not modules:
-        return nn.Identity()
-    return Stepwise(**modules) if links.per_step else chain(**modules)
+    return prelude.Chain(**modules)
 
 
 def entries(*words: Any) -> tuple[OperationSpec, ...]:
