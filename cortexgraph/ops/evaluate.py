@@ -165,7 +165,7 @@ def _constant(value: Tensor) -> nn.Module:
     from torch import nn
 
     class Constant(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
+        def forward(self, x: Tensor, *update: int) -> Tensor:
             return value
 
     return Constant()
