@@ -105,9 +105,10 @@ def test_every_executed_update_has_its_lines(name: str, options: dict[str, Any])
         assert lines is not None, node
         first, last = lines
         identifier = full.areas.area(node.name).identifier
-        assert re.match(rf"\s+(\w+, )*{identifier}_{node.step}[a-z]*(_\w+)?(, \w+)* = ", text[first - 1]), node
-        assert f"self.{identifier}(" in text[first - 1]
-        assert first == last or text[last - 1].strip().startswith(")")
+        start = text[first if text[first - 1].strip().startswith("#") else first - 1]  # a comment may stand above
+        assert re.match(rf"\s+(\w+, )*{identifier}_{node.step}[a-z]*(_\w+)?(, \w+)* = ", start), node
+        assert f"self.{identifier}(" in start
+        assert first == last or text[last - 1] == start or text[last - 1].strip().startswith(")")
 
 
 def test_a_loop_gives_its_lines_to_every_turn() -> None:
