@@ -124,7 +124,8 @@ def test_a_loop_gives_its_lines_to_every_turn() -> None:
         assert lines is not None, node
         line, _ = lines
         name = f"{node.name}_t" if first <= node.step < last else f"{node.name}_{node.step}"
-        assert text[line - 1].strip().startswith(f"{name} = self.{node.name}("), node
+        start = text[line if text[line - 1].strip().startswith("#") else line - 1]
+        assert start.strip().startswith(f"{name} = self.{node.name}("), node
 
 
 # ---- runs --------------------------------------------------------------------
