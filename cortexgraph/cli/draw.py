@@ -65,7 +65,7 @@ def draw(
     Example: cortexgraph draw ventral --between V1@2 IT@6
     """
     from cortexgraph import drawing
-    from cortexgraph.render import check_suffixes
+    from cortexgraph.render import check_suffixes, is_dense
 
     words = None if labels is None else [word.strip() for word in labels.split(",") if word.strip()]
     options: dict[str, Any] = {"labels": words if words != ["all"] else True, "width": width, "fold": fold}
@@ -78,6 +78,9 @@ def draw(
     picture = getattr(drawing, "draw" if view == AREAS else f"draw_{view}")(network, **options)
     for path in out or [Path(f"{network.name}{f'-{view}' * (view != AREAS)}.svg".replace("/", "_"))]:
         typer.echo(f"wrote {picture.save(path)}")
+    if view == AREAS and is_dense(network):
+        areas, connections = len(network.areas), len(network.connections)
+        typer.echo(f"{connections} connections between {areas} areas: --matrix draws them more legibly.", err=True)
 
 
 def _view(views: list[str], options: list[str]) -> str:

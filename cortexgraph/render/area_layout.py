@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -60,7 +61,7 @@ class Layout:
         return next(index for index, row in enumerate(self.rows) if name in row)
 
 
-def place(graph: AreaGraph, gap: float, column_gap: float, *, brief: bool = False) -> Layout:
+def place(graph: AreaGraph, gap: float, column_gap: float, pitch: float, *, brief: bool = False) -> Layout:
     """A row for the image, for each level, and for the readouts; rows are centred.
 
     Areas of one level stand in the order that brings them near the areas below that drive them, those of one region
@@ -70,10 +71,13 @@ def place(graph: AreaGraph, gap: float, column_gap: float, *, brief: bool = Fals
         graph: the network.
         gap: free space between rows.
         column_gap: free space between the areas of a row.
+        pitch: from one parallel arrow to the next; boxes are wide enough for all.
         brief: whether boxes hold names and shapes only.
     """
     areas = graph.areas
-    width = max([NARROWEST if not brief else NARROW, *(_width(area, brief) for area in areas)])
+    parallel = [arrow.twins + arrow.opposite - 1 for arrow in arrows(graph) if arrow.has_parallels]
+    least = [2 * CORNER + last * pitch for last in parallel]
+    width = max([NARROWEST if not brief else NARROW, *(_width(area, brief) for area in areas), *least])
     heights = {area.name: _height(area, brief) for area in areas} | {IMAGE: ENDS[1]}
     ends = {READOUT + readout.name: ENDS[1] for readout in graph.readouts}
     heights |= ends
@@ -171,19 +175,37 @@ def _overlap(a: Box, b: Box) -> bool:
 
 LANES = tuple(range(20, 320, 10))
 LOOP = 15.0
+CORNER = 22.0
+"""Width at the corners of a box that arrows up and down leave to loops."""
 LOW = -0.2
 """Arcs end a little below the middle of a side: loops stand at the upper corner."""
 
 
 @dataclass(frozen=True)
 class Arrow:
-    """An arrow to draw; `twin` counts the arrows before it that join the same two boxes in the same direction."""
+    """An arrow to draw.
+
+    Attributes:
+        key: identifier of the connection or readout.
+        tail, head: names of the boxes that it joins.
+        kind: of the connection, or `readout`.
+        twin: number of arrows before it with the same tail and head.
+        twins: number of arrows with the same tail and head.
+        opposite: number of arrows from the head to the tail.
+    """
 
     key: str
     tail: str
     head: str
     kind: str
     twin: int = 0
+    twins: int = 1
+    opposite: int = 0
+
+    @property
+    def has_parallels(self) -> bool:
+        """Whether arrows in one direction lie side by side, so that those between the two boxes share their width."""
+        return self.twins > 1 or self.opposite > 1
 
 
 @dataclass(frozen=True)
@@ -196,42 +218,44 @@ class Side:
 
 def arrows(graph: AreaGraph) -> list[Arrow]:
     """One for each connection, as declared, and one for each readout."""
-    found: list[Arrow] = []
-    seen: dict[tuple[str, str], int] = {}
+    total = Counter((c.source, c.target) for c in graph.connections)
+    seen = Counter[tuple[str, str]]()
+    between = []
     for c in graph.connections:
-        twin = seen[c.source, c.target] = seen.get((c.source, c.target), -1) + 1
-        found.append(Arrow(c.identifier, c.source, c.target, c.kind, twin))
+        ends = (c.source, c.target)
+        between.append(Arrow(c.identifier, *ends, c.kind, seen[ends], total[ends], total[c.target, c.source]))
+        seen[ends] += 1
     readouts = [readout for readout in graph.readouts if graph.is_area(readout.source)]
-    found += [Arrow(readout.identifier, readout.source, READOUT + readout.name, "readout") for readout in readouts]
-    return found
+    return between + [Arrow(r.identifier, r.source, READOUT + r.name, "readout") for r in readouts]
 
 
-def courses(graph: AreaGraph, layout: Layout, spread: float) -> dict[str, Curve]:
+def courses(graph: AreaGraph, layout: Layout, spread: float, pitch: float) -> dict[str, Curve]:
     """The course of every arrow by its key.
 
     Args:
         graph: the areas.
         layout: where they stand.
-        spread: how far the arrows up and down between two neighbours stand apart.
+        spread: how far an arrow up and an arrow down between two neighbours stand from the middle.
+        pitch: from one parallel arrow to the next.
     """
     every = arrows(graph)
     found: dict[str, Curve] = {}
     waiting = []
     for arrow in every:
-        curve = _near(layout, arrow, spread)
+        curve = _near(layout, arrow, spread, pitch)
         if curve is None:
             waiting.append(arrow)
         else:
             found[arrow.key] = curve
     waiting.sort(key=lambda arrow: abs(layout.row(arrow.tail) - layout.row(arrow.head)))
     if max(map(len, layout.rows)) == 1:
-        sides = {arrow.key: _beside_column(layout, arrow) for arrow in waiting}
+        sides = _column_sides(layout, waiting, pitch)
     else:
         sides = _sides(layout, waiting, [*found.values()], _loops(layout, every))
     return found | dict(_arcs(layout, waiting, sides))
 
 
-def _near(layout: Layout, arrow: Arrow, spread: float) -> Curve | None:
+def _near(layout: Layout, arrow: Arrow, spread: float, pitch: float) -> Curve | None:
     """The course between neighbours; None if something lies between."""
     tail, head = layout.boxes[arrow.tail], layout.boxes[arrow.head]
     up = layout.row(arrow.head) - layout.row(arrow.tail)
@@ -239,21 +263,27 @@ def _near(layout: Layout, arrow: Arrow, spread: float) -> Curve | None:
         return _loop(tail, arrow.twin)
     if abs(up) == 1:
         alone = arrow.head.startswith(READOUT) or arrow.tail == IMAGE
-        return _vertical(tail, head, up, 0.0 if alone else -up * spread, arrow.twin)
+        return _vertical(tail, head, up, 0.0 if alone else -up * spread, arrow, pitch)
     if up == 0:
         return _level(layout, arrow)
-    direct = _vertical(tail, head, 1 if up > 0 else -1, -spread if up > 0 else spread, arrow.twin)
+    direct = _vertical(tail, head, 1 if up > 0 else -1, -spread if up > 0 else spread, arrow, pitch)
     others = [box for name, box in layout.boxes.items() if name not in (arrow.tail, arrow.head)]
     return None if Obstacles(others).hits(direct, 14) else direct
 
 
-def _vertical(tail: Box, head: Box, up: int, beside: float, twin: int) -> Curve:
+def _vertical(tail: Box, head: Box, up: int, beside: float, arrow: Arrow, pitch: float) -> Curve:
     """From the top of one box to the bottom of the other, or down; leaning towards the other box."""
-    reach = tail.width / 2 - 22  # a loop may stand at the corner
+    reach = tail.width / 2 - CORNER
     lean = max(-reach, min(reach, (head.x - tail.x) * 0.22))
     slant = hypot(head.x - tail.x, head.y - tail.y) / abs(head.y - tail.y)
-    beside = (beside + twin * (9 if beside >= 0 else -9)) * min(slant, 2.2)  # as far apart across the arrow
     sign = 1 if up > 0 else -1
+    if arrow.has_parallels:  # evenly over the width: arrows up at the left, arrows down at the right
+        last = arrow.twins + arrow.opposite - 1
+        pitch = min(pitch, 2 * reach / last)
+        beside = -sign * pitch * (last / 2 - arrow.twin)
+        lean = max(pitch * last / 2 - reach, min(reach - pitch * last / 2, lean))
+    else:
+        beside *= min(slant, 2.2)  # as far apart across the arrow
     out, into = (max(-reach, min(reach, beside + turn)) for turn in (lean, -lean))
     if head.width < tail.width:  # the readout: an oval
         into = 0.0
@@ -274,24 +304,45 @@ def _level(layout: Layout, arrow: Arrow) -> Curve:
 
 
 def _loop(box: Box, twin: int) -> Curve:
-    """A small loop at the upper right corner."""
-    size = LOOP + 7 * twin
-    x, y = box.at(1, 1)
-    inset = 14 + 5 * twin
-    start, end = (x - inset, y), (x, y - inset)
-    return Curve((start, (x - inset - 1, y + 1.6 * size), (x + 1.6 * size, y - inset - 1), end))
+    """A small loop at the upper right corner, the second one at the upper left."""
+    side, (out, inset) = _loop_side(twin), (LOOP + 9 * (twin // 2), 14 + 9 * (twin // 2))
+    x, y = box.at(side, 1)
+    start, end = (x - side * inset, y), (x, y - inset)
+    return Curve((start, (start[0] - side, y + 1.6 * out), (x + side * 1.6 * out, end[1] - 1), end))
+
+
+def _loop_side(twin: int) -> int:
+    return -1 if twin % 2 else 1
 
 
 def _loops(layout: Layout, every: Sequence[Arrow]) -> list[Box]:
     """The room that loops take."""
-    corners = [layout.boxes[arrow.tail].at(1, 1) for arrow in every if arrow.tail == arrow.head]
-    return [Box(x + 4, y + 4, 2 * LOOP, 2 * LOOP) for x, y in corners]
+    loops = [arrow for arrow in every if arrow.tail == arrow.head]
+    corners = [(layout.boxes[arrow.tail].at(_loop_side(arrow.twin), 1), _loop_side(arrow.twin)) for arrow in loops]
+    return [Box(x + 4 * side, y + 4, 2 * LOOP, 2 * LOOP) for (x, y), side in corners]
 
 
-def _beside_column(layout: Layout, arrow: Arrow) -> Side:
-    """Of areas in one column: feedforward left, feedback right, the farther the longer, so that none covers another."""
-    rows = abs(layout.row(arrow.tail) - layout.row(arrow.head))
-    return Side(1 if arrow.kind == "feedback" else -1, 6.0 + 13.0 * (rows - 1) + 9.0 * arrow.twin)
+def _column_sides(layout: Layout, waiting: Sequence[Arrow], pitch: float) -> dict[str, Side]:
+    """Sides of arcs past areas in one column: feedforward left, feedback right, the farther out the longer.
+
+    Arcs that interleave, or join the same areas, stand at least `pitch` apart.
+    """
+    sides: dict[str, Side] = {}
+    placed: list[tuple[int, int, Side]] = []
+    for arrow in waiting:
+        low, high = sorted((layout.row(arrow.tail), layout.row(arrow.head)))
+        sign: Literal[-1, 1] = 1 if arrow.kind == "feedback" else -1
+        near = [
+            side.out
+            for a, b, side in placed
+            if side.sign == sign and a < high and low < b and not (low < a and b < high)
+        ]
+        out = 6.0 + 13.0 * (high - low - 1)
+        while any(abs(out - other) < pitch for other in near):
+            out += 1.0
+        sides[arrow.key] = Side(sign, out)
+        placed.append((low, high, sides[arrow.key]))
+    return sides
 
 
 def _sides(layout: Layout, waiting: Sequence[Arrow], drawn: Sequence[Curve], loops: Sequence[Box]) -> dict[str, Side]:

@@ -23,19 +23,22 @@ from cortexgraph.render.area_layout import (
 from cortexgraph.render.canvas import Canvas, Entry, add_legend, add_title
 from cortexgraph.render.drawing import Drawing
 from cortexgraph.render.geometry import Curve
-from cortexgraph.render.labels import LabelPlacer, Scale, scale_of
-from cortexgraph.render.style import DELAY, INK, KINDS, MUTED, BoxStyle, LineStyle, gating
-from cortexgraph.render.text import elide, html_text, shape_text
-from cortexgraph.spec import IMAGE
+from cortexgraph.render.labels import LabelPlacer, Scale, label_width, scale_of
+from cortexgraph.render.style import DELAY, INK, KINDS, MUTED, BoxStyle, is_inhibitory, role_samples, with_role
+from cortexgraph.render.text import elide, html_text, network_text, shape_text
+from cortexgraph.spec import IMAGE, NetworkSpec
 from cortexgraph.unrolling import parameter_counts
-from cortexgraph.wording import count_text
 
-__all__ = ["draw_areas"]
+__all__ = ["draw_areas", "is_dense"]
 
 AREA = BoxStyle("area", INK, "#FFFFFF", INK, width=1.1)
 ENDS = BoxStyle("image or readout", INK, "#EFEFEF", INK, width=0.8)
+PITCH = 12.0
+"""From one parallel arrow to the next, where no label is between them."""
 MANY_AREAS, MANY_ARROWS = 10, 40
 """Beyond so many, boxes say less, and lines are thinner."""
+DENSE = 3
+"""Connections for each area, beyond which a matrix is easier to read."""
 
 
 def draw_areas(
@@ -61,15 +64,17 @@ def draw_areas(
     brief = len(graph.areas) > MANY_AREAS
     framed = any(area.region for area in graph.areas)
     gap = 50 if labels else 46 if framed else 18 if brief else 28
-    layout = place(graph, gap=gap, column_gap=80 if labels else 72 if framed else 40, brief=brief)
-    curves = courses(graph, layout, spread=30 if labels else 10)
+    words = {*labels, "delay"}
+    pitch = max(PITCH, *(label_width(c, words, counts[c.identifier]) + 6 for c in graph.connections))
+    layout = place(graph, gap, column_gap=80 if labels else 72 if framed else 40, pitch=pitch, brief=brief)
+    curves = courses(graph, layout, spread=30 if labels else 10, pitch=pitch)
     canvas = Canvas(graph.name, "areas")
     _add_boxes(canvas, graph, layout, brief)
     _add_arrows(canvas, graph, curves, scale)
-    placer = LabelPlacer(canvas, [*layout.boxes.values()], counts)
+    placer = LabelPlacer(canvas, [*layout.boxes.values()], curves, counts)
     for connection in graph.connections:
-        placer.add(connection, curves[connection.identifier], {*labels, "delay"})
-    _add_frame(canvas, graph, layout, [*curves.values()], title or graph.name, _summary(graph, counts), scale)
+        placer.add(connection, words)
+    _add_frame(canvas, graph, layout, [*curves.values()], title or graph.name, network_text(graph, counts), scale)
     return Drawing(canvas.source)
 
 
@@ -89,10 +94,10 @@ def _add_arrows(canvas: Canvas, graph: AreaGraph, curves: Mapping[str, Curve], s
         style = replace(style, width=style.width * thin, head_size=style.head_size * thin)
         if scale is not None and connection is not None:
             style = scale.style(connection, style)
-        if connection is not None and connection.role == "modulate":
-            style, kind = gating(style), f"{kind} modulating"
         if connection is not None:
-            kind += f" connection-{arrow.key}"
+            modulating, inhibitory = connection.role == "modulate", is_inhibitory(connection)
+            style = with_role(style, modulating=modulating, inhibitory=inhibitory)
+            kind += " modulating" * modulating + " inhibitory" * inhibitory + f" connection-{arrow.key}"
         canvas.line(
             arrow.key + "-arrow", _key(graph, arrow.tail), _key(graph, arrow.head), curves[arrow.key], style, kind=kind
         )
@@ -162,15 +167,15 @@ def _add_frame(
     add_title(canvas, title, summary, left, top + 10, width)
     found = {connection.kind for connection in graph.connections}
     entries = [Entry(kind, KINDS[kind]) for kind in ("feedforward", "lateral", "feedback") if kind in found]
-    if any(connection.role == "modulate" for connection in graph.connections):
-        entries.append(Entry("modulating", gating(LineStyle("", INK, width=1.0))))
+    modulating = any(connection.role == "modulate" for connection in graph.connections)
+    inhibitory = any(is_inhibitory(connection) for connection in graph.connections)
+    entries += [Entry(*sample) for sample in role_samples(modulating=modulating, inhibitory=inhibitory)]
     if any(connection.delay for connection in graph.connections):
         entries.append(Entry("delay", DELAY, "+1"))
     entries += [Entry(key, style) for key, style in (scale.lines(graph.connections) if scale else ())]
     add_legend(canvas, entries, left, bottom - 18, width)
 
 
-def _summary(graph: AreaGraph, counts: Mapping[str, int]) -> str:
-    total = count_text(sum(counts.values()) + sum(readout.parameters for readout in graph.readouts))
-    areas, connections = len(graph.areas), len(graph.connections)
-    return f"{areas} area{'s' * (areas != 1)}, {connections} connection{'s' * (connections != 1)}, {total} parameters"
+def is_dense(network: NetworkSpec | AreaGraph) -> bool:
+    """Whether arrows are so many that a matrix is easier to read."""
+    return len(network.connections) > max(MANY_ARROWS, DENSE * len(network.areas))

@@ -14,15 +14,19 @@ from typing import Literal
 import graphviz
 
 from cortexgraph.render.geometry import Box, Curve, Point, line
-from cortexgraph.render.style import FONT, INK, MUTED, BoxStyle, LineStyle
+from cortexgraph.render.style import BOLD, FONT, INK, MUTED, BoxStyle, LineStyle
 from cortexgraph.render.text import text_width, wrap
 
 __all__ = ["Canvas", "Entry", "add_legend", "add_title", "plain"]
 
 
 def plain(text: str, end: str = "") -> str:
-    r"""Any text as a DOT label in which every character stands for itself; `end` is DOT, such as ``\l``."""
-    label: str = graphviz.nohtml(text.replace("\\", "\\\\") + end)
+    r"""Any text as a DOT label in which every character stands for itself; `end` is DOT, such as ``\l``.
+
+    Graphviz reads freed memory where a line of a label is empty, so an empty line becomes a space.
+    """
+    lines = "\n".join(line or " " for line in text.split("\n")) if text else ""
+    label: str = graphviz.nohtml(lines.replace("\\", "\\\\") + end * bool(text))
     return label
 
 
@@ -103,7 +107,7 @@ class Canvas:
             label=plain(text, end={"left": r"\l", "centre": "", "right": r"\r"}[align]),
             fontsize=_number(size),
             fontcolor=color,
-            fontname=_bold(FONT) if bold else FONT,
+            fontname=FONT + BOLD * bold,
             **{"class": "text"} | ({"style": "filled", "fillcolor": "white", "color": "white"} if backed else {}),
         )
 
@@ -112,8 +116,8 @@ class Canvas:
         self._node(key, Box(*at, 1, 1), label="", style="invis", **{"class": "text"})
 
     def line(self, key: str, tail: str, head: str, curve: Curve, style: LineStyle, *, kind: str) -> None:
-        """An arrow along a curve; the tip is the end of the curve, or a little before it, that a circle be whole."""
-        curve = curve.shortened(2.0) if style.head == "odot" else curve
+        """An arrow along a curve; a circle or a bar at its tip stands clear of the box where the curve ends."""
+        curve = curve.shortened(2.0) if style.head in {"odot", "tee", "teeodot"} else curve
         path = " ".join(_point(point) for point in curve.shortened(style.head_length).tightened().points)
         self._dot.edge(
             tail,
@@ -166,10 +170,6 @@ class Canvas:
     def _node(self, key: str, box: Box, **attributes: str) -> None:
         width, height = (f"{length / 72:.4f}" for length in (box.width, box.height))
         self._dot.node(key, id=key, pos=_point(box.centre), width=width, height=height, **attributes)
-
-
-def _bold(fonts: str) -> str:
-    return ",".join(f"{font} bold" for font in fonts.split(","))
 
 
 SIZE = 8.0
@@ -240,4 +240,5 @@ def add_title(canvas: Canvas, title: str, subtitle: str, left: float, bottom: fl
     lines = wrap(subtitle, SIZE, width)
     for n, words in enumerate(reversed(lines)):
         canvas.text(f"subtitle-{n}", (left, bottom + 6 + 10 * n), words, SIZE, color=MUTED, align="left")
-    canvas.text("title", (left, bottom + 10 + 10 * len(lines)), title, 11, color=INK, bold=True, align="left")
+    if title.strip():
+        canvas.text("title", (left, bottom + 10 + 10 * len(lines)), title, 11, color=INK, bold=True, align="left")

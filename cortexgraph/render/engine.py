@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -12,9 +13,11 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from xml.sax.saxutils import escape
+from zlib import crc32
 
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.extras import is_installed
+from cortexgraph.render.style import BOLD, FONT
 
 __all__ = ["PRINT_DPI", "SUFFIXES", "SYSTEM", "bundled_fonts", "load_fonts", "render_dot"]
 
@@ -60,6 +63,9 @@ SUFFIXES = {".svg": "svg", ".png": "png", ".pdf": "pdf", ".dot": "dot", ".gv": "
 """File name suffixes, and the formats that they stand for."""
 
 PRINT_DPI = 300
+HEADER_BYTES = 33
+"""Signature and first chunk (IHDR) of a PNG."""
+
 LARGEST = 16e6
 """Pixels of a PNG: enough for a page at any resolution of print; more takes seconds to pack."""
 
@@ -83,8 +89,13 @@ def render_dot(source: str, form: str) -> bytes:
             graph = pygraphviz.AGraph(string=source)
             graph.has_layout = True  # places stand in the source: nothing is laid out again
             if form == "png":
-                graph.graph_attr["dpi"] = f"{_dpi(graph.draw(format='svg')):.0f}"
+                dpi = round(_dpi(graph.draw(format="svg")))
+                graph.graph_attr["dpi"] = str(dpi)
             drawn = graph.draw(format=form)
+            if form == "svg" and drawn:
+                drawn = drawn.replace(f'{FONT}{BOLD}"'.encode(), f'{FONT}" font-weight="bold"'.encode())
+            if form == "png" and drawn:
+                drawn = _with_resolution(drawn, dpi)
         except ValueError as error:
             said.append(str(error))
     if not drawn:
@@ -104,6 +115,13 @@ def _dpi(svg: bytes) -> float:
     match = re.search(rb'<svg width="(\d+)pt" height="(\d+)pt"', svg)
     area = int(match[1]) * int(match[2]) / 72**2 if match else 0.0
     return max(24.0, min(PRINT_DPI, (LARGEST / area) ** 0.5)) if area else PRINT_DPI
+
+
+def _with_resolution(png: bytes, dpi: int) -> bytes:
+    """The PNG with a chunk that gives its resolution (pHYs, in pixels per metre), so that it prints in true size."""
+    per_metre = round(dpi / 0.0254)
+    chunk = b"pHYs" + struct.pack(">IIB", per_metre, per_metre, 1)
+    return png[:HEADER_BYTES] + struct.pack(">I", 9) + chunk + struct.pack(">I", crc32(chunk)) + png[HEADER_BYTES:]
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import log, sqrt
 
+import numpy as np
+
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.graph import AreaGraph, Connection
 from cortexgraph.ops import Operation, Resize
@@ -23,6 +25,7 @@ __all__ = [
     "LabelPlacer",
     "Scale",
     "label_lines",
+    "label_width",
     "scale_of",
     "weight_text",
 ]
@@ -113,7 +116,11 @@ LABELS = ("kernel", "delay", "parameters", "strength")
 
 SIZE = 7.5
 LINE = 9.0
-PLACES = (0.36, 0.44, 0.3, 0.52, 0.6, 0.68, 0.24)
+PLACES = (0.36, 0.44, 0.3, 0.52, 0.6, 0.68, 0.24, 0.18, 0.76, 0.84)
+LOOP_PLACES = (0.5, 0.36, 0.64, 0.22, 0.78)
+COVERED = 20.0
+"""What a covered sample of another arrow counts, in square points of a covered box."""
+EMPTY = np.zeros((0, 2))
 
 
 def label_lines(connection: Connection, words: Collection[str], parameters: int) -> list[str]:
@@ -125,6 +132,10 @@ def label_lines(connection: Connection, words: Collection[str], parameters: int)
         "strength": "" if connection.strength is None else weight_text(connection.strength, STRENGTH),
     }
     return [line for word, line in lines.items() if line and word in words]
+
+
+def label_width(connection: Connection, words: Collection[str], parameters: int) -> float:
+    return max((text_width(line, SIZE) for line in label_lines(connection, words, parameters)), default=0.0)
 
 
 def _geometry(chain: Sequence[Operation]) -> Iterator[str]:
@@ -146,27 +157,40 @@ class LabelPlacer:
         counts: numbers of parameters, as `parameter_counts` gives them.
     """
 
-    def __init__(self, canvas: Canvas, boxes: Sequence[Box], counts: Mapping[str, int]) -> None:
+    def __init__(
+        self, canvas: Canvas, boxes: Sequence[Box], curves: Mapping[str, Curve], counts: Mapping[str, int]
+    ) -> None:
         self._canvas = canvas
         self._counts = counts
+        self._curves = curves
+        self._samples = {key: curve.samples(64) for key, curve in curves.items()}
         self._taken = list(boxes)
 
-    def add(self, connection: Connection, curve: Curve, words: Collection[str]) -> None:
+    def add(self, connection: Connection, words: Collection[str]) -> None:
         lines = label_lines(connection, words, self._counts[connection.identifier])
         if not lines:
             return
-        width, height = max(text_width(line, SIZE) for line in lines), LINE * len(lines)
-        if connection.source == connection.target:  # beside the loop
-            x, y = curve.at(0.5)
-            place = Box(x + width / 2 + 1, y + height / 2 + 1, width, height)
+        width, height = label_width(connection, words, self._counts[connection.identifier]), LINE * len(lines)
+        curve = self._curves[connection.identifier]
+        if connection.source == connection.target:  # outside the loop
+            points = [(curve.at(t), out) for out in (1.0, 6.0, 12.0, 20.0) for t in LOOP_PLACES]
+            side = 1 if curve.tip[0] > curve.points[0][0] else -1
+            places = [Box(x + side * (width / 2 + out), y + height / 2 + out, width, height) for (x, y), out in points]
         else:
             places = [Box(*curve.at(t), width, height) for t in PLACES]
-            place = min(places, key=lambda box: sum(_overlap(box, other) for other in self._taken))
+        place = min(places, key=lambda box: self._hidden(box, connection.identifier))
         self._taken.append(place)
         for n, line in enumerate(lines):
             at = (place.x, place.y + ((len(lines) - 1) / 2 - n) * LINE)
             color = KINDS[connection.kind].color
             self._canvas.text(f"{connection.identifier}-label-{n}", at, line, SIZE, color=color, backed=True)
+
+    def _hidden(self, label: Box, key: str) -> float:
+        """How much a label would hide of boxes, other labels and other arrows, in square points."""
+        others = np.concatenate([samples for other, samples in self._samples.items() if other != key] or [EMPTY])
+        across, up = np.abs(others - label.centre).T
+        covered = np.count_nonzero((across < label.width / 2 + 1) & (up < label.height / 2 + 1))
+        return COVERED * float(covered) + sum(_overlap(label, other) for other in self._taken)
 
 
 def _overlap(a: Box, b: Box) -> float:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from cortexgraph.graph import AreaGraph, Connection
-from cortexgraph.render.canvas import Canvas, Entry, add_legend, add_title
+from cortexgraph.render.canvas import Canvas, Entry, add_legend, add_title, plain
 from cortexgraph.render.drawing import Drawing
 from cortexgraph.render.geometry import Box
 from cortexgraph.render.labels import Scale, scale_of
-from cortexgraph.render.style import DELAY, INK, KINDS, MUTED, BoxStyle
-from cortexgraph.render.text import elide, text_width
+from cortexgraph.render.style import DELAY, INHIBITORY, INK, KINDS, MUTED, BoxStyle, is_inhibitory
+from cortexgraph.render.text import elide, network_text, text_width
 from cortexgraph.spec import IMAGE
 from cortexgraph.unrolling import parameter_counts
-from cortexgraph.wording import count_text
 
 __all__ = ["draw_connections"]
 
@@ -64,8 +63,7 @@ def draw_connections(graph: AreaGraph, *, width: str | None = None, title: str |
         cell = _cell(places[source], places[target] - 1)
         for connection, box in zip(connections, _shared(cell, len(connections)), strict=True):
             _add_mark(canvas, connection, box, scale)
-    parameters = sum(counts[connection.identifier] for connection in graph.connections)
-    _add_frame(canvas, graph, len(senders), scale, title or graph.name, parameters)
+    _add_frame(canvas, graph, len(senders), scale, title or graph.name, counts)
     return Drawing(canvas.source)
 
 
@@ -124,8 +122,11 @@ def _add_mark(canvas: Canvas, connection: Connection, cell: Box, scale: Scale | 
     if scale is not None and scale.value(connection) is None:
         look = NONE
     if connection.role == "modulate":
-        look, words = replace(look, fill=GATE, width=1.4), [*words, "modulating"]
-    canvas.box(f"{connection.identifier}-mark", box, "", look, kind=" ".join(words), shape=SHAPES[connection.kind])
+        look, words = replace(look, fill=GATE, text=look.outline, width=1.4), [*words, "modulating"]
+    label = plain("−") if is_inhibitory(connection) else ""
+    words += ["inhibitory"] * bool(label)
+    kind, shape = " ".join(words), SHAPES[connection.kind]
+    canvas.box(f"{connection.identifier}-mark", box, label, look, kind=kind, shape=shape)
     if connection.delay:
         canvas.text(f"{connection.identifier}-delay", (cell.x + 4.6, cell.y + 4), f"+{connection.delay}", 5.5)
 
@@ -135,20 +136,22 @@ def _look(kind: str) -> BoxStyle:
     return BoxStyle(kind, color, color, "#FFFFFF", width=0.6)
 
 
-def _add_frame(canvas: Canvas, graph: AreaGraph, rows: int, scale: Scale | None, title: str, parameters: int) -> None:
+def _add_frame(
+    canvas: Canvas, graph: AreaGraph, rows: int, scale: Scale | None, title: str, counts: Mapping[str, int]
+) -> None:
     names = [elide(area.name, NAME_SIZE, LONGEST_NAME) for area in graph.areas]
     longest = max(text_width(name, NAME_SIZE) for name in [*names, IMAGE, "from ↓"])
     left, top = -CELL / 2 - longest - 4, CELL / 2 + max(22, 12 + TIER * _tiers(names))
     width = max((rows - 1) * CELL + longest + 4, 272.0)
-    areas, connections = len(graph.areas), graph.connections
-    density = len({(c.source, c.target) for c in connections if c.source != IMAGE}) / areas**2
-    total = count_text(parameters)
-    summary = f"{areas} areas, {len(connections)} connections ({density:.0%} of all possible), {total} parameters"
-    add_title(canvas, title, summary, left, top + 8, width)
+    connections = graph.connections
+    density = len({(c.source, c.target) for c in connections if c.source != IMAGE}) / len(graph.areas) ** 2
+    add_title(canvas, title, network_text(graph, counts, f" ({density:.0%} of all possible)"), left, top + 8, width)
     found = {connection.kind for connection in connections}
     entries = [Entry(kind, _look(kind), shape=SHAPES[kind]) for kind in SHAPES if kind in found]
     if any(connection.role == "modulate" for connection in connections):
         entries.append(Entry("modulating", BoxStyle("modulating", INK, GATE, INK, width=1.4), shape="circle"))
+    if any(is_inhibitory(connection) for connection in connections):
+        entries.append(Entry("inhibitory", BoxStyle(INHIBITORY, MUTED, MUTED, "#FFFFFF"), "−", shape="square"))
     if any(connection.delay for connection in connections):
         entries.append(Entry("delay", DELAY, "+1"))
     if scale is not None:

@@ -10,6 +10,7 @@ from math import sqrt
 from typing import Literal
 
 from cortexgraph.passes import statuses
+from cortexgraph.render.style import is_inhibitory
 from cortexgraph.render.update_layout import Grid
 from cortexgraph.unrolling import Loop, Node, UnrolledGraph, response_path
 
@@ -126,6 +127,7 @@ class Read:
         kind: of the first connection, or `memory`, or `readout`.
         connections: their identifiers.
         modulating: whether one of them is a gate.
+        inhibitory: whether all of them have a negative gain.
         executed: whether it is evaluated.
         response: whether it carries the first response.
     """
@@ -133,6 +135,7 @@ class Read:
     kind: str
     connections: tuple[str, ...]
     modulating: bool
+    inhibitory: bool
     executed: bool
     response: bool
 
@@ -149,7 +152,7 @@ class Scene:
         origin: for each node of `shown` the node of `full` that it stands for; in a folded column the first of them.
         reads: for each edge of `shown` what it is.
         response: the nodes of `shown` that carry the first response of a readout's area.
-        partial: whether something of `full` is left out on request.
+        after_passes: whether `status` says what the passes left of the graph; if not, every live update is `executed`.
     """
 
     full: UnrolledGraph
@@ -159,7 +162,7 @@ class Scene:
     origin: Mapping[Node, Node]
     reads: Mapping[tuple[Node, Node], Read]
     response: Collection[Node]
-    partial: bool
+    after_passes: bool = False
 
     def status_of(self, node: Node) -> str:
         return self.status[self.origin[node]]
@@ -195,16 +198,17 @@ def scene_of(
             that is rolled already is drawn as it is.
         pitch: width of a column; that of the grid by default.
     """
-    full = _without_helpers(full)
+    full, after_passes = _without_helpers(full), kept is not None
     status: dict[Node, str] = {node: found.word for node, found in statuses(full, kept).items()}
     nodes = [node for node in full if (only is None or node in only) and full.written(node)]
     spans = columns(full, status, nodes, None if fold == "auto" or full.loop else FOLDS[fold])
     if full.loop is not None:
         spans = tuple(span for span in spans if not full.loop.last < span.first < full.loop.end)
-        return replace(_scene(full, nodes, status, spans), columns=unrolled_columns(spans, full.loop))
+        scene = _scene(full, nodes, status, spans)
+        return replace(scene, columns=unrolled_columns(spans, full.loop), after_passes=after_passes)
     if fold == "auto" and (pitch or Grid(full).step_pitch) * len(spans) > WIDEST:
         spans = columns(full, status, nodes, FOLDS["auto"])
-    return _scene(full, nodes, status, spans)
+    return replace(_scene(full, nodes, status, spans), after_passes=after_passes)
 
 
 def _scene(full: UnrolledGraph, nodes: list[Node], status: Mapping[Node, str], spans: tuple[Span, ...]) -> Scene:
@@ -232,7 +236,7 @@ def _scene(full: UnrolledGraph, nodes: list[Node], status: Mapping[Node, str], s
         executed = status[head] == "executed" and status[tail] in {"executed", "held", "shared"}
         reads[ends] = _read(data, executed, (tail, head) in steps)
     response = {place[node] for nodes_of in path for node in nodes_of if node in place}
-    return Scene(full, shown, spans, status, origin, reads, response, len(nodes) < len(full))
+    return Scene(full, shown, spans, status, origin, reads, response)
 
 
 def _in_first_run(node: Node, loop: Loop) -> Node:
@@ -245,7 +249,8 @@ def _read(data: Mapping[str, object], executed: bool, response: bool) -> Read:
     assert isinstance(connections, tuple)
     kind = connections[0].kind if connections else "memory" if data["memory"] else "readout"
     gates = any(connection.role == "modulate" for connection in connections)
-    return Read(kind, tuple(connection.identifier for connection in connections), gates, executed, response)
+    inhibitory = bool(connections) and all(is_inhibitory(connection) for connection in connections)
+    return Read(kind, tuple(c.identifier for c in connections), gates, inhibitory, executed, response)
 
 
 def _without_helpers(full: UnrolledGraph) -> UnrolledGraph:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import prod
+
+from cortexgraph.graph import Connection
+from cortexgraph.ops.scaling import GainOperation
 
 __all__ = [
+    "BOLD",
     "DELAY",
     "FOLDED",
     "FONT",
+    "INHIBITORY",
     "INK",
     "KINDS",
     "MUTED",
@@ -15,14 +22,20 @@ __all__ = [
     "BoxStyle",
     "LineStyle",
     "faded",
-    "gating",
+    "is_inhibitory",
+    "role_samples",
     "strong",
     "strong_box",
+    "with_role",
 ]
 
 FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"
+BOLD = " bold"
+"""Behind the families of a font; `render_dot` makes it a `font-weight` in SVG."""
+
 INK = "#222222"
 MUTED = "#666666"
+INHIBITORY = "inhibitory (negative gain)"
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,7 @@ class LineStyle:
 
     @property
     def head_length(self) -> float:
-        return 10 * self.head_size
+        return (2.5 if self.head == "tee" else 10) * self.head_size
 
 
 @dataclass(frozen=True)
@@ -92,9 +105,26 @@ def strong_box(style: BoxStyle) -> BoxStyle:
     return replace(style, width=2.4 * style.width)
 
 
-def gating(style: LineStyle) -> LineStyle:
-    """The line of a connection that modulates: it ends in a circle."""
-    return replace(style, word="modulating", head="odot", head_size=0.7)
+def is_inhibitory(connection: Connection) -> bool:
+    """Whether the fixed gains of a connection multiply its result by a negative number."""
+    gains = [operation.value for operation in connection.transform.operations if isinstance(operation, GainOperation)]
+    return prod(gain for gain in gains if gain is not None) < 0
+
+
+def with_role(style: LineStyle, *, modulating: bool, inhibitory: bool) -> LineStyle:
+    """The line of a connection that modulates (it ends in a circle) or inhibits (it ends in a bar), or both."""
+    if modulating:
+        return replace(style, word="modulating", head="teeodot" if inhibitory else "odot", head_size=0.7)
+    return replace(style, word=INHIBITORY, head="tee", head_size=0.75) if inhibitory else style
+
+
+def role_samples(*, modulating: bool, inhibitory: bool) -> Iterator[tuple[str, LineStyle]]:
+    """The lines that stand in a legend for the roles that occur, with their keys."""
+    sample = LineStyle("", INK, width=1.0)
+    if modulating:
+        yield "modulating", with_role(sample, modulating=True, inhibitory=False)
+    if inhibitory:
+        yield "inhibitory", with_role(sample, modulating=False, inhibitory=True)
 
 
 def faded(style: LineStyle) -> LineStyle:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from html import escape
 
-from cortexgraph.graph import Area
+from cortexgraph.graph import Area, AreaGraph
 from cortexgraph.ops import Shape
+from cortexgraph.wording import count_text
 
-__all__ = ["elide", "html_text", "operation_text", "shape_text", "size_text", "text_width", "wrap"]
+__all__ = ["elide", "html_text", "network_text", "operation_text", "shape_text", "size_text", "text_width", "wrap"]
 
 # Advance widths in em of DejaVu Sans, the widest of the usual sans-serif fonts: what fits in it fits in the others.
 _WIDTHS = {
@@ -68,6 +70,14 @@ def shape_text(shape: Shape) -> str:
 
 def size_text(pair: tuple[int, int]) -> str:
     return f"{pair[0]}×{pair[1]}"
+
+
+def network_text(graph: AreaGraph, counts: Mapping[str, int], density: str = "") -> str:
+    """Numbers of areas, connections and parameters; `counts` as `parameter_counts` gives them, without readouts."""
+    total = count_text(sum(counts.values()) + sum(readout.parameters for readout in graph.readouts))
+    areas, connections = len(graph.areas), len(graph.connections)
+    words = f"{areas} area{'s' * (areas != 1)}, {connections} connection{'s' * (connections != 1)}"
+    return f"{words}{density}, {total} parameters"
 
 
 def operation_text(area: Area) -> str:

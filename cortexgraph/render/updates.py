@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
@@ -19,9 +19,10 @@ from cortexgraph.render.style import (
     BoxStyle,
     LineStyle,
     faded,
-    gating,
+    role_samples,
     strong,
     strong_box,
+    with_role,
 )
 from cortexgraph.render.text import elide, text_width
 from cortexgraph.render.update_layout import NAME_SIZE, SMALL_SIZE, routes
@@ -122,7 +123,7 @@ def _place_words(scene: Scene, node: Node) -> str:
 
 def _words(read: Read) -> str:
     """Classes of an arrow."""
-    words = [read.kind, "executed" if read.executed else "idle"]
+    words = [read.kind, "executed" if read.executed else "idle", *["inhibitory"] * read.inhibitory]
     words += [f"connection-{identifier}" for identifier in read.connections]
     return " ".join([*words, *["response"] * read.response])
 
@@ -133,7 +134,8 @@ def _words(read: Read) -> str:
 def _style(read: Read, thin: float) -> LineStyle:
     style = KINDS[read.kind] if read.executed else faded(KINDS[read.kind])
     style = replace(style, width=style.width * thin, head_size=style.head_size * thin)
-    style = gating(style) if read.executed and read.modulating else style
+    if read.executed:
+        style = with_role(style, modulating=read.modulating, inhibitory=read.inhibitory)
     return strong(style) if read.response else style
 
 
@@ -200,10 +202,11 @@ def _add_frame(canvas: Canvas, scene: Scene, title: str | None, subject: str) ->
 
 
 def _summary(scene: Scene, subject: str) -> str:
-    updates = [node for node in scene.status if node.kind == "update"]
-    executed = sum(scene.status[node] == "executed" for node in updates)
     steps = f"{scene.full.steps} step{'s' * (scene.full.steps > 1)}"
-    whole = f"{steps}, {executed} of {len(updates)} updates executed; order: {order_name(scene.full.order)}"
+    counts = Counter(status for node, status in scene.status.items() if node.kind == "update")
+    executed = f", {counts['executed']} executed" * scene.after_passes
+    updates = f"{counts.total()} updates, {counts.total() - counts['silent']} live{executed}"
+    whole = f"{steps}, {updates}; order: {order_name(scene.full.order)}"
     return f"{subject}; of {whole}" if subject else whole
 
 
@@ -211,13 +214,15 @@ def _entries(scene: Scene) -> Iterator[Entry]:
     """Legend entries for what occurs in the drawing."""
     kinds = {read.kind for read in scene.reads.values()}
     yield from (Entry(kind, KINDS[kind]) for kind in ("feedforward", "lateral", "feedback", "memory") if kind in kinds)
-    if any(read.modulating for read in scene.reads.values()):
-        yield Entry("modulating", gating(LineStyle("", INK, width=1.0)))
-    if any(read.response for read in scene.reads.values()):
+    reads = scene.reads.values()
+    modulating, inhibitory = any(read.modulating for read in reads), any(read.inhibitory for read in reads)
+    yield from (Entry(*sample) for sample in role_samples(modulating=modulating, inhibitory=inhibitory))
+    if any(read.response for read in reads):
         yield Entry("response", RESPONSE)
     found = {scene.status_of(node) for node in scene.shown}
     marks = {"silent": "⊥", "held": "=", "shared": "="}
-    yield from (Entry(state, STATES[state], marks.get(state, "")) for state in STATES if state in found)
+    looks = STATES if scene.after_passes else STATES | {"executed": replace(STATES["executed"], word="live")}
+    yield from (Entry(state, looks[state], marks.get(state, "")) for state in looks if state in found)
     if any(span.folded for span in scene.columns):
         yield Entry("folded", FOLDED, "⋯")
     if scene.shown.records:

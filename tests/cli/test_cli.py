@@ -112,6 +112,20 @@ def test_draw_names_the_picture_after_the_spec(run: Run) -> None:
     assert run("draw", "ventral", "--matrix", "--width", "parameters").out == "wrote ventral-matrix.svg\n"
 
 
+def test_a_dense_network_suggests_the_matrix(run: Run, tmp_path: Path) -> None:
+    names = [f"A{n}" for n in range(8)]
+    areas = {name: {"channels": 2, "size": 8} for name in names}
+    links = ["image -> A0", *(f"{a} -> {b}" for a in names for b in names)]
+    spec = {"name": "dense", "input": {"size": 8}, "areas": areas, "connections": links}
+    spec |= {"readout": {"from": "A7", "classes": 2}, "time": {"steps": 9}}
+    (tmp_path / "dense.json").write_text(json.dumps(spec))
+    result = run("draw", "dense.json")
+    assert (result.code, result.out) == (0, "wrote dense.svg\n")
+    assert "65 connections between 8 areas: --matrix draws them more legibly." in result.err
+    assert "--matrix" not in run("draw", "dense.json", "--matrix").err
+    assert "--matrix" not in run("draw", "ventral").err
+
+
 def test_draw_with_labels_widths_focus_and_folding(run: Run, tmp_path: Path) -> None:
     assert run("draw", "ventral", "--labels", "kernel, delay", "--width", "parameters", "-o", "a.dot").code == 0
     assert "147 k" not in re.sub(r"legend.*", "", (tmp_path / "a.dot").read_text())

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from itertools import combinations, permutations
+from math import hypot
+from typing import Any
 
 import networkx as nx
 import pygraphviz
 import pytest
 
 from cortexgraph.graph import AreaGraph
-from cortexgraph.render import LABELS, Drawing, draw_areas
+from cortexgraph.render import LABELS, Drawing, draw_areas, draw_connections, draw_updates
+from cortexgraph.unrolling import unroll_graph
 from tests.conftest import Golden
-from tests.render.conftest import boxes_of, crossings, points_of
+from tests.render.conftest import STREAMS, boxes_of, crossings, graph_of, points_of
 
 SVG = {"svg": "http://www.w3.org/2000/svg"}
 
@@ -116,3 +120,76 @@ def test_arrows_end_on_boxes_and_run_through_none(streams: AreaGraph) -> None:
             x, y, width, height = boxes[edge[1]]
             assert max(abs(tip[0] - x) / width, abs(tip[1] - y) / height) == pytest.approx(1, abs=0.02)
     assert crossings(drawn, boxes) == []
+
+
+PARALLEL: dict[str, Any] = {
+    "name": "parallel",
+    "input": {"channels": 3, "size": 16},
+    "areas": {"A": {"channels": 4, "size": 16}, "B": {"channels": 4, "size": 8}},
+    "connections": [
+        "image -> A",
+        {"from": "A", "to": "B", "name": "fast"},
+        {"from": "A", "to": "B", "name": "slow", "delay": 2},
+        {"from": "B", "to": "A", "name": "back"},
+        {"from": "A", "to": "A", "name": "near", "kernel": 1},
+        {"from": "A", "to": "A", "name": "far", "kernel": 7},
+    ],
+    "readout": {"from": "B", "classes": 3},
+    "time": {"steps": 6},
+}
+INTERLEAVED: dict[str, Any] = {
+    "name": "interleaved",
+    "input": {"channels": 3, "size": 32},
+    "areas": {name: {"channels": 8, "size": 32 >> n} for n, name in enumerate("ABCDE")},
+    "connections": [
+        "image -> A -> B -> C -> D -> E",
+        "B -> B",
+        "C -> A",
+        {"from": "C", "to": "A", "kernel": 1, "name": "again"},
+        {"from": "D", "to": "B", "role": "modulate"},
+        "E -> C",
+        "A -> C",
+        "B -> D",
+        "A -> D",
+    ],
+    "readout": {"from": "E", "classes": 10},
+    "time": {"steps": 9},
+}
+
+
+@pytest.mark.parametrize("labels", [(), LABELS])
+@pytest.mark.parametrize("network", [PARALLEL, INTERLEAVED, STREAMS], ids=["parallel", "interleaved", "streams"])
+def test_every_connection_can_be_followed(network: dict[str, Any], labels: tuple[str, ...]) -> None:
+    """No two arrows lie on one another, and no label hides another label or the arrow of another connection."""
+    drawn = pygraphviz.AGraph(string=draw_areas(graph_of(network), labels=labels).source)
+    arrows = {edge.attr["id"]: [*points_of(edge)] for edge in drawn.edges() if edge.attr["class"] != "legend"}
+    for (_, one), (_, other) in permutations(arrows.items(), 2):
+        near = [point for point in one if min(hypot(point[0] - x, point[1] - y) for x, y in other) < 3]
+        assert len(near) < 0.4 * len(one)
+    texts = {node: box for node, box in boxes_of(drawn, {"text"}).items() if "-label-" in node}
+    for (a, (x, y, width, height)), (b, (u, v, wide, high)) in combinations(texts.items(), 2):
+        same = a.rpartition("-")[0] == b.rpartition("-")[0]
+        assert same or abs(x - u) > width + wide - 0.5 or abs(y - v) > height + high - 0.5, (a, b)
+    for label, (x, y, width, height) in texts.items():
+        own = label.removeprefix("areas-").rpartition("-label-")[0] + "-arrow"
+        hidden = {
+            key
+            for key, points in arrows.items()
+            for px, py in points
+            if key != own and abs(px - x) < width - 1 and abs(py - y) < height - 1
+        }
+        assert not hidden, label
+
+
+def test_inhibitory_connections_end_in_a_bar() -> None:
+    data = INTERLEAVED | {"connections": ["image -> A -> B -> C -> D -> E", {"from": "C", "to": "A", "gain": -0.5}]}
+    graph = graph_of(data)
+    for drawing in (draw_areas(graph), draw_updates(unroll_graph(graph))):
+        drawn = pygraphviz.AGraph(string=drawing.source)
+        heads = {(*edge.attr["class"].split(), edge.attr["arrowhead"]) for edge in drawn.edges()}
+        assert {head for *words, head in heads if "inhibitory" in words and "idle" not in words} == {"tee"}
+        assert {words[0] for *words, head in heads if head == "tee"} == {"feedback", "legend"}
+        assert "inhibitory (negative gain)" in drawing.source
+    matrix = groups(draw_connections(graph), "inhibitory")
+    assert {key: texts(mark) for key, mark in matrix.items()} == {"C_to_A-mark": ["−"]}
+    assert "inhibitory" not in draw_areas(graph_of(STREAMS)).source

@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from cortexgraph.errors import CompileError, CortexGraphError
 from cortexgraph.graph import AreaGraph
@@ -44,6 +45,45 @@ def test_png_is_fit_for_print(stream: AreaGraph, tmp_path: Path) -> None:
     width = int.from_bytes(drawing.save(tmp_path / "a.png").read_bytes()[16:20])
     points = float(ET.fromstring(drawing.svg()).attrib["width"].removesuffix("pt"))
     assert width == pytest.approx(points * 300 / 72, rel=0.01)
+
+
+def test_png_carries_its_resolution(stream: AreaGraph, tmp_path: Path) -> None:
+    """In the chunk pHYs, before the pixels, with a right checksum (Pillow checks it)."""
+    with Image.open(draw_areas(stream).save(tmp_path / "a.png")) as image:
+        image.load()
+        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+def test_svg_names_one_family_and_gives_weights_by_themselves(stream: AreaGraph) -> None:
+    texts = [*ET.fromstring(draw_areas(stream).svg()).iter("{http://www.w3.org/2000/svg}text")]
+    assert {text.attrib["font-family"] for text in texts} == {"Helvetica,Arial,DejaVu Sans,sans-serif"}
+    bold = {text.text for text in texts if text.get("font-weight") == "bold"}
+    assert bold == {"stream", "V1", "V2", "V4", "IT"}
+
+
+BLANK = """
+from pathlib import Path
+from tests.render.conftest import STREAM, graph_of
+from cortexgraph.render import draw_areas, draw_connections, draw_updates
+from cortexgraph.render.canvas import Canvas
+from cortexgraph.unrolling import unroll_graph
+for title in ("", " ", "\\n", "a\\n\\nb", "\\n\\n"):
+    graph = graph_of(STREAM)
+    graph.graph["name"] = title
+    for drawing in (draw_areas(graph, title=title), draw_connections(graph, title=title),
+                    draw_updates(unroll_graph(graph), title=title)):
+        assert drawing.svg().endswith("</svg>\\n")
+        assert drawing.save(Path("blank.png")).stat().st_size > 10_000
+print("drawn")
+"""
+
+
+def test_blank_titles_do_not_crash_graphviz(tmp_path: Path) -> None:
+    """An empty line in a label ends in a segmentation fault inside Graphviz, so this runs in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", BLANK]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "drawn\n"), done.stderr
 
 
 def test_notebooks_show_the_svg(stream: AreaGraph) -> None:

@@ -8,6 +8,7 @@ import networkx as nx
 import pygraphviz
 import pytest
 
+import cortexgraph as cg
 from cortexgraph.graph import AreaGraph
 from cortexgraph.render import Drawing, draw_updates
 from cortexgraph.render.updates import node_key
@@ -150,4 +151,19 @@ def test_names_that_boxes_do_not_say_stand_beside_their_row(streams: AreaGraph) 
 
 def test_the_heading_counts_updates(stream: AreaGraph) -> None:
     full = unroll_graph(stream)
-    assert "6 steps, 12 of 24 updates executed; order: simultaneous" in draw_updates(full, kept_of(full)).source
+    assert "6 steps, 24 updates, 18 live, 12 executed; order: simultaneous" in draw_updates(full, kept_of(full)).source
+
+
+def test_an_unrolled_graph_and_what_passes_left_of_it_count_updates_alike() -> None:
+    spec = cg.load("ventral")
+    before, after = draw_updates(cg.unroll(spec)), cg.draw_unrolled(spec)
+    assert "6 steps, 24 updates, 18 live; order: simultaneous" in before.source
+    assert "6 steps, 24 updates, 18 live, 12 executed; order: simultaneous" in after.source
+    words = {key: words for key, words in _legend(before).items() if "executed" in key}
+    assert list(words.values()) == ["live"]
+    assert "executed" in _legend(after).values()
+
+
+def _legend(drawing: Drawing) -> dict[str, str]:
+    graph = pygraphviz.AGraph(string=drawing.source)
+    return {str(node): node.attr["label"].removesuffix(r"\l") for node in graph.nodes() if node.endswith("-word")}
