@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -12,6 +15,7 @@ from torch import Tensor, nn
 
 import cortexgraph as cg
 from cortexgraph.checks import REGISTERED
+from cortexgraph.cli import main
 from cortexgraph.errors import CompileError
 from cortexgraph.ops import CELLS, OPERATIONS
 from cortexgraph.ops.evaluate import evaluate_operation
@@ -193,3 +197,133 @@ def test_running_averages_of_ones_own_move_where_a_readout_depends_on_them(passe
         OPERATIONS.remove("standardise")
     assert found.averages == 3
     assert found.stable
+
+
+# ---- one file is all that a new operation or cell needs ----------------------------
+
+MODULE = '''
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+import cortexgraph as cg
+
+
+class Mixed(nn.Module):
+    """y = W x over channels, times a factor."""
+
+    def __init__(self, channels: int, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+        self.weight = nn.Parameter(torch.randn(channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * torch.einsum("oc,bchw->bohw", self.weight, x)
+
+
+@cg.register_operation("mix")
+@dataclass(frozen=True)
+class Mix(cg.Operation):
+    """A linear mixture of channels."""
+
+    equation: ClassVar[str] = "y = f W x"
+    helpers: ClassVar[tuple[type, ...]] = (Mixed,)
+
+    factor: float = cg.option(1.0, "The factor.", main=True)
+
+    def summary(self) -> str:
+        return f"mix × {self.factor:g}"
+
+    def constructor(self) -> str:
+        return f"Mixed({self.shape[0]}, {self.factor})"
+
+    def parameters(self) -> Mapping[str, tuple[int, ...]]:
+        return {"weight": (self.shape[0], self.shape[0])}
+
+
+class Averaged(nn.Module):
+    """h' = (1 - r) h + r x."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        return self.rate * x if h is None else (1 - self.rate) * h + self.rate * x
+
+
+@cg.register_cell("averaging")
+@dataclass(frozen=True)
+class Averaging(cg.Cell):
+    """A moving average of the input."""
+
+    equation: ClassVar[str] = "h' = (1 - r) h + r x"
+    helpers: ClassVar[tuple[type, ...]] = (Averaged,)
+
+    rate: float = cg.option(0.5, "The rate r.", main=True)
+
+    def summary(self) -> str:
+        return f"mean {self.rate:g}"
+
+    def constructor(self) -> str:
+        return f"Averaged({self.rate})"
+'''
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Iterator[None]:
+    """A module of one file that registers an operation and a cell."""
+    path = tmp_path / "plugin.py"
+    path.write_text(MODULE)
+    spec = importlib.util.spec_from_file_location("plugin", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["plugin"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield
+    OPERATIONS.remove("mix")
+    CELLS.remove("averaging")
+    del sys.modules["plugin"]
+
+
+def test_one_file_makes_an_operation_and_a_cell_known_everywhere(
+    plugin: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = network(body=["relu", {"mix": 2.0}, "mix"], cell={"averaging": {"rate": 0.25}}).model_dump(by_alias=True)
+    data["connections"][0]["transform"] = [{"mix": 3.0}]
+    spec = cg.NetworkSpec.model_validate(data | {"time": {"steps": 3}})
+    assert cg.check(spec) == []
+    cg.save(spec, tmp_path / "own.yaml")
+    assert cg.load(tmp_path / "own.yaml") == spec
+    monkeypatch.setattr(sys, "argv", ["cortexgraph", "show", str(tmp_path / "own.yaml")])
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert "mix × 3" in capsys.readouterr().out
+    area = cg.build(spec).area("A")
+    assert area.parameters() == 2 * 4
+    assert area.macs == 2 * 4 * 16  # by default each weight counts once at each place
+    source = cg.emit(spec)
+    assert "class Mixed(nn.Module)" in source
+    assert "class Averaged(nn.Module)" in source
+    network_ = cg.compile(spec)
+    assert {"A.mix.weight", "A.mix_2.weight"} <= network_.state_dict().keys()
+    for training in (True, False):
+        assert compare(spec, training=training).stable
+    cg.draw(network(body=["mix"], cell={"averaging": 0.25}), tmp_path / "drawing.svg")
+    assert "mix × 1 · mean 0.25" in (tmp_path / "drawing.svg").read_text()
+    definitions = cg.json_schema()["$defs"]
+    assert "mix" in definitions["Operation"]["anyOf"][0]["enum"]
+    assert "averaging" in definitions["Cell"]["anyOf"][0]["enum"]
+
+
+def test_findings_about_ones_own_are_those_of_any_other(plugin: None) -> None:
+    (finding,) = cg.check(network(body=["mixx"]))
+    assert (finding.code, finding.repair) == ("unknown-operation", "Did you mean `mix`?")
+    (finding,) = cg.check(network(cell="averagin"))
+    assert (finding.code, finding.repair) == ("unknown-operation", "Did you mean `averaging`?")
+    (finding,) = cg.check(network(cell={"averaging": {"rates": 1}}))
+    assert (finding.place, finding.repair) == ("areas.A.cell.averaging.rates", "Did you mean `rate`?")
