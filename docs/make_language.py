@@ -91,15 +91,6 @@ A cell makes an area's new state from x, the result of its body, and the old sta
 silent. Every carried tensor has the shape of the state. Written as operations are: `cell: {leaky: {decay: 0.5}}`.
 """
 
-EXAMPLES: dict[str, Any] = {
-    "residual": {"residual": {"body": [{"conv": 3}, {"norm": "batch"}, "relu", {"conv": 3}]}},
-    "nearest": {"nearest": 16},
-    "bilinear": {"bilinear": [16, 16]},
-    "pool": {"pool": 4},
-    "linear": {"linear": 128},
-    "leaky": {"leaky": {"decay": 0.5}},
-}
-
 
 def page() -> str:
     """The text of docs/language.md."""
@@ -163,11 +154,11 @@ def flow(value: Any) -> str:
 
 def example_of(kind: Kind[Any]) -> Any:
     """An entry of a chain, or a cell, that uses the kind."""
-    if kind.name in EXAMPLES:
-        return EXAMPLES[kind.name]
     if kind.main is None:
         return kind.name
-    return {kind.name: {kind.main: _plain(kind.options.model_fields[kind.main].default)}}
+    option = kind.options.model_fields[kind.main]
+    value = option.examples[0] if option.examples else _plain(option.default)
+    return {kind.name: {kind.main: value}}
 
 
 def _plain(value: Any) -> Any:

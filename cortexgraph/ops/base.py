@@ -59,15 +59,16 @@ CONTEXT: Any = object()
 # ---- options and constructors --------------------------------------------------
 
 
-def option(default: Any = ..., description: str = "", *, main: bool = False) -> Any:
+def option(default: Any = ..., description: str = "", *, main: bool = False, example: object = None) -> Any:
     """An option of an operation or cell: a dataclass field that specs can set.
 
     Args:
         default: `CONTEXT` takes the field of the same name from the `Context`; `...` makes it required.
         description: what it means, for the documentation and for findings.
         main: whether `{conv: 3}` may stand for `{conv: {kernel: 3}}`.
+        example: a value, for the documentation; default: the default.
     """
-    metadata = {"option": description, "main": main, "default": default}
+    metadata = {"option": description, "main": main, "default": default, "example": example}
     if default is ...:
         return field(metadata=metadata)
     return field(default=default, metadata=metadata)

@@ -77,7 +77,9 @@ class LeakyCell(Cell):
 
     equation: ClassVar[str] = "h' = f(a h + g x)"
 
-    decay: Number | None = option(None, "a, the part of the old state that stays, from 0 to 1; default 0.5.", main=True)
+    decay: Number | None = option(
+        None, "a, the part of the old state that stays, from 0 to 1; default 0.5.", main=True, example=0.5
+    )
     learned: Flag = option(False, "Learn a, one for each channel, from `decay` or `tau_ms` on.")
     tau_ms: Milliseconds | None = option(None, "Time constant τ: a = 1 − dt/τ.")
     input: Literal["full", "rest"] | None = option(

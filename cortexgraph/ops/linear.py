@@ -29,7 +29,7 @@ class Dense(Operation):
 
     equation: ClassVar[str] = "y = W x + b"
 
-    channels: Count = option(CONTEXT, "Number of units; default: the channels of the area.", main=True)
+    channels: Count = option(CONTEXT, "Number of units; default: the channels of the area.", main=True, example=128)
     bias: Flag = option(CONTEXT, "Learned bias; default: only where no norm follows.")
 
     def output(self) -> Shape:

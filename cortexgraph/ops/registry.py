@@ -60,7 +60,8 @@ class Kind(Generic[T_co]):
             default, annotation = one.metadata["default"], hints[one.name]
             if default is CONTEXT:
                 annotation, default = annotation | None, None
-            declared[one.name] = (annotation, Field(default, description=one.metadata["option"]))
+            examples = None if one.metadata["example"] is None else [one.metadata["example"]]
+            declared[one.name] = (annotation, Field(default, description=one.metadata["option"], examples=examples))
         model: type[BaseModel] = create_model(f"{self.make_from.__name__}Options", __base__=Model, **declared)
         model.__doc__ = self.make_from.__doc__
         return model

@@ -35,7 +35,9 @@ class ResidualOperation(Operation):
 
     equation: ClassVar[str] = "y = body(x) + shortcut(x)"
 
-    body: Entries = option(..., "The operations of the block.", main=True)
+    body: Entries = option(
+        ..., "The operations of the block.", main=True, example=[{"conv": 3}, {"norm": "batch"}, "relu", {"conv": 3}]
+    )
     shortcut: Entries = option((), "Operations of the shortcut; default: none (the identity).")
     parts: Mapping[str, Chain] = field(default_factory=dict)
 

@@ -140,7 +140,7 @@ class Resize(Operation):
 
     role: ClassVar[str] = "resize"
 
-    size: Square = option(..., "Height and width of the result.", main=True)
+    size: Square = option(..., "Height and width of the result.", main=True, example=16)
 
     def summary(self) -> str:
         return f"{type(self).__name__.lower()} to {by(self.size)}"
