@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from cortexgraph.graph import Connection
-from cortexgraph.ops.scaling import GainOperation
+from cortexgraph.ops.elementwise import GainOperation
 
 __all__ = [
     "BOLD",
