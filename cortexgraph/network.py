@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -42,6 +44,8 @@ class CompiledNetwork(nn.Module):
     options: ClassVar[CompileOptions]
     source: ClassVar[str]
     unrolled: ClassVar[UnrolledGraph]
+    _loaded: Mapping[str, int] = MappingProxyType({})
+    _warned: bool = False
     _other: ClassVar[type[nn.Module] | None] = None
     _program: ClassVar[Compiler]
     _restored: ClassVar[Restorer]
@@ -59,7 +63,22 @@ class CompiledNetwork(nn.Module):
         entries = renamed(self.unrolled.areas, state_dict, prefix)
         state_dict.clear()
         state_dict.update(entries)
+        self._loaded = sets_trained({name.removeprefix(prefix): value for name, value in entries.items()}, self)
         super()._load_from_state_dict(state_dict, prefix, *args)
+        if not self.training:
+            self._warn_of_untrained_sets()
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        if not mode:
+            self._warn_of_untrained_sets()
+        return self
+
+    def _warn_of_untrained_sets(self) -> None:
+        """Say once which sets of parameters per step are used though training never reached them."""
+        if not self._warned and (beyond := untrained_sets(self, self._loaded)):
+            self._warned = True
+            warnings.warn(beyond, stacklevel=4)
 
     @classmethod
     def _other_class(cls) -> type[nn.Module]:
@@ -79,6 +98,79 @@ class CompiledNetwork(nn.Module):
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         restore: Any = type(self)._restored
         return restore, (self.spec, self.options, self.source), self.__dict__
+
+
+# ---- sets of parameters that training did not reach --------------------------------
+
+
+def _per_step(network: nn.Module) -> Iterator[tuple[str, nn.ModuleList]]:
+    """The operations with a set of parameters for each update, by their path (`PerStep` of the emitted file)."""
+    for path, module in network.named_modules():
+        if isinstance(module, nn.ModuleList) and hasattr(module, "stand_in"):
+            yield path, module
+
+
+def sets_trained(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, int]:
+    """How many sets of each operation of a network were trained, by its path, as far as a state dict shows.
+
+    In a state dict, sets that training never reached are copies of the last one that it reached.
+    """
+    trained = {}
+    for path, _ in _per_step(network):
+        sets: dict[int, dict[str, Tensor]] = {}
+        for key, value in state.items():
+            number, _, name = key.removeprefix(f"{path}.").partition(".")
+            if key.startswith(f"{path}.") and number.isdecimal():
+                sets.setdefault(int(number), {})[name] = value
+        last = len(sets)
+        while last > 1 and _equal(sets.get(last - 1, {}), sets.get(last - 2, {})):
+            last -= 1
+        tracked = sets.get(last - 1, {}).get("num_batches_tracked")
+        if (tracked is None and last > 1) or (tracked is not None and tracked > 0):  # otherwise nothing was trained
+            trained[path] = last
+    return trained
+
+
+def untrained_sets(network: CompiledNetwork, loaded: Mapping[str, int]) -> str:
+    """What to say of the sets that are used and were not trained; empty text if there is nothing to say."""
+    last_update, beyond = _last_updates(network.unrolled), {}
+    for path, module in _per_step(network):
+        part = path.partition(".")[0]
+        used = min(last_update.get(part, 1), len(module))
+        reached = min(cast("dict[int, int]", module.stand_in)[used], loaded.get(path, used))
+        own = [dict(module[n - 1].named_parameters()) for n in (reached, used)]
+        state = dict(module[reached - 1].named_buffers())
+        seen = path in loaded or bool(state.get("num_batches_tracked", torch.tensor(0)) > 0)
+        stands_in = cast("dict[int, int]", module.stand_in)[used] != used or _equal(*own)
+        if reached < used and seen and stands_in:
+            beyond[part] = (reached, used)
+    if not beyond:
+        return ""
+    names = {area.identifier: area.name for area in network.unrolled.areas.areas}
+    names |= {c.identifier: c.label for c in network.unrolled.areas.connections}
+    sets = ", ".join(f"{names.get(part, part)} has {n} trained sets for {m} updates" for part, (n, m) in beyond.items())
+    return (
+        f"the network runs for T = {network.spec.time.steps} steps, beyond the parameters per step that training "
+        f"reached: {sets}; the last trained set is used for the rest"
+    )
+
+
+def _last_updates(graph: UnrolledGraph) -> dict[str, int]:
+    """The ordinal of the last update that is carried out, by identifier of the area, or of a connection to it."""
+    loop = graph.loop
+    areas: dict[str, int] = {}
+    for node in graph.live_updates():
+        skipped = loop.rates[node.name] * (loop.times - loop.shown) if loop and node.step >= loop.first else 0
+        areas[node.name] = max(areas.get(node.name, 0), graph.ordinal(node) + skipped)
+    last = {graph.areas.area(name).identifier: ordinal for name, ordinal in areas.items()}
+    for c in graph.areas.connections:
+        for identifier in {c.identifier, c.owner or c.identifier}:
+            last[identifier] = max(last.get(identifier, 0), areas.get(c.target, 0))
+    return last
+
+
+def _equal(some: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> bool:
+    return some.keys() == others.keys() and all(torch.equal(some[name], others[name]) for name in some)
 
 
 def _no_floats(x: object) -> DataError:
