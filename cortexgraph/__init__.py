@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cortexgraph.edit import unshare as unshare
     from cortexgraph.errors import CompileError as CompileError
     from cortexgraph.errors import CortexGraphError as CortexGraphError
+    from cortexgraph.errors import CortexGraphWarning as CortexGraphWarning
     from cortexgraph.errors import DataError as DataError
     from cortexgraph.errors import Diagnostic as Diagnostic
     from cortexgraph.errors import GraphError as GraphError
@@ -64,6 +65,7 @@ _HOMES = {
     "cortexgraph.errors": (
         "CompileError",
         "CortexGraphError",
+        "CortexGraphWarning",
         "DataError",
         "Diagnostic",
         "GraphError",

@@ -15,7 +15,7 @@ from cortexgraph.checks import check_graph, check_structure
 from cortexgraph.checks.behaviour import named_steps, record_sinks, silent_sinks
 from cortexgraph.checks.shapes import memory
 from cortexgraph.codegen import Checkpoint, MemoryFormat, emit_source, runs_of
-from cortexgraph.errors import CompileError, DataError, Diagnostic, GraphError
+from cortexgraph.errors import CompileError, DataError, Diagnostic, Findings, GraphError
 from cortexgraph.graph import AreaGraph, assemble
 from cortexgraph.graph.names import renamed
 from cortexgraph.passes import run_passes
@@ -51,9 +51,18 @@ __all__ = [
 # ---- the pipeline ------------------------------------------------------------------
 
 
-def check(spec: SpecLike) -> list[Diagnostic]:
-    """Every finding about a spec (or its path or zoo name), errors before warnings."""
-    return check_graph(assemble(resolve(spec)))
+def check(spec: SpecLike) -> Findings:
+    """Every finding about a spec (or its path or zoo name), errors before warnings.
+
+    Returns:
+        A list of `Diagnostic`, which prints as `cortexgraph check` prints it.
+
+    Examples:
+        >>> import cortexgraph as cg
+        >>> cg.check("ventral")
+        no findings
+    """
+    return Findings(check_graph(assemble(resolve(spec))))
 
 
 def build(spec: SpecLike) -> AreaGraph:

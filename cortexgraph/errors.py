@@ -12,7 +12,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["CompileError", "CortexGraphError", "DataError", "Diagnostic", "GraphError", "SpecError"]
+__all__ = [
+    "CompileError",
+    "CortexGraphError",
+    "CortexGraphWarning",
+    "DataError",
+    "Diagnostic",
+    "Findings",
+    "GraphError",
+    "SpecError",
+]
 
 Severity = Literal["error", "warning"]
 
@@ -56,6 +65,22 @@ class Diagnostic:
         return f"{first}\n  {repair}    {tag}" if repair else f"{first}    {tag}"
 
 
+class Findings(list[Diagnostic]):
+    """Findings, which print as the command line prints them.
+
+    Examples:
+        >>> print(Findings([Diagnostic("silent-readout", "readout.at", "IT never responds")]))
+        readout.at: IT never responds.    [silent-readout]
+        >>> print(Findings())
+        no findings
+    """
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self)) or "no findings"
+
+    __repr__ = __str__
+
+
 def _plain(text: str) -> str:
     """The text without what could change a terminal: control characters and turns of direction are escaped."""
     return text if text.isprintable() else "".join(s if s.isprintable() else repr(s)[1:-1] for s in text)
@@ -65,6 +90,10 @@ def unsaid(what: str, like: Diagnostic) -> Diagnostic:
     """Says that there are more findings than are worth reading at once, after the last one that is said."""
     found = f"there are {what} like those above"
     return replace(like, code="more-findings", place="", found=found, expected="", repair="Fix these first.")
+
+
+class CortexGraphWarning(UserWarning):
+    """Something works, but probably not as the user expects."""
 
 
 class CortexGraphError(Exception):

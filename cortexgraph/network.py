@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from cortexgraph.codegen import load_class
-from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.errors import CortexGraphWarning, DataError, Diagnostic
 from cortexgraph.graph.names import renamed
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class CompiledNetwork(nn.Module):
         """Say once which sets of parameters per step are used though training never reached them."""
         if not self._warned and (beyond := untrained_sets(self, self._loaded)):
             self._warned = True
-            warnings.warn(beyond, stacklevel=4)
+            warnings.warn(beyond, CortexGraphWarning, stacklevel=4)
 
     @classmethod
     def _other_class(cls) -> type[nn.Module]:

@@ -161,3 +161,36 @@ def test_torch_tools_take_parameters_gradients_and_states_as_they_are() -> None:
     assert all(p.grad.view(-1).numel() == p.numel() for p in parameters if p.grad is not None)
     assert all(value.is_contiguous() for value in network.state_dict().values())
     prune.l1_unstructured(network.V1_to_V2.conv, "weight", 0.5)
+
+
+# ---- how results print and show themselves -----------------------------------------
+
+
+def test_findings_print_as_the_command_line_prints_them(capsys: pytest.CaptureFixture[str]) -> None:
+    late = cg.load("ventral", ["time.steps=2"])
+    print(cg.check(late))
+    assert capsys.readouterr().out.endswith("choose another order or a shorter path.    [silent-readout]\n")
+    assert repr(cg.check(late)) == "\n".join(str(finding) for finding in cg.check(late))
+    assert str(cg.check("ventral")) == "no findings"
+    assert cg.check("ventral") == []
+
+
+def test_reprs_are_short() -> None:
+    shown = [cg.draw("ventral"), cg.build("ventral"), cg.unroll("ventral"), cg.summarise("ventral"), cg.page("ventral")]
+    assert [repr(thing) for thing in shown[:3]] == [
+        "<Drawing of ventral: show it in a notebook, or save it with `.save(path)`>",
+        "<AreaGraph ventral: 4 areas, 11 connections>",
+        "<UnrolledGraph ventral: 24 updates in 6 steps, 31 nodes>",
+    ]
+    assert repr(shown[3]).startswith("<NetworkSummary: 4 areas, 11 connections, 6 steps, 328,122 parameters, ")
+    assert all(len(repr(thing)) < 150 for thing in shown)
+    assert len(repr(cg.compile("ventral").unrolled)) < 150
+
+
+def test_notebooks_show_tables_and_pages() -> None:
+    tables = cg.summarise("ventral")._repr_html_()
+    assert "<td>V4</td><td>64</td>" in tables
+    assert "<td>IT → V4</td><td>feedback</td>" in tables
+    page = cg.page("ventral")
+    assert page.startswith("<!")
+    assert page._repr_html_().startswith('<iframe srcdoc="&lt;!')

@@ -23,9 +23,7 @@ readout: {from: B, classes: 3}
 time: {steps: 4}
 """
 
-BEYOND = (
-    r"T = 6 steps, beyond .* reached: A has 3 trained sets for 5 updates, B has 3 trained sets for 5 updates"
-)
+BEYOND = r"T = 6 steps, beyond .* reached: A has 3 trained sets for 5 updates, B has 3 trained sets for 5 updates"
 
 
 def trained(network: CompiledNetwork, batches: int = 2) -> CompiledNetwork:
@@ -54,7 +52,7 @@ def is_quiet(network: CompiledNetwork) -> bool:
 
 def test_it_is_said_once_with_the_numbers_of_sets() -> None:
     network = longer(trained(cg.compile(cg.loads(LONGER))))
-    with pytest.warns(UserWarning, match=BEYOND):
+    with pytest.warns(cg.CortexGraphWarning, match=BEYOND):
         network.eval()
     assert is_quiet(network)
     assert is_quiet(network.train())
@@ -65,10 +63,10 @@ def test_it_is_said_once_with_the_numbers_of_sets() -> None:
 def test_it_is_said_on_loading_into_a_network_in_evaluation() -> None:
     source = trained(cg.compile(cg.loads(LONGER)))
     other = cg.compile(source.spec, steps=6).eval()
-    with pytest.warns(UserWarning, match=BEYOND):
+    with pytest.warns(cg.CortexGraphWarning, match=BEYOND):
         other.load_state_dict(source.state_dict())
     part = torch.nn.ModuleDict({"inner": cg.compile(source.spec, steps=6)}).eval()
-    with pytest.warns(UserWarning, match=BEYOND):
+    with pytest.warns(cg.CortexGraphWarning, match=BEYOND):
         part.load_state_dict({f"inner.{name}": value for name, value in source.state_dict().items()})
 
 
@@ -92,10 +90,10 @@ def test_recorded_updates_that_no_readout_reaches_count() -> None:
     source = trained(cg.compile(cg.loads(LONGER)))
     recording = cg.compile(source.spec, record="A")
     recording.load_state_dict(source.state_dict())
-    with pytest.warns(UserWarning, match=r"T = 4 steps, .* reached: A has 3 trained sets for 4 updates; the last"):
+    with pytest.warns(cg.CortexGraphWarning, match=r"T = 4 steps, .* reached: A has 3 trained sets for 4 updates"):
         recording.eval()
     own = trained_recording()
-    with pytest.warns(UserWarning, match=r"A has 3 trained sets for 4 updates; the last"):
+    with pytest.warns(cg.CortexGraphWarning, match=r"A has 3 trained sets for 4 updates"):
         own.eval()
 
 
@@ -108,14 +106,12 @@ def trained_recording() -> CompiledNetwork:
 def test_a_loop_counts_with_all_of_its_updates() -> None:
     network = longer(trained(cg.compile(cg.loads(LONGER))), steps=40)
     assert network.unrolled.loop is not None
-    with pytest.warns(
-        UserWarning, match=r"T = 40 .* A has 3 trained sets for 39 updates, B has 3"
-    ):
+    with pytest.warns(UserWarning, match=r"T = 40 .* A has 3 trained sets for 39 updates, B has 3"):
         network.eval()
 
 
 def test_weights_per_step_without_a_norm() -> None:
     spec = cg.loads(LONGER.replace("defaults: {area: {norm: {kind: batch, per_step: true}}}", ""))
     network = trained(cg.compile(cg.unshare(spec)))
-    with pytest.warns(UserWarning, match=r"T = 6 steps, .*image -> A has 3 trained sets for 5 updates"):
+    with pytest.warns(cg.CortexGraphWarning, match=r"T = 6 steps, .*image -> A has 3 trained sets for 5 updates"):
         longer(network).eval()

@@ -1,18 +1,20 @@
 """Numbers about a network: parameters, cost, receptive fields, paths, and which updates are executed."""
 
 from cortexgraph.analysis.explain import Explanation, PassEffect, explain
-from cortexgraph.analysis.model import (
+from cortexgraph.analysis.paths import steps_to_readouts
+from cortexgraph.analysis.receptive_field import Extent, receptive_fields, window_of
+from cortexgraph.analysis.summary import (
     RESNET18,
     AreaSummary,
     ConnectionSummary,
     KnownNetwork,
     NetworkSummary,
     StepSummary,
+    Totals,
+    summarise,
+    summarise_spec,
+    totals,
 )
-from cortexgraph.analysis.paths import steps_to_readouts
-from cortexgraph.analysis.receptive_field import Extent, receptive_fields, window_of
-from cortexgraph.analysis.summary import summarise, summarise_spec
-from cortexgraph.analysis.totals import Totals, totals
 
 __all__ = [
     "RESNET18",

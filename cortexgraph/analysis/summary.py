@@ -1,12 +1,13 @@
-"""`summarise`: the numbers of a network from its unrolled graph before and after passes."""
+"""Numbers of a network: `summarise` gives all of them, `totals` quickly the few by which networks are compared."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
 from math import prod
 
-from cortexgraph.analysis.model import AreaSummary, ConnectionSummary, NetworkSummary, StepSummary
 from cortexgraph.analysis.paths import Paths, steps_to_readouts
 from cortexgraph.analysis.receptive_field import Extent, receptive_fields, window_of
 from cortexgraph.compiler import lower
@@ -22,17 +23,207 @@ from cortexgraph.unrolling import (
     macs_of,
     numbers_of,
     parameters_by_part,
+    total_parameters,
 )
+from cortexgraph.wording import by, count_text, step_ranges
 
-__all__ = ["evaluated_steps", "step_summaries", "summarise", "summarise_spec"]
+__all__ = [
+    "RESNET18",
+    "AreaSummary",
+    "ConnectionSummary",
+    "KnownNetwork",
+    "NetworkSummary",
+    "StepSummary",
+    "Totals",
+    "step_summaries",
+    "summarise",
+    "summarise_spec",
+    "totals",
+]
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class KnownNetwork:
+    """A network that readers know, for orientation: its parameters, and multiply-adds for one image."""
+
+    name: str
+    parameters: int
+    macs: int
+
+
+RESNET18 = (
+    KnownNetwork("ResNet-18 on 224 × 224 images, 1000 classes", 11_689_512, 1_814_073_344),
+    KnownNetwork("ResNet-18 on 32 × 32 images, 10 classes (3 × 3 stem, no pooling)", 11_173_962, 555_422_720),
+)
+"""He et al. 2016, and its usual form for CIFAR-10; the numbers are those of torchvision's, which a test counts."""
+
+
+@dataclass(frozen=True)
+class AreaSummary:
+    """An area over T steps.
+
+    Attributes:
+        name, level, channels, size: of the area.
+        parameters: learned numbers of the area itself (body and cell), all per-step sets counted.
+        macs: multiply-adds of its body and cell in one update, for one image.
+        state_bytes: of one state of one image, as 32-bit numbers.
+        first_response: first step at which the area is live; None if it never is.
+        executed: steps of the updates that are computed.
+        shared: steps of the updates that equal an earlier one, for a static image in evaluation, and are not.
+        silent: steps of the updates that are silent.
+        unread: steps of the live updates that no readout or record needs.
+        receptive_field_px: height and width of the field of one unit, by step, of the last live update in the step.
+        steps_to_readout: for each readout, the steps of the shortest and the longest path to it.
+    """
+
+    name: str
+    level: float
+    channels: int
+    size: Pair
+    parameters: int
+    macs: int
+    state_bytes: int
+    first_response: int | None
+    executed: tuple[int, ...]
+    shared: tuple[int, ...]
+    silent: tuple[int, ...]
+    unread: tuple[int, ...]
+    receptive_field_px: Mapping[int, Pair] = field(default_factory=dict)
+    steps_to_readout: Mapping[str, Pair] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ConnectionSummary:
+    """A connection over T steps.
+
+    Attributes:
+        source, target, kind, delay: of the connection.
+        transform: its operations, in words.
+        size: height and width of the result.
+        window: height and width of what one place of the result reads of the source's state.
+        parameters: learned numbers.
+        macs: multiply-adds of one evaluation for one image.
+        output_bytes: of one result of one image, as 32-bit numbers.
+        evaluated: steps at which it is evaluated in one forward pass of a static image.
+        first_response: first step at which it carries a signal; None if it never does.
+        steps_to_readout: as of an area, from the state that it reads.
+    """
+
+    source: str
+    target: str
+    kind: str
+    delay: int
+    transform: str
+    size: Pair
+    window: Pair
+    parameters: int
+    macs: int
+    output_bytes: int
+    evaluated: tuple[int, ...]
+    first_response: int | None
+    steps_to_readout: Mapping[str, Pair] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"{self.source} → {self.target}"
+
+    @property
+    def evaluations(self) -> int:
+        """Number of evaluations in one forward pass of a static image."""
+        return len(self.evaluated)
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations in one forward pass of one image: two for each multiply-add."""
+        return 2 * self.macs * self.evaluations
+
+
+@dataclass(frozen=True)
+class StepSummary:
+    """What one step executes for one image: updates, multiply-adds, and bytes of states and transform results."""
+
+    step: int
+    updates: int
+    macs: int
+    activation_bytes: int
+
+
+@dataclass(frozen=True, repr=False)
+class NetworkSummary:
+    """A network over T steps; `macs_unpruned` is the cost without passes, of every live update.
+
+    Notebooks show it as tables; `cortexgraph show` prints more of it.
+    """
+
+    areas: tuple[AreaSummary, ...]
+    connections: tuple[ConnectionSummary, ...]
+    steps: tuple[StepSummary, ...]
+    image_size: Pair
+    readout_parameters: int
+    readout_macs: int
+    macs_unpruned: int
+
+    @property
+    def parameters(self) -> int:
+        own = sum(area.parameters for area in self.areas)
+        return own + sum(connection.parameters for connection in self.connections) + self.readout_parameters
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of one forward pass of one static image, in convolutions, cells and readouts."""
+        return sum(step.macs for step in self.steps) + self.readout_macs
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations: two for each multiply-add."""
+        return 2 * self.macs
+
+    @property
+    def activation_bytes(self) -> int:
+        """What training keeps of one image at least: executed states and transform results, as 32-bit numbers."""
+        return sum(step.activation_bytes for step in self.steps)
+
+    def __repr__(self) -> str:
+        numbers = f"{self.parameters:,} parameters, {count_text(self.macs)} multiply-adds for an image"
+        parts = f"{len(self.areas)} areas, {len(self.connections)} connections"
+        return f"<NetworkSummary: {parts}, {len(self.steps)} steps, {numbers}>"
+
+    def _repr_html_(self) -> str:
+        areas = [
+            [area.name, area.channels, by(area.size), area.parameters, area.first_response, step_ranges(area.executed)]
+            for area in reversed(self.areas)
+        ]
+        connections = [
+            [c.name, c.kind, c.transform, by(c.size), c.parameters, c.first_response, step_ranges(c.evaluated)]
+            for c in self.connections
+        ]
+        last = ["size", "parameters", "first response", "executed at steps"]
+        tables = _html_table(["area", "channels", *last], areas)
+        tables += _html_table(["connection", "kind", "transform", *last], connections)
+        return f'<div class="cortexgraph">{tables}<p>{escape(repr(self)[1:-1])}</p></div>'
+
+
+def _html_table(names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    cells = [["" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in r] for r in rows]
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in cells)
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+# ---- all numbers -----------------------------------------------------------------
 
 
 def summarise(full: UnrolledGraph, kept: UnrolledGraph) -> NetworkSummary:
     """Summary of a network from its unrolled graph before and after passes, as `lower` gives them."""
-    areas = full.areas
-    fields = receptive_fields(full)
+    areas, parameters = full.areas, parameters_by_part(full)
+    fields, status = receptive_fields(full), statuses(full, kept)
     of_areas, of_connections = steps_to_readouts(full)
-    evaluated, status, parameters = evaluated_steps(kept), statuses(full, kept), parameters_by_part(full)
+    evaluated: dict[str, list[int]] = {}
+    for node in _carried_out(kept):
+        for connection in evaluations(kept, node):
+            evaluated.setdefault(connection.identifier, []).append(node.step)
     readout_macs = sum(macs_of(kept, node) for node in kept.readouts)
     return NetworkSummary(
         areas=tuple(
@@ -73,15 +264,6 @@ def summarise_spec(spec: SpecLike, steps: int | None = None, order: Order | None
     return summarise(*lower(spec, steps, order))
 
 
-def evaluated_steps(graph: UnrolledGraph) -> dict[str, list[int]]:
-    """Steps at which each connection is evaluated."""
-    steps: dict[str, list[int]] = {}
-    for node in _carried_out(graph):
-        for connection in evaluations(graph, node):
-            steps.setdefault(connection.identifier, []).append(node.step)
-    return steps
-
-
 def _carried_out(graph: UnrolledGraph) -> Iterator[Node]:
     return (node for node in graph if node.kind in {"update", "evaluation"} and graph.carried_out(node))
 
@@ -106,7 +288,10 @@ def _area(
     paths: Paths,
 ) -> AreaSummary:
     updates = list(full.updates(area.name))
-    status = {node: statuses[node].word for node in updates}
+
+    def steps(*words: str) -> tuple[int, ...]:
+        return tuple(node.step for node in updates if statuses[node].word in words)
+
     return AreaSummary(
         name=area.name,
         level=area.level,
@@ -116,10 +301,10 @@ def _area(
         macs=area.macs,
         state_bytes=prod(area.shape) * FLOAT_BYTES,
         first_response=full.first_response(area.name),
-        executed=tuple(node.step for node in updates if status[node] == "executed"),
-        shared=tuple(node.step for node in updates if status[node] in {"held", "shared"}),
-        silent=tuple(node.step for node in updates if status[node] == "silent"),
-        unread=tuple(node.step for node in updates if status[node] == "unread"),
+        executed=steps("executed"),
+        shared=steps("held", "shared"),
+        silent=steps("silent"),
+        unread=steps("unread"),
         receptive_field_px={node.step: fields[node] for node in updates if node in fields},
         steps_to_readout=paths,
     )
@@ -129,6 +314,11 @@ def _connection(
     full: UnrolledGraph, connection: Connection, parameters: int, evaluated: list[int], paths: Paths
 ) -> ConnectionSummary:
     labels = {c.identifier: c.label.replace("->", "→") for c in full.areas.connections}
+    signals = (
+        node.step
+        for node in full.live_updates(connection.target)
+        if any(read is connection and source.kind != "zero" for read, source in full.terms(node))
+    )
     return ConnectionSummary(
         source=connection.source,
         target=connection.target,
@@ -142,13 +332,46 @@ def _connection(
         macs=connection.macs,
         output_bytes=prod(connection.output_shape) * FLOAT_BYTES,
         evaluated=tuple(evaluated),
-        first_response=_first_signal(full, connection),
+        first_response=next(signals, None),
         steps_to_readout=paths,
     )
 
 
-def _first_signal(full: UnrolledGraph, connection: Connection) -> int | None:
-    for node in full.live_updates(connection.target):
-        if any(read is connection and source.kind != "zero" for read, source in full.terms(node)):
-            return node.step
-    return None
+# ---- the few numbers by which networks are compared ------------------------------
+
+
+@dataclass(frozen=True)
+class Totals:
+    """A network in short.
+
+    Attributes:
+        areas: number of areas.
+        connections: number of driving connections of each kind, and of `modulating` ones.
+        steps: number of steps T.
+        responds_at: first step at which the state that the first readout reads can depend on the image; None if none.
+        parameters: learned numbers, all per-step sets counted.
+        flops: floating-point operations of one forward pass of one image, two for each multiply-add.
+    """
+
+    areas: int
+    connections: dict[str, int]
+    steps: int
+    responds_at: int | None
+    parameters: int
+    flops: int
+
+
+def totals(full: UnrolledGraph, kept: UnrolledGraph) -> Totals:
+    """The numbers of a network from its unrolled graph before and after passes, as `lower` gives them."""
+    graph, seen = full.areas, full.from_image()
+    kinds = Counter("modulating" if c.role == "modulate" else c.kind for c in graph.connections)
+    read = graph.readouts[0].source
+    return Totals(
+        areas=len(graph.areas),
+        connections={kind: kinds[kind] for kind in ("feedforward", "lateral", "feedback", "modulating") if kinds[kind]},
+        steps=full.steps,
+        responds_at=next((node.step for node in full.live_updates(read) if node in seen), None),
+        parameters=total_parameters(full),
+        flops=2 * sum(step.macs for step in step_summaries(kept))
+        + 2 * sum(macs_of(kept, node) for node in kept.readouts),
+    )

@@ -6,10 +6,11 @@ import errno
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
+from cortexgraph.errors import CortexGraphError, CortexGraphWarning, DataError, Diagnostic
 from cortexgraph.extras import explained
 from cortexgraph.wording import shortened
 
@@ -20,6 +21,10 @@ def main() -> None:
     """Entry point of `cortexgraph`."""
     if sys.stdout is None or type(sys.stdout) is io.TextIOWrapper:  # not what a test or a notebook put there
         sys.stdout = StandardOutput(sys.stdout)
+    of_python = warnings.formatwarning
+    warnings.formatwarning = lambda message, category, *place: (
+        f"warning: {message}.\n" if category is CortexGraphWarning else of_python(message, category, *place)
+    )
     try:
         _run()
     except CortexGraphError as error:

@@ -189,6 +189,9 @@ class AreaGraph(Shown, nx.MultiDiGraph):  # type: ignore[misc]
         ['V1', 'V2', 'image']
     """
 
+    def __repr__(self) -> str:
+        return f"<AreaGraph {self.name}: {len(self.areas)} areas, {self.number_of_edges()} connections>"
+
     @property
     def spec(self) -> NetworkSpec:
         spec: NetworkSpec = self.graph["spec"]

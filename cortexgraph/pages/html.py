@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from functools import cache
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 
@@ -36,13 +37,25 @@ from cortexgraph.wording import count_text
 __all__ = ["check_path", "page"]
 
 
+class Page(str):
+    """A page as HTML text, which notebooks show."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<Page of {len(self) // 1000} kB: show it in a notebook, or write it with `cg.page(spec, path)`>"
+
+    def _repr_html_(self) -> str:
+        return f'<iframe srcdoc="{escape(self)}" style="width: 100%; height: 640px; border: 0"></iframe>'
+
+
 def page(
     subject: NetworkSpec | str | Path,
     path: str | Path | None = None,
     steps: int | None = None,
     order: Order | None = None,
     overrides: Sequence[str | Override] = (),
-) -> str:
+) -> Page:
     """A page that shows a network: works offline, needs nothing but a browser.
 
     Args:
@@ -52,7 +65,7 @@ def page(
         overrides: of a file or run, as `--set` takes them.
 
     Returns:
-        The page as HTML.
+        The page as HTML; notebooks show it.
 
     Raises:
         GraphError, CompileError: if the spec does not make a network.
@@ -67,7 +80,7 @@ def page(
         spec, run = read_view(Path(subject), overrides)
     else:
         spec = load(subject, overrides)
-    html = _html(retimed(spec, steps, order), run)
+    html = Page(_html(retimed(spec, steps, order), run))
     if path is not None:
         write_text(path, html)
     return html

@@ -32,6 +32,10 @@ class Drawing:
 
     source: str
 
+    def __repr__(self) -> str:
+        name = self.source.split("{", 1)[0].removeprefix("digraph").strip().strip('"')
+        return f"<Drawing of {name}: show it in a notebook, or save it with `.save(path)`>"
+
     def svg(self) -> str:
         """The picture as SVG text."""
         return render_dot(self.source, "svg").decode()

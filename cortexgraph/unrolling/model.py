@@ -137,6 +137,10 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
 
     # ---- the whole graph -----------------------------------------------------
 
+    def __repr__(self) -> str:
+        updates = sum(1 for node in self if node.kind == "update")
+        return f"<UnrolledGraph {self.areas.name}: {updates} updates in {self.steps} steps, {len(self)} nodes>"
+
     @classmethod
     def of(cls, info: UnrolledInfo) -> UnrolledGraph:
         """A graph without nodes."""
