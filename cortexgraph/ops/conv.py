@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from cortexgraph.ops.base import CONTEXT, Context, Fault, Operation, Options, Pair, Shape, call, option, text
 from cortexgraph.ops.registry import register_operation
@@ -18,13 +19,26 @@ __all__ = ["Conv", "ConvTranspose", "Depthwise", "Separable", "Spatial", "spread
 
 @dataclass(frozen=True)
 class Spatial(Windowed):
-    """Base of the convolutions with a stride."""
+    """Base of the convolutions with a stride.
+
+    Attributes:
+        name: in summaries.
+        module: name of the torch module.
+    """
+
+    name: ClassVar[str]
+    module: ClassVar[str] = "nn.Conv2d"
 
     kernel: Square = option((3, 3), "Kernel size.", main=True)
     stride: Square = option(CONTEXT, "Stride; default 1, or what takes the source to the target's size.")
     dilation: Square = option((1, 1), "Distance between the kernel's points.")
     padding: Border | None = option(None, "Zeros around the input; default ⌊dilation · (kernel − 1) / 2⌋.")
     bias: Flag = option(CONTEXT, "Learned bias; default: only where no norm follows.")
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """Number of output channels."""
 
     @property
     def border(self) -> Pair:
@@ -34,14 +48,25 @@ class Spatial(Windowed):
     def geometry(self) -> tuple[Pair, Pair, Pair, Pair]:
         return self.kernel, self.stride, self.border, self.dilation
 
+    def output(self) -> Shape:
+        return (self.outputs, *self.extent)
+
     def arguments(self) -> dict[str, tuple[object, object]]:
-        """Stride, padding and dilation of the constructor, with torch's defaults."""
+        """Arguments of the constructor behind the kernel, with torch's defaults."""
         return {"stride": (self.stride, 1), "padding": (self.border, 0), "dilation": (self.dilation, 1)}
 
-    def described(self, name: str, more: str = "") -> str:
-        stride = f", stride {text(self.stride)}" if self.stride != (1, 1) else ""
-        dilation = f", dilation {text(self.dilation)}" if self.dilation != (1, 1) else ""
-        return f"{by(self.kernel)} {name}{stride}{dilation}{more}{', bias' if self.bias else ''}"
+    def constructor(self) -> str:
+        sizes = (self.shape[0], self.outputs, self.kernel)
+        return call(self.module, *sizes, **self.arguments(), bias=(self.bias, True))
+
+    def summary(self) -> str:
+        pairs = {"stride": self.stride, "dilation": self.dilation}
+        geometry = [f"{name} {text(pair)}" for name, pair in pairs.items() if pair != (1, 1)]
+        return ", ".join([f"{by(self.kernel)} {self.name}", *geometry, *self.notes(), *["bias"] * self.bias])
+
+    def notes(self) -> list[str]:
+        """Further words of the summary."""
+        return []
 
 
 @register_operation("conv")
@@ -50,23 +75,24 @@ class Conv(Spatial):
     """Convolution: y[o] = Σ_i w[o, i] ⋆ x[i] + b[o], padded with zeros."""
 
     equation: ClassVar[str] = "y[o] = Σ_i w[o, i] ⋆ x[i] + b[o]"
+    name: ClassVar[str] = "conv"
 
     channels: Count = option(CONTEXT, "Number of output channels; default: those of the area.")
     groups: Count = option(1, "Number of channel groups that do not see each other.")
 
-    def output(self) -> Shape:
-        return (self.channels, *self.extent)
+    @property
+    def outputs(self) -> int:
+        return self.channels
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         weight = (self.channels, self.shape[0] // self.groups, *self.kernel)
         return {"weight": weight} | ({"bias": (self.channels,)} if self.bias else {})
 
-    def summary(self) -> str:
-        return self.described("conv", f", {self.groups} groups" if self.groups != 1 else "")
+    def arguments(self) -> dict[str, tuple[object, object]]:
+        return {**super().arguments(), "groups": (self.groups, 1)}
 
-    def constructor(self) -> str:
-        sizes, options = (self.shape[0], self.channels, self.kernel), self.arguments()
-        return call("nn.Conv2d", *sizes, **options, groups=(self.groups, 1), bias=(self.bias, True))
+    def notes(self) -> list[str]:
+        return [f"{self.groups} groups"] if self.groups != 1 else []
 
 
 @register_operation("depthwise")
@@ -75,20 +101,17 @@ class Depthwise(Spatial):
     """Each channel with a kernel of its own: y[c] = w[c] ⋆ x[c] + b[c]."""
 
     equation: ClassVar[str] = "y[c] = w[c] ⋆ x[c] + b[c]"
+    name: ClassVar[str] = "depthwise conv"
 
-    def output(self) -> Shape:
-        return (self.shape[0], *self.extent)
+    @property
+    def outputs(self) -> int:
+        return self.shape[0]
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         return {"weight": (self.shape[0], 1, *self.kernel)} | ({"bias": (self.shape[0],)} if self.bias else {})
 
-    def summary(self) -> str:
-        return self.described("depthwise conv")
-
-    def constructor(self) -> str:
-        channels, options = self.shape[0], self.arguments()
-        sizes = (channels, channels, self.kernel)
-        return call("nn.Conv2d", *sizes, **options, groups=(channels, None), bias=(self.bias, True))
+    def arguments(self) -> dict[str, tuple[object, object]]:
+        return {**super().arguments(), "groups": (self.shape[0], None)}
 
 
 class SeparableConv2d(nn.Module):
@@ -99,15 +122,11 @@ class SeparableConv2d(nn.Module):
         in_channels: int,
         out_channels: int,
         kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] = 0,
-        dilation: int | tuple[int, int] = 1,
         bias: bool = True,
+        **geometry: Any,
     ) -> None:
         super().__init__()
-        self.depth = nn.Conv2d(
-            in_channels, in_channels, kernel_size, stride, padding, dilation, groups=in_channels, bias=False
-        )
+        self.depth = nn.Conv2d(in_channels, in_channels, kernel_size, groups=in_channels, bias=False, **geometry)
         self.point = nn.Conv2d(in_channels, out_channels, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -120,23 +139,19 @@ class Separable(Spatial):
     """A depthwise convolution, then a 1 × 1 convolution (Chollet 2017): y[o] = Σ_c p[o, c] (d[c] ⋆ x[c]) + b[o]."""
 
     equation: ClassVar[str] = "y[o] = Σ_c p[o, c] (d[c] ⋆ x[c]) + b[o]"
+    name: ClassVar[str] = "separable conv"
+    module: ClassVar[str] = "SeparableConv2d"
 
     channels: Count = option(CONTEXT, "Number of output channels; default: those of the area.")
 
-    def output(self) -> Shape:
-        return (self.channels, *self.extent)
+    @property
+    def outputs(self) -> int:
+        return self.channels
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         depth, point = (self.shape[0], 1, *self.kernel), (self.channels, self.shape[0], 1, 1)
         bias = {"point.bias": (self.channels,)} if self.bias else {}
         return {"depth.weight": depth, "point.weight": point, **bias}
-
-    def summary(self) -> str:
-        return self.described("separable conv")
-
-    def constructor(self) -> str:
-        sizes = (self.shape[0], self.channels, self.kernel)
-        return call("SeparableConv2d", *sizes, **self.arguments(), bias=(self.bias, True))
 
 
 @register_operation("conv_transpose")

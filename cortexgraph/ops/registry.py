@@ -82,7 +82,7 @@ class Kind(Generic[T_co]):
             return {}
         return value if isinstance(value, dict) or self.main is None else {self.main: value}
 
-    def read(self, value: object, context: Context) -> tuple[dict[str, Any], frozenset[str]]:
+    def read(self, value: object, context: Context) -> tuple[Options, frozenset[str]]:
         """The options of an entry, completed by its place, and the names of those that the place decided.
 
         Args:
@@ -95,7 +95,7 @@ class Kind(Generic[T_co]):
         model = self.options.model_validate(self.written(value))
         options = {name: getattr(model, name) for name in self.options.model_fields}
         missing = frozenset(name for name in self.by_place if options[name] is None)
-        return options | {name: getattr(context, name) for name in missing}, missing
+        return {**options, **{name: getattr(context, name) for name in missing}}, missing
 
     def _fields(self) -> list[DataclassField[object]]:
         declared = fields(self.make_from)

@@ -8,9 +8,9 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import Any
 
 from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.ops.base import Helper
 from cortexgraph.ops.torch_names import Module
 
 __all__ = ["IMPORTS", "imports_for", "library", "names_in", "source_of", "sources_of", "taken_names"]
@@ -74,7 +74,7 @@ def names_in(source: str) -> set[str]:
     return set(NAME.findall(TEXT.sub("", source)))
 
 
-def sources_of(wanted: Iterable[Any], extra: Mapping[str, str] = MappingProxyType({})) -> tuple[str, ...]:
+def sources_of(wanted: Iterable[str | Helper], extra: Mapping[str, str] = MappingProxyType({})) -> tuple[str, ...]:
     """The source of the wanted definitions and of those that they use, each once, used before user.
 
     Args:
@@ -100,7 +100,7 @@ def sources_of(wanted: Iterable[Any], extra: Mapping[str, str] = MappingProxyTyp
     return tuple(sources.values())
 
 
-def source_of(item: Any) -> str:
+def source_of(item: Helper) -> str:
     """The source of a class or function.
 
     Raises:

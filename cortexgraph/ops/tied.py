@@ -74,7 +74,7 @@ class Tied(Operation):
     def constructor(self) -> str:
         if self.same or not isinstance(self.operation, Conv):
             return f"Shared(self.{self.owner})"
-        options = {**self.operation.arguments(), "groups": (self.operation.groups, 1)}
+        options = self.operation.arguments()
         options["stride"] = (options["stride"][0], None)  # always written: it says that the geometry is its own
         return call("Shared", f"self.{self.owner}", **options)
 

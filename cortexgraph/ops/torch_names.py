@@ -6,7 +6,7 @@ empty classes stand in for the bases, and checking, drawing and emitting need no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 __all__ = ["F", "Module", "Tensor", "nn", "torch"]
 
@@ -27,6 +27,4 @@ else:
         Linear = type("Linear", (Module,), {})
         Conv2d = type("Conv2d", (Module,), {})
 
-    torch: Any = None
-    Tensor: Any = None
-    F: Any = None
+    torch = Tensor = F = None
