@@ -27,13 +27,85 @@ __all__ = [
 MANY, MOST = 100, 40
 
 
+SYNONYMS = {
+    "kernel": "kernelsize ksize filtersize receptivefield",
+    "channels": "filters numfilters nfilters features numfeatures nfeatures outchannels numchannels nchannels maps "
+    "featuremaps units width",
+    "from": "source src pre presynaptic input sender start",
+    "to": "target dst dest destination post postsynaptic output receiver end",
+    "kind": "type",
+    "cell": "type",
+    "size": "imagesize inputsize resolution height shape spatialsize hw",
+    "stride": "strides step subsampling downsample",
+    "norm": "normalization normalisation batchnorm batchnormalization layernorm groupnorm instancenorm bn",
+    "activation": "nonlinearity nonlin act activationfunction relu",
+    "classes": "numclasses nclasses outputs numoutputs nlabels",
+    "steps": "timesteps numsteps nsteps t unrollsteps iterations recurrentsteps",
+    "readout": "readouts decoder classifier head output outputs",
+    "areas": "layers nodes regions populations modules",
+    "connections": "edges projections links synapses",
+    "delay": "lag latency delaysteps",
+    "dt_ms": "dt timestep stepms",
+    "tau_ms": "tau timeconstant",
+    "weights": "weightsharing shareweights shared",
+    "tie": "tied tiedto shareswith tieweights",
+    "groups": "numgroups ngroups",
+    "gain": "scale weight alpha",
+    "order": "updateorder schedule unrolling",
+    "level": "depth hierarchy rank",
+    "body": "operations ops block",
+    "transform": "operation ops layer layers",
+    "conv_gru": "gru grucell convgrucell",
+    "conv_lstm": "lstm lstmcell convlstmcell",
+    "simple": "rnn vanillarnn elman none",
+    "leaky": "leakyintegrator euler ctrnn",
+    "batch": "batchnorm batchnorm2d bn batchnormalization",
+    "layer": "layernorm ln",
+    "group": "groupnorm gn",
+    "instance": "instancenorm instancenorm2d in",
+    "local_response": "lrn localresponsenorm",
+    "conv": "conv2d convolution",
+    "conv_transpose": "convtranspose2d deconv deconvolution transposedconv",
+    "linear": "dense fullyconnected fc",
+    "max_pool": "maxpool2d",
+    "avg_pool": "avgpool2d averagepool meanpool",
+    "dropout": "dropout2d",
+    "identity": "none linear noop skip",
+    "silu": "swish",
+    "saturating": "hardtanh clippedrelu",
+    "flatten": "none",
+    "avg": "mean average gap globalavg adaptiveavg",
+    "nearest": "nearestneighbor nearestneighbour upsample",
+    "bilinear": "linear interpolate",
+    "transposed": "deconv convtranspose",
+    "sum": "add plus",
+    "concat": "cat concatenate",
+    "modulate": "gate gating modulatory multiplicative",
+    "drive": "driving additive",
+    "feedforward": "ff bottomup forward",
+    "feedback": "fb topdown backward",
+    "lateral": "recurrent horizontal self",
+    "simultaneous": "parallel synchronous biological streaming",
+    "sequential": "feedforward serial ordered",
+    "per_step": "unshared timedependent pertime",
+    "last": "final end",
+}
+"""What the words of the language are called elsewhere, small and without spaces and underscores."""
+
+
 def similar(word: str, choices: Iterable[str]) -> str | None:
-    """The choice that the word is probably a misspelling of, capitals aside.
+    """The choice that the word probably means: another name for it, or a misspelling, capitals aside.
 
     >>> similar("Chanels", ["channels", "size"])
     'channels'
+    >>> similar("kernel_size", ["channels", "kernel"])
+    'kernel'
     """
     by_lower = {choice.lower(): choice for choice in choices}
+    plain = "".join(sign for sign in word[:100].lower() if sign.isalnum())
+    for low, choice in by_lower.items():
+        if plain and (low.replace("_", "") == plain or plain in SYNONYMS.get(low, "").split()):
+            return choice
     if len(by_lower) > MANY:  # comparing is slow
         near = (c for c in by_lower if c[:1] == word[:1].lower() and abs(len(c) - len(word)) <= 2)
         by_lower = {choice: by_lower[choice] for choice in islice(near, MANY)}

@@ -82,6 +82,90 @@ def test_half_a_character_in_a_json_file_is_a_finding_with_its_line() -> None:
         loads(text, file="m.json")
 
 
+# ---- all findings at once ----------------------------------------------------------
+
+HIDDEN = """\
+name: hidden
+input: {chanels: 3, size: 16}
+areas:
+  A: {channels: 4, siz: 16, activation: ReLU, norm: BatchNorm}
+  B: {filters: 6, size: 8, cell: GRU}
+  C: {channels: 2, size: 8, body: [{Conv2d: 3}, ReLU], cel: lstm}
+  D: {channels: 2, size: 5}
+connections:
+  - {from: image, to: A, kernel_size: 3, padding: 1}
+  - {source: A, target: B, type: feedforward}
+  - A <-> C
+  - B -> X
+  - A -> D
+readout: {from: B, classes: 3, pool: none, at: [9]}
+time: {steps: 3}
+"""
+
+
+def test_no_finding_hides_another() -> None:
+    with pytest.raises(SpecError, match=r"Did you mean `channels`\?") as caught:
+        loads(HIDDEN)
+    assert {(finding.code, finding.place, finding.repair) for finding in caught.value.diagnostics} >= {
+        ("unknown-key", "input.chanels", "Did you mean `channels`?"),
+        ("unknown-key", "areas.A.siz", "Did you mean `size`?"),
+        ("unknown-operation", "areas.A.activation", "Did you mean `relu`?"),
+        ("unknown-operation", "areas.A.norm", "Did you mean `batch`?"),
+        ("unknown-key", "areas.B.filters", "Did you mean `channels`?"),
+        ("unknown-operation", "areas.B.cell", "Did you mean `conv_gru`?"),
+        ("unknown-operation", "areas.C.body[0]", "Did you mean `conv`?"),
+        ("unknown-operation", "areas.C.body[1]", "Did you mean `relu`?"),
+        ("unknown-key", "areas.C.cel", "Did you mean `cell`?"),
+        ("unknown-operation", "areas.C.cell", "Did you mean `conv_lstm`?"),
+        ("unknown-key", "connections[0].kernel_size image -> A", "Did you mean `kernel`?"),
+        ("unknown-key", "connections[1].source A -> B", "Did you mean `from`?"),
+        ("unknown-key", "connections[1].target A -> B", "Did you mean `to`?"),
+        ("unknown-key", "connections[1].type A -> B", "Did you mean `kind`?"),
+        ("bad-chain", "connections[2]", "Write each direction: `A -> C` and `C -> A`."),
+        ("unknown-value", "readout.pool", "Did you mean `flatten`?"),
+    }
+    codes = [finding.code for finding in caught.value.diagnostics]
+    assert {"unknown-area", "shape-mismatch", "step-beyond-end"} <= {*codes}
+    assert "missing-key" not in codes  # `filters` and `source` are said once
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("areas: {A: {channels: 4, sizes: 16}}", []),
+        ("areas: {A: {channels: 4, colour: 1}}", []),
+        ("connections: [image -> A, A <- B]", []),
+        ("connections: [image -> A, {from: A, to: A, role: driver}]", []),
+        ("time: {steps: many}", []),
+    ],
+)
+def test_nothing_is_said_that_only_follows_from_a_wrong_part(written: str, meant: list[str]) -> None:
+    parts = {
+        "areas": "areas: {A: {channels: 4, size: 16}}",
+        "connections": "connections: [image -> A]",
+        "time": "time: {steps: 3}",
+    } | {written.split(":", maxsplit=1)[0]: written}
+    text = "name: m\ninput: {size: 16}\nreadout: {from: A, classes: 2}\n" + "\n".join(parts.values())
+    with pytest.raises(SpecError, match=r"\[[a-z-]+\]") as caught:
+        loads(text)
+    assert len(caught.value.diagnostics) == 1 + len(meant)
+
+
+@pytest.mark.parametrize(
+    ("entry", "repair"),
+    [
+        ("A <-> B", "Write each direction: `A -> B` and `B -> A`."),
+        ("A ↔ B", "Write each direction: `A -> B` and `B -> A`."),
+        ("A <- B", "Write it from its source on: `B -> A`."),
+        ("A => B", "The arrow is `->`: write `A -> B`."),
+    ],
+)
+def test_other_arrows(entry: str, repair: str) -> None:
+    with pytest.raises(SpecError, match="is not a chain of areas") as caught:
+        loads(network("A: {channels: 2, size: 16}, B: {channels: 2, size: 16}", f"image -> A, {entry}"))
+    assert [finding.repair for finding in caught.value.diagnostics] == [repair]
+
+
 # ---- repairs that work ------------------------------------------------------------
 
 

@@ -97,8 +97,8 @@ def test_what_is_not_registered_cannot_be_named() -> None:
     (finding,) = cg.check(network(body=[{"doubling": 3.0}]))
     assert finding.code == "unknown-operation"
     for name in ("torch.nn.ReLU", "__import__", "os.system"):
-        with pytest.raises(cg.SpecError, match="names no operation"):
-            network(body=[name])
+        (finding,) = cg.check(network(body=[name]))
+        assert finding.code == "unknown-operation"
 
 
 @pytest.mark.parametrize("name", ["conv", "relu", "norm"])

@@ -31,7 +31,10 @@ from cortexgraph.checks.structure import (
 )
 from cortexgraph.checks.time import delays, steps, too_many_updates
 from cortexgraph.errors import MOST_FINDINGS, Diagnostic, unsaid
-from cortexgraph.graph import AreaGraph
+from cortexgraph.graph import AreaGraph, assemble
+from cortexgraph.spec import NetworkSpec
+from cortexgraph.spec.document import FURTHER, Document
+from cortexgraph.spec.origin import Path, path_text
 from cortexgraph.unrolling import UnrolledGraph, unroll_graph
 
 __all__ = ["BEHAVIOUR", "REGISTERED", "STRUCTURE", "Check", "check_graph", "check_structure", "register_check"]
@@ -91,6 +94,42 @@ def check_structure(graph: AreaGraph) -> list[Diagnostic]:
     if not any(finding.severity == "error" for finding in found):
         found += [finding for check in REGISTERED for finding in _bounded(check(graph))]
     return _sorted(found)
+
+
+WORDS: tuple[Check, ...] = (unknown_words, operations)
+LOCAL: tuple[Check, ...] = (unknown_names, channel_groups, shape_mismatch, declared_kind, steps, repeated_readouts)
+"""Checks whose findings about one part do not follow from another that is missing."""
+
+
+def further_findings(document: Document, wrong: list[Path]) -> list[Diagnostic]:
+    """Errors of a spec that was salvaged from one with these wrong parts, but for what may follow from them."""
+    if not isinstance(document, NetworkSpec):
+        return []
+    graph = assemble(document)
+    findings = [finding for check in WORDS for finding in _bounded(check(graph))]
+    if all(path[0] in {"areas", "connections", "readout"} and len(path) > 1 for path in wrong):
+        entries = {path_text(document.origin.written(path[:2])) for path in wrong if path[0] != "readout"}
+        areas = {str(path[1]) for path in wrong if path[0] == "areas"}
+        others = (
+            finding
+            for check in (LOCAL if wrong else STRUCTURE)
+            if check not in WORDS
+            for finding in _bounded(check(graph))
+        )
+        findings += [finding for finding in others if not _follows(finding, entries, areas)]
+    return [finding for finding in findings if finding.severity == "error"]
+
+
+def _follows(finding: Diagnostic, entries: set[str], areas: set[str]) -> bool:
+    """Whether a finding is about a part that is wrong already, or about a connection of such an area."""
+    place, *label = finding.place.split(" ", 1)
+    ends = {name.strip() for name in label[0].split("->")} if label else set()
+    return bool(ends & areas) or any(
+        place == entry or place.startswith((f"{entry}.", f"{entry}[")) for entry in entries
+    )
+
+
+FURTHER.append(further_findings)
 
 
 def _bounded(findings: Iterable[Diagnostic]) -> list[Diagnostic]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
 
-from cortexgraph.errors import SpecError
+from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.spec.base import Model
 from cortexgraph.spec.fields import Name
 from cortexgraph.spec.findings import findings_of, without_surrogates
-from cortexgraph.spec.origin import Origin
+from cortexgraph.spec.origin import Origin, Path
+from cortexgraph.spec.salvage import salvaged
 
-__all__ = ["Document"]
+__all__ = ["FURTHER", "Document"]
+
+FURTHER: list[Callable[[Document, list[Path]], Iterable[Diagnostic]]] = []
+"""What finds more in a document: called with what was salvaged of one, and the paths of what was not."""
 
 
 class Document(Model):
@@ -52,10 +57,32 @@ class Document(Model):
         except ValidationError as error:
             known = {finding.place for finding in findings}
             findings += [each for each in findings_of(error, data, origin, cls) if each.place not in known]
+            findings += cls._hidden(data, error, handler, origin)
         if findings:
             raise SpecError(findings) from None
         document._origin = origin
         return document
+
+    @classmethod
+    def _hidden(
+        cls, data: Any, error: ValidationError, handler: ModelWrapValidatorHandler[Self], origin: Origin
+    ) -> list[Diagnostic]:
+        """What else is wrong, as far as it can be said of the parts that fit the language."""
+        lost: list[Path] = []
+        for _ in range(3):
+            rest = salvaged(data, error.errors(include_url=False), cls)
+            if rest is None:
+                return []
+            data = rest[0]
+            lost += rest[1]
+            try:
+                document = handler(data)
+            except ValidationError as again:
+                error = again
+                continue
+            document._origin = origin
+            return [finding for look in FURTHER for finding in look(document, lost)]
+        return []
 
     @classmethod
     def origin_in_python(cls, data: Any) -> Origin:

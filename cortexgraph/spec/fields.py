@@ -112,7 +112,9 @@ else:
     ]
 
 WORD_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
-Word = Annotated[str, Field(strict=True, pattern=WORD_PATTERN)]
+"""Of names that can be registered for operations and cells."""
+
+Word = Annotated[str, Field(strict=True, max_length=64)]
 """The name of an operation or cell."""
 Level = Annotated[float, Field(strict=True, allow_inf_nan=False), AfterValidator(lambda level: level + 0.0)]  # no -0.0
 Kind = Literal["feedforward", "lateral", "feedback"]

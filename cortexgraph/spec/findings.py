@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from cortexgraph.errors import MOST_FINDINGS, Diagnostic, unsaid
+from cortexgraph.spec.lookup import meant_key, model_at
 from cortexgraph.spec.origin import Origin, Path
 from cortexgraph.spec.shorthand import ARROW, expand_connections
 from cortexgraph.spec.wording import words_for
@@ -30,12 +31,19 @@ def findings_of(error: ValidationError, data: Any, origin: Origin, model: type[B
         origin: where the data was written.
         model: the model that the data was to become.
     """
-    details = error.errors(include_url=False)
+    details = _without_renamed(error.errors(include_url=False), model)
     connections = expand_connections(_part(data, "connections"))
     findings = [_finding(detail, data, connections, origin, model) for detail in details[:MOST_FINDINGS]]
     if len(details) > MOST_FINDINGS:
         findings.append(unsaid(f"{len(details) - MOST_FINDINGS:,} more findings", findings[-1]))
     return sorted(findings, key=lambda finding: finding.line or 0)
+
+
+def _without_renamed(details: list[ErrorDetails], model: type[BaseModel]) -> list[ErrorDetails]:
+    """The errors but for keys that are missing under their name: an unknown key beside them means them."""
+    unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"][:MOST_FINDINGS]
+    meant = {(*path[:-1], meant_key(str(path[-1]), model_at(model, path[:-1]))) for path in unknown}
+    return [detail for detail in details if detail["type"] != "missing" or detail["loc"] not in meant]
 
 
 def without_surrogates(data: Any, origin: Origin) -> tuple[Any, list[Diagnostic]]:
@@ -48,7 +56,7 @@ def without_surrogates(data: Any, origin: Origin) -> tuple[Any, list[Diagnostic]
             if text != value and len(findings) < MOST_FINDINGS:
                 found, expected = (
                     f"the text `{shortened(value)}` has half a character in it",
-                    "text is whole characters",
+                    "it must be text of whole characters",
                 )
                 findings.append(origin.diagnostic("not-text", path, found, expected, "Type the text anew."))
             return text

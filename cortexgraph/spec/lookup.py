@@ -9,8 +9,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cortexgraph.spec.origin import Path
+from cortexgraph.wording import similar
 
-__all__ = ["field_of", "homes_of", "keys_of", "model_at", "required_keys", "written_key"]
+__all__ = ["field_of", "homes_of", "keys_of", "meant_key", "model_at", "required_keys", "written_key"]
 
 
 def written_key(name: str, field: FieldInfo) -> str:
@@ -33,6 +34,12 @@ def field_of(model: type[BaseModel] | None, key: str | int) -> FieldInfo | None:
     """The field of that key, by alias or by name."""
     fields = model.model_fields if model else {}
     return next((field for name, field in fields.items() if key in (name, written_key(name, field))), None)
+
+
+def meant_key(key: str, model: type[BaseModel] | None) -> str | None:
+    """The key that an unknown one probably stands for."""
+    field = field_of(model, key)
+    return written_key(key, field) if field else similar(key, keys_of(model) if model else [])
 
 
 def model_at(root: type[BaseModel], path: Path) -> type[BaseModel] | None:

@@ -41,7 +41,7 @@ def chain_names(text: str) -> list[str] | None:
     True
     """
     names = [name.strip() for name in text.split(ARROW)]
-    plain = all(name and not name.endswith("-") and ">" not in name for name in names)  # no other arrows
+    plain = all(name and not name.endswith("-") and not {*"<>"} & {*name} for name in names)  # no other arrows
     return names if len(names) > 1 and plain else None
 
 
@@ -96,6 +96,10 @@ def _bad_chain(found: str, repair: str) -> PydanticCustomError:
 
 
 def _chain_repair(text: str) -> str:
+    if both := re.fullmatch(r"\s*([^<>]+?)\s*(?:<-+>|<=+>|↔|⇄)\s*([^<>]+?)\s*", text):
+        return f"Write each direction: `{both[1]} {ARROW} {both[2]}` and `{both[2]} {ARROW} {both[1]}`."
+    if back := re.fullmatch(r"\s*([^<>]+?)\s*(?:<-+|<=+|←)\s*([^<>]+?)\s*", text):
+        return f"Write it from its source on: `{back[2]} {ARROW} {back[1]}`."
     arrows = re.sub(r"\s*(-+>|=+>|→|--+|>)\s*", f" {ARROW} ", text)
     if arrows != text and chain_names(arrows):
         return f"The arrow is `{ARROW}`: write `{arrows}`."

@@ -13,8 +13,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from cortexgraph.spec.fields import INVISIBLE, WORD_PATTERN
-from cortexgraph.spec.lookup import field_of, homes_of, keys_of, model_at, required_keys, written_key
+from cortexgraph.spec.fields import INVISIBLE
+from cortexgraph.spec.lookup import field_of, homes_of, keys_of, meant_key, model_at, required_keys
 from cortexgraph.spec.origin import Path
 from cortexgraph.wording import quoted, shortened, similar
 
@@ -45,7 +45,11 @@ RANGES = {
     "string_too_long": "have at most {max_length} characters",
 }
 NAME_RULE = "a name starts with a letter or digit, and goes on with these, spaces and `_ . , : / + - ( ) * &`"
-WORD_RULE = "an operation or cell is a word of small letters, digits and `_`"
+HINTS = {
+    "padding": "Padding keeps the size by default; to set it, write `transform: [{conv: {kernel: 3, padding: 1}}]`.",
+    "pool": "Pool in the transform: `transform: [{max_pool: 2}]`, or write `resize: pool`.",
+}
+"""What to write for keys of other tools that the language has no word for."""
 CONNECTION_FORM = "a chain such as `V1 -> V2`, or a mapping with `from` and `to`"
 
 
@@ -102,9 +106,6 @@ def words_for(detail: ErrorDetails, path: Path, root: type[BaseModel]) -> Words:
             INVISIBLE.sub("", value),
         )
         return Words("bad-name", found, "a name shows what it is made of", f"Type it anew: `{shortened(name)}`.")
-    if kind == "string_pattern_mismatch" and context.get("pattern") == WORD_PATTERN:
-        found = f"{shown(value)} names no operation" if value else "the name of the operation is empty"
-        return Words("bad-operation", found, WORD_RULE, "See docs/language.md for all operations and cells.")
     if kind == "string_pattern_mismatch" or (kind.startswith("string_too") and _is_name(path)):
         return _bad_name(value)
     if kind in ("literal_error", "either"):
@@ -152,10 +153,10 @@ def _unknown_key(path: Path, root: type[BaseModel]) -> Words:
     keys = keys_of(model) if model else []
     found = f"the key `{shortened(key)}` is unknown"
     expected = f"the keys here are {quoted(keys)}"
-    field = field_of(model, key)
-    guess = written_key(key, field) if field else similar(key, keys)
-    if guess:
+    if guess := meant_key(key, model):
         return Words("unknown-key", found, expected, f"Did you mean `{guess}`?")
+    if key in HINTS and path[:1] == ("connections",):
+        return Words("unknown-key", found, expected, HINTS[key])
     home = next(homes_of(key, root), None)
     return Words("unknown-key", found, expected, f"It belongs in {home}: move it there." if home else "Remove it.")
 

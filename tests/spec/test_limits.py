@@ -80,7 +80,7 @@ HOSTILE = {
     "references": (spec(more=f"references: [{numbered('r#', 50_000)}]\n"), "out-of-range"),
     "groups": (spec(time=f"{{steps: 2, order: [{numbered('V1', 90_000)}]}}"), "out-of-range"),
     "unknown names": (spec(connections="image -> V1, " + numbered("B# -> C#", 9000)), "unknown-area"),
-    "unknown keys": (spec(areas=numbered("A#: {chanels: 1}", 9000)), "missing-key"),
+    "unknown keys": (spec(areas=numbered("A#: {chanels: 1}", 9000)), "unknown-key"),
     "wrong arrows": (spec(connections=numbered('"A# => B"', 9000)), "bad-chain"),
     "nested blocks": (spec(areas=f"V1: {{channels: 4, size: 16, body: [{NESTED}]}}"), None),
     "a line of ties": (

@@ -127,7 +127,6 @@ def test_findings_of_file_and_overrides_come_together():
         "bad-override",
         "out-of-range",
         "unknown-key",
-        "missing-key",
     }
 
 
