@@ -202,8 +202,8 @@ def class_of(compiled: Program, source: str, compiler: Compiler, restorer: Resto
 
 def empty_network(compiled: Program, source: str, compiler: Compiler, restorer: Restorer) -> CompiledNetwork:
     """A network without its modules, which a pickle fills in."""
-    made = class_of(compiled, source, compiler, restorer)
-    network = made.__new__(made)
+    network_class = class_of(compiled, source, compiler, restorer)
+    network = network_class.__new__(network_class)
     nn.Module.__init__(network)
     return network
 

@@ -70,12 +70,12 @@ class Program:
         return self.emitted.source
 
 
-def check_choice(place: str, given: str, choices: Sequence[str]) -> None:
+def check_choice(place: str, value: str, choices: Sequence[str]) -> None:
     """Reject a value that is not one of the choices.
 
     Raises:
         CompileError: if it is none of them.
     """
-    if given not in choices:
+    if value not in choices:
         expected = f"it is {' or '.join(choices)}"
-        raise CompileError(Diagnostic("unknown-choice", place, f"{given!r} was given", expected, "Give one of these."))
+        raise CompileError(Diagnostic("unknown-choice", place, f"{value!r} was given", expected, "Give one of these."))

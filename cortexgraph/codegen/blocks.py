@@ -176,8 +176,8 @@ def _block(name: str, modules: Sequence[Module]) -> Block:
     signature = Call("def __init__(", ("self", *arguments), ") -> None:").laid_out(4)
     labels = "\n    ".join(wrapped(f"{', '.join(module.label for module in modules)}."))
     source = f'class {name}(Chain):\n    """{labels}"""\n\n    {signature}\n        {call.laid_out(8)}'
-    made = {}
+    modules_of_block = {}
     for n, module in enumerate(modules):
         items = tuple(texts[n] for texts in parameters)
-        made[module.identifier] = replace(module, expression=Call(f"{name}(", items, calls[n].end))
-    return Block(name, source, made)
+        modules_of_block[module.identifier] = replace(module, expression=Call(f"{name}(", items, calls[n].end))
+    return Block(name, source, modules_of_block)

@@ -45,8 +45,8 @@ def read_checkpoint(text: str, batch: int) -> Checkpoint:
         raise _unknown(text) from None
 
 
-def _unknown(given: object) -> CompileError:
-    return CompileError(Diagnostic("checkpoint", "checkpoint", f"{given!r} was given", EXPECTED, "Give one of these."))
+def _unknown(value: object) -> CompileError:
+    return CompileError(Diagnostic("checkpoint", "checkpoint", f"{value!r} was given", EXPECTED, "Give one of these."))
 
 
 def runs_of(graph: UnrolledGraph, checkpoint: Checkpoint | None) -> int | None:

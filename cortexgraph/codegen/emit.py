@@ -168,8 +168,8 @@ def _view(
 def _operations_of(graph: UnrolledGraph) -> list[object]:
     """Every operation and cell of the network, also those inside others."""
     chains = [area.body for area in graph.areas.areas] + [c.transform for c in graph.areas.connections]
-    found: list[object] = [link.operation for chain in chains for _, link in chain.walk()]
-    return found + [area.cell for area in graph.areas.areas]
+    operations: list[object] = [link.operation for chain in chains for _, link in chain.walk()]
+    return operations + [area.cell for area in graph.areas.areas]
 
 
 def _returns(graph: UnrolledGraph) -> str:

@@ -107,9 +107,9 @@ class _Lowering:
         return bool(connection.statistics and tied)
 
     def _step(self, nodes: Sequence[Node]) -> tuple[Statement, ...]:
-        made = [node for node in nodes if node.kind in {"update", "evaluation"} and not self._inlined(node)]
+        computed = [node for node in nodes if node.kind in {"update", "evaluation"} and not self._inlined(node)]
         sinks = [node for node in nodes if node.kind in {"readout", "record"}]
-        return tuple(chain.from_iterable([*map(self._statements, made), *map(self.sinks.gather, sinks)]))
+        return tuple(chain.from_iterable([*map(self._statements, computed), *map(self.sinks.gather, sinks)]))
 
     def _statements(self, node: Node) -> Iterator[Statement]:
         if node.kind == "zero":
@@ -292,9 +292,9 @@ class _Lowering:
         banner = f"steps {loop.first} to {end - 1}: each as the {each}"
         if runs is not None and isinstance(statement, Loop):
             known = dict(carried)
-            made = tuple(dict.fromkeys(v for _, v in left if v in inside and v not in known))
+            last_values = tuple(dict.fromkeys(v for _, v in left if v in inside and v not in known))
             gathered = tuple((n, k) for n, k in self.sinks.containers() if any(n in s.reads for s in body))
-            statement = Segments(made, statement.reads, None, statement, runs, made, gathered)
+            statement = Segments(last_values, statement.reads, None, statement, runs, last_values, gathered)
             banner += f"; backward recomputes {runs * loop.period} at a time"
         entering = [Assign((name,), frozenset({value}), value=value) for name, value in starts.items()]
         leaving = [Assign((name,), frozenset({value}), value=value) for name, value in left]

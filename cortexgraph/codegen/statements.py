@@ -244,24 +244,24 @@ class Segments(Statement):
 
     def lines(self, indent: int) -> list[str]:
         loop, pad, inner = self.loop, " " * indent, " " * (indent + 4)
-        found = tuple(name for name, _ in loop.carried)
-        given = tuple(sorted(found))
+        carried = tuple(name for name, _ in loop.carried)
+        ordered = tuple(sorted(carried))
         names = [name for name, _ in self.gathered]
         result = ", ".join(["carried", *(f"{name}_here" for name in names)])
         end = f"min(first + {self.runs * loop.period}, {loop.end})"
         lines = [f"{pad}def steps(first: int, *carried: Tensor) -> {'Any' if names else 'tuple[Tensor, ...]'}:"]
-        lines += _unpacked((*given, *(["*_"] if self.made else [])), indent + 4)
+        lines += _unpacked((*ordered, *(["*_"] if self.made else [])), indent + 4)
         lines += [
             f"{inner}{name}: {kind} = {'{}' if kind.startswith('dict') else '[]'}" for name, kind in self.gathered
         ]
         lines += [f"{inner}{loop.range('first', end, 't' if loop.counts else '_')}", *loop.inner_lines(indent + 8)]
-        made = _tuple((*given, *self.made))
-        lines += [f"{inner}return {', '.join([made, *names])}", ""]
-        lines += [f"{pad}carried = {_tuple(given)}"] if given else [f"{pad}carried: tuple[Tensor, ...] = ()"]
+        returned = _tuple((*ordered, *self.made))
+        lines += [f"{inner}return {', '.join([returned, *names])}", ""]
+        lines += [f"{pad}carried = {_tuple(ordered)}"] if ordered else [f"{pad}carried: tuple[Tensor, ...] = ()"]
         lines += [f"{pad}for first in range({loop.first}, {loop.end}, {self.runs * loop.period}):"]
         lines += [f"{inner}{result} = recomputed(self, steps, first, *carried)"]
         lines += [f"{inner}{n} {'|=' if kind.startswith('dict') else '+='} {n}_here" for n, kind in self.gathered]
-        return ["", *lines, *_unpacked((*given, *self.made), indent)]
+        return ["", *lines, *_unpacked((*ordered, *self.made), indent)]
 
     def places(self, indent: int) -> Iterator[tuple[Node, int, int]]:
         before = self.lines(indent).index(self.loop.inner_lines(indent + 8)[0]) - 1
@@ -304,7 +304,7 @@ def released(sections: Sequence[Section], kept: Iterable[str]) -> list[Section]:
         sections: all that `forward` does but return.
         kept: names that are returned, or read when steps are recomputed.
     """
-    made = [name for section in sections for statement in section.statements for name in statement.defines]
+    defined = [name for section in sections for statement in section.statements for name in statement.defines]
     last: dict[str, tuple[int, int]] = {}
     for n, section in enumerate(sections):
         for m, statement in enumerate(section.statements):
@@ -316,16 +316,16 @@ def released(sections: Sequence[Section], kept: Iterable[str]) -> list[Section]:
         statements: list[Statement] = []
         for m, statement in enumerate(section.statements):
             if isinstance(statement, Loop | Segments):
-                statements += _deleted([name for name, place in last.items() if place < (n, m)], made)
+                statements += _deleted([name for name, place in last.items() if place < (n, m)], defined)
                 last = {name: place for name, place in last.items() if place >= (n, m)}
             statements.append(statement)
         if n < len(sections) - 2:  # what the last step reads goes with the call
-            statements += _deleted([name for name, place in last.items() if place[0] <= n], made)
+            statements += _deleted([name for name, place in last.items() if place[0] <= n], defined)
             last = {name: place for name, place in last.items() if place[0] > n}
         result.append(replace(section, statements=tuple(statements)))
     return result
 
 
-def _deleted(names: list[str], made: list[str]) -> list[Statement]:
-    order = tuple(name for name in dict.fromkeys(made) if name in set(names))
+def _deleted(names: list[str], defined: list[str]) -> list[Statement]:
+    order = tuple(name for name in dict.fromkeys(defined) if name in set(names))
     return [Delete(reads=frozenset(order), order=order)] if order else []

@@ -98,7 +98,7 @@ def is_moving(graph: UnrolledGraph, source: Node, reader: Node) -> bool:
 def _patterns(graph: UnrolledGraph) -> dict[int, Pattern]:
     """For each step what it does: equal patterns, equal statements but for the number of the step."""
     needed = graph.live_past(graph.readouts)
-    found: dict[int, list[Hashable]] = {}
+    actions: dict[int, list[Hashable]] = {}
     for node in graph:
         if node.kind == "zero" or (node.kind == "image" and not graph.video):
             continue
@@ -112,8 +112,8 @@ def _patterns(graph: UnrolledGraph) -> dict[int, Pattern]:
             for source, _, edge in graph.in_edges(node, data=True)
         )
         what = (*node._replace(step=0), graph.live(node), graph.constant(node), node in needed, reads)
-        found.setdefault(node.step, []).append(what)
-    return {step: tuple(whats) for step, whats in found.items()}
+        actions.setdefault(node.step, []).append(what)
+    return {step: tuple(whats) for step, whats in actions.items()}
 
 
 def _place(graph: UnrolledGraph, source: Node, reader: Node) -> Hashable:
@@ -181,7 +181,7 @@ def carried_values(graph: UnrolledGraph, loop: Loop) -> list[Carried]:
     A value that a run reads from further back than one period, or that is read so after the loop, passes through the
     runs between.
     """
-    found: dict[Carried, None] = {}
+    carried: dict[Carried, None] = {}
     for read in _reads(graph):
         inside, behind = loop.first <= read.reader.step <= loop.last, read.reader.step >= loop.end
         if not (inside or behind) or not is_moving(graph, read.source, read.reader):
@@ -189,9 +189,9 @@ def carried_values(graph: UnrolledGraph, loop: Loop) -> list[Carried]:
         back = (loop.first if inside else loop.end) - read.source.step
         if inside or (back > loop.period and read.source.step >= loop.first):
             while back > 0:
-                found.setdefault(Carried(read.source._replace(step=loop.first - back), back, read.part))
+                carried.setdefault(Carried(read.source._replace(step=loop.first - back), back, read.part))
                 back -= loop.period
-    return sorted(found, key=lambda value: value.back)
+    return sorted(carried, key=lambda value: value.back)
 
 
 @dataclass(frozen=True)

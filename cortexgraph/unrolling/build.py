@@ -170,11 +170,11 @@ class _Clock:
 
 def _positions(groups: Groups) -> dict[str, list[int]]:
     """For each area the indices of its groups, rising."""
-    found: dict[str, list[int]] = {}
+    groups_of_area: dict[str, list[int]] = {}
     for index, group in enumerate(groups):
         for name in group:
-            found.setdefault(name, []).append(index)
-    return found
+            groups_of_area.setdefault(name, []).append(index)
+    return groups_of_area
 
 
 def _read(connection: Connection, step: int, group: int, positions: Mapping[str, list[int]]) -> Node | None:

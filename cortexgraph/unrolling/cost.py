@@ -63,8 +63,8 @@ def numbers_of(graph: UnrolledGraph, node: Node) -> int:
 
 def numbers_within(graph: UnrolledGraph, node: Node) -> int:
     """Numbers for one image that training keeps of an update: of each operation's result, and the state."""
-    made = sum(_made(connection.transform) for connection, _ in graph.terms(node))
-    return prod(graph.areas.shape(node.name)) + _made(graph.areas.area(node.name).body) + made
+    transforms = sum(_made(connection.transform) for connection, _ in graph.terms(node))
+    return prod(graph.areas.shape(node.name)) + _made(graph.areas.area(node.name).body) + transforms
 
 
 def _made(chain: Chain) -> int:

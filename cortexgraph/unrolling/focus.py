@@ -72,10 +72,10 @@ def focused(graph: UnrolledGraph, focus: Focus) -> set[Node]:
             return graph.live_past(ends[0])
         case "downstream":
             return graph.live_future(ends[0])
-    found = graph.live_future(ends[0]) & graph.live_past(ends[1])
-    if not found:
+    path = graph.live_future(ends[0]) & graph.live_past(ends[1])
+    if not path:
         raise CompileError(_no_path(graph, *texts))
-    return found
+    return path
 
 
 # ---- places ------------------------------------------------------------------
@@ -97,8 +97,8 @@ def _nodes(graph: UnrolledGraph, text: str) -> list[Node]:
     """The live nodes of a place."""
     name, step = _split(text)
     kind = _kind(graph, name)
-    found = [node for node in graph if node.kind == kind and (kind == READOUT or node.name == name)]
-    return [node for node in found if graph.live(node) and step in {None, str(node.step)}]
+    named = [node for node in graph if node.kind == kind and (kind == READOUT or node.name == name)]
+    return [node for node in named if graph.live(node) and step in {None, str(node.step)}]
 
 
 def _problems(graph: UnrolledGraph, key: str, text: str) -> Iterator[Diagnostic]:

@@ -44,18 +44,18 @@ def first_responses(areas: AreaGraph, groups: Groups) -> dict[str, Response]:
     last = steps + sum(connection.delay + 1 for connection in areas.connections)
     furthest = max(steps, min(last, MOST_UPDATES // max(1, sum(map(len, groups)))))
     while True:
-        found = _within(unroll_graph(areas, steps, groups))
-        if len(found) == len(areas.areas) or steps == furthest:
-            return found
+        responses = _within(unroll_graph(areas, steps, groups))
+        if len(responses) == len(areas.areas) or steps == furthest:
+            return responses
         steps = min(2 * steps, furthest)
 
 
 def _within(graph: UnrolledGraph) -> dict[str, Response]:
-    found: dict[str, Response] = {}
+    responses: dict[str, Response] = {}
     for node in graph.live_updates():
-        if node.name not in found:
-            found[node.name] = Response(node.step, node.group, (*_path_to(graph, node, found), node.name))
-    return found
+        if node.name not in responses:
+            responses[node.name] = Response(node.step, node.group, (*_path_to(graph, node, responses), node.name))
+    return responses
 
 
 def _path_to(graph: UnrolledGraph, node: Node, known: dict[str, Response]) -> tuple[str, ...]:

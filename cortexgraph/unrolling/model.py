@@ -193,10 +193,10 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
     @property
     def ordinals(self) -> dict[str, int]:
         """Number of live updates of each area up to T."""
-        found = {name: counts[-1] for name, counts in self.info.live_updates.items()}
+        totals = {name: counts[-1] for name, counts in self.info.live_updates.items()}
         if self.loop is None:
-            return found
-        return {n: count + self.loop.rates[n] * (self.loop.times - self.loop.shown) for n, count in found.items()}
+            return totals
+        return {n: count + self.loop.rates[n] * (self.loop.times - self.loop.shown) for n, count in totals.items()}
 
     @property
     def sets(self) -> dict[str, int]:
@@ -292,8 +292,8 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
         """The update whose state this update continues from; None if the area has no memory, or was silent."""
         for source, _, data in self.in_edges(node, data=True):
             if data["memory"] and self.live(source):
-                found: Node = source
-                return found
+                update: Node = source
+                return update
         return None
 
     def add_read(
@@ -317,12 +317,12 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
 
     def _live_cone(self, start: Iterable[Node], near: Callable[[Node], Iterator[Node]]) -> set[Node]:
         waiting = [node for node in start if self.live(node)]
-        found = set(waiting)
+        reached = set(waiting)
         while waiting:
-            fresh = [node for node in near(waiting.pop()) if node not in found and self.live(node)]
-            found.update(fresh)
+            fresh = [node for node in near(waiting.pop()) if node not in reached and self.live(node)]
+            reached.update(fresh)
             waiting += fresh
-        return found
+        return reached
 
     def from_image(self) -> set[Node]:
         """All nodes whose value can depend on the image."""
