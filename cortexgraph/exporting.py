@@ -6,6 +6,7 @@ exists computes what the network does.
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -167,7 +168,9 @@ def _program(network: nn.Module) -> Any:
 def _write_pt2(network: nn.Module, path: Path, metadata: Mapping[str, Any]) -> Run:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own, about its archives
-        torch.export.save(_program(network), path, extra_files={"cortexgraph.json": json.dumps(dict(metadata))})
+        buffer = io.BytesIO()  # on a full disk torch ends the process
+        torch.export.save(_program(network), buffer, extra_files={"cortexgraph.json": json.dumps(dict(metadata))})
+        path.write_bytes(buffer.getbuffer())
         program = torch.export.load(path).module()
     return lambda x: _in_order(program(x))
 
@@ -197,7 +200,9 @@ def _write_onnx(network: nn.Module, path: Path, metadata: Mapping[str, Any]) -> 
 
 def _write_source(network: nn.Module, path: Path, weights: Path) -> Run:
     path.write_text(str(network.source), encoding="utf-8")
-    torch.save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, weights)
+    buffer = io.BytesIO()
+    torch.save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, buffer)
+    weights.write_bytes(buffer.getbuffer())
     again = load_class(path.read_text(encoding="utf-8"), "exported")().eval()
     again.load_state_dict(torch.load(weights, weights_only=True))
     return lambda x: _in_order(again(x))
@@ -216,13 +221,19 @@ def _compared(network: nn.Module, run: Run, path: Path) -> float:
     Raises:
         CortexGraphError: if it is too large.
     """
-    worst = 0.0
+    differences = []
     with torch.no_grad():
         for batch in CHECKED_BATCHES:
             x = _images(network, batch)
-            expected = _in_order(network(x))
-            for found, wanted in zip(run(x), expected, strict=True):
-                worst = max(worst, float(((found - wanted).abs() / wanted.abs().clamp_min(1)).max()))
+            for exported, expected in zip(run(x), _in_order(network(x)), strict=True):
+                if not expected.isfinite().all():
+                    found, repair = (
+                        "the network's logits are infinite or not a number",
+                        "Check its weights, or train again.",
+                    )
+                    raise CortexGraphError(Diagnostic("not-finite", str(path), found, repair=repair))
+                differences.append(((exported - expected).abs() / expected.abs().clamp_min(1)).max())
+    worst = float(torch.stack(differences).max())  # NaN if any is
     if not worst <= TOLERANCE:
         raise CortexGraphError(
             Diagnostic(

@@ -127,6 +127,7 @@ def _opened(path: Path, variables: Sequence[Variable], notes: Mapping[str, Any])
     """A sink that, whatever goes wrong, leaves nothing half-written."""
     sink = SINKS[path.suffix](path, variables, notes)
     try:
+        sink.open()
         yield sink
     except BaseException:
         sink.discard()

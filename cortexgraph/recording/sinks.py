@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -41,7 +43,7 @@ class Variable:
     group: str
     dimensions: Mapping[str, int]
     coordinates: Mapping[str, tuple[str, Array]] = field(default_factory=dict)
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -49,9 +51,12 @@ class Variable:
 
 
 class Sink(Protocol):
-    """A file that is being written."""
+    """A file that is written batch by batch."""
 
-    def __init__(self, path: Path, variables: Sequence[Variable], attributes: Mapping[str, Any]) -> None: ...
+    def __init__(self, path: Path, variables: Sequence[Variable], attributes: Mapping[str, str]) -> None: ...
+
+    def open(self) -> None:
+        """Start the file."""
 
     def append(self, index: int, start: int, values: Array) -> None:
         """Write the values of the images from `start` on into a variable."""
@@ -66,67 +71,109 @@ class Sink(Protocol):
         """Close without finishing."""
 
 
+class _Disk:
+    """A file for HDF5, which crashes the process when a write fails: it is told that all went well, and ends in peace.
+
+    Attributes:
+        error: the first error.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w+b", buffering=0)
+        self.error: OSError | None = None
+        self.seek, self.tell, self.flush = self._file.seek, self._file.tell, self._file.flush
+        self.read, self.readinto, self.close = self._file.read, self._file.readinto, self._file.close
+
+    def write(self, data: memoryview) -> int:
+        written = 0
+        try:
+            while written < len(data) and self.error is None:
+                written += self._file.write(data[written:])
+        except OSError as error:
+            self.error = error
+        self._file.seek(len(data) - written, os.SEEK_CUR)
+        return len(data)
+
+    def truncate(self, size: int) -> int:
+        try:
+            return self._file.truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size
+
+
 class NetCDF:
     """NetCDF 4: a group for each area, and the logits at the top."""
 
-    def __init__(self, path: Path, variables: Sequence[Variable], attributes: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, variables: Sequence[Variable], attributes: Mapping[str, str]) -> None:
+        self._disk, self._variables, self._attributes = _Disk(path), variables, attributes
+
+    def open(self) -> None:
         import h5netcdf
 
-        self._file = h5netcdf.File(path, "w")
-        self._file.attrs.update(attributes)
-        self._made = [self._variable(variable) for variable in variables]
+        self._file = h5netcdf.File(self._disk, "w")
+        self._file.attrs.update(self._attributes)
+        self._stored = [self._variable(variable) for variable in self._variables]
+        self._check()
+
+    def _check(self) -> None:
+        if self._disk.error is not None:
+            raise self._disk.error
 
     def _variable(self, variable: Variable) -> Any:
+        import h5py
+
         group = self._file.create_group(variable.group) if variable.group else self._file
         for name, size in variable.dimensions.items():
             if name not in group.dimensions:
                 group.dimensions[name] = size
         for name, (axis, values) in variable.coordinates.items():
-            if name not in group.variables:
-                kind = {"dtype": h5py_text()} if values.dtype.kind == "U" else {}
-                data = values.astype(object) if kind else values
-                group.create_variable(name, (axis,), data=data, **kind)
+            if name in group.variables:
+                continue
+            if values.dtype.kind == "U":
+                group.create_variable(name, (axis,), data=values.astype(object), dtype=h5py.string_dtype())
+            else:
+                group.create_variable(name, (axis,), data=values)
         inner = max(1, prod(variable.shape[2:]) * FLOAT_BYTES)
         chunks = (max(1, min(variable.shape[0], CHUNK_BYTES // inner)), 1, *variable.shape[2:])
-        made = group.create_variable(variable.name, tuple(variable.dimensions), dtype="float32", chunks=chunks)
-        made.attrs.update(variable.attributes)
+        stored = group.create_variable(variable.name, tuple(variable.dimensions), dtype="float32", chunks=chunks)
+        stored.attrs.update(variable.attributes)
         if "area" in variable.attributes:
             group.attrs["area"] = variable.attributes["area"]
-        return made
+        return stored
 
     def append(self, index: int, start: int, values: Array) -> None:
-        self._made[index][start : start + len(values)] = values
+        self._stored[index][start : start + len(values)] = values
+        self._check()
 
     def read(self, index: int, images: Sequence[int], step: int) -> Array:
-        return np.stack([self._made[index][image, step] for image in images])
+        return np.stack([self._stored[index][image, step] for image in images])
 
     def close(self) -> None:
-        self._file.close()
+        self.discard()
+        self._check()
 
-    discard = close
-
-
-def h5py_text() -> Any:
-    import h5py
-
-    return h5py.string_dtype()
+    def discard(self) -> None:
+        if hasattr(self, "_file"):
+            self._file.close()
+        self._disk.close()
 
 
 class Npz:
     """NumPy's npz: each variable streams into a file of its own, and all are packed together at the end."""
 
-    def __init__(self, path: Path, variables: Sequence[Variable], attributes: Mapping[str, Any]) -> None:
-        self._path, self._variables = path, variables
+    def __init__(self, path: Path, variables: Sequence[Variable], attributes: Mapping[str, str]) -> None:
+        self._path, self._variables, self._attributes = path, variables, attributes
         self._folder = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
-        self._attributes = attributes
         self._files: list[BinaryIO] = []
         self._starts: list[int] = []
-        for index, variable in enumerate(variables):
-            file = (self._folder / f"{index}.npy").open("w+b")
+
+    def open(self) -> None:
+        for index, variable in enumerate(self._variables):
+            self._files.append((self._folder / f"{index}.npy").open("w+b"))
             header = {"descr": "<f4", "fortran_order": False, "shape": variable.shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            self._files.append(file)
-            self._starts.append(file.tell())
+            np.lib.format.write_array_header_1_0(self._files[-1], header)
+            self._starts.append(self._files[-1].tell())
 
     def append(self, index: int, start: int, values: Array) -> None:
         assert self._files[index].tell() == self._at(index, start)
@@ -136,19 +183,19 @@ class Npz:
         return self._starts[index] + start * prod(self._variables[index].shape[1:]) * FLOAT_BYTES
 
     def read(self, index: int, images: Sequence[int], step: int) -> Array:
-        file, shape = self._files[index], self._variables[index].shape
-        size = prod(shape[2:]) * FLOAT_BYTES
-        found = []
+        file, shape = self._files[index], self._variables[index].shape[2:]
+        size = prod(shape) * FLOAT_BYTES
+        values = []
         for image in images:
             file.seek(self._at(index, image) + step * size)
-            found.append(np.frombuffer(file.read(size), "<f4").reshape(shape[2:]))
-        return np.stack(found)
+            values.append(np.frombuffer(file.read(size), "<f4").reshape(shape))
+        return np.stack(values)
 
     def close(self) -> None:
         with zipfile.ZipFile(self._path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
             for index, variable in enumerate(self._variables):
                 self._files[index].close()
-                archive.write(self._folder / f"{index}.npy", f"{self._key(variable)}.npy")
+                archive.write(self._folder / f"{index}.npy", f"{variable.group or variable.name}.npy")
                 (self._folder / f"{index}.npy").unlink()
             for name, values in self._notes().items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -157,19 +204,16 @@ class Npz:
 
     def _notes(self) -> dict[str, Array]:
         """The coordinates, those of areas under the area's name, and the attributes."""
-        found: dict[str, Array] = {name: np.asarray(value) for name, value in self._attributes.items()}
+        notes: dict[str, Array] = {name: np.asarray(value) for name, value in self._attributes.items()}
         for variable in self._variables:
             for name, (axis, values) in variable.coordinates.items():
-                found[name if axis == "image" else f"{self._key(variable)}_{name}"] = values
-        return found
-
-    @staticmethod
-    def _key(variable: Variable) -> str:
-        return variable.group or variable.name
+                notes[name if axis == "image" else f"{variable.group or variable.name}_{name}"] = values
+        return notes
 
     def discard(self) -> None:
         for file in self._files:
-            file.close()
+            with suppress(OSError):  # what is still in the buffer may not fit on the disk
+                file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

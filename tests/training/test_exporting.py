@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cortexgraph import cli, exporting
 from cortexgraph.compiler import compile_spec
+from cortexgraph.errors import CortexGraphError
 from cortexgraph.exporting import export, export_network
 from cortexgraph.extras import MissingPackageError
 from cortexgraph.spec import load, zoo
@@ -138,3 +139,31 @@ def test_every_shipped_spec_can_be_exported(name: str, to: exporting.Format, tmp
     result = export_network(network, tmp_path / "net", to)
     assert result.difference <= exporting.TOLERANCE
     assert network.training
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_export_that_is_not_a_number_is_refused(
+    value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the network, and in the exported file alone, in one batch alone, or in one number alone."""
+    network = compile_spec(load("ventral", {"time.steps": 5, "input.size": 16}))
+    write = exporting._write_source
+
+    def wrong(*arguments: Any) -> exporting.Run:
+        def run(x: Tensor) -> list[Tensor]:
+            logits = written(x)
+            logits[0][-1, -1] = value if len(x) == 1 else logits[0][-1, -1]
+            return logits
+
+        written = write(*arguments)
+        return run
+
+    monkeypatch.setattr(exporting, "_write_source", wrong)
+    with pytest.raises(CortexGraphError, match=r"differs from the network by (nan|inf), but at most 1e-04"):
+        export_network(network, tmp_path / "net.py")
+    monkeypatch.undo()
+    with torch.no_grad():
+        list(network.parameters())[-1][0] = value
+    with pytest.raises(CortexGraphError, match=r"logits are infinite or not a number\.\n  Check its weights"):
+        export_network(network, tmp_path / "net.py")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,82 @@
+"""A disk that fills up while a file is written: a finding, no crash of the process, and nothing left behind.
+
+Each attempt runs in a process of its own whose files may not grow beyond a limit, which HDF5 and torch take like a
+full disk.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cortexgraph as cg
+from cortexgraph.errors import DataError
+from cortexgraph.exporting import export_network
+from cortexgraph.files import replacing
+from cortexgraph.recording.record import _opened
+from cortexgraph.recording.sinks import Variable
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files")
+
+VARIABLES = (
+    Variable("state", "IT", {"image": 500, "step": 3, "c": 100}, {"file": ("image", np.array(["ab"] * 500))}),
+    Variable("logits", "", {"image": 500, "readout_step": 3, "class": 10}),
+)
+
+
+def in_process(limit: int, write: Callable[[], object]) -> str:
+    """What happens to a process that writes with files of at most `limit` bytes."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+            write()
+            code = 0
+        except DataError as error:
+            code = 2 if "it cannot be written: file too large" in str(error) else 3
+        finally:
+            os._exit(code)
+    status = os.waitpid(child, 0)[1]
+    if os.WIFSIGNALED(status):
+        return signal.Signals(os.WTERMSIG(status)).name
+    return ("written", "traceback", "finding", "another finding")[os.WEXITSTATUS(status)]
+
+
+@pytest.mark.parametrize("suffix", ["nc", "npz"])
+@pytest.mark.parametrize("limit", [100, 3000, 20_000, 100_000, 300_000, 580_000, 600_000, 620_000, 650_000, 700_000])
+def test_a_recording(tmp_path: Path, suffix: str, limit: int) -> None:
+    out = tmp_path / f"acts.{suffix}"
+
+    def write() -> None:
+        with replacing(out) as temporary, _opened(temporary, VARIABLES, {"network": "net"}) as sink:
+            for start in range(0, 500, 50):
+                sink.append(0, start, np.ones((50, 3, 100), np.float32))
+                sink.append(1, start, np.ones((50, 3, 10), np.float32))
+            sink.close()
+
+    outcome = in_process(limit, write)
+    assert outcome in {"finding", "written"}
+    assert outcome == "finding" or limit > 600_000
+    assert [path.name for path in tmp_path.iterdir()] == ([out.name] if outcome == "written" else [])
+
+
+@pytest.mark.parametrize("suffix", ["pt2", "py", "onnx"])
+@pytest.mark.parametrize("limit", [0, 1000, 20_000])
+def test_an_export(tmp_path: Path, suffix: str, limit: int, network: cg.CompiledNetwork) -> None:
+    out = tmp_path / f"net.{suffix}"
+    assert in_process(limit, lambda: export_network(network, out)) == "finding"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def network() -> cg.CompiledNetwork:
+    return cg.compile(cg.load("ventral", {"time.steps": 5, "input.size": 16}))
