@@ -2,7 +2,6 @@
 
 from cortexgraph.ops import channels, conv, gabor, gated, leaky, residual  # noqa: F401  (they register themselves)
 from cortexgraph.ops.base import (
-    CONTEXT,
     Cell,
     Chain,
     Component,
@@ -26,7 +25,6 @@ from cortexgraph.ops.windows import RESIZES, GlobalPool, Resize
 __all__ = [
     "ACTIVATIONS",
     "CELLS",
-    "CONTEXT",
     "NORMS",
     "OPERATIONS",
     "RESIZES",

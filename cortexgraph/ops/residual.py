@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from cortexgraph.ops.base import Chain, Fault, Operation, Options, Place, Shape, option
 from cortexgraph.ops.make import make_chain
@@ -24,7 +24,7 @@ class Residual(nn.Module):
         super().__init__()
         self.body, self.shortcut = body, shortcut
 
-    def forward(self, x: Tensor, update: int = 1) -> Any:
+    def forward(self, x: Tensor, update: int = 1) -> Tensor:
         return self.body(x, update) + self.shortcut(x, update)
 
 

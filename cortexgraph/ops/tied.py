@@ -24,10 +24,10 @@ class Shared(nn.Module):
         self.owner, self.geometry = (owner,), geometry  # a tuple: the parameters stay the owner's
 
     def at(self, update: int) -> Any:
-        owner: Any = self.owner[0]
-        return owner.at(update) if hasattr(owner, "at") else owner
+        at = getattr(self.owner[0], "at", None)
+        return at(update) if at else self.owner[0]
 
-    def forward(self, x: Tensor, update: int = 1) -> Any:
+    def forward(self, x: Tensor, update: int = 1) -> Tensor:
         module = self.at(update)
         return F.conv2d(x, module.weight, module.bias, **self.geometry) if self.geometry else module(x)
 

@@ -34,11 +34,11 @@ from cortexgraph.ops import (
     make_operation,
     register_operation,
 )
-from cortexgraph.ops.evaluate import State, StatisticsMove, evaluate_chain, modules
+from cortexgraph.ops.evaluate import State, StatisticsMove, evaluate_chain, evaluate_operation, modules
 from cortexgraph.ops.residual import ResidualOperation
 from cortexgraph.spec import AreaSpec, ConnectionSpec, OperationSpec
 from cortexgraph.spec.connection import SHORTHAND
-from tests.ops.references import REFERENCES, convolve, independent
+from tests.ops.references import REFERENCES, convolve, independent, reference_operation
 from tests.oracle import repeatable_dropout
 
 NAMESPACE: dict[str, Any] = modules()
@@ -380,6 +380,18 @@ def test_the_gabor_bank_is_that_of_the_formula(kernel: list[int], phases: int) -
         expected = np.exp(-(turned.real**2 + 0.5**2 * turned.imag**2) / (2 * 2.0**2)) * carrier
         expected -= expected.mean()
         np.testing.assert_allclose(found, expected / np.linalg.norm(expected), rtol=0, atol=1e-12)
+
+
+def test_fixed_filters_are_kept_by_type_and_device() -> None:
+    operation, x = make_operation("gabor", (1, 9, 9), 4), images((1, 9, 9))
+    expected, _ = reference_operation(operation, x, {}, training=False)
+    for _ in range(2):
+        single, _ = evaluate_operation(operation, x.float(), {}, training=False)
+        double, _ = evaluate_operation(operation, x, {}, training=False)
+        empty, _ = evaluate_operation(operation, x.to("meta"), {}, training=False)
+        torch.testing.assert_close(double, expected, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(single, expected.float(), rtol=1e-4, atol=1e-5)
+        assert empty.device.type == "meta"
 
 
 def test_gabor_filters_have_no_mean_and_unit_length_and_turn() -> None:
