@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from cortexgraph.compiler import emit as emit
     from cortexgraph.compiler import interpret as interpret
     from cortexgraph.compiler import unroll as unroll
+    from cortexgraph.data import load_data as load_data
+    from cortexgraph.data import load_stimuli as load_stimuli
     from cortexgraph.drawing import draw as draw
     from cortexgraph.drawing import draw_matrix as draw_matrix
     from cortexgraph.drawing import draw_schedule as draw_schedule
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from cortexgraph.ops import register_operation as register_operation
     from cortexgraph.ops.schema import json_schema as json_schema
     from cortexgraph.pages import page as page
+    from cortexgraph.recording import record as record
     from cortexgraph.spec import NetworkSpec as NetworkSpec
     from cortexgraph.spec import dumps as dumps
     from cortexgraph.spec import load as load
@@ -53,13 +56,19 @@ if TYPE_CHECKING:
     from cortexgraph.spec import save as save
     from cortexgraph.spec import zoo as zoo
     from cortexgraph.tracing import trace as trace
-    from cortexgraph.training.run import load_run as load_run
+    from cortexgraph.training import TrainSettings as TrainSettings
+    from cortexgraph.training import evaluate as evaluate
+    from cortexgraph.training import load_run as load_run
+    from cortexgraph.training import predict as predict
+    from cortexgraph.training import train as train
     from cortexgraph.unrolling import UnrolledGraph as UnrolledGraph
 
 # Where each public name lives: imported on first use, so that checking and drawing never wait for torch.
 _HOMES = {
     "cortexgraph.compiler": ("build", "check", "emit", "interpret", "unroll"),
     "cortexgraph.pages": ("page",),
+    "cortexgraph.data": ("load_data", "load_stimuli"),
+    "cortexgraph.recording": ("record",),
     "cortexgraph.drawing": ("draw", "draw_matrix", "draw_schedule", "draw_unrolled"),
     "cortexgraph.exporting": ("export",),
     "cortexgraph.errors": (
@@ -78,7 +87,7 @@ _HOMES = {
     "cortexgraph.edit": ("lesion", "share", "unshare"),
     "cortexgraph.spec": ("NetworkSpec", "dumps", "load", "loads", "save", "zoo"),
     "cortexgraph.tracing": ("trace",),
-    "cortexgraph.training.run": ("load_run",),
+    "cortexgraph.training": ("TrainSettings", "evaluate", "load_run", "predict", "train"),
     "cortexgraph.unrolling": ("UnrolledGraph",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -194,3 +194,9 @@ def test_notebooks_show_tables_and_pages() -> None:
     page = cg.page("ventral")
     assert page.startswith("<!")
     assert page._repr_html_().startswith('<iframe srcdoc="&lt;!')
+
+
+def test_data_sets_do_not_print_their_pixels() -> None:
+    data = cg.load_data("shapes", size=(8, 8), channels=3, train_images=10, test_images=10)
+    assert repr(data.train) == "<10 images of 3 × 8 × 8>"
+    assert len(repr(data)) < 700

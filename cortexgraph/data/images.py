@@ -111,6 +111,9 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        return f"<{len(self)} images of {' × '.join(map(str, self.images.shape[1:]))}>"
+
 
 @dataclass(frozen=True)
 class ImageData:

@@ -19,7 +19,7 @@ from cortexgraph.drawing import draw, draw_unrolled
 from cortexgraph.errors import CompileError, CortexGraphError, DataError, Diagnostic
 from cortexgraph.files import write_text
 from cortexgraph.graph import resolved
-from cortexgraph.spec import NetworkSpec, save
+from cortexgraph.spec import NetworkSpec, SpecLike, save
 from cortexgraph.training.curves import draw_curves
 from cortexgraph.training.engine import choose_device, is_first_process, make_trainer, quiet_lightning
 from cortexgraph.training.fits import check_fit, data_card
@@ -34,7 +34,7 @@ __all__ = ["train"]
 
 
 def train(
-    spec: NetworkSpec,
+    spec: SpecLike,
     data: ImageData,
     settings: TrainSettings | None = None,
     out: str | Path = "run",
@@ -51,7 +51,7 @@ def train(
     best epoch's weights, curves and a summary. Equal arguments give equal weights on the same machine.
 
     Args:
-        spec: the network.
+        spec: the network, or its path or zoo name.
         data: the images.
         settings: how to train; the defaults if none are given.
         out: the folder, made here.
