@@ -283,3 +283,20 @@ def test_a_batch_norm_over_one_value_is_a_finding_before_training(tmp_path: Path
             tmp_path / "run",
         )
     assert not (tmp_path / "run").exists()
+
+
+# ---- legal and absurd ----------------------------------------------------------------
+
+
+def test_more_readouts_than_can_be_unrolled_are_a_finding() -> None:
+    readouts = ", ".join(f"{{from: A, classes: 2, at: all, name: r{n}}}" for n in range(1000))
+    spec = loads(network("A: {channels: 2, size: 8}", "image -> A", f"[{readouts}]"), overrides={"time.steps": 20_000})
+    (finding,) = check(spec)
+    assert (finding.code, finding.repair) == ("too-many-updates", "Choose at most 300 steps.")
+
+
+def test_names_in_reprs_are_those_of_the_language() -> None:
+    spec = load("ventral")
+    assert repr(spec.connections[1]).startswith("ConnectionSpec(from='V1', to='V2'")
+    assert "readout=(ReadoutSpec(from='IT'" in repr(spec)
+    assert "source=" not in repr(spec)

@@ -104,7 +104,12 @@ def too_many_updates(graph: AreaGraph) -> Iterator[Diagnostic]:
     steps, groups = graph.spec.time.steps, groups_of(graph, graph.spec.time.order)
     times = Counter(name for group in groups for name in group)
     reads = sum(times[connection.target] for connection in graph.connections)
-    for what, in_step, most in (("updates", times.total(), MAX_UPDATES), ("reads by connections", reads, MAX_READS)):
+    each_step = sum(readout.at == "all" for readout in graph.readouts)
+    for what, in_step, most in (
+        ("updates", times.total(), MAX_UPDATES),
+        ("reads by connections", reads, MAX_READS),
+        ("readouts", each_step, MAX_UPDATES),
+    ):
         if in_step * steps > most:
             yield graph.spec.origin.diagnostic(
                 "too-many-updates",

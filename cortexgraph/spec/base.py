@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from cortexgraph.errors import SpecError
 from cortexgraph.spec.fields import Step, either
 from cortexgraph.spec.findings import findings_of, without_surrogates
+from cortexgraph.spec.lookup import written_key
 from cortexgraph.spec.origin import Origin
 
 __all__ = ["Activity", "Model", "Span", "Window", "conflict"]
@@ -53,11 +54,11 @@ class Model(Part):
     """Base of all parts of a spec: immutable, and an unknown key is an error."""
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        """What differs from the defaults: a spec in a traceback, or in a failing test, is short."""
+        """What differs from the defaults, under the keys of the language: a spec in a traceback is short."""
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
             if field.is_required() or value != field.get_default(call_default_factory=True):
-                yield name, value
+                yield written_key(name, field), value
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 
