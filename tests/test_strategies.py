@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from cortexgraph.graph import assemble
 from cortexgraph.ops import CELLS, NORMS, OPERATIONS, BatchNorm, Norm
-from cortexgraph.spec import NetworkSpec, Span
+from cortexgraph.spec import IMAGE, NetworkSpec, Span
 from cortexgraph.spec.connection import ConnectionSpec, ResizeSpec
 from cortexgraph.spec.model import ReadoutSpec
+from cortexgraph.unrolling.heads import Head, heads_of
 from tests.strategies import INITS, SILENCES, specs
 
 WINDOWS = ("always", "first", "span", "open span", "list")
@@ -25,6 +26,7 @@ WANTED = {
     *(f"resize {at}" for at in get_args(ResizeSpec.model_fields["at"].annotation)),
     *(f"gate {gate}" for gate in ("linear", "tanh", "sigmoid", "divisive")),
     *(f"{owner} {window}" for owner in ("present", "active") for window in WINDOWS),
+    "active never",
     *(f"{owner} silence {silence}" for owner in ("network", "connection") for silence in SILENCES),
     *(f"init {init}" for init in INITS),
     *(f"pool {pool}" for pool in get_args(ReadoutSpec.model_fields["pool"].annotation)),
@@ -34,7 +36,10 @@ WANTED = {
     *("operation gain", "operation gate", "tie", "tie transposed", "tie of a tie"),
     *("weights per step of an area", "weights per step of a connection"),
     *("norm per step", "batch norm in a transform", "several areas of a level", "region", "not square", "defaults"),
+    *("long", "long, read at few steps", "zeros before an image with a norm", "weights per step beside a norm"),
+    *("head of several delays", "transposed into a concatenation", "memory in a concatenation"),
 }
+"""Words of the language, and what only together found defects of version 0.1."""
 
 
 def said(spec: NetworkSpec) -> Iterator[str]:
@@ -61,6 +66,32 @@ def said(spec: NetworkSpec) -> Iterator[str]:
     for connection in spec.connections:
         yield from _said_of(connection, spec)
     yield from _said_of_time(spec)
+
+
+def together(spec: NetworkSpec) -> Iterator[str]:
+    """What a spec makes use of at once."""
+    graph = assemble(spec)
+    steps = spec.time.steps
+    if steps >= 12:
+        yield "long"
+        few = any(isinstance(readout.at, tuple) and len(readout.at) < steps / 2 for readout in spec.readouts)
+        yield from ["long, read at few steps"] * few
+    by_delay: dict[Head, set[int]] = {}
+    for connection in graph.connections:
+        if (head := heads_of(graph).get(connection.identifier)) is not None:
+            by_delay.setdefault(head, set()).add(connection.delay)
+        if connection.statistics and connection.source == IMAGE and connection.silence == "zero_input":
+            late = connection.delay or spec.input.present not in ("always", "first")
+            yield from ["zeros before an image with a norm"] * bool(late)
+        beside = graph.incoming(connection.target)
+        if connection.statistics and any(c.per_step and c is not connection for c in beside):
+            yield "weights per step beside a norm"
+        declared = spec.connections[connection.index].resize
+        concat = spec.areas[connection.target].merge == "concat"
+        if concat and declared is not None and declared.mode == "transposed":
+            yield "transposed into a concatenation"
+        yield from ["memory in a concatenation"] * (concat and graph.area(connection.target).cell.has_memory)
+    yield from ["head of several delays"] * any(len(delays) > 1 for delays in by_delay.values())
 
 
 def _said_of(connection: ConnectionSpec, spec: NetworkSpec) -> Iterator[str]:
@@ -115,7 +146,7 @@ def test_every_word_of_the_language_is_drawn() -> None:
     @everything
     @given(spec=specs())
     def draw(spec: NetworkSpec) -> None:
-        counts.update(set(said(spec)))
+        counts.update({*said(spec), *together(spec)})
 
     draw()
     assert {word for word in WANTED if not counts[word]} == set(), "give tests/strategies.py what it never draws"
