@@ -36,7 +36,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
-	$(call install,".[train]")
+	$(call install,".[train,record,onnx]")
 
 $(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
 	$(call install,".[dev]")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cortexgraph.cli.options import DataRootOption, DownloadOption, choice, data_option, located, prepare
+from cortexgraph.cli import options
 
 if TYPE_CHECKING:
     from cortexgraph.experiment.compare import Comparison
@@ -18,25 +18,22 @@ __all__ = ["compare"]
 
 def compare(
     file: Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="An experiment file (.yaml or .json).")],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="DIR", help="Folder of the experiment.", show_default="runs/NAME"),
+    out: Annotated[Path | None, options.option("-o --out", "DIR", "Folder of the experiment.", "runs/NAME")] = None,
+    data: Annotated[
+        str | None, options.option("--data", options.DATA, "Other images.", "those of the experiment")
     ] = None,
-    data: Annotated[str | None, data_option("Other images.", "those of the experiment")] = None,
-    download: DownloadOption = False,
-    data_root: DataRootOption = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Number of runs at a time.")] = 1,
-    engine: Annotated[str, choice("--engine", "here|ray|slurm", "Where to train.")] = "here",
+    download: options.DownloadOption = False,
+    data_root: options.DataRootOption = None,
+    jobs: Annotated[int, options.option("-j --jobs", "N", "Number of runs at a time.", min=1)] = 1,
+    engine: Annotated[str, options.choice("--engine", "here|ray|slurm", "Where to train.")] = "here",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Repeat the runs in DIR that belong to another experiment.")
+        bool, options.option("--overwrite", None, "Repeat the runs in DIR that belong to another experiment.")
     ] = False,
     reuse: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--reuse", metavar="DIR", help="Copy runs that other experiments in DIR have trained. Repeatable."
-        ),
+        options.option("--reuse", "DIR", "Copy runs that other experiments in DIR have trained. Repeatable."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the experiment and list its runs.")] = False,
+    dry_run: Annotated[bool, options.option("--dry-run", None, "Check the experiment and list its runs.")] = False,
 ) -> None:
     """Train variants of a spec with several seeds, and compare them in one table and one figure.
 
@@ -45,14 +42,14 @@ def compare(
 
     Example: cortexgraph compare examples/liao_poggio_2016/small/order.yaml --data path/to/cifar10 --jobs 2
     """
-    prepare("train")
+    options.prepare("train")
     from cortexgraph.experiment.compare import compare as run_experiment
     from cortexgraph.experiment.plan import folder_name, load_experiment
 
     experiment = load_experiment(file)
     folder = out or Path("runs") / folder_name(experiment.name)
     arguments: dict[str, object] = dict(experiment.data.arguments)
-    arguments["source"] = located(str(arguments["source"]) if data is None else data)
+    arguments["source"] = options.located(str(arguments["source"]) if data is None else data)
     if download:
         arguments["download"] = True
     if data_root is not None:

@@ -7,19 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from cortexgraph.cli.options import (
-    OrderOption,
-    RunArgument,
-    SetOption,
-    SpecArgument,
-    StepsOption,
-    choice,
-    load_spec,
-    prepare,
-    read_order,
-    read_steps,
-    unknown_value,
-)
+from cortexgraph.cli import options
 from cortexgraph.cli.specs import OutOption, write_or_print
 from cortexgraph.errors import CompileError
 from cortexgraph.wording import shortened
@@ -33,38 +21,34 @@ __all__ = ["compile_spec", "export"]
 
 
 def compile_spec(
-    spec: SpecArgument,
+    spec: options.SpecArgument,
     out: OutOption = None,
     record: Annotated[
         list[str] | None,
-        typer.Option(
-            "--record", metavar="AREA[=STEPS]", help="Also return an area's states, e.g. V4 or IT=3,8. Repeatable."
-        ),
+        options.option("--record", "AREA[=STEPS]", "Also return an area's states, e.g. V4 or IT=3,8. Repeatable."),
     ] = None,
-    no_pass: Annotated[
-        list[str] | None, typer.Option("--no-pass", metavar="PASS", help="Switch a pass off. Repeatable.")
-    ] = None,
+    no_pass: Annotated[list[str] | None, options.option("--no-pass", "PASS", "Switch a pass off. Repeatable.")] = None,
     memory_format: Annotated[
-        str, choice("--memory-format", "channels_last|contiguous", "Layout of kernels and states in memory.")
+        str, options.choice("--memory-format", "channels_last|contiguous", "Layout of kernels and states in memory.")
     ] = "contiguous",
     roll: Annotated[
-        str, choice("--roll", "auto|always|never", "Write a steady state that repeats three times as a loop.")
+        str, options.choice("--roll", "auto|always|never", "Write a steady state that repeats three times as a loop.")
     ] = "auto",
     explained: Annotated[
-        bool, typer.Option("--explain", help="Print what each pass removes, instead of the source.")
+        bool, options.option("--explain", None, "Print what each pass removes, instead of the source.")
     ] = False,
     checkpoint: Annotated[
         str | None,
-        choice(
+        options.choice(
             "--checkpoint",
             "sqrt|N",
             "Recompute steps in the backward pass, in so many segments, to save memory.",
             "none",
         ),
     ] = None,
-    overrides: SetOption = None,
-    steps: StepsOption = None,
-    order: OrderOption = None,
+    overrides: options.SetOption = None,
+    steps: options.StepsOption = None,
+    order: options.OrderOption = None,
 ) -> None:
     """Compile a spec to a Python file that imports only torch.
 
@@ -78,9 +62,9 @@ def compile_spec(
     from cortexgraph.passes import PASSES
 
     if unknown := [name for name in no_pass or () if name not in PASSES]:
-        raise CompileError(unknown_value("--no-pass", name, [*PASSES]) for name in unknown)
+        raise CompileError(options.unknown_value("--no-pass", name, [*PASSES]) for name in unknown)
     passes = [name for name in PASSES if name not in (no_pass or ())]
-    network = load_spec(spec, overrides, steps, order)
+    network = options.load_spec(spec, overrides, steps, order)
     recorded = _recorded(record or [])
     loops, layout = cast("Roll", roll), cast("MemoryFormat", memory_format)
     if explained:
@@ -99,18 +83,18 @@ def _recorded(requests: list[str]) -> dict[str, str | tuple[int, ...]]:
     recorded: dict[str, str | tuple[int, ...]] = {}
     for request in requests:
         area, _, steps = request.rpartition("=") if "=" in request else (request, "", "all")
-        recorded[area] = read_steps(steps, shortened(f"--record {request}"))
+        recorded[area] = options.read_steps(steps, shortened(f"--record {request}"))
     return recorded
 
 
 def export(
-    run: RunArgument,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="File to write; an existing one is replaced.")
-    ],
-    to: Annotated[str | None, choice("--to", "onnx|pt2|source", "Format.", "by the suffix: .onnx, .pt2, .py")] = None,
-    steps: StepsOption = None,
-    order: OrderOption = None,
+    run: options.RunArgument,
+    out: Annotated[Path, options.option("-o --out", "FILE", "File to write; an existing one is replaced.")],
+    to: Annotated[
+        str | None, options.choice("--to", "onnx|pt2|source", "Format.", "by the suffix: .onnx, .pt2, .py")
+    ] = None,
+    steps: options.StepsOption = None,
+    order: options.OrderOption = None,
 ) -> None:
     """Export a run for batches of any size: as onnx, pt2 (torch.export) or source (.py and .pt, which need only torch).
 
@@ -119,10 +103,10 @@ def export(
 
     Example: cortexgraph export runs/ventral-shapes --to onnx --out ventral.onnx
     """
-    prepare()
+    options.prepare()
     from cortexgraph.exporting import export as export_run
 
-    result = export_run(run, out, cast("Format | None", to), steps=steps, order=read_order(order))
+    result = export_run(run, out, cast("Format | None", to), steps=steps, order=options.read_order(order))
     typer.echo(f"wrote {' and '.join(map(str, result.files))}")
     batches = ", ".join(map(str, result.batches))
     typer.echo(f"largest difference to the network: {result.difference:.1e} (batches of {batches} images)")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cortexgraph.cli.options import OrderOption, SetOption, SpecArgument, StepsOption, changes, choice, load_spec
+from cortexgraph.cli import options
 
 __all__ = ["draw", "page"]
 
@@ -24,37 +24,35 @@ VIEWS_OF = {
 
 
 def draw(
-    spec: SpecArgument,
+    spec: options.SpecArgument,
     out: Annotated[
-        list[Path] | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Picture to write: .svg, .png, .pdf or .dot. Repeatable."),
+        list[Path] | None, options.option("-o --out", "FILE", "Picture to write: .svg, .png, .pdf or .dot. Repeatable.")
     ] = None,
-    unrolled: Annotated[bool, typer.Option("--unrolled", help="Draw the updates over time, not the areas.")] = False,
+    unrolled: Annotated[bool, options.option("--unrolled", None, "Draw the updates over time, not the areas.")] = False,
     schedule: Annotated[
-        bool, typer.Option("--schedule", help="Draw which updates are executed when, and how long states are held.")
+        bool, options.option("--schedule", None, "Draw which updates are executed when, and how long states are held.")
     ] = False,
-    matrix: Annotated[bool, typer.Option("--matrix", help="Draw the matrix of connections.")] = False,
+    matrix: Annotated[bool, options.option("--matrix", None, "Draw the matrix of connections.")] = False,
     labels: Annotated[
-        str | None,
-        typer.Option("--labels", metavar="WORDS", help="Beside arrows: all, or kernel,delay,parameters,strength."),
+        str | None, options.option("--labels", "WORDS", "Beside arrows: all, or kernel,delay,parameters,strength.")
     ] = None,
     width: Annotated[
-        str | None, choice("--width", "parameters|strength", "What the width of a line stands for.", "no width")
+        str | None, options.choice("--width", "parameters|strength", "What the width of a line stands for.", "no width")
     ] = None,
     upstream: Annotated[
-        str | None, typer.Option("--upstream", metavar="V4@3", help="Unrolled: only what drives V4 at step 3.")
+        str | None, options.option("--upstream", "V4@3", "Unrolled: only what drives V4 at step 3.")
     ] = None,
     downstream: Annotated[
-        str | None, typer.Option("--downstream", metavar="V2@2", help="Unrolled: only what V2 reaches from step 2.")
+        str | None, options.option("--downstream", "V2@2", "Unrolled: only what V2 reaches from step 2.")
     ] = None,
     between: Annotated[
         tuple[str, str] | None,
-        typer.Option("--between", metavar="A B@8", help="Unrolled: only what lies on a path from A to B at step 8."),
+        options.option("--between", "A B@8", "Unrolled: only what lies on a path from A to B at step 8."),
     ] = None,
-    fold: Annotated[str | None, choice("--fold", "auto|always|never", "Draw equal steps once.", "auto")] = None,
-    overrides: SetOption = None,
-    steps: StepsOption = None,
-    order: OrderOption = None,
+    fold: Annotated[str | None, options.choice("--fold", "auto|always|never", "Draw equal steps once.", "auto")] = None,
+    overrides: options.SetOption = None,
+    steps: options.StepsOption = None,
+    order: options.OrderOption = None,
 ) -> None:
     """Draw a spec: its areas, their updates over time, the schedule, or the matrix of connections.
 
@@ -68,14 +66,14 @@ def draw(
     from cortexgraph.render import check_suffixes, is_dense
 
     words = None if labels is None else [word.strip() for word in labels.split(",") if word.strip()]
-    options: dict[str, Any] = {"labels": words if words != ["all"] else True, "width": width, "fold": fold}
-    options |= {"upstream": upstream, "downstream": downstream, "between": between}
-    options = {name: value for name, value in options.items() if value is not None}
+    chosen: dict[str, Any] = {"labels": words if words != ["all"] else True, "width": width, "fold": fold}
+    chosen |= {"upstream": upstream, "downstream": downstream, "between": between}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
     flags = {UNROLLED: unrolled, SCHEDULE: schedule, MATRIX: matrix}
-    view = _view([name for name, is_set in flags.items() if is_set], [*options])
+    view = _view([name for name, is_set in flags.items() if is_set], [*chosen])
     check_suffixes(out or [])
-    network = load_spec(spec, overrides, steps, order)
-    picture = getattr(drawing, "draw" if view == AREAS else f"draw_{view}")(network, **options)
+    network = options.load_spec(spec, overrides, steps, order)
+    picture = getattr(drawing, "draw" if view == AREAS else f"draw_{view}")(network, **chosen)
     for path in out or [Path(f"{network.name}{f'-{view}' * (view != AREAS)}.svg".replace("/", "_"))]:
         typer.echo(f"wrote {picture.save(path)}")
     if view == AREAS and is_dense(network):
@@ -83,7 +81,7 @@ def draw(
         typer.echo(f"{connections} connections between {areas} areas: --matrix draws them more legibly.", err=True)
 
 
-def _view(views: list[str], options: list[str]) -> str:
+def _view(views: list[str], chosen: list[str]) -> str:
     """The picture that is asked for.
 
     Raises:
@@ -91,14 +89,14 @@ def _view(views: list[str], options: list[str]) -> str:
     """
     if len(views) > 1:
         raise typer.BadParameter("choose one picture", param_hint=" and ".join(f"--{view}" for view in views))
-    focus = [option for option in options if VIEWS_OF[option] == (UNROLLED,)]
+    focus = [name for name in chosen if VIEWS_OF[name] == (UNROLLED,)]
     if len(focus) > 1:
-        raise typer.BadParameter("choose one focus", param_hint=" and ".join(f"--{option}" for option in focus))
-    view = views[0] if views else UNROLLED if focus or "fold" in options else AREAS
-    for option in options:
-        if view not in VIEWS_OF[option]:
-            pictures = " or ".join(VIEWS_OF[option])
-            raise typer.BadParameter(f"applies to the picture {pictures}, not to {view}", param_hint=f"--{option}")
+        raise typer.BadParameter("choose one focus", param_hint=" and ".join(f"--{name}" for name in focus))
+    view = views[0] if views else UNROLLED if focus or "fold" in chosen else AREAS
+    for name in chosen:
+        if view not in VIEWS_OF[name]:
+            pictures = " or ".join(VIEWS_OF[name])
+            raise typer.BadParameter(f"applies to the picture {pictures}, not to {view}", param_hint=f"--{name}")
     return view
 
 
@@ -106,13 +104,10 @@ def page(
     subject: Annotated[
         str, typer.Argument(metavar="SPEC|RUN", help="A spec file, the name of a zoo spec, or the folder of a run.")
     ],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Page to write: .html.", show_default="<name>.html"),
-    ] = None,
-    overrides: SetOption = None,
-    steps: StepsOption = None,
-    order: OrderOption = None,
+    out: Annotated[Path | None, options.option("-o --out", "FILE", "Page to write: .html.", "<name>.html")] = None,
+    overrides: options.SetOption = None,
+    steps: options.StepsOption = None,
+    order: options.OrderOption = None,
 ) -> None:
     """Write a page to explore a network in the browser: one file, which works offline.
 
@@ -126,5 +121,5 @@ def page(
     source = Path(subject)
     name = source.resolve().name if source.is_dir() else source.name.removesuffix(source.suffix)
     path = out or Path(f"{name}.html")
-    write_page(subject, path, overrides=changes(overrides, steps, order))
+    write_page(subject, path, overrides=options.changes(overrides, steps, order))
     typer.echo(f"wrote {path} ({path.stat().st_size / 1000:,.0f} kB)")

@@ -8,22 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from cortexgraph.cli.options import (
-    AtOption,
-    BatchSizeOption,
-    DataRootOption,
-    DeviceOption,
-    DownloadOption,
-    OrderOption,
-    RunArgument,
-    SplitOption,
-    StepsOption,
-    data_option,
-    located,
-    prepare,
-    read_order,
-    read_steps,
-)
+from cortexgraph.cli import options
 from cortexgraph.errors import DataError, Diagnostic
 
 if TYPE_CHECKING:
@@ -33,20 +18,22 @@ __all__ = ["evaluate", "predict"]
 
 
 def evaluate(
-    run: RunArgument,
-    data: Annotated[str | None, data_option("Images of the same classes.", "those of the run")] = None,
-    at: AtOption = None,
-    steps: StepsOption = None,
-    order: OrderOption = None,
-    split: SplitOption = "test",
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write the table as CSV.")] = None,
-    plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="FILE", help="Also draw accuracy over time: .png, .svg or .pdf.")
+    run: options.RunArgument,
+    data: Annotated[
+        str | None, options.option("--data", options.DATA, "Images of the same classes.", "those of the run")
     ] = None,
-    device: DeviceOption = "auto",
-    batch_size: BatchSizeOption = 500,
-    download: DownloadOption = False,
-    data_root: DataRootOption = None,
+    at: options.AtOption = None,
+    steps: options.StepsOption = None,
+    order: options.OrderOption = None,
+    split: options.SplitOption = "test",
+    csv: Annotated[Path | None, options.option("--csv", "FILE", "Also write the table as CSV.")] = None,
+    plot: Annotated[
+        Path | None, options.option("--plot", "FILE", "Also draw accuracy over time: .png, .svg or .pdf.")
+    ] = None,
+    device: options.DeviceOption = "auto",
+    batch_size: options.BatchSizeOption = 500,
+    download: options.DownloadOption = False,
+    data_root: options.DataRootOption = None,
 ) -> None:
     """Evaluate a run over time: accuracy at each readout step, also at steps that were not read out in training.
 
@@ -54,18 +41,18 @@ def evaluate(
 
     Example: cortexgraph eval runs/ventral-shapes --at all --steps 12 --plot over_time.png
     """
-    prepare("train")
+    options.prepare("train")
     from cortexgraph.data import load_data
     from cortexgraph.training import evaluate as evaluate_run
     from cortexgraph.training import load_run
 
-    updates = read_order(order)
+    updates = options.read_order(order)
     trained = load_run(run)
     _check_files(csv, plot)
     result = evaluate_run(
         trained,
-        load_data(**{**trained.data_arguments(located(data), data_root), "download": download}),
-        at=None if at is None else read_steps(at),
+        load_data(**{**trained.data_arguments(options.located(data), data_root), "download": download}),
+        at=None if at is None else options.read_steps(at),
         steps=steps,
         order=updates,
         split=cast("Literal['test', 'train']", split),
@@ -133,29 +120,24 @@ def _write_evaluation(result: Evaluation, csv: Path | None, plot: Path | None) -
 def predict(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images of any format that PIL reads.")],
     weights: Annotated[
-        str,
-        typer.Option(
-            "--weights", "-w", metavar="NAME|RUN", help="A trained network that ships, or the folder of a run."
-        ),
+        str, options.option("-w --weights", "NAME|RUN", "A trained network that ships, or the folder of a run.")
     ] = "ventral-cifar10",
-    top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Number of classes to show.")] = 3,
-    at: AtOption = None,
-    steps: StepsOption = None,
-    order: OrderOption = None,
-    csv: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Also write all probabilities as CSV.")
-    ] = None,
-    device: DeviceOption = "auto",
+    top: Annotated[int, options.option("--top", "N", "Number of classes to show.", min=1)] = 3,
+    at: options.AtOption = None,
+    steps: options.StepsOption = None,
+    order: options.OrderOption = None,
+    csv: Annotated[Path | None, options.option("--csv", "FILE", "Also write all probabilities as CSV.")] = None,
+    device: options.DeviceOption = "auto",
 ) -> None:
     """Classify images with a trained network: class probabilities at each readout step.
 
     Example: cortexgraph predict cat.jpg dog.png
     """
-    prepare("train")
+    options.prepare("train")
     from cortexgraph.training import predict as predict_images
 
-    readouts = None if at is None else read_steps(at)
-    result = predict_images(images, weights, at=readouts, steps=steps, order=read_order(order), device=device)
+    readouts = None if at is None else options.read_steps(at)
+    result = predict_images(images, weights, at=readouts, steps=steps, order=options.read_order(order), device=device)
     _print_predictions(result, top)
     if csv is not None:
         keys = {"file": "class file", "step": "class step"}  # classes of these names

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cortexgraph.cli.options import OrderOption, SetOption, SpecArgument, StepsOption, load_spec
+from cortexgraph.cli import options
 from cortexgraph.errors import GraphError
 from cortexgraph.spec import load
 from cortexgraph.wording import by, count_of, count_text
@@ -23,11 +23,14 @@ __all__ = ["check", "show", "zoo"]
 
 CONNECTIONS = ("feedforward", "lateral", "feedback", "modulating")
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+JsonOption = Annotated[bool, options.option("--json", None, "Print JSON instead of tables.")]
 
 
 def check(
-    spec: SpecArgument, overrides: SetOption = None, steps: StepsOption = None, order: OrderOption = None
+    spec: options.SpecArgument,
+    overrides: options.SetOption = None,
+    steps: options.StepsOption = None,
+    order: options.OrderOption = None,
 ) -> None:
     """Check a spec and report every finding at once.
 
@@ -35,7 +38,7 @@ def check(
 
     Example: cortexgraph check specs/ventral.yaml
     """
-    network = load_spec(spec, overrides, steps, order)  # before the rest is imported: a third of a second
+    network = options.load_spec(spec, overrides, steps, order)  # before the rest is imported: a third of a second
     from cortexgraph.compiler import check as check_spec
 
     findings = check_spec(network)
@@ -52,10 +55,10 @@ def check(
 
 
 def show(
-    spec: SpecArgument,
-    overrides: SetOption = None,
-    steps: StepsOption = None,
-    order: OrderOption = None,
+    spec: options.SpecArgument,
+    overrides: options.SetOption = None,
+    steps: options.StepsOption = None,
+    order: options.OrderOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show areas, connections and steps in numbers, without running the network.
@@ -70,7 +73,7 @@ def show(
     from cortexgraph.cli.tables import print_summary
     from cortexgraph.compiler import lower
 
-    network = load_spec(spec, overrides, steps, order)
+    network = options.load_spec(spec, overrides, steps, order)
     full, kept = lower(network)
     summary = summarise(full, kept)
     if as_json:
@@ -86,12 +89,10 @@ def zoo(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[SPEC]...", help="Specs to list, shipped or files; default: all.")
     ] = None,
-    compare: Annotated[bool, typer.Option("--compare", help="Print the given specs side by side.")] = False,
+    compare: Annotated[bool, options.option("--compare", None, "Print the given specs side by side.")] = False,
     out: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--out", "-o", metavar="FILE", help="With --compare, also draw them: .svg, .png, .pdf or .dot. Repeatable."
-        ),
+        options.option("-o --out", "FILE", "With --compare, also draw them: .svg, .png, .pdf or .dot. Repeatable."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast, overload
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, overload
 
 import typer
 from typer.models import OptionInfo
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cortexgraph.unrolling import Order
 
 __all__ = [
+    "DATA",
     "AtOption",
     "BatchSizeOption",
     "DataRootOption",
@@ -34,9 +35,9 @@ __all__ = [
     "StepsOption",
     "changes",
     "choice",
-    "data_option",
     "load_spec",
     "located",
+    "option",
     "prepare",
     "read_order",
     "read_steps",
@@ -54,12 +55,15 @@ FORMS = {
 """Choices that are not words: how they are written, and what a finding calls them."""
 
 
-def choice(flag: str, choices: str, help: str, default: str | None = None) -> OptionInfo:
+def option(flags: str, metavar: str | None, help: str, default: str | None = None, **more: Any) -> OptionInfo:
+    """An option: its flags, such as `-o --out`, what its value is, its help, and what help calls the default."""
+    made: OptionInfo = typer.Option(*flags.split(), metavar=metavar, help=help, show_default=default or True, **more)
+    return made
+
+
+def choice(flags: str, choices: str, help: str, default: str | None = None) -> OptionInfo:
     """An option whose choices are written as help shows them, such as `all|last|STEPS`; other values are refused."""
-    option: OptionInfo = typer.Option(
-        flag, metavar=choices, help=help, show_default=default or True, callback=_check_choice
-    )
-    return option
+    return option(flags, choices, help, default, callback=_check_choice)
 
 
 def _check_choice(param: typer.CallbackParam, value: str | None) -> str | None:
@@ -89,8 +93,7 @@ def renamed(flag: str, now: str) -> OptionInfo:
                 Diagnostic("renamed-option", flag, "this option has another name now", repair=repair)
             )
 
-    option: OptionInfo = typer.Option(flag, hidden=True, callback=refuse)
-    return option
+    return option(flag, None, "", hidden=True, callback=refuse)
 
 
 def _read_number_of_steps(text: str) -> int:
@@ -112,39 +115,22 @@ RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="Folder that `cortexgraph train` wrote, or a trained network that ships.")
 ]
 SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Override a field, such as areas.V1.channels=64. Repeatable."),
+    list[str] | None, option("--set", "PATH=VALUE", "Override a field, such as areas.V1.channels=64. Repeatable.")
 ]
 StepsOption = Annotated[
-    int | None,
-    typer.Option(
-        "--steps", metavar="T", help="Number of steps T, in place of time.steps.", parser=_read_number_of_steps
-    ),
+    int | None, option("--steps", "T", "Number of steps T, in place of time.steps.", parser=_read_number_of_steps)
 ]
-OrderOption = Annotated[
-    str | None,
-    typer.Option(
-        "--order",
-        metavar="ORDER",
-        help="Order of updates, in place of time.order: simultaneous, sequential, or [[V1], [V2, V4], [IT]].",
-    ),
-]
+ORDERS = "Order of updates, in place of time.order: simultaneous, sequential, or [[V1], [V2, V4], [IT]]."
+OrderOption = Annotated[str | None, option("--order", "ORDER", ORDERS)]
 AtOption = Annotated[
     str | None, choice("--at", "all|last|STEPS", "Readout steps, such as 4,6,8; all: from the onset on.", "as trained")
 ]
 SplitOption = Annotated[str, choice("--split", "test|train", "Which images.")]
 DeviceOption = Annotated[str, choice("--device", "auto|cpu|mps|cuda|cuda:N", "Where to compute.")]
-BatchSizeOption = Annotated[int, typer.Option("--batch-size", metavar="N", min=1, help="Images at a time.")]
-DownloadOption = Annotated[bool, typer.Option("--download", help="Download CIFAR-10 if it is not there.")]
-DataRootOption = Annotated[
-    Path | None, typer.Option("--data-root", metavar="DIR", help="Folder that holds CIFAR-10.", show_default=False)
-]
-
-
-def data_option(help: str, default: str) -> OptionInfo:
-    """The option `--data`: which images."""
-    option: OptionInfo = typer.Option("--data", metavar="shapes|cifar10|DIR", help=help, show_default=default)
-    return option
+BatchSizeOption = Annotated[int, option("--batch-size", "N", "Images at a time.", min=1)]
+DownloadOption = Annotated[bool, option("--download", None, "Download CIFAR-10 if it is not there.")]
+DataRootOption = Annotated[Path | None, option("--data-root", "DIR", "Folder that holds CIFAR-10.")]
+DATA = "shapes|cifar10|DIR"
 
 
 # ---- what commands do with them ----------------------------------------------------

@@ -7,23 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cortexgraph.cli.options import (
-    BatchSizeOption,
-    DataRootOption,
-    DeviceOption,
-    DownloadOption,
-    OrderOption,
-    RunArgument,
-    SplitOption,
-    StepsOption,
-    choice,
-    data_option,
-    located,
-    prepare,
-    read_order,
-    read_steps,
-    renamed,
-)
+from cortexgraph.cli import options
 
 if TYPE_CHECKING:
     from cortexgraph.recording import Recording
@@ -32,33 +16,31 @@ __all__ = ["record"]
 
 
 def record(
-    run: RunArgument,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="File to write: .nc (NetCDF) or .npz.")],
-    areas: Annotated[
-        str | None, typer.Option("--areas", metavar="V4,IT", help="Which areas.", show_default="all")
-    ] = None,
-    at: Annotated[str, choice("--at", "all|last|STEPS", "Steps to record, such as 4,6,8.")] = "all",
-    steps: StepsOption = None,
-    total_steps: Annotated[str | None, renamed("--total-steps", "--steps")] = None,
+    run: options.RunArgument,
+    out: Annotated[Path, options.option("-o --out", "FILE", "File to write: .nc (NetCDF) or .npz.")],
+    areas: Annotated[str | None, options.option("--areas", "V4,IT", "Which areas.", "all")] = None,
+    at: Annotated[str, options.choice("--at", "all|last|STEPS", "Steps to record, such as 4,6,8.")] = "all",
+    steps: options.StepsOption = None,
+    total_steps: Annotated[str | None, options.renamed("--total-steps", "--steps")] = None,
     data: Annotated[
-        str | None, data_option("Images to show; any folder of images, of any classes.", "those of the run")
-    ] = None,
-    split: SplitOption = "test",
-    images: Annotated[
-        int | None,
-        typer.Option(
-            "--images", metavar="N", min=1, help="Number of images, balanced over classes.", show_default="all"
+        str | None,
+        options.option(
+            "--data", options.DATA, "Images to show; any folder of images, of any classes.", "those of the run"
         ),
+    ] = None,
+    split: options.SplitOption = "test",
+    images: Annotated[
+        int | None, options.option("--images", "N", "Number of images, balanced over classes.", "all", min=1)
     ] = None,
     plots: Annotated[
         str | None,
-        choice("--plots", "png|svg|pdf", "Also draw activity, dissimilarity and accuracy over time.", "none"),
+        options.choice("--plots", "png|svg|pdf", "Also draw activity, dissimilarity and accuracy over time.", "none"),
     ] = None,
-    order: OrderOption = None,
-    device: DeviceOption = "auto",
-    batch_size: BatchSizeOption = 100,
-    download: DownloadOption = False,
-    data_root: DataRootOption = None,
+    order: options.OrderOption = None,
+    device: options.DeviceOption = "auto",
+    batch_size: options.BatchSizeOption = 100,
+    download: options.DownloadOption = False,
+    data_root: options.DataRootOption = None,
 ) -> None:
     """Record the states of areas over time, for every image, with the logits of each step.
 
@@ -67,21 +49,21 @@ def record(
 
     Example: cortexgraph record runs/ventral-shapes --areas V4,IT --images 500 -o acts.nc --plots png
     """
-    prepare("train", *(["record"] if out.suffix == ".nc" else []))
+    options.prepare("train", *(["record"] if out.suffix == ".nc" else []))
     from cortexgraph.data import load_stimuli
     from cortexgraph.recording import record as record_run
     from cortexgraph.training import load_run
 
-    updates = read_order(order)
+    updates = options.read_order(order)
     trained = load_run(run)
-    arguments = trained.data_arguments(located(data), data_root)
+    arguments = trained.data_arguments(options.located(data), data_root)
     stimuli = load_stimuli(**{**arguments, "split": split, "download": download}).chosen(images)
     result = record_run(
         trained,
         stimuli,
         out,
         areas=None if areas is None else [name.strip() for name in areas.split(",") if name.strip()],
-        steps=read_steps(at),
+        steps=options.read_steps(at),
         total_steps=steps,
         order=updates,
         device=device,

@@ -10,14 +10,14 @@ from typing import Annotated
 
 import typer
 
-from cortexgraph.cli.options import StepsOption
+from cortexgraph.cli import options
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.files import write_text
 
 __all__ = ["OutOption", "import_connectome", "new", "schema", "write_or_print"]
 
 OutOption = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="FILE", help="File to write; without it, or with `-`, print it.")
+    Path | None, options.option("-o --out", "FILE", "File to write; without it, or with `-`, print it.")
 ]
 
 
@@ -65,46 +65,40 @@ def import_connectome(
     table: Annotated[
         Path, typer.Argument(metavar="CSV", help="Columns source, target, weight (or FLN); SLN, distance in mm.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="SPEC", help="Spec file to write: .yaml or .json.")],
-    name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="Name of the network.", show_default="that of the file")
-    ] = None,
+    out: Annotated[Path, options.option("-o --out", "SPEC", "Spec file to write: .yaml or .json.")],
+    name: Annotated[str | None, options.option("--name", "NAME", "Name of the network.", "that of the file")] = None,
     min_weight: Annotated[
-        float,
-        typer.Option("--min-weight", metavar="X", min=0, help="Omit weaker connections, and those without weight."),
+        float, options.option("--min-weight", "X", "Omit weaker connections, and those without weight.", min=0)
     ] = 0.0,
     velocity: Annotated[
-        float, typer.Option("--velocity", metavar="M/S", min=1e-3, help="Conduction velocity (Girard et al. 2001).")
+        float, options.option("--velocity", "M/S", "Conduction velocity (Girard et al. 2001).", min=0.001)
     ] = 3.5,
-    dt: Annotated[float, typer.Option("--dt", metavar="MS", min=1e-3, help="Duration of a step.")] = 5.0,
+    dt: Annotated[float, options.option("--dt", "MS", "Duration of a step.", min=0.001)] = 5.0,
     reciprocal: Annotated[
         bool,
-        typer.Option(
+        options.option(
             "--reciprocal/--no-reciprocal",
-            help="Assume inputs for areas that were never a target, or omit these areas.",
+            None,
+            "Assume inputs for areas that were never a target, or omit these areas.",
         ),
     ] = True,
-    lateral: Annotated[bool, typer.Option("--lateral", help="Also connect each area to itself.")] = False,
-    channels: Annotated[int, typer.Option("--channels", metavar="N", min=1, help="Channels of the lowest areas.")] = 8,
-    size: Annotated[
-        int, typer.Option("--size", metavar="PX", min=1, help="Size of the image and of the lowest areas.")
-    ] = 32,
+    lateral: Annotated[bool, options.option("--lateral", None, "Also connect each area to itself.")] = False,
+    channels: Annotated[int, options.option("--channels", "N", "Channels of the lowest areas.", min=1)] = 8,
+    size: Annotated[int, options.option("--size", "PX", "Size of the image and of the lowest areas.", min=1)] = 32,
     stages: Annotated[
-        int, typer.Option("--stages", metavar="N", min=1, max=12, help="Stages of the hierarchy; each halves the size.")
+        int, options.option("--stages", "N", "Stages of the hierarchy; each halves the size.", min=1, max=12)
     ] = 4,
-    classes: Annotated[int, typer.Option("--classes", metavar="N", min=1, help="Classes of the readout.")] = 10,
+    classes: Annotated[int, options.option("--classes", "N", "Classes of the readout.", min=1)] = 10,
     input_area: Annotated[
-        str | None,
-        typer.Option("--input", metavar="AREA", help="Area that the image drives.", show_default="the lowest"),
+        str | None, options.option("--input", "AREA", "Area that the image drives.", "the lowest")
     ] = None,
-    readout_area: Annotated[
-        str | None, typer.Option("--readout", metavar="AREA", help="Area to read out.", show_default="the highest")
-    ] = None,
-    steps: StepsOption = None,
+    readout_area: Annotated[str | None, options.option("--readout", "AREA", "Area to read out.", "the highest")] = None,
+    steps: options.StepsOption = None,
 ) -> None:
     """Make a spec from a table of measured projections: levels from SLN, delays from distances.
 
-    Without --steps the network runs for 3 steps after the onset of the readout area.
+    Without --steps, T is the smallest at which the readout depends on every area and connection, at most 12 steps after
+    its onset.
 
     Example: cortexgraph import connectome macaque.csv --out macaque.yaml
     """

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
+from typing import TypeVar
 
 import typer
 from rich.console import Console
@@ -15,7 +16,9 @@ from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import order_name
 from cortexgraph.wording import by, count_of, count_text, fields_text, paths_text, step_ranges
 
-__all__ = ["bar", "print_explanation", "print_summary", "print_table"]
+__all__ = ["bar", "print_explanation", "print_items", "print_summary", "print_table"]
+
+Item = TypeVar("Item")
 
 FULL_WIDTH = 10_000
 MOST_STEPS = 24
@@ -41,6 +44,11 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     console.print(table)
 
 
+def print_items(title: str, items: Iterable[Item], columns: Mapping[str, Callable[[Item], str]]) -> None:
+    """Print a table with a row for each item: its columns, each with the text of an item."""
+    print_table(title, [*columns], [[text(item) for text in columns.values()] for item in items])
+
+
 def bar(share: float, width: int) -> str:
     """A bar for a share of 0 … 1, none for what is no number."""
     return "█" * round(width * share) if isfinite(share) else ""
@@ -48,46 +56,41 @@ def bar(share: float, width: int) -> str:
 
 def print_explanation(spec: NetworkSpec, explanation: Explanation) -> None:
     """Print the table of `cortexgraph compile --explain`."""
-    print_table(
+    print_items(
         f"What the passes do to {spec.name}, for one static image in evaluation",
-        ["pass", "what it does", "updates>r", "evaluations>r", "FLOP/image>r", "FLOP/batch>r"],
-        [
-            (
-                effect.name or "(none)",
-                effect.did or "every live update",
-                str(effect.updates),
-                str(effect.evaluations),
-                count_text(effect.flops),
-                count_text(2 * effect.macs_once) if effect.macs_once else "",
-            )
-            for effect in explanation.effects
-        ],
+        explanation.effects,
+        {
+            "pass": lambda effect: effect.name or "(none)",
+            "what it does": lambda effect: effect.did or "every live update",
+            "updates>r": lambda effect: str(effect.updates),
+            "evaluations>r": lambda effect: str(effect.evaluations),
+            "FLOP/image>r": lambda effect: count_text(effect.flops),
+            "FLOP/batch>r": lambda effect: count_text(2 * effect.macs_once) if effect.macs_once else "",
+        },
     )
     typer.echo(f"{explanation.saved:.0%} of the floating-point operations for an image are saved.")
 
 
 def print_summary(spec: NetworkSpec, summary: NetworkSummary) -> None:
     """Print the tables of `cortexgraph show`."""
-    _print_areas(summary, several=len(spec.readouts) > 1)
-    _print_connections(summary, several=len(spec.readouts) > 1)
+    several = len(spec.readouts) > 1
+    _print_areas(summary, several=several)
+    _print_connections(summary, several=several)
     if len(summary.steps) <= MOST_STEPS:
-        print_table(
+        print_items(
             "Steps, for one image",
-            ["step>r", "updates>r", "MAC>r", "activations>r"],
-            [
-                (str(step.step), str(step.updates), count_text(step.macs), _bytes(step.activation_bytes))
-                for step in summary.steps
-            ],
+            summary.steps,
+            {
+                "step>r": lambda step: str(step.step),
+                "updates>r": lambda step: str(step.updates),
+                "MAC>r": lambda step: count_text(step.macs),
+                "activations>r": lambda step: _bytes(step.activation_bytes),
+            },
         )
-    numbers = (count_text(summary.parameters), count_text(summary.macs), _bytes(summary.activation_bytes))
-    print_table(
-        "Totals, for one image",
-        ["network", "parameters>r", "MAC>r", "activations>r"],
-        [
-            (spec.name, *numbers),
-            *((known.name, count_text(known.parameters), count_text(known.macs)) for known in RESNET18),
-        ],
-    )
+    numbers = [count_text(summary.parameters), count_text(summary.macs), _bytes(summary.activation_bytes)]
+    known = [[network.name, count_text(network.parameters), count_text(network.macs)] for network in RESNET18]
+    columns = ["network", "parameters>r", "MAC>r", "activations>r"]
+    print_table("Totals, for one image", columns, [[spec.name, *numbers], *known])
     saved = 1 - summary.macs / summary.macs_unpruned if summary.macs_unpruned else 0
     typer.echo(
         f"{spec.name}: {count_of(spec.time.steps, 'step')}, {order_name(spec.time.order)} order"
@@ -97,73 +100,64 @@ def print_summary(spec: NetworkSpec, summary: NetworkSummary) -> None:
 
 def _print_areas(summary: NetworkSummary, *, several: bool) -> None:
     areas = [*reversed(summary.areas)]
-    print_table(
+    print_items(
         "Areas",
-        ["area", "level>r", "channels>r", "size>r", "parameters>r", "MAC/update>r", "memory>r"],
-        [
-            (
-                area.name,
-                f"{area.level:g}",
-                str(area.channels),
-                by(area.size),
-                count_text(area.parameters),
-                count_text(area.macs),
-                _bytes(area.state_bytes),
-            )
-            for area in areas
-        ],
+        areas,
+        {
+            "area": lambda area: area.name,
+            "level>r": lambda area: f"{area.level:g}",
+            "channels>r": lambda area: str(area.channels),
+            "size>r": lambda area: by(area.size),
+            "parameters>r": lambda area: count_text(area.parameters),
+            "MAC/update>r": lambda area: count_text(area.macs),
+            "memory>r": lambda area: _bytes(area.state_bytes),
+        },
     )
     print_table(
         "Receptive fields",
         ["area", "pixels of the image that one unit sees, by step"],
-        [(area.name, fields_text(area.receptive_field_px, summary.image_size)) for area in areas],
+        [[area.name, fields_text(area.receptive_field_px, summary.image_size)] for area in areas],
     )
-    print_table(
+    print_items(
         "Areas over time",
-        ["area", "onset>r", "executed", "shared", "silent", "unread", "steps to the readout"],
-        [
-            (
-                area.name,
-                _onset(area.first_response),
-                *map(step_ranges, (area.executed, area.shared, area.silent, area.unread)),
-                paths_text(area.steps_to_readout, several=several),
-            )
-            for area in areas
-        ],
+        areas,
+        {
+            "area": lambda area: area.name,
+            "onset>r": lambda area: _onset(area.first_response),
+            "executed": lambda area: step_ranges(area.executed),
+            "shared": lambda area: step_ranges(area.shared),
+            "silent": lambda area: step_ranges(area.silent),
+            "unread": lambda area: step_ranges(area.unread),
+            "steps to the readout": lambda area: paths_text(area.steps_to_readout, several=several),
+        },
     )
 
 
 def _print_connections(summary: NetworkSummary, *, several: bool) -> None:
-    print_table(
+    print_items(
         "Connections",
-        ["connection", "kind", "transform", "result>r", "reads>r", "parameters>r", "MAC>r", "memory>r"],
-        [
-            (
-                each.name,
-                each.kind,
-                each.transform,
-                by(each.size),
-                by(each.window),
-                count_text(each.parameters),
-                count_text(each.macs),
-                _bytes(each.output_bytes),
-            )
-            for each in summary.connections
-        ],
+        summary.connections,
+        {
+            "connection": lambda each: each.name,
+            "kind": lambda each: each.kind,
+            "transform": lambda each: each.transform,
+            "result>r": lambda each: by(each.size),
+            "reads>r": lambda each: by(each.window),
+            "parameters>r": lambda each: count_text(each.parameters),
+            "MAC>r": lambda each: count_text(each.macs),
+            "memory>r": lambda each: _bytes(each.output_bytes),
+        },
     )
-    print_table(
+    print_items(
         "Connections over time",
-        ["connection", "delay>r", "onset>r", "evaluated", "steps to the readout"],
-        [
-            (
-                each.name,
-                str(each.delay) if each.delay else "",
-                _onset(each.first_response),
-                step_ranges(each.evaluated),
-                paths_text(each.steps_to_readout, several=several),
-            )
-            for each in summary.connections
-        ],
+        summary.connections,
+        {
+            "connection": lambda each: each.name,
+            "delay>r": lambda each: str(each.delay) if each.delay else "",
+            "onset>r": lambda each: _onset(each.first_response),
+            "evaluated": lambda each: step_ranges(each.evaluated),
+            "steps to the readout": lambda each: paths_text(each.steps_to_readout, several=several),
+        },
     )
 
 

@@ -12,17 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic.fields import FieldInfo
 
-from cortexgraph.cli.options import (
-    DataRootOption,
-    DownloadOption,
-    OrderOption,
-    SetOption,
-    StepsOption,
-    changes,
-    data_option,
-    located,
-    prepare,
-)
+from cortexgraph.cli import options
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.fields import pair
@@ -31,7 +21,7 @@ from cortexgraph.training.settings import TrainSettings, choices_of
 if TYPE_CHECKING:
     from cortexgraph.training import RunFolder, Summary
 
-__all__ = ["located", "train"]
+__all__ = ["train"]
 
 
 def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -72,26 +62,26 @@ def train(
     ] = None,
     data: Annotated[
         str | None,
-        data_option("Built-in shapes, CIFAR-10, or a folder with train/CLASS/* and test/CLASS/*.", "shapes"),
+        options.option(
+            "--data",
+            options.DATA,
+            "Built-in shapes, CIFAR-10, or a folder with train/CLASS/* and test/CLASS/*.",
+            "shapes",
+        ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="RUN", help="Folder of the run.", show_default="runs/SPEC-DATA"),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Resume the interrupted run in RUN bit for bit.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in RUN.")] = False,
+    out: Annotated[Path | None, options.option("-o --out", "RUN", "Folder of the run.", "runs/SPEC-DATA")] = None,
+    resume: Annotated[bool, options.option("--resume", None, "Resume the interrupted run in RUN bit for bit.")] = False,
+    overwrite: Annotated[bool, options.option("--overwrite", None, "Replace the run in RUN.")] = False,
     train_images: Annotated[
-        int | None, typer.Option("--train-images", metavar="N", help="Number of training images.", show_default="all")
+        int | None, options.option("--train-images", "N", "Number of training images.", "all")
     ] = None,
-    test_images: Annotated[
-        int | None, typer.Option("--test-images", metavar="N", help="Number of test images.", show_default="all")
-    ] = None,
-    download: DownloadOption = False,
-    data_root: DataRootOption = None,
-    overrides: SetOption = None,
-    steps: StepsOption = None,
-    order: OrderOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")] = False,
+    test_images: Annotated[int | None, options.option("--test-images", "N", "Number of test images.", "all")] = None,
+    download: options.DownloadOption = False,
+    data_root: options.DataRootOption = None,
+    overrides: options.SetOption = None,
+    steps: options.StepsOption = None,
+    order: options.OrderOption = None,
+    quiet: Annotated[bool, options.option("-q --quiet", None, "Print only errors.")] = False,
     **settings: object,
 ) -> None:
     """Train a spec on images, and write a folder with weights, metrics, curves and a summary.
@@ -100,7 +90,7 @@ def train(
 
     Example: cortexgraph train ventral --data shapes --epochs 12 --out runs/first
     """
-    prepare("train")
+    options.prepare("train")
     from cortexgraph.training import Interrupted, RunFolder
     from cortexgraph.training import train as train_network
     from cortexgraph.training.engine import is_first_process
@@ -111,7 +101,7 @@ def train(
         raise typer.BadParameter("a spec file, or the name of a zoo spec, is needed", param_hint="SPEC")
     before = _interrupted_run(out, has_spec=spec is not None) if resume and out is not None else None
     chosen = _settings(settings, before)
-    network = load(spec or str(before.spec if before else ""), changes(overrides, steps, order))
+    network = load(spec or str(before.spec if before else ""), options.changes(overrides, steps, order))
     asked = {"source": data, "root": data_root, "train_images": train_images, "test_images": test_images}
     arguments = _data_arguments(asked, before)
     folder = out or _free_folder(network, str(arguments["source"]))
@@ -153,18 +143,18 @@ def _interrupted_run(path: Path, *, has_spec: bool) -> RunFolder:
     return run
 
 
-def _settings(options: Mapping[str, object], before: RunFolder | None) -> TrainSettings:
-    """The options that are set, over the settings of the run that is resumed, or over the defaults."""
+def _settings(values: Mapping[str, object], before: RunFolder | None) -> TrainSettings:
+    """The values that are set, over the settings of the run that is resumed, or over the defaults."""
     stored = before.read_settings().get("settings", {}) if before is not None else {}
-    return TrainSettings.model_validate(stored | {name: value for name, value in options.items() if value is not None})
+    return TrainSettings.model_validate(stored | {name: value for name, value in values.items() if value is not None})
 
 
-def _data_arguments(options: Mapping[str, object], before: RunFolder | None) -> dict[str, Any]:
-    """Arguments of `load_data`: the options that are set, over those of the run that is resumed, over `shapes`."""
+def _data_arguments(values: Mapping[str, object], before: RunFolder | None) -> dict[str, Any]:
+    """Arguments of `load_data`: the values that are set, over those of the run that is resumed, over `shapes`."""
     stored = (before.read_card()["load_data"] if before is not None else None) or {}
-    set_options = {name: value for name, value in options.items() if value is not None}
-    arguments: dict[str, Any] = {"source": "shapes"} | stored | set_options
-    arguments["source"] = located(arguments["source"])
+    set_values = {name: value for name, value in values.items() if value is not None}
+    arguments: dict[str, Any] = {"source": "shapes"} | stored | set_values
+    arguments["source"] = options.located(arguments["source"])
     if arguments.get("root") is not None:
         arguments["root"] = str(Path(arguments["root"]).expanduser().resolve())
     return arguments

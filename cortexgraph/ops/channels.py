@@ -62,7 +62,7 @@ class Maxout(nn.Module):
         self.pieces = pieces
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.stack(x.chunk(self.pieces, 1)).amax(0)
+        return torch.unflatten(x, 1, (self.pieces, -1)).amax(1)
 
 
 @register_operation("maxout")

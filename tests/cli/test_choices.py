@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 import typer
-from cortexgraph.experiment.engines import ENGINES
+from cortexgraph.experiment.compare import ENGINES
 
 from cortexgraph.cli.app import app
 from cortexgraph.codegen import MemoryFormat
@@ -56,7 +56,8 @@ def test_a_bad_value_is_answered_with_the_choices_of_the_option(
     first = result.err.splitlines()[0]
     place = f"settings.{option[2:].replace('-', '_')}" if command == "train" else option
     assert first.startswith(f"{place}: ")
-    assert [word for word in own if PLACEHOLDERS.get(word, word) not in first] == []
+    names = {} if command == "train" else PLACEHOLDERS
+    assert [word for word in own if names.get(word, word) not in first] == []
     foreign = {word for _, other, words in CHOICES if other != option for word in words.split("|")} - {*own}
     said = first.split(", but ")[1].replace("`", " ").replace(",", " ").replace(".", " ").split()
     assert foreign & {*said} - {"N"} == set()

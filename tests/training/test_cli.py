@@ -17,7 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from cortexgraph.cli.app import app
-from cortexgraph.cli.train import located
+from cortexgraph.cli.options import located
 from cortexgraph.errors import CortexGraphError
 from cortexgraph.spec import NetworkSpec, save
 from cortexgraph.training import TrainSettings, fit
