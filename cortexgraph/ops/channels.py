@@ -173,7 +173,7 @@ class RadialBasis(nn.Module):
 @register_operation("radial_basis")
 @dataclass(frozen=True)
 class RadialBasisOperation(Windowed):
-    """Units tuned to a patch: the closer the patch is to the unit's prototype, the stronger it answers.
+    """Units tuned to a patch: the closer the patch is to the unit's prototype, the stronger the response.
 
     Every place of the kernel must lie on the input (no padding). These are the S2 units of Serre et al. (2007), whose
     prototypes are patches of C1 responses; here they are learned, and start at random.

@@ -55,8 +55,8 @@ class Gabor(Windowed):
     """A fixed bank of Gabor filters (Daugman 1985; the form of Serre et al. 2007) on the mean of the input channels.
 
     Filter n has orientation θ_n = π n / (channels / phases), cycling over the phases 0 and π/2 (and no more
-    parameters): g = exp(−(u² + γ² v²) / 2σ²) cos(2π u / λ + φ), with (u, v) the coordinates turned by θ, without
-    mean and with unit length. Not learned, and not in the state dict.
+    parameters): g = exp(−(u² + γ² v²) / 2σ²) cos(2π u / λ + φ), with (u, v) the coordinates rotated by θ, without
+    mean and with unit length. They are not learned and not in the state dict.
     """
 
     equation: ClassVar[str] = "y[n] = g_n ⋆ mean_c x[c], g = exp(−(u² + γ²v²)/2σ²) cos(2πu/λ + φ)"
@@ -94,7 +94,7 @@ class Gabor(Windowed):
 
     def constructor(self) -> str:
         values = {"wavelength": self.wavelength_px, "sigma": self.sigma_px, "aspect": self.aspect}
-        given = {
+        options = {
             name: (value, None) for name, value in {"stride": self.stride, **values, "phases": self.phases}.items()
         }
-        return call("GaborBank", self.channels, str(self.kernel), **given)
+        return call("GaborBank", self.channels, str(self.kernel), **options)

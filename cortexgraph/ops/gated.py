@@ -70,9 +70,9 @@ class Gated(Cell):
 
 @dataclass(frozen=True)
 class Forgetting(Gated):
-    """Base of the cells with a forget gate, which is open at first, so that gradients reach far back."""
+    """Base of the cells with a forget gate, which starts open, so that gradients reach far back."""
 
-    forget_bias: Number = option(1.0, "Where the bias of the forget gate starts: above 0, the old state is kept.")
+    forget_bias: Number = option(1.0, "Initial bias of the forget gate; above 0, the old state is kept.")
 
     def settings(self) -> dict[str, tuple[object, object]]:
         return {"forget_bias": (self.forget_bias, 1.0)}

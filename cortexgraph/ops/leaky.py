@@ -32,7 +32,7 @@ class Simple(Cell):
 
 
 DECAY = 0.5
-"""Of a cell that says neither `decay` nor `tau_ms`."""
+"""Decay of a cell that sets neither `decay` nor `tau_ms`."""
 
 
 def _decay(decay: float | None, tau_ms: float | None, dt_ms: float | None) -> float:
@@ -80,7 +80,7 @@ class LeakyCell(Cell):
     decay: Number | None = option(
         None, "a, the part of the old state that stays, from 0 to 1; default 0.5.", main=True, example=0.5
     )
-    learned: Flag = option(False, "Learn a, one for each channel, from `decay` or `tau_ms` on.")
+    learned: Flag = option(False, "Learn a, one for each channel, starting from `decay` or `tau_ms`.")
     tau_ms: Milliseconds | None = option(None, "Time constant τ: a = 1 − dt/τ.")
     input: Literal["full", "rest"] | None = option(
         None, "g: `full` is 1, `rest` is 1 − a; default `rest` with `tau_ms`, otherwise `full`."

@@ -84,7 +84,7 @@ class LocalResponseNorm(Norm):
 
     equation: ClassVar[str] = "y[c] = x[c] / (k + α/n Σ_{|d−c| ≤ n/2} x[d]²)^β"
 
-    neighbours: Count = option(5, "n, the number of channels summed, the own one in the middle; odd.", main=True)
+    neighbours: Count = option(5, "n, the number of channels summed, centred on the channel itself; odd.", main=True)
     alpha: Number = option(1e-4, "α, divided by n as torch does.")
     beta: Number = option(0.75, "The exponent β.")
     k: Positive = option(1.0, "The constant k.")

@@ -1,4 +1,4 @@
-"""The definitions that an emitted file carries: the modules of operations and cells, ours and a user's."""
+"""The definitions that an emitted file carries: modules of operations and cells, built in or registered by users."""
 
 from __future__ import annotations
 
@@ -70,15 +70,15 @@ def taken_names(operations: Iterable[object], extra: Iterable[str] = ()) -> set[
 
 
 def names_in(source: str) -> set[str]:
-    """Every name that the source reads, and perhaps one more that looks so: by its words, for it may be long."""
+    """Every name that the source reads; found by pattern, so it may include a name that is not read."""
     return set(NAME.findall(TEXT.sub("", source)))
 
 
-def sources_of(wanted: Iterable[str | Helper], extra: Mapping[str, str] = MappingProxyType({})) -> tuple[str, ...]:
-    """The source of the wanted definitions and of those that they use, each once, used before user.
+def sources_of(items: Iterable[str | Helper], extra: Mapping[str, str] = MappingProxyType({})) -> tuple[str, ...]:
+    """The source of the items definitions and of those that they use, each once, used before user.
 
     Args:
-        wanted: names in `extra` or in the library, or classes and functions of the user's.
+        items: names in `extra` or in the library, or classes and functions of the user's.
         extra: source by name, beside the modules of the operations.
     """
     known = {**library(), **extra}
@@ -92,7 +92,7 @@ def sources_of(wanted: Iterable[str | Helper], extra: Mapping[str, str] = Mappin
                 add(other, known[other])
         sources[name] = source
 
-    for item in wanted:
+    for item in items:
         if isinstance(item, str):
             add(item, known[item])
         else:

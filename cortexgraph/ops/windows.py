@@ -61,7 +61,7 @@ class WindowPool(Windowed):
 
     kernel: Square = option((2, 2), "Size of the window.", main=True)
     stride: Square | None = option(None, "Distance between windows; default: the kernel.")
-    padding: Border = option((0, 0), "Rim around the input.")
+    padding: Border = option((0, 0), "Padding around the input.")
 
     @classmethod
     def made(cls, shape: Shape, options: Options, place: Place) -> Operation:
