@@ -91,9 +91,13 @@ def _tied(
     try:
         if isinstance(root, tying.TieError):
             raise root
-        return tying.tied(connection, every[root], tie.transpose)
-    except (tying.TieError, KeyError):  # the checks say why
-        return replace(connection, transform=replace(connection.transform, sound=False))
+        owner = every.get(root)
+        if owner is not None and owner.transform.whole:
+            return tying.tied(connection, owner, tie.transpose)
+        problem = None  # that of the owner is a finding of its own
+    except tying.TieError as error:
+        problem = (error.found, error.expected, error.repair)
+    return replace(connection, transform=replace(connection.transform, sound=False), tie_problem=problem)
 
 
 def _merged(declared: AreaSpec, shape: Shape, name: str, connections: list[Connection]) -> Shape:

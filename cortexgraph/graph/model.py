@@ -89,6 +89,7 @@ class Connection:
         source_shape, target_shape: shapes of the states; zeros where unknown.
         transform: operations from the source's state to the target's merge, gain and gate included.
         owner: identifier of the connection whose parameters it uses, if it is tied.
+        tie_problem: why its tie cannot be made: found, expected, repair; as of `Diagnostic`.
         strength: measured strength of the projection, if the spec notes one; no effect on the network.
     """
 
@@ -107,6 +108,7 @@ class Connection:
     transform: Chain
     owner: str | None = None
     strength: float | None = None
+    tie_problem: tuple[str, str, str] | None = field(default=None, compare=False)
 
     @property
     def label(self) -> str:

@@ -10,7 +10,7 @@ from cortexgraph.ops import Chain, Conv, GainOperation, GateOperation, Link, Tie
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.shorthand import chain_names
 
-__all__ = ["TieError", "roots", "tied", "with_transform"]
+__all__ = ["TieError", "roots", "tied"]
 
 
 class TieError(Exception):
@@ -100,11 +100,6 @@ def tied(connection: Connection, owner: Connection, transpose: bool) -> Connecti
         known = dict(owner.transform.walk(owner.identifier))
         chain = _shared(connection.transform, owner.identifier, known, owner)
     return replace(connection, transform=chain, owner=owner.identifier)
-
-
-def with_transform(connection: Connection, chain: Chain) -> Connection:
-    """The connection with another transform."""
-    return replace(connection, transform=chain)
 
 
 def _shared(chain: Chain, prefix: str, known: Mapping[str, Link], owner: Connection) -> Chain:

@@ -62,7 +62,7 @@ def test_sizes_follow_feedforward_strides() -> None:
     assert [area.size for area in graph.areas] == [(8, 8), (8, 8), (4, 2)]
     assert transform(graph, "V4_to_V1") == [
         "nn.Conv2d(2, 2, 3, padding=1)",
-        'nn.Upsample(size=(8, 8), mode="nearest")',
+        "nn.Upsample(8)",
     ]
 
 
@@ -78,7 +78,7 @@ def test_size_is_bridged_down_by_stride_and_up_by_upsampling_after_the_convoluti
     assert transform(graph, "A_to_B") == ["nn.Conv2d(2, 4, 3, stride=(4, 2), padding=1)"]
     assert transform(graph, "B_to_A") == [
         "nn.Conv2d(4, 2, 3, padding=1)",
-        'nn.Upsample(size=(16, 16), mode="nearest")',
+        "nn.Upsample(16)",
     ]
 
 
@@ -86,8 +86,8 @@ def test_size_is_bridged_down_by_stride_and_up_by_upsampling_after_the_convoluti
 @pytest.mark.parametrize(
     ("mode", "text"),
     [
-        ("nearest", 'nn.Upsample(size=(16, 16), mode="nearest")'),
-        ("bilinear", 'nn.Upsample(size=(16, 16), mode="bilinear")'),
+        ("nearest", "nn.Upsample(16)"),
+        ("bilinear", 'nn.Upsample(16, mode="bilinear")'),
         ("pool", "nn.AdaptiveAvgPool2d(16)"),
     ],
 )
