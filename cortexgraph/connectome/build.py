@@ -12,7 +12,7 @@ from cortexgraph.connectome.levels import level_of_each
 from cortexgraph.connectome.table import Projection
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.wording import quoted, similar
+from cortexgraph.wording import quoted, suggest
 
 __all__ = ["Rules", "connectome_spec", "projections_of"]
 
@@ -89,8 +89,9 @@ def connectome_spec(
     if not names:
         repair = "Lower --min-weight, or take --reciprocal."
         raise DataError(Diagnostic("empty-connectome", "", "no projection is left", repair=repair))
-    first = _chosen(rules.input_area, names[0], names, "input")
-    last = _chosen(rules.readout_area, names[-1], names, "readout")
+    first, last = rules.input_area or names[0], rules.readout_area or names[-1]
+    if findings := [*_unknown(first, names, "input"), *_unknown(last, names, "readout")]:
+        raise DataError(findings)
     data = _data([*kept, *assumed], names, level, first, last, rules)
     spec = NetworkSpec.model_validate(data | {"time": {**data["time"], "steps": rules.steps or 1000}})
     if rules.steps is None:
@@ -174,14 +175,10 @@ def _against(projections: Sequence[Projection], level: dict[str, float]) -> list
     ]
 
 
-def _chosen(wish: str | None, default: str, names: list[str], what: str) -> str:
-    if wish is None or wish in names:
-        return wish or default
-    guess = similar(wish, names)
-    repair = f"Did you mean `{guess}`?" if guess else ""
-    raise DataError(
-        Diagnostic("unknown-area", f"--{what}", f"there is no area `{wish}`", f"there are {quoted(names)}", repair)
-    )
+def _unknown(area: str, names: list[str], option: str) -> Iterator[Diagnostic]:
+    if area not in names:
+        found, expected = f"there is no area `{area}`", f"there are {quoted(names)}"
+        yield Diagnostic("unknown-area", f"--{option}", found, expected, suggest(area, names, "Name one of these."))
 
 
 # ---- the spec ----------------------------------------------------------------

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cortexgraph import files
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.spec.loading import read_text
 from cortexgraph.spec.shorthand import ARROW
@@ -163,11 +163,8 @@ def _finding(file: str, line: int, place: str, found: str, expected: str, repair
 
 def csv_text(projections: Sequence[Projection]) -> str:
     """The projections as a table that `read_connectome` reads: the same again."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([_text(getattr(projection, column)) for column in COLUMNS] for projection in projections)
-    return text.getvalue()
+    rows = ([_text(getattr(projection, column)) for column in COLUMNS] for projection in projections)
+    return files.csv_text([[*COLUMNS], *rows])
 
 
 def _text(value: str | float | None) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 
 from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.spec.origin import Path, path_text
-from cortexgraph.spec.shorthand import chain_names, expand_norm, expand_resize, expand_tie
+from cortexgraph.spec.shorthand import ARROW, chain_names, expand_norm, expand_resize, expand_tie, expanded_connections
 from cortexgraph.spec.wording import shown
 from cortexgraph.spec.yaml_source import read_yaml
-from cortexgraph.wording import quoted, shortened, similar
+from cortexgraph.wording import quoted, shortened, similar, suggest
 
 __all__ = ["Override", "apply_overrides", "parse_overrides", "written_override"]
 
@@ -139,6 +139,11 @@ def apply_overrides(data: dict[str, Any], overrides: list[Override]) -> dict[Pat
 
 def _set(data: dict[str, Any], override: Override) -> tuple[int, Path]:
     """Set one value; returns its path, and the depth from which on the path is new."""
+    match override.path:
+        case ("connections", str(word), *rest) if (
+            rest and not word.isdecimal() and isinstance(data.get("connections"), list)
+        ):
+            override = replace(override, path=("connections", *_connection(data["connections"], word, override), *rest))
     node: Any = data
     path: Path = ()
     new_from = len(override.path)
@@ -154,6 +159,29 @@ def _set(data: dict[str, Any], override: Override) -> tuple[int, Path]:
     key = _key(node, override.path[-1], path, override)
     node[key] = override.value
     return new_from, (*path, key)
+
+
+def _connection(entries: list[Any], word: str, override: Override) -> Path:
+    """Where the connection with this name, or these ends as in `V4 -> V2`, is written; its chain becomes mappings."""
+    expanded = [(path, item) for path, item in expanded_connections(entries) if isinstance(item, Mapping)]
+    labels = [f"{item.get('from')} {ARROW} {item.get('to')}" for _, item in expanded]
+    label = f" {ARROW} ".join(chain_names(word) or [word])
+    places = [n for n, (_, item) in enumerate(expanded) if label == labels[n] or word == item.get("name")]
+    if not places:
+        found = f"no connection is called `{shortened(word)}`, and `{shortened(word)}` is not an index"
+        raise override.error(found, repair=suggest(label, labels, "Name one by its ends, as in `connections[A -> B]`."))
+    if len(places) > 1:
+        repair = "Name it by its `name`, or by its index as in `connections[2]`."
+        raise override.error(f"{len(places)} connections are called `{shortened(word)}`", repair=repair)
+    path, _ = expanded[places[0]]
+    *above, last = path
+    for index in above:
+        entries = entries[index]
+    if not isinstance(entries[last], str):
+        return path
+    chain = [(n, item) for n, (other, item) in enumerate(expanded) if other == path]
+    entries[last] = [dict(item) for _, item in chain]
+    return (*path, [n for n, _ in chain].index(places[0]))
 
 
 def _key(node: Any, part: str | int, path: Path, override: Override) -> str | int:

@@ -24,6 +24,7 @@ __all__ = [
     "expand_readouts",
     "expand_resize",
     "expand_tie",
+    "expanded_connections",
     "refuse_entry",
 ]
 
@@ -51,7 +52,7 @@ def expand_connections(raw: Any) -> Any:
     >>> expand_connections(["A -> B -> C", {"from": "C", "to": "A"}])
     [{'from': 'A', 'to': 'B'}, {'from': 'B', 'to': 'C'}, {'from': 'C', 'to': 'A'}]
     """
-    return [item for _, item in _expanded(raw)] if isinstance(raw, list | tuple) else raw
+    return [item for _, item in expanded_connections(raw)] if isinstance(raw, list | tuple) else raw
 
 
 def connection_paths(raw: Any) -> tuple[tuple[int, ...], ...]:
@@ -60,16 +61,17 @@ def connection_paths(raw: Any) -> tuple[tuple[int, ...], ...]:
     >>> connection_paths(["A -> B -> C", ["C -> A", "C -> C"]])
     ((0,), (0,), (1, 0), (1, 1))
     """
-    return tuple(path for path, _ in _expanded(raw)) if isinstance(raw, list | tuple) else ()
+    return tuple(path for path, _ in expanded_connections(raw)) if isinstance(raw, list | tuple) else ()
 
 
-def _expanded(
+def expanded_connections(
     entries: list[Any] | tuple[Any, ...], above: tuple[int, ...] = ()
 ) -> Iterator[tuple[tuple[int, ...], Any]]:
+    """Each connection with the indices of the entry in which it is written."""
     for index, entry in enumerate(entries):
         path = (*above, index)
         if isinstance(entry, list | tuple) and entry and len(path) < MAX_NESTING:
-            yield from _expanded(entry, path)
+            yield from expanded_connections(entry, path)
         elif isinstance(entry, str) and (names := chain_names(entry)):
             yield from ((path, {"from": a, "to": b}) for a, b in pairwise(names))
         else:

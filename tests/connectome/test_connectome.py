@@ -210,3 +210,9 @@ def test_the_macaque_compiles_draws_trains_a_step_and_comes_back(tmp_path: Path)
     (tmp_path / "back.csv").write_text(csv_text(projections_of(spec)))
     again, _ = connectome_spec(read_connectome(tmp_path / "back.csv"), Rules(name="macaque", channels=4))
     assert same_network(again, spec)
+
+
+def test_two_unknown_areas_are_two_findings() -> None:
+    projections = [Projection("A", "B", 0.1, sln=0.8)]
+    with pytest.raises(DataError, match=r"--input: there is no area `X`(.|\n)*--readout: there is no area `Y`"):
+        connectome_spec(projections, Rules(input_area="X", readout_area="Y"))

@@ -138,3 +138,40 @@ def test_later_stages_name_the_override_too():
 def test_bad_paths_of_a_mapping():
     with pytest.raises(SpecError, match="`time steps]` is not a path"):
         loads(SPEC, overrides={"time steps]": 3})
+
+
+CHAINS = """
+name: net
+input: {size: 8}
+areas: {A: {channels: 4}, B: {channels: 4}}
+connections:
+  - [image -> A -> B, [B -> A]]
+  - {from: B, to: B, name: loop}
+readout: {from: B, classes: 2}
+time: {steps: 3}
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "ends"),
+    [("A -> B", ("A", "B")), ("image->A", ("image", "A")), ("B -> A", ("B", "A")), ("loop", ("B", "B"))],
+)
+def test_a_connection_is_named_by_its_ends_or_its_name_in_chains_too(path: str, ends: tuple[str, str]) -> None:
+    before = loads(CHAINS)
+    spec = loads(CHAINS, overrides=[f"connections[{path}].kernel=5", f"connections['{path}'].gain=2"])
+    assert [(c.source, c.target, c.gain) for c in spec.connections if c.kernel == 5] == [(*ends, 2)]
+    assert [(c.source, c.target) for c in spec.connections] == [(c.source, c.target) for c in before.connections]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("A -> C", r"no connection is called `A -> C`, and `A -> C` is not an index\.\n  Did you mean `A -> B`\?"),
+        ("noop", r"no connection is called `noop`"),
+        ("A -> B", r"2 connections are called `A -> B`\.\n  Name it by its `name`"),
+    ],
+)
+def test_an_unknown_or_ambiguous_connection(path: str, message: str) -> None:
+    text = CHAINS.replace("[B -> A]", "[B -> A, A -> B]") if path == "A -> B" else CHAINS
+    with pytest.raises(SpecError, match=message):
+        loads(text, overrides=[f"connections[{path}].kernel=5"])
