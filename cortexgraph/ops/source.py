@@ -75,7 +75,7 @@ def names_in(source: str) -> set[str]:
 
 
 def sources_of(items: Iterable[str | Helper], extra: Mapping[str, str] = MappingProxyType({})) -> tuple[str, ...]:
-    """The source of the items definitions and of those that they use, each once, used before user.
+    """The sources of these definitions and of those that they use, each once, the used ones first.
 
     Args:
         items: names in `extra` or in the library, or classes and functions of the user's.
