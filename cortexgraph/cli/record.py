@@ -69,6 +69,7 @@ def record(
         device=device,
         batch_size=batch_size,
         plots=plots,
+        tell=lambda line: typer.echo(line, err=True),
     )
     _report(result)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from cortexgraph.training.engine import choose_device
 from cortexgraph.training.run import TrainedRun, opened
 from cortexgraph.unrolling import Order
 from cortexgraph.version import __version__
+from cortexgraph.wording import quoted
 
 __all__ = ["Recording", "record"]
 
@@ -77,6 +78,7 @@ def record(
     device: str = "auto",
     batch_size: int = 100,
     plots: str | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Recording:
     """Record the states of a trained network to disk.
 
@@ -92,6 +94,7 @@ def record(
         device: as in `TrainSettings`.
         batch_size: images at a time, at most.
         plots: png, svg or pdf: also draw mean activity, dissimilarity and accuracy over time beside `out`.
+        tell: is called with a line about the size before anything is computed, and about progress after each tenth.
 
     Raises:
         DataError: for a missing or damaged run, or a file that cannot be written.
@@ -103,6 +106,9 @@ def record(
     wanted = plan(unroll(run.spec, total_steps, order), areas, steps)
     per_image = sum(each.numbers for each in wanted)
     check_sink(path, per_image * len(stimuli))
+    megabytes = per_image * len(stimuli) * FLOAT_BYTES / 1e6
+    names = quoted([each.area for each in wanted])
+    tell(f"recording {len(stimuli):,} images, {names}: {megabytes:,.1f} MB in {path}")
     states = {each.area: each.steps for each in wanted}
     network = run.compile(total_steps, order, at="all", record=states, memory_format="channels_last")
     subject = _Subject(run, network, run.reached(network))
@@ -112,7 +118,7 @@ def record(
     variables = [*_variables(subject, stimuli, wanted, labels)]
     size = max(1, min(batch_size, BATCH_BYTES // (per_image * FLOAT_BYTES)))
     with replacing(path) as temporary, _opened(temporary, variables, _notes(subject, stimuli)) as sink:
-        seen = _stream(subject, stimuli, wanted, sink, size, target)
+        seen = _stream(subject, stimuli, wanted, sink, size, target, tell)
         right = _accuracy(seen.correct, labels, list(subject.trained))
         drawn = PlotData(wanted, labels, seen.activity, subject.trained, right, len(subject.run.classes))
         chosen = plotted(drawn, sink) if plots is not None else None
@@ -195,7 +201,13 @@ class _Seen:
 
 
 def _stream(
-    subject: _Subject, stimuli: Stimuli, wanted: Sequence[Recorded], sink: Sink, size: int, target: torch.device
+    subject: _Subject,
+    stimuli: Stimuli,
+    wanted: Sequence[Recorded],
+    sink: Sink,
+    size: int,
+    target: torch.device,
+    tell: Callable[[str], None],
 ) -> _Seen:
     activity: dict[str, list[Floats]] = {each.area: [] for each in wanted}
     predicted: list[npt.NDArray[np.int64]] = []
@@ -216,7 +228,9 @@ def _stream(
             for index, part in enumerate(parts, len(wanted)):
                 sink.append(index, start, part.float().cpu().numpy())
             predicted.append(parts[0].argmax(2).cpu().numpy())
-            start += len(images)
+            tenths_before, start = 10 * start // len(stimuli), start + len(images)
+            if 10 * start // len(stimuli) > tenths_before:
+                tell(f"{start:,} of {len(stimuli):,} images")
     return _Seen({area: np.concatenate(parts) for area, parts in activity.items()}, np.concatenate(predicted))
 
 

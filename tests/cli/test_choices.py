@@ -7,12 +7,12 @@ from typing import Any, get_args
 
 import pytest
 import typer
-from cortexgraph.experiment.compare import ENGINES
 
 from cortexgraph.cli.app import app
 from cortexgraph.codegen import MemoryFormat
 from cortexgraph.compiler import Roll
 from cortexgraph.drawing import WEIGHTS
+from cortexgraph.experiment.compare import ENGINES
 from cortexgraph.exporting import Format
 from cortexgraph.recording.plots import PLOT_FORMATS
 from cortexgraph.render import Fold

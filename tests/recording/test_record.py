@@ -85,7 +85,10 @@ def test_a_netcdf_file_holds_what_the_reference_computes(run: Path, tmp_path: Pa
 
 
 def test_an_npz_file_holds_the_same(run: Path, tmp_path: Path) -> None:
-    result = record(run, stripes(), tmp_path / "acts.npz", areas=["IT"], steps=[1, 3], batch_size=5)
+    lines: list[str] = []
+    result = record(run, stripes(), tmp_path / "acts.npz", areas=["IT"], steps=[1, 3], batch_size=5, tell=lines.append)
+    assert lines[0].startswith("recording 24 images, `IT`: 0.0 MB in ")
+    assert lines[1:] == [f"{count} of 24 images" for count in (5, 10, 15, 20, 24)]
     logits, states = expected(run)
     (it,) = result.areas
     assert (it.steps, it.silent) == ((3,), (1,))
