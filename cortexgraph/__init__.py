@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from cortexgraph.training import load_run as load_run
     from cortexgraph.training import predict as predict
     from cortexgraph.training import train as train
+    from cortexgraph.training.losses import register_loss as register_loss
     from cortexgraph.unrolling import UnrolledGraph as UnrolledGraph
 
 # Where each public name lives: imported on first use, so that checking and drawing never wait for torch.
@@ -88,6 +89,7 @@ _HOMES = {
     "cortexgraph.spec": ("NetworkSpec", "dumps", "load", "loads", "save", "zoo"),
     "cortexgraph.tracing": ("trace",),
     "cortexgraph.training": ("TrainSettings", "evaluate", "load_run", "predict", "train"),
+    "cortexgraph.training.losses": ("register_loss",),
     "cortexgraph.unrolling": ("UnrolledGraph",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -162,6 +162,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "run-layout": "The folder of the run was written by a later version of cortexgraph.",
         "bad-images": "Images given to a trained run have another shape, type or range.",
         "bad-setting": "A setting of the training makes no sense.",
+        "unknown-tracker": "`--logger` names something that is not `csv`, `tensorboard`, `wandb` or `mlflow`.",
         "bad-device": "The device is not one of `auto`, `cpu`, `mps`, `cuda`, `cuda:N`.",
         "no-device": "The device is not on this machine.",
         "no-precision": "The device cannot compute in this precision.",

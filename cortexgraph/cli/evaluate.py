@@ -79,10 +79,11 @@ def _check_files(csv: Path | None, plot: Path | None) -> None:
 
 def _print_evaluation(result: Evaluation) -> None:
     from cortexgraph.cli.tables import bar, print_table
+    from cortexgraph.wording import step_ranges
 
     print_table(
         f"{result.name} on {Path(result.data).name}: {result.images:,} {result.split} images",
-        ["readout step>r", "accuracy>r", "loss (nats)>r", ""],
+        ["readout step>r", "accuracy>r", "cross-entropy (nats)>r", ""],
         [
             (
                 f"{step.step}{'' if step.trained else '†'}",
@@ -98,6 +99,10 @@ def _print_evaluation(result: Evaluation) -> None:
             "† uses a connection, or the norm of an update, that no readout of the training run depended on;\n"
             "  train with --set readout.at=all, or with shared norms, to compare these steps."
         )
+    if not all(step.read for step in result.steps):
+        read = [step.step for step in result.steps if step.read]
+        steps = f"step {step_ranges(read)} alone" if read else "none of these steps"
+        typer.echo(f"Training read {steps}: at the other steps the readout was not trained.")
 
 
 def _write_evaluation(result: Evaluation, csv: Path | None, plot: Path | None) -> None:
@@ -165,7 +170,7 @@ def _print_predictions(result: Predictions, top: int) -> None:
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     from cortexgraph.files import write_text
-    from cortexgraph.training.history import csv_text
+    from cortexgraph.training.summary import csv_text
 
     write_text(path, csv_text(rows))
     typer.echo(f"wrote {path}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,6 +78,15 @@ def train(
     test_images: Annotated[int | None, options.option("--test-images", "N", "Number of test images.", "all")] = None,
     download: options.DownloadOption = False,
     data_root: options.DataRootOption = None,
+    logger: Annotated[
+        str | None,
+        options.option(
+            "--logger",
+            "csv,tensorboard,wandb,mlflow",
+            "What tracks the metrics; metrics.csv is always written.",
+            "csv,tensorboard",
+        ),
+    ] = None,
     overrides: options.SetOption = None,
     steps: options.StepsOption = None,
     order: options.OrderOption = None,
@@ -104,6 +113,7 @@ def train(
     network = load(spec or str(before.spec if before else ""), options.changes(overrides, steps, order))
     asked = {"source": data, "root": data_root, "train_images": train_images, "test_images": test_images}
     arguments = _data_arguments(asked, before)
+    trackers = _trackers(logger, before)
     folder = out or _free_folder(network, str(arguments["source"]))
     if is_first_process():  # before the data is loaded, which can take a while
         RunFolder(folder).check_startable(resume=resume, overwrite=overwrite)
@@ -116,6 +126,7 @@ def train(
             resume=resume,
             overwrite=overwrite,
             quiet=quiet,
+            logger=trackers,
             origin=arguments,
             command=["cortexgraph", *sys.argv[1:]],
         )
@@ -147,6 +158,18 @@ def _settings(values: Mapping[str, object], before: RunFolder | None) -> TrainSe
     """The values that are set, over the settings of the run that is resumed, or over the defaults."""
     stored = before.read_settings().get("settings", {}) if before is not None else {}
     return TrainSettings.model_validate(stored | {name: value for name, value in values.items() if value is not None})
+
+
+def _trackers(text: str | None, before: RunFolder | None) -> Sequence[str]:
+    """The trackers of `--logger`, over those of the run that is resumed, over the defaults; all are installed."""
+    from cortexgraph.training.engine import DEFAULT_TRACKERS, check_trackers
+
+    stored = before.read_settings().get("logger") if before is not None else None
+    names: Sequence[str] = stored if isinstance(stored, list) else DEFAULT_TRACKERS
+    if text is not None:
+        names = [name.strip() for name in text.split(",") if name.strip()]
+    check_trackers(names)
+    return names
 
 
 def _data_arguments(values: Mapping[str, object], before: RunFolder | None) -> dict[str, Any]:
@@ -196,6 +219,18 @@ def _report(summary: Summary) -> None:
         f"{summary.parameters:,} trained parameters, {summary.epochs} epochs in {summary.seconds:,.0f} s "
         f"on {summary.device}.\n"
         f"Run:  {summary.run}  (summary.md, curves.png, metrics.csv, weights.safetensors, …)\n"
-        f"Next: cortexgraph eval {summary.run} --at all\n"
+        f"Next: {_next_step(summary)}\n"
         f"      tensorboard --logdir {summary.run}"
+    )
+
+
+def _next_step(summary: Summary) -> str:
+    """Evaluation over time, with what it can be expected to show."""
+    command, steps = f"cortexgraph eval {summary.run}", list(summary.accuracy)
+    read = steps[-1:] if summary.loss_over == "last" else steps
+    if len(read) > 1:
+        return f"{command} --at all"
+    return (
+        f"{command}\n      (training read step {read[0]} alone: `--at all` shows steps at which the readout was not "
+        "trained;\n      to compare steps, train with --set readout.at=all)"
     )

@@ -26,6 +26,7 @@ from cortexgraph.experiment.model import EvaluationSpec
 from cortexgraph.experiment.plan import Run
 from cortexgraph.files import write_text
 from cortexgraph.training.run_folder import RunFolder
+from cortexgraph.training.settings import in_force
 
 if TYPE_CHECKING:
     from cortexgraph.data import ImageData
@@ -93,7 +94,9 @@ def outcome_of(run: Run) -> Outcome | None:
     if not folder.is_finished or not (run.folder / RESULT).exists():
         return None
     result = _read(TypeAdapter(Result), folder, run.folder / RESULT)
-    if result["asked"] != _asked(run):
+    asked = result["asked"]
+    settings = asked.get("settings")
+    if {**asked, "settings": in_force(settings) if isinstance(settings, dict) else None} != _asked(run):
         return None
     own = (run.variant.name, dict(run.variant.values), run.seed, run.evaluations.keys())
     if (result["variant"], result["values"], result["seed"], result["evaluations"].keys()) != own:
@@ -110,11 +113,8 @@ def stale(run: Run) -> Diagnostic | None:
     folder = RunFolder(run.folder)
     if not folder.is_run:
         return None
-    stored, own = folder.read_settings(), _trained_as(run)
-    settings = stored.get("settings")
-    if not isinstance(settings, dict):
-        raise folder.damaged(folder.settings, "is not what a run writes (`settings`)")
-    changed = [name for name, value in run.settings.model_dump().items() if settings.get(name) != value]
+    stored, own, before = folder.read_settings(), _trained_as(run), folder.train_settings().model_dump()
+    changed = [name for name, value in run.settings.model_dump().items() if before[name] != value]
     if stored.get("spec_sha256") != own["spec_sha256"]:
         changed.append("spec")
     if folder.data.exists() and folder.read_card()["load_data"] != own["data"]:
@@ -240,7 +240,9 @@ def _stored_as(folder: RunFolder) -> dict[str, JsonValue]:
     """The same, as a run's folder has it."""
     stored = folder.read_settings()
     data = folder.read_card()["load_data"]
-    return {"spec_sha256": stored.get("spec_sha256"), "settings": stored.get("settings"), "data": data}
+    settings = stored.get("settings")
+    settings = in_force(settings) if isinstance(settings, dict) else None
+    return {"spec_sha256": stored.get("spec_sha256"), "settings": settings, "data": data}
 
 
 def _read(adapter: TypeAdapter[Any], folder: RunFolder, path: Path) -> Any:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from cortexgraph.extras import import_explained, require
 
 if TYPE_CHECKING:
+    from cortexgraph.training.engine import Interrupted
     from cortexgraph.training.evaluation import Evaluation, Predictions, StepAccuracy, evaluate, predict
     from cortexgraph.training.fit import train
-    from cortexgraph.training.interrupts import Interrupted
     from cortexgraph.training.run import TrainedRun, load_run, pack, packed
     from cortexgraph.training.run_folder import RunFolder
     from cortexgraph.training.settings import TrainSettings
@@ -36,7 +36,7 @@ __all__ = [
 _HOMES = {
     "evaluation": ("Evaluation", "Predictions", "StepAccuracy", "evaluate", "predict"),
     "fit": ("train",),
-    "interrupts": ("Interrupted",),
+    "engine": ("Interrupted",),
     "run": ("TrainedRun", "load_run", "pack", "packed"),
     "run_folder": ("RunFolder",),
     "settings": ("TrainSettings",),

@@ -1,26 +1,48 @@
-"""The Lightning trainer that the settings ask for."""
+"""The Lightning trainer that the settings ask for: devices, trackers, signals."""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from cortexgraph.errors import CortexGraphError, Diagnostic
+from cortexgraph.extras import is_installed
 from cortexgraph.training.settings import DEVICE_PATTERN, TrainSettings
+from cortexgraph.wording import listed
 
-__all__ = ["choose_device", "is_first_process", "make_trainer", "quiet_lightning"]
+__all__ = [
+    "DEFAULT_TRACKERS",
+    "TRACKERS",
+    "Interrupted",
+    "Interrupts",
+    "StopTraining",
+    "check_trackers",
+    "choose_device",
+    "is_first_process",
+    "make_trackers",
+    "make_trainer",
+    "quiet_lightning",
+]
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+TRACKERS = {"csv": "", "tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
+"""What keeps the metrics, and the package that each needs. The table, csv, is always written."""
+DEFAULT_TRACKERS = ("csv", "tensorboard")
 
 
 class EpochBar(RichProgressBar):  # type: ignore[misc, unused-ignore]
@@ -28,6 +50,9 @@ class EpochBar(RichProgressBar):  # type: ignore[misc, unused-ignore]
 
     def _get_train_description(self, current_epoch: int) -> str:
         return f"epoch {current_epoch + 1}/{self.trainer.max_epochs}"
+
+
+# ---- devices -----------------------------------------------------------------------
 
 
 def choose_device(device: str) -> torch.device:
@@ -44,9 +69,9 @@ def choose_device(device: str) -> torch.device:
     chosen = torch.device(device)
     if chosen.type == "cuda":
         chosen = torch.device("cuda", chosen.index or 0)
-        found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (chosen.index or 0) >= found:
-            raise _no_device(device, f"torch sees {found} GPU{'s' * (found != 1)} here")
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (chosen.index or 0) >= count:
+            raise _no_device(device, f"torch sees {count} GPU{'s' * (count != 1)} here")
     if chosen.type == "mps" and not torch.backends.mps.is_available():
         raise _no_device(device, "torch sees no Apple GPU here")
     return chosen
@@ -60,13 +85,17 @@ def _no_device(device: str, expected: str) -> CortexGraphError:
 
 def is_first_process() -> bool:
     """Whether this is the process that the user started; with several devices Lightning starts more of them."""
-    return int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
+    ranks = [os.environ.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK")]
+    return not any(rank.isdecimal() and int(rank) for rank in ranks)
+
+
+# ---- the trainer -------------------------------------------------------------------
 
 
 def make_trainer(
     settings: TrainSettings, device: torch.device, folder: Path, callbacks: list[pl.Callback], *, quiet: bool
 ) -> pl.Trainer:
-    """A trainer that only trains: saving, logging and tables are the callbacks' business.
+    """A trainer that only trains: the callbacks save, log and make tables.
 
     Raises:
         CortexGraphError: for a precision or a number of devices that this machine does not offer.
@@ -103,15 +132,8 @@ def _strategy(settings: TrainSettings) -> str:
 
 def _check(settings: TrainSettings, device: torch.device) -> None:
     if settings.precision == "16" and device.type == "cpu":
-        raise CortexGraphError(
-            Diagnostic(
-                "no-precision",
-                "precision",
-                "16 was asked for",
-                "a processor computes in 32 or bf16",
-                "Give --precision bf16.",
-            )
-        )
+        expected, repair = "a processor computes in 32 or bf16", "Give --precision bf16."
+        raise CortexGraphError(Diagnostic("no-precision", "precision", "16 was asked for", expected, repair))
     if device.type == "cuda" and settings.devices > torch.cuda.device_count():
         raise _no_device(f"{settings.devices} × cuda", f"torch sees {torch.cuda.device_count()} GPUs here")
 
@@ -131,3 +153,118 @@ def quiet_lightning() -> Iterator[None]:
             yield
     finally:
         log.setLevel(level)
+
+
+# ---- trackers ----------------------------------------------------------------------
+
+
+class Events(TensorBoardLogger):  # type: ignore[misc, unused-ignore]
+    """Lightning's logger without its file of hyperparameters, which `settings.json` holds."""
+
+    def save(self) -> None:
+        """Write what was logged."""
+        self.experiment.flush()
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Check that trackers are known and installed.
+
+    Raises:
+        CortexGraphError: with a finding for each that is not.
+    """
+    findings = []
+    for name in names:
+        if name not in TRACKERS:
+            expected = f"the trackers are {listed(list(TRACKERS))}"
+            findings.append(Diagnostic("unknown-tracker", "logger", f"{name!r} was given", expected, "Give these."))
+        elif TRACKERS[name] and not is_installed(TRACKERS[name]):
+            package = TRACKERS[name]
+            repair = f"Run `pip install {package}`, or leave {name} out."
+            found = f"{name} needs the package `{package}`"
+            findings.append(Diagnostic("missing-extra", "logger", found, "it is not installed", repair))
+    if findings:
+        raise CortexGraphError(findings)
+
+
+def make_trackers(names: Sequence[str], folder: Path, network: str, step: int) -> list[Logger]:
+    """Lightning's loggers by name; the table `metrics.csv` is the recorder's.
+
+    Args:
+        names: checked by `check_trackers`.
+        folder: of the run.
+        network: its name, under which wandb and mlflow keep the run.
+        step: from which training goes on: what TensorBoard has of later steps was lost with an interruption, and is
+            hidden.
+    """
+    run = folder.resolve().name
+    trackers: dict[str, Any] = {
+        "tensorboard": lambda: Events(folder, name="", version="tensorboard", purge_step=step + 1),
+        "wandb": lambda: WandbLogger(name=run, project=network, save_dir=folder, id=run),
+        "mlflow": lambda: MLFlowLogger(experiment_name=network, run_name=run, save_dir=str(folder / "mlruns")),
+    }
+    return [trackers[name]() for name in names if name in trackers]
+
+
+# ---- signals -----------------------------------------------------------------------
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopTraining(BaseException):
+    """Leaves Lightning's loops from within; Lightning itself ends the process on a KeyboardInterrupt."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was stopped by a signal and can be resumed.
+
+    Attributes:
+        signal: its number.
+        exit_code: what a shell expects: 128 + signal.
+    """
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal = signal_number
+        self.exit_code = 128 + signal_number
+
+
+class Interrupts:
+    """Remembers that Ctrl-C or SIGTERM came, to stop after the batch; the second one ends the process at once.
+
+    Attributes:
+        received: number of the signal that came, if one did.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+
+    def install(self) -> None:
+        """Handle Ctrl-C and SIGTERM (signals belong to the main thread: elsewhere nothing happens)."""
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self._handle)
+
+    def check(self) -> None:
+        """Raise StopTraining if a signal came."""
+        if self.received is not None:
+            raise StopTraining
+
+    @contextmanager
+    def handled(self) -> Iterator[Interrupts]:
+        """Handle the signals within a block, and restore the handlers after it."""
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        self.install()
+        try:
+            yield self
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                for number, handler in before.items():
+                    signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        self.received = number
+        print("\nStopping after this batch; once more to stop at once.", file=sys.stderr, flush=True)

@@ -16,10 +16,9 @@ from cortexgraph.data.decode import decode_files
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.spec.fields import pair
 from cortexgraph.training.engine import choose_device
-from cortexgraph.training.fits import check_fit
-from cortexgraph.training.loaders import EVALUATION_BATCH_SIZE, EpochLoader, evaluation_batches
-from cortexgraph.training.objective import correct_per_step, logits_per_step, loss_per_step
-from cortexgraph.training.run import At, TrainedRun, opened, read_steps, spec_of, steps_reached
+from cortexgraph.training.images import EVALUATION_BATCH_SIZE, EpochLoader, check_fit, evaluation_batches
+from cortexgraph.training.losses import correct_per_step, logits_per_step, loss_per_step
+from cortexgraph.training.run import At, TrainedRun, compiled_graph, opened, read_steps, spec_of, steps_reached
 from cortexgraph.unrolling import Order
 
 __all__ = ["Evaluation", "Predictions", "StepAccuracy", "evaluate", "predict"]
@@ -36,12 +35,15 @@ class StepAccuracy:
         trained: whether training reached every parameter that this readout uses. Where it did not (a per-step
             norm of an update, or a connection, that no readout of the training run depended on), the accuracy
             says little about the network.
+        read: whether the loss of training read this step. The accuracy at other steps is that of a classifier
+            that was never trained there.
     """
 
     step: int
     accuracy: float
     loss: float
     trained: bool
+    read: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,17 @@ class Evaluation:
     steps: tuple[StepAccuracy, ...]
 
     def rows(self) -> list[dict[str, float]]:
-        """For a table: step, accuracy, loss, trained (1 or 0)."""
-        return [{"step": s.step, "accuracy": s.accuracy, "loss": s.loss, "trained": int(s.trained)} for s in self.steps]
+        """For a table: step, accuracy, cross-entropy, and whether parameters and readout were trained (1 or 0)."""
+        return [
+            {
+                "step": s.step,
+                "accuracy": s.accuracy,
+                "cross_entropy": s.loss,
+                "trained": int(s.trained),
+                "read_in_training": int(s.read),
+            }
+            for s in self.steps
+        ]
 
 
 def evaluate(
@@ -102,17 +113,18 @@ def evaluate(
         network = compile_spec(read, steps, order, memory_format="channels_last")
         network.load_state_dict(run.state_dict())
         reached = steps_reached(run, network)
+        read_in_training = read_steps(compiled_graph(spec))
     else:
         run = opened(run)
         data = run.normalised(data)
         check_fit(run.spec, data)
         network = run.compile(steps, order, at=at, memory_format="channels_last")
-        reached = run.reached(network)
+        reached, read_in_training = run.reached(network), run.read_in_training
     target = choose_device(device)
     batches = EpochLoader(evaluation_batches(data, target, batch_size, split), lambda: 0)
     correct, losses, images = _count(network.to(target).eval(), batches)
     measured = [
-        StepAccuracy(step, n / images, loss / images, reached[step])
+        StepAccuracy(step, n / images, loss / images, reached[step], step in read_in_training)
         for step, n, loss in zip(reached, correct.tolist(), losses.tolist(), strict=True)
     ]
     return Evaluation(network.spec.name, data.name, split, images, len(data.classes), tuple(measured))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shlex
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from cortexgraph.checks.shapes import batch_norm_over_one_value
 from cortexgraph.codegen import Checkpoint, read_checkpoint
@@ -19,18 +21,32 @@ from cortexgraph.drawing import draw, draw_unrolled
 from cortexgraph.errors import CompileError, CortexGraphError, DataError, Diagnostic
 from cortexgraph.files import write_text
 from cortexgraph.graph import resolved
-from cortexgraph.spec import NetworkSpec, SpecLike, save
+from cortexgraph.network import CompiledNetwork
+from cortexgraph.spec import NetworkSpec, SpecLike
 from cortexgraph.training.curves import draw_curves
-from cortexgraph.training.engine import choose_device, is_first_process, make_trainer, quiet_lightning
-from cortexgraph.training.fits import check_fit, data_card
-from cortexgraph.training.interrupts import Interrupted, Interrupts, StopTraining
+from cortexgraph.training.engine import (
+    DEFAULT_TRACKERS,
+    Interrupted,
+    Interrupts,
+    StopTraining,
+    check_trackers,
+    choose_device,
+    is_first_process,
+    make_trackers,
+    make_trainer,
+    quiet_lightning,
+)
+from cortexgraph.training.images import check_fit, data_card, images_text
 from cortexgraph.training.module import TrainingModule
 from cortexgraph.training.recorder import Recorder
-from cortexgraph.training.run_folder import RunFolder, write_json, writing
+from cortexgraph.training.run_folder import RunFolder, write_json
 from cortexgraph.training.settings import TrainSettings
-from cortexgraph.training.summary import Summary, summarise, summary_text
+from cortexgraph.training.summary import Summary, count_parameters, summarise, summary_text
 
 __all__ = ["train"]
+
+DECIDING = ("sha256", "mean", "std", "augment")
+"""What of the data decides the run's weights."""
 
 
 def train(
@@ -42,6 +58,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
+    logger: Sequence[str] = DEFAULT_TRACKERS,
     origin: Mapping[str, Any] | None = None,
     command: Sequence[str] = (),
 ) -> Summary:
@@ -54,21 +71,22 @@ def train(
         spec: the network, or its path or zoo name.
         data: the images.
         settings: how to train; the defaults if none are given.
-        out: the folder, made here.
-        resume: go on after the last finished epoch of the interrupted run in `out`, exactly as if it had not
-            been interrupted.
+        out: the folder, made here; no other process may write into it meanwhile.
+        resume: resume the interrupted run in `out` after its last finished epoch, bit for bit.
         overwrite: replace a run in `out`; files that are not a run's stay.
         quiet: print nothing.
+        logger: what tracks the metrics besides the table, which is always written: `tensorboard`, `wandb`, `mlflow`.
         origin: the arguments of `load_data` that made `data`, kept so that `cortexgraph eval` finds it again.
         command: the command line, kept in the summary; a resumed run keeps that which started it.
 
     Raises:
         GraphError, CompileError: if the spec does not compile.
         DataError: if the data does not fit the network, or `out` is not free (or not resumable).
-        CortexGraphError: for a device that is not there, or when training diverges.
+        CortexGraphError: for a device that is not there, a tracker that is not installed, or when training diverges.
         Interrupted: on Ctrl-C or SIGTERM, when the folder is ready to be resumed.
     """
     spec, settings, run = resolved(graph := build(spec)), settings or TrainSettings(), RunFolder(out)
+    check_trackers(logger)
     check_fit(spec, data)
     if findings := list(
         batch_norm_over_one_value(graph, min(settings.batch_size, len(data.train)) // settings.devices)
@@ -85,29 +103,32 @@ def train(
             memory_format="channels_last" if settings.channels_last else "contiguous",
             checkpoint=_checkpoint(settings),
         )
-        recorder = _recorder(run, spec, data, quiet=quiet)
+        recorder = Recorder(run, Interrupts(), _metadata(spec, data), _identity(spec, settings, card), quiet=quiet)
         trainer = make_trainer(settings, device, run.path, [recorder], quiet=quiet)
-        if resume:
-            _check_same(run, spec, settings, card)
+        with run.locked() if first else nullcontext():
             if first:
-                run.remove_leftovers()
-        elif first:
-            run.start({"settings": settings.model_dump(), "spec_sha256": spec.digest, "command": shlex.join(command)})
-        if first:
-            _describe(run, spec, network, card)
-        _fit(trainer, recorder, TrainingModule(network, data, settings), run.last if resume else None)
-    summary = summarise(
-        spec,
-        settings,
-        network,
-        recorder.history,
-        run=run.path,
-        card=card,
-        device=_device_name(device, settings.devices),
-        command=run.read_settings().get("command", shlex.join(command)) if first else "",
-    )
-    if trainer.is_global_zero:
-        _finish(run, summary, recorder)
+                run.check_startable(resume=resume, overwrite=overwrite)  # another process may have been here meanwhile
+            step = _resumed_step(run, spec, settings, card, recorder.identity) if resume else 0
+            if first:
+                stored = {"settings": settings.model_dump(), "spec_sha256": spec.digest, "logger": list(logger)}
+                run.remove_leftovers() if resume else run.start(stored | {"command": shlex.join(command)}, spec, card)
+                _describe(run, spec, network, card)
+            recorder.trackers = make_trackers(logger, run.path, spec.name, step)
+            if first and not quiet:
+                _announce(spec, data, settings, network, _device_name(device, settings.devices))
+            _fit(trainer, recorder, TrainingModule(network, data, settings), run.last if step else None)
+            summary = summarise(
+                spec,
+                settings,
+                network,
+                recorder.history,
+                run=run.path,
+                card=card,
+                device=_device_name(device, settings.devices),
+                command=run.read_settings().get("command", shlex.join(command)) if first else "",
+            )
+            if trainer.is_global_zero:
+                _finish(run, summary, recorder)
     return summary
 
 
@@ -115,24 +136,40 @@ def _checkpoint(settings: TrainSettings) -> Checkpoint | None:
     return None if settings.checkpoint == "none" else read_checkpoint(settings.checkpoint, settings.batch_size)
 
 
-def _recorder(run: RunFolder, spec: NetworkSpec, data: ImageData, *, quiet: bool) -> Recorder:
-    metadata = {"network": spec.name, "spec_sha256": spec.digest, "data": data.name, "format": "pt"}
-    return Recorder(run, Interrupts(), metadata, quiet=quiet)
+def _metadata(spec: NetworkSpec, data: ImageData) -> dict[str, str]:
+    return {"network": spec.name, "spec_sha256": spec.digest, "data": data.name, "format": "pt"}
+
+
+def _identity(spec: NetworkSpec, settings: TrainSettings, card: Mapping[str, Any]) -> str:
+    """A digest of all that decides the run's weights."""
+    parts = [spec.digest, settings.model_dump(mode="json"), [card[name] for name in DECIDING]]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 # ---- start -------------------------------------------------------------------
 
 
-def _describe(run: RunFolder, spec: NetworkSpec, network: nn.Module, card: dict[str, Any]) -> None:
+def _announce(
+    spec: NetworkSpec, data: ImageData, settings: TrainSettings, network: CompiledNetwork, device: str
+) -> None:
+    """Say once, before training, what is trained on what."""
+    print(f"{data.name}: {images_text(data, settings)}")
+    print(
+        f"{spec.name}: {count_parameters(network):,} parameters trained for {settings.epochs} "
+        f"epoch{'s' * (settings.epochs != 1)} in batches of {settings.batch_size} on {device}",
+        flush=True,
+    )
+
+
+def _describe(run: RunFolder, spec: NetworkSpec, network: CompiledNetwork, card: dict[str, Any]) -> None:
     """Write what is known before training, as far as it is not there."""
     run.checkpoints.mkdir(exist_ok=True)
     if not run.spec.exists():
-        with writing(run.spec) as temporary:
-            save(spec, temporary)
+        run.write_spec(spec)
     if not run.data.exists():
         write_json(run.data, card)
     if not run.source.exists():
-        write_text(run.source, str(network.source))
+        write_text(run.source, network.source)
     for name, make in (("areas", draw), ("unrolled", draw_unrolled)):
         paths = [run.path / f"{name}.{suffix}" for suffix in ("svg", "pdf")]
         if not all(path.exists() for path in paths):
@@ -141,25 +178,35 @@ def _describe(run: RunFolder, spec: NetworkSpec, network: nn.Module, card: dict[
                 drawing.save(path)
 
 
-def _check_same(run: RunFolder, spec: NetworkSpec, settings: TrainSettings, card: dict[str, Any]) -> None:
-    """A resumed run has the spec, settings and data that it was started with."""
-    stored = run.read_settings()
+def _resumed_step(
+    run: RunFolder, spec: NetworkSpec, settings: TrainSettings, card: Mapping[str, Any], identity: str
+) -> int:
+    """The step from which a resumed run goes on; 0 if it was interrupted before the end of its first epoch.
+
+    Raises:
+        DataError: if spec, settings or data are not those that it was started with, or a file is damaged.
+    """
     before, now = run.train_settings().model_dump(), settings.model_dump()
     findings = [
         _changed(f"settings.{name}", before[name], value) for name, value in now.items() if before[name] != value
     ]
-    if stored.get("spec_sha256") != spec.digest:
-        findings.append(_changed("spec", stored.get("spec_sha256", ""), spec.digest))
+    digest = run.read_settings().get("spec_sha256", "")
+    if digest != spec.digest:
+        findings.append(_changed("spec", digest, spec.digest))
     kept = run.read_json(run.data) if run.data.exists() else card
     findings += [
         _changed(f"data.{name}", kept[name], card[name])
-        for name in ("sha256", "mean", "std", "augment")
+        for name in DECIDING
         if name in kept and kept[name] != card[name]
     ]
     if findings:
         raise DataError(findings)
-    if run.last.exists():
-        run.read_last()
+    if not run.last.exists():
+        return 0
+    last = run.read_last()
+    if last["callbacks"]["Recorder"].get("identity", identity) != identity:
+        raise run.damaged(run.settings, "or data.json is not what the run was started with")
+    return int(last["global_step"])
 
 
 def _changed(place: str, before: object, now: object) -> Diagnostic:
@@ -177,8 +224,6 @@ def _changed(place: str, before: object, now: object) -> Diagnostic:
 
 
 def _fit(trainer: Any, recorder: Recorder, module: TrainingModule, checkpoint: Path | None) -> None:
-    if checkpoint is not None and not checkpoint.exists():
-        checkpoint = None  # interrupted before the end of the first epoch: the same from the start
     interrupts = recorder.interrupts
     try:
         with interrupts.handled():

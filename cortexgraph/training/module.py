@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
 
 from cortexgraph.data import ImageData
-from cortexgraph.training.loaders import EpochLoader, evaluation_batches, run_length, train_batches
-from cortexgraph.training.objective import Logits, correct_per_step, readout_loss
-from cortexgraph.training.optimizers import make_optimizer, make_scheduler
+from cortexgraph.training.images import EpochLoader, evaluation_batches, run_length, train_batches
+from cortexgraph.training.losses import correct_per_step, readout_loss
+from cortexgraph.training.run import read_steps
+from cortexgraph.training.schedules import SCHEDULES
 from cortexgraph.training.settings import TrainSettings
 
-__all__ = ["Counts", "TrainingModule"]
+if TYPE_CHECKING:
+    from cortexgraph.network import CompiledNetwork
+    from cortexgraph.training.losses import Logits
+
+__all__ = ["Counts", "TrainingModule", "make_optimizer", "make_scheduler", "parameter_groups"]
 
 
 class Counts:
     """Sums over the batches of an epoch, kept on the device so that no batch waits for them.
+
+    Integers and float64, where torchmetrics would add up in float32: the figures do not depend on the batch size.
 
     Attributes:
         loss: of loss × images, float64 []; float32 where the device has no float64.
@@ -63,9 +70,7 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
     @property
     def readout_steps(self) -> list[int]:
         """The steps at which the first readout is read."""
-        unrolled: Any = self.network.unrolled
-        first = unrolled.areas.readouts[0].name
-        return [*unrolled.readout_steps(first)]
+        return [*read_steps(cast("CompiledNetwork", self.network).unrolled)]
 
     def _zero(self) -> Counts:
         return Counts(len(self.readout_steps), self.device)
@@ -92,7 +97,8 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
     # ---- steps ---------------------------------------------------------------
 
     def _loss(self, logits: Logits, labels: Tensor) -> Tensor:
-        return readout_loss(logits, labels, self.settings.label_smoothing, self.settings.loss_over)
+        settings = self.settings
+        return readout_loss(logits, labels, settings.label_smoothing, settings.loss_over, settings.loss)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         """The loss of one batch."""
@@ -137,3 +143,37 @@ def _finished_epochs(trainer: pl.Trainer) -> int:
 def _mixed(*numbers: int) -> int:
     """One seed from several numbers; neighbours have nothing in common."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+# ---- optimiser and schedule --------------------------------------------------------
+
+
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Trainable parameters in two groups: weights (matrices and kernels) decay; norms and biases do not.
+
+    Scales, shifts and biases are those with at most one axis.
+    """
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def make_optimizer(network: nn.Module, settings: TrainSettings) -> optim.Optimizer:
+    """The optimiser that the settings ask for."""
+    groups = parameter_groups(network, settings.decay)
+    if settings.optimizer == "sgd":
+        return optim.SGD(groups, lr=settings.peak_lr, momentum=0.9, nesterov=True)
+    return optim.AdamW(groups, lr=settings.peak_lr)
+
+
+def make_scheduler(optimizer: optim.Optimizer, settings: TrainSettings, batches: int) -> optim.lr_scheduler.LambdaLR:
+    """The schedule, to be advanced after every batch of a run of `batches` batches.
+
+    One torch scheduler with a closed formula, not a chain of several: the rate of any batch is known without running
+    through those before it, and a resumed run has it to the last bit.
+    """
+    factor = SCHEDULES[settings.schedule]
+    return optim.lr_scheduler.LambdaLR(optimizer, lambda batch: factor(batch, batches))

@@ -1,27 +1,33 @@
-"""After every epoch: one row of metrics, the checkpoints, the weights, a line on the terminal."""
+"""After every epoch: one row of metrics, the checkpoints, the weights, a line on the terminal.
+
+Table and checkpoints are written here and not by Lightning's callbacks: `CSVLogger` deletes the table of the session
+before it, and `ModelCheckpoint` forgets its best score when the folder of the run moves. Trackers are Lightning's.
+"""
 
 from __future__ import annotations
 
 import shutil
 import signal
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.loggers import Logger
 from safetensors.torch import save_file
 from torch import nn
-from torch.utils.tensorboard import SummaryWriter
 
 from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.files import write_text
-from cortexgraph.training.history import EpochRecord, best_epoch, csv_text
-from cortexgraph.training.interrupts import Interrupts
-from cortexgraph.training.loaders import run_length
+from cortexgraph.training.engine import Interrupts
+from cortexgraph.training.images import run_length
 from cortexgraph.training.module import TrainingModule
 from cortexgraph.training.run_folder import RunFolder, writing
 from cortexgraph.training.schedules import SCHEDULES
+from cortexgraph.training.summary import EpochRecord, best_epoch, csv_text
 
 __all__ = ["Recorder"]
 
@@ -40,6 +46,8 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         run: the folder.
         interrupts: whether a signal came.
         metadata: what is written into the weights beside their accuracy.
+        identity: digest of all that the run is made of, kept in its checkpoints.
+        trackers: Lightning's loggers, which get the metrics of every epoch.
         quiet: print nothing.
     """
 
@@ -48,33 +56,36 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         run: RunFolder,
         interrupts: Interrupts,
         metadata: dict[str, str],
+        identity: str,
+        trackers: Sequence[Logger] = (),
+        *,
         quiet: bool = False,
     ) -> None:
         self.run, self.interrupts, self.metadata, self.quiet = run, interrupts, metadata, quiet
+        self.identity, self.trackers = identity, trackers
         self.history: list[EpochRecord] = []
-        self._events: SummaryWriter | None = None
         self._started = self._trained = 0.0
 
     # ---- state in the checkpoint -----------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """The history."""
-        return {"history": [record.state() for record in self.history]}
+        """The history, and what the run is."""
+        return {"history": [asdict(record) for record in self.history], "identity": self.identity}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the history of the run that is resumed."""
+        """Restore the history of the run that is resumed."""
         self.history = [EpochRecord(**state) for state in state_dict["history"]]
 
     # ---- hooks -----------------------------------------------------------------
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals back from Lightning, and make the table that of the checkpoint."""
+        """Reinstall our signal handlers and restore the metrics table from the checkpoint."""
         self.interrupts.install()
         self._check_interrupts(trainer)
         if trainer.is_global_zero:
             self._write_table()
-            # Events of an epoch that was lost with the interruption are hidden.
-            self._events = SummaryWriter(str(self.run.tensorboard), purge_step=trainer.global_step + 1)
+            for tracker in self.trackers:
+                tracker.log_hyperparams(_training(pl_module).settings.model_dump())
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -104,7 +115,9 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         check_finite(torch.tensor(record.test_loss), trainer, "test loss")
         self.history.append(record)
         if trainer.is_global_zero:
-            self._write_events(record)
+            for tracker in self.trackers:
+                tracker.log_metrics(_tracked(record), step=record.step)
+                tracker.save()
         self._save(trainer, module)
         if trainer.is_global_zero:
             self._write_table()
@@ -113,10 +126,10 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         self._check_interrupts(trainer)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Close the event file."""
-        if self._events is not None:
-            self._events.close()
-            self._events = None
+        """Close the trackers."""
+        if trainer.is_global_zero:
+            for tracker in self.trackers:
+                tracker.finalize("success" if len(self.history) == trainer.max_epochs else "aborted")
 
     def _check_interrupts(self, trainer: pl.Trainer) -> None:
         """Stop if a signal came to any process: all stop after the same batch, none waits for another."""
@@ -164,21 +177,20 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         else:
             self.run.metrics.unlink(missing_ok=True)
 
-    def _write_events(self, record: EpochRecord) -> None:
-        assert self._events is not None
-        values = {
-            "loss/train": record.train_loss,
-            "loss/test": record.test_loss,
-            "accuracy/train": record.train_accuracy,
-            "accuracy/test": record.accuracy,
-            "learning_rate": record.lr,
-            "images_per_s": record.images_per_s,
-        }
-        if len(record.test_accuracy) > 1:
-            values |= {f"accuracy_by_step/{step}": value for step, value in record.test_accuracy.items()}
-        for name, value in values.items():
-            self._events.add_scalar(name, value, record.step)
-        self._events.flush()
+
+def _tracked(record: EpochRecord) -> dict[str, float]:
+    """The metrics of an epoch, under the names that trackers show."""
+    values = {
+        "loss/train": record.train_loss,
+        "loss/test": record.test_loss,
+        "accuracy/train": record.train_accuracy,
+        "accuracy/test": record.accuracy,
+        "learning_rate": record.lr,
+        "images_per_s": record.images_per_s,
+    }
+    if len(record.test_accuracy) > 1:
+        values |= {f"accuracy_by_step/{step}": value for step, value in record.test_accuracy.items()}
+    return values
 
 
 def save_weights(network: nn.Module, path: Path, metadata: dict[str, str]) -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "At",
     "TrainedRun",
+    "compiled_graph",
     "find_run",
     "load_run",
     "opened",

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic, SpecError
 from cortexgraph.files import remove_leftovers, replacing, write_text
-from cortexgraph.spec import NetworkSpec, load
+from cortexgraph.spec import NetworkSpec, load, save
 from cortexgraph.spec.overrides import Override
 from cortexgraph.training.settings import TrainSettings
 
@@ -97,6 +97,7 @@ class RunFolder:
         self.checkpoints, self.tensorboard = self.path / "checkpoints", self.path / "tensorboard"
         self.last, self.best = self.checkpoints / "last.ckpt", self.checkpoints / "best.ckpt"
         self.summary, self.summary_text = self.path / "summary.json", self.path / "summary.md"
+        self.lock = self.path / ".run.lock"
 
     # ---- what it is ----------------------------------------------------------
 
@@ -133,7 +134,7 @@ class RunFolder:
             raise self._refusal(
                 "this folder holds an unfinished run", "Continue it with --resume, or give --overwrite."
             )
-        elif not self.is_run and self.path.exists() and any(self.path.iterdir()):
+        elif not self.is_run and self.path.exists() and any(self.path.iterdir()) and not self.lock.exists():
             raise self._refusal(
                 "this folder is not empty and is not a cortexgraph run",
                 "Name another folder with --out; nothing in this one is touched.",
@@ -147,8 +148,36 @@ class RunFolder:
                 "this run is finished", f"Evaluate it with `cortexgraph eval {self.path}`, or start another."
             )
 
-    def start(self, settings: dict[str, Any]) -> None:
-        """Make the folder, empty but for the settings that mark it as a run; an earlier run's files go.
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from writing into the folder, which is made where it is missing.
+
+        The lock file of a process that was killed stays, unlocked: a folder that holds one is one in which a run
+        was starting, so that another may start there.
+
+        Raises:
+            DataError: if another process writes into it, or it cannot be written.
+        """
+        from filelock import FileLock, Timeout
+
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.lock, timeout=0).acquire()
+        except Timeout:
+            repair = "Wait until it has finished, or name another folder with --out."
+            raise self._refusal("another process is training in this folder", repair) from None
+        except OSError as error:
+            raise self._unwritable(error) from None
+        with lock:
+            try:
+                yield
+            finally:
+                self.lock.unlink(missing_ok=True)
+
+    def start(
+        self, settings: dict[str, Any], spec: NetworkSpec | None = None, card: dict[str, Any] | None = None
+    ) -> None:
+        """Write what makes the folder a run, the settings that mark it last; an earlier run's files go.
 
         Raises:
             DataError: if it cannot be written.
@@ -162,9 +191,18 @@ class RunFolder:
             for name in self.FILES:
                 (self.path / name).unlink(missing_ok=True)
         except OSError as error:
-            raise self._refusal(f"it cannot be written: {error.strerror}", "Name another folder with --out.") from None
+            raise self._unwritable(error) from None
+        if spec is not None:
+            self.write_spec(spec)
+        if card is not None:
+            write_json(self.data, card)
         write_json(self.settings, {MARK: LAYOUT, **settings})
         self.checkpoints.mkdir(exist_ok=True)
+
+    def write_spec(self, spec: NetworkSpec) -> None:
+        """Write the spec, whole or not at all."""
+        with writing(self.spec) as temporary:
+            save(spec, temporary)
 
     def remove_leftovers(self) -> None:
         """Remove temporary files of a process that was killed while it wrote into this folder.
@@ -201,7 +239,8 @@ class RunFolder:
         try:
             return TrainSettings.model_validate(self.read_settings().get("settings", {}))
         except SpecError as error:
-            raise self.damaged(self.settings, f"is not what a run writes ({error.diagnostics[0].place})") from None
+            place = error.diagnostics[0].place.removesuffix(".")
+            raise self.damaged(self.settings, f"is not what a run writes (`{place}`)") from None
 
     def read_spec(self, overrides: Sequence[str | Override] = ()) -> NetworkSpec:
         """The spec, with changes that are the user's own.
@@ -304,6 +343,9 @@ class RunFolder:
                 repair="Restore the file from a copy of the folder, or train again.",
             )
         )
+
+    def _unwritable(self, error: OSError) -> DataError:
+        return self._refusal(f"it cannot be written: {error.strerror}", "Name another folder with --out.")
 
     def _refusal(self, found: str, repair: str) -> DataError:
         return DataError(Diagnostic("run-folder", str(self.path), found, repair=repair))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
+from pydantic_core import PydanticCustomError
 
 from cortexgraph.errors import Diagnostic, SpecError
+from cortexgraph.training.losses import LOSSES
+from cortexgraph.training.schedules import SCHEDULES
 from cortexgraph.wording import listed, shortened
 
-__all__ = ["TrainSettings", "choices_of"]
+__all__ = ["TrainSettings", "choices_of", "in_force"]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -19,6 +23,21 @@ Whole = Annotated[int, Field(strict=True, ge=1)]
 DEVICE_PATTERN = r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$"
 PEAK_LR = {"sgd": 0.1, "adamw": 0.006}
 WEIGHT_DECAY = {"sgd": 0.0005, "adamw": 0.01}
+
+
+REGISTRIES: Mapping[str, Collection[str]] = {"schedule": SCHEDULES, "loss": LOSSES}
+"""Settings whose choices are registered."""
+
+
+def _registered(names: Collection[str]) -> AfterValidator:
+    """The value is one of these names, which may be registered later."""
+
+    def check(value: str) -> str:
+        if value not in names:
+            raise PydanticCustomError("choice", "unknown")  # the finding lists the names
+        return value
+
+    return AfterValidator(check)
 
 
 def _by_optimizer(defaults: dict[str, float]) -> str:
@@ -46,9 +65,10 @@ class TrainSettings(BaseModel):
         None,
         description=f"Of weights, not of norms and biases; default {_by_optimizer(WEIGHT_DECAY)}.",
     )
-    schedule: Literal["one-cycle", "step", "cosine", "constant"] = Field(
+    schedule: Annotated[str, _registered(SCHEDULES)] = Field(
         "one-cycle", description="The learning rate over the run, set for every batch."
     )
+    loss: Annotated[str, _registered(LOSSES)] = Field("cross-entropy", description="What training minimises.")
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.1, description="Share of each target spread evenly over all classes."
     )
@@ -83,7 +103,7 @@ class TrainSettings(BaseModel):
     @classmethod
     def _as_spec_error(cls, data: Any, handler: ModelWrapValidatorHandler[TrainSettings]) -> TrainSettings:
         try:
-            settings = handler(data)
+            settings = handler(_in_force(data))
         except ValidationError as error:
             raise SpecError(_findings(error)) from None
         if settings.batch_size % settings.devices:
@@ -100,15 +120,32 @@ class TrainSettings(BaseModel):
 
     @property
     def peak_lr(self) -> float:
-        """The learning rate that the schedule scales."""
-        return self.lr if self.lr is not None else PEAK_LR[self.optimizer]
+        """The learning rate that the schedule scales: `lr`, which is filled in by the optimiser."""
+        assert self.lr is not None
+        return self.lr
 
     @property
     def decay(self) -> float:
-        """The weight decay in force."""
-        if self.weight_decay is not None:
-            return self.weight_decay
-        return WEIGHT_DECAY[self.optimizer]
+        """The weight decay: `weight_decay`, which is filled in by the optimiser."""
+        assert self.weight_decay is not None
+        return self.weight_decay
+
+
+def _in_force(data: Any) -> Any:
+    """The arguments, with the optimiser's defaults where they leave out learning rate or weight decay."""
+    if not isinstance(data, Mapping):
+        return data
+    optimizer = data.get("optimizer", TrainSettings.model_fields["optimizer"].default)
+    defaults = {"lr": PEAK_LR.get(str(optimizer)), "weight_decay": WEIGHT_DECAY.get(str(optimizer))}
+    return {**data, **{name: value for name, value in defaults.items() if data.get(name) is None}}
+
+
+def in_force(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as a run of another version stored them, in today's form; as they are where they are not settings."""
+    try:
+        return TrainSettings.model_validate(stored).model_dump(mode="json")
+    except SpecError:
+        return dict(stored)
 
 
 def _findings(error: ValidationError) -> list[Diagnostic]:
@@ -128,6 +165,8 @@ def _findings(error: ValidationError) -> list[Diagnostic]:
 
 def choices_of(name: str) -> list[str]:
     """The choices of a setting that is not a number, as they are written; none for other settings."""
+    if name in REGISTRIES:
+        return [*REGISTRIES[name]]
     field = TrainSettings.model_fields[name]
     if get_origin(field.annotation) is Literal:
         return [*get_args(field.annotation)]

@@ -1,10 +1,12 @@
-"""What came of a run."""
+"""The results of a run: each finished epoch, and the summary of all."""
 
 from __future__ import annotations
 
+import csv
+import io
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,74 @@ import torch
 from torch import nn
 
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.training.history import EpochRecord, best_epoch
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.version import __version__
 
-__all__ = ["Summary", "count_parameters", "summarise", "summary_text"]
+__all__ = [
+    "EpochRecord",
+    "Summary",
+    "best_epoch",
+    "count_parameters",
+    "csv_text",
+    "summarise",
+    "summary_text",
+]
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch.
+
+    Attributes:
+        epoch: from 1.
+        step: batches since the start of the run.
+        lr: learning rate of the epoch's last batch.
+        train_loss: mean over the epoch of what training minimises, on augmented images, in nats.
+        train_accuracy: at the last readout step, on the same images as they went by, in [0, 1].
+        test_loss: what training minimises, on the test images.
+        test_accuracy: by readout step, in rising order.
+        images_per_s: training images per second.
+        seconds: training and test together.
+    """
+
+    epoch: int
+    step: int
+    lr: float
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: Mapping[int, float]
+    images_per_s: float
+    seconds: float
+
+    @property
+    def accuracy(self) -> float:
+        """Test accuracy at the last readout step."""
+        return list(self.test_accuracy.values())[-1]
+
+    def row(self) -> dict[str, float]:
+        """Names and numbers of the table's row: `test_accuracy_step_8`, …, and `test_accuracy`, the last of them."""
+        row = {name: value for name, value in asdict(self).items() if name != "test_accuracy"}
+        timing = {name: row.pop(name) for name in ("images_per_s", "seconds")}
+        per_step = {f"test_accuracy_step_{step}": value for step, value in self.test_accuracy.items()}
+        return row | {"test_accuracy": self.accuracy} | per_step | timing
+
+
+def best_epoch(history: Sequence[EpochRecord]) -> EpochRecord:
+    """The first of the epochs with the highest test accuracy at the last readout step."""
+    return max(history, key=lambda record: record.accuracy)
+
+
+def csv_text(rows: Sequence[Mapping[str, float]]) -> str:
+    """A CSV table; floats in the shortest form that reads back as the same number."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+# ---- the whole run -----------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -38,6 +103,8 @@ class Summary:
         spec_digest, data_digest: SHA-256 of the spec and of the images.
         command: that started the run, where it was the command line.
         versions: of what computed it.
+        settings: of training; empty for a run of version 0.1.
+        images: numbers of training and test images.
     """
 
     name: str
@@ -56,6 +123,13 @@ class Summary:
     data_digest: str
     command: str
     versions: Mapping[str, str]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    images: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def loss_over(self) -> str:
+        """Which readout steps the loss was taken over: all, or the last."""
+        return str(self.settings.get("loss_over", "all"))
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -102,7 +176,24 @@ def summarise(
             "lightning": lightning.__version__,
             "python": platform.python_version(),
         },
+        settings=settings.model_dump(),
+        images={split: card[f"{split}_images"] for split in ("train", "test")},
     )
+
+
+def _conditions(summary: Summary) -> list[tuple[str, str]]:
+    """How it was trained, where the run says it."""
+    if not summary.settings:
+        return []
+    s = summary.settings
+    steps = "all readout steps" if summary.loss_over == "all" else "the last readout step"
+    return [
+        ("images", f"{summary.images['train']:,} training, {summary.images['test']:,} test"),
+        ("optimiser", f"{s['optimizer']}, weight decay {s['weight_decay']:g}, batches of {s['batch_size']}"),
+        ("learning rate", f"peak {s['lr']:g}, {s['schedule']}"),
+        ("loss", f"{s['loss']}, label smoothing {s['label_smoothing']:g}, over {steps}"),
+        ("augmentation", "yes" if s["augment"] else "no"),
+    ]
 
 
 def summary_text(summary: Summary) -> str:
@@ -114,6 +205,7 @@ def summary_text(summary: Summary) -> str:
         f"- {name}: {value}"
         for name, value in (
             ("data", f"{summary.data} (sha256 {summary.data_digest[:16]})"),
+            *_conditions(summary),
             ("parameters trained", f"{summary.parameters:,}"),
             ("time", f"{summary.seconds:,.0f} s for {summary.epochs} epochs on {summary.device}"),
             ("precision", summary.precision),

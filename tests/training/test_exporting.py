@@ -123,6 +123,16 @@ def test_a_file_that_computes_something_else_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_computes_no_number_is_not_written(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = torch.save
+    monkeypatch.setattr(torch, "save", lambda state, path: save({k: torch.nan * v for k, v in state.items()}, path))
+    with pytest.raises(exporting.CortexGraphError, match="differs from the network by nan"):
+        export(finished, tmp_path / "net.py")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_torch_refuses_is_told_with_its_reason(tmp_path: Path) -> None:
     network = compile_spec(load("ventral"), steps=4)
     network.V1_to_V2.register_forward_hook(lambda module, args, y: y if y.sum() > 0 else -y)  # on the values

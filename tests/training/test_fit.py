@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -63,6 +64,7 @@ def test_spec_and_settings_are_kept(finished: Path) -> None:
     stored = json.loads((finished / "settings.json").read_text())
     assert TrainSettings.model_validate(stored["settings"]).batch_size == 8
     assert stored["cortexgraph_run"] == 1
+    assert (stored["settings"]["lr"], stored["settings"]["weight_decay"]) == (0.2, 0.01)  # what is in force
 
 
 def test_emitted_source_takes_the_weights_on_its_own(finished: Path) -> None:
@@ -104,6 +106,8 @@ def test_summary(finished: Path) -> None:
     text = (finished / "summary.md").read_text()
     assert f"| 4 | {summary['accuracy']['4']:.2%} | {summary['best_accuracy']['4']:.2%} |" in text
     assert "- parameters trained: " in text
+    assert "- images: 48 training, 24 test\n- optimiser: adamw, weight decay 0.01, batches of 8\n" in text
+    assert "- learning rate: peak 0.2, one-cycle\n" in text
 
 
 def test_weights_are_those_of_the_best_checkpoint(finished: Path) -> None:
@@ -196,7 +200,12 @@ def test_one_line_for_each_epoch(
 ) -> None:
     train(spec, data, settings(epochs=2), tmp_path / "run")
     out, err = capfd.readouterr()
-    assert [line.split("  ")[0] for line in out.splitlines()] == ["epoch 1/2", "epoch 2/2"]
+    first, second, *epochs = out.splitlines()
+    assert first == (
+        "stripes: 48 training and 24 test images of 3 classes, 1 × 8 × 8; augmentation: crops shifted by up to 1 px"
+    )
+    assert re.fullmatch(r"tiny: [\d,]+ parameters trained for 2 epochs in batches of 16 on cpu", second)
+    assert [line.split("  ")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
     assert "t4 " in out
     assert err == ""
     assert math.isfinite(float(out.split("loss ")[1].split()[0]))

@@ -6,7 +6,7 @@ import torch
 from cortexgraph.compiler import compile_spec
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training import TrainSettings
-from cortexgraph.training.optimizers import make_optimizer, parameter_groups
+from cortexgraph.training.module import make_optimizer, parameter_groups
 
 from .conftest import tiny_spec
 

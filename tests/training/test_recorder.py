@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from cortexgraph.data import ImageData
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training import TrainSettings, recorder, train
-from cortexgraph.training.history import EpochRecord, best_epoch, csv_text
+from cortexgraph.training.summary import EpochRecord, best_epoch, csv_text
 
 from .test_resume import assert_equal_runs
 

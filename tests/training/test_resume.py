@@ -250,3 +250,18 @@ def test_random_operations_repeat(
             train(spec, data, settings(), tmp_path / "run", quiet=True)
     train(spec, data, settings(), tmp_path / "run", resume=True, quiet=True)
     assert_equal_runs(tmp_path / "whole", tmp_path / "run")
+
+
+def test_settings_that_were_edited_are_seen(
+    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, "on_train_epoch_end", 1)
+        with pytest.raises(Interrupted, match="after 1 of 3"):
+            train(spec, data, settings(), tmp_path / "run", quiet=True)
+    file = tmp_path / "run" / "settings.json"
+    stored = json.loads(file.read_text())
+    stored["settings"]["seed"] = 1
+    file.write_text(json.dumps(stored))
+    with pytest.raises(DataError, match=r"settings\.json or data\.json is not what the run was started with"):
+        train(spec, data, settings(seed=1), tmp_path / "run", resume=True, quiet=True)

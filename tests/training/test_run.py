@@ -107,7 +107,7 @@ def test_a_later_layout_is_refused(copied: Path) -> None:
 
 def test_damaged_settings(copied: Path) -> None:
     change(copied / "settings.json", settings={"epochs": -1})
-    with pytest.raises(DataError, match=r"settings\.json is not what a run writes \(settings\.epochs\)"):
+    with pytest.raises(DataError, match=r"settings\.json is not what a run writes \(`settings\.epochs`\)"):
         load_run(copied)
 
 

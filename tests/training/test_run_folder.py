@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from cortexgraph.errors import DataError
-from cortexgraph.training import RunFolder
+from cortexgraph.training import RunFolder, run_folder
 from cortexgraph.training.run_folder import write_json, writing
+
+from .conftest import tiny_spec
 
 
 def make_run(path: Path, *, finished: bool) -> RunFolder:
@@ -151,3 +155,49 @@ def test_crash_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
         temporary.write_text("new")
     assert file.read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+# ---- one writer, and starts that were cut off ----------------------------------------
+
+
+def test_two_processes_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    code = (
+        "import sys; from cortexgraph.training import RunFolder\n"
+        "with RunFolder(sys.argv[1]).locked():\n"
+        "    print('locked', flush=True); sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", code, str(run.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "locked\n"
+        with pytest.raises(DataError, match="another process is training in this folder"), run.locked():
+            pytest.fail("the lock was taken twice")
+        other.communicate("")
+    with run.locked():
+        pass
+    assert list(run.path.iterdir()) == []
+
+
+def test_a_start_that_was_killed_can_be_repeated(tmp_path: Path) -> None:
+    """Lock, spec and data come before the settings, which make the folder a run."""
+    run = RunFolder(tmp_path)
+    for name in (".run.lock", "spec.yaml", ".data.json.abcd_123.json"):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match="there is no run here to resume"):
+        run.check_startable(resume=True)
+    run.check_startable()
+    with run.locked():
+        run.start({"settings": {}})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "settings.json"]
+
+
+def test_settings_are_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, text: str) -> None:
+        raise DataError("no space left on device")
+
+    monkeypatch.setattr(run_folder, "write_text", full)
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(DataError, match="no space left"), run.locked():
+        run.start({"settings": {}}, tiny_spec(), {"name": "x"})
+    assert not run.is_run

@@ -23,7 +23,7 @@ from cortexgraph.training import TrainSettings
         ({"precision": "64"}, r"settings\.precision: '64' was given, but it must be 32, bf16 or 16\."),
         ({"device": "gpu"}, r"settings\.device: 'gpu' was given, but it must be auto, cpu, mps, cuda or cuda:N\."),
         ({"seed": -1}, r"settings\.seed: -1 was given"),
-        ({"warmup": 3}, r"settings\.warmup: this is no setting, but the settings are epochs, batch_size, "),
+        ({"warmup": 3}, r"settings\.warmup: this is not a setting, but the settings are epochs, batch_size, "),
         ({"batch_size": 10, "devices": 3}, r"settings\.batch_size: 10 images do not divide among 3 devices"),
     ],
 )
@@ -48,6 +48,7 @@ def test_defaults_follow_the_optimizer() -> None:
     assert (adamw.peak_lr, adamw.decay) == (0.006, 0.01)
     assert TrainSettings(lr=0.3, weight_decay=0).peak_lr == 0.3
     assert TrainSettings(weight_decay=0).decay == 0
+    assert (sgd.lr, sgd.weight_decay) == (0.1, 0.0005)
 
 
 def test_settings_survive_json() -> None:

@@ -8,7 +8,7 @@ import torch
 from cortexgraph.data import ImageData, LabelledImages
 from cortexgraph.errors import DataError
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.training.fits import check_fit, data_card
+from cortexgraph.training.images import check_fit, data_card
 
 from .conftest import tiny_spec
 

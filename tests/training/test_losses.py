@@ -5,7 +5,10 @@ import math
 import pytest
 import torch
 
-from cortexgraph.training.objective import correct_per_step, loss_per_step, readout_loss
+import cortexgraph as cg
+from cortexgraph.errors import SpecError
+from cortexgraph.training import TrainSettings
+from cortexgraph.training.losses import LOSSES, correct_per_step, loss_per_step, readout_loss
 
 # Two images, two readout steps, three classes.
 LOGITS = torch.tensor([[[2.0, 0.0, -1.0], [0.5, 1.5, 0.0]], [[0.0, 0.0, 0.0], [1.0, -2.0, 3.0]]])
@@ -60,3 +63,36 @@ def test_several_readouts_share_the_loss_and_the_first_counts() -> None:
     assert readout_loss(both, LABELS).item() == pytest.approx(sum(each) / 3)
     assert readout_loss(both, LABELS, over="last").item() == pytest.approx((each[1] + each[2]) / 2)
     assert correct_per_step(both, LABELS).tolist() == [0, 2]
+
+
+def test_squared_error_by_hand() -> None:
+    """Targets 1 − s + s/K for the label and s/K for the others; the mean over classes and images."""
+    targets = [[1 / 30, 28 / 30, 1 / 30], [1 / 30, 1 / 30, 28 / 30]]
+    squares = [
+        sum((x - t) ** 2 for x, t in zip(logits, target, strict=True)) / 3
+        for logits, target in zip(LOGITS[:, 0].tolist(), targets, strict=True)
+    ]
+    found = readout_loss(LOGITS[:, :1], LABELS, 0.1, loss="squared-error")
+    assert found.item() == pytest.approx(sum(squares) / 2)
+
+
+def test_readouts_with_other_numbers_of_classes_share_the_loss() -> None:
+    both = {"IT": LOGITS, "early": torch.zeros(2, 5)}
+    each = [by_hand(0, 0.0), by_hand(1, 0.0), math.log(5)]
+    assert readout_loss(both, LABELS).item() == pytest.approx(sum(each) / 3)
+
+
+def test_a_registered_loss_is_known_by_name() -> None:
+    @cg.register_loss("zero-one")
+    def zero_one(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:
+        return (logits.argmax(1) != labels).float()
+
+    try:
+        assert TrainSettings(loss="zero-one").loss == "zero-one"
+        assert readout_loss(LOGITS, LABELS, loss="zero-one").item() == pytest.approx(0.5)
+        with pytest.raises(ValueError, match="loss `zero-one` is registered already"):
+            cg.register_loss("zero-one")(zero_one)
+    finally:
+        LOSSES.pop("zero-one")
+    with pytest.raises(SpecError, match=r"settings\.loss: 'zero-one' was given, but it must be cross-entropy or squ"):
+        TrainSettings(loss="zero-one")

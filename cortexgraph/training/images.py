@@ -1,0 +1,187 @@
+"""The images of a run: whether they fit the network, what identifies them, what is done to them, and their batches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from cortexgraph.data import Batches, ImageData
+from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.spec import NetworkSpec, ReadoutSpec
+from cortexgraph.spec.fields import pair
+from cortexgraph.training.settings import TrainSettings
+
+__all__ = [
+    "EVALUATION_BATCH_SIZE",
+    "EpochLoader",
+    "check_fit",
+    "data_card",
+    "evaluation_batches",
+    "images_text",
+    "run_length",
+    "train_batches",
+]
+
+EVALUATION_BATCH_SIZE = 500
+
+
+def check_fit(spec: NetworkSpec, data: ImageData) -> None:
+    """Compare classes, channels and size.
+
+    Raises:
+        DataError: with one finding for each that differs, and the override that repairs it.
+    """
+    channels, *size = data.train.images.shape[1:]
+    findings = [
+        *(_mismatch(path, readout.classes, len(data.classes), "classes") for path, readout in _readouts(spec)),
+        _mismatch("input.channels", spec.input.channels, channels, "channels"),
+        _mismatch("input.size", list(pair(spec.input.size)), size, "pixels (height, width)"),
+    ]
+    if mismatches := [finding for finding in findings if finding is not None]:
+        raise DataError(mismatches)
+
+
+def _readouts(spec: NetworkSpec) -> list[tuple[str, ReadoutSpec]]:
+    alone = len(spec.readouts) == 1
+    return [("readout.classes" if alone else f"readout[{n}].classes", r) for n, r in enumerate(spec.readouts)]
+
+
+def _mismatch(path: str, declared: object, found: object, unit: str) -> Diagnostic | None:
+    if declared == found:
+        return None
+    return Diagnostic(
+        "data-mismatch",
+        path,
+        f"the network declares {_text(declared)}",
+        f"the data has {_text(found)} {unit}",
+        f"Give --set {path}={_value(found)}, or other data.",
+    )
+
+
+def _text(value: object) -> str:
+    return " × ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _value(value: object) -> str:
+    return f"'[{', '.join(map(str, value))}]'" if isinstance(value, list) else str(value)
+
+
+def data_card(data: ImageData, origin: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a run keeps of its data: enough to load it again, to normalise and augment alike, and to notice a change.
+
+    Args:
+        data: the images.
+        origin: the arguments of `load_data` that made them.
+    """
+    digest = hashlib.sha256()
+    for split in (data.train, data.test):
+        digest.update(str(tuple(split.images.shape)).encode())
+        digest.update(split.images.contiguous().numpy().data)
+        digest.update(split.labels.contiguous().numpy().data)
+    return {
+        "name": data.name,
+        "classes": list(data.classes),
+        "train_images": len(data.train),
+        "test_images": len(data.test),
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "augment": asdict(data.augment),
+        "sha256": digest.hexdigest(),
+        "load_data": dict(origin) if origin is not None else None,
+    }
+
+
+def images_text(data: ImageData, settings: TrainSettings) -> str:
+    """What training shows to the network and what is done to it, for people."""
+    channels, height, width = data.train.images.shape[1:]
+    augment = str(data.augment) if settings.augment else "none"
+    lines = [
+        f"{len(data.train):,} training and {len(data.test):,} test images of {len(data.classes)} classes, "
+        f"{channels} × {height} × {width}",
+        *([data.preparation] if data.preparation else []),
+        f"augmentation: {augment}",
+    ]
+    return "; ".join(lines)
+
+
+# ---- batches -----------------------------------------------------------------------
+
+
+class EpochLoader:
+    """`Batches` that ask for the number of the epoch when an iteration starts.
+
+    The order and augmentation of an epoch follow from its number, so a resumed run sees what an uninterrupted
+    one would have seen.
+
+    Args:
+        batches: what to iterate over.
+        epoch: gives the number of the epoch, from 0.
+        rank, world: this process takes images rank, rank + world, … of each batch.
+        channels_last: whether images come in that memory layout.
+    """
+
+    def __init__(
+        self,
+        batches: Batches,
+        epoch: Callable[[], int],
+        *,
+        rank: int = 0,
+        world: int = 1,
+        channels_last: bool = True,
+    ) -> None:
+        self.batches, self.epoch = batches, epoch
+        self.rank, self.world = rank, world
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        self.batches.set_epoch(self.epoch())
+        for images, labels in self.batches:
+            share = slice(self.rank, None, self.world)
+            yield images[share].contiguous(memory_format=self.layout), labels[share]
+
+
+def run_length(data: ImageData, settings: TrainSettings) -> int:
+    """Number of training batches in the whole run."""
+    return settings.epochs * max(1, len(data.train) // settings.batch_size)
+
+
+def train_batches(data: ImageData, settings: TrainSettings, device: torch.device) -> Batches:
+    """Training images, shuffled and augmented; a last batch that is not full is left out."""
+    return Batches(
+        data.train,
+        mean=data.mean,
+        std=data.std,
+        batch_size=settings.batch_size,
+        augment=data.augment if settings.augment else None,
+        seed=settings.seed,
+        shuffle=True,
+        device=device,
+        drop_last=len(data.train) >= settings.batch_size,
+    )
+
+
+def evaluation_batches(
+    data: ImageData,
+    device: torch.device,
+    batch_size: int = EVALUATION_BATCH_SIZE,
+    split: Literal["train", "test"] = "test",
+) -> Batches:
+    """Images of a split in their order, normalised as the training images are."""
+    return Batches(
+        data.train if split == "train" else data.test,
+        mean=data.mean,
+        std=data.std,
+        batch_size=batch_size,
+        augment=None,
+        seed=0,
+        shuffle=False,
+        device=device,
+    )

@@ -1,0 +1,133 @@
+"""What training minimises and what it counts, over the steps at which the network is read out.
+
+A loss is a function registered with `register_loss`; `TrainSettings.loss` and `--loss` name it. The registry holds
+the only list of names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Logits = Tensor | Mapping[str, Tensor]
+    """What a network returns: [B, classes] or [B, n, classes], or such by the name of each of several readouts."""
+    Loss = Callable[[Tensor, Tensor, float], Tensor]
+
+__all__ = [
+    "LOSSES",
+    "correct_per_step",
+    "logits_per_step",
+    "loss_per_step",
+    "readout_loss",
+    "register_loss",
+]
+
+CROSS_ENTROPY = "cross-entropy"
+
+LOSSES: dict[str, Loss] = {}
+"""By name: from float32 logits [M, classes], int64 labels [M] and the label smoothing to float32 losses [M]."""
+
+
+def register_loss(name: str) -> Callable[[Loss], Loss]:
+    """Decorator that adds a loss to those that `TrainSettings` and `--loss` know by name.
+
+    It takes float32 logits [M, classes], int64 labels [M] and the label smoothing, and returns float32 losses [M].
+
+    Raises:
+        ValueError: if the name is taken.
+
+    Examples:
+        >>> @register_loss("hinge")
+        ... def hinge(logits, labels, smoothing):
+        ...     return torch.nn.functional.multi_margin_loss(logits, labels, reduction="none")
+        >>> LOSSES.pop("hinge") is hinge
+        True
+    """
+
+    def add(loss: Loss) -> Loss:
+        if name in LOSSES:
+            raise ValueError(f"loss `{name}` is registered already")
+        LOSSES[name] = loss
+        return loss
+
+    return add
+
+
+@register_loss(CROSS_ENTROPY)
+def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    """Cross-entropy in nats."""
+    from torch.nn import functional as F
+
+    return F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
+
+
+@register_loss("squared-error")
+def squared_error(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    """Mean over classes of the squared difference to the smoothed one-hot target (Hui & Belkin 2021)."""
+    from torch.nn import functional as F
+
+    classes = logits.shape[1]
+    targets = F.one_hot(labels, classes).to(logits.dtype) * (1 - smoothing) + smoothing / classes  # [M, classes]
+    return (logits - targets).square().mean(1)
+
+
+# ---- over the steps of readout -----------------------------------------------------
+
+
+def _by_readout(logits: Logits) -> list[Tensor]:
+    """[B, n, classes] of each readout."""
+    parts = list(logits.values()) if isinstance(logits, Mapping) else [logits]
+    return [part.unsqueeze(1) if part.ndim == 2 else part for part in parts]
+
+
+def logits_per_step(logits: Logits) -> Tensor:
+    """The logits of the first readout as [B, n, classes]: those whose accuracy is reported."""
+    return _by_readout(logits)[0]
+
+
+def loss_per_step(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0, loss: str = CROSS_ENTROPY) -> Tensor:
+    """The loss at each readout step, averaged over the batch.
+
+    Args:
+        logits: [B, n, classes].
+        labels: int64 [B].
+        label_smoothing: share of each target spread evenly over all classes.
+        loss: its registered name.
+
+    Returns:
+        float32 [n].
+    """
+    batch, steps, classes = logits.shape
+    targets = labels[:, None].expand(batch, steps).flatten()  # [B · n]
+    losses = LOSSES[loss](logits.float().reshape(-1, classes), targets, label_smoothing)
+    return losses.reshape(batch, steps).mean(0)
+
+
+def readout_loss(
+    logits: Logits,
+    labels: Tensor,
+    label_smoothing: float = 0.0,
+    over: Literal["all", "last"] = "all",
+    loss: str = CROSS_ENTROPY,
+) -> Tensor:
+    """The number that training minimises: the mean over all readouts and their steps, or their last steps alone.
+
+    Args:
+        logits: [B, classes] or [B, n, classes], or such by the name of each readout.
+        labels: int64 [B].
+        label_smoothing: share of each target spread evenly over all classes.
+        over: which readout steps count.
+        loss: its registered name.
+    """
+    import torch
+
+    parts = [part[:, -1:] if over == "last" else part for part in _by_readout(logits)]
+    return torch.cat([loss_per_step(part, labels, label_smoothing, loss) for part in parts]).mean()
+
+
+def correct_per_step(logits: Logits, labels: Tensor) -> Tensor:
+    """How many images of the batch the first readout classifies correctly at each of its steps: int64 [n]."""
+    return (logits_per_step(logits).argmax(2) == labels[:, None]).sum(0)
