@@ -40,10 +40,10 @@ def register_loss(name: str) -> Callable[[Loss], Loss]:
         ValueError: if the name is taken.
 
     Examples:
-        >>> @register_loss("hinge")
-        ... def hinge(logits, labels, smoothing):
+        >>> @register_loss("margin")
+        ... def margin(logits, labels, smoothing):
         ...     return torch.nn.functional.multi_margin_loss(logits, labels, reduction="none")
-        >>> LOSSES.pop("hinge") is hinge
+        >>> LOSSES.pop("margin") is margin
         True
     """
 
