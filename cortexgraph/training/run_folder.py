@@ -236,10 +236,13 @@ class RunFolder:
         Raises:
             DataError: if this is not a run, or they are damaged.
         """
+        settings = self.read_settings().get("settings")
+        if not isinstance(settings, dict):
+            raise self.damaged(self.settings, "is not what a run writes (`settings`)")
         try:
-            return TrainSettings.model_validate(self.read_settings().get("settings", {}))
+            return TrainSettings.model_validate(settings)
         except SpecError as error:
-            place = error.diagnostics[0].place.removesuffix(".")
+            place = error.diagnostics[0].place
             raise self.damaged(self.settings, f"is not what a run writes (`{place}`)") from None
 
     def read_spec(self, overrides: Sequence[str | Override] = ()) -> NetworkSpec:

@@ -153,7 +153,7 @@ def _findings(error: ValidationError) -> list[Diagnostic]:
         Diagnostic(
             code="bad-setting",
             place=f"settings.{'.'.join(map(str, detail['loc']))}",
-            found="this is no setting"
+            found="this is not a setting"
             if detail["type"] == "extra_forbidden"
             else f"{_shown(detail['input'])} was given",
             expected=_expected(detail["type"], detail["msg"], detail["loc"]),
@@ -185,7 +185,7 @@ def _shown(value: object) -> str:
 def _expected(kind: str, message: str, place: tuple[int | str, ...]) -> str:
     if kind == "extra_forbidden":
         return f"the settings are {', '.join(TrainSettings.model_fields)}"
-    if choices := choices_of(str(place[0])):
+    if place and (choices := choices_of(str(place[0]))):
         return f"it must be {listed(choices, 'or')}"
     return "it must" + message.removeprefix("Input should").replace("'", "")
 
