@@ -158,6 +158,7 @@ MEANINGS: dict[str, dict[str, str]] = {
     "Runs": {
         "no-run": "The folder is not one that `train` wrote.",
         "run-folder": "The folder of the run cannot be used: it holds a run, or something else.",
+        "not-finite": "A result is NaN or infinite.",
         "damaged-run": "A file of the run is missing, cut off, or not what it was.",
         "run-layout": "The folder of the run was written by a later version of cortexgraph.",
         "bad-images": "Images given to a trained run have another shape, type or range.",
