@@ -123,17 +123,17 @@ def draw_schedule(
     return _saved(draw_timetable(full, kept, fold=fold), path)
 
 
-def _choose(given: Mapping[str, tuple[Iterable[str], Sequence[str]]]) -> None:
-    """Hold what was given, by option, to the choices."""
+def _choose(options: Mapping[str, tuple[Iterable[str], Sequence[str]]]) -> None:
+    """Hold what was options, by option, to the choices."""
     findings = [
         Diagnostic(
             "bad-choice",
             option,
-            f"`{shortened(str(word))}` was given",
+            f"`{shortened(str(word))}` was options",
             f"the choices are {quoted(choices)}",
             suggest(str(word), choices, "Name one of them."),
         )
-        for option, (words, choices) in given.items()
+        for option, (words, choices) in options.items()
         for word in words
         if word not in choices
     ]

@@ -21,5 +21,5 @@ class Shown:
         return None if picture is None else str(picture.svg())
 
     def _repr_html_(self) -> str | None:
-        found: str | None = import_module(RENDERER).html_of(self)
-        return found
+        html: str | None = import_module(RENDERER).html_of(self)
+        return html

@@ -89,9 +89,9 @@ def page(
 def check_path(path: Path) -> None:
     """Raise DataError if a page cannot have this name."""
     if path.suffix.lower() not in {".html", ".htm"}:
-        found = f"the suffix is `{path.suffix}`" if path.suffix else "the file name has no suffix"
+        problem = f"the suffix is `{path.suffix}`" if path.suffix else "the file name has no suffix"
         repair = f"Name the file {path.with_suffix('.html').name}." if path.name else "Name a file, such as page.html."
-        raise DataError(Diagnostic("unknown-format", str(path), found, "a page is .html", repair))
+        raise DataError(Diagnostic("unknown-format", str(path), problem, "a page is .html", repair))
 
 
 def _html(spec: NetworkSpec, run: RunView | None) -> str:

@@ -147,13 +147,13 @@ def regions_of(graph: AreaGraph, layout: Layout) -> list[Region]:
         if area.region:
             members.setdefault(area.region, []).append(area.name)
     frames = {name: _frame(layout, areas) for name, areas in members.items()}
-    found: list[Region] = []
+    regions: list[Region] = []
     for name, areas in members.items():
         others = [box for other, box in layout.boxes.items() if other not in areas]
         others += [frame for other, frame in frames.items() if other != name]
         parts = [areas] if not any(_overlap(frames[name], box) for box in others) else [*_rows(layout, areas)]
-        found += [Region(name, n, tuple(part), _frame(layout, part)) for n, part in enumerate(parts)]
-    return found
+        regions += [Region(name, n, tuple(part), _frame(layout, part)) for n, part in enumerate(parts)]
+    return regions
 
 
 def _rows(layout: Layout, areas: Sequence[str]) -> Iterator[list[str]]:
@@ -230,7 +230,7 @@ def arrows(graph: AreaGraph) -> list[Arrow]:
 
 
 def courses(graph: AreaGraph, layout: Layout, spread: float, pitch: float) -> dict[str, Curve]:
-    """The course of every arrow by its key.
+    """The course of all_arrows arrow by its key.
 
     Args:
         graph: the areas.
@@ -238,21 +238,21 @@ def courses(graph: AreaGraph, layout: Layout, spread: float, pitch: float) -> di
         spread: how far an arrow up and an arrow down between two neighbours stand from the middle.
         pitch: from one parallel arrow to the next.
     """
-    every = arrows(graph)
-    found: dict[str, Curve] = {}
-    waiting = []
-    for arrow in every:
+    all_arrows = arrows(graph)
+    curves: dict[str, Curve] = {}
+    arcs = []
+    for arrow in all_arrows:
         curve = _near(layout, arrow, spread, pitch)
         if curve is None:
-            waiting.append(arrow)
+            arcs.append(arrow)
         else:
-            found[arrow.key] = curve
-    waiting.sort(key=lambda arrow: abs(layout.row(arrow.tail) - layout.row(arrow.head)))
+            curves[arrow.key] = curve
+    arcs.sort(key=lambda arrow: abs(layout.row(arrow.tail) - layout.row(arrow.head)))
     if max(map(len, layout.rows)) == 1:
-        sides = _column_sides(layout, waiting, pitch)
+        sides = _column_sides(layout, arcs, pitch)
     else:
-        sides = _sides(layout, waiting, [*found.values()], _loops(layout, every))
-    return found | dict(_arcs(layout, waiting, sides))
+        sides = _sides(layout, arcs, [*curves.values()], _loops(layout, all_arrows))
+    return curves | dict(_arcs(layout, arcs, sides))
 
 
 def _near(layout: Layout, arrow: Arrow, spread: float, pitch: float) -> Curve | None:
@@ -315,21 +315,21 @@ def _loop_side(twin: int) -> int:
     return -1 if twin % 2 else 1
 
 
-def _loops(layout: Layout, every: Sequence[Arrow]) -> list[Box]:
+def _loops(layout: Layout, all_arrows: Sequence[Arrow]) -> list[Box]:
     """The room that loops take."""
-    loops = [arrow for arrow in every if arrow.tail == arrow.head]
+    loops = [arrow for arrow in all_arrows if arrow.tail == arrow.head]
     corners = [(layout.boxes[arrow.tail].at(_loop_side(arrow.twin), 1), _loop_side(arrow.twin)) for arrow in loops]
     return [Box(x + 4 * side, y + 4, 2 * LOOP, 2 * LOOP) for (x, y), side in corners]
 
 
-def _column_sides(layout: Layout, waiting: Sequence[Arrow], pitch: float) -> dict[str, Side]:
+def _column_sides(layout: Layout, arcs: Sequence[Arrow], pitch: float) -> dict[str, Side]:
     """Sides of arcs past areas in one column: feedforward left, feedback right, the farther out the longer.
 
     Arcs that interleave, or join the same areas, stand at least `pitch` apart.
     """
     sides: dict[str, Side] = {}
     placed: list[tuple[int, int, Side]] = []
-    for arrow in waiting:
+    for arrow in arcs:
         low, high = sorted((layout.row(arrow.tail), layout.row(arrow.head)))
         sign: Literal[-1, 1] = 1 if arrow.kind == "feedback" else -1
         near = [
@@ -345,24 +345,24 @@ def _column_sides(layout: Layout, waiting: Sequence[Arrow], pitch: float) -> dic
     return sides
 
 
-def _sides(layout: Layout, waiting: Sequence[Arrow], drawn: Sequence[Curve], loops: Sequence[Box]) -> dict[str, Side]:
+def _sides(layout: Layout, arcs: Sequence[Arrow], drawn: Sequence[Curve], loops: Sequence[Box]) -> dict[str, Side]:
     """A side and a lane for each arc: short arcs first and inside, feedforward left, feedback right."""
     traffic = Traffic()
     for curve in drawn:
         traffic.add(curve)
-    found: dict[str, Side] = {}
-    for arrow in waiting:
+    chosen: dict[str, Side] = {}
+    for arrow in arcs:
         boxes = [box for name, box in layout.boxes.items() if name not in (arrow.tail, arrow.head)]
         obstacles = Obstacles([*boxes, *loops])
         own: Literal[-1, 1] = 1 if arrow.kind == "feedback" else -1
 
         signs: tuple[Literal[-1, 1], ...] = (own, -1 if own == 1 else 1)
         sides = [Side(sign, out) for sign in signs for out in LANES]
-        known = [(2 * side.out + 120 * (side.sign != own), _side_arc(layout, arrow, side)) for side in sides]
-        best = sides[cheapest(known, partial(_trouble, traffic, obstacles))]
-        found[arrow.key] = best
+        candidates = [(2 * side.out + 120 * (side.sign != own), _side_arc(layout, arrow, side)) for side in sides]
+        best = sides[cheapest(candidates, partial(_trouble, traffic, obstacles))]
+        chosen[arrow.key] = best
         traffic.add(_side_arc(layout, arrow, best))
-    return found
+    return chosen
 
 
 def _trouble(traffic: Traffic, obstacles: Obstacles, curve: Curve) -> float:
@@ -374,29 +374,29 @@ def _side_arc(layout: Layout, arrow: Arrow, side: Side, ports: tuple[float, floa
     return arc(tail.at(side.sign, ports[0]), head.at(side.sign, ports[1]), side.sign * side.out)
 
 
-def _arcs(layout: Layout, waiting: Sequence[Arrow], sides: Mapping[str, Side]) -> Iterator[tuple[str, Curve]]:
-    ports = _ports(layout, waiting, sides)
-    for arrow in waiting:
+def _arcs(layout: Layout, arcs: Sequence[Arrow], sides: Mapping[str, Side]) -> Iterator[tuple[str, Curve]]:
+    ports = _ports(layout, arcs, sides)
+    for arrow in arcs:
         both = ports[arrow.key, "tail"], ports[arrow.key, "head"]
         yield arrow.key, _side_arc(layout, arrow, sides[arrow.key], both)
 
 
-def _ports(layout: Layout, waiting: Sequence[Arrow], sides: Mapping[str, Side]) -> dict[tuple[str, str], float]:
+def _ports(layout: Layout, arcs: Sequence[Arrow], sides: Mapping[str, Side]) -> dict[tuple[str, str], float]:
     """Where on the side of its box each end of an arc stands, so that arcs of one side do not cross near it.
 
     Ends of arcs that come from below lie lower than those of arcs that go up; within either, the outer arc is
     nearer to the middle.
     """
     ends: dict[tuple[str, int], list[tuple[float, str, str]]] = {}
-    for arrow in waiting:
+    for arrow in arcs:
         side = sides[arrow.key]
         for end, here, there in (("tail", arrow.tail, arrow.head), ("head", arrow.head, arrow.tail)):
             above = layout.row(there) > layout.row(here)
             rank = 1000.0 - side.out if above else side.out - 1000.0
             ends.setdefault((here, side.sign), []).append((rank, arrow.key, end))
-    found: dict[tuple[str, str], float] = {}
+    ports: dict[tuple[str, str], float] = {}
     for ranked in ends.values():
         step = min(0.4, 1.1 / max(1, len(ranked) - 1))
         for n, (_, key, end) in enumerate(sorted(ranked)):
-            found[key, end] = LOW + (n - (len(ranked) - 1) / 2) * step
-    return found
+            ports[key, end] = LOW + (n - (len(ranked) - 1) / 2) * step
+    return ports

@@ -85,11 +85,11 @@ def _key(graph: AreaGraph, name: str) -> str:
 
 
 def _add_arrows(canvas: Canvas, graph: AreaGraph, curves: Mapping[str, Curve], scale: Scale | None) -> None:
-    known = {connection.identifier: connection for connection in graph.connections}
-    every = arrows(graph)
-    thin = max(0.6, min(1.0, (MANY_ARROWS / len(every)) ** 0.5)) if every else 1.0
-    for arrow in every:
-        connection = known.get(arrow.key)
+    connections = {connection.identifier: connection for connection in graph.connections}
+    all_arrows = arrows(graph)
+    thin = max(0.6, min(1.0, (MANY_ARROWS / len(all_arrows)) ** 0.5)) if all_arrows else 1.0
+    for arrow in all_arrows:
+        connection = connections.get(arrow.key)
         style, kind = KINDS[arrow.kind], arrow.kind
         style = replace(style, width=style.width * thin, head_size=style.head_size * thin)
         if scale is not None and connection is not None:
@@ -165,8 +165,8 @@ def _add_frame(
     width = max(right - left, 190.0)
     left = (left + right - width) / 2
     add_title(canvas, title, summary, left, top + 10, width)
-    found = {connection.kind for connection in graph.connections}
-    entries = [Entry(kind, KINDS[kind]) for kind in ("feedforward", "lateral", "feedback") if kind in found]
+    kinds = {connection.kind for connection in graph.connections}
+    entries = [Entry(kind, KINDS[kind]) for kind in ("feedforward", "lateral", "feedback") if kind in kinds]
     modulating = any(connection.role == "modulate" for connection in graph.connections)
     inhibitory = any(is_inhibitory(connection) for connection in graph.connections)
     entries += [Entry(*sample) for sample in role_samples(modulating=modulating, inhibitory=inhibitory)]

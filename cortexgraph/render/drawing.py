@@ -139,16 +139,16 @@ def _extent(graph: Any) -> tuple[float, float, float]:
 
 def _moved(attributes: Iterable[tuple[str, str]], number: int, shift: tuple[float, float]) -> dict[str, str]:
     """The attributes that say something, with places shifted and ids marked."""
-    found = {key: value for key, value in dict(attributes).items() if value}
+    kept = {key: value for key, value in dict(attributes).items() if value}
     for key in PLACES:
-        if key in found:
-            found[key] = re.sub(f"({NUMBER}),({NUMBER})", lambda match: _place(match, shift), found[key])
-    if "label" in found:  # the parser leaves out the outer brackets, by which DOT tells HTML-like labels from text
-        label = found["label"]
-        found["label"] = f"<{label}>" if label.startswith("<TABLE ") else graphviz.nohtml(label)
-    if "id" in found:
-        found["id"] = f"{number}-{found['id']}"
-    return found
+        if key in kept:
+            kept[key] = re.sub(f"({NUMBER}),({NUMBER})", lambda match: _place(match, shift), kept[key])
+    if "label" in kept:  # the parser leaves out the outer brackets, by which DOT tells HTML-like labels from text
+        label = kept["label"]
+        kept["label"] = f"<{label}>" if label.startswith("<TABLE ") else graphviz.nohtml(label)
+    if "id" in kept:
+        kept["id"] = f"{number}-{kept['id']}"
+    return kept
 
 
 def _place(match: re.Match[str], shift: tuple[float, float]) -> str:

@@ -83,7 +83,7 @@ def render_dot(source: str, form: str) -> bytes:
     import pygraphviz
 
     drawn: bytes | None = None
-    with _quiet() as said:
+    with _quiet() as messages:
         load_fonts()
         try:
             graph = pygraphviz.AGraph(string=source)
@@ -97,13 +97,13 @@ def render_dot(source: str, form: str) -> bytes:
             if form == "png" and drawn:
                 drawn = _with_resolution(drawn, dpi)
         except ValueError as error:
-            said.append(str(error))
+            messages.append(str(error))
     if not drawn:
         raise CompileError(
             Diagnostic(
                 "drawing",
                 f"drawing as {form}",
-                f"Graphviz could not draw it: {' '.join(said).strip()}",
+                f"Graphviz could not draw it: {' '.join(messages).strip()}",
                 repair="Save the drawing as .dot and open that in another viewer.",
             )
         )
@@ -127,19 +127,19 @@ def _with_resolution(png: bytes, dpi: int) -> bytes:
 @contextmanager
 def _quiet() -> Iterator[list[str]]:
     """Keep what C code writes to standard error (fontconfig comments on the system's files) out of sight."""
-    said: list[str] = []
+    messages: list[str] = []
     sys.stderr.flush()
     try:
         kept = os.dup(2)
     except OSError:  # no standard error at all
-        yield said
+        yield messages
         return
     with tempfile.TemporaryFile() as sink:
         os.dup2(sink.fileno(), 2)
         try:
-            yield said
+            yield messages
         finally:
             os.dup2(kept, 2)
             os.close(kept)
             sink.seek(0)
-            said.append(sink.read().decode(errors="replace"))
+            messages.append(sink.read().decode(errors="replace"))

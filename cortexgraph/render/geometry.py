@@ -91,8 +91,8 @@ class Curve:
 
     def samples(self, n: int = 24) -> Array:
         """Points at n + 1 even parameters, ends included: [n + 1, 2]."""
-        found: Array = _weights((len(self.points) - 1) // 3, n) @ np.array(self.points)
-        return found
+        points: Array = _weights((len(self.points) - 1) // 3, n) @ np.array(self.points)
+        return points
 
     @property
     def length(self) -> float:
@@ -137,13 +137,13 @@ class Curve:
 @cache
 def _weights(pieces: int, n: int) -> Array:
     """What each of the 3 · pieces + 1 points of a curve contributes to its n + 1 samples."""
-    found = np.zeros((n + 1, 3 * pieces + 1))
+    weights = np.zeros((n + 1, 3 * pieces + 1))
     for i in range(n + 1):
         piece = min(i * pieces // n, pieces - 1)
         t = i * pieces / n - piece
         s = 1 - t
-        found[i, 3 * piece : 3 * piece + 4] = s * s * s, 3 * s * s * t, 3 * s * t * t, t * t * t
-    return found
+        weights[i, 3 * piece : 3 * piece + 4] = s * s * s, 3 * s * s * t, 3 * s * t * t, t * t * t
+    return weights
 
 
 def _until(points: tuple[Point, ...], t: float) -> tuple[Point, ...]:
@@ -176,9 +176,9 @@ class Obstacles:
 
     def without(self, places: Collection[int]) -> Obstacles:
         """All but those at some places of the list."""
-        found = Obstacles(())
-        found._boxes = np.delete(self._boxes, [*places], axis=0)
-        return found
+        rest = Obstacles(())
+        rest._boxes = np.delete(self._boxes, [*places], axis=0)
+        return rest
 
     def hits(self, curve: Curve, margin: float = MARGIN) -> int:
         """In how many places the curve lies in a box, or nearer than `margin` to one."""
@@ -192,9 +192,9 @@ def cheapest(candidates: Iterable[tuple[float, Curve]], dearer: Callable[[Curve]
 
     The further cost, dear to compute, is asked for in the order of the rest, as long as it can matter.
     """
-    known = sorted((round(penalty + curve.length, 4), n, curve) for n, (penalty, curve) in enumerate(candidates))
+    ranked = sorted((round(penalty + curve.length, 4), n, curve) for n, (penalty, curve) in enumerate(candidates))
     best, place = np.inf, 0
-    for base, n, curve in known:
+    for base, n, curve in ranked:
         if base >= best:
             break
         cost = round(base + dearer(curve), 4)

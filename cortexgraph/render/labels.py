@@ -97,8 +97,8 @@ def scale_of(graph: AreaGraph, what: str, counts: Mapping[str, int]) -> Scale:
     Raises:
         CompileError: if no connection has a value.
     """
-    found = {c.identifier: counts[c.identifier] if what == PARAMETERS else c.strength for c in graph.connections}
-    values = {identifier: value for identifier, value in found.items() if value}
+    numbers = {c.identifier: counts[c.identifier] if what == PARAMETERS else c.strength for c in graph.connections}
+    values = {identifier: value for identifier, value in numbers.items() if value}
     if not values:
         raise CompileError(
             Diagnostic(

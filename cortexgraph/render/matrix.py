@@ -146,8 +146,8 @@ def _add_frame(
     connections = graph.connections
     density = len({(c.source, c.target) for c in connections if c.source != IMAGE}) / len(graph.areas) ** 2
     add_title(canvas, title, network_text(graph, counts, f" ({density:.0%} of all possible)"), left, top + 8, width)
-    found = {connection.kind for connection in connections}
-    entries = [Entry(kind, _look(kind), shape=SHAPES[kind]) for kind in SHAPES if kind in found]
+    kinds = {connection.kind for connection in connections}
+    entries = [Entry(kind, _look(kind), shape=SHAPES[kind]) for kind in SHAPES if kind in kinds]
     if any(connection.role == "modulate" for connection in connections):
         entries.append(Entry("modulating", BoxStyle("modulating", INK, GATE, INK, width=1.4), shape="circle"))
     if any(is_inhibitory(connection) for connection in connections):

@@ -52,20 +52,20 @@ def columns(
         return tuple(Span(step, step) for step in range(first, last + 1))
     looks = _looks(graph, status, nodes)
     signs = [looks.get(step, frozenset()) for step in range(first, last + 1)]
-    found: list[Span] = []
-    place = 0
-    while place < len(signs):
-        period, repeats = _run(signs, place, least + 2)
-        head, tail = place + period, place + period * (repeats - 1)
+    spans: list[Span] = []
+    at = 0
+    while at < len(signs):
+        period, repeats = _run(signs, at, least + 2)
+        head, tail = at + period, at + period * (repeats - 1)
         if repeats >= least + 2:
-            found += [Span(first + n, first + n) for n in range(place, head)]
-            found.append(Span(first + head, first + tail - 1, period))
-            found += [Span(first + n, first + n) for n in range(tail, tail + period)]
-            place = tail + period
+            spans += [Span(first + n, first + n) for n in range(at, head)]
+            spans.append(Span(first + head, first + tail - 1, period))
+            spans += [Span(first + n, first + n) for n in range(tail, tail + period)]
+            at = tail + period
         else:
-            found.append(Span(first + place, first + place))
-            place += 1
-    return tuple(found)
+            spans.append(Span(first + at, first + at))
+            at += 1
+    return tuple(spans)
 
 
 def unrolled_columns(spans: tuple[Span, ...], loop: Loop) -> tuple[Span, ...]:
@@ -96,16 +96,16 @@ def _looks(
     graph: UnrolledGraph, status: Mapping[Node, str], nodes: Sequence[Node]
 ) -> dict[int, frozenset[tuple[Hashable, ...]]]:
     """What is drawn in each step, relative to the step: nodes with their status, and what each reads."""
-    shown, found = set(nodes), dict[int, set[tuple[Hashable, ...]]]()
+    shown, looks = set(nodes), dict[int, set[tuple[Hashable, ...]]]()
     for node in nodes:
-        sign = found.setdefault(node.step, set())
-        sign.add((node.kind, node.name, node.group, status[node]))
+        look = looks.setdefault(node.step, set())
+        look.add((node.kind, node.name, node.group, status[node]))
         for source, _, data in graph.in_edges(node, data=True):
             if source in shown:
                 read = tuple(connection.identifier for connection in data["connections"])
                 ends = (source.kind, source.name, source.group, node.step - source.step, node.kind, node.name)
-                sign.add((*ends, node.group, status[source], read, data["memory"]))
-    return {step: frozenset(sign) for step, sign in found.items()}
+                look.add((*ends, node.group, status[source], read, data["memory"]))
+    return {step: frozenset(look) for step, look in looks.items()}
 
 
 Fold = Literal["auto", "always", "never"]
@@ -199,7 +199,7 @@ def scene_of(
         pitch: width of a column; that of the grid by default.
     """
     full, after_passes = _without_helpers(full), kept is not None
-    status: dict[Node, str] = {node: found.word for node, found in statuses(full, kept).items()}
+    status: dict[Node, str] = {node: state.word for node, state in statuses(full, kept).items()}
     nodes = [node for node in full if (only is None or node in only) and full.written(node)]
     spans = columns(full, status, nodes, None if fold == "auto" or full.loop else FOLDS[fold])
     if full.loop is not None:
@@ -263,8 +263,8 @@ def _without_helpers(full: UnrolledGraph) -> UnrolledGraph:
         for source, target in product(full.predecessors(drive), full.successors(drive)):
             connections = full.edges[drive, target]["connections"]
             if connections and full.edges[source, drive]["connections"]:
-                known = shown.edges[source, target] if shown.has_edge(source, target) else {"connections": ()}
-                merged = {"memory": False} | known | {"connections": (*known["connections"], *connections)}
+                edge = shown.edges[source, target] if shown.has_edge(source, target) else {"connections": ()}
+                merged = {"memory": False} | edge | {"connections": (*edge["connections"], *connections)}
                 shown.add_edge(source, target, **merged)
     shown.remove_nodes_from([node for node in full if node.kind in {"zero", "evaluation"}])
     return shown

@@ -42,7 +42,7 @@ class Costs:
 def costs_of(full: UnrolledGraph, kept: UnrolledGraph) -> Costs:
     """Costs of what is executed. A state is held from its update to its last read."""
     status = statuses(full, kept)
-    like = {node: found.like for node, found in status.items() if found.like is not None}
+    like = {node: state.like for node, state in status.items() if state.like is not None}
     executed = [node for node in full.updates() if status[node].word == "executed"]
     place = {node: n for n, node in enumerate(full)}
     last: dict[Node, Node] = {}
@@ -255,9 +255,9 @@ def _add_frame(canvas: Canvas, scene: Scene, table: _Table, costs: Costs, title:
 
 
 def _entries(scene: Scene) -> Iterator[Entry]:
-    found = {scene.status_of(node) for node in scene.shown if node.kind == "update"}
+    states = {scene.status_of(node) for node in scene.shown if node.kind == "update"}
     for status, look in LOOKS.items():
-        if status in found:
+        if status in states:
             yield Entry(status, look, MARKS.get(status, ""))
         if status == "executed":
             yield Entry("held", HELD)

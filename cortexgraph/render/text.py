@@ -82,5 +82,5 @@ def network_text(graph: AreaGraph, counts: Mapping[str, int], density: str = "")
 
 def operation_text(area: Area) -> str:
     """What an area does with its input, in words: `batch norm per step · relu · leaky 0.5`."""
-    said = [(link.operation.summary(), link.per_step) for link in area.body] + [(area.cell.summary(), False)]
-    return " · ".join(words + " per step" * per_step for words, per_step in said if words)
+    parts = [(link.operation.summary(), link.per_step) for link in area.body] + [(area.cell.summary(), False)]
+    return " · ".join(words + " per step" * per_step for words, per_step in parts if words)

@@ -31,9 +31,9 @@ class Grid:
     @cached_property
     def rows(self) -> dict[str, int]:
         """Row of the image (0) and of each area, as far as they occur."""
-        found = {node.name for node in self.graph if node.kind in {"image", "update"}}
+        occurring = {node.name for node in self.graph if node.kind in {"image", "update"}}
         names = [IMAGE, *(area.name for area in self.graph.areas.areas)]
-        return {name: row for row, name in enumerate(name for name in names if name in found)}
+        return {name: row for row, name in enumerate(name for name in names if name in occurring)}
 
     @property
     def row(self) -> float:
@@ -82,8 +82,8 @@ class Grid:
     @cached_property
     def read(self) -> dict[str, int]:
         """The readouts that are read at some step, with their rows above the areas."""
-        found = {node.name for node in self.graph.readouts}
-        names = [readout.name for readout in self.graph.areas.readouts if readout.name in found]
+        occurring = {node.name for node in self.graph.readouts}
+        names = [readout.name for readout in self.graph.areas.readouts if readout.name in occurring]
         return {name: row for row, name in enumerate(names)}
 
     def box(self, node: Node) -> Box:
@@ -122,9 +122,9 @@ def routes(grid: Grid) -> Iterator[tuple[Node, Node, Curve]]:
     first: dict[Pattern, tuple[Node, Node]] = {}
     for tail, head in grid.graph.edges:
         first.setdefault(_pattern(tail, head), (tail, head))
-    known = _courses(grid, first)
+    courses = _courses(grid, first)
     for tail, head in grid.graph.edges:
-        yield tail, head, known[_pattern(tail, head)].shifted((tail.step - 1) * grid.step_pitch)
+        yield tail, head, courses[_pattern(tail, head)].shifted((tail.step - 1) * grid.step_pitch)
 
 
 def _pattern(tail: Node, head: Node) -> Pattern:
@@ -134,22 +134,22 @@ def _pattern(tail: Node, head: Node) -> Pattern:
 def _courses(grid: Grid, first: dict[Pattern, tuple[Node, Node]]) -> dict[Pattern, Curve]:
     """The course of each pattern, as from step 1: straight lines are laid first, the others keep clear of them."""
     traffic = Traffic(grid.step_pitch)
-    found: dict[Pattern, Curve] = {}
-    waiting: list[tuple[float, Pattern, Obstacles]] = []
+    courses: dict[Pattern, Curve] = {}
+    blocked: list[tuple[float, Pattern, Obstacles]] = []
     field = _Field(grid)
     for pattern, (tail, head) in first.items():
         course = straight(grid.box(tail), grid.box(head)).shifted(-(tail.step - 1) * grid.step_pitch)
         obstacles = field.between(*_from_step_1(tail, head))
         if head.kind == "record" or not obstacles.hits(course):
-            found[pattern] = course
+            courses[pattern] = course
             traffic.add(course)
         else:
-            waiting.append((course.length, pattern, obstacles))
-    for _, pattern, obstacles in sorted(waiting, key=lambda entry: entry[:2]):
+            blocked.append((course.length, pattern, obstacles))
+    for _, pattern, obstacles in sorted(blocked, key=lambda entry: entry[:2]):
         tail, head = _from_step_1(*first[pattern])
-        found[pattern] = _around(grid, grid.box(tail), grid.box(head), obstacles, traffic)
-        traffic.add(found[pattern])
-    return found
+        courses[pattern] = _around(grid, grid.box(tail), grid.box(head), obstacles, traffic)
+        traffic.add(courses[pattern])
+    return courses
 
 
 def _from_step_1(tail: Node, head: Node) -> tuple[Node, Node]:

@@ -165,12 +165,12 @@ def _label(scene: Scene, node: Node, status: str, size: float, width: float) -> 
 
 def _add_row_names(canvas: Canvas, scene: Scene) -> None:
     """At the left, the names of rows whose boxes do not say them: too long, or silent throughout."""
-    grid, spoken = scene.grid, set[str]()
+    grid, shown = scene.grid, set[str]()
     for node in scene.shown:
         if node.kind in {"image", "update"} and scene.status_of(node) != "silent" and not scene.span(node).folded:
-            spoken.add(node.name)
+            shown.add(node.name)
     for name, row in grid.rows.items():
-        if name not in spoken or elide(name, NAME_SIZE, grid.width - 4) != name:
+        if name not in shown or elide(name, NAME_SIZE, grid.width - 4) != name:
             x, lines = grid.band(1).at(-1, 0)[0] - 6, textwrap.wrap(name, 16)
             for n, line in enumerate(lines):
                 at = (x, row * grid.row + ((len(lines) - 1) / 2 - n) * 10)
@@ -219,10 +219,10 @@ def _entries(scene: Scene) -> Iterator[Entry]:
     yield from (Entry(*sample) for sample in role_samples(modulating=modulating, inhibitory=inhibitory))
     if any(read.response for read in reads):
         yield Entry("response", RESPONSE)
-    found = {scene.status_of(node) for node in scene.shown}
+    states = {scene.status_of(node) for node in scene.shown}
     marks = {"silent": "⊥", "held": "=", "shared": "="}
     looks = STATES if scene.after_passes else STATES | {"executed": replace(STATES["executed"], word="live")}
-    yield from (Entry(state, looks[state], marks.get(state, "")) for state in looks if state in found)
+    yield from (Entry(state, looks[state], marks.get(state, "")) for state in looks if state in states)
     if any(span.folded for span in scene.columns):
         yield Entry("folded", FOLDED, "⋯")
     if scene.shown.records:
