@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from cortexgraph.graph import Area, AreaGraph
 from cortexgraph.graph.names import Namespace
@@ -16,13 +16,12 @@ from cortexgraph.render.area_layout import (
     arrows,
     courses,
     place,
-    regions_of,
     words_of,
     wrapped,
 )
 from cortexgraph.render.canvas import Canvas, Entry, add_legend, add_title
 from cortexgraph.render.drawing import Drawing
-from cortexgraph.render.geometry import Curve
+from cortexgraph.render.geometry import Box, Curve
 from cortexgraph.render.labels import LabelPlacer, Scale, label_width, scale_of
 from cortexgraph.render.style import DELAY, INK, KINDS, MUTED, BoxStyle, is_inhibitory, role_samples, with_role
 from cortexgraph.render.text import elide, html_text, network_text, shape_text
@@ -39,6 +38,8 @@ MANY_AREAS, MANY_ARROWS = 10, 40
 """Beyond so many, boxes say less, and lines are thinner."""
 DENSE = 3
 """Connections for each area, beyond which a matrix is easier to read."""
+BESIDE, ABOVE, BELOW = 25.0, 19.0, 7.0
+"""Room between a frame and its areas: loops stand at the upper right corners, the name at the upper left."""
 
 
 def draw_areas(
@@ -179,3 +180,42 @@ def _add_frame(
 def is_dense(network: NetworkSpec | AreaGraph) -> bool:
     """Whether arrows are so many that a matrix is easier to read."""
     return len(network.connections) > max(MANY_ARROWS, DENSE * len(network.areas))
+
+
+@dataclass(frozen=True)
+class Region:
+    """A frame with its areas; a region whose areas stand apart has several."""
+
+    name: str
+    part: int
+    areas: tuple[str, ...]
+    box: Box
+
+
+def regions_of(graph: AreaGraph, layout: Layout) -> list[Region]:
+    """A frame for each region; one for each of its rows where another area would stand within the frame."""
+    members: dict[str, list[str]] = {}
+    for area in graph.areas:
+        if area.region:
+            members.setdefault(area.region, []).append(area.name)
+    frames = {name: _frame(layout, areas) for name, areas in members.items()}
+    regions: list[Region] = []
+    for name, areas in members.items():
+        others = [box for other, box in layout.boxes.items() if other not in areas]
+        others += [frame for other, frame in frames.items() if other != name]
+        parts = [areas] if not any(frames[name].overlap(box) > 0 for box in others) else [*_rows(layout, areas)]
+        regions += [Region(name, n, tuple(part), _frame(layout, part)) for n, part in enumerate(parts)]
+    return regions
+
+
+def _rows(layout: Layout, areas: Sequence[str]) -> Iterator[list[str]]:
+    for row in layout.rows:
+        if part := [name for name in row if name in areas]:
+            yield part
+
+
+def _frame(layout: Layout, areas: Sequence[str]) -> Box:
+    corners = [layout.boxes[name].at(side, side) for name in areas for side in (-1, 1)]
+    left, right = min(x for x, _ in corners) - BESIDE, max(x for x, _ in corners) + BESIDE
+    bottom, top = min(y for _, y in corners) - BELOW, max(y for _, y in corners) + ABOVE
+    return Box((left + right) / 2, (bottom + top) / 2, right - left, top - bottom)

@@ -55,6 +55,12 @@ class Box:
     def holds(self, point: Point, margin: float = 0.0) -> bool:
         return abs(point[0] - self.x) < self.width / 2 + margin and abs(point[1] - self.y) < self.height / 2 + margin
 
+    def overlap(self, other: Box) -> float:
+        """Area that two boxes have in common."""
+        across = (self.width + other.width) / 2 - abs(self.x - other.x)
+        up = (self.height + other.height) / 2 - abs(self.y - other.y)
+        return max(across, 0.0) * max(up, 0.0)
+
     def border(self, towards: Point) -> Point:
         """Where the ray from the centre towards a point leaves the box."""
         dx, dy = towards[0] - self.x, towards[1] - self.y

@@ -190,10 +190,4 @@ class LabelPlacer:
         others = np.concatenate([samples for other, samples in self._samples.items() if other != key] or [EMPTY])
         across, up = np.abs(others - label.centre).T
         covered = np.count_nonzero((across < label.width / 2 + 1) & (up < label.height / 2 + 1))
-        return COVERED * float(covered) + sum(_overlap(label, other) for other in self._taken)
-
-
-def _overlap(a: Box, b: Box) -> float:
-    across = (a.width + b.width) / 2 - abs(a.x - b.x)
-    up = (a.height + b.height) / 2 - abs(a.y - b.y)
-    return across * up if across > 0 and up > 0 else 0.0
+        return COVERED * float(covered) + sum(label.overlap(other) for other in self._taken)

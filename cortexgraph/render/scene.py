@@ -35,6 +35,11 @@ class Span:
     def repeats(self) -> int:
         return (self.last - self.first) // self.period + 1
 
+    @property
+    def key(self) -> str:
+        """Its steps as ids and classes give them: `3`, or `7-99`."""
+        return str(self).replace("–", "-")
+
     def __str__(self) -> str:
         return f"{self.first}–{self.last}" if self.folded else str(self.first)
 

@@ -118,7 +118,7 @@ def draw_timetable(
     scene, canvas = scene_of(full, kept, None, fold, pitch), Canvas(full.name, "schedule")
     table, costs = _Table(scene), costs_of(full, kept)
     for column, span in enumerate(scene.columns, start=1):
-        canvas.box(canvas.key(f"step-{span}"), table.band(column), "", _tint(column), kind=f"band step-{_range(span)}")
+        canvas.box(canvas.key(f"step-{span}"), table.band(column), "", _tint(column), kind=f"band step-{span.key}")
         _add_heading(canvas, table, column, span)
     _add_bars(canvas, scene, table, costs)
     for node in scene.shown:
@@ -166,10 +166,6 @@ def _tint(column: int) -> BoxStyle:
     return BoxStyle("", "none", TINTS[(column + 1) % 2], INK, width=0)
 
 
-def _range(span: Span) -> str:
-    return f"{span.first}-{span.last}" if span.folded else str(span.first)
-
-
 def _add_heading(canvas: Canvas, table: _Table, column: int, span: Span) -> None:
     """The number of the step; where steps are narrow, of every second, fifth, … one."""
     size, (x, top) = 7.5, table.band(column).at(0, 1)
@@ -192,7 +188,7 @@ def _add_bars(canvas: Canvas, scene: Scene, table: _Table, costs: Costs) -> None
             ends[held] = max(ends.get(held, 0.0), table.at(reader._replace(step=column[reader.step]))[0])
     for held, end in ends.items():
         x, y = table.at(held)
-        key = canvas.key(f"held-{node_key(scene.full, held, _range(scene.span(held)))}")
+        key = canvas.key(f"held-{node_key(scene.full, held, scene.span(held).key)}")
         canvas.box(key, Box((x + end) / 2, y, max(end - x, 1.0), 5), "", HELD, kind="held")
 
 
@@ -205,8 +201,8 @@ def _add_mark(canvas: Canvas, scene: Scene, table: _Table, costs: Costs, node: N
     x, y = table.at(node)
     size = {"executed": CELL, "held": CELL - 2, "shared": CELL - 2, "unread": CELL - 6, "silent": CELL - 4}[status]
     place = f"area-{scene.full.areas.area(node.name).identifier} " if node.kind == "update" else ""
-    words = f"{node.kind} {status} {place}step-{_range(span)} group-{node.group}"
-    key = canvas.key(node_key(scene.full, node, _range(span)))
+    words = f"{node.kind} {status} {place}step-{span.key} group-{node.group}"
+    key = canvas.key(node_key(scene.full, node, span.key))
     look, points = LOOKS[status], 6.5 if len(label) < 3 else 5.0
     shape = "circle" if node.kind == "readout" else "box"
     canvas.box(
@@ -231,7 +227,7 @@ def _add_work(canvas: Canvas, scene: Scene, table: _Table, costs: Costs) -> None
         height = max(0.5, BARS * work / most)
         x, width = table.band(column).x, min(table.pitch - 6, 40.0)
         bar = Box(x, ground + height / 2, width, height)
-        canvas.box(canvas.key(f"macs-{_range(span)}"), bar, "", WORK, kind=f"macs step-{_range(span)}")
+        canvas.box(canvas.key(f"macs-{span.key}"), bar, "", WORK, kind=f"macs step-{span.key}")
         if text_width(count_text(work), 6) < table.pitch:
             canvas.text(f"macs-words-{column}", (x, ground + height + 5), count_text(work), 6, color=MUTED)
     canvas.text("macs", (table.left - 5, ground + BARS / 2), "multiply-adds", 7, color=MUTED, align="right")

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from cortexgraph.render.canvas import Canvas, Entry, add_legend, add_title, plain
 from cortexgraph.render.drawing import Drawing
-from cortexgraph.render.scene import Fold, Read, Scene, Span, scene_of
+from cortexgraph.render.scene import Fold, Read, Scene, scene_of
 from cortexgraph.render.style import (
     FOLDED,
     INK,
@@ -68,7 +68,7 @@ def draw_updates(
     for column, span in enumerate(scene.columns, start=1):
         band = scene.grid.band(column, _headings(scene))
         label = f"steps {span}" if span.folded else f"step {span}"
-        with canvas.band(f"step-{_range(span)}", band, label, TINTS[(column + 1) % 2]):
+        with canvas.band(f"step-{span.key}", band, label, TINTS[(column + 1) % 2]):
             for node in nodes[column]:
                 _add_node(canvas, scene, node)
     for tail, head, curve in routes(scene.grid):
@@ -99,18 +99,14 @@ def node_key(graph: UnrolledGraph, node: Node, step: str | None = None) -> str:
     return f"{node.kind}@{step}"
 
 
-def _range(span: Span) -> str:
-    return f"{span.first}-{span.last}" if span.folded else str(span.first)
-
-
 def _key(scene: Scene, node: Node) -> str:
     """The id of what is drawn; in a folded column with its steps: `V1@7-994.0`."""
-    return node_key(scene.full, node, _range(scene.span(node)))
+    return node_key(scene.full, node, scene.span(node).key)
 
 
 def _place_words(scene: Scene, node: Node) -> str:
     """Classes that say where a node stands: `area-V1 step-3 group-0`, `step-3`, `readout-IT step-8`."""
-    words = [f"step-{_range(scene.span(node))}"]
+    words = [f"step-{scene.span(node).key}"]
     match node.kind:
         case "update":
             words = [f"area-{scene.full.areas.area(node.name).identifier}", *words, f"group-{node.group}"]
