@@ -61,7 +61,18 @@ def draw(
 def draw_matrix(spec: SpecLike, path: str | Path | None = None, *, width: str | None = None) -> Drawing:
     """Draw the matrix of connections of a spec, for graphs that are too dense for arrows.
 
-    Takes and raises what `draw` does; `width` says what the area of a mark means.
+    Args:
+        spec: the network.
+        path: where to write the picture; its suffix (.svg, .png, .pdf or .dot) says the format.
+        width: what the area of a mark says: `parameters`, or the measured `strength`; all alike by default.
+
+    Returns:
+        The drawing, which shows itself in notebooks.
+
+    Raises:
+        GraphError: if the spec does not make a network.
+        CompileError: for an unknown width, a strength that no connection notes, or an unknown suffix.
+        DataError: if the path cannot be written.
     """
     _choose({"width": ([width] if width is not None else [], WEIGHTS)})
     return _saved(draw_connections(build(spec), width=width), path)
@@ -82,9 +93,12 @@ def draw_unrolled(
 ) -> Drawing:
     """Draw the updates of every area over time; those that are silent or never read are greyed.
 
-    Takes `path` as `draw` does, and `steps` to `passes` as `compile_spec`.
-
     Args:
+        spec: the network.
+        path: where to write the picture; its suffix (.svg, .png, .pdf or .dot) says the format.
+        steps, order: number of steps T and order of updates; those of the spec by default.
+        record: the states to record, which the passes must keep.
+        passes: names of the passes to run; all by default.
         upstream: draw only what drives this place, written `V4@3`, or `V4` for all steps.
         downstream: draw only what this place reaches.
         between: draw only what lies on a path from the first place to the second, as in ``("image", "IT@8")``.
@@ -116,7 +130,19 @@ def draw_schedule(
 ) -> Drawing:
     """Draw the executed schedule: what is computed when and in which order, how long it is held, and what it costs.
 
-    Takes and raises what `draw_unrolled` does.
+    Args:
+        spec: the network.
+        path: where to write the picture; its suffix (.svg, .png, .pdf or .dot) says the format.
+        steps, order: number of steps T and order of updates; those of the spec by default.
+        record: the states to record, which the passes must keep.
+        passes: names of the passes to run; all by default.
+        fold: whether steps that look alike are drawn once: `auto` (where the drawing would be too wide for a page),
+            `always` or `never`.
+
+    Raises:
+        GraphError: if the spec does not make a network.
+        CompileError: for a readout or record of a silent area; for an unknown suffix or kind of folding.
+        DataError: if the path cannot be written.
     """
     _choose({"fold": ([fold], [*FOLDS])})
     full, kept = lower(spec, steps, order, record, passes)
@@ -124,7 +150,7 @@ def draw_schedule(
 
 
 def _choose(options: Mapping[str, tuple[Iterable[str], Sequence[str]]]) -> None:
-    """Hold what was options, by option, to the choices."""
+    """Reject every value of an option that is not one of its choices; `options` gives both by option."""
     findings = [
         Diagnostic(
             "bad-choice",

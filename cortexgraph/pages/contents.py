@@ -167,13 +167,13 @@ def source_style() -> str:
 
 @dataclass(frozen=True)
 class RunView:
-    """A run.
+    """What the page shows of a run.
 
     Attributes:
         name: of the folder.
         curves: the picture of its curves as a data URL; None before the run has finished.
         accuracy: readout step, test accuracy of the last and of the best epoch, as texts.
-        facts: names and values of what is known of it.
+        facts: names and values of settings and results.
     """
 
     name: str

@@ -56,7 +56,7 @@ def page(
     order: Order | None = None,
     overrides: Sequence[str | Override] = (),
 ) -> Page:
-    """A page that shows a network: works offline, needs nothing but a browser.
+    """Make a page that shows a network; it works offline and needs only a browser.
 
     Args:
         subject: a spec, its file or zoo name, or the folder of a run, whose training is shown too.
@@ -69,7 +69,7 @@ def page(
 
     Raises:
         GraphError, CompileError: if the spec does not make a network.
-        DataError: for a folder that is no run, or a file that cannot be written.
+        DataError: for a folder that is not a cortexgraph run, or a file that cannot be written.
     """
     if path is not None:
         check_path(Path(path))
@@ -126,12 +126,12 @@ def _heading(full: UnrolledGraph) -> str:
 
 
 def _inline(drawing: Drawing) -> str:
-    """The SVG element alone, without what stands before it in a file."""
+    """The SVG element without the XML prolog."""
     return re.sub(r"^.*?(?=<svg\b)", "", drawing.svg(), count=1, flags=re.DOTALL)
 
 
 def _kind_style() -> str:
-    """The words for kinds of connections in the colours of their arrows."""
+    """CSS that gives the names of connection kinds the colours of their arrows."""
     return "\n".join(f"td.{kind} {{ color: {look.color}; }}" for kind, look in KINDS.items())
 
 

@@ -39,12 +39,12 @@ ENDS = (88.0, 32.0)
 
 
 def words_of(area: Area) -> str:
-    """What the area does with its input, as far as it fits a box of moderate width."""
+    """The operations of an area in words, shortened to the width of a box."""
     return elide(operation_text(area), BODY_SIZE, WIDEST)
 
 
 def wrapped(name: str) -> list[str]:
-    """A long name in lines."""
+    """Break a long name into lines."""
     return textwrap.wrap(name, 24) or [""]
 
 
@@ -60,7 +60,7 @@ class Layout:
 
 
 def place(graph: AreaGraph, gap: float, column_gap: float, pitch: float, *, brief: bool = False) -> Layout:
-    """A row for the image, for each level, and for the readouts; rows are centred.
+    """Place the boxes: one centred row for the image, one for each level, one for the readouts.
 
     Areas of one level stand in the order that brings them near the areas below that drive them, those of one region
     side by side.
@@ -100,7 +100,7 @@ def place(graph: AreaGraph, gap: float, column_gap: float, pitch: float, *, brie
 
 
 def _ordered(graph: AreaGraph, names: Iterable[str], places: Mapping[str, float]) -> tuple[str, ...]:
-    """By the mean place of the lower areas that they are joined to; ties as declared."""
+    """Order areas by the mean place of the lower areas that they are connected to; ties as declared."""
 
     def middle(name: str) -> float:
         below = [places[other] for other in [*graph.predecessors(name), *graph.successors(name)] if other in places]
@@ -168,7 +168,7 @@ class Side:
 
 
 def arrows(graph: AreaGraph) -> list[Arrow]:
-    """One for each connection, as declared, and one for each readout."""
+    """The arrows of a graph: one for each connection, as declared, and one for each readout."""
     total = Counter((c.source, c.target) for c in graph.connections)
     seen = Counter[tuple[str, str]]()
     between = []
@@ -181,7 +181,7 @@ def arrows(graph: AreaGraph) -> list[Arrow]:
 
 
 def courses(graph: AreaGraph, layout: Layout, spread: float, pitch: float) -> dict[str, Curve]:
-    """The course of all_arrows arrow by its key.
+    """Route every arrow; the courses by the keys of the arrows.
 
     Args:
         graph: the areas.
@@ -207,7 +207,7 @@ def courses(graph: AreaGraph, layout: Layout, spread: float, pitch: float) -> di
 
 
 def _near(layout: Layout, arrow: Arrow, spread: float, pitch: float) -> Curve | None:
-    """The course between neighbours; None if something lies between."""
+    """The course between neighbouring boxes; None if another box lies between them."""
     tail, head = layout.boxes[arrow.tail], layout.boxes[arrow.head]
     up = layout.row(arrow.head) - layout.row(arrow.tail)
     if arrow.tail == arrow.head:
@@ -223,7 +223,7 @@ def _near(layout: Layout, arrow: Arrow, spread: float, pitch: float) -> Curve | 
 
 
 def _vertical(tail: Box, head: Box, up: int, beside: float, arrow: Arrow, pitch: float) -> Curve:
-    """From the top of one box to the bottom of the other, or down; leaning towards the other box."""
+    """A line from the top of one box to the bottom of the other, or down, that leans towards the other box."""
     reach = tail.width / 2 - CORNER
     lean = max(-reach, min(reach, (head.x - tail.x) * 0.22))
     slant = hypot(head.x - tail.x, head.y - tail.y) / abs(head.y - tail.y)
@@ -242,7 +242,7 @@ def _vertical(tail: Box, head: Box, up: int, beside: float, arrow: Arrow, pitch:
 
 
 def _level(layout: Layout, arrow: Arrow) -> Curve:
-    """Between two areas of one level: straight if they are neighbours, otherwise over or under those between."""
+    """An arrow within a row: straight between neighbours, otherwise an arc over or under the boxes between."""
     tail, head = layout.boxes[arrow.tail], layout.boxes[arrow.head]
     row = layout.rows[layout.row(arrow.tail)]
     between = abs(row.index(arrow.tail) - row.index(arrow.head)) - 1
@@ -267,7 +267,7 @@ def _loop_side(twin: int) -> int:
 
 
 def _loops(layout: Layout, all_arrows: Sequence[Arrow]) -> list[Box]:
-    """The room that loops take."""
+    """The space that loops occupy, as boxes."""
     loops = [arrow for arrow in all_arrows if arrow.tail == arrow.head]
     corners = [(layout.boxes[arrow.tail].at(_loop_side(arrow.twin), 1), _loop_side(arrow.twin)) for arrow in loops]
     return [Box(x + 4 * side, y + 4, 2 * LOOP, 2 * LOOP) for (x, y), side in corners]
@@ -297,7 +297,7 @@ def _column_sides(layout: Layout, arcs: Sequence[Arrow], pitch: float) -> dict[s
 
 
 def _sides(layout: Layout, arcs: Sequence[Arrow], drawn: Sequence[Curve], loops: Sequence[Box]) -> dict[str, Side]:
-    """A side and a lane for each arc: short arcs first and inside, feedforward left, feedback right."""
+    """Choose a side and a lane for each arc: feedforward left, feedback right, short arcs first and inside."""
     traffic = Traffic()
     for curve in drawn:
         traffic.add(curve)
@@ -333,7 +333,7 @@ def _arcs(layout: Layout, arcs: Sequence[Arrow], sides: Mapping[str, Side]) -> I
 
 
 def _ports(layout: Layout, arcs: Sequence[Arrow], sides: Mapping[str, Side]) -> dict[tuple[str, str], float]:
-    """Where on the side of its box each end of an arc stands, so that arcs of one side do not cross near it.
+    """Where the ends of arcs meet the sides of boxes, ordered so that arcs do not cross near a box.
 
     Ends of arcs that come from below lie lower than those of arcs that go up; within either, the outer arc is
     nearer to the middle.

@@ -136,7 +136,7 @@ def _add_area(canvas: Canvas, area: Area, layout: Layout, brief: bool) -> None:
 
 
 def _label(parts: list[tuple[str, float, bool]], *, beside: bool = False) -> str:
-    """An HTML-like label of parts below, or beside, each other: large ones in full ink, small ones muted."""
+    """An HTML-like label of several parts, one below or beside the other; small parts are muted."""
     cells = ""
     for text, size, bold in parts:
         lines = "<BR/>".join(html_text(line) for line in text.split("\n"))
@@ -193,7 +193,7 @@ class Region:
 
 
 def regions_of(graph: AreaGraph, layout: Layout) -> list[Region]:
-    """A frame for each region; one for each of its rows where another area would stand within the frame."""
+    """One frame for each region, or one for each of its rows if another area would stand inside the frame."""
     members: dict[str, list[str]] = {}
     for area in graph.areas:
         if area.region:

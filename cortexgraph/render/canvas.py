@@ -67,7 +67,7 @@ class Canvas:
         return str(self._dot.source)
 
     def key(self, part: str) -> str:
-        """The id of a part that is not of the network, such as a legend."""
+        """The id of a part that does not belong to the network, such as a legend."""
         return f"{self._view}-{part}"
 
     def box(self, key: str, box: Box, label: str, look: BoxStyle, *, kind: str, size: float = 10, **more: str) -> None:
@@ -179,7 +179,7 @@ ROW = 15.0
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry: what it looks like, and the word for it.
+    """An entry of a legend: a sample and its meaning.
 
     Attributes:
         key: end of its id.
@@ -201,7 +201,7 @@ class Entry:
 
 
 def add_legend(canvas: Canvas, entries: Sequence[Entry], left: float, top: float, width: float) -> None:
-    """Lines, then boxes, from left to right in as many rows as the width asks for."""
+    """Add the samples of lines, then those of boxes, in as many rows as the width requires."""
     y = top
     for kind in (LineStyle, BoxStyle):
         group = [entry for entry in entries if isinstance(entry.sample, kind)]
@@ -236,7 +236,7 @@ def _add_entry(canvas: Canvas, entry: Entry, x: float, y: float) -> None:
 
 
 def add_title(canvas: Canvas, title: str, subtitle: str, left: float, bottom: float, width: float) -> None:
-    """The name of the network, and lines about it, above the drawing."""
+    """Write the name of the network and a summary above the drawing."""
     lines = wrap(subtitle, SIZE, width)
     for n, words in enumerate(reversed(lines)):
         canvas.text(f"subtitle-{n}", (left, bottom + 6 + 10 * n), words, SIZE, color=MUTED, align="left")

@@ -64,7 +64,7 @@ class Drawing:
 
 
 def check_suffixes(paths: Iterable[Path]) -> None:
-    """Hold pictures to the formats that there are, all before the first is drawn.
+    """Reject file names that end in none of the formats, before the first picture is drawn.
 
     Raises:
         CompileError: for other suffixes.
@@ -94,7 +94,7 @@ NUMBER = r"-?\d+(?:\.\d+)?"
 
 
 def side_by_side(drawings: Sequence[Drawing], name: str = "compared") -> Drawing:
-    """The drawings from left to right, with their lower edges on one line.
+    """Combine drawings from left to right, their lower edges on one line.
 
     Ids get the number of their drawing in front (`0-V1`), so that they stay unique.
 
@@ -138,7 +138,7 @@ def _extent(graph: Any) -> tuple[float, float, float]:
 
 
 def _moved(attributes: Iterable[tuple[str, str]], number: int, shift: tuple[float, float]) -> dict[str, str]:
-    """The attributes that say something, with places shifted and ids marked."""
+    """The non-empty attributes, with shifted positions and numbered ids."""
     kept = {key: value for key, value in dict(attributes).items() if value}
     for key in PLACES:
         if key in kept:

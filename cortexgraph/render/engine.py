@@ -43,7 +43,7 @@ def bundled_fonts() -> Path | None:
 
 @cache
 def load_fonts() -> None:
-    """Have Graphviz read its fonts, once in a process; the user's own FONTCONFIG_FILE has its way."""
+    """Let Graphviz read its fonts, once in a process; a FONTCONFIG_FILE set by the user takes precedence."""
     import pygraphviz
 
     bundled = bundled_fonts()
@@ -111,7 +111,7 @@ def render_dot(source: str, form: str) -> bytes:
 
 
 def _dpi(svg: bytes) -> float:
-    """Dots per inch: fewer where the picture would be too large."""
+    """Resolution of a PNG in dots per inch, lower for very large pictures."""
     match = re.search(rb'<svg width="(\d+)pt" height="(\d+)pt"', svg)
     area = int(match[1]) * int(match[2]) / 72**2 if match else 0.0
     return max(24.0, min(PRINT_DPI, (LARGEST / area) ** 0.5)) if area else PRINT_DPI
@@ -126,7 +126,7 @@ def _with_resolution(png: bytes, dpi: int) -> bytes:
 
 @contextmanager
 def _quiet() -> Iterator[list[str]]:
-    """Keep what C code writes to standard error (fontconfig comments on the system's files) out of sight."""
+    """Capture what C code writes to standard error, such as warnings of fontconfig about system files."""
     messages: list[str] = []
     sys.stderr.flush()
     try:

@@ -118,7 +118,7 @@ class Curve:
         return Curve(self.points[:-4] + _until(last.points, low))
 
     def tightened(self, most: float = 3.0) -> Curve:
-        """The same curve in more pieces, until no control point lies far outside its bounding box.
+        """The same curve, split until no control point lies far outside its bounding box.
 
         Graphviz leaves room for control points around a drawing.
         """
@@ -160,9 +160,9 @@ def _until(points: tuple[Point, ...], t: float) -> tuple[Point, ...]:
     return (p, a, d, mix(d, e, t))
 
 
-def line(start: Point, end: Point) -> Curve:
-    """A straight line as a curve."""
-    return Curve((start, mix(start, end, 1 / 3), mix(start, end, 2 / 3), end))
+def line(start: Point, end: Point, first: float = 1 / 3, second: float = 2 / 3) -> Curve:
+    """A straight line as a curve, with control points at two shares of the way."""
+    return Curve((start, mix(start, end, first), mix(start, end, second), end))
 
 
 def turn(start: Point, end: Point, share: float = 0.5) -> Curve:
@@ -181,22 +181,22 @@ class Obstacles:
         self._boxes = np.array([(box.x, box.y, box.width / 2, box.height / 2) for box in boxes]).reshape(-1, 4)
 
     def without(self, places: Collection[int]) -> Obstacles:
-        """All but those at some places of the list."""
+        """The obstacles without those at some places of the list."""
         rest = Obstacles(())
         rest._boxes = np.delete(self._boxes, [*places], axis=0)
         return rest
 
     def hits(self, curve: Curve, margin: float = MARGIN) -> int:
-        """In how many places the curve lies in a box, or nearer than `margin` to one."""
+        """Number of samples of the curve that lie in a box, or nearer than `margin` to one."""
         x, y, width, height = self._boxes.T
         across, up = curve.samples(32).T[:, :, None]
         return int(np.count_nonzero((abs(across - x) < width + margin) & (abs(up - y) < height + margin)))
 
 
 def cheapest(candidates: Iterable[tuple[float, Curve]], dearer: Callable[[Curve], float]) -> int:
-    """Place of the candidate whose penalty, length and further cost (never negative) are least; the first of equals.
+    """Index of the candidate with the lowest sum of penalty, length and further cost (never negative).
 
-    The further cost, dear to compute, is asked for in the order of the rest, as long as it can matter.
+    Of equal candidates the first wins. The further cost is expensive, so it is computed only while it can matter.
     """
     ranked = sorted((round(penalty + curve.length, 4), n, curve) for n, (penalty, curve) in enumerate(candidates))
     best, place = np.inf, 0
@@ -219,12 +219,8 @@ def bow(tail: Box, head: Box, bulge: float) -> Curve:
     dx, dy = head.x - tail.x, head.y - tail.y
     length = hypot(dx, dy) or 1.0
     across = (-dy / length * bulge / 0.75, dx / length * bulge / 0.75)
-    first, second = (_moved(mix(tail.centre, head.centre, share), across) for share in (0.3, 0.7))
+    first, second = line(tail.centre, head.centre, 0.3, 0.7).shifted(*across).points[1:3]
     return Curve((tail.border(first), first, second, head.border(second)))
-
-
-def _moved(point: Point, by: Point) -> Point:
-    return (point[0] + by[0], point[1] + by[1])
 
 
 def arc(start: Point, end: Point, out: float, *, upright: bool = True) -> Curve:

@@ -12,7 +12,7 @@ from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.graph import AreaGraph, Connection
 from cortexgraph.ops import Operation, Resize
 from cortexgraph.render.canvas import Canvas
-from cortexgraph.render.geometry import Box, Curve
+from cortexgraph.render.geometry import Array, Box, Curve
 from cortexgraph.render.style import INK, KINDS, LineStyle
 from cortexgraph.render.text import size_text, text_width
 from cortexgraph.wording import count_text
@@ -135,7 +135,12 @@ def label_lines(connection: Connection, words: Collection[str], parameters: int)
 
 
 def label_width(connection: Connection, words: Collection[str], parameters: int) -> float:
-    return max((text_width(line, SIZE) for line in label_lines(connection, words, parameters)), default=0.0)
+    """Width of the label of a connection in points; 0 where it has none."""
+    return _width(label_lines(connection, words, parameters))
+
+
+def _width(lines: Sequence[str]) -> float:
+    return max((text_width(line, SIZE) for line in lines), default=0.0)
 
 
 def _geometry(chain: Sequence[Operation]) -> Iterator[str]:
@@ -151,9 +156,12 @@ def _geometry(chain: Sequence[Operation]) -> Iterator[str]:
 
 
 class LabelPlacer:
-    """Puts labels on a canvas one by one; each keeps clear of those before it and of the boxes.
+    """Puts labels on a canvas one by one; each keeps clear of those before it, of the boxes and of other arrows.
 
     Args:
+        canvas: what they are drawn on.
+        boxes: those of areas, image and readouts.
+        curves: the courses of all arrows by their keys.
         counts: numbers of parameters, as `parameter_counts` gives them.
     """
 
@@ -170,7 +178,7 @@ class LabelPlacer:
         lines = label_lines(connection, words, self._counts[connection.identifier])
         if not lines:
             return
-        width, height = label_width(connection, words, self._counts[connection.identifier]), LINE * len(lines)
+        width, height = _width(lines), LINE * len(lines)
         curve = self._curves[connection.identifier]
         if connection.source == connection.target:  # outside the loop
             points = [(curve.at(t), out) for out in (1.0, 6.0, 12.0, 20.0) for t in LOOP_PLACES]
@@ -178,16 +186,17 @@ class LabelPlacer:
             places = [Box(x + side * (width / 2 + out), y + height / 2 + out, width, height) for (x, y), out in points]
         else:
             places = [Box(*curve.at(t), width, height) for t in PLACES]
-        place = min(places, key=lambda box: self._hidden(box, connection.identifier))
+        arrows = [samples for key, samples in self._samples.items() if key != connection.identifier]
+        others = np.concatenate([*arrows, EMPTY])
+        place = min(places, key=lambda box: self._hidden(box, others))
         self._taken.append(place)
         for n, line in enumerate(lines):
             at = (place.x, place.y + ((len(lines) - 1) / 2 - n) * LINE)
             color = KINDS[connection.kind].color
             self._canvas.text(f"{connection.identifier}-label-{n}", at, line, SIZE, color=color, backed=True)
 
-    def _hidden(self, label: Box, key: str) -> float:
-        """How much a label would hide of boxes, other labels and other arrows, in square points."""
-        others = np.concatenate([samples for other, samples in self._samples.items() if other != key] or [EMPTY])
+    def _hidden(self, label: Box, others: Array) -> float:
+        """How much a label would hide of boxes, other labels and points of other arrows, in square points."""
         across, up = np.abs(others - label.centre).T
         covered = np.count_nonzero((across < label.width / 2 + 1) & (up < label.height / 2 + 1))
         return COVERED * float(covered) + sum(label.overlap(other) for other in self._taken)

@@ -34,7 +34,7 @@ def draw_connections(graph: AreaGraph, *, width: str | None = None, title: str |
     """Draw the connections as a matrix: a row for what each area sends, a column for what it receives.
 
     Areas stand from low to high, from the upper left to the lower right: feedforward connections above the
-    diagonal, feedback below it. The kind is told by colour and shape; a modulating connection is hollow; a delay
+    diagonal, feedback below it. Colour and shape show the kind; a modulating connection is hollow; a delay
     stands in the mark.
 
     Args:
@@ -79,7 +79,7 @@ def _shared(cell: Box, count: int) -> Iterator[Box]:
 
 
 def _add_cells(canvas: Canvas, senders: Sequence[str], receivers: Sequence[str]) -> None:
-    """The ground: two tints so that rows can be followed, and the diagonal darker."""
+    """Tint alternate rows, and mark the diagonal."""
     for row, source in enumerate(senders):
         left, right = _cell(row, 0), _cell(row, len(receivers) - 1)
         strip = Box((left.x + right.x) / 2, left.y, right.x - left.x + CELL, CELL)
@@ -91,7 +91,7 @@ def _add_cells(canvas: Canvas, senders: Sequence[str], receivers: Sequence[str])
 
 
 def _add_names(canvas: Canvas, graph: AreaGraph, senders: Sequence[str], receivers: Sequence[str]) -> None:
-    """Senders at the left; receivers above, staggered as far as their length asks for."""
+    """Write senders at the left and receivers above, in several tiers where names are long."""
     for row, name in enumerate(senders):
         at = _cell(row, 0).at(-1, 0)
         canvas.text(f"from-{row}", (at[0] - 4, at[1]), elide(name, NAME_SIZE, LONGEST_NAME), NAME_SIZE, align="right")
@@ -108,7 +108,7 @@ def _add_names(canvas: Canvas, graph: AreaGraph, senders: Sequence[str], receive
 
 
 def _tiers(receivers: Sequence[str]) -> int:
-    """In how many heights the names above the columns stand, so that they do not touch."""
+    """Number of tiers in which the names above the columns stand, so that they do not touch."""
     longest = max(text_width(elide(name, NAME_SIZE, LONGEST_NAME), NAME_SIZE) for name in receivers)
     return min(len(receivers), int(-(-(longest + 3) // CELL)))
 

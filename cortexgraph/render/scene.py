@@ -193,7 +193,7 @@ def scene_of(
     fold: Fold = "auto",
     pitch: float | None = None,
 ) -> Scene:
-    """Choose what is drawn.
+    """Choose what is drawn, and in which columns.
 
     Args:
         full: the graph before passes.

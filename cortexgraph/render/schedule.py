@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from math import prod
 
 from cortexgraph.passes import statuses
@@ -52,18 +54,19 @@ def costs_of(full: UnrolledGraph, kept: UnrolledGraph) -> Costs:
             continue
         if source.kind == "update" and place[head] > place[last.get(source, source)]:
             last[source] = head
-    changes: dict[int, list[int]] = {}
+    states, numbers = Counter[int](), Counter[int]()
     for node in executed:
         size = prod(full.areas.area(node.name).shape)
-        changes.setdefault(place[node], []).append(size)
-        changes.setdefault(place[last.get(node, node)] + 1, []).append(-size)
-    states = numbers = most_states = most_numbers = 0
-    for at in sorted(changes):
-        states += sum(1 if size > 0 else -1 for size in changes[at])
-        numbers += sum(changes[at])
-        most_states, most_numbers = max(most_states, states), max(most_numbers, numbers)
+        for at, sign in ((place[node], 1), (place[last.get(node, node)] + 1, -1)):
+            states[at] += sign
+            numbers[at] += sign * size
     number = {node: n for n, node in enumerate(executed, start=1)}
-    return Costs(number, last, _macs(kept), most_states, most_numbers)
+    return Costs(number, last, _macs(kept), _most(states), _most(numbers))
+
+
+def _most(changes: Mapping[int, int]) -> int:
+    """The largest sum of the changes up to any place."""
+    return max(accumulate(changes[at] for at in sorted(changes)), default=0)
 
 
 def _resolved(node: Node, like: Mapping[Node, Node]) -> Node:
@@ -74,10 +77,10 @@ def _resolved(node: Node, like: Mapping[Node, Node]) -> Node:
 
 def _macs(kept: UnrolledGraph) -> dict[int, int]:
     """Multiply-accumulate operations by step."""
-    macs: dict[int, int] = {}
+    macs = Counter[int]()
     for node in kept:
         if node.kind in {"update", "evaluation", "readout"} and kept.carried_out(node):
-            macs[node.step] = macs.get(node.step, 0) + macs_of(kept, node)
+            macs[node.step] += macs_of(kept, node)
     return macs
 
 
@@ -93,6 +96,8 @@ UNREAD = BoxStyle("live, never read", "#BDBDBD", "#FFFFFF", INK, width=0.7)
 SILENT = BoxStyle("silent (⊥)", "none", "transparent", STATES["silent"].text, width=0)
 LOOKS = {"executed": DONE, "held": SHARED, "shared": SHARED, "unread": UNREAD, "silent": SILENT}
 MARKS = {"executed": "1", "held": "·", "shared": "=", "silent": "⊥"}
+SMALLER = {"executed": 0, "held": 2, "shared": 2, "unread": 6, "silent": 4}
+"""Points by which a mark is smaller than `CELL`."""
 WORK = BoxStyle("multiply-adds of the step", "none", "#7A7A7A", INK, width=0)
 TINTS = ("#F5F5F5", "#FFFFFF")
 
@@ -133,7 +138,7 @@ def draw_timetable(
 
 
 class _Table:
-    """Where everything stands."""
+    """Positions of rows, columns and marks."""
 
     def __init__(self, scene: Scene) -> None:
         areas = scene.full.areas
@@ -167,7 +172,7 @@ def _tint(column: int) -> BoxStyle:
 
 
 def _add_heading(canvas: Canvas, table: _Table, column: int, span: Span) -> None:
-    """The number of the step; where steps are narrow, of every second, fifth, … one."""
+    """Write the number of the step; where columns are narrow, only of every second, fifth, … step."""
     size, (x, top) = 7.5, table.band(column).at(0, 1)
     room = next(n for n in (1, 2, 5, 10, 20, 50, 100) if n * table.pitch > text_width("1000", size) or n == 100)
     if span.folded:
@@ -179,7 +184,7 @@ def _add_heading(canvas: Canvas, table: _Table, column: int, span: Span) -> None
 
 
 def _add_bars(canvas: Canvas, scene: Scene, table: _Table, costs: Costs) -> None:
-    """For each update the time for which its value is held."""
+    """Draw a bar behind each update for as long as its value is held."""
     column = {step: n for n, span in enumerate(scene.columns, 1) for step in range(span.first, span.last + 1)}
     ends: dict[Node, float] = {}
     for source, reader in costs.last_read.items():
@@ -194,30 +199,21 @@ def _add_bars(canvas: Canvas, scene: Scene, table: _Table, costs: Costs) -> None
 
 def _add_mark(canvas: Canvas, scene: Scene, table: _Table, costs: Costs, node: Node) -> None:
     status, origin, span = scene.status_of(node), scene.origin[node], scene.span(node)
-    label = {"executed": str(costs.number.get(origin, "")), "held": "·", "shared": "=", "silent": "⊥", "unread": ""}[
-        status
-    ]
-    label = "⋯" if span.folded and status == "executed" else label
+    label = MARKS.get(status, "")
+    if status == "executed":
+        label = "⋯" if span.folded else str(costs.number.get(origin, ""))
     x, y = table.at(node)
-    size = {"executed": CELL, "held": CELL - 2, "shared": CELL - 2, "unread": CELL - 6, "silent": CELL - 4}[status]
+    size = CELL - SMALLER[status]
     place = f"area-{scene.full.areas.area(node.name).identifier} " if node.kind == "update" else ""
     words = f"{node.kind} {status} {place}step-{span.key} group-{node.group}"
     key = canvas.key(node_key(scene.full, node, span.key))
     look, points = LOOKS[status], 6.5 if len(label) < 3 else 5.0
-    shape = "circle" if node.kind == "readout" else "box"
-    canvas.box(
-        key,
-        Box(x, y, max(size, 15.0 if len(label) > 3 else 0), size),
-        plain(label),
-        look,
-        kind=words,
-        size=points,
-        shape=shape,
-    )
+    shape, box = "circle" if node.kind == "readout" else "box", Box(x, y, max(size, 15.0 * (len(label) > 3)), size)
+    canvas.box(key, box, plain(label), look, kind=words, size=points, shape=shape)
 
 
 def _add_work(canvas: Canvas, scene: Scene, table: _Table, costs: Costs) -> None:
-    """Bars of multiply-adds below the table."""
+    """Draw the multiply-adds of each step as bars below the table."""
     most = max(costs.macs.values(), default=0)
     ground = -ROW / 2 - BARS - 12
     for column, span in enumerate(scene.columns, start=1):

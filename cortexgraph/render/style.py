@@ -96,7 +96,7 @@ FOLDED = BoxStyle("steps that are alike", INK, "#FFFFFF", INK)
 
 
 def strong(style: LineStyle) -> LineStyle:
-    """The same, drawn heavily: more than by colour, so that it stays apart in greyscale."""
+    """The same style with a heavy line, which stands out in greyscale too."""
     return replace(style, width=2.1 * style.width, head_size=style.head_size + 0.15)
 
 

@@ -160,7 +160,7 @@ def _label(scene: Scene, node: Node, status: str, size: float, width: float) -> 
 
 
 def _add_row_names(canvas: Canvas, scene: Scene) -> None:
-    """At the left, the names of rows whose boxes do not say them: too long, or silent throughout."""
+    """Write names at the left of rows whose boxes do not show them: too long, or silent at every step."""
     grid, shown = scene.grid, set[str]()
     for node in scene.shown:
         if node.kind in {"image", "update"} and scene.status_of(node) != "silent" and not scene.span(node).folded:
@@ -177,7 +177,7 @@ def _add_row_names(canvas: Canvas, scene: Scene) -> None:
 
 
 def _headings(scene: Scene) -> int:
-    """Lines above each column: the steps, and in folded ones how often they repeat."""
+    """Number of lines above each column: the step, and how often folded steps repeat."""
     return 2 if any(span.folded for span in scene.columns) else 1
 
 
