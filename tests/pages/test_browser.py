@@ -182,3 +182,50 @@ def test_a_thousand_updates(opened: Opened) -> None:
     assert "V4 at step 130. It is computed." in answer
     assert "V1 at steps 1–128" in answer
     assert "… 112 more …" in answer
+
+
+def test_arrows_can_be_clicked_along_their_whole_length(opened: Opened) -> None:
+    """At nine points along a dashed arrow, three pixels beside it, the pointer meets the arrow."""
+    tab = opened(cg.load("ventral"))
+    hits = tab.evaluate(
+        """() => {
+          const arrow = document.querySelector('figure.areas [id="V4_to_V2-arrow"]');
+          const path = arrow.querySelector("path");
+          const matrix = path.getScreenCTM();
+          return [1, 2, 3, 4, 5, 6, 7, 8, 9].map((n) => {
+            const point = path.getPointAtLength(path.getTotalLength() * n / 10).matrixTransform(matrix);
+            return document.elementFromPoint(point.x + 3, point.y)?.closest("g.edge")?.id === arrow.id;
+          });
+        }"""
+    )
+    assert hits == [True] * 9
+
+
+def test_search_keys_and_zoom(opened: Opened) -> None:
+    tab = opened(cg.load("ventral"))
+    tab.fill(".search", "v4@3")
+    tab.press(".search", "Enter")
+    assert lit(tab, "it") == {"V4@3.0"}
+    tab.fill(".search", "V2")
+    tab.press(".search", "Enter")
+    assert "V2. Computed at" in tab.inner_text(".answer")
+    tab.fill(".search", "nothing")
+    tab.press(".search", "Enter")
+    assert tab.evaluate("document.querySelector('.search').validationMessage") == "no such area or update"
+    tab.evaluate("document.activeElement.blur()")
+    tab.keyboard.press("ArrowRight")
+    assert tab.inner_text(".step").startswith("1 of 6")
+    height = "document.querySelector('figure.updates svg').getBoundingClientRect().height"
+    before = tab.evaluate(height)
+    tab.keyboard.press("+")
+    assert tab.evaluate(height) == pytest.approx(1.25 * before, rel=0.01)
+    tab.keyboard.press("0")
+    frame = "document.querySelector('figure.updates')"
+    for length in ("Height", "Width"):
+        assert tab.evaluate(f"{frame}.scroll{length} - {frame}.client{length}") <= 1
+
+
+def test_dark_mode(opened: Opened) -> None:
+    tab = opened(cg.load("ventral"))
+    tab.emulate_media(color_scheme="dark")
+    assert "invert" in tab.evaluate("getComputedStyle(document.body).filter")

@@ -125,7 +125,7 @@
 
   function told(node) {
     const found = [];
-    const own = node.first ? { text: `lines ${node.first}–${node.last}`, lines: [node.first, node.last] } : null;
+    const own = node.first ? { text: node.first === node.last ? `line ${node.first}` : `lines ${node.first}–${node.last}`, lines: [node.first, node.last] } : null;
     const status = node.like !== null && node.like !== undefined
       ? ["It has the same value as ", nodes[node.like], " for a static image, and is not computed again."]
       : [STATUS[node.status] || ""];
@@ -396,6 +396,15 @@
       });
     }
   }
+  // Arrows are thin and dashed: an invisible wide line along each one takes the clicks.
+  for (const part of [...all("g.edge:not(.legend)", areasSvg), ...all("g.edge:not(.legend)", updatesSvg)]) {
+    const path = one("path", part);
+    if (!path) continue;
+    const wide = path.cloneNode();
+    wide.removeAttribute("stroke-dasharray");
+    wide.setAttribute("class", "hit");
+    part.append(wide);
+  }
   const ofLine = new Map();
   for (const node of nodes) {
     if (!node.first) continue;
@@ -418,6 +427,43 @@
   // A picture that is little higher than its frame is shown smaller; a much higher one scrolls.
   const [natural, room] = [updatesSvg.getBoundingClientRect().height, one("figure.updates").clientHeight - 4];
   if (natural > room) updatesSvg.style.height = `${Math.max(room, 0.72 * natural)}px`;
+
+  /** Magnify the picture of updates; without a factor, fit it into its frame. */
+  function zoom(factor) {
+    const frame = one("figure.updates");
+    const { width, height } = updatesSvg.getBoundingClientRect();
+    const scale = factor || Math.min((frame.clientWidth - 4) / width, (frame.clientHeight - 4) / height);
+    updatesSvg.style.height = `${Math.max(80, Math.min(20000, height * scale))}px`;
+  }
+
+  /** Choose what a text names: `V4@3` or an area. */
+  function search(text) {
+    const [name, step] = text.trim().split("@");
+    const area = [...identifierOf.keys()].find((other) => other.toLowerCase() === name.toLowerCase());
+    const node = nodes.find((other) => other.name === (area || name) && String(other.step) === step);
+    if (node) select(node.key); else if (area) selectArea(identifierOf.get(area));
+    return Boolean(node || area);
+  }
+
+  function moveStep(by) {
+    slider.value = String(Number(slider.value) + by);
+    showStep();
+  }
+
+  one(".zoom-in").addEventListener("click", () => zoom(1.25));
+  one(".zoom-out").addEventListener("click", () => zoom(0.8));
+  one(".zoom-fit").addEventListener("click", () => zoom());
+  one(".search").addEventListener("keydown", (event) => {
+    if (event.key === "Enter") event.target.setCustomValidity(search(event.target.value) ? "" : "no such area or update");
+    event.target.reportValidity();
+  });
+  one(".search").addEventListener("input", (event) => event.target.setCustomValidity(""));
+  const KEYS = { ArrowRight: () => moveStep(1), ArrowLeft: () => moveStep(-1), "+": () => zoom(1.25), "-": () => zoom(0.8), 0: () => zoom() };
+  document.addEventListener("keydown", (event) => {
+    if (event.target.tagName === "INPUT" || event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS)) return;
+    event.preventDefault();
+    KEYS[event.key]();
+  });
   slider.max = String(data.steps);
   slider.addEventListener("input", showStep);
   clear.addEventListener("click", reset);
