@@ -209,7 +209,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[ExperimentSpec, 
     return experiment, folder / "out"
 
 
-@pytest.mark.xfail(reason="`lesion` leaves an absent drive of a concatenation out", strict=False)
 def test_a_lesion_of_a_concatenating_area(tmp_path: Path) -> None:
     (tmp_path / "net.yaml").write_text(
         "cortexgraph: 1\nname: net\ninput: {size: 8}\nareas: {A: {channels: 4, size: 8, merge: concat}}\n"
