@@ -18,7 +18,16 @@ __all__ = ["ratios"]
 TOLERANCE = {"fp32": 1e-4, "tf32": 1e-2, "bf16": 1e-4}
 """To which the logits agree before anything is timed; bf16 is compared without autocast."""
 
-COLUMNS = ("mode", "T", "loop (ms)", "cortexgraph (ms)", "ratio (range)", "by FLOPs", "loop of peak", "ours of peak")
+COLUMNS = (
+    "mode",
+    "T",
+    "baseline (ms)",
+    "cortexgraph (ms)",
+    "ratio (range)",
+    "by FLOPs",
+    "baseline, % of peak",
+    "cortexgraph, % of peak",
+)
 
 
 def ratios(steps: list[int], reading: Reading, setting: Setting) -> Iterator[str]:

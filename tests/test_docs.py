@@ -61,6 +61,12 @@ def test_set_up_is_two_commands() -> None:
     assert "make test" in (ROOT / ".ci" / "run").read_text()
 
 
+def test_the_citation_names_this_version() -> None:
+    citation = read_yaml((ROOT / "CITATION.cff").read_text()).data
+    assert citation["version"] == cg.__version__
+    assert citation["license"] == "MIT"
+
+
 def test_pictures_and_links_of_the_readme_exist() -> None:
     links = re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", README)
     local = [a or b for a, b in links if not (a or b).startswith("http")]
