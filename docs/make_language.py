@@ -1,6 +1,6 @@
 """Writes docs/language.md from the models of a spec and the registry of operations and cells.
 
-Run it after a change of the language: python docs/make_language.py. A test says when it was forgotten.
+Run it after you change the language: python docs/make_language.py. A test fails if the page is out of date.
 """
 
 from __future__ import annotations
@@ -36,59 +36,66 @@ TARGET = Path(__file__).parent / "language.md"
 INTRODUCTION = """\
 # The language
 
-A spec is YAML or JSON. This page lists every key with its meaning, default and an example; what a spec *means*, step by
-step, is on the page [semantics.md](semantics.md). Sizes are in pixels of the state, delays in steps unless the key
-ends in `_ms`, all counts are whole numbers. An unknown key is an error. `cortexgraph schema` writes the same as JSON
-Schema, for completion in editors; `cortexgraph new` writes a commented spec to start from.
+A spec is YAML or JSON. This page lists every key with its meaning, default and an example. The page
+[semantics.md](semantics.md) defines what a spec *means*, step by step. Sizes are in pixels of the state. Delays are
+in steps unless the key ends in `_ms`. All counts are whole numbers. An unknown key is an error. `cortexgraph schema`
+writes the same information as JSON Schema, for completion in editors. `cortexgraph new` writes a commented starter
+spec.
 
-This page is generated from the models by `docs/make_language.py`.
+`docs/make_language.py` generates this page from the models.
 """
 
 PARTS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("The spec", NetworkSpec, ""),
     ("`input`", InputSpec, ""),
-    ("An area: an entry of `areas`", AreaSpec, "`norm`, `activation` and `cell` may stand under `defaults.area` too."),
+    ("An area: an entry of `areas`", AreaSpec, "`norm`, `activation` and `cell` can also be set in `defaults.area`."),
     (
         "`norm`",
         NormSpec,
-        "A word stands for its kind: `norm: batch`. Registered kinds: " + ", ".join(f"`{n}`" for n in NORMS),
+        "A word is short for its kind: `norm: batch`. Registered kinds: " + ", ".join(f"`{n}`" for n in NORMS),
     ),
     (
         "A connection: an entry of `connections`",
         ConnectionSpec,
-        "`V1 -> V2 -> V4` stands for two connections with nothing but ends, and a list may stand where an entry may. "
+        "`V1 -> V2 -> V4` declares two connections with default options. An entry can also be a list of entries. "
         + ", ".join(f"`{key}`" for key in ConnectionDefaults.model_fields)
-        + " may stand under `defaults.connection` too.",
+        + " can also be set in `defaults.connection`.",
     ),
-    ("`resize`", ResizeSpec, "A word stands for its mode: `resize: bilinear`."),
-    ("`tie`", TieSpec, "Text stands for the connection: `tie: V1 -> V2`."),
+    ("`resize`", ResizeSpec, "A word is short for its mode: `resize: bilinear`."),
+    ("`tie`", TieSpec, "Text is short for the connection: `tie: V1 -> V2`."),
     (
         "A span of steps",
         Span,
-        "`input.present` and a connection's `active` are `always`, `first`, a list of steps, or such a span; "
+        "`input.present` and a connection's `active` are `always`, `first`, a list of steps, or a span; "
         "`active` may also be `never`.",
     ),
-    ("`readout`", ReadoutSpec, "One readout, or a list of several, which are then returned by name."),
+    (
+        "`readout`",
+        ReadoutSpec,
+        "One readout or a list of readouts. The network returns the logits of several readouts by name.",
+    ),
     ("`time`", TimeSpec, ""),
 )
 
 CHAINS = """\
 ## Operations
 
-A `transform` and a `body` are chains: lists of operations, each a word (`relu`), a word with its main option
-(`{conv: 3}`), or a word with its options (`{conv: {kernel: 3, stride: 2}}`). What is learned stands in the state dict
-under the area's name, or the connection's `name` (its ends, where it has none), and the operation's word:
-`V1_to_V2.conv.weight`; a second operation of that word is `conv_2`. Characters other than letters, digits and `_`
-become `_`. What is per step has the number of the update between: `V1.norm.0.weight`. State dicts of version 0.1, which
-called every connection by its ends, and a `conv_transpose` by the word `conv`, load under the new names. Convolutions
-of a transform take what they do not set of {keys} from `defaults.connection`.
+A `transform` and a `body` are chains: lists of operations. Each operation is a word (`relu`), a word with its main
+option (`{conv: 3}`), or a word with several options (`{conv: {kernel: 3, stride: 2}}`). The state dict key of a
+learned parameter starts with the area's name or the connection's `name` (by default the names of its two ends),
+followed by the operation's word: `V1_to_V2.conv.weight`. A second operation with the same word is `conv_2`.
+Characters other than letters, digits and `_` become `_`. A per-step parameter has the index of its set in the key:
+`V1.norm.0.weight`. Version 0.1 named every connection after its ends and used `conv` for a `conv_transpose`; its
+state dicts load under the new names. Convolutions of a transform take {keys} from
+`defaults.connection`, unless they set these options themselves.
 """
 
 CELL_TEXT = """\
 ## Cells
 
-A cell makes an area's new state from x, the result of its body, and the old state h, which is 0 where the area was
-silent. Every carried tensor has the shape of the state. Written as operations are: `cell: {leaky: {decay: 0.5}}`.
+A cell computes an area's new state from x, the result of its body, and the old state h, which is 0 if the area was
+silent. Every tensor that a cell carries over has the shape of the state. Cells are written like operations:
+`cell: {leaky: {decay: 0.5}}`.
 """
 
 

@@ -1,9 +1,9 @@
-"""A first network: declare three areas in Python, compile, draw, train a step, record.
+"""A first network: declare three areas in Python, compile, draw, train for one step, record.
 
     python examples/first_network.py [FOLDER]
 
-writes the spec, its emitted source and both drawings into FOLDER (by default `runs/first_network`), and prints
-what V4 does over time, before and after its feedback from IT is cut.
+The script writes the spec, the emitted source and both drawings into FOLDER (default: `runs/first_network`). It prints
+the activity of V4 over time, before and after the feedback from IT to V4 is cut.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import cortexgraph as cg
 
 
 def declare() -> cg.NetworkSpec:
-    """Three areas with feedback from IT to V4 and a lateral connection in V4."""
+    """Return a spec of three areas with feedback from IT to V4 and a lateral connection in V4."""
     return cg.NetworkSpec.model_validate(
         {
             "cortexgraph": 1,
@@ -38,7 +38,7 @@ def declare() -> cg.NetworkSpec:
 
 
 def train_one_step(network: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
-    """One step of stochastic gradient descent on the mean loss over the readout steps."""
+    """Take one step of stochastic gradient descent on the mean loss over the readout steps; return the loss."""
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     logits = network(images)  # [B, readout steps, classes]
     steps = logits.shape[1]
@@ -50,7 +50,7 @@ def train_one_step(network: torch.nn.Module, images: torch.Tensor, labels: torch
 
 @torch.no_grad()
 def v4_over_time(network: torch.nn.Module, images: torch.Tensor) -> dict[int, float]:
-    """Mean activity of V4 at each step at which it is live."""
+    """Return the mean activity of V4 at each recorded step."""
     _, states = network.eval()(images)
     return {step: float(state.mean()) for (area, step), state in states.items() if area == "V4"}
 
@@ -68,7 +68,8 @@ def main(folder: Path) -> None:
     images, labels = torch.randn(16, 3, 32, 32), torch.randint(10, (16,))
     print(f"loss of the first step: {train_one_step(network, images, labels):.3f}")
 
-    recorded = cg.compile(spec, record={"V4": "all"})
+    # No readout depends on V4 at step 6, so the norm of that update has no trained parameters.
+    recorded = cg.compile(spec, record={"V4": [2, 3, 4, 5]})
     recorded.load_state_dict(network.state_dict())
     intact = v4_over_time(recorded, images)
     torch.nn.init.zeros_(recorded.IT_to_V4.conv.weight)

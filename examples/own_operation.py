@@ -1,9 +1,9 @@
-"""An operation, a cell and a check of your own, used by a spec.
+"""Register a custom operation, cell and check, and use them in a spec.
 
 Run it: python examples/own_operation.py
 
-A spec can name only what is registered; what you register is ordinary Python, and the emitted file carries the
-source of your modules with it, so that it still imports only torch.
+A spec can name only registered operations, cells and checks. You register ordinary Python classes and functions. The
+emitted file includes the source of your modules, so it still imports only torch.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ time: {steps: 4}
 """
 
 
-# ---- an operation: divisive normalisation by the activity of all channels (Heeger 1992) ----
+# ---- operation: divisive normalisation by the activity of all channels (Heeger 1992) ----
 
 
 class Divisive(nn.Module):
@@ -68,11 +68,11 @@ class DivisiveNormalisation(cg.Operation):
         return {"sigma": ()}
 
 
-# ---- a cell: an area that adapts to its own activity ----
+# ---- cell: an area that adapts to its own activity ----
 
 
 class Adapting(nn.Module):
-    """h' = x − a', a' = a + rate · (h − a): a subtracts a running mean of the activity."""
+    """h' = x − a', a' = a + rate · (h − a): a is a running mean of the activity, which is subtracted."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -104,26 +104,26 @@ class AdaptingCell(cg.Cell):
         return f"Adapting({self.rate})"
 
 
-# ---- a check: what your laboratory wants to be true of every network ----
+# ---- check: a rule that your laboratory requires of every network ----
 
 
 @cg.register_check
 def no_wide_area(graph: cg.AreaGraph) -> Iterator[cg.Diagnostic]:
-    """`wide-area`: a warning for more than 512 channels."""
+    """Report `wide-area`, a warning, for each area with more than 512 channels."""
     for area in graph.areas:
         if area.channels > 512:
             yield graph.spec.origin.diagnostic(
                 "wide-area",
                 ("areas", area.name, "channels"),
                 f"{area.name} has {area.channels} channels",
-                "our laboratory's machines are made for 512",
+                "our laboratory's machines support at most 512",
                 "Choose fewer channels.",
                 severity="warning",
             )
 
 
 def main() -> None:
-    """Compile the spec, and compare the compiled network with the reference interpreter."""
+    """Compile the spec and compare the compiled network with the reference interpreter."""
     spec = cg.loads(SPEC)
     model = cg.compile(spec).eval()
     images = torch.randn(2, 3, 16, 16)

@@ -1,8 +1,8 @@
-"""Every picture of the README and the docs, and how each is asked for.
+"""Draw the pictures of docs/drawing.md; the README shows some of them.
 
     python examples/pictures.py [FOLDER]
 
-writes them into FOLDER (by default `docs/images`), and prints their names. docs/drawing.md shows and explains them.
+The script writes the pictures into FOLDER (default: `docs/images`) and prints their names.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ UP_AND_DOWN = ("V1", "V2", "V4", "IT", "V4", "V2", "V1")
 
 
 def two_streams() -> cg.NetworkSpec:
-    """Two regions with a bottom-up and a top-down population each; the top-down ones gate."""
+    """Return a spec of two regions, each with a bottom-up population and a top-down population that gates it."""
     return cg.NetworkSpec.model_validate(
         {
             "name": "two streams",
@@ -44,7 +44,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     ventral, cornet = cg.load("ventral"), cg.load("cornet_s")
     drawings = {
-        # Areas: the hierarchy, what is known of each connection, regions.
+        # Areas: the hierarchy, labels of connections, regions.
         "ventral": cg.draw(ventral),
         "ventral-labels": cg.draw(ventral, labels=True),
         "ventral-width": cg.draw(ventral, width="parameters"),
@@ -54,11 +54,11 @@ def main(folder: Path) -> None:
         "ventral-unrolled": cg.draw_unrolled(ventral),
         "ventral-sequential": cg.draw_unrolled(ventral, steps=3, order="sequential"),
         "ventral-up-and-down": cg.draw_unrolled(ventral, steps=2, order=UP_AND_DOWN),
-        # A long unrolling, and one question about it.
+        # A long unrolling, and parts of an unrolling.
         "ventral-folded": cg.draw_unrolled(ventral, steps=250),
         "ventral-upstream": cg.draw_unrolled(ventral, upstream="V4@4"),
         "ventral-between": cg.draw_unrolled(ventral, between=("V1@2", "readout@6")),
-        # What is executed, in which order.
+        # The executed updates, in order.
         "ventral-schedule": cg.draw_schedule(ventral),
         "cornet_s-schedule": cg.draw_schedule(cornet),
     }

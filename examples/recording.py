@@ -1,7 +1,7 @@
-"""Record a network over time and look at the recording with xarray: `python examples/recording.py OUT [RUN]`.
+"""Record a network over time and analyse the recording with xarray: `python examples/recording.py OUT [RUN]`.
 
-Without RUN, the folder of a run, a small one is trained first, on few images and for a moment only. The picture of
-dissimilarities in docs/inspection.md is that of a run of `cortexgraph train ventral --epochs 5 --train-images 8000`.
+RUN is the folder of a run. Without it, the script first trains a small network on a few images for one epoch. The
+figure of dissimilarities in docs/inspection.md comes from `cortexgraph train ventral --epochs 5 --train-images 8000`.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ def main(out: Path, run: Path | None = None) -> None:
         data = load_data("shapes", train_images=160, test_images=20, **IMAGES)
         train(spec, data, TrainSettings(epochs=1, batch_size=32, device="cpu"), run, overwrite=True, quiet=True)
 
-    # Every area at every step at which it is live, for 60 images; V1 alone would be `areas=["V1"]`.
+    # Record every area at every step at which it is live, for 60 images. `areas=["V1"]` would record V1 only.
     stimuli = load_stimuli("shapes", test_images=60, **IMAGES)
     written = record(run, stimuli, out / "acts.nc", plots="png")
     print("wrote", written.path, *written.plots)
 
-    # One area: named dimensions, and steps at which it is silent left out.
+    # Open one area. The dimensions are named, and steps at which the area is silent are absent.
     v4 = xarray.open_dataset(out / "acts.nc", group="V4").state
     print(v4.dims, "steps", v4.step.values.tolist())
 
-    # Time course: mean over units, for each class.
+    # Time course: mean over units for each class.
     course = v4.mean(("channel", "y", "x")).groupby("class_name").mean()
     print("star", [f"{value:.3f}" for value in course.sel(class_name="star").values])
 
-    # Dissimilarity of the states, and how far apart the classes are, at each step.
+    # Dissimilarity of the states and separation of the classes at each step.
     for step in v4.step.values:
         matrix = dissimilarity(v4.sel(step=step).values)
         print(f"V4@{step}: {separation(matrix, v4.label.values):+.3f} between minus within classes")
 
-    # What the network says at each step, and where it changes its mind.
+    # Predicted classes at each step, and images whose predicted class changes.
     logits = xarray.open_dataset(out / "acts.nc").logits
-    said = logits.argmax("class")
-    print("accuracy", [f"{share:.1%}" for share in (said == logits.label).mean("image").values])
-    changed = (said.diff("readout_step") != 0).any("readout_step")
-    print(f"{int(changed.sum())} of {len(said)} images are called differently at different steps")
+    predicted = logits.argmax("class")
+    print("accuracy", [f"{share:.1%}" for share in (predicted == logits.label).mean("image").values])
+    changed = (predicted.diff("readout_step") != 0).any("readout_step")
+    print(f"{int(changed.sum())} of {len(predicted)} images change their predicted class over time")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Tables and figures of the experiments that `run.py` carried out, for docs/liao_poggio_2016.md.
+"""Collect the tables and figures of the experiments that `run.py` ran, for docs/liao_poggio_2016.md.
 
     python examples/liao_poggio_2016/report.py runs/liao_poggio_2016 docs/liao_poggio_2016
 
-copies each experiment's table and figure into the second folder, and prints the tables in Markdown.
+The script copies each experiment's table and figure into the second folder and prints the tables in Markdown.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from statistics import mean
 from run import QUESTIONS
 
 OVER_TIME = {"readout_time": "over time", "lesions": ""}
-"""Experiments whose evaluations are told step by step."""
+"""Experiments whose evaluations are listed step by step."""
 
 Row = dict[str, str]
 
@@ -47,13 +47,13 @@ def last_step(row: Row, rows: Sequence[Row], axes: Sequence[str]) -> str:
 
 
 def training_accuracy(folder: Path) -> dict[str, list[float]]:
-    """Of each variant, the accuracy on augmented training images in the last epoch of each run."""
-    found: dict[str, list[float]] = {}
+    """Return, for each variant, the accuracy on augmented training images in the last epoch of each run."""
+    accuracies: dict[str, list[float]] = {}
     for result in sorted(folder.glob("runs/*/*/result.json")):
         variant = ", ".join(json.loads(result.read_text())["values"].values())
         metrics = list(csv.DictReader((result.parent / "metrics.csv").read_text().splitlines()))
-        found.setdefault(variant, []).append(float(metrics[-1]["train_accuracy"]))
-    return found
+        accuracies.setdefault(variant, []).append(float(metrics[-1]["train_accuracy"]))
+    return accuracies
 
 
 def as_trained(axes: Sequence[str], rows: Sequence[Row], training: dict[str, list[float]]) -> Iterator[str]:

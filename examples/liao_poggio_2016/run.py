@@ -1,9 +1,9 @@
-"""The questions of Liao & Poggio (2016), asked again: six experiments, one after another.
+"""The questions of Liao & Poggio (2016): six experiments, one after another.
 
     python examples/liao_poggio_2016/run.py --data path/to/cifar10            # small: some 40 minutes on 2 CPU cores
     python examples/liao_poggio_2016/run.py --setting full --data cifar10     # full: for a GPU
 
-The same command goes on after an interruption. Runs that two experiments have in common are trained once. `report.py`
+Repeat the same command to continue after an interruption. Runs that two experiments share are trained once. `report.py`
 then makes the tables and figures of docs/liao_poggio_2016.md.
 """
 
@@ -37,19 +37,19 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/liao_poggio_2016"))
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--only", choices=QUESTIONS, nargs="+", default=list(QUESTIONS))
-    given = parser.parse_args()
-    source = str(as_path(given.data).resolve()) if as_path(given.data).is_dir() else given.data
+    arguments = parser.parse_args()
+    source = str(as_path(arguments.data).resolve()) if as_path(arguments.data).is_dir() else arguments.data
     failed = 0
-    for name in given.only:
-        experiment = load_experiment(HERE / given.setting / f"{name}.yaml")
+    for name in arguments.only:
+        experiment = load_experiment(HERE / arguments.setting / f"{name}.yaml")
         data = experiment.data.arguments | {"source": source}
         print(QUESTIONS[name], flush=True)
         result = compare(
             experiment,
-            given.out / name,
+            arguments.out / name,
             data=data,
-            jobs=given.jobs,
-            reuse=[given.out],
+            jobs=arguments.jobs,
+            reuse=[arguments.out],
             tell=lambda line: print(line, flush=True),
         )
         failed += len(result.failures)
