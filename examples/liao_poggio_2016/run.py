@@ -20,11 +20,11 @@ from cortexgraph.experiment.compare import compare
 
 HERE = Path(__file__).parent
 QUESTIONS = {
-    "weights": "(a) shared against unshared weights",
-    "norm": "(b) batch norm per step, shared, none",
+    "weights": "(a) shared and unshared weights",
+    "norm": "(b) batch norm: per step, shared, none",
     "readout_time": "(c) readout time",
     "states": "(d) one, two and three states",
-    "states_matched": "(d) three states with as many parameters",
+    "states_matched": "(d) three states with equal numbers of parameters",
     "order": "(e) order of transitions",
     "lesions": "(f) lesions",
 }
