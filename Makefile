@@ -1,10 +1,10 @@
-# `make demo` and `make test` need nothing but Python 3.11 or newer: each sets up its own environment in .venv.
+# `make demo` and `make test` need only Python 3.11 or newer: each sets up its own environment in .venv.
 
 PYTHON ?= python3
 VENV ?= .venv
 RUN ?= runs/ventral-shapes
 BIN := $(VENV)/bin
-# Once more: a finished run is repeated, an interrupted one goes on.
+# If the run exists, repeat it (finished) or resume it (interrupted).
 AGAIN := $(if $(wildcard $(RUN)/summary.json),--overwrite,$(if $(wildcard $(RUN)/settings.json),--resume))
 
 .PHONY: demo test lint types

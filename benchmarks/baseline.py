@@ -1,4 +1,4 @@
-"""The loop that people write today: a dictionary of states, and every area at every step, from zeros on."""
+"""The hand-written baseline: a dictionary of states; every area is updated at every step, starting from zeros."""
 
 from __future__ import annotations
 
