@@ -155,7 +155,7 @@ def _choose(options: Mapping[str, tuple[Iterable[str], Sequence[str]]]) -> None:
         Diagnostic(
             "bad-choice",
             option,
-            f"`{shortened(str(word))}` was options",
+            f"`{shortened(str(word))}` was given",
             f"the choices are {quoted(choices)}",
             suggest(str(word), choices, "Name one of them."),
         )

@@ -76,7 +76,8 @@ class CompiledNetwork(nn.Module):
 
     def _warn_of_untrained_sets(self) -> None:
         """Say once which sets of parameters per step are used though training never reached them."""
-        if not self._warned and (beyond := untrained_sets(self, self._loaded)):
+        valued = not any(parameter.is_meta for parameter in self.parameters())
+        if valued and not self._warned and (beyond := untrained_sets(self, self._loaded)):
             self._warned = True
             warnings.warn(beyond, CortexGraphWarning, stacklevel=4)
 
@@ -106,7 +107,7 @@ class CompiledNetwork(nn.Module):
 def _per_step(network: nn.Module) -> Iterator[tuple[str, nn.ModuleList]]:
     """The operations with a set of parameters for each update, by their path (`PerStep` of the emitted file)."""
     for path, module in network.named_modules():
-        if isinstance(module, nn.ModuleList) and hasattr(module, "stand_in"):
+        if isinstance(module, nn.ModuleList) and hasattr(module, "at"):
             yield path, module
 
 
@@ -115,8 +116,8 @@ def sets_trained(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, i
 
     In a state dict, sets that training never reached are copies of the last one that it reached.
     """
-    trained = {}
-    for path, _ in _per_step(network):
+    trained: dict[str, int] = {}
+    for path, _ in _per_step(network) if not any(value.is_meta for value in state.values()) else ():
         sets: dict[int, dict[str, Tensor]] = {}
         for key, value in state.items():
             number, _, name = key.removeprefix(f"{path}.").partition(".")
@@ -137,12 +138,14 @@ def untrained_sets(network: CompiledNetwork, loaded: Mapping[str, int]) -> str:
     for path, module in _per_step(network):
         part = path.partition(".")[0]
         used = min(last_update.get(part, 1), len(module))
-        reached = min(cast("dict[int, int]", module.stand_in)[used], loaded.get(path, used))
+        stand_in = cast("dict[int, int]", getattr(module, "stand_in", {})).get(used, used)
+        reached = min(stand_in, loaded.get(path, used))
+        if not 0 < reached < used:
+            continue
         own = [dict(module[n - 1].named_parameters()) for n in (reached, used)]
         state = dict(module[reached - 1].named_buffers())
         seen = path in loaded or bool(state.get("num_batches_tracked", torch.tensor(0)) > 0)
-        stands_in = cast("dict[int, int]", module.stand_in)[used] != used or _equal(*own)
-        if reached < used and seen and stands_in:
+        if seen and (stand_in != used or _equal(*own)):
             beyond[part] = (reached, used)
     if not beyond:
         return ""

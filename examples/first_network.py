@@ -9,6 +9,7 @@ the activity of V4 over time, before and after the feedback from IT to V4 is cut
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 
 import torch
@@ -71,6 +72,8 @@ def main(folder: Path) -> None:
     # No readout depends on V4 at step 6, so the norm of that update has no trained parameters.
     recorded = cg.compile(spec, record={"V4": [2, 3, 4, 5]})
     recorded.load_state_dict(network.state_dict())
+    # V4 is recorded beyond the last update that the readout reaches: said once, as a warning
+    warnings.filterwarnings("ignore", category=cg.CortexGraphWarning)
     intact = v4_over_time(recorded, images)
     torch.nn.init.zeros_(recorded.IT_to_V4.conv.weight)
     lesioned = v4_over_time(recorded, images)

@@ -165,7 +165,7 @@ def _block(name: str, modules: Sequence[Module]) -> Block:
     parameters: dict[tuple[str, ...], str] = {}
     for column in columns:
         texts = tuple(value.text for value in column)
-        if len(set(texts)) > 1 and texts not in parameters:
+        if (len(set(texts)) > 1 or texts[0].startswith("self.")) and texts not in parameters:
             stem = column[0].name
             same = sum(_stem(name) == stem for name in parameters.values())
             parameters[texts] = f"{stem}_{same + 1}" if same else stem

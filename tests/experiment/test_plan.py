@@ -49,7 +49,7 @@ def test_the_grid(write: Write) -> None:
         ("variants: {a: {}, a: {}}", r"tiny.yaml:\d+: variants.a: the key `a` stands here and on line"),
         ("variants: {a b: {}, a/b: {}}", r"a/b: `a/b` is called like `a b` as a folder"),
         ("variants: {a: {spec: nothing.yaml}}", r"a: `.*nothing.yaml`: no such file"),
-        ("settings: {epochz: 3}", r"settings.epochz: this is no setting"),
+        ("settings: {epochz: 3}", r"settings.epochz: this is not a setting"),
         ("settings: {epochs: 0}", r"settings.epochs: 0 was given"),
         ("settings: {seed: 3}", r"settings.seed: a seed is given here"),
         ("seeds: [1, 1]", r"tiny.yaml:\d+: seeds: a seed stands here twice"),

@@ -6,9 +6,11 @@ full disk.
 
 from __future__ import annotations
 
+import ast
 import os
 import resource
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +27,7 @@ from cortexgraph.recording.sinks import Variable
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files")
 
+ROOT = Path(__file__).parents[2]
 VARIABLES = (
     Variable("state", "IT", {"image": 500, "step": 3, "c": 100}, {"file": ("image", np.array(["ab"] * 500))}),
     Variable("logits", "", {"image": 500, "readout_step": 3, "class": 10}),
@@ -51,22 +54,35 @@ def in_process(limit: int, write: Callable[[], object]) -> str:
     return ("written", "traceback", "finding", "another finding")[os.WEXITSTATUS(status)]
 
 
+LIMITS = (100, 3000, 20_000, 100_000, 300_000, 580_000, 600_000, 620_000, 650_000, 700_000)
+
+
+def record(out: Path) -> None:
+    with replacing(out) as temporary, _opened(temporary, VARIABLES, {"network": "net"}) as sink:
+        for start in range(0, 500, 50):
+            sink.append(0, start, np.ones((50, 3, 100), np.float32))
+            sink.append(1, start, np.ones((50, 3, 10), np.float32))
+        sink.close()
+
+
+def outcomes(out: Path) -> list[tuple[str, list[str]]]:
+    """What happens at each limit, and which files are left."""
+    return [
+        (in_process(limit, lambda: record(out)), [path.name for path in sorted(out.parent.iterdir())])
+        for limit in LIMITS
+    ]
+
+
 @pytest.mark.parametrize("suffix", ["nc", "npz"])
-@pytest.mark.parametrize("limit", [100, 3000, 20_000, 100_000, 300_000, 580_000, 600_000, 620_000, 650_000, 700_000])
-def test_a_recording(tmp_path: Path, suffix: str, limit: int) -> None:
+def test_a_recording(tmp_path: Path, suffix: str) -> None:
+    """From a process that has one thread: the threads of HDF5 and torch in that of the tests do not survive a fork."""
     out = tmp_path / f"acts.{suffix}"
-
-    def write() -> None:
-        with replacing(out) as temporary, _opened(temporary, VARIABLES, {"network": "net"}) as sink:
-            for start in range(0, 500, 50):
-                sink.append(0, start, np.ones((50, 3, 100), np.float32))
-                sink.append(1, start, np.ones((50, 3, 10), np.float32))
-            sink.close()
-
-    outcome = in_process(limit, write)
-    assert outcome in {"finding", "written"}
-    assert outcome == "finding" or limit > 600_000
-    assert [path.name for path in tmp_path.iterdir()] == ([out.name] if outcome == "written" else [])
+    code = f"from pathlib import Path; from tests.recording.test_full_disk import outcomes; print(outcomes(Path({str(out)!r})))"
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    for limit, (outcome, left) in zip(LIMITS, ast.literal_eval(process.stdout), strict=True):
+        assert outcome in {"finding", "written"}, limit
+        assert outcome == "finding" or limit > 600_000, limit
+        assert left == ([out.name] if outcome == "written" else []), limit
 
 
 @pytest.mark.parametrize("suffix", ["pt2", "py", "onnx"])

@@ -176,6 +176,6 @@ def test_a_spec_shows_what_differs_from_the_defaults() -> None:
     assert repr(spec) == (
         "NetworkSpec(name='short', input=InputSpec(size=8), "
         "areas={'A': AreaSpec(cell=OperationSpec(name='leaky'), channels=2)}, "
-        "connections=(ConnectionSpec(source='image', target='A'),), "
-        "readouts=(ReadoutSpec(source='A', classes=2),), time=TimeSpec(steps=1))"
+        "connections=(ConnectionSpec(from='image', to='A'),), "
+        "readout=(ReadoutSpec(from='A', classes=2),), time=TimeSpec(steps=1))"
     )

@@ -73,7 +73,10 @@ def test_a_run_can_be_exported_over_other_steps(finished: Path, tmp_path: Path) 
     ("words", "message"),
     [
         (["RUN", "--to", "onnx", "--out", "no/such/folder/net.onnx"], "cannot be written"),
-        (["RUN", "--to", "coreml", "--out", "net.mlmodel"], "'coreml' was given, but it is onnx or pt2 or source"),
+        (
+            ["RUN", "--to", "coreml", "--out", "net.mlmodel"],
+            "`coreml` was given, but the choices are `onnx`, `pt2` and `source`",
+        ),
         (["RUN", "--out", "net.mlmodel"], "the suffixes are .onnx, .pt2, .py"),
         (["RUN", "--to", "source", "--out", "net.pt"], "Write net.py."),
         (["RUN", "--steps", "1", "--out", "net.py"], "IT first responds at step 2"),

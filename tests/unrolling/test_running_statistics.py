@@ -98,8 +98,8 @@ def test_a_tied_norm_counts_for_both_connections(way: dict[str, Any]) -> None:
     late = {"from": "A", "to": "B", "transform": NORMED, "tie": "owner", "delay": 2}
     spec = network(["image -> A", {"from": "A", "to": "B", "name": "owner", "transform": NORMED}, late])
     read = counts(spec, **way)
-    assert read == {"A_to_B.norm": 2}  # A1 through both connections; later updates of A are held
-    assert counts(spec, video=True, **way) == {"A_to_B.norm": 2 if way["record"] is None else 4}
+    assert read == {"owner.norm": 2}  # A1 through both connections; later updates of A are held
+    assert counts(spec, video=True, **way) == {"owner.norm": 2 if way["record"] is None else 4}
 
 
 def test_the_order_and_the_momentum_are_those_of_torch() -> None:
