@@ -93,12 +93,26 @@ class CompiledNetwork(nn.Module):
     def __deepcopy__(self, memo: dict[int, Any]) -> CompiledNetwork:
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
-        copied.__dict__.update(deepcopy(self.__dict__, memo))
-        return copied
+        copied.__dict__.update(deepcopy(self._kept(), memo))
+        return copied._ready()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._ready()
+
+    def _kept(self) -> dict[str, Any]:
+        """The attributes that a copy keeps: not what torch compiled, which calls the original."""
+        return {name: value for name, value in self.__dict__.items() if name != "_compiled_call_impl"}
+
+    def _ready(self) -> Self:
+        """The network itself, handed to torch.compile where the options say so."""
+        if self.options.backend == "inductor":
+            self.compile(fullgraph=True, mode="reduce-overhead" if torch.cuda.is_available() else "default")
+        return self
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         restore: Any = type(self)._restored
-        return restore, (self.spec, self.options, self.source), self.__dict__
+        return restore, (self.spec, self.options, self.source), self._kept()
 
 
 # ---- sets of parameters that training did not reach --------------------------------
@@ -223,7 +237,4 @@ def make_network(compiled: Program, compiler: Compiler, restorer: Restorer) -> C
         compiler: makes the program for the other kind of input.
         restorer: makes the network that a pickle fills in.
     """
-    network = class_of(compiled, compiled.source, compiler, restorer)()
-    if compiled.options.backend == "inductor":
-        network.compile(fullgraph=True, mode="reduce-overhead" if torch.cuda.is_available() else "default")
-    return network
+    return class_of(compiled, compiled.source, compiler, restorer)()._ready()

@@ -111,6 +111,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "silent-focus": "The focus of a drawing is silent at that step.",
         "no-path": "No path connects the two ends of the focus.",
         "no-areas": "No area was named.",
+        "helper-name": "A registered helper has the name of another definition of the emitted file.",
         "no-source": "The source of a registered helper cannot be read.",
         "unknown-pass": "There is no pass of this name.",
         "unknown-choice": "An argument of `compile` is not one of the choices.",

@@ -128,3 +128,18 @@ except AssertionError as error:
 def test_graphs_are_verified_where_python_leaves_assertions_out() -> None:
     done = subprocess.run([sys.executable, "-O", "-c", BROKEN], capture_output=True, text=True, check=True)
     assert "before it is computed" in done.stdout
+
+
+@pytest.mark.parametrize("again", [pickled_and_loaded, copy.deepcopy])
+def test_a_copy_of_a_network_that_torch_compiled_runs_its_own_weights(
+    again: Callable[[CompiledNetwork], CompiledNetwork],
+) -> None:
+    one = compile_spec(load("ventral", SMALL), steps=4)
+    one.compile(backend="eager")  # as `backend="inductor"` does, without its minute of work
+    x = torch.randn(2, 3, 32, 32)
+    one(x)
+    two = again(one)
+    for parameter in two.parameters():
+        nn.init.zeros_(parameter)
+    assert two(x).abs().max() == 0
+    assert one(x).abs().max() > 0

@@ -123,6 +123,15 @@ def test_a_helper_without_source_is_refused(doubling: None, monkeypatch: pytest.
         cg.emit(network(body=["doubling"]))
 
 
+def test_a_helper_cannot_take_the_place_of_another_definition(doubling: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Chain(Doubled):
+        """Named like what chains are made of."""
+
+    monkeypatch.setattr(Doubling, "helpers", (Chain,))
+    with pytest.raises(CompileError, match=r"another definition called `Chain`(.|\n)*a free name"):
+        cg.emit(network(body=["doubling"]))
+
+
 def test_a_check_of_ones_own_runs_with_the_others() -> None:
     @cg.register_check
     def small(graph: cg.AreaGraph) -> Iterator[cg.Diagnostic]:

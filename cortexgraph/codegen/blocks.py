@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from cortexgraph.codegen.text import Call, wrapped
+from cortexgraph.graph.names import Namespace
 
 __all__ = ["Block", "Module", "blocks_of"]
 
@@ -108,7 +110,7 @@ def _values(node: ast.AST, name: str) -> Iterator[tuple[ast.expr, str]]:
     if isinstance(node, ast.Constant):
         if isinstance(node.value, int | float) and not isinstance(node.value, bool):
             yield node, name
-    elif isinstance(node, ast.List) or (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "range"):
+    elif _numbers(node):
         yield node, name
     elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
         yield node, "owner"
@@ -121,6 +123,13 @@ def _values(node: ast.AST, name: str) -> Iterator[tuple[ast.expr, str]]:
     else:
         for child in ast.iter_child_nodes(node):
             yield from _values(child, name)
+
+
+def _numbers(node: ast.AST) -> TypeGuard[ast.expr]:
+    """Whether it is a range, or a list of numbers and ranges."""
+    if isinstance(node, ast.List):
+        return all(isinstance(item, ast.Constant) or _numbers(getattr(item, "value", item)) for item in node.elts)
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") == "range"
 
 
 def _leaves(call: Call) -> Iterator[str]:
@@ -140,11 +149,6 @@ def _mapped(call: Call, leaves: Iterator[str]) -> Call:
     return replace(call, items=items)
 
 
-def _stem(name: str) -> str:
-    """The name of a parameter without its number."""
-    return name.rstrip("_0123456789")
-
-
 def _type(texts: Sequence[str]) -> str:
     if any(text.startswith("self.") for text in texts):
         return "nn.Module"
@@ -162,13 +166,11 @@ def _block(name: str, modules: Sequence[Module]) -> Block:
     columns = [
         *zip(*([part for leaf in row for part in leaf if isinstance(part, _Value)] for row in rows), strict=True)
     ]
-    parameters: dict[tuple[str, ...], str] = {}
+    names, parameters = Namespace(frozenset({"self"})), dict[tuple[str, ...], str]()
     for column in columns:
         texts = tuple(value.text for value in column)
         if (len(set(texts)) > 1 or texts[0].startswith("self.")) and texts not in parameters:
-            stem = column[0].name
-            same = sum(_stem(name) == stem for name in parameters.values())
-            parameters[texts] = f"{stem}_{same + 1}" if same else stem
+            parameters[texts] = names.claim(column[0].name)
     values = (parameters.get(tuple(value.text for value in column), column[0].text) for column in columns)
     leaves = ["".join(part if isinstance(part, str) else next(values) for part in leaf) for leaf in rows[0]]
     call = _mapped(replace(calls[0], start="super().__init__(", end=")"), iter(leaves))

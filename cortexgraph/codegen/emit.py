@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
 from cortexgraph.codegen.blocks import blocks_of
 from cortexgraph.codegen.header import header
 from cortexgraph.codegen.lower import banner, lower
 from cortexgraph.codegen.parameters import ParameterGroup, parameter_groups
-from cortexgraph.codegen.text import class_name, docstring_text, wrapped
+from cortexgraph.codegen.text import class_name, docstring_text, prelude, wrapped
 from cortexgraph.graph.names import Namespace
 from cortexgraph.ops.source import imports_for, library, names_in, sources_of, taken_names
 from cortexgraph.unrolling import Loop, Node, UnrolledGraph
@@ -117,18 +115,6 @@ def _body(graph: UnrolledGraph, runs: int | None) -> tuple[list[str], dict[Node,
                 places[inner] = (len(lines) + first, len(lines) + last)
             lines += text
     return lines, places
-
-
-@cache
-def prelude() -> Mapping[str, str]:
-    """The source of each definition of the prelude, by its name."""
-    text = (resources.files("cortexgraph.codegen") / "prelude.py").read_text(encoding="utf-8")
-    sources: dict[str, str] = {}
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef):
-            start = min(part.lineno for part in (node, *node.decorator_list))
-            sources[node.name] = "\n".join(text.splitlines()[start - 1 : node.end_lineno])
-    return sources
 
 
 @cache

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from cortexgraph.graph.names import Namespace
+import builtins
+
+from cortexgraph.codegen.text import prelude
+from cortexgraph.graph.names import RESERVED, Namespace
 from cortexgraph.passes.roll import is_moving
 from cortexgraph.spec import IMAGE
 from cortexgraph.unrolling import Node, UnrolledGraph
 from cortexgraph.unrolling.heads import heads_of
 
 __all__ = ["Names"]
+
+
+LOCAL = RESERVED | {"t", *dir(builtins), *prelude()}
+"""What `forward` may read or count with, and no value may be called."""
 
 
 class Names:
@@ -21,7 +28,7 @@ class Names:
     def __init__(self, graph: UnrolledGraph) -> None:
         self.graph = graph
         self.heads = heads_of(graph.areas)
-        self._names = Namespace()
+        self._names = Namespace(LOCAL)
         self._claimed: dict[tuple[Node, str], str] = {}
         for readout in graph.areas.readouts:
             self._names.claim("logits" + readout.identifier.removeprefix("readout"))

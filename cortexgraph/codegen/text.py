@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import textwrap
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from unicodedata import east_asian_width
 
-__all__ = ["WIDTH", "Call", "class_name", "commented", "docstring_text", "fitted", "literal", "ranges", "wrapped"]
+__all__ = [
+    "WIDTH",
+    "Call",
+    "class_name",
+    "commented",
+    "docstring_text",
+    "fitted",
+    "literal",
+    "prelude",
+    "ranges",
+    "wrapped",
+]
 
 WIDTH = 120
 """Width of emitted lines, that of the project's own formatter."""
@@ -149,3 +163,15 @@ def class_name(identifier: str, taken: Collection[str] = ()) -> str:
     """`ventral_stream` as `VentralStream`; `area`, which would hide a class of the emitted file, as `AreaNetwork`."""
     name = "".join(part[:1].upper() + part[1:] for part in identifier.split("_") if part)
     return f"{name}Network" if name in {"None", "True", "False", "ValueError", *taken} else name
+
+
+@cache
+def prelude() -> Mapping[str, str]:
+    """The source of each definition of the prelude, by its name."""
+    text = (resources.files("cortexgraph.codegen") / "prelude.py").read_text(encoding="utf-8")
+    sources: dict[str, str] = {}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            start = min(part.lineno for part in (node, *node.decorator_list))
+            sources[node.name] = "\n".join(text.splitlines()[start - 1 : node.end_lineno])
+    return sources

@@ -95,8 +95,14 @@ def sources_of(items: Iterable[str | Helper], extra: Mapping[str, str] = Mapping
     for item in items:
         if isinstance(item, str):
             add(item, known[item])
-        else:
-            add(item.__name__, source_of(item))
+            continue
+        name, source = item.__name__, source_of(item)
+        if name in IMPORTS or {**known, **sources}.get(name, source) != source:
+            found = f"the emitted file has another definition called `{name}`"
+            raise CompileError(
+                Diagnostic("helper-name", f"helper {item!r}", found, repair="Give the helper a free name.")
+            )
+        add(name, source)
     return tuple(sources.values())
 
 

@@ -19,7 +19,7 @@ from cortexgraph.compiler import compile_spec, emit
 from cortexgraph.errors import CompileError
 from cortexgraph.spec import NetworkSpec, load, zoo
 from tests.conftest import Golden
-from tests.oracle import images
+from tests.oracle import compare, images
 from tests.strategies import specs
 
 ROOT = Path(__file__).parents[2]
@@ -241,3 +241,22 @@ def test_torch_compile_with_inductor() -> None:
     module = compile_spec(spec, steps=4).eval()
     x = images(spec).float()
     torch.testing.assert_close(torch.compile(module, fullgraph=True)(x), module(x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["t", "range", "expanded", "zeros", "check_shape", "list", "recomputed"])
+def test_a_connection_may_have_the_name_of_what_forward_uses(name: str) -> None:
+    spec = NetworkSpec.model_validate(
+        {
+            "name": "names",
+            "input": {"channels": 2, "size": 4},
+            "areas": {"A": {"channels": 2, "cell": "conv_gru"}},
+            "connections": [
+                {"from": "image", "to": "A", "name": name},
+                {"from": "A", "to": "A", "silence": "zero_input"},
+            ],
+            "readout": {"from": "A", "classes": 2},
+            "time": {"steps": 8},
+        }
+    )
+    assert compare(spec, roll="always").worst < 1e-8
+    compile_spec(spec, checkpoint=2)(torch.randn(2, 2, 4, 4)).sum().backward()

@@ -77,8 +77,10 @@ def outcomes(out: Path) -> list[tuple[str, list[str]]]:
 def test_a_recording(tmp_path: Path, suffix: str) -> None:
     """From a process that has one thread: the threads of HDF5 and torch in that of the tests do not survive a fork."""
     out = tmp_path / f"acts.{suffix}"
-    code = f"from pathlib import Path; from tests.recording.test_full_disk import outcomes; print(outcomes(Path({str(out)!r})))"
-    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    code = "import sys, pathlib, tests.recording.test_full_disk as t; print(t.outcomes(pathlib.Path(sys.argv[1])))"
+    process = subprocess.run(
+        [sys.executable, "-c", code, str(out)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     for limit, (outcome, left) in zip(LIMITS, ast.literal_eval(process.stdout), strict=True):
         assert outcome in {"finding", "written"}, limit
         assert outcome == "finding" or limit > 600_000, limit
