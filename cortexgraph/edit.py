@@ -54,6 +54,10 @@ def _edited(network: SpecLike | nn.Module, change: Change, carry: Carry) -> Netw
     if sample is not None:
         after.to(device=sample.device, dtype=sample.dtype)
     after.load_state_dict(carry(state, unroll(before.spec), unroll(after.spec)))
+    started, parameters = dict(type(before)().named_parameters()), dict(after.named_parameters())
+    for name, parameter in before.named_parameters():
+        if name in parameters and parameter.requires_grad != started[name].requires_grad:  # frozen by the user
+            parameters[name].requires_grad_(parameter.requires_grad)
     return after.train(before.training)
 
 

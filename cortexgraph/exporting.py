@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.export import Dim
 
 from cortexgraph.codegen import load_class
@@ -24,6 +24,7 @@ from cortexgraph.compiler import check_choice
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.extras import require
 from cortexgraph.files import replacing
+from cortexgraph.network import CompiledNetwork
 from cortexgraph.training.run import TrainedRun, opened
 from cortexgraph.unrolling import Order
 
@@ -91,7 +92,7 @@ def _numbers(values: list[float]) -> str:
 
 
 def export_network(
-    network: nn.Module,
+    network: CompiledNetwork,
     path: str | Path,
     to: Format | None = None,
     metadata: Mapping[str, Any] | None = None,
@@ -115,6 +116,13 @@ def export_network(
     check_choice("to", to, get_args(Format))
     if to == "source" and path.suffix == ".pt":
         raise DataError(Diagnostic("suffix", str(path), "the weights have this name", repair=f"Write {path.stem}.py."))
+    if network.options.record:
+        found, expected = "the network also returns recorded states", "an exported network returns logits"
+        raise CortexGraphError(Diagnostic("cannot-export", f"to {to}", found, expected, "Compile it without `record`."))
+    if to == "source" and path.with_suffix(".pt").exists() and not path.exists():
+        found = "a file of this name exists, and the weights would replace it"
+        repair = f"Remove it, or choose a name other than {path.name}."
+        raise DataError(Diagnostic("exists", str(path.with_suffix(".pt")), found, repair=repair))
     if to == "onnx":
         require("onnx")
     training = network.training
@@ -146,6 +154,7 @@ def _explained(to: Format) -> Iterator[None]:
     except Exception as error:  # the exporters raise many kinds of their own
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         repair = "An operation of one's own may have no counterpart there; `--to source` takes every network."
+        repair = repair if to != "source" else "Compile the network again, and report this if it stays so."
         raise CortexGraphError(
             Diagnostic("cannot-export", f"to {to}", f"torch refused: {reason}", repair=repair)
         ) from error
@@ -154,18 +163,21 @@ def _explained(to: Format) -> Iterator[None]:
 # ---- formats -----------------------------------------------------------------
 
 
-def _images(network: nn.Module, batch: int) -> Tensor:
-    unrolled: Any = network.unrolled
-    return torch.randn(batch, *unrolled.areas.image_shape, generator=torch.Generator().manual_seed(batch))
+def _images(network: CompiledNetwork, batch: int) -> Tensor:
+    """Images or videos of random numbers, of the kind, type and device that the network takes."""
+    unrolled, like = network.unrolled, next(network.parameters(), torch.empty(0))
+    frames = (unrolled.steps,) if unrolled.video else ()
+    x = torch.randn(batch, *frames, *unrolled.areas.image_shape, generator=torch.Generator().manual_seed(batch))
+    return x.to(like)
 
 
-def _program(network: nn.Module) -> Any:
+def _program(network: CompiledNetwork) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.export.export(network, (_images(network, 2),), dynamic_shapes={"x": {0: Dim("batch")}})
 
 
-def _write_pt2(network: nn.Module, path: Path, metadata: Mapping[str, Any]) -> Run:
+def _write_pt2(network: CompiledNetwork, path: Path, metadata: Mapping[str, Any]) -> Run:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own, about its archives
         buffer = io.BytesIO()  # on a full disk torch ends the process
@@ -175,12 +187,11 @@ def _write_pt2(network: nn.Module, path: Path, metadata: Mapping[str, Any]) -> R
     return lambda x: _in_order(program(x))
 
 
-def _write_onnx(network: nn.Module, path: Path, metadata: Mapping[str, Any]) -> Run:
+def _write_onnx(network: CompiledNetwork, path: Path, metadata: Mapping[str, Any]) -> Run:
     import onnx
     import onnxruntime
 
-    unrolled: Any = network.unrolled
-    readouts = [readout.name for readout in unrolled.areas.readouts]
+    readouts = [readout.name for readout in network.unrolled.areas.readouts]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about itself
         program: Any = torch.onnx.export(
@@ -195,17 +206,17 @@ def _write_onnx(network: nn.Module, path: Path, metadata: Mapping[str, Any]) -> 
         program.save(str(path))
     onnx.checker.check_model(str(path))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda x: [torch.from_numpy(y) for y in session.run(None, {"images": x.numpy()})]
+    return lambda x: [torch.from_numpy(y).to(x.device) for y in session.run(None, {"images": x.cpu().numpy()})]
 
 
-def _write_source(network: nn.Module, path: Path, weights: Path) -> Run:
+def _write_source(network: CompiledNetwork, path: Path, weights: Path) -> Run:
     path.write_text(str(network.source), encoding="utf-8")
     buffer = io.BytesIO()
     torch.save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, buffer)
     weights.write_bytes(buffer.getbuffer())
     again = load_class(path.read_text(encoding="utf-8"), "exported")().eval()
     again.load_state_dict(torch.load(weights, weights_only=True))
-    return lambda x: _in_order(again(x))
+    return lambda x: _in_order(again.to(x)(x))
 
 
 def _in_order(logits: Tensor | dict[str, Tensor]) -> list[Tensor]:
@@ -215,7 +226,7 @@ def _in_order(logits: Tensor | dict[str, Tensor]) -> list[Tensor]:
 # ---- check -------------------------------------------------------------------
 
 
-def _compared(network: nn.Module, run: Run, path: Path) -> float:
+def _compared(network: CompiledNetwork, run: Run, path: Path) -> float:
     """The largest difference to the network over batches of several sizes.
 
     Raises:

@@ -28,7 +28,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     try:
-        special = path.exists() and not path.is_file() and not path.is_dir()
+        special = path.exists() and not path.is_dir() and not (path.is_file() and _ordinary(path))
+        path = path if special else path.resolve()  # a link stays, and its file is replaced
         folder = None if special else path.parent
         handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=path.suffix, dir=folder)
         os.close(handle)
@@ -43,11 +44,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
             return
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise _unwritable(path, error) from None
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _ordinary(path: Path) -> bool:
+    """Whether a file is no device: `/dev/stdout` looks like a file where it is redirected into one."""
+    return path.absolute().parts[1:2] not in {("dev",), ("proc",)}
 
 
 def remove_leftovers(path: str | Path) -> None:

@@ -271,3 +271,14 @@ def test_what_is_left_must_be_a_network() -> None:
         cg.compile(concat)
     with pytest.raises(cg.GraphError, match=r"areas.V1: no path of connections leads from the image to V1"):
         cg.compile(cg.lesion("ventral", "feedforward"))
+
+
+def test_what_the_user_froze_stays_frozen() -> None:
+    network = cg.compile("ventral", steps=4)
+    network.V1_to_V2.requires_grad_(False)
+    for edited in (cg.lesion(network, "V4 -> V2"), cg.unshare(network)):
+        assert isinstance(edited, torch.nn.Module)
+        frozen = {name for name, parameter in edited.named_parameters() if not parameter.requires_grad}
+        if "V1_to_V2.conv.weight" in dict(edited.named_parameters()):
+            assert "V1_to_V2.conv.weight" in frozen
+        assert "V2_to_V4.conv.weight" not in frozen

@@ -54,3 +54,19 @@ def test_a_pipe_or_device_is_written_to_and_stays(tmp_path: Path) -> None:
     reader.join(timeout=10)
     assert read == ["text"]
     assert pipe.is_fifo()
+
+
+def test_a_link_stays_and_its_file_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    target, link = tmp_path / "folder" / "real.txt", tmp_path / "link.txt"
+    target.write_text("before")
+    link.symlink_to(target)
+    write_text(link, "after")
+    assert link.is_symlink()
+    assert target.read_text() == "after"
+
+
+def test_a_mistake_while_writing_is_not_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a mistake"), replacing(tmp_path / "a.txt"):
+        raise ValueError("a mistake")
+    assert list(tmp_path.iterdir()) == []

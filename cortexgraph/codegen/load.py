@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import linecache
 import sys
+import threading
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,19 @@ def load_class(source: str, name: str) -> type[nn.Module]:
     """
     digest = hashlib.sha256(source.encode()).hexdigest()[:16]
     module_name = f"cortexgraph_emitted_{digest}"
+    with _LOADING:
+        _load(module_name, source, f"<cortexgraph {name} {digest}>")
+    namespace = vars(sys.modules[module_name])
+    network: type[nn.Module] = namespace[namespace["__all__"][0]]
+    return network
+
+
+_LOADING = threading.RLock()
+"""One thread loads at a time: others find a module whole, or not at all."""
+
+
+def _load(module_name: str, source: str, file: str) -> None:
     if module_name not in sys.modules:
-        file = f"<cortexgraph {name} {digest}>"
         linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
         module = ModuleType(module_name)
         module.__file__ = file
@@ -33,6 +45,3 @@ def load_class(source: str, name: str) -> type[nn.Module]:
         except BaseException:
             del sys.modules[module_name]
             raise
-    namespace = vars(sys.modules[module_name])
-    network: type[nn.Module] = namespace[namespace["__all__"][0]]
-    return network

@@ -164,16 +164,7 @@ def _variables(
         "class_name": ("image", np.array(stimuli.classes, dtype=np.str_)),
         "file": ("image", np.array(stimuli.files, dtype=np.str_)),
     }
-    for each in wanted:
-        dimensions = dict(zip(("channel", "y", "x"), each.shape, strict=True))
-        steps = {"step": ("step", np.array(each.steps, dtype=np.int64))}
-        attributes = {
-            "area": each.area,
-            "long_name": f"state of {each.area} at the end of each step",
-            "coordinates": "label class_name file",  # which tells readers that these are no data
-        }
-        shape = {"image": count, "step": len(each.steps)} | dimensions
-        yield Variable("state", each.identifier, shape, images | steps, attributes)
+    logits: list[Variable] = []
     reached = np.array([int(value) for value in subject.trained.values()])
     alone = len(subject.run.spec.readouts) == 1
     unrolled = subject.network.unrolled
@@ -189,7 +180,20 @@ def _variables(
         if readout.classes == len(subject.run.classes):
             own[classes] = (classes, np.array(subject.run.classes, dtype=np.str_))
         shape = {"image": count, step: len(at), classes: readout.classes}
-        yield Variable(f"logits{suffix}", "", shape, images | own, notes)
+        logits.append(Variable(f"logits{suffix}", "", shape, images | own, notes))
+    names = {name for one in logits for name in (one.name, *one.dimensions, *one.coordinates)}  # no group may have one
+    for each in wanted:
+        dimensions = dict(zip(("channel", "y", "x"), each.shape, strict=True))
+        steps = {"step": ("step", np.array(each.steps, dtype=np.int64))}
+        attributes = {
+            "area": each.area,
+            "long_name": f"state of {each.area} at the end of each step",
+            "coordinates": "label class_name file",  # which tells readers that these are no data
+        }
+        shape = {"image": count, "step": len(each.steps)} | dimensions
+        name = f"area_{each.identifier}" if each.identifier in names else each.identifier
+        yield Variable("state", name, shape, images | steps, attributes)
+    yield from logits
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
@@ -197,9 +198,10 @@ def make_trackers(names: Sequence[str], folder: Path, network: str, step: int) -
             hidden.
     """
     run = folder.resolve().name
+    identifier = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]  # folders of one name stay apart
     trackers: dict[str, Any] = {
         "tensorboard": lambda: Events(folder, name="", version="tensorboard", purge_step=step + 1),
-        "wandb": lambda: WandbLogger(name=run, project=network, save_dir=folder, id=run),
+        "wandb": lambda: WandbLogger(name=run, project=network, save_dir=folder, id=identifier),
         "mlflow": lambda: MLFlowLogger(experiment_name=network, run_name=run, save_dir=str(folder / "mlruns")),
     }
     return [trackers[name]() for name in names if name in trackers]

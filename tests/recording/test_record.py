@@ -84,6 +84,20 @@ def test_a_netcdf_file_holds_what_the_reference_computes(run: Path, tmp_path: Pa
     assert result.accuracy == tuple(step.accuracy for step in evaluated.steps)
 
 
+@pytest.mark.parametrize("area", ["label", "file", "logits", "readout_step", "class", "trained"])
+def test_an_area_may_have_the_name_of_what_stands_beside_it(tmp_path: Path, area: str) -> None:
+    spec = cg.loads(
+        f"cortexgraph: 1\nname: tiny\ninput: {{channels: 1, size: 8}}\nareas: {{{area}: {{channels: 4}}}}\n"
+        f"connections: [image -> {area}]\nreadout: {{from: {area}, classes: 3}}\ntime: {{steps: 2}}\n"
+    )
+    settings = TrainSettings(epochs=1, batch_size=8, device="cpu")
+    train(spec, striped_data(), settings, tmp_path / "run", quiet=True)
+    record(tmp_path / "run", stripes(), tmp_path / "acts.nc")
+    with xarray.open_datatree(tmp_path / "acts.nc") as tree:
+        (group,) = tree.children
+        assert tree[group].to_dataset().attrs["area"] == area
+
+
 def test_an_npz_file_holds_the_same(run: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     result = record(run, stripes(), tmp_path / "acts.npz", areas=["IT"], steps=[1, 3], batch_size=5, tell=lines.append)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import cortexgraph as cg
 from cortexgraph import cli, exporting
 from cortexgraph.compiler import compile_spec
 from cortexgraph.errors import CortexGraphError
@@ -180,3 +181,24 @@ def test_an_export_that_is_not_a_number_is_refused(
     with pytest.raises(CortexGraphError, match=r"logits are infinite or not a number\.\n  Check its weights"):
         export_network(network, tmp_path / "net.py")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("to", ["source", "pt2"])
+def test_networks_of_videos_and_of_64_bits_are_exported(to: exporting.Format, tmp_path: Path) -> None:
+    small = {f"areas.{area}.channels": 4 for area in ("V1", "V2", "V4", "IT")}
+    spec = cg.load("ventral", small)
+    for name, network in {"video": cg.compile(spec, video=True), "double": cg.compile(spec).double()}.items():
+        exported = exporting.export_network(network, tmp_path / f"{name}.py", to)
+        assert exported.difference < 1e-5
+
+
+def test_recorded_states_are_not_exported(tmp_path: Path) -> None:
+    with pytest.raises(cg.CortexGraphError, match=r"also returns recorded states(.|\n)*without `record`"):
+        exporting.export_network(cg.compile("ventral", record="V4"), tmp_path / "net.py")
+
+
+def test_a_foreign_file_of_weights_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "net.pt").write_text("mine")
+    with pytest.raises(cg.DataError, match=r"net\.pt: a file of this name exists"):
+        exporting.export_network(cg.compile("ventral"), tmp_path / "net.py")
+    assert (tmp_path / "net.pt").read_text() == "mine"
