@@ -45,3 +45,23 @@ def test_a_norm_that_is_an_operation_of_its_own_stays_one() -> None:
     written = resolved(build(spec))
     assert resolved(build(written)) == written
     assert same_source(written, spec)
+
+
+def test_a_tied_norm_keeps_its_groups() -> None:
+    transform = [{"conv": 1}, {"norm": {"kind": "group", "groups": 2}}]
+    connections = [
+        "image -> A",
+        {"from": "image", "to": "A", "name": "owner", "transform": transform},
+        {"from": "image", "to": "A", "transform": transform, "delay": 1, "tie": "owner"},
+    ]
+    spec = NetworkSpec.model_validate(
+        {
+            "name": "tied",
+            "input": {"channels": 2, "size": 4},
+            "areas": {"A": {"channels": 4, "size": 4}},
+            "connections": connections,
+            "readout": {"from": "A", "classes": 2},
+            "time": {"steps": 2},
+        }
+    )
+    assert same_source(resolved(build(spec)), spec)
