@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
@@ -101,7 +101,7 @@ class TrainSettings(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _as_spec_error(cls, data: Any, handler: ModelWrapValidatorHandler[TrainSettings]) -> TrainSettings:
+    def _as_spec_error(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         try:
             settings = handler(_in_force(data))
         except ValidationError as error:
