@@ -24,6 +24,9 @@ lint: $(VENV)/.ready-dev
 types: $(VENV)/.ready-dev
 	$(BIN)/mypy
 
+# in a variable, because `call` would split it at its commas
+DEMO := .[train,record,onnx]
+
 # uv resolves and installs many times faster than pip; pip does where uv cannot be had.
 define install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv && \
@@ -36,7 +39,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
-	$(call install,".[train,record,onnx]")
+	$(call install,"$(DEMO)")
 
 $(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
 	$(call install,".[dev]")
