@@ -176,3 +176,9 @@ def test_the_distribution_has_a_name_of_its_own() -> None:
     assert [
         str(file) for file, text in texts.items() if "cortexgraph[" in text or "pip install cortexgraph\n" in text
     ] == []
+
+
+def test_the_first_command_of_the_readme_installs_every_extra_it_needs(tmp_path: Path) -> None:
+    words = ["make", "--dry-run", "demo", f"VENV={tmp_path / 'venv'}"]
+    commands = subprocess.run(words, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True).stdout
+    assert '--editable ".[train,record,onnx]"' in commands
