@@ -88,9 +88,10 @@ class _Lowering:
         """
         if node.kind != "evaluation" or not self.names.from_static_image(node):
             return False
+        if not self.graph.applied(node).averages:
+            return True
         connection, _ = self.graph.evaluated(node)
-        alone = self.evaluations[connection.identifier] == 1 or not connection.statistics
-        return alone and not self._moves_tied(connection)
+        return self.evaluations[connection.identifier] == 1 and not self._tied(connection)
 
     def _inlined(self, node: Node) -> bool:
         """Whether an evaluation is written inside the one update that reads it, at once."""
@@ -99,12 +100,14 @@ class _Lowering:
         readers = [reader for reader in self.graph.successors(node) if self.graph.live(reader)]
         if [(reader.kind, reader.step, reader.group) for reader in readers] != [("update", node.step, node.group)]:
             return False
-        return len(self.graph.terms(readers[0])) == 1 or not self._moves_tied(self.graph.evaluated(node)[0])
+        connection, _ = self.graph.evaluated(node)
+        in_order = len(self.graph.terms(readers[0])) == 1 or not self._tied(connection)
+        return in_order or not connection.statistics
 
-    def _moves_tied(self, connection: Connection) -> bool:
-        """Whether it moves running statistics that another connection moves too, so that their order counts."""
-        tied = connection.owner or any(other.owner == connection.identifier for other in self.graph.areas.connections)
-        return bool(connection.statistics and tied)
+    def _tied(self, connection: Connection) -> bool:
+        """Whether another connection uses the same parameters, and moves the same running statistics."""
+        others = self.graph.areas.connections
+        return connection.owner is not None or any(other.owner == connection.identifier for other in others)
 
     def _step(self, nodes: Sequence[Node]) -> tuple[Statement, ...]:
         computed = [node for node in nodes if node.kind in {"update", "evaluation"} and not self._inlined(node)]
@@ -163,7 +166,7 @@ class _Lowering:
         if node.part:
             assert head is not None
             code = f"self.{head.identifier}({self._value(source, node)})"
-            shape, note = head.output, " and ".join(link.operation.summary() for link in head.links)
+            shape, note = head.chain.output, head.chain.summary(" and ")
         else:
             code, shape, note = self._call(connection, source, node), connection.output_shape, connection.kind
         static = " (the image is static: computed once)" if self._enters(node) else ""

@@ -79,14 +79,12 @@ class Names:
 
     def from_static_image(self, node: Node) -> bool:
         """Whether an evaluation reads a static image, directly or through its head, so that there is one of it."""
-        if self.graph.video or node not in self.graph or self._by_update(node):
+        if self.graph.video or node not in self.graph:
             return False
-        _, source = self.graph.evaluated(node)
+        applied, (_, source) = self.graph.applied(node), self.graph.evaluated(node)
+        if applied.per_step or applied.random:
+            return False
         return source.kind == "image" or (source.kind == "evaluation" and self.from_static_image(source))
-
-    def _by_update(self, node: Node) -> bool:
-        transform = self.graph.evaluated(node)[0].transform
-        return transform.per_step or transform.random
 
     def _stem(self, node: Node) -> str:
         if node.kind == "evaluation":

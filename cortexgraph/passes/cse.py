@@ -140,6 +140,7 @@ class _Numbering:
 
     def _evaluation(self, connection: Connection, source: Node, reader: Node, part: str) -> Node:
         node = Node("evaluation", connection.identifier, reader.step, reader.group, part)
-        self.built.add_node(node, info=NodeInfo(ordinal=self.graph.ordinal(reader)))
+        applied = self.heads[connection.identifier].chain if part else None
+        self.built.add_node(node, info=NodeInfo(ordinal=self.graph.ordinal(reader), applied=applied))
         self.built.add_read(source, node, (connection,))
         return node

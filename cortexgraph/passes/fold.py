@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from cortexgraph.graph import Connection
 from cortexgraph.ops import Chain, GroupNorm
 from cortexgraph.unrolling import Node, UnrolledGraph
-from cortexgraph.unrolling.heads import Head, heads_of
 
 __all__ = ["fold"]
 
@@ -24,30 +20,25 @@ def fold(graph: UnrolledGraph) -> UnrolledGraph:
     value's path, for dropout draws for each image; nothing that keeps running statistics over the batch; and no norm
     over one value, which torch refuses for a batch of one.
     """
-    heads = heads_of(graph.areas)
     constant: set[Node] = set()
     for node in graph:
-        if graph.live(node) and _is_constant(graph, node, constant, heads):
+        if graph.live(node) and _is_constant(graph, node, constant):
             constant.add(node)
     return graph.noted(constant=frozenset(constant))
 
 
-def _is_constant(graph: UnrolledGraph, node: Node, constant: set[Node], heads: Mapping[str, Head]) -> bool:
+def _is_constant(graph: UnrolledGraph, node: Node, constant: set[Node]) -> bool:
     if node.kind not in {"zero", "update", "evaluation"}:
         return False
+    if node.kind == "evaluation":
+        return graph.evaluated(node)[1] in constant and _repeatable(graph.applied(node))
     if node.kind == "update" and not _repeatable(graph.areas.area(node.name).body):
         return False
     return all(
-        source in constant and all(_repeatable(_applied(connection, node, heads)) for connection in edge["connections"])
+        source in constant and all(_repeatable(connection.transform) for connection in edge["connections"])
         for source, _, edge in graph.in_edges(node, data=True)
         if graph.live(source)
     )
-
-
-def _applied(connection: Connection, node: Node, heads: Mapping[str, Head]) -> Chain:
-    """What a node makes of a value through a connection: of a head, only its own operations."""
-    transform = connection.transform
-    return Chain(transform.shape, heads[connection.identifier].links) if node.part == "head" else transform
 
 
 def _repeatable(chain: Chain) -> bool:

@@ -136,14 +136,24 @@ def _steady(patterns: dict[int, Pattern], steps: int, period: int) -> Iterator[t
 
 
 def _loop(graph: UnrolledGraph, first: int, end: int, period: int) -> Loop | None:
-    """The loop of as many runs as the stretch has room for, from where all values are there that its runs read."""
+    """The loop of as many runs as the stretch has room for, from where all values that its runs carry are there.
+
+    Each run finds them and leaves them to the next. Near the end of time some are read for the last time from before
+    the loop, and no run makes them again.
+    """
     while (times := (end - first) // period) >= REPEATS:
         loop = Loop(first := end - times * period, period, times, times, {})
         rates = _rates(graph, loop)
-        if rates is not None and all(value.start in graph for value in carried_values(graph, loop)):
+        if rates is not None and all(_is_carried(graph, loop, value) for value in carried_values(graph, loop)):
             return Loop(first, period, times, times, rates)
         first += 1
     return None
+
+
+def _is_carried(graph: UnrolledGraph, loop: Loop, value: Carried) -> bool:
+    """Whether the first run finds a value, and makes the one that takes its place if it comes from one run before."""
+    made = value.start._replace(step=value.start.step + loop.period)
+    return value.start in graph and (value.back > loop.period or made in graph)
 
 
 def _rates(graph: UnrolledGraph, loop: Loop) -> dict[str, int] | None:

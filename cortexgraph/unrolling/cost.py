@@ -7,7 +7,6 @@ from math import prod
 
 from cortexgraph.graph import Connection
 from cortexgraph.ops import Chain
-from cortexgraph.unrolling.heads import heads_of
 from cortexgraph.unrolling.model import Node, UnrolledGraph
 
 __all__ = [
@@ -50,8 +49,7 @@ def macs_of(graph: UnrolledGraph, node: Node) -> int:
         return next(readout.macs for readout in graph.areas.readouts if readout.name == node.name)
     own = graph.areas.area(node.name).macs if node.kind == "update" else 0
     if node.part:
-        links = heads_of(graph.areas)[node.name].links
-        return sum(link.operation.macs() for link in links)
+        return graph.applied(node).macs
     return own + sum(connection.macs for connection in evaluations(graph, node))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cortexgraph.graph import Area, AreaGraph, Connection, Readout
 from cortexgraph.graph.names import Namespace
-from cortexgraph.ops import Chain, Link, Shape
+from cortexgraph.ops import Chain, Link
 from cortexgraph.spec import IMAGE
 
 __all__ = ["Head", "heads_of"]
@@ -27,8 +27,8 @@ class Head:
     links: tuple[Link, ...]
 
     @property
-    def output(self) -> Shape:
-        return self.links[-1].operation.output()
+    def chain(self) -> Chain:
+        return Chain(self.links[0].operation.shape, self.links)
 
 
 def heads_of(areas: AreaGraph) -> dict[str, Head]:

@@ -10,6 +10,7 @@ import networkx as nx
 
 from cortexgraph.graph import AreaGraph, Connection
 from cortexgraph.notebook import Shown
+from cortexgraph.ops import Chain
 from cortexgraph.unrolling.schedule import Groups, Order
 
 __all__ = ["Loop", "Node", "NodeInfo", "UnrolledGraph", "UnrolledInfo"]
@@ -50,11 +51,13 @@ class NodeInfo:
         live: False where the value is silent (⊥).
         ordinal: of an update, 1 for the area's first live update, and so on; 0 where silent.
         held: of an update that is not carried out, the earlier update whose value stays.
+        applied: of the evaluation of a head, its operations.
     """
 
     live: bool = True
     ordinal: int = 0
     held: Node | None = None
+    applied: Chain | None = None
 
 
 @dataclass(frozen=True)
@@ -287,6 +290,11 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
         """The connection that an evaluation evaluates, and the value that it reads."""
         ((source, _, data),) = self.in_edges(node, data=True)
         return data["connections"][0], source
+
+    def applied(self, node: Node) -> Chain:
+        """The operations that an evaluation applies to the value: of a head, only the first of the transform."""
+        applied = self.node_info(node).applied
+        return self.evaluated(node)[0].transform if applied is None else applied
 
     def memory(self, node: Node) -> Node | None:
         """The update whose state this update continues from; None if the area has no memory, or was silent."""

@@ -109,6 +109,30 @@ def test_the_head_of_several_transforms_is_evaluated_once() -> None:
             assert compare(heads(), passes=passes, video=video).worst < 1e-8
 
 
+def test_the_head_of_a_static_image_stands_before_what_reads_it() -> None:
+    """Also where the connection that reads it first moves running statistics, which keep that one in its place."""
+    pool = {"avg_pool": {"kernel": 3, "stride": 1, "padding": 1}}
+    spec = NetworkSpec.model_validate(
+        {
+            "name": "heads",
+            "input": {"channels": 2, "size": 4},
+            "areas": {"A": {"channels": 2}, "B": {"channels": 2}},
+            "connections": [
+                "image -> A",
+                "A -> B -> B",
+                {"from": "image", "to": "A", "transform": [pool, "conv", "norm"], "delay": 2},
+                {"from": "image", "to": "B", "transform": [pool, "conv"], "delay": 3},
+            ],
+            "readout": {"from": "B", "classes": 2, "at": "all"},
+            "time": {"steps": 5, "order": [["B"], ["A"]], "silence": "zero_input"},
+        }
+    )
+    source = emit(spec)
+    assert source.index("image_pool = self.image_pool(x)") < source.index("(image_pool)")
+    for training in (False, True):
+        assert compare(spec, training=training).worst < 1e-8
+
+
 def test_one_head_applied_to_two_values_in_one_step_gives_two_names() -> None:
     up = [{"bilinear": 8}, "conv"]
     later = {"from": "A", "to": "C", "transform": up}

@@ -177,3 +177,20 @@ def test_sparse_readouts_under_rolling_equal_straight_lines(at: list[int], steps
     straight.load_state_dict(rolled.state_dict())
     x = torch.randn(2, 2, 4, 4)
     torch.testing.assert_close(rolled(x), straight(x))
+
+
+def test_a_loop_makes_again_what_its_runs_carry() -> None:
+    """Each of the last steps (four of eight) reads A from before them; what they would make of it is read no more."""
+    late = {"from": "A", "to": "B", "delay": 3}
+    spec = NetworkSpec.model_validate(
+        {
+            "name": "late",
+            "input": {"channels": 2, "size": 4},
+            "areas": {"A": {"channels": 2, "size": 4}, "B": {"channels": 2, "size": 4}},
+            "connections": ["image -> A", "image -> B", late, "B -> A", "B -> B"],
+            "readout": {"from": "B", "classes": 2, "at": "all"},
+            "time": {"steps": 6, "order": [["B"], ["A"]]},
+        }
+    )
+    for steps in (6, 7, 8, 9, 20):
+        assert compare(retimed(spec, steps, None), roll="always", record=False).worst < 1e-8
