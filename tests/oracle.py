@@ -128,14 +128,8 @@ def compare(
 
     `passes` are names out of `cortexgraph.passes.PASSES`: all of them by default. `roll` is as in `cg.compile`.
     """
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.float64)  # fixed filter banks are made in it
-    try:
-        recorded = record_all(spec) if record else None
-        module = randomise(compile_spec(spec, record=recorded, passes=passes, roll=roll)).train(training)
-    finally:
-        torch.set_default_dtype(torch.float32)
-    x = images(spec, batch, video_steps=spec.time.steps if video else None)
+    recorded = record_all(spec) if record else None
+    module, x = _network(spec, recorded, passes, roll, training, video, batch)
     before = {name: value.clone() for name, value in _state(module).items()}
     trained = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
     expected = _interpreted(spec, before, trained, x, training, recorded)
@@ -151,8 +145,35 @@ def compare(
     return Comparison(count["state"], count["gradient"], count["average"], max(differences.values()), stable)
 
 
+def compiled(
+    spec: NetworkSpec, *, passes: Sequence[str] | None, video: bool, training: bool, record: bool, roll: Roll
+) -> Results:
+    """What the network that `compare` compiles gives: equal weights and images at each call."""
+    module, x = _network(spec, record_all(spec) if record else None, passes, roll, training, video, 3)
+    return _compiled(module, x, record)
+
+
 Results = dict[tuple[Any, ...], Tensor]
 """Logits, states, gradients and running averages, each by what it is and its name."""
+
+
+def _network(
+    spec: NetworkSpec,
+    recorded: Mapping[str, str] | None,
+    passes: Sequence[str] | None,
+    roll: Roll,
+    training: bool,
+    video: bool,
+    batch: int,
+) -> tuple[nn.Module, Tensor]:
+    """A network with random weights, and images or a video."""
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.float64)  # fixed filter banks are made in it
+    try:
+        module = randomise(compile_spec(spec, record=recorded, passes=passes, roll=roll)).train(training)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    return module, images(spec, batch, video_steps=spec.time.steps if video else None)
 
 
 def _compiled(module: nn.Module, x: Tensor, record: bool) -> Results:

@@ -47,8 +47,10 @@ class _Lowering:
         self.evaluations = Counter(node.name for node in graph if node.kind == "evaluation" and not node.part)
         self.carried = carried_values(graph, graph.loop) if graph.loop is not None else []
         last = graph.loop.last if graph.loop is not None else 0
-        ends = {(v.start._replace(step=last + 1 - v.back), v.part) for v in self.carried}
-        self.kept = {(value.start, value.part) for value in self.carried} | ends
+        ends = ((v.start, v.back, v.part) for v in self.carried)
+        self.kept = {(v.start, v.part) for v in self.carried} | {
+            (node._replace(step=last + 1 - back), part) for node, back, part in (*ends, *self._read_after())
+        }
 
     def sections(self, runs: int | None) -> list[Section]:
         graph, loop = self.graph, self.graph.loop
@@ -320,20 +322,27 @@ class _Lowering:
 
     def _left(self) -> list[tuple[str, str]]:
         """What is read after the loop, under the names of its last steps, and the names in the loop."""
-        graph, loop = self.graph, self.graph.loop
+        loop = self.graph.loop
         assert loop is not None
         left: dict[str, str] = {}
-        for statement_reader in (node for node in graph if node.step >= loop.end and graph.live(node)):
-            for source, part in self._parts(statement_reader):
-                if loop.first <= source.step < loop.end and source.kind in {"update", "evaluation"}:
-                    back = loop.end - source.step
-                    if back <= loop.period:
-                        node = source._replace(step=loop.last + 1 - back)
-                        now = self.names.read(node, node, part)
-                    else:
-                        now = self.names.before(source, back, part)
-                    left[self.names.left(source, part)] = now
+        for source, back, part in self._read_after():
+            if back <= loop.period:
+                node = source._replace(step=loop.last + 1 - back)
+                now = self.names.read(node, node, part)
+            else:
+                now = self.names.before(source, back, part)
+            left[self.names.left(source, part)] = now
         return [*left.items()]
+
+    def _read_after(self) -> Iterator[tuple[Node, int, str]]:
+        """Values of the loop that are read after it: how many steps back from its end, and which part."""
+        graph, loop = self.graph, self.graph.loop
+        if loop is None:
+            return
+        for reader in (node for node in graph if node.step >= loop.end and graph.live(node)):
+            for source, part in self._parts(reader):
+                if loop.first <= source.step < loop.end and source.kind in {"update", "evaluation"}:
+                    yield source, loop.end - source.step, part
 
     def _parts(self, reader: Node) -> Iterator[tuple[Node, str]]:
         for source, _, edge in self.graph.in_edges(reader, data=True):
