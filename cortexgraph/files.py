@@ -7,14 +7,14 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 
 from cortexgraph.errors import DataError, Diagnostic
 
-__all__ = ["csv_text", "remove_leftovers", "replacing", "write_bytes", "write_text"]
+__all__ = ["csv_table", "csv_text", "remove_leftovers", "replacing", "write_bytes", "write_text"]
 
 
 @contextmanager
@@ -98,6 +98,12 @@ def csv_text(rows: Iterable[Iterable[object]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
     return text.getvalue()
+
+
+def csv_table(rows: Sequence[Mapping[str, object]]) -> str:
+    """Rows by the names of their columns as CSV, the names first; floats read back as the same numbers."""
+    columns = [*rows[0]] if rows else []
+    return csv_text([columns, *([row[column] for column in columns] for row in rows)])
 
 
 def _cell(value: object) -> object:

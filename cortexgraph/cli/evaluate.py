@@ -169,8 +169,7 @@ def _print_predictions(result: Predictions, top: int) -> None:
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    from cortexgraph.files import write_text
-    from cortexgraph.training.summary import csv_text
+    from cortexgraph.files import csv_table, write_text
 
-    write_text(path, csv_text(rows))
+    write_text(path, csv_table(rows))
     typer.echo(f"wrote {path}")

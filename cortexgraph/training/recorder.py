@@ -21,13 +21,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from cortexgraph.errors import CortexGraphError, Diagnostic
-from cortexgraph.files import write_text
+from cortexgraph.files import csv_table, write_text
 from cortexgraph.training.engine import Interrupts
 from cortexgraph.training.images import run_length
 from cortexgraph.training.module import TrainingModule
 from cortexgraph.training.run_folder import RunFolder, writing
 from cortexgraph.training.schedules import SCHEDULES
-from cortexgraph.training.summary import EpochRecord, best_epoch, csv_text
+from cortexgraph.training.summary import EpochRecord, best_epoch
 
 __all__ = ["Recorder"]
 
@@ -173,7 +173,7 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
 
     def _write_table(self) -> None:
         if self.history:
-            write_text(self.run.metrics, csv_text([record.row() for record in self.history]))
+            write_text(self.run.metrics, csv_table([record.row() for record in self.history]))
         else:
             self.run.metrics.unlink(missing_ok=True)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,7 +21,6 @@ __all__ = [
     "Summary",
     "best_epoch",
     "count_parameters",
-    "csv_text",
     "summarise",
     "summary_text",
 ]
@@ -71,15 +68,6 @@ class EpochRecord:
 def best_epoch(history: Sequence[EpochRecord]) -> EpochRecord:
     """The first of the epochs with the highest test accuracy at the last readout step."""
     return max(history, key=lambda record: record.accuracy)
-
-
-def csv_text(rows: Sequence[Mapping[str, float]]) -> str:
-    """A CSV table; floats in the shortest form that reads back as the same number."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 # ---- the whole run -----------------------------------------------------------------

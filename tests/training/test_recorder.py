@@ -11,9 +11,10 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cortexgraph.data import ImageData
+from cortexgraph.files import csv_table
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training import TrainSettings, recorder, train
-from cortexgraph.training.summary import EpochRecord, best_epoch, csv_text
+from cortexgraph.training.summary import EpochRecord, best_epoch
 
 from .test_resume import assert_equal_runs
 
@@ -96,7 +97,7 @@ def test_best_is_the_first_of_the_best_at_the_last_step() -> None:
 
 
 def test_table_reads_back_exactly() -> None:
-    text = csv_text([record(1, 0.1).row()])
+    text = csv_table([record(1, 0.1).row()])
     header, row = text.splitlines()
     values = dict(zip(header.split(","), map(float, row.split(",")), strict=True))
     assert values == record(1, 0.1).row()
