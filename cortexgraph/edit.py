@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
+from cortexgraph.codegen import trained_sets
 from cortexgraph.compiler import build, compile_with, unroll
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.graph import AreaGraph
 from cortexgraph.ops import Chain, GainOperation
-from cortexgraph.passes import prune
 from cortexgraph.spec import NetworkSpec, SpecLike, resolve
 from cortexgraph.spec.shorthand import chain_names
 from cortexgraph.unrolling import UnrolledGraph
@@ -296,7 +296,7 @@ def _carrying(take: Take) -> Carry:
 
     def carry(state: State, before: UnrolledGraph, after: UnrolledGraph) -> dict[str, Tensor]:
         carried = dict(state)
-        chains, reached, sets = _chains(before), _reached(before), after.sets
+        chains, reached, sets = _chains(before), trained_sets(before), after.sets
         for identifier, chain in _chains(after).items():
             was_apart = {path: link.per_step for path, link in chains[identifier].walk(identifier)}
             for path, link in chain.walk(identifier):
@@ -315,20 +315,6 @@ def _chains(graph: UnrolledGraph) -> dict[str, Chain]:
     """The chains of areas and connections, by identifier."""
     bodies = {area.identifier: area.body for area in graph.areas.areas}
     return bodies | {connection.identifier: connection.transform for connection in graph.areas.connections}
-
-
-def _reached(graph: UnrolledGraph) -> dict[str, set[int]]:
-    """For each area and connection, the numbers of the sets (from 1) that a readout depends on."""
-    reached: dict[str, set[int]] = {}
-    for node in prune(graph).updates():
-        terms = [connection for connection, _ in graph.terms(node)]
-        for identifier in {
-            graph.areas.area(node.name).identifier,
-            *(c.identifier for c in terms),
-            *(c.owner or c.identifier for c in terms),
-        }:
-            reached.setdefault(identifier, set()).add(graph.ordinal(node))
-    return reached
 
 
 def _copy(state: dict[str, Tensor], prefix: str, sets: int) -> None:

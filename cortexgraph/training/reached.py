@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import networkx as nx
 
+from cortexgraph.codegen import trained_sets
 from cortexgraph.unrolling import Node, UnrolledGraph
 
 __all__ = ["reached_steps"]
@@ -26,7 +27,7 @@ def reached_steps(trained: UnrolledGraph, evaluated: UnrolledGraph) -> dict[int,
         trained: the unrolled graph of the network as it was trained.
         evaluated: another unrolling of the same areas: other steps of readout, T or order.
     """
-    last = _last_sets(trained)
+    last = {identifier: max(sets) for identifier, sets in trained_sets(trained).items()}
     reached = set().union(*(_parts(trained, readout, last) for readout in trained.readouts))
     first = evaluated.areas.readouts[0].name
     return {
@@ -34,16 +35,6 @@ def reached_steps(trained: UnrolledGraph, evaluated: UnrolledGraph) -> dict[int,
         for readout in evaluated.readouts
         if readout.name == first
     }
-
-
-def _last_sets(graph: UnrolledGraph) -> dict[str, int]:
-    """For each area and connection with per-step parameters, the number of the last set that a readout depends on."""
-    last: dict[str, int] = {}
-    for node in set().union(*(nx.ancestors(graph, readout) for readout in graph.readouts)):
-        for identifier, number in _used(graph, node):
-            if number:
-                last[identifier] = max(last.get(identifier, 0), number)
-    return last
 
 
 def _used(graph: UnrolledGraph, node: Node) -> Iterator[Part]:
