@@ -179,7 +179,7 @@ def _extended(areas: AreaGraph, options: CompileOptions, steps: int) -> tuple[Un
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without the garbage collector: a graph of many nodes is no garbage, and would be searched again and again."""
+    """Suspend the garbage collector: a large graph holds no garbage, and each collection would scan all of it."""
     running = gc.isenabled()
     gc.disable()
     try:

@@ -77,7 +77,7 @@ def _groups(graph: AreaGraph, chain: Chain, path: Path, label: str = "") -> Iter
 
 
 def shape_mismatch(graph: AreaGraph) -> Iterator[Diagnostic]:
-    """`shape-mismatch`: a connection whose result has not the size, or the channels, that its target merges."""
+    """`shape-mismatch`: a connection whose result differs in size or channels from what its target merges."""
     for connection in graph.connections:
         if 0 in connection.source_shape or 0 in connection.target_shape or not connection.transform.whole:
             continue  # an unknown size, or a bad operation, reported elsewhere
@@ -172,7 +172,7 @@ def _pair(pair: tuple[int, int]) -> str:
 
 
 def body_shape(graph: AreaGraph) -> Iterator[Diagnostic]:
-    """`body-shape`: a body whose result has not the shape of the area's state."""
+    """`body-shape`: a body whose result differs in shape from the area's state."""
     for area in graph.areas:
         if area.size is None or not area.body.whole or area.body.output == area.shape:
             continue

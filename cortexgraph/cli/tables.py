@@ -50,7 +50,7 @@ def print_items(title: str, items: Iterable[Item], columns: Mapping[str, Callabl
 
 
 def bar(share: float, width: int) -> str:
-    """A bar for a share of 0 … 1, none for what is no number."""
+    """A bar for a share from 0 to 1; empty for NaN."""
     return "█" * round(width * share) if isfinite(share) else ""
 
 

@@ -59,7 +59,7 @@ def blocks_of(modules: Sequence[Module], taken: Collection[str]) -> list[Block]:
         modules: all modules of the network.
         taken: names that the classes must not have.
     """
-    alike: dict[tuple[str, ...], list[Module]] = {}
+    alike: dict[str, list[Module]] = {}
     for module in modules:
         if isinstance(module.expression, Call) and module.expression.start == "Chain(":
             alike.setdefault(_structure(module.expression), []).append(module)
@@ -137,10 +137,10 @@ def _leaves(call: Call) -> Iterator[str]:
         yield from [item] if isinstance(item, str) else _leaves(item)
 
 
-def _structure(call: Call) -> tuple[str, ...]:
-    """The text of an expression without its values; equal structures, equal texts."""
-    texts = [part if isinstance(part, str) else "·" for leaf in _leaves(call) for part in (*_parts(leaf), "\n")]
-    return (str(_mapped(call, iter(["·"] * len(texts)))), "".join(texts))
+def _structure(call: Call) -> str:
+    """The text of an expression with a dot for each value: equal structures have equal texts."""
+    parts = (_parts(leaf) for leaf in _leaves(call))
+    return str(_mapped(call, ("".join(part if isinstance(part, str) else "·" for part in leaf) for leaf in parts)))
 
 
 def _mapped(call: Call, leaves: Iterator[str]) -> Call:

@@ -139,7 +139,7 @@ class _Lowering:
         return step + (loop.skipped if loop is not None and step >= loop.end else 0)
 
     def step(self, node: Node, of: Node | None = None) -> str:
-        """The step of time of a node (or of what it reads), in a loop as a function of the step t."""
+        """The time step of a node, or of the value that it reads; inside a loop it depends on the step t."""
         loop, step = self.graph.loop, (of or node).step
         if loop is None or node.step < loop.first:
             return str(step)
@@ -235,7 +235,7 @@ class _Lowering:
         )
 
     def _targets(self, node: Node) -> tuple[str, ...]:
-        """Names of the visible state, and of what the cell keeps hidden; `_` for what nothing reads."""
+        """The names assigned to the visible state and to the hidden states; `_` for those that nothing reads."""
         cell, graph = self.graph.areas.area(node.name).cell, self.graph
         if not cell.hidden:
             return (self.names.made(node),)
