@@ -56,6 +56,16 @@ def _state(module: nn.Module) -> Mapping[str, Tensor]:
     return tensors(module) if module.training else module.state_dict()
 
 
+@contextmanager
+def in_64_bits() -> Iterator[None]:
+    """Networks made here keep their fixed filter banks in 64 bits; `.double()` would widen banks of 32."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def randomise(module: nn.Module) -> nn.Module:
     """Random parameters and running statistics, so that no term is 0 or 1 by initialisation."""
     for tensor in tensors(module).values():
@@ -168,11 +178,8 @@ def _network(
 ) -> tuple[nn.Module, Tensor]:
     """A network with random weights, and images or a video."""
     torch.manual_seed(0)
-    torch.set_default_dtype(torch.float64)  # fixed filter banks are made in it
-    try:
+    with in_64_bits():
         module = randomise(compile_spec(spec, record=recorded, passes=passes, roll=roll)).train(training)
-    finally:
-        torch.set_default_dtype(torch.float32)
     return module, images(spec, batch, video_steps=spec.time.steps if video else None)
 
 

@@ -33,15 +33,15 @@ class GaborBank(nn.Module):
         self.stride = stride
         self.padding = ((kernel_size[0] - 1) // 2, (kernel_size[1] - 1) // 2)
         y, x = (torch.arange(n, dtype=torch.float64) - (n - 1) / 2 for n in kernel_size)
-        n = torch.arange(channels)
-        angle = (torch.pi * (n // phases) / (channels // phases)).double()[:, None, None]
-        phase = (torch.pi / 2 * (n % phases)).double()[:, None, None]
+        n = torch.arange(channels, dtype=torch.float64)[:, None, None]
+        angle = torch.pi * (n // phases) / (channels // phases)
+        phase = torch.pi / 2 * (n % phases)
         u = x[None, None, :] * angle.cos() + y[None, :, None] * angle.sin()
         v = y[None, :, None] * angle.cos() - x[None, None, :] * angle.sin()
         bank = (-(u**2 + (aspect * v) ** 2) / (2 * sigma**2)).exp() * (2 * torch.pi * u / wavelength + phase).cos()
         bank = bank - bank.mean((1, 2), keepdim=True)
         bank = bank / bank.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None]
-        bank = bank.to(torch.get_default_dtype())
+        bank = bank.float().to(torch.get_default_dtype())  # one bank, whether made in 64 bits or cast to them later
         self.register_buffer("bank", bank[:, None], persistent=False)  # [channels, 1, *kernel_size]
 
     def forward(self, x: Tensor) -> Tensor:
