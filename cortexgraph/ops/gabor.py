@@ -41,7 +41,7 @@ class GaborBank(nn.Module):
         bank = (-(u**2 + (aspect * v) ** 2) / (2 * sigma**2)).exp() * (2 * torch.pi * u / wavelength + phase).cos()
         bank = bank - bank.mean((1, 2), keepdim=True)
         bank = bank / bank.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None]
-        bank = bank.float().to(torch.get_default_dtype())  # one bank, whether made in 64 bits or cast to them later
+        bank = bank.to(torch.get_default_dtype())
         self.register_buffer("bank", bank[:, None], persistent=False)  # [channels, 1, *kernel_size]
 
     def forward(self, x: Tensor) -> Tensor:
