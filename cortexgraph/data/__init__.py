@@ -5,9 +5,9 @@ from cortexgraph.extras import explained
 try:
     from cortexgraph.data import cifar10, folder, shapes  # the registered data sets: one name here for each
     from cortexgraph.data.batches import Batches
+    from cortexgraph.data.folder import Stimuli, load_stimuli
     from cortexgraph.data.images import Augment, ImageData, LabelledImages
     from cortexgraph.data.load import Request, load_data, register_data
-    from cortexgraph.data.stimuli import Stimuli, load_stimuli
 except ModuleNotFoundError as error:
     raise explained(error) from None
 

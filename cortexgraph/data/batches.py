@@ -6,7 +6,7 @@ Whole batches are augmented without a loop over images: shifted crops, mirroring
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,9 +21,8 @@ __all__ = ["AugmentDraws", "Batches", "apply_augment", "draw_augment"]
 class Batches:
     """Iterate over (images float32 [B, C, H, W] normalised per channel, labels int64 [B]).
 
-    The images are moved to the device once, as bytes, and turned into floats batch by batch. Iterating does
-    not change the object: the same epoch gives the same batches again, also after a restart and on another
-    device.
+    The images are moved to the device once, as bytes, and turned into floats batch by batch. Iterating does not change
+    the object: the same epoch gives the same batches again, also after a restart and on another device.
 
     Args:
         data: the images.
@@ -52,11 +51,30 @@ class Batches:
         device: torch.device | str = "cpu",
         drop_last: bool = False,
     ) -> None:
-        findings = [
-            *_check_request(data, mean, std),
-            *_check_numbers(len(data), batch_size, seed, drop_last),
+        channels, count = data.images.shape[1], len(data)
+        problems: list[tuple[bool, tuple[str, str, str]]] = [
+            (not count, ("no images", "at least one is needed", "Give a data set that is not empty.")),
+            (
+                not len(mean) == len(std) == channels,
+                (
+                    f"mean has {len(mean)} and std has {len(std)} values",
+                    f"the images have {channels} channels",
+                    "Give one value per channel.",
+                ),
+            ),
+            (min(std, default=1) <= 0, (f"std is {tuple(std)}", "each must be positive", "Replace a zero by 1 / 255.")),
+            (seed < 0, (f"seed is {seed}", "it must be 0 or more", "Give another seed.")),
+            (batch_size < 1, (f"batch_size is {batch_size}", "it must be 1 or more", "Give a positive number.")),
+            (
+                drop_last and count < batch_size,
+                (
+                    f"drop_last leaves nothing of {count} images in batches of {batch_size}",
+                    "at least one batch is needed",
+                    f"Give a batch size of at most {count}.",
+                ),
+            ),
         ]
-        if findings:
+        if findings := [Diagnostic("bad-batches", "batches", *texts) for wrong, texts in problems if wrong]:
             raise DataError(findings)
         if augment is not None:
             augment.check_fits(data.images.shape[2], data.images.shape[3])
@@ -81,57 +99,26 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         count, size = len(self._labels), (self._images.shape[2], self._images.shape[3])
-        generator = _generator(self.seed, self._epoch)
+        # Neighbouring seeds and epochs have nothing in common.
+        state = np.random.SeedSequence([self.seed, self._epoch]).generate_state(1, np.uint64)
+        generator = torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
         order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
         order = order.to(self.device)
-        draws = draw_augment(self.augment, count, size, generator).to(self.device) if self.augment else None
+        drawn = draw_augment(self.augment, count, size, generator) if self.augment else ()
+        draws = [draw.to(self.device) for draw in drawn]
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             rows = slice(start, start + self.batch_size)
             images = self._images[order[rows]]  # uint8 [B, C, H, W]
-            if self.augment and draws:
-                images = apply_augment(images, self.augment, draws[rows], self._mean_colour)
+            if self.augment:
+                batch_draws = AugmentDraws(*(draw[rows] for draw in draws))
+                images = apply_augment(images, self.augment, batch_draws, self._mean_colour)
             yield images.float().mul_(self._gain).add_(self._shift), self._labels[order[rows]]
-
-
-def _generator(seed: int, epoch: int) -> torch.Generator:
-    """A random stream for one epoch of one seed; neighbouring seeds and epochs have nothing in common."""
-    state = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
-
-
-def _check_request(data: LabelledImages, mean: Sequence[float], std: Sequence[float]) -> Iterator[Diagnostic]:
-    channels = data.images.shape[1]
-    if not len(data):
-        yield _finding("no images", "at least one is needed", "Give a data set that is not empty.")
-    if len(mean) != channels or len(std) != channels:
-        found, expected = (
-            f"mean has {len(mean)} and std has {len(std)} values",
-            f"the images have {channels} channels",
-        )
-        yield _finding(found, expected, "Give one value per channel.")
-    elif any(value <= 0 for value in std):
-        yield _finding(f"std is {tuple(std)}", "each must be positive", "Replace a zero by 1 / 255.")
-
-
-def _check_numbers(count: int, batch_size: int, seed: int, drop_last: bool) -> Iterator[Diagnostic]:
-    if seed < 0:
-        yield _finding(f"seed is {seed}", "it must be 0 or more", "Give another seed.")
-    if batch_size < 1:
-        yield _finding(f"batch_size is {batch_size}", "it must be 1 or more", "Give a positive number.")
-    elif drop_last and count < batch_size:
-        found = f"drop_last leaves nothing of {count} images in batches of {batch_size}"
-        yield _finding(found, "at least one batch is needed", f"Give a batch size of at most {count}.")
-
-
-def _finding(found: str, expected: str, repair: str) -> Diagnostic:
-    return Diagnostic("bad-batches", "batches", found, expected, repair)
 
 
 # ---- augmentation --------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class AugmentDraws:
+class AugmentDraws(NamedTuple):
     """The random choices for N images: one row per image, made on the CPU so that every device sees the same.
 
     Attributes:
@@ -144,12 +131,6 @@ class AugmentDraws:
     flip: Tensor
     hole: Tensor
 
-    def to(self, device: torch.device) -> AugmentDraws:
-        return AugmentDraws(self.shift.to(device), self.flip.to(device), self.hole.to(device))
-
-    def __getitem__(self, rows: slice) -> AugmentDraws:
-        return AugmentDraws(self.shift[rows], self.flip[rows], self.hole[rows])
-
 
 def draw_augment(augment: Augment, count: int, size: tuple[int, int], generator: torch.Generator) -> AugmentDraws:
     """Draw the choices for `count` images of `size` (height, width)."""
@@ -160,61 +141,42 @@ def draw_augment(augment: Augment, count: int, size: tuple[int, int], generator:
 
 
 def apply_augment(images: Tensor, augment: Augment, draws: AugmentDraws, mean: Tensor) -> Tensor:
-    """Augment a batch.
-
-    Args:
-        images: uint8 [B, C, H, W].
-        augment: what to do.
-        draws: the choices for these B images, on the same device.
-        mean: the colour of cut-out squares, uint8 [C].
-
-    Returns:
-        uint8 [B, C, H, W].
-    """
+    """Augment images, uint8 [B, C, H, W], as `draws` on the same device say; `mean` [C] fills cut-out squares."""
     if augment.crop_padding_px or augment.flip:
         images = _crop_and_flip(images, augment, draws)
     if augment.cutout_px:
-        images = torch.where(_holes(images, augment.cutout_px, draws.hole), mean[:, None, None], images)
+        rows, columns = (
+            _within(index - (draws.hole[:, axis, None] - augment.cutout_px // 2), augment.cutout_px)  # [B, H or W]
+            for axis, index in enumerate(_indices(images))
+        )
+        images = torch.where((rows[:, :, None] & columns[:, None, :])[:, None], mean[:, None, None], images)
     return images
 
 
-def _crop_and_flip(images: Tensor, augment: Augment, draws: AugmentDraws) -> Tensor:
-    """Fetch every pixel from where the shift and the mirror say that it lies in the unpadded image."""
-    height, width = images.shape[2:]
-    origin = draws.shift - augment.crop_padding_px  # [B, 2]
-    rows = origin[:, :1] + torch.arange(height, device=images.device)  # [B, H]
-    columns = origin[:, 1:] + torch.arange(width, device=images.device)  # [B, W]
-    columns = torch.where(draws.flip[:, None], columns.flip(1), columns)
-    if augment.padding == "reflect":
-        return _fetch(images, _reflect(rows, height), _reflect(columns, width))
-    fetched = _fetch(images, rows.clamp(0, height - 1), columns.clamp(0, width - 1))
-    if not augment.crop_padding_px:
-        return fetched
-    inside = _within(rows, height)[:, :, None] & _within(columns, width)[:, None, :]  # [B, H, W]
-    return fetched * inside[:, None]
-
-
-def _fetch(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """images [B, C, H, W] at rows [B, H] and columns [B, W]."""
-    batch, channels, height, width = images.shape
-    flat = (rows[:, :, None] * width + columns[:, None, :]).view(batch, 1, height * width)
-    return images.flatten(2).gather(2, flat.expand(-1, channels, -1)).view_as(images)
-
-
-def _reflect(index: Tensor, extent: int) -> Tensor:
-    """Mirror indices at the centres of the first and last pixel, as `torch.nn.functional.pad` does."""
-    last = extent - 1
-    return last - (last - index.abs()).abs()
+def _indices(images: Tensor) -> list[Tensor]:
+    return [torch.arange(extent, device=images.device) for extent in images.shape[2:]]
 
 
 def _within(index: Tensor, extent: int) -> Tensor:
     return (index >= 0) & (index < extent)
 
 
-def _holes(images: Tensor, side: int, centre: Tensor) -> Tensor:
-    """Squares of `side` pixels around centres [B, 2], cut at the image border: bool [B, 1, H, W]."""
-    masks = []
-    for axis, extent in enumerate(images.shape[2:]):
-        offset = torch.arange(extent, device=images.device) - (centre[:, axis, None] - side // 2)
-        masks.append(_within(offset, side))
-    return (masks[0][:, :, None] & masks[1][:, None, :])[:, None]
+def _crop_and_flip(images: Tensor, augment: Augment, draws: AugmentDraws) -> Tensor:
+    """Fetch every pixel from where the shift and the mirror say that it lies in the unpadded image."""
+    batch, channels, height, width = images.shape
+    y, x = _indices(images)
+    origin = draws.shift - augment.crop_padding_px  # [B, 2]
+    rows, columns = origin[:, :1] + y, origin[:, 1:] + x  # [B, H], [B, W]
+    columns = torch.where(draws.flip[:, None], columns.flip(1), columns)
+    inside = (_within(rows, height)[:, :, None] & _within(columns, width)[:, None, :])[:, None]  # [B, 1, H, W]
+    if augment.padding == "reflect":  # at the centres of the first and last pixel, as `torch.nn.functional.pad` does
+        rows, columns = _reflect(rows, height - 1), _reflect(columns, width - 1)
+    else:
+        rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+    flat = (rows[:, :, None] * width + columns[:, None, :]).view(batch, 1, height * width)
+    fetched = images.flatten(2).gather(2, flat.expand(-1, channels, -1)).view_as(images)
+    return fetched * inside if augment.crop_padding_px and augment.padding == "zero" else fetched
+
+
+def _reflect(index: Tensor, last: int) -> Tensor:
+    return last - (last - index.abs()).abs()

@@ -14,7 +14,7 @@ from cortexgraph.data.images import Augment, ImageData, LabelledImages
 from cortexgraph.data.load import Request, register_data
 from cortexgraph.errors import DataError, Diagnostic
 
-__all__ = ["default_root", "read_cifar10"]
+__all__ = ["cifar10"]
 
 Split = tuple[npt.NDArray[np.uint8], list[int]]
 
@@ -22,7 +22,8 @@ Split = tuple[npt.NDArray[np.uint8], list[int]]
 @register_data("cifar10")
 def cifar10(request: Request) -> ImageData:
     """CIFAR-10, brought to the requested size."""
-    classes, train, test = read_cifar10(request.root or default_root(), download=request.download)
+    root = request.root or cache_folder().with_name("cifar10")
+    classes, train, test = _read(root, download=request.download)
     request.require_available({"train": len(train[1]), "test": len(test[1])})
     splits = {}
     for split, (images, labels) in (("train", train), ("test", test)):
@@ -35,12 +36,7 @@ def cifar10(request: Request) -> ImageData:
     return ImageData.of("cifar10", classes, splits, Augment(crop_padding_px=min(request.size) // 8), text)
 
 
-def default_root() -> Path:
-    """Where CIFAR-10 is looked for and downloaded to, unless a folder is given."""
-    return cache_folder().with_name("cifar10")
-
-
-def read_cifar10(root: Path, *, download: bool) -> tuple[tuple[str, ...], Split, Split]:
+def _read(root: Path, *, download: bool) -> tuple[tuple[str, ...], Split, Split]:
     """Read both splits.
 
     Args:
@@ -58,38 +54,18 @@ def read_cifar10(root: Path, *, download: bool) -> tuple[tuple[str, ...], Split,
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of numpy about how these old files were pickled, of tarfile about filters
         if download:
-            _download(root)
+            try:
+                root.mkdir(parents=True, exist_ok=True)
+                CIFAR10(root, download=True)
+            except (RuntimeError, OSError, EOFError) as error:  # network, disk, a wrong checksum, a broken archive
+                problem = f"CIFAR-10 could not be downloaded ({' '.join(str(error).split())})"
+                repair = "Check the network and the free space, or give a directory of images as the data."
+                raise DataError(Diagnostic("download-failed", str(root), problem, repair=repair)) from error
         try:
             train, test = CIFAR10(root, train=True), CIFAR10(root, train=False)
         except (RuntimeError, OSError) as error:
-            raise _missing(root) from error
+            problem = "there is no sound copy of CIFAR-10 (cifar-10-batches-py) here"
+            repair = "Add `--download` to fetch it (170 MB), or give a directory of images as the data."
+            finding = Diagnostic("missing-cifar10", str(root), problem, "all of its files are needed", repair)
+            raise DataError(finding) from error
     return tuple(train.classes), (train.data, train.targets), (test.data, test.targets)
-
-
-def _missing(root: Path) -> DataError:
-    return DataError(
-        Diagnostic(
-            code="missing-cifar10",
-            place=str(root),
-            found="there is no sound copy of CIFAR-10 (cifar-10-batches-py) here",
-            expected="all of its files are needed",
-            repair="Add `--download` to fetch it (170 MB), or give a directory of images as the data.",
-        )
-    )
-
-
-def _download(root: Path) -> None:
-    from torchvision.datasets import CIFAR10
-
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        CIFAR10(root, download=True)
-    except (RuntimeError, OSError, EOFError) as error:  # network, disk, a wrong checksum, a broken archive
-        raise DataError(
-            Diagnostic(
-                code="download-failed",
-                place=str(root),
-                found=f"CIFAR-10 could not be downloaded ({' '.join(str(error).split())})",
-                repair="Check the network and the free space, or give a directory of images as the data.",
-            )
-        ) from error

@@ -9,17 +9,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
+import sys
 import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -36,11 +39,15 @@ MAX_PIXELS = 64_000_000
 LARGE_PIXELS = 4_000_000
 """Images with more pixels are decoded one at a time, so that the memory does not grow with the number of threads."""
 
-_REPORTED = 20  # unreadable files named in full; further ones are counted
-_MODES = {1: "L", 3: "RGB"}
-_SAMPLED = 200  # files whose size is looked up for the description of a data set
-_VERSION = "2"  # of how images are decoded; a new one makes all old entries outdated
-_one_large = threading.Lock()
+STRIP_PIXELS = 1 << 20
+"""Pixels that are converted at a time: a large image is never held several times over."""
+VERSION = "3"
+"""Of how images are decoded; a new one makes all old cache entries outdated."""
+REPORTED = 20
+MODES = {1: "L", 3: "RGB"}
+TRANSPARENT = ("RGBA", "LA", "PA", "La", "RGBa")
+
+one_large = threading.Lock()
 
 
 def decode_files(files: Sequence[Path], size: tuple[int, int], channels: int) -> Tensor:
@@ -48,7 +55,7 @@ def decode_files(files: Sequence[Path], size: tuple[int, int], channels: int) ->
 
     An image of another shape is cropped to the aspect ratio around its middle, then resized (bilinear over the
     whole footprint, so it does not alias). Photographs are turned upright (EXIF), transparent areas become white, and
-    an animation gives its first frame. Values of 16 bits are divided by 257, and floats lie between 0 and 1.
+    an animation gives its first frame. Every value of 16 bits is divided by 257; floats must lie from 0 to 1.
 
     Args:
         files: N of them.
@@ -75,9 +82,9 @@ def decode_files(files: Sequence[Path], size: tuple[int, int], channels: int) ->
         warnings.simplefilter("ignore")  # of odd metadata and of large images: what matters is whether they decode
         findings = [finding for finding in pool.map(decode, range(len(files))) if finding]
     if findings:
-        more = len(findings) - _REPORTED
+        more = len(findings) - REPORTED
         further = Diagnostic("unreadable-image", "", f"{more} further images cannot be read either")
-        raise DataError([*findings[:_REPORTED], *[further] * (more > 0)])
+        raise DataError([*findings[:REPORTED], *[further] * (more > 0)])
     return torch.from_numpy(images)
 
 
@@ -97,80 +104,145 @@ def check_memory(count: int, size: tuple[int, int], channels: int) -> None:
     needed = count * channels * size[0] * size[1]
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else needed * 2
     if needed * 2 > machine:
-        raise DataError(
-            Diagnostic(
-                code="too-large",
-                place="images",
-                found=f"{count} images of {channels} × {size[0]} × {size[1]} take {needed / 2**30:.1f} GiB",
-                expected=f"half of this machine's memory is {machine / 2**31:.1f} GiB",
-                repair="Use a smaller size, or fewer images (train_images, test_images).",
-            )
-        )
+        takes = f"{count} images of {channels} × {size[0]} × {size[1]} take {needed / 2**30:.1f} GiB"
+        expected = f"half of this machine's memory is {machine / 2**31:.1f} GiB"
+        repair = "Use a smaller size, or fewer images (train_images, test_images)."
+        raise DataError(Diagnostic("too-large", "images", takes, expected, repair))
 
 
 def preparation(files: Sequence[Path], size: tuple[int, int]) -> str:
     """What `decode_files` does to images of these sizes, in words; looks at some of the files only."""
-    sizes = {found for file in files[:: max(1, len(files) // _SAMPLED)] if (found := _size_of(file))}
+    sizes: set[tuple[int, int]] = set()
+    for file in files[:: max(1, len(files) // 200)]:
+        with contextlib.suppress(Exception), warnings.catch_warnings():  # the decoder reports what cannot be read
+            warnings.simplefilter("ignore")
+            with Image.open(file) as image:
+                sizes.add((image.height, image.width))
     target = f"{size[0]} × {size[1]}"
     if not sizes or sizes == {size}:
         return f"used at their size of {target} pixels"
-    (least, most) = min(sizes, key=lambda s: s[0] * s[1]), max(sizes, key=lambda s: s[0] * s[1])
+    least, most = (pick(sizes, key=lambda s: s[0] * s[1]) for pick in (min, max))
     from_sizes = f"{least[0]} × {least[1]}" + (f" to {most[0]} × {most[1]}" if len(sizes) > 1 else "")
     cropped = any(height * size[1] != width * size[0] for height, width in sizes)
     return f"{'cropped around their middle and ' if cropped else ''}resized from {from_sizes} to {target} pixels"
 
 
-def _size_of(file: Path) -> tuple[int, int] | None:
-    try:
-        with warnings.catch_warnings(), Image.open(file) as image:
-            warnings.simplefilter("ignore")
-            return image.height, image.width
-    except Exception:  # the decoder reports what cannot be read
-        return None
-
-
 def _decode(file: Path, size: tuple[int, int], channels: int) -> Bytes:
     with Image.open(file) as image:
-        image.draft(_MODES[channels], (max(size) * 2,) * 2)  # a much larger JPEG is decoded at a fraction of its scale
+        image.draft(MODES[channels], (max(size) * 2,) * 2)  # a much larger JPEG is decoded at a fraction of its scale
         pixels = image.width * image.height
         if pixels > MAX_PIXELS:
             raise ValueError(f"it has {pixels:,} pixels, and at most {MAX_PIXELS:,} are decoded: make it smaller")
-        with _one_large if pixels > LARGE_PIXELS else contextlib.nullcontext():
-            image.load()
-            return _fit(_opaque(ImageOps.exif_transpose(image)), size, channels)
+        with one_large if pixels > LARGE_PIXELS else contextlib.nullcontext():
+            return _fit(_opaque(_from_wide_channels(file, image) or _upright(image)), size, channels)
+
+
+# ---- 8 bits per channel without transparency ---------------------------------
+
+Box = tuple[int, int, int, int]
+
+
+def _by_strips(mode: str, size: tuple[int, int], convert: Callable[[Box], Image.Image]) -> Image.Image:
+    """The image whose parts `convert` gives for each box."""
+    whole, (width, height) = Image.new(mode, size), size
+    rows = max(1, STRIP_PIXELS // max(1, width))
+    for top in range(0, height, rows):
+        box = (0, top, width, min(top + rows, height))
+        whole.paste(convert(box), box)
+    return whole
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
+    return image
+
+
+def _from_wide_channels(file: Path, image: Image.Image) -> Image.Image | None:
+    """An image that has several channels of 16 bits, of which PIL by itself keeps the high bytes; None for others.
+
+    PIL unpacks 16 bits in either order of bytes, so that a second reading gives the low bytes.
+    """
+    match = re.fullmatch("(LA|RGB|RGBA|RGBa|RGBX|CMYK);16([BLN])", _raw_mode(image))
+    if match is None:
+        return None
+    kind, own = match[1].replace("RGBa", "RGBA"), match[2]
+    swapped = "L" if own == "B" or (own == "N" and sys.byteorder == "big") else "B"
+    # The two channels LA;16 fill the bytes of four channels.
+    parts = [_reread(file, raw) for raw in (["RGBA"] if kind == "LA" else [f"{kind};16{own}", f"{kind};16{swapped}"])]
+    mode = match[1].replace("RGBX", "RGB")
+    transparent = image.info.get("transparency")
+
+    def convert(box: Box) -> Image.Image:
+        levels = [np.asarray(part.crop(box)).astype(np.uint16) for part in parts]
+        high, low = levels if len(levels) == 2 else (levels[0][..., 0::2], levels[0][..., 1::2])
+        bytes_ = _scaled(high * np.uint16(256) + low, transparent).tobytes()
+        return Image.frombytes(mode, (box[2], box[3] - box[1]), bytes_)
+
+    return _by_strips(mode, parts[0].size, convert)
+
+
+def _raw_mode(image: Image.Image) -> str:
+    tiles = getattr(image, "tile", ())
+    return str(tiles[0][3][0] if tiles and isinstance(tiles[0][3], tuple) else tiles[0][3] if tiles else "")
+
+
+def _reread(file: Path, raw_mode: str) -> Image.Image:
+    """The image of a file whose bytes are unpacked in another way."""
+    with Image.open(file) as image:
+        assert isinstance(image, ImageFile.ImageFile)
+        for n, tile in enumerate(image.tile):
+            args = (raw_mode, *tile[3][1:]) if isinstance(tile[3], tuple) else raw_mode
+            image.tile[n] = tuple.__new__(type(tile), (*tile[:3], args))
+        return _upright(image)
+
+
+def _scaled(levels: npt.NDArray[np.uint16], transparent: object) -> Bytes:
+    """Levels of 16 bits, 0 … 65535, as 0 … 255: the same for every image. The transparent colour becomes white."""
+    scaled = ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if isinstance(transparent, int | tuple):
+        colour = np.array(transparent, np.uint16).reshape(-1)
+        scaled[(levels == colour).all(-1) if levels.ndim == 3 else levels == colour] = 255
+    return scaled
 
 
 def _opaque(image: Image.Image) -> Image.Image:
     """An image of 8 bits per channel without transparency."""
-    if image.mode.startswith(("I", "F")):
-        return Image.fromarray(_from_floats(image) if image.mode == "F" else _from_integers(image))
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    transparent = image.info.get("transparency")
+    if image.mode == "F":
+        return _by_strips("L", image.size, lambda box: Image.fromarray(_from_floats(np.asarray(image.crop(box)))))
+    if image.mode.startswith("I"):  # greys of 16 bits, which some formats keep in 32
+        return _by_strips(
+            "L", image.size, lambda box: Image.fromarray(_from_integers(np.asarray(image.crop(box)), transparent))
+        )
+    if image.mode in TRANSPARENT or transparent is not None:
+        return _by_strips("RGB", image.size, lambda box: _over_white(image.crop(box)))
     return image
 
 
-def _from_integers(image: Image.Image) -> Bytes:
-    """Greys of 16 bits, which some formats keep in 32: 0 … 65535 becomes 0 … 255, in every image alike."""
-    levels = np.asarray(image)
+def _over_white(image: Image.Image) -> Image.Image:
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+
+
+def _from_integers(levels: npt.NDArray[Any], transparent: object) -> Bytes:
     if levels.size and (levels.min() < 0 or levels.max() > 65535):
-        raise ValueError(f"its values lie between {levels.min()} and {levels.max()}; 16 bits, 0 to 65535, can be used")
-    return ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        raise ValueError(f"it has values from {levels.min()} to {levels.max()}; 16 bits, 0 to 65535, can be used")
+    return _scaled(levels.astype(np.uint16), transparent)
 
 
-def _from_floats(image: Image.Image) -> Bytes:
+def _from_floats(levels: npt.NDArray[np.float32]) -> Bytes:
     """Floats between 0 (black) and 1 (white)."""
-    levels = np.asarray(image, dtype=np.float32)
     if not np.isfinite(levels).all():
         raise ValueError("some of its values are not finite numbers; floats between 0 and 1 can be used")
     if levels.size and (levels.min() < 0 or levels.max() > 1):
-        raise ValueError(f"its values lie between {levels.min():g} and {levels.max():g}; floats must lie from 0 to 1")
+        raise ValueError(f"it has values from {levels.min():g} to {levels.max():g}; floats must lie from 0 to 1")
     return np.rint(levels * 255).astype(np.uint8)
 
 
 def _fit(image: Image.Image, size: tuple[int, int], channels: int) -> Bytes:
     """[C, H, W]"""
-    converted = image if image.mode == _MODES[channels] else image.convert(_MODES[channels])
+    converted = image if image.mode == MODES[channels] else image.convert(MODES[channels])
     if converted.size != size[::-1]:
         converted = ImageOps.fit(converted, size[::-1], Image.Resampling.BILINEAR)
     pixels = np.asarray(converted)
@@ -202,19 +274,14 @@ def cache_folder() -> Path:
 
 def files_key(files: Sequence[Path], size: tuple[int, int], channels: int) -> str:
     """A name that changes whenever one of the files (path, bytes, time of change) or the request does."""
-    digest = hashlib.sha256(repr((_VERSION, size, channels)).encode())
+    digest = hashlib.sha256(repr((VERSION, size, channels)).encode())
     for file in files:
-        digest.update(os.fsencode(f"\0{file.absolute()}\0{_state(file)}"))
+        state = None  # of a broken link, which is left for the decoder to report
+        with contextlib.suppress(OSError):
+            status = file.stat()
+            state = (status.st_size, status.st_mtime_ns)
+        digest.update(os.fsencode(f"\0{file.absolute()}\0{state}"))
     return digest.hexdigest()[:32]
-
-
-def _state(file: Path) -> tuple[int, int] | None:
-    """Bytes and time of change; None for a broken link, which is left for the decoder to report."""
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
 
 
 def cached(key: str, shape: tuple[int, ...], decode: Callable[[], Tensor]) -> Tensor:

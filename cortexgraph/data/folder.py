@@ -1,94 +1,82 @@
-"""Directories of images: `train/<class>/*` and `test/<class>/*`, as in torchvision's ImageFolder."""
+"""Folders of images: `train/<class>/*` and `test/<class>/*` as a data set, any folder as stimuli to show."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from cortexgraph.data.decode import cached, decode_files, files_key, preparation
 from cortexgraph.data.images import Augment, ImageData, LabelledImages
-from cortexgraph.data.load import Request, as_path, register_data, require
+from cortexgraph.data.load import (
+    Request,
+    as_path,
+    balanced_subset,
+    check_count,
+    is_name,
+    load_data,
+    register_data,
+    require,
+)
 from cortexgraph.errors import DataError, Diagnostic
 
-__all__ = ["FolderSplit", "list_folder", "list_images"]
+__all__ = ["Stimuli", "load_stimuli", "of_images"]
 
-_SPLITS = ("train", "test")
-_LAYOUT = "Arrange it as train/<class>/*.png and test/<class>/*.png."
+SPLITS = ("train", "test")
+LAYOUT = "Arrange it as train/<class>/*.png and test/<class>/*.png."
+
+Classes = dict[str, list[Path]]
+"""The images of each class, sorted."""
 
 
 @register_data("folder")
 def read_folder(request: Request) -> ImageData:
-    """The images of a directory."""
-    classes, listed = list_folder(as_path(request.source))
-    request.require_available({split: len(content.files) for split, content in listed.items()})
+    """The images of a directory, with the layout of torchvision's ImageFolder.
+
+    Hidden files and folders, and files whose name does not end like an image's (`PIL.Image.registered_extensions`), are
+    left out. Links are followed, but no folder is read twice in one split. Images may lie at any depth below the folder
+    of their class.
+
+    Raises:
+        DataError: if the directory is not laid out so, or images cannot be read; all that is wrong is reported at once.
+    """
+    root = as_path(request.source)
+    try:
+        listed = _read_layout(root)
+    except OSError as error:
+        raise _unlistable(root, error) from error
+    request.require_available({split: sum(map(len, classes.values())) for split, classes in listed.items()})
     splits: dict[str, LabelledImages] = {}
     findings: list[Diagnostic] = []
-    for split, content in listed.items():
+    for split, classes in listed.items():
         try:
-            splits[split] = _decoded(content, request.subset(split, content.labels), request)
+            splits[split] = _decoded(classes, split, request)
         except DataError as error:  # unreadable files of both splits are reported together
             findings += error.diagnostics
     require(findings)
-    prepared = preparation(listed["train"].files, request.size)
+    prepared = preparation([file for files in listed["train"].values() for file in files], request.size)
     augment = Augment(crop_padding_px=min(request.size) // 8)
-    return ImageData.of(request.source, classes, splits, augment, prepared)
+    return ImageData.of(request.source, tuple(listed["train"]), splits, augment, prepared)
 
 
-@dataclass(frozen=True)
-class FolderSplit:
-    """The files of one split, sorted by class and name, and the class index of each."""
-
-    files: tuple[Path, ...]
-    labels: tuple[int, ...]
-
-
-def _decoded(content: FolderSplit, chosen: list[int], request: Request) -> LabelledImages:
-    files, size, channels = [content.files[index] for index in chosen], request.size, request.channels
-    labels = torch.tensor(content.labels)[chosen]
+def _decoded(classes: Classes, split: str, request: Request) -> LabelledImages:
+    pairs = [(file, label) for label, files in enumerate(classes.values()) for file in files]
+    pairs = [pairs[index] for index in request.subset(split, [label for _, label in pairs])]
+    files, size, channels = [file for file, _ in pairs], request.size, request.channels
+    labels = torch.tensor([label for _, label in pairs])
     if not request.cache:
         return LabelledImages(decode_files(files, size, channels), labels)
     shape, key = (len(files), channels, *size), files_key(files, size, channels)
     return LabelledImages(cached(key, shape, lambda: decode_files(files, size, channels)), labels)
 
 
-def list_folder(root: Path) -> tuple[tuple[str, ...], dict[str, FolderSplit]]:
-    """List the images below `root`.
-
-    Hidden files and folders, and files whose name does not end like an image's
-    (`PIL.Image.registered_extensions`), are left out. Links are followed, but no folder is read twice in one split.
-    Images may lie at any depth below their class folder.
-
-    Returns:
-        The sorted class names, and the files of ``train`` and ``test``.
-
-    Raises:
-        DataError: if `root` is not laid out so; all that is wrong is reported at once.
-    """
-    try:
-        images = _read_layout(root)
-    except OSError as error:  # no permission, too many links, a network drive that is gone
-        raise _unlistable(root, error) from error
-    return tuple(sorted(images["train"])), {split: _flatten(images[split]) for split in _SPLITS}
-
-
-def list_images(root: Path) -> list[Path]:
-    """All images below a folder, sorted by folder and name, with the rules of `list_folder`.
-
-    Raises:
-        DataError: if it cannot be listed.
-    """
-    try:
-        walk = _Walk(root)
-        images = walk.images(root)
-    except OSError as error:
-        raise _unlistable(root, error) from error
-    require(walk.findings)
-    return images
+# ---- walking through folders --------------------------------------------------
 
 
 class _Walk:
@@ -103,69 +91,76 @@ class _Walk:
         """The image files of a folder and those below it, sorted."""
         endings = Image.registered_extensions()
         files: list[Path] = []
-        self.visited.add(folder.resolve())
         for parent, folders, names in os.walk(folder, onerror=_stop, followlinks=True):
             folders[:] = [name for name in sorted(folders) if not name.startswith(".") and self._enter(parent, name)]
             seen = [Path(parent, name) for name in names if not name.startswith(".")]
             files.extend(path for path in seen if path.suffix.lower() in endings and self._is_usable(path))
         return sorted(files)
 
+    def class_folders(self, split: Path) -> list[Path]:
+        """The folders directly below the split, which are its classes."""
+        folders = sorted(entry for entry in split.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        return [folder for folder in folders if self._enter(str(split), folder.name)]
+
     def _enter(self, parent: str, name: str) -> bool:
         path = Path(parent, name)
         real = path.resolve()
-        if new := real not in self.visited:
-            self.visited.add(real)
-        else:
-            found, expected = f"this leads to {real}", "the images there would count twice"
-            self.findings.append(_finding("folder-twice", path, found, expected, "Remove the link."))
-        return new and self._is_text(path)
+        is_new = real not in self.visited
+        if not is_new:
+            expected = "the images there would count twice"
+            self.findings.append(_finding("folder-twice", path, f"this leads to {real}", expected, "Remove the link."))
+        self.visited.add(real)
+        return is_new and self._is_text(path)
 
     def _is_usable(self, path: Path) -> bool:
         if path.is_file() or not path.exists():  # a broken link is left for the decoder to report
             return self._is_text(path)
         kind = "folder" if path.is_dir() else "pipe or device"
-        found = f"this is a {kind} whose name ends like an image's"
-        self.findings.append(_finding("not-a-file", path, found, "only files are read", "Remove or rename it."))
+        problem = f"this is a {kind} whose name ends like an image's"
+        self.findings.append(_finding("not-a-file", path, problem, "only files are read", "Remove or rename it."))
         return False
 
     def _is_text(self, path: Path) -> bool:
         try:
             path.name.encode()
         except UnicodeEncodeError:
-            found = "the name of this is not valid UTF-8"
-            self.findings.append(_finding("not-utf8", path, found, "", "Rename it."))
+            self.findings.append(_finding("not-utf8", path, "the name of this is not valid UTF-8", "", "Rename it."))
             return False
         return True
-
-    def class_folders(self, split: Path) -> list[Path]:
-        """The folders directly below the split, which are its classes."""
-        folders = sorted(entry for entry in split.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-        return [folder for folder in folders if self._enter(str(split), folder.name)]
 
 
 def _stop(error: OSError) -> None:
     raise error
 
 
-def _unlistable(root: Path, error: OSError) -> DataError:
-    place, found = Path(error.filename or root), f"this cannot be listed ({error.strerror})"
-    repair = "Check its permissions and those of the folders above it."
-    return DataError(_finding("unreadable-directory", place, found, "it must be readable", repair))
-
-
-def _read_layout(root: Path) -> dict[str, dict[str, list[Path]]]:
-    """The images of each split and class."""
+def _read_layout(root: Path) -> dict[str, Classes]:
+    """The images of each split and class, the classes in alphabetical order."""
     require(_check_root(root))
-    walks = {split: _Walk(root / split) for split in _SPLITS}
+    walks = {split: _Walk(root / split) for split in SPLITS}
     folders = {split: walk.class_folders(root / split) for split, walk in walks.items()}
     require([*_check_classes(root, folders), *(f for walk in walks.values() for f in walk.findings)])
     images = {split: {folder.name: walk.images(folder) for folder in folders[split]} for split, walk in walks.items()}
-    require([*_check_filled(root, images), *(f for walk in walks.values() for f in walk.findings)])
+    problem, expected = "this class folder has no images", "at least one is needed"
+    repair = "Add images (such as .png or .jpg), or remove the class from both splits."
+    empty = [
+        _finding("empty-class", root / split / name, problem, expected, repair)
+        for split, classes in images.items()
+        for name, files in classes.items()
+        if not files
+    ]
+    require([*empty, *(f for walk in walks.values() for f in walk.findings)])
     return images
 
 
-def _finding(code: str, place: Path, found: str, expected: str, repair: str) -> Diagnostic:
-    return Diagnostic(code, str(place), found, expected, repair)
+def _unlistable(root: Path, error: OSError) -> DataError:
+    """For a folder without permission, too many links, a network drive that is gone."""
+    place, problem = Path(error.filename or root), f"this cannot be listed ({error.strerror})"
+    repair = "Check its permissions and those of the folders above it."
+    return DataError(_finding("unreadable-directory", place, problem, "it must be readable", repair))
+
+
+def _finding(code: str, place: Path, problem: str, expected: str, repair: str) -> Diagnostic:
+    return Diagnostic(code, str(place), problem, expected, repair)
 
 
 def _check_root(root: Path) -> Iterator[Diagnostic]:
@@ -175,34 +170,114 @@ def _check_root(root: Path) -> Iterator[Diagnostic]:
     elif not root.is_dir():
         yield _finding("missing-directory", root, "there is no such directory", expected, "Check the path.")
     else:
-        for split in _SPLITS:
+        for split in SPLITS:
             if not (root / split).is_dir():
-                yield _finding("missing-split", root, f"there is no folder {split}/", "both splits are needed", _LAYOUT)
+                yield _finding("missing-split", root, f"there is no folder {split}/", "both splits are needed", LAYOUT)
 
 
 def _check_classes(root: Path, folders: dict[str, list[Path]]) -> Iterator[Diagnostic]:
     """Both splits have classes, and the same ones."""
     names = {split: {folder.name for folder in listed} for split, listed in folders.items()}
-    for split in _SPLITS:
+    for split in SPLITS:
         if not names[split]:
             expected = "at least one folder per class is needed"
-            yield _finding("no-classes", root / split, "there are no class folders", expected, _LAYOUT)
-    for here, there in (_SPLITS, _SPLITS[::-1]) if all(names.values()) else ():
+            yield _finding("no-classes", root / split, "there are no class folders", expected, LAYOUT)
+    for here, there in (SPLITS, SPLITS[::-1]) if all(names.values()) else ():
         for name in sorted(names[here] - names[there]):
-            found, expected = f"there is a class folder {here}/{name}", f"there is no {there}/{name}"
+            problem, expected = f"there is a class folder {here}/{name}", f"there is no {there}/{name}"
             repair = f"Add {there}/{name} with images, or remove {here}/{name}."
-            yield _finding("class-in-one-split", root, found, expected, repair)
+            yield _finding("class-in-one-split", root, problem, expected, repair)
 
 
-def _check_filled(root: Path, images: dict[str, dict[str, list[Path]]]) -> Iterator[Diagnostic]:
-    for split, classes in images.items():
-        for name, files in classes.items():
-            if not files:
-                found, expected = "this class folder has no images", "at least one is needed"
-                repair = "Add images (such as .png or .jpg), or remove the class from both splits."
-                yield _finding("empty-class", root / split / name, found, expected, repair)
+# ---- stimuli -------------------------------------------------------------------
 
 
-def _flatten(classes: dict[str, list[Path]]) -> FolderSplit:
-    pairs = [(file, label) for label, name in enumerate(sorted(classes)) for file in classes[name]]
-    return FolderSplit(tuple(file for file, _ in pairs), tuple(label for _, label in pairs))
+@dataclass(frozen=True)
+class Stimuli:
+    """Images in a fixed order, read from their files as they are needed.
+
+    Attributes:
+        name: of the source.
+        classes: the class of each image; empty text where there is none.
+        files: the file of each image, relative to the source; empty text where there is none.
+        read: gives the images of some places as uint8 [n, C, H, W].
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    files: tuple[str, ...]
+    read: Callable[[Sequence[int]], Tensor]
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def chosen(self, count: int | None, seed: int = 0) -> Stimuli:
+        """So many of them, evenly over the classes, in the same order.
+
+        Raises:
+            DataError: if there are not so many.
+        """
+        require(replace(finding, place="images") for finding in check_count("recorded", count, len(self)))
+        names = sorted(set(self.classes))
+        places = balanced_subset([names.index(name) for name in self.classes], count, seed)
+        classes, files = (tuple(values[n] for n in places) for values in (self.classes, self.files))
+        return Stimuli(self.name, classes, files, lambda some: self.read([places[n] for n in some]))
+
+    def batches(self, size: int) -> Iterator[Tensor]:
+        """uint8 [n, C, H, W], n at most `size`."""
+        for start in range(0, len(self), size):
+            yield self.read(range(start, min(start + size, len(self))))
+
+
+def load_stimuli(
+    source: str, *, size: tuple[int, int], channels: int, split: str = "test", **arguments: Any
+) -> Stimuli:
+    """The images of a source.
+
+    Args:
+        source: ``shapes``, ``cifar10``, or a folder. Of a folder with train/ and test/ that of the split is taken;
+            otherwise the folder itself: its images, and those of its folders, which count as classes.
+        size: (H, W) in pixels to which images are brought.
+        channels: 1 or 3.
+        split: train or test.
+        arguments: further ones of `load_data`, for the sources that are no folder.
+
+    Raises:
+        DataError: if there are no images, or they cannot be read.
+    """
+    if is_name(source) or not as_path(source).is_dir():
+        other = {"train_images" if split == "test" else "test_images": 1}  # the other split is not looked at
+        data = load_data(source, size=size, channels=channels, **(arguments | other))
+        return of_images(data.name, data.train if split == "train" else data.test, data.classes)
+    root = _split_folder(as_path(source), split)
+    try:
+        walk = _Walk(root)
+        files = walk.images(root)
+    except OSError as error:
+        raise _unlistable(root, error) from error
+    require(walk.findings)
+    if not files:
+        repair = "Give a folder with images (such as .png or .jpg), or with a folder of images for each class."
+        raise DataError(_finding("no-images", root, "there are no images in this folder", "", repair))
+    inside = [file.relative_to(root) for file in files]
+    classes = tuple(path.parts[0] if len(path.parts) > 1 else "" for path in inside)
+    names = tuple(path.as_posix() for path in inside)
+    return Stimuli(source, classes, names, lambda places: decode_files([files[n] for n in places], size, channels))
+
+
+def of_images(name: str, images: LabelledImages, classes: Sequence[str]) -> Stimuli:
+    """Images that are in memory as stimuli."""
+    labels = tuple(classes[label] for label in images.labels.tolist())
+    return Stimuli(name, labels, ("",) * len(labels), lambda places: images.images[list(places)])
+
+
+def _split_folder(folder: Path, split: str) -> Path:
+    """The folder of the split; the folder itself if it has no splits."""
+    if (folder / split).is_dir():
+        return folder / split
+    other = "train" if split == "test" else "test"
+    if (folder / other).is_dir():
+        problem, expected = f"there is a folder {other}/", f"there is no folder {split}/"
+        repair = f"Give --split {other}, or {folder / other}{os.sep}."
+        raise DataError(_finding("missing-split", folder, problem, expected, repair))
+    return folder

@@ -13,16 +13,13 @@ from cortexgraph.errors import DataError, Diagnostic
 
 __all__ = ["Augment", "ImageData", "LabelledImages", "channel_statistics"]
 
-_STATISTICS_CHUNK = 4096  # images counted at once, to keep the memory small
-
 
 @dataclass(frozen=True)
 class Augment:
     """What is done to training images, each time afresh.
 
     Attributes:
-        crop_padding_px: pad by so many pixels on each side, then crop the original size at random; 0 for
-            none.
+        crop_padding_px: pad by so many pixels on each side, then crop the original size at random; 0 for none.
         flip: mirror half of the images left to right.
         cutout_px: side of a square set to the mean colour at a random place (DeVries & Taylor 2017, arXiv
             1708.04552: its centre lies anywhere in the image, so parts of it may fall outside); 0 for none.
@@ -38,15 +35,14 @@ class Augment:
     padding: Literal["zero", "reflect"] = "zero"
 
     def __post_init__(self) -> None:
-        pixels = {"crop_padding_px": self.crop_padding_px, "cutout_px": self.cutout_px}
         findings = [
-            _bad_augment(name, value, "it must be a whole number of pixels, 0 or more", f"Give {name}=0 to disable it.")
-            for name, value in pixels.items()
+            _finding(name, value, "it must be a whole number of pixels, 0 or more", f"Give {name}=0 to disable it.")
+            for name, value in (("crop_padding_px", self.crop_padding_px), ("cutout_px", self.cutout_px))
             if not isinstance(value, int) or isinstance(value, bool) or value < 0
         ]
         if self.padding not in ("zero", "reflect"):
-            expected, repair = "`zero` and `reflect` are known", "Give padding='zero' or padding='reflect'."
-            findings.append(_bad_augment("padding", repr(self.padding), expected, repair))
+            repair = "Give padding='zero' or padding='reflect'."
+            findings.append(_finding("padding", repr(self.padding), "`zero` and `reflect` are known", repair))
         if findings:
             raise DataError(findings)
 
@@ -59,22 +55,19 @@ class Augment:
     def check_fits(self, height: int, width: int) -> None:
         """Raise DataError if images of this size cannot be augmented so."""
         limit = min(height, width)
-        bounds = {"crop_padding_px": limit - 1, "cutout_px": limit}
         findings = [
-            _bad_augment(
-                name,
-                getattr(self, name),
-                f"images of {height} × {width} pixels allow at most {bound}",
-                "Give a smaller number, or larger images.",
+            _finding(name, value, f"images of {height} × {width} pixels allow at most {most}", "Give a smaller number.")
+            for name, value, most in (
+                ("crop_padding_px", self.crop_padding_px, limit - 1),
+                ("cutout_px", self.cutout_px, limit),
             )
-            for name, bound in bounds.items()
-            if getattr(self, name) > bound
+            if value > most
         ]
         if findings:
             raise DataError(findings)
 
 
-def _bad_augment(name: str, value: object, expected: str, repair: str) -> Diagnostic:
+def _finding(name: str, value: object, expected: str, repair: str) -> Diagnostic:
     return Diagnostic("bad-augment", f"augment.{name}", f"{name} is {value}", expected, repair)
 
 
@@ -95,18 +88,14 @@ class LabelledImages:
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
-        kinds = images.dtype == torch.uint8 and labels.dtype == torch.int64
-        if kinds and images.ndim == 4 and labels.shape == images.shape[:1]:
+        types_fit = images.dtype == torch.uint8 and labels.dtype == torch.int64
+        if types_fit and images.ndim == 4 and labels.shape == images.shape[:1]:
             return
-        raise DataError(
-            Diagnostic(
-                code="bad-tensors",
-                place="LabelledImages",
-                found=f"images are {_describe(images)} and labels are {_describe(labels)}",
-                expected="uint8 images [N, C, H, W] and int64 labels [N] are needed",
-                repair="Convert them with `.to(…)`, and give each image one label.",
-            )
-        )
+        kinds = [f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}" for tensor in (images, labels)]
+        expected = "uint8 images [N, C, H, W] and int64 labels [N] are needed"
+        repair = "Convert them with `.to(…)`, and give each image one label."
+        found = f"images are {kinds[0]} and labels are {kinds[1]}"
+        raise DataError(Diagnostic("bad-tensors", "LabelledImages", found, expected, repair))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -139,12 +128,7 @@ class ImageData:
 
     @classmethod
     def of(
-        cls,
-        name: str,
-        classes: Sequence[str],
-        splits: Mapping[str, LabelledImages],
-        augment: Augment,
-        preparation: str = "",
+        cls, name: str, classes: Sequence[str], splits: Mapping[str, LabelledImages], augment: Augment, preparation: str
     ) -> ImageData:
         """The data set of some `splits` (train and test), with the statistics of its training images."""
         mean, std = channel_statistics(splits["train"].images)
@@ -154,12 +138,12 @@ class ImageData:
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel of uint8 images [N, C, H, W] scaled to [0, 1].
 
-    Counted in integers, so the result does not depend on threads or summation order. A constant channel gets
-    the standard deviation of one grey level, so that dividing by it is safe.
+    Counted in integers, so the result does not depend on threads or summation order. A constant channel gets the
+    standard deviation of one grey level, so that dividing by it is safe.
     """
     channels = images.shape[1]
     counts = torch.zeros(channels, 256, dtype=torch.int64)
-    for chunk in torch.split(images, _STATISTICS_CHUNK):
+    for chunk in torch.split(images, 4096):  # to keep the memory small
         for channel in range(channels):
             counts[channel] += torch.bincount(chunk[:, channel].flatten(), minlength=256)
     levels = torch.arange(256)
@@ -168,7 +152,3 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     means = tuple(s / total / 255 for s in sums)
     spreads = tuple(max((q * total - s * s) ** 0.5 / total, 1) / 255 for s, q in zip(sums, squares, strict=True))
     return means, spreads
-
-
-def _describe(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

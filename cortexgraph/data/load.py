@@ -39,14 +39,16 @@ class Request:
         require(f for split, count in available.items() for f in check_count(split, self.images[split], count))
 
 
-SOURCES: dict[str, Callable[[Request], ImageData]] = {}
+Reader = Callable[[Request], ImageData]
+
+SOURCES: dict[str, Reader] = {}
 """Data sets by name."""
 
 DIRECTORY = "folder"
 """The source of everything that is not a name."""
 
 
-def register_data(name: str) -> Callable[[Callable[[Request], ImageData]], Callable[[Request], ImageData]]:
+def register_data(name: str) -> Callable[[Reader], Reader]:
     """Decorator that adds a data set to those that `load_data` and `--data` know by name.
 
     Raises:
@@ -57,7 +59,7 @@ def register_data(name: str) -> Callable[[Callable[[Request], ImageData]], Calla
         ... def noise(request: Request) -> ImageData: ...
     """
 
-    def add(read: Callable[[Request], ImageData]) -> Callable[[Request], ImageData]:
+    def add(read: Reader) -> Reader:
         if name in SOURCES:
             raise ValueError(f"data set `{name}` is registered already")
         SOURCES[name] = read
@@ -128,8 +130,8 @@ def _check(request: Request) -> Iterator[Diagnostic]:
         repair = "Give one of these names, or the path of a directory with train/ and test/."
         yield Diagnostic("unknown-data", "data", found, expected, repair)
     if channels not in (1, 3):
-        found, repair = f"{channels} channels are asked for", "Give the network's input 1 channel (grey) or 3 (RGB)."
-        yield Diagnostic("bad-channels", "channels", found, "images have 1 or 3", repair)
+        repair = "Give the network's input 1 channel (grey) or 3 (RGB)."
+        yield Diagnostic("bad-channels", "channels", f"{channels} channels are asked for", "images have 1 or 3", repair)
     if len(size) != 2 or min(size) < 1:
         expected = "a height and a width of at least 1 pixel are needed"
         yield Diagnostic("bad-size", "size", f"the size is {tuple(size)}", expected, "Give (height, width).")
@@ -140,7 +142,7 @@ def _check(request: Request) -> Iterator[Diagnostic]:
 
 
 def _looks_like_path(source: str) -> bool:
-    """Distinguishes a missing directory from a mistyped name, which has no separator."""
+    """Tell a missing directory from a mistyped name, which has no separator."""
     return bool(source) and (as_path(source).exists() or any(sign in source for sign in "/\\."))
 
 
@@ -161,15 +163,9 @@ def check_count(split: str, count: int | None, available: int | None) -> list[Di
 
 
 def balanced_subset(labels: Sequence[int], count: int | None, seed: int) -> list[int]:
-    """Indices of `count` images, in their original order, the same ones each time.
+    """Indices of `count` of the images with these labels (None: all), in their order; the seed decides which.
 
-    Every class gives the same number (±1) as long as it has enough; what a small class lacks is taken from
-    the others.
-
-    Args:
-        labels: of all images.
-        count: how many, at most as many as there are; None for all.
-        seed: of the choice.
+    Every class gives the same number (±1) as long as it has enough; what a small class lacks is taken from the others.
     """
     if count is None or count == len(labels):
         return list(range(len(labels)))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from cortexgraph.data import decode as decode_module
 from cortexgraph.data.decode import decode_files, fit_array
 
 
@@ -97,3 +102,128 @@ def test_arrays_are_fitted_alike(tmp_path: Path) -> None:
     fitted = fit_array(np.asarray(image)[None], (8, 8), 1)
     assert torch.equal(fitted[0], decode(image, tmp_path / "a.png", (8, 8), 1))
     assert fit_array(np.asarray(image)[None], (16, 16), 3).shape == (1, 3, 16, 16)
+
+
+def png_of_16_bits(levels: np.ndarray, colour_type: int, transparent: bytes = b"") -> bytes:
+    """A PNG file of levels [H, W, C], written without PIL, which cannot."""
+    height, width = levels.shape[:2]
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels)
+    body = chunk(b"tRNS", transparent) if transparent else b""
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
+
+
+def tiff_of_16_bits(levels: np.ndarray, order: str, alpha: int = 0) -> bytes:
+    """An uncompressed TIFF file of levels [H, W, C] in one of both orders of bytes."""
+    height, width, channels = levels.shape
+    pixels = levels.astype(f"{order}u2").tobytes()
+    tags = [
+        (256, width),
+        (257, height),
+        (259, 1),
+        (262, 2),
+        (273, 8),
+        (277, channels),
+        (278, height),
+        (279, len(pixels)),
+    ]
+    place = 8 + len(pixels)
+    tags = sorted([*tags, (258, place), *([(338, alpha)] if channels == 4 else [])])
+    count = {258: channels}
+    entries = b"".join(
+        struct.pack(f"{order}HHI", tag, 4 if tag in (273, 279) else 3, count.get(tag, 1))
+        + (struct.pack(f"{order}I", value) if tag in (258, 273, 279) else struct.pack(f"{order}HH", value, 0))
+        for tag, value in tags
+    )
+    bits = struct.pack(f"{order}{channels}H", *[16] * channels)
+    head = b"II*\0" if order == "<" else b"MM\0*"
+    directory = struct.pack(f"{order}H", len(tags)) + entries + struct.pack(f"{order}I", 0)
+    return head + struct.pack(f"{order}I", place + len(bits)) + pixels + bits + directory
+
+
+def random_levels(channels: int) -> np.ndarray:
+    levels = np.random.default_rng(channels).integers(0, 65536, (5, 7, channels), dtype=np.uint16)
+    levels[0, :6] = np.array([0, 128, 129, 255, 256, 65535], np.uint16)[:, None]
+    return levels
+
+
+def divided(levels: np.ndarray) -> np.ndarray:
+    """One rule for all images: levels of 16 bits divided by 257, rounded."""
+    return np.rint(levels / 257).astype(np.uint8)
+
+
+@pytest.mark.parametrize("form", ["png", "<tiff", ">tiff"])
+def test_colours_of_16_bits_follow_the_rule_of_greys(tmp_path: Path, form: str) -> None:
+    levels = random_levels(3)
+    (tmp_path / "a").write_bytes(png_of_16_bits(levels, 2) if form == "png" else tiff_of_16_bits(levels, form[0]))
+    assert torch.equal(decode_files([tmp_path / "a"], (5, 7), 3)[0], as_tensor(divided(levels)))
+    grey = random_levels(1)
+    (tmp_path / "b").write_bytes(png_of_16_bits(grey, 0))
+    assert torch.equal(decode_files([tmp_path / "b"], (5, 7), 1)[0], as_tensor(divided(grey)))
+
+
+@pytest.mark.parametrize(("colour_type", "channels"), [(4, 2), (6, 4)])
+def test_transparent_images_of_16_bits_follow_the_rule_too(tmp_path: Path, colour_type: int, channels: int) -> None:
+    levels = random_levels(channels)
+    levels[..., -1] = np.where(np.indices((5, 7)).sum(0) % 2, 65535, 0)
+    (tmp_path / "a").write_bytes(png_of_16_bits(levels, colour_type))
+    expected = np.where(levels[..., -1:] > 0, divided(levels[..., :-1]), 255) * np.ones((1, 1, 3), np.uint8)
+    assert torch.equal(decode_files([tmp_path / "a"], (5, 7), 3)[0], as_tensor(expected.astype(np.uint8)))
+
+
+@pytest.mark.parametrize(("colour_type", "channels"), [(0, 1), (2, 3)])
+def test_the_transparent_colour_of_16_bits_becomes_white(tmp_path: Path, colour_type: int, channels: int) -> None:
+    levels = random_levels(channels)
+    (tmp_path / "a").write_bytes(png_of_16_bits(levels, colour_type, levels[2, 3].astype(">u2").tobytes()))
+    expected = divided(levels) * np.ones((1, 1, 3), np.uint8)
+    expected[(levels == levels[2, 3]).all(-1)] = 255
+    assert torch.equal(decode_files([tmp_path / "a"], (5, 7), 3)[0], as_tensor(expected))
+
+
+@pytest.mark.parametrize("alpha", [1, 2])
+def test_tiff_with_alpha(tmp_path: Path, alpha: int) -> None:
+    """`alpha` 1: the colours are multiplied by it already."""
+    levels = random_levels(4)
+    levels[..., 3] = 65535
+    (tmp_path / "a").write_bytes(tiff_of_16_bits(levels, "<", alpha))
+    assert torch.equal(decode_files([tmp_path / "a"], (5, 7), 3)[0], as_tensor(divided(levels[..., :3])))
+
+
+def test_large_images_are_converted_strip_by_strip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode_module, "STRIP_PIXELS", 15)
+    test_colours_of_16_bits_follow_the_rule_of_greys(tmp_path, "png")
+    test_transparent_becomes_white(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["16-bit RGBA", "8-bit RGBA", "float"])
+def test_a_small_file_of_many_pixels_does_not_fill_the_memory(tmp_path: Path, kind: str) -> None:
+    """4000 × 4000 pixels in a file of some kB: the peak grows by a few images of them, not by a dozen."""
+    side = 4000
+    file = tmp_path / ("a.tiff" if kind == "float" else "a.png")
+    if kind == "16-bit RGBA":
+        row = b"\0" + bytes(8 * side)
+        file.write_bytes(png_of_16_bits(np.zeros((1, 1, 4), np.uint16), 6))
+        pack = zlib.compressobj()
+        data = b"".join(pack.compress(row) for _ in range(side)) + pack.flush()
+        whole = png_of_16_bits(np.zeros((0, side, 4), np.uint16), 6)
+        header = struct.pack(">II", side, side)
+        whole = whole[:16] + header + whole[24:29] + struct.pack(">I", zlib.crc32(b"IHDR" + header + whole[24:29]))
+        image = struct.pack(">I", len(data)) + b"IDAT" + data + struct.pack(">I", zlib.crc32(b"IDAT" + data))
+        file.write_bytes(whole + image + struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND")))
+    else:
+        Image.new("F" if kind == "float" else "RGBA", (side, side)).save(file, compression="tiff_lzw")
+    assert file.stat().st_size < 2_000_000
+    code = (
+        "import resource, sys; from pathlib import Path; from cortexgraph.data.decode import decode_files\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "decode_files([Path(sys.argv[1])], (32, 32), 3)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) * 1024 < 4 * 4 * side * side, f"{int(done.stdout) / 1024:.0f} MB"

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cortexgraph.data import Batches, ImageData, load_data
+from cortexgraph.data.outlines import OUTLINES, coverage, equal_area
 from cortexgraph.data.shapes import CLASSES, generate
-from cortexgraph.data.shapes.outlines import OUTLINES, coverage, equal_area
 
 # Of generate("train", 200)[0]: when it changes, published figures on this data no longer hold.
 TRAIN_200_SHA256 = "92dd8b1a23e722e64a3c90c478040e199dbbd7ce40413a533c6b99cbd0a94f6a"

@@ -17,7 +17,7 @@ from PIL import Image
 import cortexgraph as cg
 from cortexgraph import cli, recording
 from cortexgraph.data import Stimuli, load_stimuli
-from cortexgraph.data.stimuli import of_images
+from cortexgraph.data.folder import of_images
 from cortexgraph.errors import CompileError, DataError
 from cortexgraph.extras import MissingPackageError
 from cortexgraph.recording import record
