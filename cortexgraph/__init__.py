@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from cortexgraph.ops import option as option
     from cortexgraph.ops import register_cell as register_cell
     from cortexgraph.ops import register_operation as register_operation
-    from cortexgraph.ops.schema import json_schema as json_schema
+    from cortexgraph.ops.registry import json_schema as json_schema
     from cortexgraph.pages import page as page
     from cortexgraph.recording import record as record
     from cortexgraph.spec import NetworkSpec as NetworkSpec
@@ -83,7 +83,7 @@ _HOMES = {
     ),
     "cortexgraph.graph": ("AreaGraph",),
     "cortexgraph.ops": ("Cell", "Operation", "option", "register_cell", "register_operation"),
-    "cortexgraph.ops.schema": ("json_schema",),
+    "cortexgraph.ops.registry": ("json_schema",),
     "cortexgraph.checks": ("register_check",),
     "cortexgraph.edit": ("lesion", "share", "unshare"),
     "cortexgraph.spec": ("NetworkSpec", "dumps", "load", "loads", "save", "zoo"),

@@ -47,7 +47,7 @@ def schema(out: OutOption = None) -> None:
 
     Example: cortexgraph schema --out spec.schema.json
     """
-    from cortexgraph.ops.schema import json_schema
+    from cortexgraph.ops.registry import json_schema
 
     write_or_print(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", out)
 

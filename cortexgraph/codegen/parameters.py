@@ -131,7 +131,7 @@ def _link(link: Link, sets: Sets) -> str | Call:
         parts = tuple(_chain(chain.links, sets, f"{part}=") for part, chain in inner.items())
         return Call(f"{name}={operation.constructor()}(", parts)
     if not link.per_step or link.owner is not None:
-        return f"{name}={operation.constructor()}"
+        return f"{name}={link.constructor}"
     make, count = f"lambda: {operation.constructor()}", f"sets={sets.count}"
     if sets.trained == tuple(range(1, sets.count + 1)):
         return Call(f"{name}=PerStep(", (make, count))

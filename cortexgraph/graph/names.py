@@ -138,7 +138,7 @@ def _former_paths(areas: AreaGraph) -> Iterator[tuple[str, str]]:
 def _former_links(chain: Chain, then: str, now: str) -> Iterator[tuple[str, str]]:
     counts: Counter[str] = Counter()
     for link in chain:
-        operation = link.operation.own
+        operation = link.operation
         name = operation.former_role or operation.role or link.word
         counts[name] += 1
         former = f"{then}.{name}_{counts[name]}" if counts[name] > 1 else f"{then}.{name}"

@@ -45,9 +45,7 @@ def _area(graph: AreaGraph, area: Area) -> dict[str, Any]:
 
 def _norm(link: Link) -> dict[str, Any]:
     groups = (
-        link.operation.own.groups
-        if isinstance(link.operation.own, GroupNorm) and link.options["kind"] == "group"
-        else None
+        link.operation.groups if isinstance(link.operation, GroupNorm) and link.options["kind"] == "group" else None
     )
     found = {"kind": link.options["kind"], "per_step": link.options["per_step"]}
     return found | ({"groups": groups} if groups else {})

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from cortexgraph.graph.model import Connection
-from cortexgraph.ops import Chain, Conv, GainOperation, GateOperation, Link, Tied, Transposed
+from cortexgraph.ops import Chain, Conv, ConvTranspose, GainOperation, GateOperation, Link
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.shorthand import chain_names
 
@@ -138,8 +138,7 @@ def _tied_link(link: Link, path: str, own: Link | None, owner: Connection) -> Li
             f"{link.operation.summary()} differs from {own.operation.summary()} of {owner.label}",
             repair="Only a convolution may differ, in stride, padding and dilation.",
         )
-    operation = Tied(link.operation.shape, link.operation, path, same)
-    return replace(link, operation=operation, per_step=own.per_step, owner=path)
+    return replace(link, per_step=own.per_step, owner=path, same=same)
 
 
 def _per_step(link: Link) -> str:
@@ -153,29 +152,27 @@ def _shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:
 def _transposed(connection: Connection, owner: Connection) -> Chain:
     learned = [(path, link) for path, link in owner.transform.walk(owner.identifier) if link.operation.parameters()]
     learned = [(path, link) for path, link in learned if not isinstance(link.operation, GainOperation)]
-    if len(learned) != 1 or not Transposed.legal(learned[0][1].operation) or owner.transform.links[0] != learned[0][1]:
+    path, link = learned[0] if len(learned) == 1 else ("", None)
+    conv = link.operation if link is not None and link == owner.transform.links[0] else None
+    shape, size = connection.source_shape, connection.target_shape[1:]
+    operation = conv.transposed(shape, size) if isinstance(conv, Conv) else None
+    if link is None or not isinstance(conv, Conv) or operation is None:
         raise TieError(
             f"the transform of {owner.label} is {owner.transform.summary() or 'empty'}",
             "only a single convolution, undilated and without groups, can be transposed",
             "Tie to a connection whose transform is one convolution.",
         )
-    path, link = learned[0]
-    conv = link.operation
-    assert isinstance(conv, Conv)
-    shape, size = connection.source_shape, connection.target_shape[1:]
     if shape[0] != conv.channels or connection.target_shape[0] != conv.shape[0]:
         raise TieError(
             f"the connection goes from {shape[0]} to {connection.target_shape[0]} channels",
             f"the transpose of {owner.label} goes from {conv.channels} to {conv.shape[0]}",
             "Tie it to the connection between the same two areas, the other way round.",
         )
-    operation = Transposed(shape, conv, path, size)
-    first = Link(operation.role, "conv_transpose", {}, operation, per_step=link.per_step, owner=path)
-    rest = _after(connection.transform, operation)
-    return Chain(shape, (first, *rest))
+    first = Link("conv_transpose", "conv_transpose", {}, operation, per_step=link.per_step, owner=path, same=False)
+    return Chain(shape, (first, *_after(connection.transform, operation)))
 
 
-def _after(chain: Chain, operation: Transposed) -> Iterator[Link]:
+def _after(chain: Chain, operation: ConvTranspose) -> Iterator[Link]:
     """The connection's own gain and gate, on what the transpose gives."""
     for link in chain:
         if isinstance(link.operation, GainOperation | GateOperation):

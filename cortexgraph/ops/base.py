@@ -33,6 +33,7 @@ __all__ = [
     "Place",
     "Problem",
     "Shape",
+    "StandIn",
     "call",
     "option",
 ]
@@ -69,9 +70,7 @@ def option(default: Any = ..., description: str = "", *, main: bool = False, exa
         example: a value, for the documentation; default: the default.
     """
     metadata = {"option": description, "main": main, "default": default, "example": example}
-    if default is ...:
-        return field(metadata=metadata)
-    return field(default=default, metadata=metadata)
+    return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
 
 
 def text(value: object) -> str:
@@ -168,19 +167,13 @@ class Component(ABC):
         weights = sum(prod(shape) for shape in self.parameters().values() if len(shape) > 1)
         return weights and weights * self.output()[1] * self.output()[2]
 
-    @classmethod
-    def made(cls, shape: Shape, options: Options, place: Place) -> Component:
-        """The operation or cell of these options."""
-        return cls(shape, **options)
+    def placed(self, place: Place) -> Component:
+        """What is computed at this place: inner chains are made, and a word that stands for another is replaced."""
+        return self
 
-    @classmethod
-    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
-        """What is wrong with these options at this place, and its repair; None if nothing is."""
-        return None
-
-    def fault(self) -> Fault | None:
-        """What is wrong with it once its inner chains are made, and its repair; None if nothing is."""
-        return None
+    def faults(self) -> Iterator[Fault]:
+        """What is wrong with it, each with the repair."""
+        yield from ()
 
 
 @dataclass(frozen=True)
@@ -202,10 +195,14 @@ class Operation(Component):
     random: ClassVar[bool] = False
     averages: ClassVar[bool] = False
 
-    @property
-    def own(self) -> Operation:
-        """The same operation with parameters of its own, if those of another connection are used."""
-        return self
+    def shared(self, owner: str, same: bool) -> str:
+        """The expression that makes its module with the parameters of the module at `owner`.
+
+        Args:
+            owner: path of that module.
+            same: whether that module computes this very operation.
+        """
+        return f"Shared(self.{owner})"
 
     def chains(self) -> Mapping[str, Chain]:
         """Inner chains, by the argument of the constructor that takes them."""
@@ -231,6 +228,17 @@ class Operation(Component):
         None if that depends on the operation after it, as for dropout. The options are as the spec has them.
         """
         return False
+
+
+@dataclass(frozen=True)
+class StandIn(Operation):
+    """Base of the words whose `placed` gives another operation, which computes; a stand-in itself computes nothing."""
+
+    def summary(self) -> str:
+        return ""
+
+    def constructor(self) -> str:
+        raise AssertionError(f"{type(self).__name__} stands for another operation")
 
 
 @dataclass(frozen=True)
@@ -268,9 +276,7 @@ class Problem:
     Attributes:
         path: of the entry, or of its options.
         word: the operation or cell.
-        detail: pydantic's error about `options`.
-        options: the model of the options.
-        inside: path of that error below `path`.
+        detail: pydantic's error about `options`, the model of the options, at `inside` below `path`.
         found, repair: the broken rule.
     """
 
@@ -294,6 +300,7 @@ class Link:
         operation: what is computed.
         per_step: whether there is one set of its parameters for each live update.
         owner: path in the state dict of the parameters it uses, if another connection owns them.
+        same: whether the owner's module computes this very operation.
         by_place: the options that its place decided.
     """
 
@@ -303,7 +310,13 @@ class Link:
     operation: Operation
     per_step: bool = False
     owner: str | None = None
+    same: bool = True
     by_place: frozenset[str] = frozenset()
+
+    @property
+    def constructor(self) -> str:
+        """The expression that makes its module."""
+        return self.operation.constructor() if self.owner is None else self.operation.shared(self.owner, self.same)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from cortexgraph.ops.base import CONTEXT, Context, Fault, Operation, Options, Pair, Shape, call, option
+from cortexgraph.ops.base import CONTEXT, Fault, Operation, Pair, Shape, call, option
 from cortexgraph.ops.registry import register_operation
 from cortexgraph.ops.torch_names import F, Tensor, nn, torch
 from cortexgraph.ops.windows import ONE, Windowed, same_padding
@@ -37,12 +37,10 @@ class PadChannelsOperation(Operation):
 
     channels: Count = option(CONTEXT, "Number of output channels; default: those of the area.", main=True)
 
-    @classmethod
-    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
-        if options["channels"] < shape[0]:
-            found = f"{shape[0]} channels cannot be padded to {options['channels']}"
-            return found, "Give at least as many channels, or use a 1 × 1 convolution."
-        return None
+    def faults(self) -> Iterator[Fault]:
+        if self.channels < self.shape[0]:
+            found = f"{self.shape[0]} channels cannot be padded to {self.channels}"
+            yield found, "Give at least as many channels, or use a 1 × 1 convolution."
 
     def output(self) -> Shape:
         return (self.channels, *self.shape[1:])
@@ -78,12 +76,10 @@ class MaxoutOperation(Operation):
 
     pieces: Count = option(2, "Number of groups of which the largest is taken.", main=True)
 
-    @classmethod
-    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
-        if shape[0] % options["pieces"]:
-            found = f"{shape[0]} channels cannot be split into {options['pieces']} equal pieces"
-            return found, "Give `maxout` a divisor of the channels that enter."
-        return None
+    def faults(self) -> Iterator[Fault]:
+        if self.shape[0] % self.pieces:
+            found = f"{self.shape[0]} channels cannot be split into {self.pieces} equal pieces"
+            yield found, "Give `maxout` a divisor of the channels that enter."
 
     def output(self) -> Shape:
         return (self.shape[0] // self.pieces, *self.shape[1:])
@@ -129,13 +125,11 @@ class NormalisationPoolOperation(Windowed):
     order: Count = option(2, "p: 1 or 2.")
     channels: Count = option(CONTEXT, "Number of equal output channels; default: those of the area.")
 
-    @classmethod
-    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
-        if options["order"] not in (1, 2):
-            return f"`order` is {options['order']}", "Write 1 for the mean, 2 for the root mean square."
-        if not all(k % 2 for k in options["kernel"]):
-            return f"a {by(options['kernel'])} window has no centre", "Give `kernel` odd numbers, such as 3."
-        return None
+    def faults(self) -> Iterator[Fault]:
+        if self.order not in (1, 2):
+            yield f"`order` is {self.order}", "Write 1 for the mean, 2 for the root mean square."
+        if not all(k % 2 for k in self.kernel):
+            yield f"a {by(self.kernel)} window has no centre", "Give `kernel` odd numbers, such as 3."
 
     def output(self) -> Shape:
         return (self.channels, *self.shape[1:])

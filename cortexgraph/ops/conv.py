@@ -1,20 +1,26 @@
-"""Convolutions: plain, depthwise, separable and transposed."""
+"""Layers with weights: convolutions (plain, depthwise, separable, transposed), fully connected ones, and tied ones."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any, ClassVar
 
-from cortexgraph.ops.base import CONTEXT, Context, Fault, Operation, Options, Pair, Shape, call, option, text
+from cortexgraph.ops.base import CONTEXT, Fault, Operation, Pair, Shape, call, option, text
 from cortexgraph.ops.registry import register_operation
-from cortexgraph.ops.torch_names import Tensor, nn
+from cortexgraph.ops.torch_names import F, Tensor, nn
 from cortexgraph.ops.windows import Windowed, same_padding
 from cortexgraph.spec.fields import Border, Count, Flag, Square
 from cortexgraph.wording import by
 
-__all__ = ["Conv", "ConvTranspose", "Depthwise", "Separable", "Spatial", "spread"]
+__all__ = ["Conv", "ConvTranspose", "Dense", "Depthwise", "Linear", "Separable", "Spatial"]
+
+KERNEL = "Kernel size."
+STRIDE = "Stride; default 1, or what takes the source to the target's size."
+CHANNELS = "Number of output channels; default: those of the area."
+BIAS = "Learned bias; default: only where no norm follows."
 
 
 @dataclass(frozen=True)
@@ -29,11 +35,11 @@ class Spatial(Windowed):
     name: ClassVar[str]
     module: ClassVar[str] = "nn.Conv2d"
 
-    kernel: Square = option((3, 3), "Kernel size.", main=True)
-    stride: Square = option(CONTEXT, "Stride; default 1, or what takes the source to the target's size.")
+    kernel: Square = option((3, 3), KERNEL, main=True)
+    stride: Square = option(CONTEXT, STRIDE)
     dilation: Square = option((1, 1), "Distance between the kernel's points.")
     padding: Border | None = option(None, "Zeros around the input; default ⌊dilation · (kernel − 1) / 2⌋.")
-    bias: Flag = option(CONTEXT, "Learned bias; default: only where no norm follows.")
+    bias: Flag = option(CONTEXT, BIAS)
 
     @property
     @abstractmethod
@@ -77,7 +83,7 @@ class Conv(Spatial):
     equation: ClassVar[str] = "y[o] = Σ_i w[o, i] ⋆ x[i] + b[o]"
     name: ClassVar[str] = "conv"
 
-    channels: Count = option(CONTEXT, "Number of output channels; default: those of the area.")
+    channels: Count = option(CONTEXT, CHANNELS)
     groups: Count = option(1, "Number of channel groups that do not see each other.")
 
     @property
@@ -93,6 +99,26 @@ class Conv(Spatial):
 
     def notes(self) -> list[str]:
         return [f"{self.groups} groups"] if self.groups != 1 else []
+
+    def shared(self, owner: str, same: bool) -> str:
+        if same:
+            return super().shared(owner, same)
+        stride = (self.stride, None)  # always written: it says that the geometry is its own
+        return call("Shared", f"self.{owner}", **self.arguments() | {"stride": stride})
+
+    def transposed(self, shape: Shape, size: Pair) -> ConvTranspose | None:
+        """Its transpose: from its output to its input, of this size, without bias.
+
+        The result has no places where the transpose does not reach that size. None for a dilated convolution, and for
+        one with groups.
+        """
+        if self.dilation != (1, 1) or self.groups != 1:
+            return None
+        height, width = (
+            size - ((n - 1) * s - 2 * p + k)
+            for size, n, s, p, k in zip(size, shape[1:], self.stride, self.border, self.kernel, strict=True)
+        )
+        return ConvTranspose(shape, self.kernel, self.stride, self.border, (height, width), self.shape[0], bias=False)
 
 
 @register_operation("depthwise")
@@ -122,11 +148,15 @@ class SeparableConv2d(nn.Module):
         in_channels: int,
         out_channels: int,
         kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
         bias: bool = True,
-        **geometry: Any,
     ) -> None:
         super().__init__()
-        self.depth = nn.Conv2d(in_channels, in_channels, kernel_size, groups=in_channels, bias=False, **geometry)
+        self.depth = nn.Conv2d(
+            in_channels, in_channels, kernel_size, stride, padding, dilation, groups=in_channels, bias=False
+        )
         self.point = nn.Conv2d(in_channels, out_channels, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -142,7 +172,7 @@ class Separable(Spatial):
     name: ClassVar[str] = "separable conv"
     module: ClassVar[str] = "SeparableConv2d"
 
-    channels: Count = option(CONTEXT, "Number of output channels; default: those of the area.")
+    channels: Count = option(CONTEXT, CHANNELS)
 
     @property
     def outputs(self) -> int:
@@ -162,12 +192,12 @@ class ConvTranspose(Operation):
     former_role: ClassVar[str] = "conv"
     equation: ClassVar[str] = "y[o, s·p + k − padding] += Σ_i w[i, o, k] x[i, p]"
 
-    kernel: Square = option((3, 3), "Kernel size.", main=True)
+    kernel: Square = option((3, 3), KERNEL, main=True)
     stride: Square = option((2, 2), "Factor by which the size grows.")
     padding: Border | None = option(None, "Rim cut from the result; default ⌈(kernel − stride) / 2⌉, and not below 0.")
     output_padding: Border | None = option(None, "Added at the lower right; default: so that the size grows by stride.")
-    channels: Count = option(CONTEXT, "Number of output channels; default: those of the area.")
-    bias: Flag = option(CONTEXT, "Learned bias; default: only where no norm follows.")
+    channels: Count = option(CONTEXT, CHANNELS)
+    bias: Flag = option(CONTEXT, BIAS)
 
     @property
     def border(self) -> Pair:
@@ -186,25 +216,37 @@ class ConvTranspose(Operation):
         height, width = (rim if rim < s else 0 for rim, s in zip(rims, self.stride, strict=True))
         return height, width
 
+    @property
+    def reaches(self) -> bool:
+        """Whether the output padding is one that torch takes."""
+        return all(0 <= rim < stride for rim, stride in zip(self.rim, self.stride, strict=True))
+
+    def faults(self) -> Iterator[Fault]:
+        if not self.reaches:
+            yield "`output_padding` must be smaller than `stride`", "Leave `output_padding` out."
+
     def output(self) -> Shape:
         height, width = (
             (n - 1) * s - 2 * p + k + r
             for n, s, p, k, r in zip(self.shape[1:], self.stride, self.border, self.kernel, self.rim, strict=True)
         )
-        return (self.channels, height, width)
+        return (self.channels, height, width) if self.reaches else (self.channels, 0, 0)
 
     def field(self, axis: int, place: int) -> Iterable[int]:
-        return spread(self.shape[1 + axis], place + self.border[axis], self.stride[axis], self.kernel[axis])
+        """The input places p with 0 ≤ place + padding − stride · p < kernel."""
+        place, stride, kernel = place + self.border[axis], self.stride[axis], self.kernel[axis]
+        return range(max(0, -((kernel - 1 - place) // stride)), min(self.shape[1 + axis] - 1, place // stride) + 1)
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         weight = (self.shape[0], self.channels, *self.kernel)
         return {"weight": weight} | ({"bias": (self.channels,)} if self.bias else {})
 
     def macs(self) -> int:
-        return self.shape[0] * self.shape[1] * self.shape[2] * self.channels * self.kernel[0] * self.kernel[1]
+        return prod((*self.shape, self.channels, *self.kernel))
 
     def summary(self) -> str:
-        return f"{by(self.kernel)} transposed conv, stride {text(self.stride)}{', bias' if self.bias else ''}"
+        stride = f", stride {text(self.stride)}" if self.stride != (1, 1) else ""
+        return f"{by(self.kernel)} transposed conv{stride}{', bias' if self.bias else ''}"
 
     def arguments(self) -> dict[str, tuple[object, object]]:
         """Stride and paddings of the constructor, with torch's defaults."""
@@ -214,14 +256,82 @@ class ConvTranspose(Operation):
         sizes = (self.shape[0], self.channels, self.kernel)
         return call("nn.ConvTranspose2d", *sizes, **self.arguments(), bias=(self.bias, True))
 
-    @classmethod
-    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
-        rim, stride = options["output_padding"], options["stride"]
-        if rim is not None and (rim[0] >= stride[0] or rim[1] >= stride[1]):
-            return "`output_padding` must be smaller than `stride`", "Leave `output_padding` out."
-        return None
+    def shared(self, owner: str, same: bool) -> str:
+        return super().shared(owner, same) if same else call("SharedTransposed", f"self.{owner}", **self.arguments())
 
 
-def spread(n: int, place: int, stride: int, kernel: int) -> range:
-    """The input places p of a transposed convolution with 0 ≤ place − stride · p < kernel."""
-    return range(max(0, -((kernel - 1 - place) // stride)), min(n - 1, place // stride) + 1)
+# ---- fully connected layers ------------------------------------------------------
+
+
+class FullyConnected(nn.Linear):
+    """A linear layer over channels and space, [B, C, H, W] to [B, units, 1, 1]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.flatten(1))[:, :, None, None]
+
+
+@register_operation("linear")
+@dataclass(frozen=True)
+class Dense(Operation):
+    """A fully connected layer over channels and space: y[o] = Σ_i W[o, i] x[i] + b[o]; the result has size 1 × 1."""
+
+    equation: ClassVar[str] = "y = W x + b"
+
+    channels: Count = option(CONTEXT, "Number of units; default: the channels of the area.", main=True, example=128)
+    bias: Flag = option(CONTEXT, BIAS)
+
+    def output(self) -> Shape:
+        return (self.channels, 1, 1)
+
+    def parameters(self) -> Mapping[str, tuple[int, ...]]:
+        return {"weight": (self.channels, prod(self.shape))} | ({"bias": (self.channels,)} if self.bias else {})
+
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        return range(self.shape[1 + axis])
+
+    def summary(self) -> str:
+        return f"linear to {self.channels}{', bias' if self.bias else ''}"
+
+    def constructor(self) -> str:
+        return call("FullyConnected", prod(self.shape), self.channels, bias=(self.bias, True))
+
+
+@dataclass(frozen=True)
+class Linear(Dense):
+    """The classifier of a readout, from its pooled state [B, inputs] to [B, classes]."""
+
+    bias: bool = True
+
+    def summary(self) -> str:
+        return f"linear to {self.channels}"
+
+    def constructor(self) -> str:
+        return f"nn.Linear({prod(self.shape)}, {self.channels})"
+
+
+# ---- with the parameters of another connection ------------------------------------
+
+
+class Shared(nn.Module):
+    """An operation of another connection, used once more; a convolution perhaps with a geometry of its own."""
+
+    stepwise = True
+
+    def __init__(self, owner: nn.Module, **geometry: Any) -> None:
+        super().__init__()
+        self.owner, self.geometry = (owner,), geometry  # a tuple: the parameters stay the owner's
+
+    def at(self, update: int) -> Any:
+        at = getattr(self.owner[0], "at", None)
+        return at(update) if at else self.owner[0]
+
+    def forward(self, x: Tensor, update: int = 1) -> Tensor:
+        module = self.at(update)
+        return F.conv2d(x, module.weight, module.bias, **self.geometry) if self.geometry else module(x)
+
+
+class SharedTransposed(Shared):
+    """The transpose of another connection's convolution, without bias."""
+
+    def forward(self, x: Tensor, update: int = 1) -> Tensor:
+        return F.conv_transpose2d(x, self.at(update).weight, **self.geometry)

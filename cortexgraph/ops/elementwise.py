@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -73,11 +73,11 @@ for _name in ACTIVATIONS:
     register_operation(_name, kind=_name)(Activation)
 
 
-def unknown_activation(name: str) -> Fault | None:
+def unknown_activation(name: str) -> Iterator[Fault]:
     """What is wrong with the name of an activation, and the repair."""
-    if name in ACTIVATIONS:
-        return None
-    return f"no activation is called `{name}`", suggest(name, ACTIVATIONS, f"Choose one of {', '.join(ACTIVATIONS)}.")
+    if name not in ACTIVATIONS:
+        known = f"Choose one of {', '.join(ACTIVATIONS)}."
+        yield f"no activation is called `{name}`", suggest(name, ACTIVATIONS, known)
 
 
 # ---- dropout -------------------------------------------------------------------
@@ -127,7 +127,6 @@ class GainOperation(Operation):
     """y = g x, with a fixed g, or a learned one that starts at 1."""
 
     role: ClassVar[str] = "gain"
-    equation: ClassVar[str] = "y = g x"
 
     value: float | None
 
@@ -161,7 +160,6 @@ class GateOperation(Operation):
     """1 + m, 1 + tanh m, 2σ(m) or 1 / (1 + m): 1 at m = 0."""
 
     role: ClassVar[str] = "gate"
-    equation: ClassVar[str] = "g = 1 + m, 1 + tanh m, 2σ(m) or 1 / (1 + m)"
 
     kind: Literal["linear", "tanh", "sigmoid", "divisive"]
 

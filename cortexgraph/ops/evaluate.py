@@ -63,7 +63,7 @@ def evaluate_chain(
             )
             for name, part in link.operation.chains().items()
         }
-        x, moved = evaluate_operation(link.operation.own, x, entries | inner, training)
+        x, moved = evaluate_operation(link.operation, x, entries | inner, training)
         if moved is not None and moves is not None:
             moves.append(partial(_moved, path, moved))
     return x

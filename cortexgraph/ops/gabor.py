@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from cortexgraph.ops.base import CONTEXT, Context, Fault, Options, Pair, Shape, call, option, text
+from cortexgraph.ops.base import CONTEXT, Fault, Pair, Shape, call, option, text
 from cortexgraph.ops.registry import register_operation
 from cortexgraph.ops.torch_names import F, Tensor, nn, torch
 from cortexgraph.ops.windows import ONE, Windowed, same_padding
@@ -69,15 +70,13 @@ class Gabor(Windowed):
     aspect: Positive = option(0.3, "Aspect ratio γ of the envelope.")
     phases: Count = option(1, "Number of phases: 1 (even filters) or 2 (even and odd).")
 
-    @classmethod
-    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
-        if options["phases"] > 2 or options["channels"] % options["phases"]:
-            return "`phases` must be 1 or 2, and divide the channels", "Choose `phases: 1`."
-        if min(options["kernel"]) < 3:
-            return "a Gabor filter needs a kernel of at least 3 × 3 pixels", "Choose a larger `kernel`, such as 7."
-        if options["wavelength_px"] <= 2:
-            return "a wave of 2 pixels or less cannot be sampled", "Choose a `wavelength_px` above 2."
-        return None
+    def faults(self) -> Iterator[Fault]:
+        if self.phases > 2 or self.channels % self.phases:
+            yield "`phases` must be 1 or 2, and divide the channels", "Choose `phases: 1`."
+        if min(self.kernel) < 3:
+            yield "a Gabor filter needs a kernel of at least 3 × 3 pixels", "Choose a larger `kernel`, such as 7."
+        if self.wavelength_px <= 2:
+            yield "a wave of 2 pixels or less cannot be sampled", "Choose a `wavelength_px` above 2."
 
     def geometry(self) -> tuple[Pair, Pair, Pair, Pair]:
         return self.kernel, self.stride, same_padding(self.kernel), ONE
@@ -93,8 +92,6 @@ class Gabor(Windowed):
         return f"{by(self.kernel)} Gabor bank{stride}"
 
     def constructor(self) -> str:
-        values = {"wavelength": self.wavelength_px, "sigma": self.sigma_px, "aspect": self.aspect}
-        options = {
-            name: (value, None) for name, value in {"stride": self.stride, **values, "phases": self.phases}.items()
-        }
-        return call("GaborBank", self.channels, str(self.kernel), **options)
+        shape = {"wavelength": self.wavelength_px, "sigma": self.sigma_px, "aspect": self.aspect}
+        values = {"stride": self.stride, **shape, "phases": self.phases}
+        return call("GaborBank", self.channels, str(self.kernel), **{name: (v, None) for name, v in values.items()})

@@ -6,11 +6,11 @@ which μ and σ² are taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cortexgraph.ops.base import Context, Fault, Operation, Options, Place, Shape, call, option
+from cortexgraph.ops.base import Fault, Operation, Options, Place, Shape, StandIn, call, option
 from cortexgraph.ops.registry import register_operation
 from cortexgraph.spec.fields import Count, Flag, Number, Positive
 
@@ -43,7 +43,6 @@ class BatchNorm(Norm):
     Each evaluation in training moves them: μ̄ ← 0.9 μ̄ + 0.1 μ, σ̄² ← 0.9 σ̄² + 0.1 n/(n − 1) σ², over n values.
     """
 
-    equation: ClassVar[str] = "y = γ (x − μ_c) / √(σ²_c + ε) + β"
     averages: ClassVar[bool] = True
 
     def summary(self) -> str:
@@ -56,8 +55,6 @@ class BatchNorm(Norm):
 @dataclass(frozen=True)
 class GroupNorm(Norm):
     """Per image and group of channels, over the group and space (Wu & He 2018)."""
-
-    equation: ClassVar[str] = "y = γ (x − μ_g) / √(σ²_g + ε) + β"
 
     groups: int = 1
 
@@ -89,12 +86,10 @@ class LocalResponseNorm(Norm):
     beta: Number = option(0.75, "The exponent β.")
     k: Positive = option(1.0, "The constant k.")
 
-    @classmethod
-    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
-        if options["neighbours"] % 2 == 0:
-            found = f"`neighbours` is {options['neighbours']}, so that no channel is in the middle"
-            return found, "Give an odd number, such as 5."
-        return None
+    def faults(self) -> Iterator[Fault]:
+        if self.neighbours % 2 == 0:
+            found = f"`neighbours` is {self.neighbours}, so that no channel is in the middle"
+            yield found, "Give an odd number, such as 5."
 
     @classmethod
     def shifts(cls, options: Options) -> bool | None:
@@ -123,7 +118,7 @@ NORMS: Mapping[str, Callable[[Shape, int | None], Norm]] = {
 
 @register_operation("norm")
 @dataclass(frozen=True)
-class NormByKind(Norm):
+class NormByKind(StandIn):
     """Normalisation over the batch, over a group of channels, over all of them (layer) or over each (instance).
 
     The kind local_response divides by the activity of neighbouring channels instead (Krizhevsky et al. 2012).
@@ -137,24 +132,15 @@ class NormByKind(Norm):
         None, "Number of channel groups of `group`; default: 32, or the largest divisor below."
     )
 
-    @classmethod
-    def made(cls, shape: Shape, options: Options, place: Place) -> Operation:
-        return NORMS[options["kind"]](shape, options["groups"])
+    def placed(self, place: Place) -> Operation:
+        return self if any(self.faults()) else NORMS[self.kind](self.shape, self.groups)
 
-    @classmethod
-    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
-        if options["kind"] not in NORMS:
-            return f"no norm is called `{options['kind']}`", f"Choose one of {', '.join(NORMS)}."
-        if options["groups"] is not None and options["kind"] != "group":
-            return f"`groups` stands beside `kind: {options['kind']}`", "Write `kind: group`, or leave `groups` out."
-        return None
+    def faults(self) -> Iterator[Fault]:
+        if self.kind not in NORMS:
+            yield f"no norm is called `{self.kind}`", f"Choose one of {', '.join(NORMS)}."
+        elif self.groups is not None and self.kind != "group":
+            yield f"`groups` stands beside `kind: {self.kind}`", "Write `kind: group`, or leave `groups` out."
 
     @classmethod
     def shifts(cls, options: Options) -> bool | None:
         return options.get("kind") != "local_response"
-
-    def summary(self) -> str:
-        return "norm"
-
-    def constructor(self) -> str:
-        raise AssertionError("made into one of the norms")

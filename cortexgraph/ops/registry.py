@@ -1,22 +1,48 @@
-"""The registry of operations and cells: a spec can name what is registered, with the options that it declares."""
+"""The registry of operations and cells, chains of what it holds, and the JSON Schema of specs that name it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import Field as DataclassField
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Generic, TypeVar, cast, get_type_hints
 
 from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic.json_schema import JsonSchemaValue
 
-from cortexgraph.ops.base import CONTEXT, Cell, Component, Context, Operation, Options, Place, Problem, Shape
+from cortexgraph.ops.base import (
+    CONTEXT,
+    Cell,
+    Chain,
+    Component,
+    Context,
+    Link,
+    Operation,
+    Options,
+    Place,
+    Problem,
+    Shape,
+)
 from cortexgraph.spec import Model, OperationSpec
+from cortexgraph.spec import json_schema as schema_of_specs
 from cortexgraph.spec.fields import WORD_PATTERN
 from cortexgraph.spec.origin import Path
 
-__all__ = ["CELLS", "OPERATIONS", "Kind", "Made", "Registry", "register_cell", "register_operation"]
+__all__ = [
+    "CELLS",
+    "OPERATIONS",
+    "Kind",
+    "Made",
+    "Registry",
+    "json_schema",
+    "make_chain",
+    "make_operation",
+    "register_cell",
+    "register_operation",
+    "shifts",
+]
 
 T_co = TypeVar("T_co", bound=Component, covariant=True)
 Class = TypeVar("Class", bound=type[Component])
@@ -56,7 +82,7 @@ class Kind(Generic[T_co]):
         """The pydantic model of the options, all of them optional but those without a default."""
         hints = get_type_hints(self.make_from, include_extras=True)
         declared: dict[str, Any] = {}
-        for one in self._fields():
+        for one in self._fields:
             default, annotation = one.metadata["default"], hints[one.name]
             if default is CONTEXT:
                 annotation, default = annotation | None, None
@@ -69,12 +95,16 @@ class Kind(Generic[T_co]):
     @cached_property
     def main(self) -> str | None:
         """The option that a bare value stands for: `{conv: 3}`."""
-        return next((one.name for one in self._fields() if one.metadata["main"]), None)
+        return next((one.name for one in self._fields if one.metadata["main"]), None)
 
     @cached_property
     def by_place(self) -> frozenset[str]:
         """The options that default to what the place in the network decides."""
-        return frozenset(one.name for one in self._fields() if one.metadata["default"] is CONTEXT)
+        return frozenset(one.name for one in self._fields if one.metadata["default"] is CONTEXT)
+
+    @cached_property
+    def _fields(self) -> list[DataclassField[object]]:
+        return [one for one in fields(self.make_from) if "option" in one.metadata and one.name not in self.fixed]
 
     def written(self, value: object) -> object:
         """The options as a mapping, where the spec has no options, or the value of the main option alone."""
@@ -96,10 +126,6 @@ class Kind(Generic[T_co]):
         options = {name: getattr(model, name) for name in self.options.model_fields}
         missing = frozenset(name for name in self.by_place if options[name] is None)
         return {**options, **{name: getattr(context, name) for name in missing}}, missing
-
-    def _fields(self) -> list[DataclassField[object]]:
-        declared = fields(self.make_from)
-        return [one for one in declared if "option" in one.metadata and one.name not in self.fixed]
 
 
 class Registry(Generic[T_co]):
@@ -164,18 +190,14 @@ class Registry(Generic[T_co]):
         try:
             options, by_place = kind.read(entry.options, context)
         except ValidationError as error:
-            details = error.errors(include_url=False)
             start = 0 if mapping else 1  # the main option is not written
-            return Made(
-                None,
-                problems=tuple(Problem(inside, entry.name, d, kind.options, tuple(d["loc"])[start:]) for d in details),
-            )
-        if (fault := kind.make_from.problem(options, shape, context)) is None:
-            place = Place(context, apart, inside, None if mapping else kind.main)
-            component = kind.make_from.made(shape, {**options, **kind.fixed}, place)
-            if (fault := component.fault()) is None:
-                return Made(cast("T_co", component), options, by_place)
-        return Made(None, problems=(Problem(path, entry.name, found=fault[0], repair=fault[1]),))
+            details = error.errors(include_url=False)
+            problems = (Problem(inside, entry.name, d, kind.options, tuple(d["loc"])[start:]) for d in details)
+            return Made(None, problems=tuple(problems))
+        place = Place(context, apart, inside, None if mapping else kind.main)
+        component = kind.make_from(shape, **{**options, **kind.fixed}).placed(place)
+        faults = tuple(Problem(path, entry.name, found=found, repair=repair) for found, repair in component.faults())
+        return Made(None if faults else cast("T_co", component), options, by_place, faults)
 
 
 OPERATIONS: Registry[Operation] = Registry("operation")
@@ -183,3 +205,112 @@ CELLS: Registry[Cell] = Registry("cell")
 
 register_operation = OPERATIONS.register
 register_cell = CELLS.register
+
+
+# ---- chains --------------------------------------------------------------------
+
+
+def make_operation(name: str, shape: Shape, area_channels: int | None = None, /, **options: object) -> Operation:
+    """One operation by its word, for use and test outside a spec.
+
+    Raises:
+        ValueError: if it cannot be made.
+
+    >>> make_operation("conv", (3, 32, 32), 16, kernel=5).output()
+    (16, 32, 32)
+    """
+    context = Context(shape[0] if area_channels is None else area_channels)
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+    chain = make_chain([OperationSpec(name=name, options=plain)], shape, context)
+    if not chain.whole:
+        raise ValueError(f"`{name}` cannot be made of {options}: {chain.problems}")
+    return chain.links[0].operation
+
+
+def make_chain(
+    entries: Sequence[OperationSpec], shape: Shape, context: Context, *, apart: bool = False, path: Path = ()
+) -> Chain:
+    """The chain of a list of entries; one that cannot be made is left out, and the chain says why.
+
+    Args:
+        entries: as the spec has them.
+        shape: of the input.
+        context: of the place.
+        apart: whether all parameters are per step.
+        path: of the list, before that of an entry in problems.
+    """
+    links: list[Link] = []
+    problems: list[Problem] = []
+    names: dict[str, int] = {}
+    at = shape
+    for index, entry in enumerate(entries):
+        here = replace(context, bias=_bias(entries[index + 1 :], context))
+        made = OPERATIONS.make(entry, at, here, apart=apart, path=(*path, index))
+        problems += made.problems
+        if (operation := made.component) is None:
+            continue
+        if "stride" in made.by_place:
+            context = replace(context, stride=(1, 1))
+        name = operation.role or entry.name
+        number = names[name] = names.get(name, 0) + 1
+        name = name if number == 1 else f"{name}_{number}"
+        per_step = bool(made.options.get("per_step")) or (apart and bool(operation.parameters()))
+        links.append(Link(name, entry.name, made.options, operation, per_step, by_place=made.by_place))
+        problems += [problem for chain in operation.chains().values() for problem in chain.problems]
+        at = operation.output()
+    return Chain(shape, tuple(links), tuple(problems))
+
+
+def _bias(following: Sequence[OperationSpec], context: Context) -> bool:
+    """A convolution has a bias unless a norm follows it, whose shift would make it redundant."""
+    answers = (shifts(entry) for entry in following)
+    redundant = next((answer for answer in answers if answer is not None), None)
+    return context.bias if redundant is None else not redundant
+
+
+def shifts(entry: OperationSpec) -> bool | None:
+    """Whether a bias right before the operation is redundant; None if that depends on what follows it."""
+    if entry.name not in OPERATIONS:
+        return False
+    kind = OPERATIONS[entry.name]
+    options = kind.written(entry.options)
+    return kind.make_from.shifts({**(options if isinstance(options, dict) else {}), **kind.fixed})
+
+
+# ---- the schema ----------------------------------------------------------------
+
+
+def json_schema() -> JsonSchemaValue:
+    """The JSON Schema of spec files, shorthand included: editors complete and validate with it.
+
+    It names the operations and cells that are registered when it is made.
+    """
+    schema = schema_of_specs()
+    definitions: dict[str, JsonSchemaValue] = schema["$defs"]
+    definitions["Operation"] = _entry(OPERATIONS, definitions)
+    definitions["Cell"] = _entry(CELLS, definitions)
+    return {key: _referring(value) for key, value in schema.items()}
+
+
+def _entry(registry: Registry[Component], definitions: dict[str, JsonSchemaValue]) -> JsonSchemaValue:
+    """A word, or a mapping of one word to its options."""
+    branches: list[JsonSchemaValue] = [{"enum": [*registry], "type": "string"}]
+    for name in registry:
+        kind = registry[name]
+        options = kind.options.model_json_schema(by_alias=True)
+        definitions.update(options.pop("$defs", {}))
+        values: list[JsonSchemaValue] = [options, {"type": "null"}]
+        if kind.main is not None:
+            values.append(options["properties"][kind.main])
+        entry = {"type": "object", "properties": {name: {"anyOf": values}}}
+        branches.append(entry | {"required": [name], "additionalProperties": False})
+    return {"anyOf": branches}
+
+
+def _referring(part: object) -> object:
+    """The schema with references in place of what only says `Operation` or `Cell`."""
+    if isinstance(part, dict):
+        if part.get("title") in ("Operation", "Cell") and part.keys() <= {"title", "description"}:
+            return {"$ref": f"#/$defs/{part['title']}"}
+        return {key: _referring(value) for key, value in part.items()}
+    return [_referring(value) for value in part] if isinstance(part, list) else part

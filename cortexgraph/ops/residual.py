@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
-from cortexgraph.ops.base import Chain, Fault, Operation, Options, Place, Shape, option
-from cortexgraph.ops.make import make_chain
-from cortexgraph.ops.registry import register_operation
+from cortexgraph.ops.base import Chain, Fault, Operation, Place, Shape, option
+from cortexgraph.ops.registry import make_chain, register_operation
 from cortexgraph.ops.torch_names import Tensor, nn
 from cortexgraph.spec import Chain as Entries
 
@@ -41,25 +40,23 @@ class ResidualOperation(Operation):
     shortcut: Entries = option((), "Operations of the shortcut; default: none (the identity).")
     parts: Mapping[str, Chain] = field(default_factory=dict)
 
-    @classmethod
-    def made(cls, shape: Shape, options: Options, place: Place) -> Operation:
-        inner = replace(place.context, stride=(1, 1))
+    def placed(self, place: Place) -> Operation:
         parts = {}
-        for name in ("body", "shortcut"):
+        for name, entries in (("body", self.body), ("shortcut", self.shortcut)):
             path = place.path if place.main == name else (*place.path, name)
-            parts[name] = make_chain(options[name], shape, inner, apart=place.apart, path=path)
-        return cls(shape, options["body"], options["shortcut"], parts)
+            inner = replace(place.context, stride=(1, 1))
+            parts[name] = make_chain(entries, self.shape, inner, apart=place.apart, path=path)
+        return replace(self, parts=parts)
 
-    def fault(self) -> Fault | None:
+    def faults(self) -> Iterator[Fault]:
         body, shortcut = (self.parts[name].output for name in ("body", "shortcut"))
-        if not all(chain.whole for chain in self.parts.values()) or 0 in self.shape or body == shortcut:
-            return None
-        found, other = (" × ".join(map(str, s)) for s in (body, shortcut))
-        return (
-            f"the body gives {found}, but the shortcut gives {other}",
-            "Give the shortcut operations that change the shape alike, such as "
-            "`shortcut: [{conv: {kernel: 1, stride: 2}}]`.",
-        )
+        if all(chain.whole for chain in self.parts.values()) and 0 not in self.shape and body != shortcut:
+            found, other = (" × ".join(map(str, shape)) for shape in (body, shortcut))
+            yield (
+                f"the body gives {found}, but the shortcut gives {other}",
+                "Give the shortcut operations that change the shape alike, such as "
+                "`shortcut: [{conv: {kernel: 1, stride: 2}}]`.",
+            )
 
     def __hash__(self) -> int:  # the entries of a spec cannot be hashed
         return hash((self.shape, self.summary()))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from math import prod
 from typing import ClassVar, Literal
 
-from cortexgraph.ops.base import Context, Fault, Operation, Options, Pair, Place, Shape, call, option, text
+from cortexgraph.ops.base import Fault, Operation, Pair, Place, Shape, StandIn, call, option, text
 from cortexgraph.ops.registry import register_operation
 from cortexgraph.spec.fields import Border, Square
 from cortexgraph.wording import by
@@ -63,15 +63,12 @@ class WindowPool(Windowed):
     stride: Square | None = option(None, "Distance between windows; default: the kernel.")
     padding: Border = option((0, 0), "Padding around the input.")
 
-    @classmethod
-    def made(cls, shape: Shape, options: Options, place: Place) -> Operation:
-        return cls(shape, **{**options, "stride": options["stride"] or options["kernel"]})
+    def placed(self, place: Place) -> Operation:
+        return replace(self, stride=self.step)
 
-    @classmethod
-    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
-        if any(2 * p > k for p, k in zip(options["padding"], options["kernel"], strict=True)):
-            return "`padding` is more than half the kernel", "Choose a smaller padding."
-        return None
+    def faults(self) -> Iterator[Fault]:
+        if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
+            yield "`padding` is more than half the kernel", "Choose a smaller padding."
 
     @property
     def step(self) -> Pair:
@@ -116,8 +113,6 @@ class AveragePool(WindowPool):
 @dataclass(frozen=True)
 class GlobalPool(Operation):
     """The pooling of a readout, y[c] = mean or max over space of x[c]; `flatten` keeps every place."""
-
-    equation: ClassVar[str] = "y[c] = mean_ij x[c, i, j]"
 
     mode: Literal["avg", "max", "flatten"]
 
@@ -205,7 +200,7 @@ RESIZES: dict[str, type[Resize]] = {"nearest": Nearest, "bilinear": Bilinear, "p
 
 @register_operation("upsample")
 @dataclass(frozen=True)
-class Upsample(Operation):
+class Upsample(StandIn):
     """Larger by a whole factor, by nearest-neighbour or bilinear interpolation."""
 
     equation: ClassVar[str] = "as `nearest` or `bilinear`, to factor · size"
@@ -213,13 +208,6 @@ class Upsample(Operation):
     factor: Square = option((2, 2), "How many times larger.", main=True)
     mode: Literal["nearest", "bilinear"] = option("nearest", "nearest or bilinear.")
 
-    @classmethod
-    def made(cls, shape: Shape, options: Options, place: Place) -> Operation:
-        factor = options["factor"]
-        return RESIZES[options["mode"]](shape, (shape[1] * factor[0], shape[2] * factor[1]))
-
-    def summary(self) -> str:
-        return "upsample"
-
-    def constructor(self) -> str:
-        raise AssertionError("made into an interpolation")
+    def placed(self, place: Place) -> Operation:
+        size = (self.shape[1] * self.factor[0], self.shape[2] * self.factor[1])
+        return RESIZES[self.mode](self.shape, size)

@@ -29,7 +29,7 @@ class OperationSpec(Model):
         return self.name if self.options is None else {self.name: self.options}
 
 
-AnOperation = Annotated[Any, WithJsonSchema({"title": "Operation"})]  # `cortexgraph.ops.schema` says more
+AnOperation = Annotated[Any, WithJsonSchema({"title": "Operation"})]  # `cortexgraph.ops.registry` says more
 ACell = Annotated[Any, WithJsonSchema({"title": "Cell"})]
 
 Chain = Annotated[

@@ -29,26 +29,25 @@ from cortexgraph.ops import (
     Spatial,
     evaluate,
 )
+from cortexgraph.ops.cells import (
+    ConvGRUCell,
+    ConvLSTMCell,
+    Gated,
+    IntersectionRNNCell,
+    LeakyCell,
+    ReciprocalGatedCell,
+    UGRNNCell,
+)
 from cortexgraph.ops.channels import (
     MaxoutOperation,
     NormalisationPoolOperation,
     PadChannelsOperation,
     RadialBasisOperation,
 )
-from cortexgraph.ops.conv import Depthwise, Separable
+from cortexgraph.ops.conv import Dense, Depthwise, Separable
 from cortexgraph.ops.elementwise import Dropout
 from cortexgraph.ops.evaluate import State, StatisticsMove
 from cortexgraph.ops.gabor import Gabor
-from cortexgraph.ops.gated import (
-    ConvGRUCell,
-    ConvLSTMCell,
-    Gated,
-    IntersectionRNNCell,
-    ReciprocalGatedCell,
-    UGRNNCell,
-)
-from cortexgraph.ops.leaky import LeakyCell
-from cortexgraph.ops.linear import Dense
 from cortexgraph.ops.norm import LocalResponseNorm
 from cortexgraph.ops.residual import ResidualOperation
 from cortexgraph.ops.windows import AveragePool, Bilinear, MaxPool, Nearest, Pool, WindowPool

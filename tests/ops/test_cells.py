@@ -12,8 +12,9 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from cortexgraph.ops import CELLS, Cell, Context
-from cortexgraph.ops.base import Place
 from cortexgraph.ops.evaluate import evaluate_cell, modules
+from cortexgraph.ops.registry import Made
+from cortexgraph.spec import OperationSpec
 from tests.ops.references import REFERENCES, reference_cell
 
 C, H, W = SHAPE = (3, 4, 5)
@@ -48,21 +49,22 @@ CASES: list[tuple[str, Any]] = [
 each_case = pytest.mark.parametrize(("word", "options"), CASES, ids=str)
 
 
-def options_of(word: str, given: Any = None, dt_ms: float | None = 10.0) -> dict[str, Any]:
-    return CELLS[word].read(given, Context(C, dt_ms=dt_ms))[0]
+def made_of(
+    word: str, given: Any = None, shape: tuple[int, int, int] = SHAPE, dt_ms: float | None = 10.0
+) -> Made[Cell]:
+    return CELLS.make(OperationSpec(name=word, options=given), shape, Context(shape[0], dt_ms=dt_ms))
 
 
 def cell_of(word: str, given: Any = None, shape: tuple[int, int, int] = SHAPE) -> Cell:
-    options = options_of(word, given)
-    assert CELLS[word].make_from.problem(options, shape, Context(shape[0])) is None
-    cell = CELLS[word].make_from.made(shape, options, Place(Context(shape[0])))
-    assert isinstance(cell, Cell)
-    return cell
+    made = made_of(word, given, shape)
+    assert not made.problems
+    assert made.component is not None
+    return made.component
 
 
-def problem_of(word: str, given: Any, dt_ms: float | None = 10.0) -> tuple[str, str] | None:
-    context = Context(C, dt_ms=dt_ms)
-    return CELLS[word].make_from.problem(options_of(word, given, dt_ms), SHAPE, context)
+def problem_of(word: str, given: Any, dt_ms: float | None = 10.0) -> tuple[str, str]:
+    (problem,) = made_of(word, given, dt_ms=dt_ms).problems
+    return problem.found, problem.repair
 
 
 def module_of(cell: Cell, seed: int = 0) -> nn.Module:

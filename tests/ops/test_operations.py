@@ -28,12 +28,11 @@ from cortexgraph.ops import (
     Link,
     Operation,
     Shape,
-    Tied,
-    Transposed,
     make_chain,
     make_operation,
     register_operation,
 )
+from cortexgraph.ops.base import Place
 from cortexgraph.ops.evaluate import State, StatisticsMove, evaluate_chain, evaluate_operation, modules
 from cortexgraph.ops.residual import ResidualOperation
 from cortexgraph.spec import AreaSpec, ConnectionSpec, OperationSpec
@@ -140,6 +139,8 @@ def made_chain(links: Chain, sets: int = 1, **owners: nn.Module) -> nn.Module:
         link.name: prelude.PerStep(lambda link=link: made(link.operation), sets)
         if link.per_step and link.owner is None
         else made(link.operation, sets, **owners)
+        if link.owner is None
+        else eval(link.constructor, NAMESPACE | {"self": SimpleNamespace(**owners)})
         for link in links
     }
     return prelude.Chain(**modules)
@@ -456,14 +457,14 @@ def chain_of(words: list[Any], shape: Shape = (4, 6, 7), channels: int = 4, **pl
 
 
 def equals_reference_of_owner(
-    operation: Operation, owner: Chain, shape: Shape, training: bool = False, sets: int = 1
+    operation: Operation, owner: Chain, shape: Shape, same: bool, training: bool = False, sets: int = 1
 ) -> None:
     """An operation with the parameters of `owner`, at each update; in the state dict they stand under `V1_to_V2`."""
     root = nn.Module()
     root.V1_to_V2 = made_chain(owner, sets)
     randomised(root, training)
     per_step = owner.links[0].per_step
-    chained = Chain(shape, (Link("conv", "conv", {}, operation, per_step, owner="V1_to_V2.conv"),))
+    chained = Chain(shape, (Link("conv", "conv", {}, operation, per_step, owner="V1_to_V2.conv", same=same),))
     module = made_chain(chained, V1_to_V2=root.V1_to_V2).train(training)
     assert not module.state_dict()
     assert chained.parameters() == 0
@@ -492,10 +493,9 @@ def test_a_tied_convolution_has_a_geometry_of_its_own(geometry: dict[str, Any], 
     groups = {"groups": 2} if "groups" in geometry else {}
     owner = make_chain(entries({"conv": kernels | groups}), (4, 6, 7), Context(6), apart=apart)
     own = make_operation("conv", (4, 5, 9), 6, **kernels, **geometry)
-    tied = Tied((4, 5, 9), own, "V1_to_V2.conv", same=own.constructor() == owner.operations[0].constructor())
-    assert tied.same == (geometry in ({}, {"groups": 2}))
-    assert (tied.output(), tied.parameters(), tied.macs()) == (own.output(), own.parameters(), own.macs())
-    equals_reference_of_owner(tied, owner, (4, 5, 9), sets=3 if apart else 1)
+    same = own.constructor() == owner.operations[0].constructor()
+    assert same == (geometry in ({}, {"groups": 2}))
+    equals_reference_of_owner(own, owner, (4, 5, 9), same, sets=3 if apart else 1)
 
 
 @each_mode
@@ -503,8 +503,7 @@ def test_a_tied_convolution_has_a_geometry_of_its_own(geometry: dict[str, Any], 
 def test_other_tied_operations_are_their_owners(word: str, training: bool) -> None:
     owner = make_chain(entries(word), (4, 3, 5), Context(4))
     owner = Chain(owner.shape, (Link("conv", word, {}, owner.operations[0]),))
-    tied = Tied((4, 3, 5), make_operation(word, (4, 3, 5), 4), "V1_to_V2.conv", same=True)
-    equals_reference_of_owner(tied, owner, (4, 3, 5), training)
+    equals_reference_of_owner(make_operation(word, (4, 3, 5), 4), owner, (4, 3, 5), True, training)
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -524,11 +523,11 @@ def test_a_transposed_tie_is_the_adjoint(size: tuple[int, int], options: dict[st
     owner = make_chain(entries({"conv": options}), (3, *size), Context(5), apart=apart)
     conv = owner.operations[0]
     assert isinstance(conv, Conv)
-    assert Transposed.legal(conv)
-    transposed = Transposed(conv.output(), conv, "V1_to_V2.conv", size)
+    transposed = conv.transposed(conv.output(), size)
+    assert transposed is not None
     assert transposed.output() == (3, *size)
     assert transposed.parameters() == {"weight": conv.parameters()["weight"]}
-    equals_reference_of_owner(transposed, owner, conv.output(), sets=3 if apart else 1)
+    equals_reference_of_owner(transposed, owner, conv.output(), False, sets=3 if apart else 1)
     weight = torch.randn(conv.parameters()["weight"])
     x, y = torch.randn(1, 3, *size), torch.randn(1, *conv.output())
     link = Link("conv", "conv", {}, transposed, owner="V1_to_V2.conv")
@@ -541,12 +540,16 @@ def test_a_transposed_tie_that_cannot_reach_the_size_has_none() -> None:
     conv = make_operation("conv", (3, 8, 8), 5, stride=2)
     assert isinstance(conv, Conv)
     for size, fits in [((8, 8), True), ((7, 8), True), ((9, 8), False), ((6, 8), False)]:
-        assert Transposed((5, 4, 4), conv, "A.conv", size).output() == ((3, *size) if fits else (3, 0, 0))
+        transposed = conv.transposed((5, 4, 4), size)
+        assert transposed is not None
+        assert transposed.output() == ((3, *size) if fits else (3, 0, 0))
 
 
 def test_what_cannot_be_transposed() -> None:
-    for word, options in [("conv", {"dilation": 2}), ("conv", {"groups": 2}), ("depthwise", {}), ("relu", {})]:
-        assert not Transposed.legal(make_operation(word, (4, 8, 8), **options))
+    for options in ({"dilation": 2}, {"groups": 2}):
+        conv = make_operation("conv", (4, 8, 8), **options)
+        assert isinstance(conv, Conv)
+        assert conv.transposed((4, 8, 8), (8, 8)) is None
 
 
 # ---- chains --------------------------------------------------------------------
@@ -723,13 +726,13 @@ def test_the_two_ways_of_a_block_must_agree(block: dict[str, Any], shapes: tuple
 
 def test_nested_blocks_are_each_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Shape] = []
-    make = ResidualOperation.made.__func__
+    placed = ResidualOperation.placed
 
-    def counted(cls: type[ResidualOperation], shape: Shape, options: Any, place: Any) -> Operation:
-        made.append(shape)
-        return make(cls, shape, options, place)
+    def counted(operation: ResidualOperation, place: Place) -> Operation:
+        made.append(operation.shape)
+        return placed(operation, place)
 
-    monkeypatch.setattr(ResidualOperation, "made", classmethod(counted))
+    monkeypatch.setattr(ResidualOperation, "placed", counted)
     nested: list[Any] = ["conv"]
     for _ in range(12):
         nested = [{"residual": nested}]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cortexgraph.ops.schema import json_schema
+from cortexgraph.ops.registry import json_schema
 from cortexgraph.spec import starter, zoo
 from cortexgraph.spec.yaml_source import read_yaml
 

@@ -1,19 +1,140 @@
-"""Cells with gates: convolutional GRU, LSTM, UGRNN, intersection RNN and the reciprocal gated cell."""
+"""Cells: none (`simple`), leaky integration, and those with gates."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from cortexgraph.ops.base import Cell, Context, Fault, Options, Pair, Shape, call, option
+from cortexgraph.ops.base import CONTEXT, Cell, Fault, Pair, call, option
 from cortexgraph.ops.elementwise import ACTIVATIONS, unknown_activation
 from cortexgraph.ops.registry import register_cell
 from cortexgraph.ops.torch_names import Tensor, nn, torch
-from cortexgraph.spec.fields import Flag, Number, Square
+from cortexgraph.spec.fields import Flag, Milliseconds, Number, Square
 from cortexgraph.wording import by
 
-__all__ = ["ConvGRUCell", "ConvLSTMCell", "Gated", "IntersectionRNNCell", "ReciprocalGatedCell", "UGRNNCell"]
+__all__ = [
+    "ConvGRUCell",
+    "ConvLSTMCell",
+    "IntersectionRNNCell",
+    "LeakyCell",
+    "ReciprocalGatedCell",
+    "Simple",
+    "UGRNNCell",
+]
+
+
+# ---- without gates -------------------------------------------------------------
+
+
+@register_cell("simple")
+@dataclass(frozen=True)
+class Simple(Cell):
+    """No memory: the new state is the body's output."""
+
+    equation: ClassVar[str] = "h' = x"
+    reads: ClassVar[tuple[str, ...]] = ()
+
+    def summary(self) -> str:
+        return ""
+
+    def constructor(self) -> str:
+        return "nn.Identity()"
+
+
+class Leaky(nn.Module):
+    """h' = f(a h + g x), where g = 1, or g = 1 − a: then x is where the state comes to rest.
+
+    A learned a, one for each of `channels`, is σ(α).
+    """
+
+    def __init__(
+        self, decay: float, rest: bool = False, channels: int | None = None, activation: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.decay = decay
+        self.rest = rest
+        start = math.log(decay / (1 - decay)) if channels else 0.0
+        self.alpha = nn.Parameter(torch.full((channels,), start)) if channels else None
+        self.activation = nn.Identity() if activation is None else activation
+
+    def forward(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        a = self.decay if self.alpha is None else torch.sigmoid(self.alpha)[:, None, None]
+        u = (1 - a) * x if self.rest else x
+        new: Tensor = self.activation(u if h is None else a * h + u)
+        return new
+
+
+@register_cell("leaky")
+@dataclass(frozen=True)
+class LeakyCell(Cell):
+    """A leaky integrator: h' = f(a h + g x).
+
+    With `tau_ms`, a = 1 − dt/τ and g = 1 − a = dt/τ: the Euler step h' = h + dt/τ (x − h) of τ dh/dt = x − h
+    (Dayan & Abbott 2001, section 7.2), which comes to rest at x. With `decay`, g = 1 and a constant x sums up to
+    x / (1 − a). A learned a is σ(α), one α for each channel.
+    """
+
+    equation: ClassVar[str] = "h' = f(a h + g x)"
+
+    decay: Number | None = option(
+        None, "a, the part of the old state that stays, from 0 to 1; default 0.5.", main=True, example=0.5
+    )
+    learned: Flag = option(False, "Learn a, one for each channel, starting from `decay` or `tau_ms`.")
+    tau_ms: Milliseconds | None = option(None, "Time constant τ: a = 1 − dt/τ.")
+    input: Literal["full", "rest"] | None = option(
+        None, "g: `full` is 1, `rest` is 1 − a; default `rest` with `tau_ms`, otherwise `full`."
+    )
+    activation: str = option("identity", "f, the activation after the sum.")
+    dt_ms: Milliseconds = option(CONTEXT, "Duration of a step; default: the spec's `time.dt_ms`.")
+
+    @property
+    def start(self) -> float:
+        """a, or where a learned a starts; the Euler step of τ dh/dt = x − h gives 1 − dt/τ."""
+        if self.tau_ms is not None:
+            return 1 - self.dt_ms / self.tau_ms
+        return 0.5 if self.decay is None else self.decay
+
+    @property
+    def rests(self) -> bool:
+        """Whether g is 1 − a."""
+        return self.tau_ms is not None if self.input is None else self.input == "rest"
+
+    def summary(self) -> str:
+        decay = f"leaky {self.start:g}" if self.tau_ms is None else f"leaky, τ = {self.tau_ms:g} ms"
+        return f"{decay}, learned" if self.learned else decay
+
+    def constructor(self) -> str:
+        return call(
+            "Leaky",
+            self.start,
+            rest=(self.rests, False),
+            channels=(self.shape[0] if self.learned else None, None),
+            activation=(ACTIVATIONS[self.activation], "nn.Identity()"),
+        )
+
+    def parameters(self) -> Mapping[str, tuple[int, ...]]:
+        return {"alpha": self.shape[:1]} if self.learned else {}
+
+    def faults(self) -> Iterator[Fault]:
+        decay, tau, dt = self.decay, self.tau_ms, self.dt_ms
+        if decay is not None and tau is not None:
+            yield "`decay` and `tau_ms` both say how fast the state decays", "Leave one of them out."
+        elif decay is not None and not 0 <= decay <= 1:
+            yield f"`decay` is {decay:g}, but it must be from 0 to 1", "Give the part of the old state that stays."
+        elif tau is not None and dt is None:
+            yield "`tau_ms` needs the duration of a step", "Give `dt_ms` under `time`."
+        elif tau is not None and tau < dt:
+            found = f"`tau_ms` is {tau:g}, shorter than a step of {dt:g} ms: the old state would turn negative"
+            yield found, f"Give `tau_ms` at least {dt:g}, or make `dt_ms` smaller."
+        elif self.learned and self.start in (0, 1):
+            repair = "Start between 0 and 1." if tau is None else "Give a longer `tau_ms`."
+            yield f"a learned decay cannot start at {self.start:g}, which σ never reaches", repair
+        yield from unknown_activation(self.activation)
+
+
+# ---- with gates ----------------------------------------------------------------
 
 
 class SameConv2d(nn.Conv2d):
@@ -59,13 +180,10 @@ class Gated(Cell):
     def windows(self) -> tuple[Pair, Pair]:
         return self.kernel, self.kernel
 
-    @classmethod
-    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
-        height, width = options["kernel"]
-        if height % 2 == 0 or width % 2 == 0:
-            found = f"a {by(options['kernel'])} kernel has no centre, so the new state would be smaller than the old"
-            return found, "Give `kernel` odd numbers, such as 3."
-        return None
+    def faults(self) -> Iterator[Fault]:
+        if not all(k % 2 for k in self.kernel):
+            found = f"a {by(self.kernel)} kernel has no centre, so the new state would be smaller than the old"
+            yield found, "Give `kernel` odd numbers, such as 3."
 
 
 @dataclass(frozen=True)
@@ -301,6 +419,6 @@ class ReciprocalGatedCell(Gated):
         tensors = {"weight": (2 * channels, channels, *self.kernel)} | ({"bias": (2 * channels,)} if self.bias else {})
         return {f"{owner}.{name}": shape for owner in ("from_h", "from_c") for name, shape in tensors.items()}
 
-    @classmethod
-    def problem(cls, options: Options, shape: Shape, context: Context) -> Fault | None:
-        return super().problem(options, shape, context) or unknown_activation(options["activation"])
+    def faults(self) -> Iterator[Fault]:
+        yield from super().faults()
+        yield from unknown_activation(self.activation)
