@@ -185,11 +185,10 @@ def _facts(spec: NetworkSpec, numbers: Totals) -> dict[str, str]:
 
 
 def _draw(specs: Sequence[NetworkSpec], out: Sequence[Path]) -> None:
-    from cortexgraph.drawing import draw
-    from cortexgraph.render import check_suffixes
-    from cortexgraph.render.drawing import side_by_side
+    from cortexgraph.compiler import build
+    from cortexgraph.render import check_suffixes, draw_beside
 
     check_suffixes(out)
-    drawing = side_by_side([draw(spec) for spec in specs], name=" and ".join(spec.name for spec in specs))
+    drawing = draw_beside([build(spec) for spec in specs])
     for path in out:
         typer.echo(f"wrote {drawing.save(path)}", err=True)

@@ -1,6 +1,6 @@
 """Pictures of networks: areas and connections, and their updates over time."""
 
-from cortexgraph.render.areas import draw_areas, is_dense
+from cortexgraph.render.areas import draw_areas, draw_beside, is_dense
 from cortexgraph.render.drawing import Drawing, check_suffixes
 from cortexgraph.render.labels import LABELS, WEIGHTS
 from cortexgraph.render.matrix import draw_connections
@@ -16,6 +16,7 @@ __all__ = [
     "Fold",
     "check_suffixes",
     "draw_areas",
+    "draw_beside",
     "draw_connections",
     "draw_timetable",
     "draw_updates",

@@ -4,132 +4,54 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import hypot
-from typing import Literal
+from math import copysign, hypot
 
 from cortexgraph.graph import Area, AreaGraph
+from cortexgraph.ops import Shape
 from cortexgraph.render.geometry import Box, Curve, Obstacles, Traffic, arc, cheapest, line
-from cortexgraph.render.text import elide, operation_text, shape_text, text_width
+from cortexgraph.render.style import elide, text_width
 from cortexgraph.spec import IMAGE
 
-__all__ = [
-    "NAME_SIZE",
-    "READOUT",
-    "SHAPE_SIZE",
-    "Arrow",
-    "Layout",
-    "arrows",
-    "courses",
-    "place",
-    "words_of",
-    "wrapped",
-]
+__all__ = ["NAME_SIZE", "READOUT", "SHAPE_SIZE", "Arrow", "Layout", "box_lines", "courses", "place", "shape_text"]
 
 READOUT = "\0"
 """Before the name of a readout, among the names of areas: no name has a control character."""
 
 NAME_SIZE, SHAPE_SIZE, BODY_SIZE = 11.0, 8.5, 7.5
+HEIGHTS = {NAME_SIZE: 14.5, SHAPE_SIZE: 13.0, BODY_SIZE: 12.0}
+"""Of lines of a box, by size."""
 NARROWEST, NARROW = 92.0, 66.0
 WIDEST = 150.0
 ENDS = (88.0, 32.0)
 """Size of the boxes of image and readout."""
 
-
-def words_of(area: Area) -> str:
-    """The operations of an area in words, shortened to the width of a box."""
-    return elide(operation_text(area), BODY_SIZE, WIDEST)
+Line = tuple[str, float, bool]
+"""Text, size, and whether it is bold."""
 
 
-def wrapped(name: str) -> list[str]:
-    """Break a long name into lines."""
-    return textwrap.wrap(name, 24) or [""]
+def shape_text(shape: Shape) -> str:
+    return " × ".join(str(n) if n else "?" for n in shape)
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Boxes by name (`image`, the areas, `READOUT` with the names of readouts), and the rows, from the bottom."""
-
-    boxes: Mapping[str, Box]
-    rows: tuple[tuple[str, ...], ...]
-
-    def row(self, name: str) -> int:
-        return next(index for index, row in enumerate(self.rows) if name in row)
-
-
-def place(graph: AreaGraph, gap: float, column_gap: float, pitch: float, *, brief: bool = False) -> Layout:
-    """Place the boxes: one centred row for the image, one for each level, one for the readouts.
-
-    Areas of one level stand in the order that brings them near the areas below that drive them, those of one region
-    side by side.
-
-    Args:
-        graph: the network.
-        gap: free space between rows.
-        column_gap: free space between the areas of a row.
-        pitch: from one parallel arrow to the next; boxes are wide enough for all.
-        brief: whether boxes hold names and shapes only.
-    """
-    areas = graph.areas
-    parallel = [arrow.twins + arrow.opposite - 1 for arrow in arrows(graph) if arrow.has_parallels]
-    least = [2 * CORNER + last * pitch for last in parallel]
-    width = max([NARROWEST if not brief else NARROW, *(_width(area, brief) for area in areas), *least])
-    heights = {area.name: _height(area, brief) for area in areas} | {IMAGE: ENDS[1]}
-    ends = {READOUT + readout.name: ENDS[1] for readout in graph.readouts}
-    heights |= ends
-    levels = sorted({area.level for area in areas})
-    rows: list[tuple[str, ...]] = [(IMAGE,)]
-    places: dict[str, float] = {IMAGE: 0.0}
-    for level in levels:
-        names = _ordered(graph, [area.name for area in areas if area.level == level], places)
-        rows.append(names)
-        places |= {name: n - (len(names) - 1) / 2 for n, name in enumerate(names)}
-    rows.append(tuple(ends))
-    places |= {name: n - (len(ends) - 1) / 2 for n, name in enumerate(ends)}
-    y = 0.0
-    boxes: dict[str, Box] = {}
-    for names in rows:
-        height = max(heights[name] for name in names)
-        for name in names:
-            box = Box(places[name] * (width + column_gap), y + height / 2, width, heights[name])
-            boxes[name] = Box(box.x, box.y, *ENDS) if name == IMAGE or name in ends else box
-        y += height + gap
-    return Layout(boxes, tuple(rows))
-
-
-def _ordered(graph: AreaGraph, names: Iterable[str], places: Mapping[str, float]) -> tuple[str, ...]:
-    """Order areas by the mean place of the lower areas that they are connected to; ties as declared."""
-
-    def middle(name: str) -> float:
-        below = [places[other] for other in [*graph.predecessors(name), *graph.successors(name)] if other in places]
-        return round(sum(below) / len(below), 6) if below else 0.0
-
-    region = {name: graph.area(name).region or name for name in names}
-    centre = {of: min(middle(name) for name in names if region[name] == of) for of in region.values()}
-    declared = {of: index for index, of in enumerate(centre)}
-    return tuple(sorted(names, key=lambda name: (centre[region[name]], declared[region[name]], middle(name))))
-
-
-def _height(area: Area, brief: bool) -> float:
-    lines = 14.5 * len(wrapped(area.name))
-    return 7 + lines if brief else 20 + lines + (12 if operation_text(area) else 0)
-
-
-def _width(area: Area, brief: bool) -> float:
-    name = max(text_width(line, NAME_SIZE, bold=True) for line in wrapped(area.name))
+def box_lines(area: Area, brief: bool) -> list[Line]:
+    """What the box of an area says: its name and shape, and what it does with its input, unless it is brief."""
+    names = [(part, NAME_SIZE, True) for part in textwrap.wrap(area.name, 24) or [""]]
     if brief:
-        return 18 + name + text_width(shape_text(area.shape), BODY_SIZE)
-    return 14 + max(name, text_width(shape_text(area.shape), SHAPE_SIZE), text_width(words_of(area), BODY_SIZE))
+        return [*names, (shape_text(area.shape), BODY_SIZE, False)]
+    parts = [(link.operation.summary(), link.per_step) for link in area.body] + [(area.cell.summary(), False)]
+    words = elide(" · ".join(text + " per step" * per_step for text, per_step in parts if text), BODY_SIZE, WIDEST)
+    return [*names, (shape_text(area.shape), SHAPE_SIZE, False), *[(words, BODY_SIZE, False)] * bool(words)]
 
 
-LANES = tuple(range(20, 320, 10))
-LOOP = 15.0
-CORNER = 22.0
-"""Width at the corners of a box that arrows up and down leave to loops."""
-LOW = -0.2
-"""Arcs end a little below the middle of a side: loops stand at the upper corner."""
+def _size(area: Area, brief: bool) -> tuple[float, float]:
+    lines = box_lines(area, brief)
+    widths = [text_width(text, size, bold=bold) for text, size, bold in lines]
+    if brief:  # the shape stands beside the name
+        return 18 + max(widths[:-1]) + widths[-1], 7 + HEIGHTS[NAME_SIZE] * len(widths[:-1])
+    return 14 + max(widths), 7 + sum(HEIGHTS[size] for _, size, _ in lines)
 
 
 @dataclass(frozen=True)
@@ -159,16 +81,8 @@ class Arrow:
         return self.twins > 1 or self.opposite > 1
 
 
-@dataclass(frozen=True)
-class Side:
-    """The side on which an arc stands (−1 left, 1 right), and how far out."""
-
-    sign: Literal[-1, 1]
-    out: float
-
-
-def arrows(graph: AreaGraph) -> list[Arrow]:
-    """The arrows of a graph: one for each connection, as declared, and one for each readout."""
+def _arrows(graph: AreaGraph) -> list[Arrow]:
+    """One for each connection, as declared, and one for each readout."""
     total = Counter((c.source, c.target) for c in graph.connections)
     seen = Counter[tuple[str, str]]()
     between = []
@@ -180,30 +94,99 @@ def arrows(graph: AreaGraph) -> list[Arrow]:
     return between + [Arrow(r.identifier, r.source, READOUT + r.name, "readout") for r in readouts]
 
 
-def courses(graph: AreaGraph, layout: Layout, spread: float, pitch: float) -> dict[str, Curve]:
+@dataclass(frozen=True)
+class Layout:
+    """Boxes by name (`image`, areas, `READOUT` with the names of readouts), rows from the bottom, and arrows."""
+
+    boxes: Mapping[str, Box]
+    rows: Sequence[Sequence[str]]
+    arrows: Sequence[Arrow]
+
+    def row(self, name: str) -> int:
+        return next(index for index, row in enumerate(self.rows) if name in row)
+
+    def others(self, arrow: Arrow) -> list[Box]:
+        """The boxes that an arrow does not join."""
+        return [box for name, box in self.boxes.items() if name not in (arrow.tail, arrow.head)]
+
+
+def place(graph: AreaGraph, gap: float, column_gap: float, pitch: float, *, brief: bool) -> Layout:
+    """Place the boxes: one centred row for the image, one for each level, one for the readouts.
+
+    Areas of one level stand in the order that brings them near the areas below that drive them, those of one region
+    side by side.
+
+    Args:
+        graph: the network.
+        gap: free space between rows.
+        column_gap: free space between the areas of a row.
+        pitch: from one parallel arrow to the next; boxes are wide enough for all.
+        brief: whether boxes hold names and shapes only.
+    """
+    areas, arrows = graph.areas, _arrows(graph)
+    ends = [READOUT + readout.name for readout in graph.readouts]
+    sizes = {area.name: _size(area, brief) for area in areas} | dict.fromkeys([IMAGE, *ends], ENDS)
+    least = [2 * CORNER + (arrow.twins + arrow.opposite - 1) * pitch for arrow in arrows if arrow.has_parallels]
+    width = max([NARROW if brief else NARROWEST, *(sizes[area.name][0] for area in areas), *least])
+    rows: list[Sequence[str]] = [(IMAGE,)]
+    places: dict[str, float] = {IMAGE: 0.0}
+    for level in [*sorted({area.level for area in areas}), None]:
+        row: Sequence[str] = (
+            ends if level is None else _ordered(graph, [a.name for a in areas if a.level == level], places)
+        )
+        rows.append(row)
+        places |= {name: n - (len(row) - 1) / 2 for n, name in enumerate(row)}
+    y = 0.0
+    boxes: dict[str, Box] = {}
+    for row in rows:
+        height = max(sizes[name][1] for name in row)
+        for name in row:
+            own = ENDS[0] if name == IMAGE or name in ends else width
+            boxes[name] = Box(places[name] * (width + column_gap), y + height / 2, own, sizes[name][1])
+        y += height + gap
+    return Layout(boxes, rows, arrows)
+
+
+def _ordered(graph: AreaGraph, names: Iterable[str], places: Mapping[str, float]) -> tuple[str, ...]:
+    """Order areas by the mean place of the lower areas that they are connected to; ties as declared."""
+
+    def middle(name: str) -> float:
+        below = [places[other] for other in [*graph.predecessors(name), *graph.successors(name)] if other in places]
+        return round(sum(below) / len(below), 6) if below else 0.0
+
+    region = {name: graph.area(name).region or name for name in names}
+    centre = {of: min(middle(name) for name in names if region[name] == of) for of in region.values()}
+    declared = {of: index for index, of in enumerate(centre)}
+    return tuple(sorted(names, key=lambda name: (centre[region[name]], declared[region[name]], middle(name))))
+
+
+LANES = tuple(range(20, 320, 10))
+LOOP = 15.0
+CORNER = 22.0
+"""Width at the corners of a box that arrows up and down leave to loops."""
+LOW = -0.2
+"""Arcs end a little below the middle of a side: loops stand at the upper corner."""
+
+
+def courses(layout: Layout, spread: float, pitch: float) -> dict[str, Curve]:
     """Route every arrow; the courses by the keys of the arrows.
 
     Args:
-        graph: the areas.
-        layout: where they stand.
+        layout: where the boxes stand.
         spread: how far an arrow up and an arrow down between two neighbours stand from the middle.
         pitch: from one parallel arrow to the next.
     """
-    all_arrows = arrows(graph)
-    curves: dict[str, Curve] = {}
-    arcs = []
-    for arrow in all_arrows:
-        curve = _near(layout, arrow, spread, pitch)
-        if curve is None:
-            arcs.append(arrow)
-        else:
-            curves[arrow.key] = curve
+    near = {arrow.key: _near(layout, arrow, spread, pitch) for arrow in layout.arrows}
+    curves = {key: curve for key, curve in near.items() if curve is not None}
+    arcs = [arrow for arrow in layout.arrows if near[arrow.key] is None]
     arcs.sort(key=lambda arrow: abs(layout.row(arrow.tail) - layout.row(arrow.head)))
-    if max(map(len, layout.rows)) == 1:
-        sides = _column_sides(layout, arcs, pitch)
-    else:
-        sides = _sides(layout, arcs, [*curves.values()], _loops(layout, all_arrows))
-    return curves | dict(_arcs(layout, arcs, sides))
+    alone = max(map(len, layout.rows)) == 1
+    outs = _outs_in_column(layout, arcs, pitch) if alone else _outs(layout, arcs, [*curves.values()])
+    ports = _ports(layout, arcs, outs)
+    return curves | {
+        arrow.key: _arc(layout, arrow, outs[arrow.key], ports[arrow.key, "tail"], ports[arrow.key, "head"])
+        for arrow in arcs
+    }
 
 
 def _near(layout: Layout, arrow: Arrow, spread: float, pitch: float) -> Curve | None:
@@ -212,29 +195,24 @@ def _near(layout: Layout, arrow: Arrow, spread: float, pitch: float) -> Curve | 
     up = layout.row(arrow.head) - layout.row(arrow.tail)
     if arrow.tail == arrow.head:
         return _loop(tail, arrow.twin)
-    if abs(up) == 1:
-        alone = arrow.head.startswith(READOUT) or arrow.tail == IMAGE
-        return _vertical(tail, head, up, 0.0 if alone else -up * spread, arrow, pitch)
     if up == 0:
         return _level(layout, arrow)
-    direct = _vertical(tail, head, 1 if up > 0 else -1, -spread if up > 0 else spread, arrow, pitch)
-    others = [box for name, box in layout.boxes.items() if name not in (arrow.tail, arrow.head)]
-    return None if Obstacles(others).hits(direct, 14) else direct
+    alone = abs(up) == 1 and (arrow.head.startswith(READOUT) or arrow.tail == IMAGE)
+    direct = _vertical(tail, head, 1 if up > 0 else -1, 0.0 if alone else spread, arrow, pitch)
+    return None if abs(up) > 1 and Obstacles(layout.others(arrow)).hits(direct, 14) else direct
 
 
-def _vertical(tail: Box, head: Box, up: int, beside: float, arrow: Arrow, pitch: float) -> Curve:
+def _vertical(tail: Box, head: Box, sign: int, spread: float, arrow: Arrow, pitch: float) -> Curve:
     """A line from the top of one box to the bottom of the other, or down, that leans towards the other box."""
     reach = tail.width / 2 - CORNER
     lean = max(-reach, min(reach, (head.x - tail.x) * 0.22))
-    slant = hypot(head.x - tail.x, head.y - tail.y) / abs(head.y - tail.y)
-    sign = 1 if up > 0 else -1
     if arrow.has_parallels:  # evenly over the width: arrows up at the left, arrows down at the right
         last = arrow.twins + arrow.opposite - 1
         pitch = min(pitch, 2 * reach / last)
         beside = -sign * pitch * (last / 2 - arrow.twin)
         lean = max(pitch * last / 2 - reach, min(reach - pitch * last / 2, lean))
-    else:
-        beside *= min(slant, 2.2)  # as far apart across the arrow
+    else:  # as far apart across the arrow
+        beside = -sign * spread * min(hypot(head.x - tail.x, head.y - tail.y) / abs(head.y - tail.y), 2.2)
     out, into = (max(-reach, min(reach, beside + turn)) for turn in (lean, -lean))
     if head.width < tail.width:  # the readout: an oval
         into = 0.0
@@ -266,85 +244,69 @@ def _loop_side(twin: int) -> int:
     return -1 if twin % 2 else 1
 
 
-def _loops(layout: Layout, all_arrows: Sequence[Arrow]) -> list[Box]:
-    """The space that loops occupy, as boxes."""
-    loops = [arrow for arrow in all_arrows if arrow.tail == arrow.head]
-    corners = [(layout.boxes[arrow.tail].at(_loop_side(arrow.twin), 1), _loop_side(arrow.twin)) for arrow in loops]
-    return [Box(x + 4 * side, y + 4, 2 * LOOP, 2 * LOOP) for (x, y), side in corners]
+def _outs_in_column(layout: Layout, arcs: Sequence[Arrow], pitch: float) -> dict[str, float]:
+    """How far out arcs past areas in one column stand: feedforward left (negative), feedback right.
 
-
-def _column_sides(layout: Layout, arcs: Sequence[Arrow], pitch: float) -> dict[str, Side]:
-    """Sides of arcs past areas in one column: feedforward left, feedback right, the farther out the longer.
-
-    Arcs that interleave, or join the same areas, stand at least `pitch` apart.
+    Longer arcs stand farther out. Arcs that interleave, or join the same areas, stand at least `pitch` apart.
     """
-    sides: dict[str, Side] = {}
-    placed: list[tuple[int, int, Side]] = []
+    outs: dict[str, float] = {}
+    placed: list[tuple[int, int, float]] = []
     for arrow in arcs:
         low, high = sorted((layout.row(arrow.tail), layout.row(arrow.head)))
-        sign: Literal[-1, 1] = 1 if arrow.kind == "feedback" else -1
-        near = [
-            side.out
-            for a, b, side in placed
-            if side.sign == sign and a < high and low < b and not (low < a and b < high)
-        ]
-        out = 6.0 + 13.0 * (high - low - 1)
+        out = copysign(6.0 + 13.0 * (high - low - 1), _own_side(arrow))
+        near = [other for a, b, other in placed if a < high and low < b and not (low < a and b < high)]
         while any(abs(out - other) < pitch for other in near):
-            out += 1.0
-        sides[arrow.key] = Side(sign, out)
-        placed.append((low, high, sides[arrow.key]))
-    return sides
+            out += _own_side(arrow)
+        outs[arrow.key] = out
+        placed.append((low, high, out))
+    return outs
 
 
-def _sides(layout: Layout, arcs: Sequence[Arrow], drawn: Sequence[Curve], loops: Sequence[Box]) -> dict[str, Side]:
+def _own_side(arrow: Arrow) -> int:
+    return 1 if arrow.kind == "feedback" else -1
+
+
+def _outs(layout: Layout, arcs: Sequence[Arrow], drawn: Sequence[Curve]) -> dict[str, float]:
     """Choose a side and a lane for each arc: feedforward left, feedback right, short arcs first and inside."""
     traffic = Traffic()
     for curve in drawn:
         traffic.add(curve)
-    chosen: dict[str, Side] = {}
+    loops = [(layout.boxes[a.tail], _loop_side(a.twin)) for a in layout.arrows if a.tail == a.head]
+    corners = [(box.at(side, 1), side) for box, side in loops]
+    space = [Box(x + 4 * side, y + 4, 2 * LOOP, 2 * LOOP) for (x, y), side in corners]
+    outs: dict[str, float] = {}
     for arrow in arcs:
-        boxes = [box for name, box in layout.boxes.items() if name not in (arrow.tail, arrow.head)]
-        obstacles = Obstacles([*boxes, *loops])
-        own: Literal[-1, 1] = 1 if arrow.kind == "feedback" else -1
-
-        signs: tuple[Literal[-1, 1], ...] = (own, -1 if own == 1 else 1)
-        sides = [Side(sign, out) for sign in signs for out in LANES]
-        candidates = [(2 * side.out + 120 * (side.sign != own), _side_arc(layout, arrow, side)) for side in sides]
-        best = sides[cheapest(candidates, partial(_trouble, traffic, obstacles))]
-        chosen[arrow.key] = best
-        traffic.add(_side_arc(layout, arrow, best))
-    return chosen
+        obstacles, own = Obstacles([*layout.others(arrow), *space]), _own_side(arrow)
+        lanes = [side * out for side in (own, -own) for out in LANES]
+        candidates = [(2 * abs(out) + 120 * (out * own < 0), _arc(layout, arrow, out)) for out in lanes]
+        best = cheapest(candidates, partial(_trouble, traffic, obstacles))
+        outs[arrow.key] = lanes[best]
+        traffic.add(candidates[best][1])
+    return outs
 
 
 def _trouble(traffic: Traffic, obstacles: Obstacles, curve: Curve) -> float:
     return 300 * obstacles.hits(curve, 5) + 2 * traffic.share(curve)
 
 
-def _side_arc(layout: Layout, arrow: Arrow, side: Side, ports: tuple[float, float] = (LOW, LOW)) -> Curve:
-    tail, head = layout.boxes[arrow.tail], layout.boxes[arrow.head]
-    return arc(tail.at(side.sign, ports[0]), head.at(side.sign, ports[1]), side.sign * side.out)
+def _arc(layout: Layout, arrow: Arrow, out: float, tail_port: float = LOW, head_port: float = LOW) -> Curve:
+    side = copysign(1, out)
+    return arc(layout.boxes[arrow.tail].at(side, tail_port), layout.boxes[arrow.head].at(side, head_port), out)
 
 
-def _arcs(layout: Layout, arcs: Sequence[Arrow], sides: Mapping[str, Side]) -> Iterator[tuple[str, Curve]]:
-    ports = _ports(layout, arcs, sides)
-    for arrow in arcs:
-        both = ports[arrow.key, "tail"], ports[arrow.key, "head"]
-        yield arrow.key, _side_arc(layout, arrow, sides[arrow.key], both)
-
-
-def _ports(layout: Layout, arcs: Sequence[Arrow], sides: Mapping[str, Side]) -> dict[tuple[str, str], float]:
+def _ports(layout: Layout, arcs: Sequence[Arrow], outs: Mapping[str, float]) -> dict[tuple[str, str], float]:
     """Where the ends of arcs meet the sides of boxes, ordered so that arcs do not cross near a box.
 
     Ends of arcs that come from below lie lower than those of arcs that go up; within either, the outer arc is
     nearer to the middle.
     """
-    ends: dict[tuple[str, int], list[tuple[float, str, str]]] = {}
+    ends: dict[tuple[str, bool], list[tuple[float, str, str]]] = {}
     for arrow in arcs:
-        side = sides[arrow.key]
+        out = outs[arrow.key]
         for end, here, there in (("tail", arrow.tail, arrow.head), ("head", arrow.head, arrow.tail)):
             above = layout.row(there) > layout.row(here)
-            rank = 1000.0 - side.out if above else side.out - 1000.0
-            ends.setdefault((here, side.sign), []).append((rank, arrow.key, end))
+            rank = 1000.0 - abs(out) if above else abs(out) - 1000.0
+            ends.setdefault((here, out > 0), []).append((rank, arrow.key, end))
     ports: dict[tuple[str, str], float] = {}
     for ranked in ends.values():
         step = min(0.4, 1.1 / max(1, len(ranked) - 1))

@@ -1,4 +1,4 @@
-"""A canvas: boxes, curves and texts at given places, written as DOT.
+"""A canvas: boxes, curves and texts at given places, written as DOT; titles and legends.
 
 The layout of a drawing is computed here in the package, not by Graphviz, so that the same network gives the same
 DOT on every machine, and columns and rows stay columns and rows.
@@ -6,18 +6,17 @@ DOT on every machine, and columns and rows stay columns and rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 import graphviz
 
 from cortexgraph.render.geometry import Box, Curve, Point, line
-from cortexgraph.render.style import BOLD, FONT, INK, MUTED, BoxStyle, LineStyle
-from cortexgraph.render.text import text_width, wrap
+from cortexgraph.render.style import BOLD, FONT, INK, KINDS, MUTED, BoxStyle, LineStyle, text_width, with_role, wrap
 
-__all__ = ["Canvas", "Entry", "add_legend", "add_title", "plain"]
+__all__ = ["Canvas", "Entry", "add_legend", "add_title", "line_entries", "plain"]
 
 
 def plain(text: str, end: str = "") -> str:
@@ -34,10 +33,6 @@ def _number(value: float) -> str:
     return f"{round(value, 2) + 0.0:g}"
 
 
-def _point(point: Point) -> str:
-    return f"{_number(point[0])},{_number(point[1])}"
-
-
 class Canvas:
     """Collects the parts of a drawing; `source` is its DOT. Places are in points, y upwards.
 
@@ -45,22 +40,23 @@ class Canvas:
         name: of the network.
         view: which picture of it: the id of the whole, and the start of the ids of texts, legend and bands, so that
             pictures of several views can stand in one page.
+
+    Attributes:
+        prefix: stands before the ids of what is added next.
+        shift: added to the x of what is added next.
+        low, high: the corners of all boxes and curves so far, as they were added.
     """
 
     def __init__(self, name: str, view: str) -> None:
         self._view = view
         self._dot = graphviz.Digraph(
             name,
-            graph_attr={
-                "id": view,
-                "layout": "nop2",
-                "outputorder": "edgesfirst",
-                "pad": "0.08",
-                "fontname": FONT,
-            },
+            graph_attr={"id": view, "layout": "nop2", "outputorder": "edgesfirst", "pad": "0.08", "fontname": FONT},
             node_attr={"shape": "box", "margin": "0", "fixedsize": "shape", "fontname": FONT, "fontcolor": INK},
             edge_attr={"fontname": FONT},
         )
+        self.prefix, self.shift = "", 0.0
+        self.low, self.high = (float("inf"), float("inf")), (-float("inf"), -float("inf"))
 
     @property
     def source(self) -> str:
@@ -72,18 +68,9 @@ class Canvas:
 
     def box(self, key: str, box: Box, label: str, look: BoxStyle, *, kind: str, size: float = 10, **more: str) -> None:
         """A node with a label in DOT form (see `plain`); `kind` becomes its class in SVG."""
-        more = {"style": f"filled,{look.dash}"} | more
-        self._node(
-            key,
-            box,
-            label=label,
-            color=look.outline,
-            fillcolor=look.fill,
-            fontcolor=look.text,
-            penwidth=_number(look.width),
-            fontsize=_number(size),
-            **{"class": kind, **more},
-        )
+        more = {"style": f"filled,{look.dash}", "class": kind} | more
+        colors = {"color": look.outline, "fillcolor": look.fill, "fontcolor": look.text}
+        self._node(key, box, label=label, penwidth=_number(look.width), fontsize=_number(size), **colors, **more)
 
     def text(
         self,
@@ -99,31 +86,29 @@ class Canvas:
     ) -> None:
         """A line of text that starts, is centred or ends at a point; `backed` hides what lies behind it."""
         width, height = text_width(text, size, bold=bold), size * 1.25
-        shift = {"left": 0.5, "centre": 0.0, "right": -0.5}[align] * width
+        shift, end = {"left": (0.5, r"\l"), "centre": (0.0, ""), "right": (-0.5, r"\r")}[align]
+        back = {"shape": "box", "style": "filled", "fillcolor": "white", "color": "white"}
         self._node(
             self.key(key),
-            Box(at[0] + shift, at[1], width, height),
-            shape="plaintext" if not backed else "box",
-            label=plain(text, end={"left": r"\l", "centre": "", "right": r"\r"}[align]),
+            Box(at[0] + shift * width, at[1], width, height),
+            label=plain(text, end),
             fontsize=_number(size),
             fontcolor=color,
             fontname=FONT + BOLD * bold,
-            **{"class": "text"} | ({"style": "filled", "fillcolor": "white", "color": "white"} if backed else {}),
+            **{"class": "text"} | (back if backed else {"shape": "plaintext"}),
         )
-
-    def corner(self, key: str, at: Point) -> None:
-        """An invisible node, for a line to end on."""
-        self._node(key, Box(*at, 1, 1), label="", style="invis", **{"class": "text"})
 
     def line(self, key: str, tail: str, head: str, curve: Curve, style: LineStyle, *, kind: str) -> None:
         """An arrow along a curve; a circle or a bar at its tip stands clear of the box where the curve ends."""
         curve = curve.shortened(2.0) if style.head in {"odot", "tee", "teeodot"} else curve
-        path = " ".join(_point(point) for point in curve.shortened(style.head_length).tightened().points)
+        head_length = (2.5 if style.head == "tee" else 10) * style.head_size
+        self._cover(curve.samples(8).tolist())
+        path = " ".join(map(self._point, curve.shortened(head_length).tightened().points))
         self._dot.edge(
-            tail,
-            head,
-            id=key,
-            pos=f"e,{_point(curve.tip)} {path}",
+            self.prefix + tail,
+            self.prefix + head,
+            id=self.prefix + key,
+            pos=f"e,{self._point(curve.tip)} {path}",
             color=style.color,
             style=style.dash,
             penwidth=_number(style.width),
@@ -132,32 +117,35 @@ class Canvas:
             **{"class": kind} | ({"fillcolor": style.fill} if style.fill else {}),
         )
 
-    @contextmanager
-    def band(self, key: str, box: Box, label: str, fill: str) -> Iterator[None]:
+    def sample(self, key: str, at: Point, length: float, style: LineStyle) -> None:
+        """A short arrow that stands for others in a legend."""
+        (x, y), ends = at, (f"{key}-tail", f"{key}-head")
+        for end, place in zip(ends, (x, x + length), strict=True):
+            self._node(end, Box(place, y, 1, 1), label="", style="invis", **{"class": "text"})
+        self.line(key, *ends, line(at, (x + length, y)), style, kind="legend")
+
+    def band(self, key: str, box: Box, label: str, fill: str) -> AbstractContextManager[None]:
         """A tinted area behind the nodes that are added inside the block, with a small heading at its top."""
         look = {"fontcolor": INK, "style": "filled", "color": "none", "fillcolor": fill, "class": f"band {key}"}
-        with self._cluster(key, box, label, box.x, look):
-            yield
+        return self._cluster(key, box, label, box.x, look)
 
-    @contextmanager
-    def frame(self, key: str, box: Box, label: str) -> Iterator[None]:
+    def frame(self, key: str, box: Box, label: str) -> AbstractContextManager[None]:
         """A dashed frame with a small name at its upper left, around the nodes that are added inside the block."""
         look = {"fontcolor": MUTED, "style": "rounded,dashed", "color": MUTED, "penwidth": "0.7"}
         middle = box.at(-1, 1)[0] + 6 + text_width(label, 8) / 2
-        with self._cluster(key, box, label, middle, look | {"class": f"region {key}"}):
-            yield
+        return self._cluster(key, box, label, middle, look | {"class": f"region {key}"})
 
     @contextmanager
     def _cluster(self, key: str, box: Box, label: str, middle: float, look: Mapping[str, str]) -> Iterator[None]:
         """Nodes that are added inside the block lie on a box, at whose top the label stands around x = `middle`."""
-        edges = (*box.at(-1, -1), *box.at(1, 1))
-        outer = self._dot
-        with outer.subgraph(name=f"cluster_{key}") as inner:
+        corners, outer = (box.at(-1, -1), box.at(1, 1)), self._dot
+        self._cover(corners)
+        with outer.subgraph(name=f"cluster_{self.prefix}{key}") as inner:
             inner.attr(
-                id=self.key(key),
-                bb=",".join(_number(edge) for edge in edges),
+                id=self.prefix + self.key(key),
+                bb=",".join(map(self._point, corners)),
                 label=plain(label),
-                lp=_point((middle, edges[3] - 8)),
+                lp=self._point((middle, corners[1][1] - 8)),
                 fontsize="8",
                 **look,
             )
@@ -168,8 +156,18 @@ class Canvas:
                 self._dot = outer
 
     def _node(self, key: str, box: Box, **attributes: str) -> None:
+        self._cover((box.at(-1, -1), box.at(1, 1)))
         width, height = (f"{length / 72:.4f}" for length in (box.width, box.height))
-        self._dot.node(key, id=key, pos=_point(box.centre), width=width, height=height, **attributes)
+        key = self.prefix + key
+        self._dot.node(key, id=key, pos=self._point(box.centre), width=width, height=height, **attributes)
+
+    def _point(self, point: Point) -> str:
+        return f"{_number(point[0] + self.shift)},{_number(point[1])}"
+
+    def _cover(self, points: Collection[Sequence[float]]) -> None:
+        across, up = zip(*points, strict=True)
+        self.low = min(self.low[0], *across), min(self.low[1], *up)
+        self.high = max(self.high[0], *across), max(self.high[1], *up)
 
 
 SIZE = 8.0
@@ -200,6 +198,17 @@ class Entry:
         return SAMPLE + 5 + text_width(self.sample.word, SIZE) + 14
 
 
+def line_entries(kinds: Collection[str], *, modulating: bool, inhibitory: bool) -> Iterator[Entry]:
+    """The entries for the kinds and roles of connections that occur."""
+    order = ("feedforward", "lateral", "feedback", "memory")
+    yield from (Entry(kind, KINDS[kind]) for kind in order if kind in kinds)
+    sample = LineStyle("", INK, width=1.0)
+    if modulating:
+        yield Entry("modulating", with_role(sample, modulating=True, inhibitory=False))
+    if inhibitory:
+        yield Entry("inhibitory", with_role(sample, modulating=False, inhibitory=True))
+
+
 def add_legend(canvas: Canvas, entries: Sequence[Entry], left: float, top: float, width: float) -> None:
     """Add the samples of lines, then those of boxes, in as many rows as the width requires."""
     y = top
@@ -225,12 +234,10 @@ def _columns(widths: Sequence[float], width: float) -> list[float]:
 def _add_entry(canvas: Canvas, entry: Entry, x: float, y: float) -> None:
     key = canvas.key(f"legend-{entry.key}")
     if isinstance(entry.sample, LineStyle):
-        for end, at in (("tail", x), ("head", x + SAMPLE)):
-            canvas.corner(f"{key}-{end}", (at, y))
-        canvas.line(key, f"{key}-tail", f"{key}-head", line((x, y), (x + SAMPLE, y)), entry.sample, kind="legend")
+        canvas.sample(key, (x, y), SAMPLE, entry.sample)
     else:
-        square = entry.shape != "box"
-        box = Box(x + SAMPLE / 2, y, entry.size, entry.size) if square else Box(x + SAMPLE / 2, y, 18, 11)
+        size = (18, 11) if entry.shape == "box" else (entry.size, entry.size)
+        box = Box(x + SAMPLE / 2, y, *size)
         canvas.box(key, box, plain(entry.mark), entry.sample, kind="legend", size=7, shape=entry.shape)
     canvas.text(f"legend-{entry.key}-word", (x + SAMPLE + 5, y), entry.sample.word, SIZE, align="left")
 

@@ -1,20 +1,30 @@
-"""A drawing: DOT source with positions, shown and saved as SVG, PNG or PDF."""
+"""A drawing: DOT source with positions, shown and saved as SVG, PNG or PDF by the engine of pygraphviz's wheel."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Sequence
+import struct
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-import graphviz
+from xml.sax.saxutils import escape
+from zlib import crc32
 
 from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.extras import is_installed
 from cortexgraph.files import write_bytes
-from cortexgraph.render.engine import SUFFIXES, render_dot
+from cortexgraph.render.style import BOLD, FONT
 
-__all__ = ["Drawing", "check_suffixes", "side_by_side"]
+__all__ = ["Drawing", "bundled_fonts", "check_suffixes"]
+
+SUFFIXES = {".svg": "svg", ".png": "png", ".pdf": "pdf", ".dot": "dot", ".gv": "dot"}
+"""File name suffixes, and the formats that they stand for."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,7 @@ class Drawing:
 
     def svg(self) -> str:
         """The picture as SVG text."""
-        return render_dot(self.source, "svg").decode()
+        return _render(self.source, "svg").decode()
 
     def save(self, path: str | Path) -> Path:
         """Write the picture, whole or not at all; the suffix says the format: .svg, .png, .pdf, .dot or .gv.
@@ -50,7 +60,7 @@ class Drawing:
         path = Path(path)
         check_suffixes([path])
         form = SUFFIXES[path.suffix.lower()]
-        write_bytes(path, self.source.encode() if form == "dot" else render_dot(self.source, form))
+        write_bytes(path, self.source.encode() if form == "dot" else _render(self.source, form))
         return path
 
     def _repr_svg_(self) -> str:
@@ -69,88 +79,132 @@ def check_suffixes(paths: Iterable[Path]) -> None:
     Raises:
         CompileError: for other suffixes.
     """
-    findings = [_unknown_suffix(path) for path in paths if path.suffix.lower() not in SUFFIXES]
+    findings = [
+        Diagnostic(
+            "unknown-format",
+            str(path),
+            f"the suffix is `{path.suffix}`" if path.suffix else "the file name has no suffix",
+            f"the formats are {', '.join(SUFFIXES)}",
+            f"Name the file {path.with_suffix('.svg').name}." if path.name else "Name a file, such as network.svg.",
+        )
+        for path in paths
+        if path.suffix.lower() not in SUFFIXES
+    ]
     if findings:
         raise CompileError(findings)
 
 
-def _unknown_suffix(path: Path) -> Diagnostic:
-    return Diagnostic(
-        "unknown-format",
-        str(path),
-        f"the suffix is `{path.suffix}`" if path.suffix else "the file name has no suffix",
-        f"the formats are {', '.join(SUFFIXES)}",
-        f"Name the file {path.with_suffix('.svg').name}." if path.name else "Name a file, such as network.svg.",
-    )
+# ---- the engine --------------------------------------------------------------
+
+PRINT_DPI = 300
+LARGEST = 16e6
+"""Pixels of a PNG: enough for a page at any resolution of print; more takes seconds to pack."""
+PNG_HEADER = 33
+"""Bytes of the signature and the first chunk (IHDR) of a PNG."""
 
 
-GAP_PT = 40.0
-"""Distance between two drawings."""
+def _render(source: str, form: str) -> bytes:
+    """Draw DOT source whose nodes and edges carry their positions, as svg, png or pdf.
 
-PLACES = ("pos", "lp", "bb")
-"""Attributes that hold places, in points."""
-
-NUMBER = r"-?\d+(?:\.\d+)?"
-
-
-def side_by_side(drawings: Sequence[Drawing], name: str = "compared") -> Drawing:
-    """Combine drawings from left to right, their lower edges on one line.
-
-    Ids get the number of their drawing in front (`0-V1`), so that they stay unique.
-
-    Args:
-        drawings: pictures of networks, not themselves set side by side with bands.
-        name: of the picture.
+    Raises:
+        CompileError: if the engine cannot draw it.
     """
     import pygraphviz
 
-    dot, left = graphviz.Digraph(name), 0.0
-    for number, drawing in enumerate(drawings):
-        graph = pygraphviz.AGraph(string=drawing.source)
-        if number == 0:
-            dot.attr("graph", **dict(graph.graph_attr))
-            dot.attr("node", **dict(graph.node_attr))
-            dot.attr("edge", **dict(graph.edge_attr))
-        low, high, bottom = _extent(graph)
-        shift = (left - low, -bottom)
-        for node in graph.nodes():
-            dot.node(f"{number}-{node}", **_moved(node.attr, number, shift))
-        for edge in graph.edges():
-            dot.edge(f"{number}-{edge[0]}", f"{number}-{edge[1]}", **_moved(edge.attr, number, shift))
-        left += high - low + GAP_PT
-    return Drawing(str(dot.source))
+    drawn: bytes | None = None
+    with _quiet() as messages:
+        _load_fonts()
+        try:
+            graph = pygraphviz.AGraph(string=source)
+            graph.has_layout = True  # places stand in the source: nothing is laid out again
+            if form == "png":
+                dpi = _dpi(graph.draw(format="svg"))
+                graph.graph_attr["dpi"] = str(dpi)
+            drawn = graph.draw(format=form)
+            if form == "svg" and drawn:
+                drawn = drawn.replace(f'{FONT}{BOLD}"'.encode(), f'{FONT}" font-weight="bold"'.encode())
+            if form == "png" and drawn:
+                drawn = _with_resolution(drawn, dpi)
+        except ValueError as error:
+            messages.append(str(error))
+    if not drawn:
+        raise CompileError(
+            Diagnostic(
+                "drawing",
+                f"drawing as {form}",
+                f"Graphviz could not draw it: {' '.join(messages).strip()}",
+                repair="Save the drawing as .dot and open that in another viewer.",
+            )
+        )
+    return drawn
 
 
-def _extent(graph: Any) -> tuple[float, float, float]:
-    """Left, right and lower edge over nodes and curves."""
-    across: list[float] = []
-    down: list[float] = []
-    for node in graph.nodes():
-        x, y = (float(number) for number in re.findall(NUMBER, node.attr["pos"]))
-        half = (float(node.attr["width"] or 0) * 36, float(node.attr["height"] or 0) * 36)
-        across += [x - half[0], x + half[0]]
-        down.append(y - half[1])
-    for edge in graph.edges():
-        numbers = [float(number) for number in re.findall(NUMBER, edge.attr["pos"])]
-        across += numbers[::2]
-        down += numbers[1::2]
-    return min(across), max(across), min(down)
+def _dpi(svg: bytes) -> int:
+    """Resolution of a PNG in dots per inch, lower for very large pictures."""
+    match = re.search(rb'<svg width="(\d+)pt" height="(\d+)pt"', svg)
+    area = int(match[1]) * int(match[2]) / 72**2 if match else 0.0
+    return round(max(24.0, min(PRINT_DPI, (LARGEST / area) ** 0.5))) if area else PRINT_DPI
 
 
-def _moved(attributes: Iterable[tuple[str, str]], number: int, shift: tuple[float, float]) -> dict[str, str]:
-    """The non-empty attributes, with shifted positions and numbered ids."""
-    kept = {key: value for key, value in dict(attributes).items() if value}
-    for key in PLACES:
-        if key in kept:
-            kept[key] = re.sub(f"({NUMBER}),({NUMBER})", lambda match: _place(match, shift), kept[key])
-    if "label" in kept:  # the parser leaves out the outer brackets, by which DOT tells HTML-like labels from text
-        label = kept["label"]
-        kept["label"] = f"<{label}>" if label.startswith("<TABLE ") else graphviz.nohtml(label)
-    if "id" in kept:
-        kept["id"] = f"{number}-{kept['id']}"
-    return kept
+def _with_resolution(png: bytes, dpi: int) -> bytes:
+    """The PNG with a chunk that gives its resolution (pHYs, in pixels per metre), so that it prints in true size."""
+    per_metre = round(dpi / 0.0254)
+    chunk = b"pHYs" + struct.pack(">IIB", per_metre, per_metre, 1)
+    return png[:PNG_HEADER] + struct.pack(">I", 9) + chunk + struct.pack(">I", crc32(chunk)) + png[PNG_HEADER:]
 
 
-def _place(match: re.Match[str], shift: tuple[float, float]) -> str:
-    x, y = (float(part) + by for part, by in zip(match.groups(), shift, strict=True))
-    return f"{round(x, 2) + 0.0:g},{round(y, 2) + 0.0:g}"
+@contextmanager
+def _quiet() -> Iterator[list[str]]:
+    """Capture what C code writes to standard error, such as warnings of fontconfig about system files."""
+    messages: list[str] = []
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # no standard error at all
+        yield messages
+        return
+    with tempfile.TemporaryFile() as sink:
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield messages
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            sink.seek(0)
+            messages.append(sink.read().decode(errors="replace"))
+
+
+# ---- fonts: those of matplotlib where the system has none ----------------------
+
+_CONFIG = """<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <include ignore_missing="yes">/etc/fonts/fonts.conf</include>
+  <dir>{bundled}</dir>
+  <cachedir prefix="xdg">fontconfig</cachedir>
+</fontconfig>
+"""
+
+
+def bundled_fonts() -> Path | None:
+    """The folder of the fonts that matplotlib brings; matplotlib is not imported."""
+    spec = find_spec("matplotlib") if is_installed("matplotlib") else None
+    return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" if spec and spec.origin else None
+
+
+@cache
+def _load_fonts() -> None:
+    """Let Graphviz read its fonts, once in a process; a FONTCONFIG_FILE set by the user takes precedence."""
+    import pygraphviz
+
+    bundled = bundled_fonts()
+    if bundled is None or os.name == "nt" or "FONTCONFIG_FILE" in os.environ:
+        return
+    with tempfile.TemporaryDirectory(prefix="cortexgraph-") as folder:
+        config = Path(folder) / "fonts.conf"
+        config.write_text(_CONFIG.format(bundled=escape(str(bundled))))
+        os.environ["FONTCONFIG_FILE"] = str(config)
+        try:
+            pygraphviz.AGraph(string="graph { a [label=a] }").draw(format="svg", prog="nop")
+        finally:
+            del os.environ["FONTCONFIG_FILE"]

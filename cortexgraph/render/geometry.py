@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import hypot
@@ -21,18 +21,12 @@ __all__ = [
     "bow",
     "cheapest",
     "line",
-    "mix",
     "straight",
     "turn",
 ]
 
 Point = tuple[float, float]
 Array = NDArray[np.float64]
-
-
-def mix(a: Point, b: Point, share: float) -> Point:
-    """The point that lies `share` of the way from a to b."""
-    return (a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share)
 
 
 @dataclass(frozen=True)
@@ -51,9 +45,6 @@ class Box:
     def at(self, across: float, up: float) -> Point:
         """A point by its place in the box: (0, 0) is the centre, (1, 1) the upper right corner."""
         return (self.x + across * self.width / 2, self.y + up * self.height / 2)
-
-    def holds(self, point: Point, margin: float = 0.0) -> bool:
-        return abs(point[0] - self.x) < self.width / 2 + margin and abs(point[1] - self.y) < self.height / 2 + margin
 
     def overlap(self, other: Box) -> float:
         """Area that two boxes have in common."""
@@ -86,14 +77,11 @@ class Curve:
         """The point at parameter t from 0 to 1."""
         pieces = (len(self.points) - 1) // 3
         piece = min(int(t * pieces), pieces - 1)
-        t = t * pieces - piece
-        s = 1 - t
-        a, b, c, d = s * s * s, 3 * s * s * t, 3 * s * t * t, t * t * t
-        x, y = (a * p + b * q + c * r + d * u for p, q, r, u in zip(*self._piece(piece), strict=True))
+        a, b, c, d = _cubic(t * pieces - piece)
+        x, y = (
+            a * p + b * q + c * r + d * u for p, q, r, u in zip(*self.points[3 * piece : 3 * piece + 4], strict=True)
+        )
         return (x, y)
-
-    def _piece(self, index: int) -> tuple[Point, ...]:
-        return self.points[3 * index : 3 * index + 4]
 
     def samples(self, n: int = 24) -> Array:
         """Points at n + 1 even parameters, ends included: [n + 1, 2]."""
@@ -123,21 +111,23 @@ class Curve:
         Graphviz leaves room for control points around a drawing.
         """
         points, samples = np.array(self.points), self.samples(32)
-        outside = max(
-            (points.max(axis=0) - samples.max(axis=0)).max(), (samples.min(axis=0) - points.min(axis=0)).max()
-        )
-        return self if outside < most else self._halved().tightened(most)
-
-    def _halved(self) -> Curve:
+        above, below = points.max(axis=0) - samples.max(axis=0), samples.min(axis=0) - points.min(axis=0)
+        if max(above.max(), below.max()) < most:
+            return self
         halves: tuple[Point, ...] = self.points[:1]
-        for n in range((len(self.points) - 1) // 3):
-            piece = self._piece(n)
-            back = _until(piece[::-1], 0.5)[::-1]
-            halves += _until(piece, 0.5)[1:] + back[1:]
-        return Curve(halves)
+        for n in range(0, len(self.points) - 1, 3):
+            piece = self.points[n : n + 4]
+            halves += _until(piece, 0.5)[1:] + _until(piece[::-1], 0.5)[-2::-1]
+        return Curve(halves).tightened(most)
 
     def shifted(self, dx: float, dy: float = 0.0) -> Curve:
         return Curve(tuple((x + dx, y + dy) for x, y in self.points))
+
+
+def _cubic(t: float) -> tuple[float, float, float, float]:
+    """What the four points of a cubic curve contribute at t."""
+    s = 1 - t
+    return s * s * s, 3 * s * s * t, 3 * s * t * t, t * t * t
 
 
 @cache
@@ -146,23 +136,26 @@ def _weights(pieces: int, n: int) -> Array:
     weights = np.zeros((n + 1, 3 * pieces + 1))
     for i in range(n + 1):
         piece = min(i * pieces // n, pieces - 1)
-        t = i * pieces / n - piece
-        s = 1 - t
-        weights[i, 3 * piece : 3 * piece + 4] = s * s * s, 3 * s * s * t, 3 * s * t * t, t * t * t
+        weights[i, 3 * piece : 3 * piece + 4] = _cubic(i * pieces / n - piece)
     return weights
+
+
+def _mix(a: Point, b: Point, share: float) -> Point:
+    """The point that lies `share` of the way from a to b."""
+    return (a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share)
 
 
 def _until(points: tuple[Point, ...], t: float) -> tuple[Point, ...]:
     """One cubic curve from 0 to t (de Casteljau)."""
     p, q, r, u = points
-    a, b, c = mix(p, q, t), mix(q, r, t), mix(r, u, t)
-    d, e = mix(a, b, t), mix(b, c, t)
-    return (p, a, d, mix(d, e, t))
+    a, b, c = _mix(p, q, t), _mix(q, r, t), _mix(r, u, t)
+    d, e = _mix(a, b, t), _mix(b, c, t)
+    return (p, a, d, _mix(d, e, t))
 
 
 def line(start: Point, end: Point, first: float = 1 / 3, second: float = 2 / 3) -> Curve:
     """A straight line as a curve, with control points at two shares of the way."""
-    return Curve((start, mix(start, end, first), mix(start, end, second), end))
+    return Curve((start, _mix(start, end, first), _mix(start, end, second), end))
 
 
 def turn(start: Point, end: Point, share: float = 0.5) -> Curve:
@@ -171,22 +164,13 @@ def turn(start: Point, end: Point, share: float = 0.5) -> Curve:
     return Curve((start, (middle, start[1]), (middle, end[1]), end))
 
 
-MARGIN = 3.0
-
-
 class Obstacles:
     """Boxes that arrows must not run through."""
 
     def __init__(self, boxes: Sequence[Box]) -> None:
         self._boxes = np.array([(box.x, box.y, box.width / 2, box.height / 2) for box in boxes]).reshape(-1, 4)
 
-    def without(self, places: Collection[int]) -> Obstacles:
-        """The obstacles without those at some places of the list."""
-        rest = Obstacles(())
-        rest._boxes = np.delete(self._boxes, [*places], axis=0)
-        return rest
-
-    def hits(self, curve: Curve, margin: float = MARGIN) -> int:
+    def hits(self, curve: Curve, margin: float = 3.0) -> int:
         """Number of samples of the curve that lie in a box, or nearer than `margin` to one."""
         x, y, width, height = self._boxes.T
         across, up = curve.samples(32).T[:, :, None]

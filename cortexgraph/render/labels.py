@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import log, sqrt
 
 import numpy as np
@@ -13,28 +14,14 @@ from cortexgraph.graph import AreaGraph, Connection
 from cortexgraph.ops import Operation, Resize
 from cortexgraph.render.canvas import Canvas
 from cortexgraph.render.geometry import Array, Box, Curve
-from cortexgraph.render.style import INK, KINDS, LineStyle
-from cortexgraph.render.text import size_text, text_width
+from cortexgraph.render.style import INK, KINDS, LineStyle, text_width
 from cortexgraph.wording import count_text
 
-__all__ = [
-    "LABELS",
-    "PARAMETERS",
-    "STRENGTH",
-    "WEIGHTS",
-    "LabelPlacer",
-    "Scale",
-    "label_lines",
-    "label_width",
-    "scale_of",
-    "weight_text",
-]
+__all__ = ["LABELS", "WEIGHTS", "Scale", "add_labels", "label_width", "scale_of"]
 
 PARAMETERS, STRENGTH = "parameters", "strength"
 WEIGHTS = (PARAMETERS, STRENGTH)
 THINNEST, THICKEST = 0.4, 3.4
-
-
 UNKNOWN = LineStyle("", "#9A9A9A", width=0.5, head_size=0.4)
 """The line of a connection without a value."""
 
@@ -45,48 +32,45 @@ class Scale:
 
     Attributes:
         what: `parameters` or `strength`.
-        low, high: the least and greatest value that occurs.
-        values: that of each connection that has one, by identifier.
+        values: that of each connection that has one, by identifier; not empty.
     """
 
     what: str
-    low: float
-    high: float
     values: Mapping[str, float]
 
-    def value(self, connection: Connection) -> float | None:
-        """The connection's value; None if it has no parameters, or no strength was noted."""
-        return self.values.get(connection.identifier)
+    def share(self, connection: Connection) -> float | None:
+        """From 0 (the least) to 1 (the greatest); None where it has no parameters, or no strength was noted."""
+        value = self.values.get(connection.identifier)
+        return None if value is None else self._share(value)
 
-    def share(self, connection: Connection) -> float:
-        """From 0 (the least, or no value) to 1 (the greatest)."""
-        return self._share(self.value(connection) or self.low)
+    def _share(self, value: float) -> float:
+        low, high = min(self.values.values()), max(self.values.values())
+        return log(value / low) / log(high / low) if high > low else 1.0
 
     def style(self, connection: Connection, style: LineStyle) -> LineStyle:
         """The line of a connection, as wide as its value says; grey where it has none."""
-        if self.value(connection) is None:
+        share = self.share(connection)
+        if share is None:
             return replace(style, color=UNKNOWN.color, width=UNKNOWN.width, head_size=UNKNOWN.head_size)
-        width = THINNEST + (THICKEST - THINNEST) * self.share(connection)
+        width = THINNEST + (THICKEST - THINNEST) * share
         return replace(style, width=width, head_size=0.35 + 0.11 * width)
-
-    def _share(self, value: float) -> float:
-        return log(value / self.low) / log(self.high / self.low) if self.high > self.low else 1.0
 
     def samples(self) -> Iterator[tuple[float, str]]:
         """Shares with words, for the legend: the least, the middle and the greatest."""
-        for value in dict.fromkeys((self.low, sqrt(self.low * self.high), self.high)):
-            yield self._share(value), f"{weight_text(value, self.what)} {self.what}"
+        low, high = min(self.values.values()), max(self.values.values())
+        for value in dict.fromkeys((low, sqrt(low * high), high)):
+            yield self._share(value), f"{_value_text(value, self.what)} {self.what}"
 
     def lines(self, connections: Iterable[Connection]) -> Iterator[tuple[str, LineStyle]]:
         """Lines for the legend of some connections, with their keys."""
-        if any(self.value(connection) is None for connection in connections):
+        if any(self.share(connection) is None for connection in connections):
             yield f"{self.what}-none", replace(UNKNOWN, word=f"no {self.what}")
         for n, (share, word) in enumerate(self.samples()):
             width = THINNEST + (THICKEST - THINNEST) * share
             yield f"{self.what}-{n}", LineStyle(word, INK, width=width, head="none")
 
 
-def weight_text(value: float, what: str) -> str:
+def _value_text(value: float, what: str) -> str:
     """The value in three figures at most: `18.4 k`, `0.037`, `2.1e-05`."""
     return count_text(round(value)) if what == PARAMETERS else f"{value:.2g}"
 
@@ -108,14 +92,13 @@ def scale_of(graph: AreaGraph, what: str, counts: Mapping[str, int]) -> Scale:
                 repair="Write `strength` on the connections that were measured." if what == STRENGTH else "",
             )
         )
-    return Scale(what, min(values.values()), max(values.values()), values)
+    return Scale(what, values)
 
 
 LABELS = ("kernel", "delay", "parameters", "strength")
 """What can be written beside arrows."""
 
-SIZE = 7.5
-LINE = 9.0
+SIZE, LEAD = 7.5, 9.0
 PLACES = (0.36, 0.44, 0.3, 0.52, 0.6, 0.68, 0.24, 0.18, 0.76, 0.84)
 LOOP_PLACES = (0.5, 0.36, 0.64, 0.22, 0.78)
 COVERED = 20.0
@@ -123,24 +106,20 @@ COVERED = 20.0
 EMPTY = np.zeros((0, 2))
 
 
-def label_lines(connection: Connection, words: Collection[str], parameters: int) -> list[str]:
+def label_width(connection: Connection, words: Collection[str], parameters: int) -> float:
+    """Width of the label of a connection in points; 0 where it has none."""
+    return max((text_width(line, SIZE) for line in _lines(connection, words, parameters)), default=0.0)
+
+
+def _lines(connection: Connection, words: Collection[str], parameters: int) -> list[str]:
     """Some of: the delay; kernel, stride or resize; the number of parameters; the measured strength."""
     lines = {
         "delay": f"+{connection.delay}" * (connection.delay > 0),
         "kernel": " ".join(_geometry(connection.transform.operations)),
         "parameters": count_text(parameters),
-        "strength": "" if connection.strength is None else weight_text(connection.strength, STRENGTH),
+        "strength": "" if connection.strength is None else _value_text(connection.strength, STRENGTH),
     }
     return [line for word, line in lines.items() if line and word in words]
-
-
-def label_width(connection: Connection, words: Collection[str], parameters: int) -> float:
-    """Width of the label of a connection in points; 0 where it has none."""
-    return _width(label_lines(connection, words, parameters))
-
-
-def _width(lines: Sequence[str]) -> float:
-    return max((text_width(line, SIZE) for line in lines), default=0.0)
 
 
 def _geometry(chain: Sequence[Operation]) -> Iterator[str]:
@@ -148,55 +127,57 @@ def _geometry(chain: Sequence[Operation]) -> Iterator[str]:
     for operation in chain:
         kernel, stride = getattr(operation, "kernel", None), getattr(operation, "stride", (1, 1))
         if kernel:
-            yield size_text(kernel)
+            yield f"{kernel[0]}×{kernel[1]}"
         if stride != (1, 1):
-            yield f"/{stride[0]}" if stride[0] == stride[1] else f"/{size_text(stride)}"
+            yield f"/{stride[0]}" if stride[0] == stride[1] else f"/{stride[0]}×{stride[1]}"
         if isinstance(operation, Resize):
             yield f"↕{type(operation).__name__.lower()}"
 
 
-class LabelPlacer:
-    """Puts labels on a canvas one by one; each keeps clear of those before it, of the boxes and of other arrows.
+def add_labels(
+    canvas: Canvas,
+    graph: AreaGraph,
+    boxes: Iterable[Box],
+    curves: Mapping[str, Curve],
+    counts: Mapping[str, int],
+    words: Collection[str],
+) -> None:
+    """Write labels beside arrows; each keeps clear of those before it, of the boxes and of other arrows.
 
     Args:
         canvas: what they are drawn on.
+        graph: the network.
         boxes: those of areas, image and readouts.
         curves: the courses of all arrows by their keys.
         counts: numbers of parameters, as `parameter_counts` gives them.
+        words: what labels say, of `LABELS`.
     """
-
-    def __init__(
-        self, canvas: Canvas, boxes: Sequence[Box], curves: Mapping[str, Curve], counts: Mapping[str, int]
-    ) -> None:
-        self._canvas = canvas
-        self._counts = counts
-        self._curves = curves
-        self._samples = {key: curve.samples(64) for key, curve in curves.items()}
-        self._taken = list(boxes)
-
-    def add(self, connection: Connection, words: Collection[str]) -> None:
-        lines = label_lines(connection, words, self._counts[connection.identifier])
+    samples, taken = {key: curve.samples(64) for key, curve in curves.items()}, [*boxes]
+    for connection in graph.connections:
+        key = connection.identifier
+        lines = _lines(connection, words, counts[key])
         if not lines:
-            return
-        width, height = _width(lines), LINE * len(lines)
-        curve = self._curves[connection.identifier]
-        if connection.source == connection.target:  # outside the loop
-            points = [(curve.at(t), out) for out in (1.0, 6.0, 12.0, 20.0) for t in LOOP_PLACES]
-            side = 1 if curve.tip[0] > curve.points[0][0] else -1
-            places = [Box(x + side * (width / 2 + out), y + height / 2 + out, width, height) for (x, y), out in points]
-        else:
-            places = [Box(*curve.at(t), width, height) for t in PLACES]
-        arrows = [samples for key, samples in self._samples.items() if key != connection.identifier]
-        others = np.concatenate([*arrows, EMPTY])
-        place = min(places, key=lambda box: self._hidden(box, others))
-        self._taken.append(place)
+            continue
+        size = label_width(connection, words, counts[key]), LEAD * len(lines)
+        others = np.concatenate([*(points for other, points in samples.items() if other != key), EMPTY])
+        label = min(_places(connection, curves[key], *size), key=partial(_hidden, taken, others))
+        taken.append(label)
         for n, line in enumerate(lines):
-            at = (place.x, place.y + ((len(lines) - 1) / 2 - n) * LINE)
-            color = KINDS[connection.kind].color
-            self._canvas.text(f"{connection.identifier}-label-{n}", at, line, SIZE, color=color, backed=True)
+            at = (label.x, label.y + ((len(lines) - 1) / 2 - n) * LEAD)
+            canvas.text(f"{key}-label-{n}", at, line, SIZE, color=KINDS[connection.kind].color, backed=True)
 
-    def _hidden(self, label: Box, others: Array) -> float:
-        """How much a label would hide of boxes, other labels and points of other arrows, in square points."""
-        across, up = np.abs(others - label.centre).T
-        covered = np.count_nonzero((across < label.width / 2 + 1) & (up < label.height / 2 + 1))
-        return COVERED * float(covered) + sum(label.overlap(other) for other in self._taken)
+
+def _places(connection: Connection, curve: Curve, width: float, height: float) -> list[Box]:
+    """Where a label may stand: on the arrow, or outside a loop."""
+    if connection.source != connection.target:
+        return [Box(*curve.at(t), width, height) for t in PLACES]
+    points = [(curve.at(t), out) for out in (1.0, 6.0, 12.0, 20.0) for t in LOOP_PLACES]
+    side = 1 if curve.tip[0] > curve.points[0][0] else -1
+    return [Box(x + side * (width / 2 + out), y + height / 2 + out, width, height) for (x, y), out in points]
+
+
+def _hidden(taken: Iterable[Box], others: Array, label: Box) -> float:
+    """How much a label would hide of boxes, other labels and points of other arrows, in square points."""
+    across, up = np.abs(others - label.centre).T
+    covered = np.count_nonzero((across < label.width / 2 + 1) & (up < label.height / 2 + 1))
+    return COVERED * float(covered) + sum(label.overlap(other) for other in taken)

@@ -14,7 +14,7 @@ from cortexgraph.render.style import is_inhibitory
 from cortexgraph.render.update_layout import Grid
 from cortexgraph.unrolling import Loop, Node, UnrolledGraph, response_path
 
-__all__ = ["FOLDS", "Fold", "Read", "Scene", "Span", "columns", "scene_of", "unrolled_columns"]
+__all__ = ["FOLDS", "Fold", "Read", "Scene", "Span", "scene_of"]
 
 LONGEST_PERIOD = 6
 
@@ -44,7 +44,7 @@ class Span:
         return f"{self.first}–{self.last}" if self.folded else str(self.first)
 
 
-def columns(
+def _columns(
     graph: UnrolledGraph, status: Mapping[Node, str], nodes: Sequence[Node], least: int | None
 ) -> tuple[Span, ...]:
     """The columns of a drawing of some nodes, from their first to their last step.
@@ -71,19 +71,6 @@ def columns(
             spans.append(Span(first + at, first + at))
             at += 1
     return tuple(spans)
-
-
-def unrolled_columns(spans: tuple[Span, ...], loop: Loop) -> tuple[Span, ...]:
-    """The columns of a graph that is rolled, by their true steps: those of the loop's body stand for all its runs."""
-
-    def true(step: int) -> Span:
-        if step < loop.first:
-            return Span(step, step)
-        if step <= loop.last:
-            return Span(step, step + loop.period * (loop.times - 1), loop.period)
-        return Span(step + loop.skipped, step + loop.skipped)
-
-    return tuple(true(span.first) for span in spans)
 
 
 def _run(signs: Sequence[Hashable], start: int, enough: int) -> tuple[int, int]:
@@ -167,7 +154,7 @@ class Scene:
     origin: Mapping[Node, Node]
     reads: Mapping[tuple[Node, Node], Read]
     response: Collection[Node]
-    after_passes: bool = False
+    after_passes: bool
 
     def status_of(self, node: Node) -> str:
         return self.status[self.origin[node]]
@@ -189,7 +176,7 @@ class Scene:
 def scene_of(
     full: UnrolledGraph,
     kept: UnrolledGraph | None,
-    only: Collection[Node] | None,
+    only: Collection[Node] | None = None,
     fold: Fold = "auto",
     pitch: float | None = None,
 ) -> Scene:
@@ -203,34 +190,24 @@ def scene_of(
             that is rolled already is drawn as it is.
         pitch: width of a column; that of the grid by default.
     """
-    full, after_passes = _without_helpers(full), kept is not None
+    full, loop = _without_helpers(full), full.loop
     status: dict[Node, str] = {node: state.word for node, state in statuses(full, kept).items()}
     nodes = [node for node in full if (only is None or node in only) and full.written(node)]
-    spans = columns(full, status, nodes, None if fold == "auto" or full.loop else FOLDS[fold])
-    if full.loop is not None:
-        spans = tuple(span for span in spans if not full.loop.last < span.first < full.loop.end)
-        scene = _scene(full, nodes, status, spans)
-        return replace(scene, columns=unrolled_columns(spans, full.loop), after_passes=after_passes)
-    if fold == "auto" and (pitch or Grid(full).step_pitch) * len(spans) > WIDEST:
-        spans = columns(full, status, nodes, FOLDS["auto"])
-    return replace(_scene(full, nodes, status, spans), after_passes=after_passes)
-
-
-def _scene(full: UnrolledGraph, nodes: list[Node], status: Mapping[Node, str], spans: tuple[Span, ...]) -> Scene:
+    spans = _columns(full, status, nodes, None if fold == "auto" or loop else FOLDS[fold])
+    if loop is not None:
+        spans = tuple(span for span in spans if not loop.last < span.first < loop.end)
+    elif fold == "auto" and (pitch or Grid(full).step_pitch) * len(spans) > WIDEST:
+        spans = _columns(full, status, nodes, FOLDS["auto"])
     column = {step: n for n, span in enumerate(spans, start=1) for step in range(span.first, span.last + 1)}
+    place = {node: node._replace(step=column[node.step]) for node in nodes}
+    origin = {place[node]: node for node in reversed(nodes)}
     shown = UnrolledGraph.of(replace(full.info, steps=len(spans)))
-    origin: dict[Node, Node] = {}
-    place: dict[Node, Node] = {}
-    for node in nodes:
-        place[node] = node._replace(step=column[node.step])
-        if place[node] not in origin:
-            origin[place[node]] = node
-            shown.add_node(place[node], **full.nodes[node])
-    path = [response_path(full, readout.source) for readout in full.areas.readouts if readout.source in full.areas]
-    steps = {pair for nodes_of in path for pair in pairwise(nodes_of)}
+    shown.add_nodes_from((place[node], full.nodes[node]) for node in nodes if origin[place[node]] == node)
+    paths = [response_path(full, readout.source) for readout in full.areas.readouts if readout.source in full.areas]
+    links = {link for path in paths for link in pairwise(path)}
     reads: dict[tuple[Node, Node], Read] = {}
     for source, head, data in full.edges(data=True):
-        tail = source if full.written(source) or full.loop is None else _in_first_run(source, full.loop)
+        tail = source if full.written(source) or loop is None else _in_first_run(source, loop)
         if tail not in place or head not in place:
             continue
         ends = place[tail], place[head]
@@ -239,14 +216,23 @@ def _scene(full: UnrolledGraph, nodes: list[Node], status: Mapping[Node, str], s
             continue
         shown.add_edge(*ends, **data)
         executed = status[head] == "executed" and status[tail] in {"executed", "held", "shared"}
-        reads[ends] = _read(data, executed, (tail, head) in steps)
-    response = {place[node] for nodes_of in path for node in nodes_of if node in place}
-    return Scene(full, shown, spans, status, origin, reads, response)
+        reads[ends] = _read(data, executed, (tail, head) in links)
+    response = {place[node] for path in paths for node in path if node in place}
+    true = spans if loop is None else tuple(_true(span.first, loop) for span in spans)
+    return Scene(full, shown, true, status, origin, reads, response, kept is not None)
 
 
 def _in_first_run(node: Node, loop: Loop) -> Node:
     """The node of a loop's first run that stands for this one."""
     return node._replace(step=loop.first + (node.step - loop.first) % loop.period)
+
+
+def _true(step: int, loop: Loop) -> Span:
+    """The true steps of a column of a rolled graph: one of the loop's body stands for all its runs."""
+    if loop.first <= step <= loop.last:
+        return Span(step, step + loop.period * (loop.times - 1), loop.period)
+    step += loop.skipped if step > loop.last else 0
+    return Span(step, step)
 
 
 def _read(data: Mapping[str, object], executed: bool, response: bool) -> Read:

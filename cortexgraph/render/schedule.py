@@ -13,11 +13,10 @@ from cortexgraph.render.canvas import Canvas, Entry, add_legend, add_title, plai
 from cortexgraph.render.drawing import Drawing
 from cortexgraph.render.geometry import Box
 from cortexgraph.render.scene import Fold, Scene, Span, scene_of
-from cortexgraph.render.style import INK, MUTED, STATES, BoxStyle
-from cortexgraph.render.text import elide, text_width
+from cortexgraph.render.style import INK, MUTED, STATES, BoxStyle, elide, text_width
 from cortexgraph.render.updates import node_key
 from cortexgraph.unrolling import Node, UnrolledGraph, macs_of, order_name
-from cortexgraph.wording import count_text
+from cortexgraph.wording import count_of, count_text
 
 __all__ = ["Costs", "costs_of", "draw_timetable"]
 
@@ -44,44 +43,33 @@ class Costs:
 def costs_of(full: UnrolledGraph, kept: UnrolledGraph) -> Costs:
     """Costs of what is executed. A state is held from its update to its last read."""
     status = statuses(full, kept)
-    like = {node: state.like for node, state in status.items() if state.like is not None}
-    executed = [node for node in full.updates() if status[node].word == "executed"]
+    done = [node for node in full if status[node].word == "executed"]
+    executed = [node for node in done if node.kind == "update"]
     place = {node: n for n, node in enumerate(full)}
     last: dict[Node, Node] = {}
-    for tail, head in full.edges:
-        source = _resolved(tail, like)
-        if source not in place or status[source].word != "executed" or status[head].word != "executed":
-            continue
-        if source.kind == "update" and place[head] > place[last.get(source, source)]:
-            last[source] = head
+    for head in done:  # in the order of execution
+        for source in full.predecessors(head):
+            tail = source
+            while (like := status[tail].like) is not None:
+                tail = like
+            if tail.kind == "update" and status[tail].word == "executed":
+                last[tail] = head
     states, numbers = Counter[int](), Counter[int]()
     for node in executed:
         size = prod(full.areas.area(node.name).shape)
         for at, sign in ((place[node], 1), (place[last.get(node, node)] + 1, -1)):
             states[at] += sign
             numbers[at] += sign * size
-    number = {node: n for n, node in enumerate(executed, start=1)}
-    return Costs(number, last, _macs(kept), _most(states), _most(numbers))
+    macs = Counter[int]()
+    for node in kept:
+        if node.kind in {"update", "evaluation", "readout"} and kept.carried_out(node):
+            macs[node.step] += macs_of(kept, node)
+    return Costs({node: n for n, node in enumerate(executed, start=1)}, last, macs, _most(states), _most(numbers))
 
 
 def _most(changes: Mapping[int, int]) -> int:
     """The largest sum of the changes up to any place."""
     return max(accumulate(changes[at] for at in sorted(changes)), default=0)
-
-
-def _resolved(node: Node, like: Mapping[Node, Node]) -> Node:
-    while node in like:
-        node = like[node]
-    return node
-
-
-def _macs(kept: UnrolledGraph) -> dict[int, int]:
-    """Multiply-accumulate operations by step."""
-    macs = Counter[int]()
-    for node in kept:
-        if node.kind in {"update", "evaluation", "readout"} and kept.carried_out(node):
-            macs[node.step] += macs_of(kept, node)
-    return macs
 
 
 SLOT, GAP, ROW, CELL = 19.0, 7.0, 20.0, 13.0
@@ -102,73 +90,61 @@ WORK = BoxStyle("multiply-adds of the step", "none", "#7A7A7A", INK, width=0)
 TINTS = ("#F5F5F5", "#FFFFFF")
 
 
-def draw_timetable(
-    full: UnrolledGraph, kept: UnrolledGraph, *, fold: Fold = "auto", title: str | None = None
-) -> Drawing:
+def draw_timetable(full: UnrolledGraph, kept: UnrolledGraph, *, fold: Fold = "auto") -> Drawing:
     """Draw the executed schedule: a column for each group of each step, a row for each area.
 
     An executed update is a mark with its number in the order of execution; the bar behind it lasts until its value
-    is last read. Below stand the multiply-adds of each step, for one static image.
+    is last read. Below stand the multiply-adds of each step, for one static image. `docs/drawing.md` lists the ids and
+    classes in the SVG.
 
     Args:
         full: the graph before passes.
         kept: the graph after passes.
         fold: whether steps that look alike are drawn once: `auto`, `always` or `never`.
-        title: heading; the network's name by default.
-
-    Returns:
-        The drawing; `docs/drawing.md` lists the ids and classes in its SVG.
     """
-    pitch = len(full.groups) * SLOT + GAP
-    scene, canvas = scene_of(full, kept, None, fold, pitch), Canvas(full.name, "schedule")
-    table, costs = _Table(scene), costs_of(full, kept)
+    scene = scene_of(full, kept, fold=fold, pitch=len(full.groups) * SLOT + GAP)
+    canvas, table, costs = Canvas(full.name, "schedule"), _Table(scene), costs_of(full, kept)
     for column, span in enumerate(scene.columns, start=1):
-        canvas.box(canvas.key(f"step-{span}"), table.band(column), "", _tint(column), kind=f"band step-{span.key}")
+        tint = BoxStyle("", "none", TINTS[(column + 1) % 2], INK, width=0)
+        canvas.box(canvas.key(f"step-{span}"), table.band(column), "", tint, kind=f"band step-{span.key}")
         _add_heading(canvas, table, column, span)
     _add_bars(canvas, scene, table, costs)
     for node in scene.shown:
         if node.kind in {"update", "readout"}:
             _add_mark(canvas, scene, table, costs, node)
-    for name, row in table.rows.items():
-        at = (table.left - 5, row * ROW)
-        canvas.text(f"row-{row}", at, elide(name, NAME_SIZE, LONGEST_NAME), NAME_SIZE, align="right")
+    for row, name in enumerate(table.rows):
+        canvas.text(f"row-{row}", (table.left - 5, row * ROW), name, NAME_SIZE, align="right")
     _add_work(canvas, scene, table, costs)
-    _add_frame(canvas, scene, table, costs, title)
+    _add_frame(canvas, scene, table, costs)
     return Drawing(canvas.source)
 
 
 class _Table:
-    """Positions of rows, columns and marks."""
+    """Positions of rows, columns and marks; `rows` are the names that stand beside them."""
 
     def __init__(self, scene: Scene) -> None:
-        areas = scene.full.areas
+        areas, self.groups = scene.full.areas, len(scene.full.groups)
         read = {node.name for node in scene.shown.readouts}
-        names = [area.name for area in areas.areas if any(area.name in group for group in scene.full.groups)]
-        self.rows = {name: row for row, name in enumerate(names)}
-        several = len(areas.readouts) > 1
-        self.readouts = {r.name: len(names) + n for n, r in enumerate(r for r in areas.readouts if r.name in read)}
-        self.rows |= {f"readout {name}" if several else "readout": row for name, row in self.readouts.items()}
-        self.pitch = len(scene.full.groups) * SLOT + GAP
-        self.groups = len(scene.full.groups)
+        updated = {name for group in scene.full.groups for name in group}
+        readouts = [readout.name for readout in areas.readouts if readout.name in read]
+        names = [("update", area.name) for area in areas.areas if area.name in updated]
+        self._row = {end: row for row, end in enumerate([*names, *(("readout", name) for name in readouts)])}
+        words = {end: end[1] if end[0] == "update" else "readout" for end in self._row}
+        if len(areas.readouts) > 1:
+            words |= {("readout", name): f"readout {name}" for name in readouts}
+        self.rows = [elide(word, NAME_SIZE, LONGEST_NAME) for word in words.values()]
+        self.pitch = self.groups * SLOT + GAP
         self.left = -(SLOT + GAP) / 2
-
-    @property
-    def top(self) -> float:
-        return (len(self.rows) - 0.5) * ROW
+        self.top = (len(self._row) - 0.5) * ROW
 
     def at(self, node: Node) -> tuple[float, float]:
-        if node.kind == "readout":
-            return (node.step - 1) * self.pitch + (self.groups - 1) * SLOT, self.readouts[node.name] * ROW
-        return (node.step - 1) * self.pitch + node.group * SLOT, self.rows[node.name] * ROW
+        group = self.groups - 1 if node.kind == "readout" else node.group
+        return (node.step - 1) * self.pitch + group * SLOT, self._row[node.kind, node.name] * ROW
 
     def band(self, column: int) -> Box:
         left = self.left + (column - 1) * self.pitch
         bottom, top = -ROW / 2 - BARS - 14, self.top + 2
         return Box(left + self.pitch / 2, (bottom + top) / 2, self.pitch, top - bottom)
-
-
-def _tint(column: int) -> BoxStyle:
-    return BoxStyle("", "none", TINTS[(column + 1) % 2], INK, width=0)
 
 
 def _add_heading(canvas: Canvas, table: _Table, column: int, span: Span) -> None:
@@ -198,55 +174,51 @@ def _add_bars(canvas: Canvas, scene: Scene, table: _Table, costs: Costs) -> None
 
 
 def _add_mark(canvas: Canvas, scene: Scene, table: _Table, costs: Costs, node: Node) -> None:
-    status, origin, span = scene.status_of(node), scene.origin[node], scene.span(node)
+    status, span = scene.status_of(node), scene.span(node)
     label = MARKS.get(status, "")
     if status == "executed":
-        label = "⋯" if span.folded else str(costs.number.get(origin, ""))
-    x, y = table.at(node)
+        label = "⋯" if span.folded else str(costs.number.get(scene.origin[node], ""))
     size = CELL - SMALLER[status]
     place = f"area-{scene.full.areas.area(node.name).identifier} " if node.kind == "update" else ""
     words = f"{node.kind} {status} {place}step-{span.key} group-{node.group}"
-    key = canvas.key(node_key(scene.full, node, span.key))
-    look, points = LOOKS[status], 6.5 if len(label) < 3 else 5.0
-    shape, box = "circle" if node.kind == "readout" else "box", Box(x, y, max(size, 15.0 * (len(label) > 3)), size)
-    canvas.box(key, box, plain(label), look, kind=words, size=points, shape=shape)
+    key, box = (
+        canvas.key(node_key(scene.full, node, span.key)),
+        Box(*table.at(node), max(size, 15.0 * (len(label) > 3)), size),
+    )
+    points, shape = 6.5 if len(label) < 3 else 5.0, "circle" if node.kind == "readout" else "box"
+    canvas.box(key, box, plain(label), LOOKS[status], kind=words, size=points, shape=shape)
 
 
 def _add_work(canvas: Canvas, scene: Scene, table: _Table, costs: Costs) -> None:
     """Draw the multiply-adds of each step as bars below the table."""
-    most = max(costs.macs.values(), default=0)
-    ground = -ROW / 2 - BARS - 12
+    most, ground = max(costs.macs.values(), default=0), -ROW / 2 - BARS - 12
     for column, span in enumerate(scene.columns, start=1):
-        work = costs.macs.get(span.first, 0)
-        if not work:
-            continue
-        height = max(0.5, BARS * work / most)
-        x, width = table.band(column).x, min(table.pitch - 6, 40.0)
-        bar = Box(x, ground + height / 2, width, height)
-        canvas.box(canvas.key(f"macs-{span.key}"), bar, "", WORK, kind=f"macs step-{span.key}")
-        if text_width(count_text(work), 6) < table.pitch:
-            canvas.text(f"macs-words-{column}", (x, ground + height + 5), count_text(work), 6, color=MUTED)
-    canvas.text("macs", (table.left - 5, ground + BARS / 2), "multiply-adds", 7, color=MUTED, align="right")
-    canvas.text("most", (table.left - 5, ground + BARS / 2 - 9), f"≤ {count_text(most)}", 7, color=MUTED, align="right")
+        if work := costs.macs.get(span.first, 0):
+            height, x = max(0.5, BARS * work / most), table.band(column).x
+            bar = Box(x, ground + height / 2, min(table.pitch - 6, 40.0), height)
+            canvas.box(canvas.key(f"macs-{span.key}"), bar, "", WORK, kind=f"macs step-{span.key}")
+            if text_width(count_text(work), 6) < table.pitch:
+                canvas.text(f"macs-words-{column}", (x, ground + height + 5), count_text(work), 6, color=MUTED)
+    for key, words, lower in (("macs", "multiply-adds", 0), ("most", f"≤ {count_text(most)}", 9)):
+        canvas.text(key, (table.left - 5, ground + BARS / 2 - lower), words, 7, color=MUTED, align="right")
 
 
-def _add_frame(canvas: Canvas, scene: Scene, table: _Table, costs: Costs, title: str | None) -> None:
+def _add_frame(canvas: Canvas, scene: Scene, table: _Table, costs: Costs) -> None:
     full = scene.full
-    names = max(text_width(elide(name, NAME_SIZE, LONGEST_NAME), NAME_SIZE) for name in [*table.rows, "multiply-a"])
-    left = table.left - 5 - names
+    left = table.left - 5 - max(text_width(name, NAME_SIZE) for name in [*table.rows, "multiply-a"])
     width = max(table.band(len(scene.columns)).at(1, 0)[0] - left, 250.0)
-    steps = f"{full.steps} step{'s' * (full.steps > 1)}"
     summary = (
-        f"{steps}, {len(costs.number)} updates executed; order: {order_name(full.order)}; "
+        f"{count_of(full.steps, 'step')}, {len(costs.number)} updates executed; order: {order_name(full.order)}; "
         f"at most {costs.states} states ({count_text(costs.numbers)} activations) held"
     )
     canvas.text("steps", (table.left - 5, table.top + 9), "step", 7.5, color=MUTED, align="right")
     lift = 29 if any(span.folded for span in scene.columns) else 19
-    add_title(canvas, title or full.name, summary, left, table.top + lift, width)
+    add_title(canvas, full.name, summary, left, table.top + lift, width)
     add_legend(canvas, [*_entries(scene)], left, table.band(1).at(0, -1)[1] - 14, width)
 
 
 def _entries(scene: Scene) -> Iterator[Entry]:
+    """Legend entries for what occurs in the drawing."""
     states = {scene.status_of(node) for node in scene.shown if node.kind == "update"}
     for status, look in LOOKS.items():
         if status in states:

@@ -1,18 +1,19 @@
-"""How drawings look: colours that colour-blind readers tell apart (Okabe & Ito 2008), line styles, fonts, sizes."""
+"""How drawings look: colours that colour-blind readers tell apart (Okabe & Ito 2008), lines, boxes, fonts and words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
-from cortexgraph.graph import Connection
+from cortexgraph.graph import AreaGraph, Connection
 from cortexgraph.ops.elementwise import GainOperation
+from cortexgraph.wording import count_of, count_text
 
 __all__ = [
     "BOLD",
     "DELAY",
-    "FOLDED",
     "FONT",
     "INHIBITORY",
     "INK",
@@ -21,12 +22,12 @@ __all__ = [
     "STATES",
     "BoxStyle",
     "LineStyle",
-    "faded",
+    "elide",
     "is_inhibitory",
-    "role_samples",
-    "strong",
-    "strong_box",
+    "network_text",
+    "text_width",
     "with_role",
+    "wrap",
 ]
 
 FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"
@@ -57,10 +58,6 @@ class LineStyle:
     head_size: float = 0.6
     fill: str = ""
 
-    @property
-    def head_length(self) -> float:
-        return (2.5 if self.head == "tee" else 10) * self.head_size
-
 
 @dataclass(frozen=True)
 class BoxStyle:
@@ -81,7 +78,6 @@ KINDS = {
     "readout": LineStyle("readout", INK, width=1.0),
     "memory": LineStyle("memory of the cell", "#8A8A8A", width=1.0),
 }
-
 STATES = {
     "executed": BoxStyle("executed", INK, "#FFFFFF", INK),
     "held": BoxStyle("held: the state stays", "#555555", "#E3EEF6", "#444444", dash="dotted"),
@@ -89,20 +85,7 @@ STATES = {
     "unread": BoxStyle("live, never read", "#CFCFCF", "#E3E3E3", "#8A8A8A"),
     "silent": BoxStyle("silent (⊥)", "#BBBBBB", "#FFFFFF", "#A0A0A0", dash="dashed"),
 }
-
-
 DELAY = BoxStyle("extra steps of delay", "none", "transparent", INK)
-FOLDED = BoxStyle("steps that are alike", INK, "#FFFFFF", INK)
-
-
-def strong(style: LineStyle) -> LineStyle:
-    """The same style with a heavy line, which stands out in greyscale too."""
-    return replace(style, width=2.1 * style.width, head_size=style.head_size + 0.15)
-
-
-def strong_box(style: BoxStyle) -> BoxStyle:
-    """The same with a heavy outline."""
-    return replace(style, width=2.4 * style.width)
 
 
 def is_inhibitory(connection: Connection) -> bool:
@@ -118,15 +101,55 @@ def with_role(style: LineStyle, *, modulating: bool, inhibitory: bool) -> LineSt
     return replace(style, word=INHIBITORY, head="tee", head_size=0.75) if inhibitory else style
 
 
-def role_samples(*, modulating: bool, inhibitory: bool) -> Iterator[tuple[str, LineStyle]]:
-    """The lines that stand in a legend for the roles that occur, with their keys."""
-    sample = LineStyle("", INK, width=1.0)
-    if modulating:
-        yield "modulating", with_role(sample, modulating=True, inhibitory=False)
-    if inhibitory:
-        yield "inhibitory", with_role(sample, modulating=False, inhibitory=True)
+# ---- words -------------------------------------------------------------------
+
+# Advance widths in em of DejaVu Sans, the widest of the usual sans-serif fonts: what fits in it fits in the others.
+_WIDTHS = {
+    **dict.fromkeys("ijlI|!'", 0.32),
+    **dict.fromkeys("ftr.,:;()[]/- ", 0.4),
+    **dict.fromkeys("mwMW%@", 1.0),
+}
 
 
-def faded(style: LineStyle) -> LineStyle:
-    """The line of a connection that is not evaluated: the same dash, almost without colour."""
-    return LineStyle(style.word, "#00000022", style.dash, 0.7, style.head, 0.45, fill="#DCDCDC")
+def text_width(text: str, size: float, *, bold: bool = False) -> float:
+    """Width in points, estimated from above without asking a font."""
+    return sum(map(_character_width, text)) * size * (1.12 if bold else 1.0)
+
+
+def _character_width(character: str) -> float:
+    if unicodedata.combining(character):
+        return 0.0
+    if character in _WIDTHS:
+        return _WIDTHS[character]
+    if unicodedata.east_asian_width(character) in "WF":
+        return 1.05
+    if character.isupper():
+        return 0.74
+    return 0.64 if character.isascii() or character.islower() else 0.9
+
+
+def elide(text: str, size: float, width: float) -> str:
+    """The text itself if it fits, otherwise its start and an ellipsis."""
+    if text_width(text, size) <= width:
+        return text
+    while text and text_width(text + "…", size) > width:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def wrap(text: str, size: float, width: float) -> list[str]:
+    """The text in lines that fit; a word that is too long has a line of its own, cut."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and text_width(f"{lines[-1]} {word}", size) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(elide(word, size, width))
+    return lines
+
+
+def network_text(graph: AreaGraph, counts: Mapping[str, int], density: str = "") -> str:
+    """Numbers of areas, connections and parameters; `counts` as `parameter_counts` gives them, without readouts."""
+    total = count_text(sum(counts.values()) + sum(readout.parameters for readout in graph.readouts))
+    areas, connections = count_of(len(graph.areas), "area"), count_of(len(graph.connections), "connection")
+    return f"{areas}, {connections}{density}, {total} parameters"

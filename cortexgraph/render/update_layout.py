@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from cortexgraph.render.geometry import Box, Curve, Obstacles, Traffic, arc, bow, cheapest, line, straight, turn
-from cortexgraph.render.text import text_width
+from cortexgraph.render.style import text_width
 from cortexgraph.spec import IMAGE
 from cortexgraph.unrolling import Node, UnrolledGraph
 
@@ -88,20 +88,15 @@ class Grid:
 
     def box(self, node: Node) -> Box:
         """Where a node stands. A record is a badge on the corner of the state that it keeps."""
-        x = (node.step - 1) * self.step_pitch
+        x, groups = (node.step - 1) * self.step_pitch, self.graph.groups
         match node.kind:
             case "readout":
                 y = (len(self.rows) + self.read.get(node.name, 0)) * self.row
-                return Box(x + (len(self.graph.groups) - 1) * self.group_pitch, y, self.readout_width, HEIGHT)
+                return Box(x + (len(groups) - 1) * self.group_pitch, y, max(self.width, 44.0), HEIGHT)
             case "record":
-                state = self.graph.state(node.name, node.step)
-                corner = self.box(state or Node("update", node.name, node.step)).at(1, 1)
-                return Box(*corner, 8, 8)
+                last = max(index for index, group in enumerate(groups) if node.name in group)
+                return Box(*self.box(Node("update", node.name, node.step, last)).at(1, 1), 8, 8)
         return Box(x + node.group * self.group_pitch, self.rows[node.name] * self.row, self.width, HEIGHT)
-
-    @property
-    def readout_width(self) -> float:
-        return max(self.width, 44.0)
 
     def band(self, step: int, headings: int = 1) -> Box:
         """The background of a step, with room for lines of heading."""
@@ -114,69 +109,50 @@ BOWS = (12.0, 16.0, 20.0, 25.0, 30.0, 36.0, 44.0, 54.0, 66.0)
 REACH = 3
 """Steps after the tail whose boxes an arrow must avoid; a longer arrow goes on as it began."""
 
-Pattern = tuple[str, str, int, str, str, int, int]
+Pattern = tuple[Node, Node]
+"""The ends of an arrow, as if its tail stood in step 1: arrows of one pattern have one course."""
 
 
 def routes(grid: Grid) -> Iterator[tuple[Node, Node, Curve]]:
     """Every edge of the graph, with its course."""
-    first: dict[Pattern, tuple[Node, Node]] = {}
-    for tail, head in grid.graph.edges:
-        first.setdefault(_pattern(tail, head), (tail, head))
-    courses = _courses(grid, first)
+    courses = _courses(grid, dict.fromkeys(_pattern(*edge) for edge in grid.graph.edges))
     for tail, head in grid.graph.edges:
         yield tail, head, courses[_pattern(tail, head)].shifted((tail.step - 1) * grid.step_pitch)
 
 
 def _pattern(tail: Node, head: Node) -> Pattern:
-    return (tail.kind, tail.name, tail.group, head.kind, head.name, head.group, head.step - tail.step)
+    return tail._replace(step=1), head._replace(step=head.step - tail.step + 1)
 
 
-def _courses(grid: Grid, first: dict[Pattern, tuple[Node, Node]]) -> dict[Pattern, Curve]:
-    """The course of each pattern, as from step 1: straight lines are laid first, the others keep clear of them."""
+def _courses(grid: Grid, patterns: Iterable[Pattern]) -> dict[Pattern, Curve]:
+    """The course of each pattern: straight lines are laid first, the others keep clear of them."""
     traffic = Traffic(grid.step_pitch)
     courses: dict[Pattern, Curve] = {}
     blocked: list[tuple[float, Pattern, Obstacles]] = []
-    field = _Field(grid)
-    for pattern, (tail, head) in first.items():
-        course = straight(grid.box(tail), grid.box(head)).shifted(-(tail.step - 1) * grid.step_pitch)
-        obstacles = field.between(*_from_step_1(tail, head))
+    boxes = _boxes(grid)
+    for tail, head in patterns:
+        course, last = straight(grid.box(tail), grid.box(head)), min(head.step, 1 + REACH) + 1
+        near = [box for node, box in boxes.items() if node.step <= last and node not in (tail, head)]
+        obstacles = Obstacles(near)
         if head.kind == "record" or not obstacles.hits(course):
-            courses[pattern] = course
+            courses[tail, head] = course
             traffic.add(course)
         else:
-            blocked.append((course.length, pattern, obstacles))
+            blocked.append((course.length, (tail, head), obstacles))
     for _, pattern, obstacles in sorted(blocked, key=lambda entry: entry[:2]):
-        tail, head = _from_step_1(*first[pattern])
-        courses[pattern] = _around(grid, grid.box(tail), grid.box(head), obstacles, traffic)
+        courses[pattern] = _around(grid, grid.box(pattern[0]), grid.box(pattern[1]), obstacles, traffic)
         traffic.add(courses[pattern])
     return courses
 
 
-def _from_step_1(tail: Node, head: Node) -> tuple[Node, Node]:
-    return tail._replace(step=1), head._replace(step=head.step - tail.step + 1)
-
-
-class _Field:
+def _boxes(grid: Grid) -> dict[Node, Box]:
     """The boxes of some steps, whether or not the drawing ends there, so that every repetition of an arrow fits."""
-
-    def __init__(self, grid: Grid) -> None:
-        updates = [(name, index) for index, group in enumerate(grid.graph.groups) for name in group]
-        self._nodes: list[Node] = []
-        for step in range(REACH + 3):
-            self._nodes += [Node("image", IMAGE, step)] * (IMAGE in grid.rows)
-            self._nodes += [Node("update", name, step, index) for name, index in updates if name in grid.rows]
-        self._places = {node: place for place, node in enumerate(self._nodes)}
-        self._boxes = [grid.box(node) for node in self._nodes]
-        self._all = {step: self._until(step) for step in range(REACH + 3)}
-
-    def _until(self, step: int) -> Obstacles:
-        return Obstacles([box for node, box in zip(self._nodes, self._boxes, strict=True) if node.step <= step])
-
-    def between(self, tail: Node, head: Node) -> Obstacles:
-        """The boxes near an arrow from step 1, without those at its ends."""
-        last = min(head.step, 1 + REACH) + 1
-        ends = [self._places[node] for node in (tail, head) if node in self._places and node.step <= last]
-        return self._all[last].without(ends)
+    nodes = [
+        Node("image", IMAGE, 1),
+        *(Node("update", n, 1, g) for g, group in enumerate(grid.graph.groups) for n in group),
+    ]
+    every = [node._replace(step=step) for step in range(REACH + 3) for node in nodes if node.name in grid.rows]
+    return {node: grid.box(node) for node in every}
 
 
 def _around(grid: Grid, start: Box, end: Box, obstacles: Obstacles, traffic: Traffic) -> Curve:

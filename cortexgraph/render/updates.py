@@ -7,31 +7,19 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from cortexgraph.render.canvas import Canvas, Entry, add_legend, add_title, plain
+from cortexgraph.render.canvas import Canvas, Entry, add_legend, add_title, line_entries, plain
 from cortexgraph.render.drawing import Drawing
 from cortexgraph.render.scene import Fold, Read, Scene, scene_of
-from cortexgraph.render.style import (
-    FOLDED,
-    INK,
-    KINDS,
-    MUTED,
-    STATES,
-    BoxStyle,
-    LineStyle,
-    faded,
-    role_samples,
-    strong,
-    strong_box,
-    with_role,
-)
-from cortexgraph.render.text import elide, text_width
+from cortexgraph.render.style import INK, KINDS, MUTED, STATES, BoxStyle, LineStyle, elide, text_width, with_role
 from cortexgraph.render.update_layout import NAME_SIZE, SMALL_SIZE, routes
 from cortexgraph.unrolling import Node, UnrolledGraph, order_name
+from cortexgraph.wording import count_of
 
 __all__ = ["draw_updates", "node_key"]
 
-SHAPES = {"update": "rounded", "image": "", "readout": "rounded", "record": ""}
+SHAPES = {"update": "rounded", "image": "", "readout": "rounded"}
 RECORD = BoxStyle("recorded", "#FFFFFF", "#CC79A7", INK, width=0.8)
+FOLDED = BoxStyle("steps that are alike", INK, "#FFFFFF", INK)
 RESPONSE = LineStyle("carries the first response", INK, width=2.8, head_size=0.75)
 TINTS = ("#F5F5F5", "#FFFFFF")
 HEADING_SIZE = 7.0
@@ -44,9 +32,11 @@ def draw_updates(
     only: Collection[Node] | None = None,
     subject: str = "",
     fold: Fold = "auto",
-    title: str | None = None,
 ) -> Drawing:
     """Draw an unrolled graph: steps from left to right, areas from bottom to top.
+
+    Where arrows are many, they are thinner, and those from silent states are left out. `docs/drawing.md` lists the ids
+    and classes in the SVG.
 
     Args:
         full: the graph before passes.
@@ -55,20 +45,15 @@ def draw_updates(
         subject: what these nodes are, for the heading.
         fold: whether steps that look alike are drawn once: `auto` (where the drawing would be too wide for a page),
             `always` or `never`.
-        title: heading; the network's name by default.
-
-    Returns:
-        The drawing; `docs/drawing.md` lists the ids and classes in its SVG. Where arrows are many, they are thinner,
-        and those from silent states are left out.
     """
     scene, canvas = scene_of(full, kept, only, fold), Canvas(full.name, "updates")
     nodes = defaultdict[int, list[Node]](list)
     for node in scene.shown:
         nodes[node.step].append(node)
+    headings = 2 if any(span.folded for span in scene.columns) else 1
     for column, span in enumerate(scene.columns, start=1):
-        band = scene.grid.band(column, _headings(scene))
         label = f"steps {span}" if span.folded else f"step {span}"
-        with canvas.band(f"step-{span.key}", band, label, TINTS[(column + 1) % 2]):
+        with canvas.band(f"step-{span.key}", scene.grid.band(column, headings), label, TINTS[(column + 1) % 2]):
             for node in nodes[column]:
                 _add_node(canvas, scene, node)
     for tail, head, curve in routes(scene.grid):
@@ -76,18 +61,18 @@ def draw_updates(
         if scene.thin < 1 and scene.status_of(tail) == "silent":
             continue
         keys = _key(scene, tail), _key(scene, head)
-        canvas.line("->".join(keys), *keys, curve, _style(read, scene.thin), kind=_words(read))
+        canvas.line("->".join(keys), *keys, curve, _style(read, scene.thin), kind=_classes(read))
     _add_row_names(canvas, scene)
-    _add_frame(canvas, scene, title, subject)
+    _add_frame(canvas, scene, headings, subject)
     return Drawing(canvas.source)
 
 
-# ---- names -------------------------------------------------------------------
+# ---- nodes and arrows --------------------------------------------------------
 
 
-def node_key(graph: UnrolledGraph, node: Node, step: str | None = None) -> str:
+def node_key(graph: UnrolledGraph, node: Node, step: str = "") -> str:
     """The node's id in DOT and SVG: `V1@3.0` (step, group), `image@3`, `readout@3`, `record-V1@3`."""
-    step = str(node.step) if step is None else step
+    step = step or str(node.step)
     match node.kind:
         case "update":
             return f"{graph.areas.area(node.name).identifier}@{step}.{node.group}"
@@ -104,46 +89,19 @@ def _key(scene: Scene, node: Node) -> str:
     return node_key(scene.full, node, scene.span(node).key)
 
 
-def _place_words(scene: Scene, node: Node) -> str:
-    """Classes that say where a node stands: `area-V1 step-3 group-0`, `step-3`, `readout-IT step-8`."""
-    words = [f"step-{scene.span(node).key}"]
-    match node.kind:
-        case "update":
-            words = [f"area-{scene.full.areas.area(node.name).identifier}", *words, f"group-{node.group}"]
-        case "record":
-            words = [f"area-{scene.full.areas.area(node.name).identifier}", *words]
-        case "readout":
-            words = [f"readout-{node_key(scene.full, node).partition('@')[0]}", *words]
-    return " ".join([*words, *["folded"] * scene.span(node).folded, *["response"] * (node in scene.response)])
-
-
-def _words(read: Read) -> str:
-    """Classes of an arrow."""
-    words = [read.kind, "executed" if read.executed else "idle", *["inhibitory"] * read.inhibitory]
-    words += [f"connection-{identifier}" for identifier in read.connections]
-    return " ".join([*words, *["response"] * read.response])
-
-
-# ---- nodes and arrows --------------------------------------------------------
-
-
-def _style(read: Read, thin: float) -> LineStyle:
-    style = KINDS[read.kind] if read.executed else faded(KINDS[read.kind])
-    style = replace(style, width=style.width * thin, head_size=style.head_size * thin)
-    if read.executed:
-        style = with_role(style, modulating=read.modulating, inhibitory=read.inhibitory)
-    return strong(style) if read.response else style
-
-
 def _add_node(canvas: Canvas, scene: Scene, node: Node) -> None:
-    status = scene.status_of(node)
+    status, span, response = scene.status_of(node), scene.span(node), node in scene.response
     key, box = _key(scene, node), scene.grid.box(node)
-    classes = f"{node.kind} {status} {_place_words(scene, node)}"
+    of_area = f"area-{scene.full.areas.area(node.name).identifier}" if node.kind in {"update", "record"} else ""
+    of_readout = f"readout-{key.partition('@')[0]}" if node.kind == "readout" else ""
+    group = f"group-{node.group}" if node.kind == "update" else ""
+    words = [node.kind, status, of_area, of_readout, f"step-{span.key}", group]
+    classes = " ".join(filter(None, [*words, "folded" * span.folded, "response" * response]))
     if node.kind == "record":
         canvas.box(key, box, "", RECORD, kind=classes, shape="circle")
         return
-    size = NAME_SIZE if node.kind == "update" else SMALL_SIZE
-    look = strong_box(STATES[status]) if node in scene.response else STATES[status]
+    size, look = NAME_SIZE if node.kind == "update" else SMALL_SIZE, STATES[status]
+    look = replace(look, width=2.4 * look.width) if response else look
     style = ",".join(part for part in ("filled", look.dash, SHAPES[node.kind]) if part)
     shape = "oval" if node.kind == "readout" else "box"
     label = plain(_label(scene, node, status, size, box.width - 4))
@@ -157,6 +115,26 @@ def _label(scene: Scene, node: Node, status: str, size: float, width: float) -> 
         return "⋯"
     name = "readout" if node.kind == "readout" and len(scene.full.areas.readouts) == 1 else node.name
     return elide(f"= {name}" if status in {"held", "shared"} else name, size, width)
+
+
+def _style(read: Read, thin: float) -> LineStyle:
+    """The line of an arrow: thin where there are many, almost without colour where it is not evaluated."""
+    style = KINDS[read.kind]
+    if read.executed:
+        style = with_role(style, modulating=read.modulating, inhibitory=read.inhibitory)
+    else:
+        style = replace(style, color="#00000022", width=0.7, head_size=0.45, fill="#DCDCDC")
+    style = replace(style, width=style.width * thin, head_size=style.head_size * thin)
+    return replace(style, width=2.1 * style.width, head_size=style.head_size + 0.15) if read.response else style
+
+
+def _classes(read: Read) -> str:
+    words = [read.kind, "executed" if read.executed else "idle", *["inhibitory"] * read.inhibitory]
+    words += [f"connection-{identifier}" for identifier in read.connections]
+    return " ".join([*words, *["response"] * read.response])
+
+
+# ---- frame -------------------------------------------------------------------
 
 
 def _add_row_names(canvas: Canvas, scene: Scene) -> None:
@@ -173,46 +151,38 @@ def _add_row_names(canvas: Canvas, scene: Scene) -> None:
                 canvas.text(f"row-{row}-{n}", at, line, 8.5, color=MUTED, align="right")
 
 
-# ---- frame -------------------------------------------------------------------
-
-
-def _headings(scene: Scene) -> int:
-    """Number of lines above each column: the step, and how often folded steps repeat."""
-    return 2 if any(span.folded for span in scene.columns) else 1
-
-
-def _add_frame(canvas: Canvas, scene: Scene, title: str | None, subject: str) -> None:
+def _add_frame(canvas: Canvas, scene: Scene, headings: int, subject: str) -> None:
     """Title above, legend below."""
-    grid, headings = scene.grid, _headings(scene)
-    first, last = grid.band(1, headings), grid.band(len(scene.columns), headings)
+    grid = scene.grid
     for column, span in enumerate(scene.columns, start=1):
         if span.folded:
             words = f"steady state × {span.repeats}"
             words = words if text_width(words, HEADING_SIZE) < 1.4 * grid.step_pitch else f"× {span.repeats}"
             x, top = grid.band(column, headings).at(0, 1)
             canvas.text(f"repeats-{column}", (x, top - 18), words, HEADING_SIZE, color=MUTED)
+    first, last = grid.band(1, headings), grid.band(len(scene.columns), headings)
     left, top = first.at(-1, 1)
     width = max(last.at(1, 0)[0] - left, 260.0)
-    add_title(canvas, title or scene.full.name, _summary(scene, subject), left, top + 4, width)
+    add_title(canvas, scene.full.name, _summary(scene, subject), left, top + 4, width)
     add_legend(canvas, [*_entries(scene)], left, first.at(0, -1)[1] - 16, width)
 
 
 def _summary(scene: Scene, subject: str) -> str:
-    steps = f"{scene.full.steps} step{'s' * (scene.full.steps > 1)}"
     counts = Counter(status for node, status in scene.status.items() if node.kind == "update")
     executed = f", {counts['executed']} executed" * scene.after_passes
     updates = f"{counts.total()} updates, {counts.total() - counts['silent']} live{executed}"
-    whole = f"{steps}, {updates}; order: {order_name(scene.full.order)}"
+    whole = f"{count_of(scene.full.steps, 'step')}, {updates}; order: {order_name(scene.full.order)}"
     return f"{subject}; of {whole}" if subject else whole
 
 
 def _entries(scene: Scene) -> Iterator[Entry]:
     """Legend entries for what occurs in the drawing."""
-    kinds = {read.kind for read in scene.reads.values()}
-    yield from (Entry(kind, KINDS[kind]) for kind in ("feedforward", "lateral", "feedback", "memory") if kind in kinds)
     reads = scene.reads.values()
-    modulating, inhibitory = any(read.modulating for read in reads), any(read.inhibitory for read in reads)
-    yield from (Entry(*sample) for sample in role_samples(modulating=modulating, inhibitory=inhibitory))
+    yield from line_entries(
+        {read.kind for read in reads},
+        modulating=any(read.modulating for read in reads),
+        inhibitory=any(read.inhibitory for read in reads),
+    )
     if any(read.response for read in reads):
         yield Entry("response", RESPONSE)
     states = {scene.status_of(node) for node in scene.shown}

@@ -12,7 +12,7 @@ import pytest
 import cortexgraph as cg
 from cortexgraph.analysis import summarise, totals
 from cortexgraph.compiler import lower
-from cortexgraph.render.drawing import side_by_side
+from cortexgraph.render import draw_beside
 from cortexgraph.spec import load
 from cortexgraph.spec import zoo as list_zoo
 from cortexgraph.spec.citations import citation, short_citation
@@ -71,7 +71,7 @@ def test_comparing_draws_them_side_by_side(run: Run, tmp_path: Path) -> None:
 
 def test_side_by_side_keeps_signs_that_are_markup() -> None:
     spec = cg.load("cornet_z", {"name": "a & b"})
-    assert "a &amp; b" in side_by_side([cg.draw(spec), cg.draw(spec)]).svg().replace("&#160;", " ")
+    assert "a &amp; b" in draw_beside([cg.build(spec), cg.build(spec)]).svg().replace("&#160;", " ")
 
 
 @pytest.mark.parametrize(

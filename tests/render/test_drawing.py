@@ -16,7 +16,7 @@ from cortexgraph.errors import CompileError, CortexGraphError
 from cortexgraph.graph import AreaGraph
 from cortexgraph.render import Drawing, draw_areas, draw_updates
 from cortexgraph.render.canvas import Canvas, plain
-from cortexgraph.render.engine import bundled_fonts
+from cortexgraph.render.drawing import bundled_fonts
 from cortexgraph.render.geometry import Box
 from cortexgraph.render.style import STATES
 from cortexgraph.unrolling import unroll_graph
@@ -70,8 +70,7 @@ from cortexgraph.unrolling import unroll_graph
 for title in ("", " ", "\\n", "a\\n\\nb", "\\n\\n"):
     graph = graph_of(STREAM)
     graph.graph["name"] = title
-    for drawing in (draw_areas(graph, title=title), draw_connections(graph, title=title),
-                    draw_updates(unroll_graph(graph), title=title)):
+    for drawing in (draw_areas(graph), draw_connections(graph), draw_updates(unroll_graph(graph))):
         assert drawing.svg().endswith("</svg>\\n")
         assert drawing.save(Path("blank.png")).stat().st_size > 10_000
 print("drawn")
@@ -133,7 +132,8 @@ def test_any_text_arrives_in_the_svg_as_it_is(text: str) -> None:
 
 def test_any_text_arrives_in_html_like_labels(stream: AreaGraph) -> None:
     for text in ODD:
-        svg = draw_areas(stream, title=text).svg()
+        stream.graph["name"] = text
+        svg = draw_areas(stream).svg()
         said = ["".join(element.itertext()) for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
         assert text in said
 

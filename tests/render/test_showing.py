@@ -27,7 +27,7 @@ def test_a_rolled_graph_shows_its_loop_as_a_fold() -> None:
     assert f"steady state × {loop.times}" in svg
     assert f'id="IT@{loop.first}-{loop.first + loop.period * loop.times - 1}.0"' in svg
     assert 'id="IT@1000.0"' in svg
-    assert "1000 steps" in svg
+    assert "1,000 steps" in svg
 
 
 def test_what_is_no_network_shows_its_findings_in_place_of_a_picture() -> None:

@@ -6,9 +6,9 @@ import pytest
 from PIL import ImageFont
 
 from cortexgraph.graph import AreaGraph
-from cortexgraph.render.area_layout import words_of
-from cortexgraph.render.engine import bundled_fonts
-from cortexgraph.render.text import elide, shape_text, text_width
+from cortexgraph.render.area_layout import box_lines, shape_text
+from cortexgraph.render.drawing import bundled_fonts
+from cortexgraph.render.style import elide, text_width
 
 WORDS = [
     "V1",
@@ -46,4 +46,5 @@ def test_long_text_is_cut() -> None:
 
 def test_words_for_shapes_and_operations(stream: AreaGraph) -> None:
     assert shape_text((3, 0, 32)) == "3 × ? × 32"
-    assert words_of(stream.area("V1")) == "batch norm per step · relu"
+    words = [text for text, *_ in box_lines(stream.area("V1"), brief=False)]
+    assert words == ["V1", "8 × 32 × 32", "batch norm per step · relu"]
