@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import groupby, islice
 
@@ -201,13 +201,13 @@ def quoted(words: Iterable[str], conjunction: str = "and") -> str:
     return listed(items, conjunction)
 
 
-def flow(value: object) -> str:
+def flow(value: object, default: Callable[[object], object] | None = None) -> str:
     """A number of steps or an order as a user writes it.
 
     >>> flow(("V1", ("V2", "V4")))
     '[V1, [V2, V4]]'
     """
-    return json.dumps(value, ensure_ascii=False).replace('"', "")
+    return json.dumps(value, ensure_ascii=False, default=default).replace('"', "")
 
 
 def count_text(count: float) -> str:

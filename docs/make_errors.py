@@ -219,7 +219,7 @@ def _is_code(line: ast.stmt) -> bool:
 def _codes_of(call: ast.Call) -> Iterator[str]:
     name = getattr(call.func, "id", getattr(call.func, "attr", ""))
     named = [keyword.value for keyword in call.keywords if keyword.arg == "code"]
-    makes = name in {"Diagnostic", "Words", "diagnostic", "_finding"} or (name == "find" and len(call.args) > 3)
+    makes = name in {"Diagnostic", "Message", "diagnostic", "_finding"} or (name == "find" and len(call.args) > 3)
     for value in [*named, *call.args[: 1 if makes else 0]]:
         told = isinstance(value, ast.Constant) and isinstance(value.value, str)
         if told and (name != "_finding" or "-" in value.value):

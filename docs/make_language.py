@@ -29,7 +29,7 @@ from cortexgraph.spec import (
     TimeSpec,
 )
 from cortexgraph.spec.connection import SHORTHAND
-from cortexgraph.spec.lookup import written_key
+from cortexgraph.spec.messages import written_key
 
 TARGET = Path(__file__).parent / "language.md"
 

@@ -18,7 +18,7 @@ from cortexgraph.drawing import draw, draw_unrolled
 from cortexgraph.errors import CortexGraphError
 from cortexgraph.ops import CELLS, OPERATIONS
 from cortexgraph.spec import dumps, loads, zoo
-from cortexgraph.spec.yaml_source import read_yaml
+from cortexgraph.spec.reading import read_yaml
 
 SPECIMENS = Path(__file__).parent / "specs" / "valid"
 LARGEST = 12_000

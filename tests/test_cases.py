@@ -177,7 +177,7 @@ def repaired(text: str) -> str:
         line = lines[finding.line - 1]
         if kernel := re.search(r"write `(kernel: [^`]+)`", finding.repair):
             lines[finding.line - 1] = re.sub(r"kernel: (\d+|\[[^]]*\])", kernel[1], line)
-        elif "leave out `stride`" in finding.repair.lower():
+        elif "remove `stride`" in finding.repair.lower():
             lines[finding.line - 1] = re.sub(r", stride: \d+", "", line)
         elif resize := re.search(r"Write `(resize: \w+)`", finding.repair):
             lines[finding.line - 1] = re.sub(r"\}(,?)$", rf", {resize[1]}}}\1", line)

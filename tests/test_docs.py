@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 
 import cortexgraph as cg
 from cortexgraph.ops import CELLS, OPERATIONS
-from cortexgraph.spec.yaml_source import read_yaml
+from cortexgraph.spec.reading import read_yaml
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

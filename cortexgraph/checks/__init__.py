@@ -6,11 +6,10 @@ A check is a pure function to findings: from an area graph (`STRUCTURE`, which a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from cortexgraph.checks.behaviour import dead_parameters, image_independent, silent_sinks, single_update
-from cortexgraph.checks.operations import operations, unknown_words
 from cortexgraph.checks.shapes import (
     body_shape,
     channel_groups,
@@ -24,9 +23,11 @@ from cortexgraph.checks.structure import (
     declared_kind,
     duplicate_connections,
     look_alikes,
+    operations,
     order,
     repeated_readouts,
     unknown_names,
+    unknown_words,
     unreachable,
 )
 from cortexgraph.checks.time import delays, steps, too_many_updates
@@ -35,6 +36,7 @@ from cortexgraph.graph import AreaGraph, assemble
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.document import FURTHER, Document
 from cortexgraph.spec.origin import Path, path_text
+from cortexgraph.spec.shorthand import ARROW
 from cortexgraph.unrolling import UnrolledGraph, unroll_graph
 
 __all__ = ["BEHAVIOUR", "REGISTERED", "STRUCTURE", "Check", "check_graph", "check_structure", "register_check"]
@@ -81,62 +83,67 @@ def register_check(check: Check) -> Check:
 
 def check_graph(graph: AreaGraph) -> list[Diagnostic]:
     """All findings of all checks, errors first, then in the order of the user's file."""
-    found = check_structure(graph)
-    if not any(finding.severity == "error" for finding in found):
+    findings = check_structure(graph)
+    if not any(finding.severity == "error" for finding in findings):
         unrolled = unroll_graph(graph)
-        found += [finding for check in BEHAVIOUR for finding in _bounded(check(unrolled))]
-    return _sorted(found)
+        findings += [finding for check in BEHAVIOUR for finding in _bounded(check(unrolled))]
+    return _sorted(findings)
 
 
 def check_structure(graph: AreaGraph) -> list[Diagnostic]:
     """Findings of the checks that a graph must pass to be unrolled, and of the user's own."""
-    found = [finding for check in STRUCTURE for finding in _bounded(check(graph))]
-    if not any(finding.severity == "error" for finding in found):
-        found += [finding for check in REGISTERED for finding in _bounded(check(graph))]
-    return _sorted(found)
-
-
-WORDS: tuple[Check, ...] = (unknown_words, operations)
-LOCAL: tuple[Check, ...] = (unknown_names, channel_groups, shape_mismatch, declared_kind, steps, repeated_readouts)
-"""Checks whose findings about one part do not follow from another that is missing."""
-
-
-def further_findings(document: Document, wrong: list[Path]) -> list[Diagnostic]:
-    """Errors of a spec that was salvaged from one with these wrong parts, but for what may follow from them."""
-    if not isinstance(document, NetworkSpec):
-        return []
-    graph = assemble(document)
-    findings = [finding for check in WORDS for finding in _bounded(check(graph))]
-    if all(path[0] in {"areas", "connections", "readout"} and len(path) > 1 for path in wrong):
-        entries = {path_text(document.origin.written(path[:2])) for path in wrong if path[0] != "readout"}
-        areas = {str(path[1]) for path in wrong if path[0] == "areas"}
-        others = (
-            finding
-            for check in (LOCAL if wrong else STRUCTURE)
-            if check not in WORDS
-            for finding in _bounded(check(graph))
-        )
-        findings += [finding for finding in others if not _follows(finding, entries, areas)]
-    return [finding for finding in findings if finding.severity == "error"]
-
-
-def _follows(finding: Diagnostic, entries: set[str], areas: set[str]) -> bool:
-    """Whether a finding is about a part that is wrong already, or about a connection of such an area."""
-    place, *label = finding.place.split(" ", 1)
-    ends = {name.strip() for name in label[0].split("->")} if label else set()
-    return bool(ends & areas) or any(
-        place == entry or place.startswith((f"{entry}.", f"{entry}[")) for entry in entries
-    )
-
-
-FURTHER.append(further_findings)
+    findings = [finding for check in STRUCTURE for finding in _bounded(check(graph))]
+    if not any(finding.severity == "error" for finding in findings):
+        findings += [finding for check in REGISTERED for finding in _bounded(check(graph))]
+    return _sorted(findings)
 
 
 def _bounded(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
     """The findings of one check, as many as are worth reading."""
-    found = list(islice(findings, MOST_FINDINGS + 1))
-    return found if len(found) <= MOST_FINDINGS else [*found[:-1], unsaid("more findings", found[-2])]
+    first = list(islice(findings, MOST_FINDINGS + 1))
+    return first if len(first) <= MOST_FINDINGS else [*first[:-1], unsaid("more findings", first[-2])]
 
 
-def _sorted(found: list[Diagnostic]) -> list[Diagnostic]:
-    return sorted(found, key=lambda finding: (finding.severity, finding.line or 0))
+def _sorted(findings: list[Diagnostic]) -> list[Diagnostic]:
+    return sorted(findings, key=lambda finding: (finding.severity, finding.line or 0))
+
+
+# ---- specs that break the language -------------------------------------------
+
+
+def further_findings(document: Document, lost: list[Path]) -> list[Diagnostic]:
+    """Errors of a spec from which these wrong parts were left out or replaced, but for what may follow from them."""
+    if not isinstance(document, NetworkSpec):
+        return []
+    graph = assemble(document)
+    parts = {path[0] for path in lost}
+    names_known = not any(path[0] == "areas" and (len(path) == 1 or path[1] not in document.areas) for path in lost)
+    words: list[Check] = [unknown_words, operations, repeated_readouts]
+    words += [unknown_names] * names_known + [steps] * ("time" not in parts)
+    sizes_known = names_known and not {"defaults", "input"} & parts
+    shapes: list[Check] = [channel_groups, shape_mismatch, declared_kind] * sizes_known
+    shapes += [] if lost else [check for check in STRUCTURE if check not in (*words, *shapes)]
+    entries = [path[:2] for path in lost]
+    areas = {str(path[1]) for path in lost if path[0] == "areas" and len(path) > 1}
+    findings = [each for each in _errors(graph, words) if not _lies_in(each, graph, lost)]
+    for each in _errors(graph, shapes):
+        ends = {name.strip() for name in each.place.partition(" ")[2].split(ARROW)}
+        if not ends & areas and not _lies_in(each, graph, entries):
+            findings.append(each)
+    return findings
+
+
+def _errors(graph: AreaGraph, checks: Iterable[Check]) -> Iterator[Diagnostic]:
+    for check in checks:
+        yield from (finding for finding in _bounded(check(graph)) if finding.severity == "error")
+
+
+def _lies_in(finding: Diagnostic, graph: AreaGraph, paths: Iterable[Path]) -> bool:
+    """Whether a finding is about one of these parts."""
+    wrong = [path_text(graph.spec.origin.written(path)) for path in paths]
+    return any(
+        finding.place == part or finding.place.startswith((f"{part}.", f"{part}[", f"{part} ")) for part in wrong
+    )
+
+
+FURTHER.append(further_findings)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from operator import index
 from typing import SupportsIndex
 
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.passes import prune
 from cortexgraph.spec import IMAGE
+from cortexgraph.spec.origin import Path
 from cortexgraph.unrolling import Node, UnrolledGraph, add_sink, first_responses, response_text, unroll_graph
 from cortexgraph.unrolling.latency import Response
 from cortexgraph.wording import listed, quoted, shortened, suggest
@@ -44,37 +44,35 @@ def silent_sinks(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
     responses = first_responses(graph, unrolled.groups)
     for (kind, name), steps in sorted(silent.items(), key=lambda entry: entry[0][0], reverse=True):
         area = readouts[name].source if kind == "readout" else name
-        when = f"at step {shortened(listed([*map(str, steps)]))}" if steps else "at any step"
-        found, expected = (
-            response_text(unrolled, area, responses.get(area)),
-            f"a {kind} {when} of {unrolled.steps} would be empty",
-        )
+        response = responses.get(area)
+        when = f"at {_steps_text(steps)}" if steps else "at any step"
+        problem = response_text(unrolled, area, response)
+        expected = f"a {kind} {when} of {unrolled.steps} would be empty"
         named = kind == "record" or readouts[name].at not in ("last", "all")
-        repair = _repair(unrolled, area, steps, responses.get(area), named=named)
+        repair = _repair(unrolled, area, steps, response, named=named)
         if kind == "readout":
             path = ("readout", readouts[name].index, "at")
-            yield graph.spec.origin.diagnostic("silent-readout", path, found, expected, repair)
+            yield graph.spec.diagnostic("silent-readout", path, problem, expected, repair)
         else:
-            yield Diagnostic("silent-record", f"record {area}", found, expected, repair)
+            yield Diagnostic("silent-record", f"record {area}", problem, expected, repair)
+
+
+def _steps_text(steps: Iterable[int], conjunction: str = "and") -> str:
+    return f"step {shortened(listed([*map(str, steps)], conjunction))}"
 
 
 def _repair(unrolled: UnrolledGraph, area: str, silent: list[int], response: Response | None, *, named: bool) -> str:
     live = unrolled.live_steps(area)
     if live and any(live[0] < step for step in silent):
-        return (
-            f"{area} falls silent when nothing drives it: read it at step {shortened(listed([*map(str, live)], 'or'))}."
-        )
+        return f"{area} falls silent when nothing drives it: read it at {_steps_text(live, 'or')}."
     if response is None:
         return "Choose another order, or shorter delays and wider windows between the image and the area."
-    raised = f"raise `time.steps` to {response.step}"
-    if named:
-        read = f"Read {area} at step {response.step} or later"
-        return (
-            f"{read}, choose another order, or a shorter path."
-            if response.step <= unrolled.steps
-            else (f"{read} and {raised}, or choose another order or a shorter path.")
-        )
-    return f"{raised.capitalize()}, or choose another order or a shorter path."
+    if not named:
+        return f"Raise `time.steps` to {response.step}, or choose another order or a shorter path."
+    read = f"Read {area} at step {response.step} or later"
+    if response.step <= unrolled.steps:
+        return f"{read}, or choose another order or a shorter path."
+    return f"{read} and raise `time.steps` to {response.step}, or choose another order or a shorter path."
 
 
 class _Longer:
@@ -87,26 +85,26 @@ class _Longer:
         self.end = min(unrolled.steps + delays, max(unrolled.steps, MOST_READS // max(1, in_step)))
         self.graphs: dict[int, UnrolledGraph] = {}
 
-    def until(self, holds: Callable[[UnrolledGraph], bool]) -> int | None:
-        """The least number of steps for which it holds; None if that is not found within bounds."""
+    def repair(self, names: Callable[[UnrolledGraph], set[str]], name: str, otherwise: str) -> str:
+        """The repair that raises the number of steps until the name is among those, if any does, or another one."""
+        steps = self.until(names, name)
+        return f"Raise `time.steps` to {steps}, {otherwise}." if steps else f"{otherwise[:1].upper()}{otherwise[1:]}."
+
+    def until(self, names: Callable[[UnrolledGraph], set[str]], name: str) -> int | None:
+        """The least number of steps with the name among those; None if that is not found within bounds."""
         low, high = self.first, self.first
         if high > self.end:
             return None
-        while not holds(self.at(high)):
+        while name not in names(self.at(high)):
             if high >= self.end:
                 return None
             low, high = high + 1, min(2 * high, self.end)
-        return next(steps for steps in range(low, high + 1) if holds(self.at(steps)))
+        return next(steps for steps in range(low, high + 1) if name in names(self.at(steps)))
 
     def at(self, steps: int) -> UnrolledGraph:
         if steps not in self.graphs:
             self.graphs[steps] = prune(unroll_graph(self.areas, steps, self.groups))
         return self.graphs[steps]
-
-    def repair(self, holds: Callable[[UnrolledGraph], bool], otherwise: str) -> str:
-        """The repair that raises the number of steps, where that helps, or is another one."""
-        steps = self.until(holds)
-        return f"Raise `time.steps` to {steps}, {otherwise}." if steps else f"{otherwise[:1].upper()}{otherwise[1:]}."
 
 
 def dead_parameters(full: UnrolledGraph) -> Iterator[Diagnostic]:
@@ -114,94 +112,69 @@ def dead_parameters(full: UnrolledGraph) -> Iterator[Diagnostic]:
 
     A connection at a dead area goes without saying, and so does everything when a readout is silent.
     """
-    unrolled, graph = prune(full), full.areas
+    unrolled, graph, longer = prune(full), full.areas, _Longer(full)
     if not unrolled.readouts:
         return
-    updated, read = _updated(unrolled), _evaluated(unrolled)
-    longer = _Longer(full)
-    because = f"the readout of {_read(unrolled)} does not depend on it"
+    updated, evaluated = _updated(unrolled), _evaluated(unrolled)
+    source = {readout.name: readout.source for readout in graph.readouts}
+    steps: dict[str, list[str]] = {}
+    for node in unrolled.readouts:
+        steps.setdefault(source[node.name], []).append(str(node.step))
+    read = " and of ".join(f"{area} at step {', '.join(at)}" for area, at in steps.items())
+    problem = f"the readout of {read} does not depend on it"
     for area in graph.areas:
         if area.name not in updated:
-            yield graph.spec.origin.diagnostic(
-                "dead-area",
-                ("areas", area.name),
-                f"{because}{_untrained(area.parameters())}",
-                repair=longer.repair(
-                    partial(_updates, area.name),
-                    "connect the area towards the readout, or keep it to record from",
-                ),
-                severity="warning",
-            )
+            otherwise = "connect the area towards the readout, or keep it to record from"
+            repair, untrained = longer.repair(_updated, area.name, otherwise), _untrained(area.parameters())
+            place: Path = ("areas", area.name)
+            yield graph.spec.diagnostic("dead-area", place, problem + untrained, repair=repair, severity="warning")
     for connection in graph.connections:
-        if connection.identifier in read or not {connection.source, connection.target} <= {IMAGE, *updated}:
-            continue
-        if connection.active == "never" or connection.delay >= graph.spec.time.steps:
-            continue  # intended, or a finding of its own
-        yield graph.spec.origin.diagnostic(
-            "dead-connection",
-            ("connections", connection.index),
-            f"{because}{_untrained(connection.parameters())}",
-            repair=longer.repair(
-                partial(_evaluates, connection.identifier),
-                "change the order, or leave the connection out",
-            ),
-            label=connection.label,
-            severity="warning",
-        )
+        known = {connection.source, connection.target} <= {IMAGE, *updated}
+        intended = connection.active == "never" or connection.delay >= graph.spec.time.steps  # or has its own finding
+        if known and not intended and connection.identifier not in evaluated:
+            otherwise, place = "change the order, or remove the connection", ("connections", connection.index)
+            repair = longer.repair(_evaluated, connection.identifier, otherwise)
+            untrained = _untrained(connection.parameters())
+            yield graph.spec.diagnostic(
+                "dead-connection", place, problem + untrained, repair=repair, severity="warning"
+            )
 
 
 def _updated(unrolled: UnrolledGraph) -> set[str]:
+    """The areas that are updated."""
     return {node.name for node in unrolled.updates()}
 
 
+def _updated_twice(unrolled: UnrolledGraph) -> set[str]:
+    return {area for area, updates in unrolled.ordinals.items() if updates > 1}
+
+
 def _evaluated(unrolled: UnrolledGraph) -> set[str]:
+    """The identifiers of the connections that are read."""
     return {connection.identifier for node in unrolled.updates() for connection, _ in unrolled.terms(node)}
-
-
-def _updates(area: str, unrolled: UnrolledGraph) -> bool:
-    return area in _updated(unrolled)
-
-
-def _updates_twice(area: str, unrolled: UnrolledGraph) -> bool:
-    return unrolled.ordinals.get(area, 0) > 1
-
-
-def _evaluates(connection: str, unrolled: UnrolledGraph) -> bool:
-    return connection in _evaluated(unrolled)
 
 
 def _untrained(parameters: int) -> str:
     return f": its {parameters:,} parameters are not trained" if parameters else ""
 
 
-def _read(unrolled: UnrolledGraph) -> str:
-    source = {readout.name: readout.source for readout in unrolled.areas.readouts}
-    steps: dict[str, list[str]] = {}
-    for node in unrolled.readouts:
-        steps.setdefault(source[node.name], []).append(str(node.step))
-    return " and of ".join(f"{area} at step {', '.join(at)}" for area, at in steps.items())
-
-
 def image_independent(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
     """`image-independent` (a warning): a readout that is the same for every image, as biases make of zeros."""
     seen = unrolled.from_image()
-    unseen: dict[str, list[str]] = {}
+    unseen: dict[str, list[int]] = {}
     for node in unrolled.readouts:
         if unrolled.live(node) and node not in seen:
-            unseen.setdefault(node.name, []).append(str(node.step))
+            unseen.setdefault(node.name, []).append(node.step)
     for readout in unrolled.areas.readouts:
         constant = unseen.get(readout.name)
         if not constant:
             continue
         first = next((node.step for node in unrolled.live_updates(readout.source) if node in seen), None)
         since = f"{readout.source} first does at step {first}" if first else f"no state of {readout.source} does"
-        yield unrolled.areas.spec.origin.diagnostic(
-            "image-independent",
-            ("readout", readout.index, "at"),
-            f"the readout at step {shortened(listed(constant))} cannot depend on the image: {since}",
-            repair="Read later, or use `silence: skip`, under which an area is silent until the image reaches it.",
-            severity="warning",
-        )
+        problem = f"the readout at {_steps_text(constant)} cannot depend on the image: {since}"
+        repair = "Read later, or use `silence: skip`, under which an area is silent until the image reaches it."
+        path = ("readout", readout.index, "at")
+        yield unrolled.areas.spec.diagnostic("image-independent", path, problem, repair=repair, severity="warning")
 
 
 def single_update(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
@@ -211,16 +184,10 @@ def single_update(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
         declared = spec.areas[area.name]
         own = declared.weights == "per_step" or declared.body is not None or (declared.norm and declared.norm.per_step)
         if own and area.per_step and unrolled.ordinals[area.name] == 1:
-            yield spec.origin.diagnostic(
-                "single-update",
-                ("areas", area.name),
-                f"{area.name} asks for parameters per step, and is updated once in {unrolled.steps} steps",
-                repair=longer.repair(
-                    partial(_updates_twice, area.name),
-                    "or share the parameters: one set is all that there is",
-                ),
-                severity="warning",
-            )
+            problem = f"{area.name} has parameters per step, but is updated only once in {unrolled.steps} steps"
+            repair = longer.repair(_updated_twice, area.name, "or share the parameters: there is only one set")
+            path = ("areas", area.name)
+            yield spec.diagnostic("single-update", path, problem, repair=repair, severity="warning")
 
 
 Record = str | Sequence[str] | Mapping[str, str | int | Sequence[int]]
@@ -237,10 +204,19 @@ def record_sinks(graph: UnrolledGraph, record: Record) -> UnrolledGraph:
         CompileError: with all findings, for an unknown area, a step outside 1 … T, or an area that is silent at
             every step.
     """
+    areas = graph.areas.spec.areas
+    if isinstance(record, str) and record == "all":
+        asked_by_area: Mapping[str, object] = {name: "all" for name in areas if graph.live_steps(name)}
+    elif isinstance(record, Mapping):
+        asked_by_area = record
+    else:
+        asked_by_area = dict.fromkeys([record] if isinstance(record, str) else record, "all")
     findings: list[Diagnostic] = []
-    for name, asked in _by_area(graph, record).items():
-        if name not in graph.areas.spec.areas:
-            findings.append(_unknown(graph, name))
+    for name, asked in asked_by_area.items():
+        if name not in areas:
+            repair = suggest(name, areas, "Name a declared area.")
+            problem, expected = f"no area is called `{name}`", f"the names are {quoted(areas)}"
+            findings.append(Diagnostic("unknown-area", "record", problem, expected, repair))
             continue
         words = {"all": [*graph.live_steps(name)], "last": [graph.steps]}
         steps = words.get(asked, []) if isinstance(asked, str) else _steps(asked)
@@ -258,20 +234,11 @@ def named_steps(record: Record) -> tuple[int, ...]:
     return tuple(step for asked in record.values() for step in _steps(asked)) if isinstance(record, Mapping) else ()
 
 
-def _by_area(graph: UnrolledGraph, record: Record) -> Mapping[str, object]:
-    if isinstance(record, Mapping):
-        return record
-    if record == "all":
-        return {name: "all" for name in graph.areas.spec.areas if graph.live_steps(name)}
-    return dict.fromkeys([record] if isinstance(record, str) else record, "all")
-
-
 def _steps(asked: object) -> list[int]:
     """Whole numbers, also those of other libraries, as Python's; none where something else was asked for."""
-    with suppress(TypeError):
-        return [_whole(asked)]
-    with suppress(TypeError):
-        return [_whole(step) for step in asked] if isinstance(asked, Iterable) else []
+    for numbers in ([asked], asked if isinstance(asked, Iterable) else []):
+        with suppress(TypeError):
+            return [_whole(number) for number in numbers]
     return []
 
 
@@ -282,31 +249,15 @@ def _whole(number: object) -> int:
 
 
 def _problems(graph: UnrolledGraph, name: str, asked: object, steps: list[int]) -> Iterator[Diagnostic]:
+    place = f"record {name}"
     if not steps and isinstance(asked, str) and asked == "all":
-        found = f"{name} is silent at all {graph.steps} steps"
         response = first_responses(graph.areas, graph.groups).get(name)
         repair = _repair(graph, name, [], response, named=False)
-        yield Diagnostic("silent-record", f"record {name}", found, repair=repair)
+        yield Diagnostic("silent-record", place, f"{name} is silent at all {graph.steps} steps", repair=repair)
     elif not steps:
         expected = "a record is `all`, `last`, a step or a list of steps"
-        yield Diagnostic("bad-record", f"record {name}", f"{asked!r} was asked for", expected)
+        yield Diagnostic("bad-record", place, f"{asked!r} was asked for", expected)
     beyond = [str(step) for step in steps if not 1 <= step <= graph.steps]
     if beyond:
-        yield Diagnostic(
-            "step-beyond-end",
-            f"record {name}",
-            f"step {', '.join(beyond)} was asked for",
-            f"the network runs for {graph.steps} steps",
-            "Name steps from 1 to T, or raise `steps`.",
-        )
-
-
-def _unknown(graph: UnrolledGraph, name: str) -> Diagnostic:
-    known = list(graph.areas.spec.areas)
-    return Diagnostic(
-        "unknown-area",
-        "record",
-        f"no area is called `{name}`",
-        f"there are {quoted(known)}",
-        suggest(name, known, "Name a declared area."),
-    )
+        problem, expected = f"step {', '.join(beyond)} was asked for", f"the network runs for {graph.steps} steps"
+        yield Diagnostic("step-beyond-end", place, problem, expected, "Name steps from 1 to T, or raise `steps`.")

@@ -1,4 +1,4 @@
-"""Names, orders and paths: what the areas, connections and readouts of a network refer to."""
+"""Names, words and paths: what the areas, connections and readouts of a network refer to."""
 
 from __future__ import annotations
 
@@ -10,57 +10,50 @@ import networkx as nx
 
 from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import AreaGraph
+from cortexgraph.ops import ACTIVATIONS, CELLS, NORMS, OPERATIONS, Component, Problem, Registry
 from cortexgraph.spec import IMAGE
-from cortexgraph.spec.origin import Path
+from cortexgraph.spec.messages import message_for
+from cortexgraph.spec.origin import Path, path_text
 from cortexgraph.wording import quoted, skeleton, suggest
 
 __all__ = [
     "declared_kind",
     "duplicate_connections",
     "look_alikes",
+    "operations",
     "order",
     "repeated_readouts",
     "unknown_names",
+    "unknown_words",
     "unreachable",
 ]
 
 
 def unknown_names(graph: AreaGraph) -> Iterator[Diagnostic]:
     """`unknown-area`, and `image-as-target` for a connection into the image."""
-    spec = graph.spec
-    areas = spec.areas
+    spec, areas = graph.spec, [*graph.spec.areas]
     for index, connection in enumerate(spec.connections):
-        label = f"{connection.source} -> {connection.target}"
-        if connection.source not in areas and connection.source != IMAGE:
-            yield _unknown(graph, ("connections", index, "from"), connection.source, [IMAGE, *areas], label)
+        if connection.source not in (IMAGE, *areas):
+            yield _unknown(graph, ("connections", index, "from"), connection.source, [IMAGE, *areas])
         if connection.target == IMAGE:
-            yield spec.origin.diagnostic(
-                "image-as-target",
-                ("connections", index, "to"),
-                "a connection leads into the image",
-                "the image only sends",
-                "Turn the connection round, or leave it out.",
-                label=label,
-            )
+            problem, repair = "a connection leads into the image", "Reverse the connection, or remove it."
+            path = ("connections", index, "to")
+            yield spec.diagnostic("image-as-target", path, problem, "connections only start there", repair)
         elif connection.target not in areas:
-            yield _unknown(graph, ("connections", index, "to"), connection.target, [*areas], label)
+            yield _unknown(graph, ("connections", index, "to"), connection.target, areas)
     for index, readout in enumerate(spec.readouts):
         if readout.source not in areas:
-            yield _unknown(graph, ("readout", index, "from"), readout.source, [*areas])
+            yield _unknown(graph, ("readout", index, "from"), readout.source, areas)
     for index, group in enumerate(spec.time.order if isinstance(spec.time.order, tuple) else ()):
         for name in (group,) if isinstance(group, str) else group:
             if name not in areas:
-                yield _unknown(graph, ("time", "order", index), name, [*areas])
+                yield _unknown(graph, ("time", "order", index), name, areas)
 
 
-def _unknown(graph: AreaGraph, path: Path, name: str, known: list[str], label: str = "") -> Diagnostic:
-    return graph.spec.origin.diagnostic(
-        "unknown-area",
-        path,
-        f"no area is called `{name}`",
-        f"there are {quoted(known)}",
-        suggest(name, known, "Declare the area under `areas`, or correct the name."),
-        label=label,
+def _unknown(graph: AreaGraph, path: Path, name: str, known: list[str]) -> Diagnostic:
+    repair = suggest(name, known, "Declare the area under `areas`, or correct the name.")
+    return graph.spec.diagnostic(
+        "unknown-area", path, f"no area is called `{name}`", f"the names are {quoted(known)}", repair
     )
 
 
@@ -70,24 +63,86 @@ def look_alikes(graph: AreaGraph) -> Iterator[Diagnostic]:
     for name in graph.spec.areas:
         other = seen.setdefault(skeleton(name), name)
         if other != name:
-            yield graph.spec.origin.diagnostic(
-                "look-alike-names",
-                ("areas", name),
-                f"`{name}` looks like the area `{other}`, and is another one: {_difference(name, other)}",
-                repair="Rename one of them.",
-                severity="warning",
-            )
+            problem = f"`{name}` looks like `{other}`, but is another area: {_difference(name, other)}"
+            path, repair = ("areas", name), "Rename one of them."
+            yield graph.spec.diagnostic("look-alike-names", path, problem, repair=repair, severity="warning")
 
 
 def _difference(name: str, other: str) -> str:
-    for sign, there in zip(name, other, strict=False):
-        if sign != there:
-            return f"{_spelt(sign)} stands for {_spelt(there)}"
+    for character, there in zip(name, other, strict=False):
+        if character != there:
+            return f"it has {_spelt(character)} in place of {_spelt(there)}"
     return f"it has {len(name)} characters, not {len(other)}"
 
 
-def _spelt(sign: str) -> str:
-    return f"{unicodedata.name(sign, 'a character without a name').lower()} (U+{ord(sign):04X})"
+def _spelt(character: str) -> str:
+    return f"{unicodedata.name(character, 'a character without a name').lower()} (U+{ord(character):04X})"
+
+
+# ---- operations --------------------------------------------------------------
+
+
+def unknown_words(graph: AreaGraph) -> Iterator[Diagnostic]:
+    """`unknown-operation`: a norm or activation in shorthand that is not registered."""
+    spec = graph.spec
+    places = [(("defaults", "area"), spec.defaults.area), *((("areas", n), a) for n, a in spec.areas.items())]
+    for path, area in places:
+        if area.norm is not None and area.norm.kind not in ("none", *NORMS):
+            yield _unknown_word(graph, (*path, "norm"), "norm", area.norm.kind, ["none", *NORMS])
+        if area.activation is not None and area.activation not in ACTIVATIONS:
+            yield _unknown_word(graph, (*path, "activation"), "activation", area.activation, [*ACTIVATIONS])
+
+
+def _unknown_word(graph: AreaGraph, path: Path, family: str, name: str, known: list[str]) -> Diagnostic:
+    problem, article = f"no {family} is called `{name}`", "an" if family[0] in "ao" else "a"
+    repair = suggest(name, known, f"Choose the name of {article} {family}.")
+    return graph.spec.diagnostic("unknown-operation", path, problem, f"the names are {quoted(known)}", repair)
+
+
+def operations(graph: AreaGraph) -> Iterator[Diagnostic]:
+    """`unknown-operation`, `bad-operation`, and what validation finds in the options of operations and cells."""
+    spec = graph.spec
+    for connection in graph.connections:
+        for problem in connection.transform.problems:
+            yield _finding(graph, ("connections", connection.index, "transform"), problem, OPERATIONS)
+    seen: set[str] = set()
+    for area in graph.areas:
+        declared = spec.areas[area.name]
+        for problem in area.body.problems:
+            yield from _in_area(graph, area.name, "body", declared.body is None, problem, OPERATIONS, seen)
+        for problem in area.cell_problems:
+            yield from _in_area(graph, area.name, "cell", declared.cell is None, problem, CELLS, seen)
+
+
+def _in_area(
+    graph: AreaGraph,
+    name: str,
+    key: str,
+    shared: bool,
+    problem: Problem,
+    registry: Registry[Component],
+    seen: set[str],
+) -> Iterator[Diagnostic]:
+    """A problem of a body or cell; once for all areas that share it by `defaults`."""
+    if not shared:
+        yield _finding(graph, ("areas", name, key), problem, registry)
+    elif str(problem) not in seen:
+        seen.add(str(problem))
+        yield _finding(graph, ("defaults", "area", key), problem, registry)
+
+
+def _finding(graph: AreaGraph, path: Path, problem: Problem, registry: Registry[Component]) -> Diagnostic:
+    place = (*path, *problem.path)
+    if problem.detail is not None and problem.options is not None:
+        message = message_for(problem.detail, tuple(problem.detail["loc"]), problem.options)
+        inner = problem.inside[:-1] if problem.detail["type"] == "missing" else problem.inside
+        return graph.spec.diagnostic(message.code, (*place, *inner), message.found, message.expected, message.repair)
+    if problem.found:
+        return graph.spec.diagnostic("bad-operation", place, problem.found, repair=problem.repair)
+    return _unknown_word(graph, place, registry.family, problem.word, [*registry])
+
+
+# ---- orders, kinds and paths -------------------------------------------------
 
 
 def order(graph: AreaGraph) -> Iterator[Diagnostic]:
@@ -99,23 +154,16 @@ def order(graph: AreaGraph) -> Iterator[Diagnostic]:
     named = {name for group in groups for name in group}
     omitted = [name for name in graph.spec.areas if name not in named]
     if omitted and named <= graph.spec.areas.keys():  # otherwise it may be misspelt
-        yield graph.spec.origin.diagnostic(
-            "order-omits-area",
-            ("time", "order"),
-            f"the order never updates {quoted(omitted)}",
-            "every area must stand in at least one group",
-            "Add the area to a group, or remove it from `areas`.",
-        )
+        problem, expected = f"the order never updates {quoted(omitted)}", "every area must be in at least one group"
+        repair = "Add the area to a group, or remove it from `areas`."
+        yield graph.spec.diagnostic("order-omits-area", ("time", "order"), problem, expected, repair)
     for index, group in enumerate(groups):
         repeated = [name for name, count in Counter(group).items() if count > 1]
         if repeated:
-            yield graph.spec.origin.diagnostic(
-                "order-repeats-area",
-                ("time", "order", index),
-                f"one group updates {quoted(repeated)} more than once",
-                "within a group every read happens before any write",
-                "Put the second update into a group of its own.",
-            )
+            problem = f"one group updates {quoted(repeated)} more than once"
+            expected = "all areas of a group are updated at the same time"
+            repair = "Put the second update into a group of its own."
+            yield graph.spec.diagnostic("order-repeats-area", ("time", "order", index), problem, expected, repair)
 
 
 def declared_kind(graph: AreaGraph) -> Iterator[Diagnostic]:
@@ -128,13 +176,12 @@ def declared_kind(graph: AreaGraph) -> Iterator[Diagnostic]:
             f"{name} is at level {graph.area(name).level:g}" if name != IMAGE else "the image lies below all areas"
             for name in (connection.source, connection.target)
         )
-        yield graph.spec.origin.diagnostic(
+        yield graph.spec.diagnostic(
             "kind-against-hierarchy",
             ("connections", connection.index, "kind"),
             f"the connection is declared {declared}",
             f"{' and '.join(levels)}, which makes it {connection.kind}",
-            f"Leave `kind` out, write `{connection.kind}`, or set the `level` of the areas.",
-            label=connection.label,
+            f"Remove `kind`, write `{connection.kind}`, or set the `level` of the areas.",
         )
 
 
@@ -143,29 +190,21 @@ def unreachable(graph: AreaGraph) -> Iterator[Diagnostic]:
     if any(not {c.source, c.target} <= {IMAGE, *graph.spec.areas} for c in graph.spec.connections):
         return  # the path may lead over a name that is misspelt
     reached = nx.descendants(graph, IMAGE)
-    for area in graph.areas:
-        if area.name not in reached:
-            yield graph.spec.origin.diagnostic(
-                "unreachable-area",
-                ("areas", area.name),
-                f"no path of connections leads from the image to {area.name}: it would stay silent",
-                repair=f"Connect it, for example `image -> {area.name}`, or remove it.",
-            )
+    for name in (area.name for area in graph.areas if area.name not in reached):
+        problem = f"no path of connections leads from the image to {name}: it would stay silent"
+        repair = f"Connect it, for example `image -> {name}`, or remove it."
+        yield graph.spec.diagnostic("unreachable-area", ("areas", name), problem, repair=repair)
 
 
 def repeated_readouts(graph: AreaGraph) -> Iterator[Diagnostic]:
     """`repeated-readout`: two readouts of one name."""
-    count = Counter(readout.name for readout in graph.readouts)
     seen: set[str] = set()
     for readout in graph.readouts:
-        if count[readout.name] > 1 and readout.name in seen:
-            yield graph.spec.origin.diagnostic(
-                "repeated-readout",
-                ("readout", readout.index),
-                f"another readout is called `{readout.name}` too",
-                "a readout is called by its `name`, or else by its area",
-                "Give one of them another `name`.",
-            )
+        if readout.name in seen:
+            problem = f"another readout is called `{readout.name}` too"
+            expected = "a readout is called by its `name`, or else by its area"
+            repair = "Give one of them another `name`."
+            yield graph.spec.diagnostic("repeated-readout", ("readout", readout.index), problem, expected, repair)
         seen.add(readout.name)
 
 
@@ -175,12 +214,9 @@ def duplicate_connections(graph: AreaGraph) -> Iterator[Diagnostic]:
     for index, declared in enumerate(graph.spec.connections):
         content = declared.model_dump_json(by_alias=True, exclude={"name"})
         if content in seen and declared.tie is None:
-            yield graph.spec.origin.diagnostic(
-                "duplicate-connection",
-                ("connections", index),
-                f"connections[{seen[content]}], as they are counted, says the same",
-                repair="Leave one of them out, unless two sets of parameters are meant.",
-                label=f"{declared.source} -> {declared.target}",
-                severity="warning",
-            )
+            first = graph.spec.origin.written(("connections", seen[content]))
+            problem = f"the connection is the same as {path_text(first)}"
+            repair = "Remove one of them, unless you want two sets of parameters."
+            path = ("connections", index)
+            yield graph.spec.diagnostic("duplicate-connection", path, problem, repair=repair, severity="warning")
         seen.setdefault(content, index)

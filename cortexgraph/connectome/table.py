@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cortexgraph import files
 from cortexgraph.errors import DataError, Diagnostic
-from cortexgraph.spec.loading import read_text
+from cortexgraph.spec.reading import read_text
 from cortexgraph.spec.shorthand import ARROW
 from cortexgraph.wording import quoted, shortened
 

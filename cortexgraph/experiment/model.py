@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
-from cortexgraph.spec.base import Model, conflict
+from cortexgraph.spec.base import Model
 from cortexgraph.spec.document import Document
 from cortexgraph.spec.fields import Name, Step, either
 from cortexgraph.spec.model import Group
+from cortexgraph.spec.shorthand import refusal
 
 __all__ = ["DataChoice", "EvaluationSpec", "ExperimentSpec", "FigureSpec", "MatchSpec", "VariantSpec"]
 
@@ -32,7 +33,7 @@ def _alone(value: Any) -> Any:
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
-        raise conflict("a seed stands here twice", "Keep one of the two.")
+        raise refusal("a seed is listed twice", "Keep one of the two.")
     return seeds
 
 

@@ -18,10 +18,9 @@ from cortexgraph.errors import CortexGraphError, Diagnostic, SpecError
 from cortexgraph.experiment.match import matched
 from cortexgraph.experiment.model import EvaluationSpec, ExperimentSpec, VariantSpec
 from cortexgraph.spec import NetworkSpec, load
-from cortexgraph.spec.loading import read_text
 from cortexgraph.spec.origin import Origin
 from cortexgraph.spec.origin import Path as Place
-from cortexgraph.spec.yaml_source import read_json, read_yaml
+from cortexgraph.spec.reading import read_json, read_text, read_yaml
 from cortexgraph.spec.zoo import zoo
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.wording import quoted, suggest

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema, model_serializer, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema, model_serializer
 
-from cortexgraph.spec.base import Model, conflict
+from cortexgraph.spec.base import Model
 from cortexgraph.spec.fields import Count, Flag, Level, Name, Pair, Word
-from cortexgraph.spec.shorthand import expand_norm, expand_operation
+from cortexgraph.spec.shorthand import expand_operation, expand_word
 
 __all__ = ["AreaDefaults", "AreaSpec", "Cell", "Chain", "Norm", "NormSpec", "OperationSpec", "Weights"]
 
@@ -52,14 +53,12 @@ class NormSpec(Model):
     )
     groups: Count | None = Field(default=None, description="Number of channel groups, for `kind: group`.", examples=[8])
 
-    @model_validator(mode="after")
-    def _groups_of_a_group_norm(self) -> Self:
+    def _conflicts(self) -> Iterator[tuple[str, str, str]]:
         if self.groups is not None and self.kind != "group":
-            raise conflict(f"`groups` stands beside `kind: {self.kind}`", "Write `kind: group`, or leave `groups` out.")
-        return self
+            yield f"`groups` is set, but `kind` is `{self.kind}`", "Write `kind: group`, or remove `groups`.", "groups"
 
 
-Norm = Annotated[NormSpec, BeforeValidator(expand_norm, json_schema_input_type=str | NormSpec)]
+Norm = Annotated[NormSpec, BeforeValidator(expand_word("norm"), json_schema_input_type=str | NormSpec)]
 
 
 Weights = Literal["shared", "per_step"]
@@ -90,14 +89,10 @@ class AreaDefaults(Model):
         examples=[[{"conv": 3}, {"norm": "batch"}, "relu"]],
     )
 
-    @model_validator(mode="after")
-    def _one_body(self) -> Self:
+    def _conflicts(self) -> Iterator[tuple[str, str, str]]:
         if self.body is not None and (self.norm is not None or self.activation is not None):
-            raise conflict(
-                "`body` stands beside `norm` or `activation`, which it replaces",
-                "Write the norm and the activation into `body`, or leave `body` out.",
-            )
-        return self
+            problem = "`body` is set together with `norm` or `activation`, which it replaces"
+            yield problem, "Write the norm and the activation into `body`, or remove `body`.", "body"
 
 
 class AreaSpec(AreaDefaults):

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import InitErrorDetails
 
 from cortexgraph.errors import SpecError
 from cortexgraph.spec.fields import Step, either
 from cortexgraph.spec.findings import findings_of, without_surrogates
-from cortexgraph.spec.lookup import written_key
+from cortexgraph.spec.messages import written_key
 from cortexgraph.spec.origin import Origin
+from cortexgraph.spec.shorthand import refusal
 
-__all__ = ["Activity", "Model", "Span", "Window", "conflict"]
+__all__ = ["Activity", "Model", "Span", "Window"]
 
 
 if TYPE_CHECKING:
@@ -45,11 +46,6 @@ else:
         """A pydantic model whose constructor raises SpecError."""
 
 
-def conflict(found: str, repair: str) -> PydanticCustomError:
-    """Two parts of an entry that do not go together."""
-    return PydanticCustomError("conflict", "conflict", {"found": found, "repair": repair})
-
-
 class Model(Part):
     """Base of all parts of a spec: immutable, and an unknown key is an error."""
 
@@ -61,6 +57,19 @@ class Model(Part):
                 yield written_key(name, field), value
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+
+    def _conflicts(self) -> Iterator[tuple[str, str, str]]:
+        """Values that exclude each other: what is wrong, the repair, and the key that a repair may leave out."""
+        return iter(())
+
+    @model_validator(mode="after")
+    def _without_conflicts(self) -> Self:
+        if errors := [
+            InitErrorDetails(type=refusal(found, repair, key=key), input=None)
+            for found, repair, key in self._conflicts()
+        ]:
+            raise ValidationError.from_exception_data(type(self).__name__, errors)
+        return self
 
 
 class Span(Model):
@@ -77,12 +86,9 @@ class Span(Model):
         default=None, validation_alias="to", serialization_alias="to", description="Last step; default T.", examples=[5]
     )
 
-    @model_validator(mode="after")
-    def _rising(self) -> Self:
+    def _conflicts(self) -> Iterator[tuple[str, str, str]]:
         if self.last is not None and self.last < self.first:
-            found = f"the steps run from {self.first} to {self.last}"
-            raise conflict(found, "Write the earlier step in `from`.")
-        return self
+            yield f"the steps run from {self.first} to {self.last}", "Write the earlier step in `from`.", "from"
 
 
 Window = Annotated[

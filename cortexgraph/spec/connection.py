@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from cortexgraph.spec.area import Chain, Weights
-from cortexgraph.spec.base import Activity, Model, conflict
+from cortexgraph.spec.base import Activity, Model
 from cortexgraph.spec.fields import Count, Flag, Kind, Name, Number, Pair, Positive, either
-from cortexgraph.spec.shorthand import expand_resize, expand_tie
+from cortexgraph.spec.shorthand import expand_word
 
 __all__ = ["SHORTHAND", "ConnectionDefaults", "ConnectionSpec", "Resize", "ResizeSpec", "Silence", "Tie", "TieSpec"]
 
@@ -33,7 +34,7 @@ class ResizeSpec(Model):
     )
 
 
-Resize = Annotated[ResizeSpec, BeforeValidator(expand_resize, json_schema_input_type=ResizeMode | ResizeSpec)]
+Resize = Annotated[ResizeSpec, BeforeValidator(expand_word("resize"), json_schema_input_type=ResizeMode | ResizeSpec)]
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class TieSpec(Model):
     )
 
 
-Tie = Annotated[TieSpec, BeforeValidator(expand_tie, json_schema_input_type=str | TieSpec)]
+Tie = Annotated[TieSpec, BeforeValidator(expand_word("tie"), json_schema_input_type=str | TieSpec)]
 
 
 class ConnectionSpec(ConnectionDefaults):
@@ -156,8 +157,8 @@ class ConnectionSpec(ConnectionDefaults):
     )
     tie: Tie | None = Field(
         default=None,
-        description="Share the parameters of another connection: `V1 -> V2`, or {connection, transpose}. That one says "
-        "`weights` and `init` for both, and the convolution too where it is transposed.",
+        description="Share the parameters of another connection: `V1 -> V2`, or {connection, transpose}. `weights` and "
+        "`init` are set on the other connection, and so is the convolution where it is transposed.",
         examples=[{"connection": "V1 -> V2", "transpose": True}],
     )
     silence: Silence | None = Field(
@@ -170,50 +171,38 @@ class ConnectionSpec(ConnectionDefaults):
         examples=[0.037],
     )
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _conflicts(self) -> Iterator[tuple[str, str, str]]:
         shorthand = [key for key in SHORTHAND if getattr(self, key) is not None]
-        if self.transform is not None and shorthand:
-            raise conflict(
-                f"`transform` stands beside `{shorthand[0]}`, which is shorthand for a single convolution",
-                f"Write it into the transform: `transform: [{{conv: {{{shorthand[0]}: …}}}}]`.",
-            )
-        if self.transform is not None and self.resize is not None and self.resize.mode == "transposed":
-            raise conflict(
-                "`resize: transposed` is the convolution itself, and stands beside a `transform`",
-                "Put `conv_transpose` into the transform, or leave the transform out.",
-            )
-        self._nothing_beside_a_transposed_resize()
-        self._nothing_beside_a_tie()
+        transposed = self.resize is not None and self.resize.mode == "transposed"
+        for key in shorthand:
+            if self.transform is not None:
+                problem = f"`{key}` is set together with `transform`, but is shorthand for a single convolution"
+                yield problem, f"Write it into the transform: `transform: [{{conv: {{{key}: …}}}}]`.", key
+            elif transposed and not SHORTHAND[key].transposed:
+                yield f"`{key}` is set, but `resize: transposed` does not support it", f"Remove `{key}`.", key
+        if self.transform is not None and transposed:
+            problem = "`resize: transposed` is set together with `transform`, but is itself the convolution"
+            yield problem, "Put `conv_transpose` into the transform, or remove the transform.", "resize"
+        if self.resize is not None and transposed and self.resize.at == "before":
+            problem = "`at: before` is set together with `mode: transposed`, which is the convolution"
+            yield problem, "Remove `at`.", "resize"
+        if self.tie is not None:
+            yield from self._conflicts_with_tie(self.tie)
         if self.delay and self.delay_ms is not None:
-            raise conflict("the delay is given twice, in steps and in ms", "Give `delay` or `delay_ms`.")
+            yield "the delay is given twice, in steps and in ms", "Give `delay` or `delay_ms`.", "delay_ms"
         if self.gate is not None and self.role != "modulate":
-            raise conflict("`gate` stands on a connection that drives", "Write `role: modulate`, or leave `gate` out.")
-        return self
+            yield "`gate` is set on a driving connection", "Write `role: modulate`, or remove `gate`.", "gate"
 
-    def _nothing_beside_a_transposed_resize(self) -> None:
-        if self.resize is None or self.resize.mode != "transposed":
-            return
-        for key, marker in SHORTHAND.items():
-            if not marker.transposed and getattr(self, key) is not None:
-                raise conflict(f"`{key}` stands beside `resize: transposed`, which has none", f"Leave `{key}` out.")
-        if self.resize.at == "before":
-            raise conflict(
-                "`at: before` stands beside `mode: transposed`, which is the convolution itself", "Leave `at` out."
-            )
-
-    def _nothing_beside_a_tie(self) -> None:
-        """Of all that the other connection decides."""
-        if self.tie is None:
-            return
+    def _conflicts_with_tie(self, tie: TieSpec) -> Iterator[tuple[str, str, str]]:
+        """Keys that the other connection decides."""
         for key in ("weights", "init"):
             if getattr(self, key) is not None:
-                found = f"`{key}` stands beside `tie`, but the parameters are those of `{self.tie.connection}`"
-                raise conflict(found, f"Leave `{key}` out here, and write it there.")
+                problem = f"`{key}` is set, but the tie takes the parameters from `{tie.connection}`"
+                yield problem, f"Remove `{key}` here, and set it on `{tie.connection}`.", key
         for key in (*SHORTHAND, "transform", "resize"):
-            if self.tie.transpose and getattr(self, key) is not None:
-                found = f"`{key}` stands beside `transpose: true`, which is the convolution of `{self.tie.connection}`"
-                raise conflict(f"{found} turned round", f"Leave `{key}` out.")
+            if tie.transpose and getattr(self, key) is not None:
+                problem = f"`{key}` is set, but `transpose: true` takes the convolution from `{tie.connection}`"
+                yield problem, f"Remove `{key}`.", key
 
 
 SHORTHAND = {

@@ -1,24 +1,35 @@
-"""What every file of cortexgraph says of itself, and findings that name its lines."""
+"""Documents: what every file of cortexgraph contains, with all findings about it at once.
+
+Validation stops at data that does not fit. Each wrong part is then repaired, left out or replaced, and the rest is
+validated and checked once more, so that no finding hides another.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
+from pydantic_core import ErrorDetails
 
-from cortexgraph.errors import Diagnostic, SpecError
+from cortexgraph.errors import MOST_FINDINGS, Diagnostic, SpecError
 from cortexgraph.spec.base import Model
-from cortexgraph.spec.fields import Name
+from cortexgraph.spec.fields import IMAGE, Name
 from cortexgraph.spec.findings import findings_of, without_surrogates
+from cortexgraph.spec.messages import field_of, meant_key, model_at
 from cortexgraph.spec.origin import Origin, Path
-from cortexgraph.spec.salvage import salvaged
+from cortexgraph.spec.shorthand import expand_connections
+from cortexgraph.wording import similar
 
 __all__ = ["FURTHER", "Document"]
 
 FURTHER: list[Callable[[Document, list[Path]], Iterable[Diagnostic]]] = []
-"""What finds more in a document: called with what was salvaged of one, and the paths of what was not."""
+"""Later checks: called with what was salvaged of a document, and the paths of what was lost."""
+
+ROUNDS = 4
+"""How often a document is validated to see what its wrong parts hide."""
 
 
 class Document(Model):
@@ -52,37 +63,26 @@ class Document(Model):
             return handler(data)
         origin = info.context if isinstance(info.context, Origin) else cls.origin_in_python(data)
         data, findings = without_surrogates(data, origin)
-        try:
-            document = handler(data)
-        except ValidationError as error:
-            known = {finding.place for finding in findings}
-            findings += [each for each in findings_of(error, data, origin, cls) if each.place not in known]
-            findings += cls._hidden(data, error, handler, origin)
-        if findings:
-            raise SpecError(findings) from None
-        document._origin = origin
-        return document
-
-    @classmethod
-    def _hidden(
-        cls, data: Any, error: ValidationError, handler: ModelWrapValidatorHandler[Self], origin: Origin
-    ) -> list[Diagnostic]:
-        """What else is wrong, as far as it can be said of the parts that fit the language."""
-        lost: list[Path] = []
-        for _ in range(3):
-            rest = salvaged(data, error.errors(include_url=False), cls)
-            if rest is None:
-                return []
-            data = rest[0]
-            lost += rest[1]
+        rest, lost = data, list[Path]()
+        document = None
+        for _ in range(ROUNDS):
             try:
-                document = handler(data)
-            except ValidationError as again:
-                error = again
-                continue
-            document._origin = origin
-            return [finding for look in FURTHER for finding in look(document, lost)]
-        return []
+                document = handler(rest)
+                document._origin = origin
+                break
+            except ValidationError as error:
+                known = {finding.place for finding in findings}
+                findings += [each for each in findings_of(error, data, origin, cls) if each.place not in known]
+                details = error.errors(include_url=False)
+                if not isinstance(rest, Mapping) or len(details) > MOST_FINDINGS:
+                    break
+                rest = _expanded(rest)
+                lost += [path for path in (_repaired(rest, detail, cls) for detail in _missing_last(details)) if path]
+        if document is not None and not findings:
+            return document
+        if document is not None:
+            findings += [finding for look in FURTHER for finding in look(document, lost)]
+        raise SpecError(findings) from None
 
     @classmethod
     def origin_in_python(cls, data: Any) -> Origin:
@@ -93,3 +93,95 @@ class Document(Model):
     def origin(self) -> Origin:
         """Where each part was written."""
         return self._origin
+
+
+# ---- what is left of data that does not fit ----------------------------------
+
+
+def _expanded(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy whose connections and readouts are lists of single entries."""
+    copy: dict[str, Any] = _copied(data)
+    if "connections" in copy:
+        copy["connections"] = expand_connections(copy["connections"])
+    if isinstance(copy.get("readout"), dict):
+        copy["readout"] = [copy["readout"]]
+    return copy
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copied(part) for key, part in value.items()}
+    return [_copied(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _missing_last(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """A key that is missing may be there under another name."""
+    return sorted(details, key=lambda detail: detail["type"] == "missing")
+
+
+def _repaired(data: dict[str, Any], detail: ErrorDetails, root: type[BaseModel]) -> Path | None:
+    """Repair one part as its finding suggests, or else leave it out or replace it.
+
+    Returns:
+        The path of what was left out or replaced.
+    """
+    context = detail.get("ctx", {})
+    where = (*detail["loc"], context["key"]) if context.get("key") else detail["loc"]
+    if not where:
+        return None
+    parent, path = _wrong_part(data, where)
+    key = path[-1]
+    model = model_at(root, path[:-1])
+    field = field_of(model, key)
+    if detail["type"] == "extra_forbidden" and isinstance(parent, dict):
+        value, meant = parent.pop(key, None), meant_key(str(key), model)
+        if meant:
+            parent.setdefault(meant, value)
+        return None if meant else path
+    if detail["type"] == "missing" and key in parent:
+        return None
+    choices = context.get("choices") or re.findall(r"'([^']*)'", context.get("expected", ""))
+    value = parent.get(key) if isinstance(parent, dict) else None
+    if isinstance(value, str) and (meant := similar(value, choices)):
+        parent[key] = meant
+    elif where[-1] == "[key]":  # a name that cannot be one
+        parent[f"area {len(parent)}"] = parent.pop(key, None)
+    elif field is not None and not field.is_required():
+        parent.pop(key, None)
+    else:
+        parent[key] = _instead(path, data.get("areas"))
+    return path
+
+
+def _wrong_part(data: dict[str, Any], path: Path) -> tuple[Any, Path]:
+    """The innermost key, or entry of connections or readouts, that the path leads into; and what contains it."""
+    parent: Any = data
+    depth = 0
+    for part in path[:-1]:
+        inner = parent.get(part) if isinstance(parent, dict) else parent[part]
+        entries = isinstance(inner, list) and path[: depth + 1] in (("connections",), ("readout",))
+        if path[depth + 1] == "[key]" or not (isinstance(inner, dict) or entries):
+            break
+        parent, depth = inner, depth + 1
+    return parent, path[: depth + 1]
+
+
+def _instead(path: Path, areas: Any) -> Any:
+    """What stands for a part that is wrong or missing, and has no default."""
+    area = next(iter(areas), "V1") if isinstance(areas, dict) else "V1"
+    connection = {"from": IMAGE, "to": area}
+    readout = {"from": area, "classes": 2}
+    match path:
+        case ("connections", _, "from"):
+            return IMAGE
+        case ("connections", int()):
+            return connection
+        case ("readout", int()):
+            return readout
+        case ("areas", _):
+            return {"channels": 1}
+    parts = {"areas": {area: {"channels": 1}}, "connections": [connection], "readout": [readout]}
+    parts |= {"input": {"size": 8}, "time": {"steps": 1}}
+    return {**parts, "from": area, "to": area, "channels": 1, "classes": 2, "steps": 1, "size": 8, "name": "x"}.get(
+        str(path[-1])
+    )

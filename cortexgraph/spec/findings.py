@@ -10,16 +10,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from cortexgraph.errors import MOST_FINDINGS, Diagnostic, unsaid
-from cortexgraph.spec.lookup import meant_key, model_at
+from cortexgraph.spec.messages import meant_key, message_for, model_at
 from cortexgraph.spec.origin import Origin, Path
 from cortexgraph.spec.shorthand import ARROW, expand_connections
-from cortexgraph.spec.wording import words_for
 from cortexgraph.wording import shortened
 
 __all__ = ["findings_of", "without_surrogates"]
 
 SURROGATE = re.compile("[\ud800-\udfff]")
-ENDS = (("from", "source"), ("to", "target"))
 
 
 def findings_of(error: ValidationError, data: Any, origin: Origin, model: type[BaseModel]) -> list[Diagnostic]:
@@ -54,11 +52,9 @@ def without_surrogates(data: Any, origin: Origin) -> tuple[Any, list[Diagnostic]
         if isinstance(value, str):
             text = SURROGATE.sub("\ufffd", value)
             if text != value and len(findings) < MOST_FINDINGS:
-                found, expected = (
-                    f"the text `{shortened(value)}` has half a character in it",
-                    "it must be text of whole characters",
-                )
-                findings.append(origin.diagnostic("not-text", path, found, expected, "Type the text anew."))
+                problem = f"the text `{shortened(value)}` contains half a character (a lone surrogate)"
+                expected, repair = "it must be text of whole characters", "Type the text again."
+                findings.append(origin.diagnostic("not-text", path, problem, expected, repair))
             return text
         if isinstance(value, dict):
             return {whole(key, (*path, key)): whole(part, (*path, key)) for key, part in value.items()}
@@ -73,13 +69,12 @@ def _finding(detail: ErrorDetails, data: Any, connections: Any, origin: Origin, 
     path: Path = detail["loc"]
     if path[-1:] == ("[key]",) and detail["type"] != "extra_forbidden":
         path = path[:-1]  # pydantic's mark for «the key itself is wrong», not a part of the user's data
-    words = words_for(detail, path, model)
+    message = message_for(detail, path, model)
     if detail["type"] == "missing":
         path = path[:-1]
     path = _as_written(path, data, origin)
-    return origin.diagnostic(
-        words.code, path, words.found, words.expected, words.repair, label=_connection_label(path, connections)
-    )
+    label = _connection_label(path, connections)
+    return origin.diagnostic(message.code, path, message.found, message.expected, message.repair, label=label)
 
 
 def _as_written(path: Path, data: Any, origin: Origin) -> Path:
@@ -105,6 +100,9 @@ def _connection_label(path: Path, connections: Any) -> str:
     if path[:1] != ("connections",) or len(path) < 2:
         return ""
     connection = _part(connections, path[1])
-    ends = [_part(connection, alias) or _part(connection, name) for alias, name in ENDS]
-    named = [end for end in ends if isinstance(end, str) and end.isprintable() and len(end) <= 64]
-    return f" {ARROW} ".join(named) if len(named) == 2 else ""
+    ends = [
+        _part(connection, "from") or _part(connection, "source"),
+        _part(connection, "to") or _part(connection, "target"),
+    ]
+    plain = all(isinstance(end, str) and end.isprintable() and len(end) <= 64 for end in ends)
+    return f" {ARROW} ".join(ends) if plain else ""

@@ -1,25 +1,26 @@
-"""Reading specs from files, from text and from the zoo."""
+"""Reading specs from files, from text and from the zoo, and the spec to start from."""
 
 from __future__ import annotations
 
-import codecs
+import json
+import re
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from cortexgraph.errors import Diagnostic, SpecError
+from cortexgraph.spec.messages import shown
 from cortexgraph.spec.model import NetworkSpec
 from cortexgraph.spec.origin import Origin
+from cortexgraph.spec.origin import Path as Place
 from cortexgraph.spec.overrides import Override, apply_overrides, parse_overrides
+from cortexgraph.spec.reading import MAX_TEXT, read_json, read_text, read_yaml, too_large
 from cortexgraph.spec.shorthand import connection_paths
-from cortexgraph.spec.wording import shown
-from cortexgraph.spec.yaml_nodes import MAX_TEXT
-from cortexgraph.spec.yaml_source import Source, read_json, read_yaml
 from cortexgraph.spec.zoo import zoo
 from cortexgraph.wording import shortened, similar
 
-__all__ = ["SpecLike", "load", "loads", "read_text", "resolve"]
+__all__ = ["SpecLike", "load", "loads", "resolve", "starter"]
 
 Overrides = Mapping[str, object] | Iterable[str | Override]
 
@@ -37,11 +38,11 @@ def resolve(spec: SpecLike) -> NetworkSpec:
         return spec
     if isinstance(spec, str | PathLike):
         return load(Path(spec))
-    found = f"a {type(spec).__name__} was given"
+    problem = f"a {type(spec).__name__} was given"
     expected = "a spec, the path of its file, or a name that `cortexgraph zoo` lists is needed"
     repairs = {dict: "Turn it into a spec with `cg.NetworkSpec.model_validate`."}
     repair = "Give its `.spec`." if hasattr(spec, "spec") else repairs.get(type(spec), "Read a spec with `cg.load`.")
-    raise SpecError(Diagnostic("wrong-type", "spec", found, expected, repair))
+    raise SpecError(Diagnostic("wrong-type", "spec", problem, expected, repair))
 
 
 def load(path_or_zoo_name: str | Path, overrides: Overrides = ()) -> NetworkSpec:
@@ -74,33 +75,35 @@ def loads(text: str, *, file: str | None = None, overrides: Overrides = ()) -> N
         SpecError: with every finding in the text and the overrides.
     """
     if len(text) > MAX_TEXT:
-        raise _too_large("the text is longer than 1 MB", file)
+        raise too_large("the text is longer than 1 MB", file)
     changes = parse_overrides(overrides)
     as_json = file is not None and file.lower().endswith(".json")
     source = read_json(text, file) if as_json else read_yaml(text, file)
     if not isinstance(source.data, dict):
         raise SpecError(source.findings or _not_a_mapping(source.data, file))
-    findings = list(source.findings)
-    settings: dict[tuple[str | int, ...], str] = {}
+    findings, settings = list(source.findings), dict[Place, str]()
     try:
         settings = apply_overrides(source.data, changes)
     except SpecError as error:
         findings.extend(error.diagnostics)
     one_readout = not isinstance(source.data.get("readout"), list)
     origin = Origin(file, source.lines, connection_paths(source.data.get("connections")), settings, one_readout)
-    return _validated(source, origin, findings)
-
-
-def _validated(source: Source, origin: Origin, findings: list[Diagnostic]) -> NetworkSpec:
     try:
         spec = NetworkSpec.model_validate(source.data, context=origin, by_alias=True, by_name=False)
     except SpecError as error:
         known = {(finding.place, finding.line) for finding in findings}
         findings += [finding for finding in error.diagnostics if (finding.place, finding.line) not in known]
-        raise SpecError(sorted(findings, key=lambda finding: finding.line or 0)) from None
     if findings:
-        raise SpecError(findings)
+        raise SpecError(sorted(findings, key=lambda finding: finding.line or 0))
     return spec
+
+
+def _not_a_mapping(data: Any, file: str | None) -> Diagnostic:
+    repair = "Start from the one that `cortexgraph new` writes."
+    if data is None:
+        return Diagnostic("empty", "", "the spec is empty", repair=repair, file=file)
+    expected = "it must be a mapping with `name`, `input`, `areas` and so on"
+    return Diagnostic("wrong-type", "", f"the spec is {shown(data)}", expected, repair, file=file, line=1)
 
 
 def _existing(path_or_zoo_name: str | Path) -> Path:
@@ -115,46 +118,22 @@ def _existing(path_or_zoo_name: str | Path) -> Path:
     if name in shipped:
         return shipped[name]
     if is_folder and name:
-        found = f"`{shortened(name)}` is a folder"
-        raise SpecError(Diagnostic("no-such-spec", "", found, repair="Name a spec file in it."))
-    guess = similar(path.stem, list(shipped))
-    found = f"`{shortened(name, 200)}`: no such file, and no zoo spec of this name"
-    repair = "`cortexgraph zoo` lists those that ship."
-    raise SpecError(
-        Diagnostic("no-such-spec", "", found, repair=f"Did you mean `{guess}`? {repair}" if guess else repair)
-    )
+        problem, repair = f"`{shortened(name)}` is a folder", "Name a spec file in it."
+    else:
+        guess = similar(path.stem, list(shipped))
+        problem = f"`{shortened(name, 200)}`: no such file, and no zoo spec of this name"
+        repair = f"Did you mean `{guess}`? " * bool(guess) + "`cortexgraph zoo` lists those that ship."
+    raise SpecError(Diagnostic("no-such-spec", "", problem, repair=repair))
 
 
-def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, of at most 1 MB.
+def starter(name: str) -> str:
+    """A small, fully commented spec of that name, which loads without a finding.
 
     Raises:
-        SpecError: if it cannot be read.
+        SpecError: if the name cannot be the name of a network.
     """
-    file = str(path)
-    try:
-        with path.open("rb") as stream:
-            raw = stream.read(MAX_TEXT + 1)
-    except OSError as error:
-        raise SpecError(Diagnostic("unreadable", "", f"the file cannot be read: {error.strerror}", file=file)) from None
-    if len(raw) > MAX_TEXT:
-        raise _too_large("the file is larger than 1 MB", file)
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        wide = "UTF-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
-        found, repair = f"the file is {wide or 'not UTF-8'} text", "Save it as UTF-8, or name another file."
-        raise SpecError(Diagnostic("encoding", "", found, repair=repair, file=file, line=line)) from None
-
-
-def _too_large(found: str, file: str | None) -> SpecError:
-    return SpecError(Diagnostic("too-large", "", found, "no spec needs that", file=file))
-
-
-def _not_a_mapping(data: Any, file: str | None) -> Diagnostic:
-    repair = "Start from the one that `cortexgraph new` writes."
-    if data is None:
-        return Diagnostic("empty", "", "the spec is empty", repair=repair, file=file)
-    expected = "it must be a mapping with `name`, `input`, `areas` and so on"
-    return Diagnostic("wrong-type", "", f"the spec is {shown(data)}", expected, repair, file=file, line=1)
+    plain = re.fullmatch(r"(?!(?i:true|false|null)$)[A-Za-z][A-Za-z0-9_ -]*", name)  # YAML reads it as text
+    template = Path(__file__).with_name("starter.yaml").read_text(encoding="utf-8")
+    text = template.replace("name: first", f"name: {name if plain else json.dumps(name)}")
+    loads(text)
+    return text

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from cortexgraph.errors import Diagnostic, Severity
 from cortexgraph.notebook import Shown
 from cortexgraph.spec.area import AreaDefaults, AreaSpec
 from cortexgraph.spec.base import Model, Window
@@ -20,7 +21,7 @@ from cortexgraph.spec.connection import ConnectionDefaults, ConnectionSpec, Sile
 from cortexgraph.spec.document import Document
 from cortexgraph.spec.fields import AreaName, Count, Milliseconds, Name, Pair, Step, either
 from cortexgraph.spec.origin import Origin, Path
-from cortexgraph.spec.shorthand import connection_paths, expand_connections, expand_readouts, refuse_entry
+from cortexgraph.spec.shorthand import ARROW, connection_paths, expand_connections, expand_readouts, refuse_entry
 from cortexgraph.wording import flow
 
 __all__ = [
@@ -184,6 +185,22 @@ class NetworkSpec(Document, Shown):
         """The spec with other steps of readout; the parameters stay the same."""
         readouts = tuple(readout.model_copy(update={"at": at}) for readout in self.readouts)
         return self.model_copy(update={"readouts": readouts})
+
+    def diagnostic(
+        self,
+        code: str,
+        path: Path,
+        found: str,
+        expected: str = "",
+        repair: str = "",
+        severity: Severity = "error",
+    ) -> Diagnostic:
+        """A finding about the part at `path`; its place names the ends of a connection."""
+        label = ""
+        if path[0] == "connections" and len(path) > 1:
+            connection = self.connections[int(path[1])]
+            label = f"{connection.source} {ARROW} {connection.target}"
+        return self._origin.diagnostic(code, path, found, expected, repair, label=label, severity=severity)
 
     @property
     def digest(self) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from cortexgraph.errors import Diagnostic, SpecError
+from cortexgraph.spec.messages import shown
 from cortexgraph.spec.origin import Path, path_text
-from cortexgraph.spec.shorthand import ARROW, chain_names, expand_norm, expand_resize, expand_tie, expanded_connections
-from cortexgraph.spec.wording import shown
-from cortexgraph.spec.yaml_source import read_yaml
+from cortexgraph.spec.reading import read_yaml
+from cortexgraph.spec.shorthand import ARROW, WORDS, chain_names, expanded_connections
 from cortexgraph.wording import quoted, shortened, similar, suggest
 
 __all__ = ["Override", "apply_overrides", "parse_overrides", "written_override"]
@@ -24,7 +24,6 @@ PART = re.compile(
     re.VERBOSE,
 )
 EXAMPLE = "Write `path=value`, such as `time.steps=4`, `areas['TH/TF'].size=8` or `connections[2].kernel=1`."
-WORDS = {"norm": expand_norm, "resize": expand_resize, "tie": expand_tie}
 
 
 @dataclass(frozen=True)
@@ -46,32 +45,33 @@ def parse_overrides(overrides: Mapping[str, object] | Iterable[str | Override]) 
     Raises:
         SpecError: with every text that is not an override.
     """
-    if isinstance(overrides, Mapping):
-        pairs = [(path, value, f"--set {path}={value}") for path, value in overrides.items()]
-        return _each(pairs, lambda pair: Override(_whole_path(pair[0], pair[2]), pair[1], pair[2]))
-    return _each([overrides] if isinstance(overrides, str) else list(overrides), _parsed)
-
-
-def _each(items: list[Any], function: Callable[[Any], Override]) -> list[Override]:
-    results: list[Override] = []
+    texts = [overrides] if isinstance(overrides, str) else overrides
+    parsed: list[Override] = []
     findings: list[Diagnostic] = []
-    for item in items:
+    for item in texts.items() if isinstance(texts, Mapping) else texts:
         try:
-            results.append(function(item))
+            parsed.append(_parsed(item))
         except SpecError as error:
             findings.extend(error.diagnostics)
     if findings:
         raise SpecError(findings)
-    return results
+    return parsed
 
 
-def _parsed(text: str | Override) -> Override:
-    if isinstance(text, Override):
-        return text
-    path, end = _path(text)
-    if not path or text[end : end + 1] != "=":
-        raise Override((), None, f"--set {text}").error("this is not `path=value`", repair=EXAMPLE)
-    return written_override(path, text[end + 1 :], f"--set {text}")
+def _parsed(item: str | Override | tuple[str, object]) -> Override:
+    if isinstance(item, Override):
+        return item
+    if isinstance(item, tuple):
+        text, value = item
+        path, end = _path(text)
+        override = Override(path, value, f"--set {text}={value}")
+        if not path or end != len(text):
+            raise override.error(f"`{shortened(text)}` is not a path", repair=EXAMPLE)
+        return override
+    path, end = _path(item)
+    if not path or item[end : end + 1] != "=":
+        raise Override((), None, f"--set {item}").error("this is not `path=value`", repair=EXAMPLE)
+    return written_override(path, item[end + 1 :], f"--set {item}")
 
 
 def written_override(path: Path, value: str, text: str) -> Override:
@@ -84,20 +84,13 @@ def written_override(path: Path, value: str, text: str) -> Override:
     try:
         source = read_yaml(value)
     except SpecError as error:
-        told = error.diagnostics[0]
-        found = told.found.removeprefix("the YAML cannot be read here: ")
-        repair = told.repair.replace(" on line 1", "") if "opened" in told.repair else "Put text in quotes."
-        raise override.error(f"the value cannot be read: {found}", repair=repair) from None
+        finding = error.diagnostics[0]
+        problem = finding.found.removeprefix("the YAML cannot be read here: ")
+        repair = finding.repair.replace(" on line 1", "") if "opened" in finding.repair else "Put text in quotes."
+        raise override.error(f"the value cannot be read: {problem}", repair=repair) from None
     if source.findings:
         raise override.error(source.findings[0].found, repair=source.findings[0].repair)
     return replace(override, value=source.data)
-
-
-def _whole_path(path: str, text: str) -> Path:
-    parts, end = _path(path)
-    if not parts or end != len(path):
-        raise Override((), None, text).error(f"`{shortened(path)}` is not a path", repair=EXAMPLE)
-    return parts
 
 
 def _path(text: str) -> tuple[Path, int]:
@@ -110,8 +103,7 @@ def _path(text: str) -> tuple[Path, int]:
         if bare is not None:
             parts.append(int(bare) if bare.isascii() and bare.isdigit() and len(bare) < 10 else bare)
         else:
-            words = match.group("word", "single", "double")
-            parts.append(next(word.strip() for word in words if word is not None))
+            parts.append((match["word"] or match["single"] or match["double"] or "").strip())
     return tuple(parts), end
 
 
@@ -139,15 +131,13 @@ def apply_overrides(data: dict[str, Any], overrides: list[Override]) -> dict[Pat
 
 def _set(data: dict[str, Any], override: Override) -> tuple[int, Path]:
     """Set one value; returns its path, and the depth from which on the path is new."""
-    match override.path:
-        case ("connections", str(word), *rest) if (
-            rest and not word.isdecimal() and isinstance(data.get("connections"), list)
-        ):
-            override = replace(override, path=("connections", *_connection(data["connections"], word, override), *rest))
+    parts, entries = override.path, data.get("connections")
+    if parts[0] == "connections" and len(parts) > 2 and isinstance(entries, list) and not str(parts[1]).isdecimal():
+        parts = ("connections", *_connection(entries, str(parts[1]), override), *parts[2:])
     node: Any = data
     path: Path = ()
-    new_from = len(override.path)
-    for part in override.path[:-1]:
+    new_from = len(parts)
+    for part in parts[:-1]:
         key = _key(node, part, path, override)
         if isinstance(node, dict) and node.get(key) is None:
             if path == ("areas",):
@@ -156,7 +146,7 @@ def _set(data: dict[str, Any], override: Override) -> tuple[int, Path]:
             new_from = min(new_from, len(path) + 1)
         node[key] = _opened(node[key], key, path)
         node, path = node[key], (*path, key)
-    key = _key(node, override.path[-1], path, override)
+    key = _key(node, parts[-1], path, override)
     node[key] = override.value
     return new_from, (*path, key)
 
@@ -168,8 +158,10 @@ def _connection(entries: list[Any], word: str, override: Override) -> Path:
     label = f" {ARROW} ".join(chain_names(word) or [word])
     places = [n for n, (_, item) in enumerate(expanded) if label == labels[n] or word == item.get("name")]
     if not places:
-        found = f"no connection is called `{shortened(word)}`, and `{shortened(word)}` is not an index"
-        raise override.error(found, repair=suggest(label, labels, "Name one by its ends, as in `connections[A -> B]`."))
+        problem = f"no connection is called `{shortened(word)}`, and `{shortened(word)}` is not an index"
+        raise override.error(
+            problem, repair=suggest(label, labels, "Name one by its ends, as in `connections[A -> B]`.")
+        )
     if len(places) > 1:
         repair = "Name it by its `name`, or by its index as in `connections[2]`."
         raise override.error(f"{len(places)} connections are called `{shortened(word)}`", repair=repair)
@@ -190,28 +182,22 @@ def _key(node: Any, part: str | int, path: Path, override: Override) -> str | in
         return str(part)
     where = f"`{path_text(path)}`"
     if not isinstance(node, list):
-        expected = f"it must be a mapping to have `{part}`"
-        raise override.error(f"{where} is {shown(node)}", expected, _mapping_repair(path))
+        repair = "Write the connections of a chain as mappings to change one." if path[:1] == ("connections",) else ""
+        raise override.error(f"{where} is {shown(node)}", f"it must be a mapping to have `{part}`", repair)
     if not str(part).isdecimal():
-        found, repair = f"{where} is a list", f"Write {where[:-1]}[0]`, and so on."
-        raise override.error(found, f"`{part}` is not an index", repair)
+        raise override.error(f"{where} is a list", f"`{part}` is not an index", f"Write {where[:-1]}[0]`, and so on.")
     if int(part) >= len(node):
         last = f"the last one is {where[:-1]}[{len(node) - 1}]`" if node else "it is empty"
         raise override.error(f"{where} has no entry {part}: {last}")
     return int(part)
 
 
-def _mapping_repair(path: Path) -> str:
-    in_chain = path[:1] == ("connections",)
-    return "Write the connections of a chain as mappings to change one." if in_chain else ""
-
-
 def _opened(value: Any, key: str | int, path: Path) -> Any:
     """A word or a chain of one connection as the mapping that it stands for."""
     if not isinstance(value, str):
         return value
-    if isinstance(key, str) and key in WORDS:
-        return WORDS[key](value)
+    if key in WORDS:
+        return {WORDS[str(key)]: value}
     names = chain_names(value)
     if path[:1] == ("connections",) and names and len(names) == 2:
         return {"from": names[0], "to": names[1]}
@@ -221,5 +207,5 @@ def _opened(value: Any, key: str | int, path: Path) -> Any:
 def _no_such_area(name: str, areas: Mapping[str, Any], override: Override) -> SpecError:
     guess = similar(name, list(areas))
     new = f"To add an area, write `areas['{shortened(name)}']={{channels: 32}}`."
-    found = f"there is no area `{shortened(name)}`; the areas are {quoted(areas) or 'none'}"
-    return override.error(found, repair=f"Did you mean `{guess}`?" if guess else new)
+    problem = f"there is no area `{shortened(name)}`; the areas are {quoted(areas) or 'none'}"
+    return override.error(problem, repair=f"Did you mean `{guess}`?" if guess else new)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.files import write_text
 from cortexgraph.spec.loading import SpecLike, resolve
 from cortexgraph.spec.model import NetworkSpec
-from cortexgraph.spec.shorthand import ARROW, chain_names
-from cortexgraph.spec.yaml_text import yaml_text
+from cortexgraph.spec.reading import CORE, STANDARD_TAG
+from cortexgraph.spec.shorthand import ARROW, WORDS, chain_names
 
 __all__ = ["dumps", "json_schema", "save"]
 
@@ -32,20 +33,17 @@ def save(spec: SpecLike, path: str | Path) -> None:
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in (".yaml", ".yml", ".json"):
-        found = f"the file's suffix is `{suffix}`" if suffix else "the file has no suffix"
+        problem = f"the file's suffix is `{suffix}`" if suffix else "the file has no suffix"
         expected, repair = "a spec is YAML or JSON", "Call it `.yaml` or `.json`."
-        raise SpecError(Diagnostic("suffix", "", found, expected, repair, file=str(path)))
-    text = _json(resolve(spec)) if suffix == ".json" else dumps(spec)
+        raise SpecError(Diagnostic("suffix", "", problem, expected, repair, file=str(path)))
+    as_json = suffix == ".json"
+    text = json.dumps(_compact(resolve(spec)), indent=2, ensure_ascii=False) + "\n" if as_json else dumps(spec)
     write_text(path, text)
 
 
 def dumps(spec: SpecLike) -> str:
     """The spec as YAML: what was set in it, in shorthand where there is one."""
-    return yaml_text(_compact(resolve(spec)), BLOCKS)
-
-
-def _json(spec: NetworkSpec) -> str:
-    return json.dumps(_compact(spec), indent=2, ensure_ascii=False) + "\n"
+    return _yaml(_compact(resolve(spec)))
 
 
 def json_schema() -> dict[str, Any]:
@@ -54,15 +52,19 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
 
 
+# ---- shorthand ---------------------------------------------------------------
+
+
 def _compact(spec: NetworkSpec) -> dict[str, Any]:
     """What was set in the spec, with norms, resizings and chains in shorthand."""
     data = spec.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
     data["areas"] = {name: _led_by(("channels", "size"), area) for name, area in data["areas"].items()}
     data["connections"] = [_led_by(("from", "to"), connection) for connection in data["connections"]]
     for part in [*data["areas"].values(), *data.get("defaults", {}).values(), *data["connections"]]:
-        _shorten(part, "norm", "kind", "batch")
-        _shorten(part, "resize", "mode", "nearest")
-        _shorten(part, "tie", "connection", "")
+        for key, default in (("norm", "batch"), ("resize", "nearest"), ("tie", "")):
+            value = part.get(key)
+            if isinstance(value, dict) and value.keys() <= {WORDS[key]}:
+                part[key] = value.get(WORDS[key], default)
         if isinstance(level := part.get("level"), float) and level.is_integer() and abs(level) < 1e15:
             part["level"] = int(level)
     if len(data["readout"]) == 1:
@@ -73,12 +75,6 @@ def _compact(spec: NetworkSpec) -> dict[str, Any]:
 def _led_by(first: tuple[str, ...], part: dict[str, Any]) -> dict[str, Any]:
     """The part with these keys in front."""
     return {key: part[key] for key in first if key in part} | part
-
-
-def _shorten(part: dict[str, Any], key: str, word: str, default: str) -> None:
-    value = part.get(key)
-    if isinstance(value, dict) and value.keys() <= {word}:
-        part[key] = value.get(word, default)
 
 
 def _chained(connections: list[dict[str, Any]]) -> list[dict[str, Any] | str]:
@@ -106,3 +102,38 @@ def _loops_together(entries: list[dict[str, Any] | str]) -> list[Any]:
 
 def _is_loop(entry: dict[str, Any] | str) -> bool:
     return isinstance(entry, str) and len(set(chain_names(entry) or ())) == 1
+
+
+# ---- YAML --------------------------------------------------------------------
+
+
+def _yaml(data: dict[str, Any]) -> str:
+    """The data as YAML that versions 1.1 and 1.2 read alike: blocks for the parts with many entries."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc]
+        """Puts the dashes of a list below its key, and quotes what YAML 1.2 would not read as text."""
+
+        def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+            super().increase_indent(flow, False)
+
+    def node(value: Any, key: str = "", *, flow: bool = True) -> Any:
+        """The node of a value on one line, or of a mapping or list of such lines."""
+        if isinstance(value, dict):
+            parts = [
+                (node(name), node(part, name, flow=bool(key) or name not in BLOCKS)) for name, part in value.items()
+            ]
+            return yaml.MappingNode(f"{STANDARD_TAG}map", parts, flow_style=flow)
+        if isinstance(value, list):
+            return yaml.SequenceNode(f"{STANDARD_TAG}seq", [node(part, key) for part in value], flow_style=flow)
+        if isinstance(value, str):
+            style = None if value.isprintable() else '"'  # line breaks of all scripts, controls
+            return yaml.ScalarNode(f"{STANDARD_TAG}str", value, style=style)
+        kind = {bool: "bool", int: "int", float: "float", type(None): "null"}[type(value)]
+        return yaml.ScalarNode(STANDARD_TAG + kind, "null" if value is None else repr(value).lower())
+
+    for kind, pattern, first in CORE:
+        Dumper.add_implicit_resolver(STANDARD_TAG + kind, re.compile(rf"(?:{pattern})\Z"), list(first))
+    width = 1_000_000  # a folded text is harder to read than a long line
+    text: str = yaml.serialize(node(data, flow=False), Dumper=Dumper, allow_unicode=True, width=width)
+    return text

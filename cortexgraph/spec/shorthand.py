@@ -8,7 +8,7 @@ reports it at its own place together with all other findings.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -16,21 +16,33 @@ from pydantic_core import PydanticCustomError
 
 __all__ = [
     "ARROW",
+    "WORDS",
     "chain_names",
     "connection_paths",
     "expand_connections",
-    "expand_norm",
     "expand_operation",
     "expand_readouts",
-    "expand_resize",
-    "expand_tie",
+    "expand_word",
     "expanded_connections",
+    "refusal",
     "refuse_entry",
 ]
 
 ARROW = "->"
 MAX_NESTING = 8
 """How deep lists of connections may be nested."""
+
+WORDS = {"norm": "kind", "resize": "mode", "tie": "connection"}
+"""Keys whose value may be a word, and the key of the mapping that the word stands for: `batch`, `{kind: batch}`."""
+
+
+def expand_word(key: str) -> Callable[[Any], Any]:
+    """The function that expands the word of such a key.
+
+    >>> expand_word("norm")("batch")
+    {'kind': 'batch'}
+    """
+    return lambda raw: {WORDS[key]: raw} if isinstance(raw, str) else raw
 
 
 def chain_names(text: str) -> list[str] | None:
@@ -78,6 +90,11 @@ def expanded_connections(
             yield path, entry
 
 
+def refusal(found: str, repair: str, code: str = "conflict", key: str = "") -> PydanticCustomError:
+    """What is wrong with a part of a spec, how to repair it, and the key that a repair may leave out."""
+    return PydanticCustomError("refusal", "refusal", {"code": code, "found": found, "repair": repair, "key": key})
+
+
 def refuse_entry(entry: Any) -> Any:
     """Say what is wrong with an entry that could not be expanded to connections.
 
@@ -85,16 +102,13 @@ def refuse_entry(entry: Any) -> Any:
         PydanticCustomError: `bad-chain`, with the repair in its context.
     """
     if isinstance(entry, str):
-        raise _bad_chain(f"`{entry}` is not a chain of areas", _chain_repair(entry))
+        raise refusal(f"`{entry}` is not a chain of areas", _chain_repair(entry), "bad-chain")
+    if isinstance(entry, list | tuple) and entry:
+        problem = f"lists of connections are nested more than {MAX_NESTING} deep"
+        raise refusal(problem, "Use fewer brackets.", "bad-chain")
     if isinstance(entry, list | tuple):
-        if not entry:
-            raise _bad_chain("this list of connections is empty", "Remove it, or put connections into it.")
-        raise _bad_chain(f"lists of connections are nested more than {MAX_NESTING} deep", "Use fewer brackets.")
+        raise refusal("this list of connections is empty", "Remove it, or put connections into it.", "bad-chain")
     return entry
-
-
-def _bad_chain(found: str, repair: str) -> PydanticCustomError:
-    return PydanticCustomError("bad-chain", "bad chain", {"found": found, "repair": repair})
 
 
 def _chain_repair(text: str) -> str:
@@ -109,21 +123,6 @@ def _chain_repair(text: str) -> str:
         start = text.strip() or "V1"
         return f"Write at least two areas, `{start} {ARROW} V2`, or a mapping with `from` and `to`."
     return f"Write an area on both sides of every `{ARROW}`, as in `V1 {ARROW} V2`."
-
-
-def expand_norm(raw: Any) -> Any:
-    """`batch` stands for `{kind: batch}`."""
-    return {"kind": raw} if isinstance(raw, str) else raw
-
-
-def expand_resize(raw: Any) -> Any:
-    """`nearest` stands for `{mode: nearest}`."""
-    return {"mode": raw} if isinstance(raw, str) else raw
-
-
-def expand_tie(raw: Any) -> Any:
-    """`V1 -> V2` stands for `{connection: V1 -> V2}`."""
-    return {"connection": raw} if isinstance(raw, str) else raw
 
 
 def expand_readouts(raw: Any) -> Any:
@@ -149,11 +148,6 @@ def expand_operation(raw: Any) -> Any:
         ((name, options),) = raw.items()
         return {"name": name, "options": options}
     if isinstance(raw, Mapping) and raw and all(isinstance(name, str) for name in raw):
-        first = next(iter(raw))
-        found = f"this entry names {len(raw)} operations: {', '.join(raw)}"
-        raise PydanticCustomError(
-            "bad-operation",
-            "bad operation",
-            {"found": found, "repair": f"Put each in an entry of its own: `- {first}: …`."},
-        )
+        problem = f"this entry names {len(raw)} operations: {', '.join(raw)}"
+        raise refusal(problem, f"Put each in an entry of its own: `- {next(iter(raw))}: …`.", "bad-operation")
     return raw

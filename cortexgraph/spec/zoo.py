@@ -1,13 +1,15 @@
-"""The specs that are shipped: `cortexgraph train ventral` works anywhere."""
+"""The specs that ship with cortexgraph, and the bibliography of their sources."""
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from pathlib import Path
 
 from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.wording import similar
 
-__all__ = ["zoo", "zoo_path"]
+__all__ = ["citation", "short_citation", "zoo", "zoo_path"]
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -36,3 +38,29 @@ def zoo_path(name: str) -> Path:
     listing = f"`cortexgraph zoo` lists {len(shipped)}"
     repair = f"Did you mean `{guess}`?" if guess else ""
     raise SpecError(Diagnostic("no-such-spec", "", f"no zoo spec is called `{name}`", listing, repair))
+
+
+def citation(keys: tuple[str, ...]) -> str:
+    """The sources of a spec in short, «Liang & Hu 2015»; a key that is not in the bibliography stands for itself."""
+    return "; ".join(_citations().get(key, key) for key in keys)
+
+
+def short_citation(entry: str) -> str:
+    """Authors' family names and year of a BibTeX entry.
+
+    >>> short_citation("@article{liang, author = {Liang, Ming and Hu, Xiaolin}, year = {2015}}")
+    'Liang & Hu 2015'
+    """
+    fields = dict(re.findall(r"(\w+) = \{((?:[^{}]|\{[^{}]*\})*)\}", entry))
+    names = [name.split(",")[0].strip("{} ") for name in fields["author"].split(" and ")]
+    authors = " & ".join(names) if len(names) < 3 else f"{names[0]} et al."
+    return f"{authors} {fields['year']}"
+
+
+@cache
+def _citations() -> dict[str, str]:
+    """Short citations by key, of `docs/references.bib`, which a wheel carries beside the specs."""
+    places = (PACKAGE / "zoo" / "references.bib", PACKAGE.parent / "docs" / "references.bib")
+    texts = [place.read_text(encoding="utf-8") for place in places if place.is_file()]
+    entries = texts[0].split("\n@") if texts else []
+    return {entry.split("{", 1)[1].split(",", 1)[0]: short_citation(entry) for entry in entries}

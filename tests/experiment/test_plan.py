@@ -52,7 +52,7 @@ def test_the_grid(write: Write) -> None:
         ("settings: {epochz: 3}", r"settings.epochz: this is not a setting"),
         ("settings: {epochs: 0}", r"settings.epochs: 0 was given"),
         ("settings: {seed: 3}", r"settings.seed: a seed is given here"),
-        ("seeds: [1, 1]", r"tiny.yaml:\d+: seeds: a seed stands here twice"),
+        ("seeds: [1, 1]", r"tiny.yaml:\d+: seeds: a seed is listed twice"),
         ("seeds: [-1]", r"seeds\[0\]: the value is `-1`, but it must be at least 0"),
         ("grid: {time.steps: 4}", r"grid\['time.steps'\]: the value is `4`, but it must be a list of values"),
         ("grid: {time.steps: [3, 1]}", r"net.yaml:\d+: readout.at: IT first responds at step 2"),

@@ -9,7 +9,7 @@ import pytest
 
 from cortexgraph.ops.registry import json_schema
 from cortexgraph.spec import starter, zoo
-from cortexgraph.spec.yaml_source import read_yaml
+from cortexgraph.spec.reading import read_yaml
 
 SPECIMENS = Path(__file__).parents[1] / "specs"
 SCHEMA = json_schema()

@@ -1,0 +1,265 @@
+"""The texts of findings about the language: what is wrong with a value, what may stand there, and the repair."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, NamedTuple, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from cortexgraph.spec.fields import INVISIBLE
+from cortexgraph.spec.origin import Path
+from cortexgraph.wording import flow, quoted, shortened, similar
+
+__all__ = ["Message", "field_of", "meant_key", "message_for", "model_at", "shown", "written_key"]
+
+TYPES = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing_size": "a whole number",
+    "bool_type": "true or false",
+    "float_type": "a number",
+    "string_type": "text",
+    "string_unicode": "text of whole characters",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+RANGES = {
+    "greater_than_equal": "be at least {ge}",
+    "greater_than": "be greater than {gt}",
+    "less_than": "be less than {lt}",
+    "less_than_equal": "be at most {le}",
+    "finite_number": "be a finite number",
+    "too_short": "have at least {min_length} entries",
+    "too_long": "have at most {max_length} entries",
+    "string_too_long": "have at most {max_length} characters",
+}
+NAME_RULE = "a name starts with a letter or digit and consists of letters, digits, spaces and `_ . , : / + - ( ) * &`"
+HINTS = {
+    "padding": "Padding keeps the size by default; to set it, write `transform: [{conv: {kernel: 3, padding: 1}}]`.",
+    "pool": "Pool in the transform: `transform: [{max_pool: 2}]`, or write `resize: pool`.",
+}
+"""What to write for keys of other tools that the language has no word for."""
+CONNECTION_FORM = "a chain such as `V1 -> V2`, or a mapping with `from` and `to`"
+
+
+class Message(NamedTuple):
+    """The text of a finding, without its place: see `Diagnostic`."""
+
+    code: str
+    found: str
+    expected: str = ""
+    repair: str = ""
+
+
+def shown(value: Any) -> str:
+    """A value as the user would write it, on one short line, and its type where that is not plain to see."""
+    if isinstance(value, str):
+        return f"the text `{shortened(value)}`" if value else "an empty text"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, int) and abs(value) >= 10**40:
+        return "a number of more than 40 digits"
+    if not isinstance(value, Mapping | list | tuple):
+        return f"`{shortened(repr(value))}`"
+    kind = "mapping" if isinstance(value, Mapping) else "list"
+    if not value:
+        return f"an empty {kind}"
+    start = dict(islice(value.items(), 40)) if isinstance(value, Mapping) else value[:40]
+    try:
+        text = shortened(flow(start, default=repr))
+    except (TypeError, ValueError, RecursionError):
+        text = "…"
+    return f"the {kind} `{text}`"
+
+
+def message_for(detail: ErrorDetails, path: Path, root: type[BaseModel]) -> Message:
+    """What a validation error says; `path` leads to the value, or to the key that is missing or unknown."""
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind == "missing":
+        return _missing(path, root)
+    if kind == "extra_forbidden":
+        return _unknown_key(path, root)
+    if kind == "refusal":
+        return Message(context["code"], shortened(context["found"], 200), repair=shortened(context["repair"], 200))
+    if kind == "taken-name":
+        return Message("bad-name", f"an area is called `{value}`", f"`{value}` is the input", "Rename the area.")
+    if kind == "invisible":
+        problem = f"the name {value!a} contains the invisible character {context['code']}"
+        repair = f"Type it again: `{shortened(INVISIBLE.sub('', value))}`."
+        return Message("bad-name", problem, "a name consists of visible characters", repair)
+    if kind == "string_pattern_mismatch" or (kind.startswith("string_too") and path[-1:] != ("description",)):
+        return _bad_name(str(value))
+    if kind in ("literal_error", "either"):
+        return _not_a_choice(value, path, root, context)
+    if kind in TYPES:
+        return _wrong_type(value, TYPES[kind], path, root)
+    repair = _meaning("Correct", path, root)
+    if kind in RANGES:
+        empty = kind == "too_short" and not value
+        rule = "at least one entry is needed" if empty else f"it must {RANGES[kind].format(**context)}"
+        return Message("out-of-range", f"the value is {shown(value)}", rule, repair)
+    return Message("invalid", shortened(detail["msg"], 200).rstrip("."), repair=repair)
+
+
+def _meaning(verb: str, path: Path, root: type[BaseModel]) -> str:
+    """«Correct `classes`: number of classes.», where nothing more is known than what the field is."""
+    while path and isinstance(path[-1], int):
+        path = path[:-1]
+    field = field_of(model_at(root, path[:-1]), path[-1]) if path else None
+    if field is None:
+        return ""
+    text = (field.description or "").rstrip(".")
+    if text.split(" ", 1)[0].istitle():
+        text = text[:1].lower() + text[1:]
+    return f"{verb} `{path[-1]}`: {text}." if text else f"{verb} `{path[-1]}`."
+
+
+def _missing(path: Path, root: type[BaseModel]) -> Message:
+    if isinstance(path[-1], int):
+        repair = _meaning("Correct", path, root)
+        return Message("out-of-range", "the list is too short", "it must have two entries", repair)
+    return Message("missing-key", f"the key `{path[-1]}` is missing", repair=_meaning("Add", path, root))
+
+
+def _unknown_key(path: Path, root: type[BaseModel]) -> Message:
+    key, model = str(path[-1]), model_at(root, path[:-1])
+    home = next(_homes_of(key, root), None)
+    if guess := meant_key(key, model):
+        repair = f"Did you mean `{guess}`?"
+    elif key in HINTS and path[:1] == ("connections",):
+        repair = HINTS[key]
+    else:
+        repair = f"It belongs in {home}: move it there." if home else "Remove it."
+    problem, expected = f"the key `{shortened(key)}` is unknown", f"the keys here are {quoted(_keys_of(model))}"
+    return Message("unknown-key", problem, expected, repair)
+
+
+def _not_a_choice(value: Any, path: Path, root: type[BaseModel], context: Mapping[str, Any]) -> Message:
+    choices = list(context.get("choices") or re.findall(r"'([^']*)'", context["expected"]))
+    expected = context["expected"] if "choices" in context or not choices else quoted(choices, "or")
+    if path == ("cortexgraph",):
+        repair = "Write `cortexgraph: 1`, or update cortexgraph if the spec is made for a later one."
+        problem = f"the language version is {shown(value)}"
+        return Message("language-version", problem, "this program reads version 1", repair)
+    if not (isinstance(value, str) and choices):
+        return _wrong_type(value, expected, path, root)
+    guess = similar(value, choices)
+    repair = f"Did you mean `{guess}`?" if guess else _meaning("Correct", path, root)
+    return Message("unknown-value", f"the value is {shown(value)}", f"it must be {expected}", repair)
+
+
+def _bad_name(name: str) -> Message:
+    if not name.strip():
+        return Message("bad-name", "the name is empty", repair="Give it a name, such as `V1`.")
+    if len(name) > 64:
+        problem = f"the name `{shortened(name, 30)}` has {len(name)} characters"
+        return Message("bad-name", problem, "a name has at most 64", "Shorten it.")
+    plain = unicodedata.normalize("NFKC", name)
+    cleaned = re.sub(r"^[\W_]+|[^\w.)+*]+$", "", re.sub(r"[^\w .,:/+()*&-]+", "", plain))
+    return Message("bad-name", f"`{shortened(name)}` cannot be a name", NAME_RULE, f"Rename it to `{cleaned or 'V1'}`.")
+
+
+def _wrong_type(value: Any, expected: str, path: Path, root: type[BaseModel]) -> Message:
+    if expected == "a mapping":
+        expected = _form_of_part(path, root)
+    found = "there is no value here" if value is None else f"the value is {shown(value)}"
+    return Message("wrong-type", found, f"it must be {expected}", _type_repair(value, expected, path, root))
+
+
+def _form_of_part(path: Path, root: type[BaseModel]) -> str:
+    model = model_at(root, path)
+    if path[:1] == ("connections",) and len(path) == 2:
+        return CONNECTION_FORM
+    if path == ("areas",):
+        return "a mapping of names to areas, such as `V1: {channels: 32}`"
+    if model is None:
+        return "a mapping"
+    needed = _required_keys(model)
+    return f"a mapping with {quoted(needed)}" if needed else f"a mapping with some of {quoted(_keys_of(model))}"
+
+
+def _type_repair(value: Any, expected: str, path: Path, root: type[BaseModel]) -> str:
+    if isinstance(value, str) and "number" in expected and re.fullmatch(r"[-+]?\d{1,15}", value.strip()):
+        return f"Remove the quotes: `{value.strip()}`."
+    if isinstance(value, float) and "whole number" in expected and value.is_integer() and abs(value) < 1e15:
+        return f"Write `{int(value)}`, without a decimal point."
+    if expected == "text" and isinstance(value, bool | int | float):
+        return f'Put it in quotes: `"{str(value).lower()}"`.'
+    if expected == "a list" and isinstance(value, str):
+        return f"Put it in brackets: `[{shortened(value)}]`."
+    if expected == "true or false":
+        return "Write `true` or `false`, without quotes."
+    if expected == CONNECTION_FORM:
+        return ""
+    if expected == "a mapping with `channels`":
+        return f"Write `{{channels: {value}}}`." if isinstance(value, int) else ""
+    return _meaning("Correct", path, root)
+
+
+# ---- keys and models ---------------------------------------------------------
+
+
+def written_key(name: str, field: FieldInfo) -> str:
+    """The key of a field in a file: `from` for `source`."""
+    return str(field.validation_alias or name)
+
+
+def _required_keys(model: type[BaseModel]) -> list[str]:
+    return [written_key(name, field) for name, field in model.model_fields.items() if field.is_required()]
+
+
+def _keys_of(model: type[BaseModel] | None) -> list[str]:
+    """The keys of a part of a spec, as users write them, with the required ones in front."""
+    fields = model.model_fields if model else {}
+    return [written_key(name, field) for name, field in sorted(fields.items(), key=lambda f: not f[1].is_required())]
+
+
+def field_of(model: type[BaseModel] | None, key: str | int) -> FieldInfo | None:
+    """The field of that key, by alias or by name."""
+    fields = model.model_fields if model else {}
+    return next((field for name, field in fields.items() if key in (name, written_key(name, field))), None)
+
+
+def meant_key(key: str, model: type[BaseModel] | None) -> str | None:
+    """The key that an unknown one probably stands for."""
+    field = field_of(model, key)
+    return written_key(key, field) if field else similar(key, _keys_of(model))
+
+
+def model_at(root: type[BaseModel], path: Path) -> type[BaseModel] | None:
+    """The model of the part that the path leads to, or of what it contains; None at a plain value."""
+    model: type[BaseModel] | None = root
+    in_container = False
+    for part in path:
+        if in_container:  # the name of an area, or the index of a connection
+            in_container = False
+            continue
+        field = field_of(model, part)
+        if field is None:
+            return None
+        model, in_container = _model_in(field.annotation), get_origin(field.annotation) in (dict, tuple)
+    return model
+
+
+def _homes_of(key: str, root: type[BaseModel]) -> Iterator[str]:
+    """Where a key that is unknown at its place belongs, in words."""
+    for name, field in root.model_fields.items():
+        inner = _model_in(field.annotation)
+        if inner is not None and key in _keys_of(inner):
+            home = f"`{written_key(name, field)}`"
+            yield f"an entry of {home}" if get_origin(field.annotation) in (dict, tuple) else home
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for part in get_args(annotation) if (model := _model_in(part))), None)
