@@ -1,31 +1,14 @@
 """Numbers about a network: parameters, cost, receptive fields, paths, and which updates are executed."""
 
-from cortexgraph.analysis.explain import Explanation, PassEffect, explain
+from cortexgraph.analysis.explain import Explanation, explain
 from cortexgraph.analysis.paths import steps_to_readouts
-from cortexgraph.analysis.receptive_field import Extent, receptive_fields, window_of
-from cortexgraph.analysis.summary import (
-    RESNET18,
-    AreaSummary,
-    ConnectionSummary,
-    KnownNetwork,
-    NetworkSummary,
-    StepSummary,
-    Totals,
-    summarise,
-    summarise_spec,
-    totals,
-)
+from cortexgraph.analysis.receptive_field import receptive_fields, window_of
+from cortexgraph.analysis.summary import RESNET18, NetworkSummary, Totals, summarise, summarise_spec, totals
 
 __all__ = [
     "RESNET18",
-    "AreaSummary",
-    "ConnectionSummary",
     "Explanation",
-    "Extent",
-    "KnownNetwork",
     "NetworkSummary",
-    "PassEffect",
-    "StepSummary",
     "Totals",
     "explain",
     "receptive_fields",

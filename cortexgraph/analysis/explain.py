@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cortexgraph.compiler import CompileOptions, Record, Roll, lower
-from cortexgraph.graph import Connection
 from cortexgraph.passes import PASSES
 from cortexgraph.spec import SpecLike
 from cortexgraph.unrolling import Node, UnrolledGraph, evaluations, macs_of
 
-__all__ = ["Explanation", "PassEffect", "explain"]
+__all__ = ["Explanation", "explain"]
 
 
 @dataclass(frozen=True)
@@ -96,18 +95,20 @@ def _effect(name: str, did: str, graph: UnrolledGraph) -> PassEffect:
         updates += node.kind == "update"
         count += sum(1 for _ in evaluations(graph, node))
         cost = macs_of(graph, node)
-        of_constants = cost if graph.constant(node) else sum(c.macs for c in _of_constants(graph, node))
+        of_constants = cost if graph.constant(node) else _macs_of_constants(graph, node)
         once, macs = once + of_constants, macs + cost - of_constants
     return PassEffect(name, did, updates, count, macs, once)
 
 
-def _of_constants(graph: UnrolledGraph, node: Node) -> Iterator[Connection]:
-    """The connections that a node evaluates for a batch of one."""
-    if node.kind == "update":
-        for connection, source in graph.terms(node):
-            pure = not (connection.statistics or connection.transform.random)
-            if pure and graph.constant(source) and source.kind != "evaluation":
-                yield connection
+def _macs_of_constants(graph: UnrolledGraph, node: Node) -> int:
+    """Multiply-adds of the connections that an update evaluates for a batch of one."""
+    return sum(
+        connection.macs
+        for connection, source in (graph.terms(node) if node.kind == "update" else ())
+        if not (connection.statistics or connection.transform.random)
+        and graph.constant(source)
+        and source.kind != "evaluation"
+    )
 
 
 def _settled(full: UnrolledGraph, settled: UnrolledGraph) -> str:
@@ -123,18 +124,12 @@ def _did(name: str, before: UnrolledGraph, after: UnrolledGraph) -> str:
             unread = sum(1 for node in before.live_updates() if node not in after)
             return f"leaves out {silent} silent, {unread} unread updates"
         case "cse":
-            return _merged(before, after)
+            fewer = _effect("", "", before).evaluations - _effect("", "", after).evaluations
+            return f"shares {len(after.info.merged)} updates, {fewer} evaluations"
         case "fold":
             count = sum(1 for node in after if node.kind in {"update", "evaluation"} and after.constant(node))
             return f"{count} values for a batch of one" if count else "nothing is the same for every image"
         case "roll":
             loop = after.loop
-            if loop is None:
-                return "no steady state"
-            return f"steps {loop.first} to {loop.end - 1} as a loop"
+            return "no steady state" if loop is None else f"steps {loop.first} to {loop.end - 1} as a loop"
     return "values deleted after their last use"
-
-
-def _merged(before: UnrolledGraph, after: UnrolledGraph) -> str:
-    fewer = _effect("", "", before).evaluations - _effect("", "", after).evaluations
-    return f"shares {len(after.info.merged)} updates, {fewer} evaluations"

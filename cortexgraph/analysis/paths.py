@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from cortexgraph.unrolling import Node, UnrolledGraph
 
 __all__ = ["Paths", "steps_to_readouts"]
@@ -25,36 +23,22 @@ def steps_to_readouts(graph: UnrolledGraph) -> tuple[dict[str, Paths], dict[str,
     areas: dict[str, Paths] = {}
     connections: dict[str, Paths] = {}
     for readout in dict.fromkeys(node.name for node in graph.readouts):
-        nearest, farthest = _read_at(graph, readout)
+        nearest: dict[Node, int] = {}  # first and last step of a readout that depends on the node
+        farthest: dict[Node, int] = {}
+        for node in reversed([*filter(graph.live, graph)]):  # inserted in the order of execution
+            after = [head for head in graph.successors(node) if head in nearest]
+            if node.kind == "readout" and node.name == readout:
+                nearest[node] = farthest[node] = node.step
+            elif after:
+                nearest[node], farthest[node] = min(nearest[h] for h in after), max(farthest[h] for h in after)
         for node, last in farthest.items():
             if node.kind == "update":
                 _extend(areas.setdefault(node.name, {}), readout, nearest[node] - node.step, last - node.step)
-                for identifier, step in _reads(graph, node):
-                    _extend(connections.setdefault(identifier, {}), readout, nearest[node] - step, last - step)
+                for connection, source in graph.terms(node):
+                    if source.kind != "zero":
+                        paths, step = connections.setdefault(connection.identifier, {}), source.step
+                        _extend(paths, readout, nearest[node] - step, last - step)
     return areas, connections
-
-
-def _read_at(graph: UnrolledGraph, readout: str) -> tuple[dict[Node, int], dict[Node, int]]:
-    """For each live node that a readout of this name depends on, the first and the last step of such a readout."""
-    nearest: dict[Node, int] = {}
-    farthest: dict[Node, int] = {}
-    for node in reversed([*graph]):  # inserted in the order of execution
-        if not graph.live(node):
-            continue
-        if node.kind == "readout" and node.name == readout:
-            nearest[node] = farthest[node] = node.step
-            continue
-        after = [head for head in graph.successors(node) if head in nearest]
-        if after:
-            nearest[node], farthest[node] = min(nearest[h] for h in after), max(farthest[h] for h in after)
-    return nearest, farthest
-
-
-def _reads(graph: UnrolledGraph, node: Node) -> Iterator[tuple[str, int]]:
-    """The connections that an update reads, with the step of what is read."""
-    for connection, source in graph.terms(node):
-        if source.kind != "zero":
-            yield connection.identifier, source.step
 
 
 def _extend(paths: Paths, readout: str, shortest: int, longest: int) -> None:

@@ -9,10 +9,9 @@ from html import escape
 from math import prod
 
 from cortexgraph.analysis.paths import Paths, steps_to_readouts
-from cortexgraph.analysis.receptive_field import Extent, receptive_fields, window_of
+from cortexgraph.analysis.receptive_field import receptive_fields, window_of
 from cortexgraph.compiler import lower
-from cortexgraph.graph import Area, Connection
-from cortexgraph.passes import Status, statuses
+from cortexgraph.passes import statuses
 from cortexgraph.spec import SpecLike
 from cortexgraph.unrolling import (
     FLOAT_BYTES,
@@ -27,19 +26,7 @@ from cortexgraph.unrolling import (
 )
 from cortexgraph.wording import by, count_text, step_ranges
 
-__all__ = [
-    "RESNET18",
-    "AreaSummary",
-    "ConnectionSummary",
-    "KnownNetwork",
-    "NetworkSummary",
-    "StepSummary",
-    "Totals",
-    "step_summaries",
-    "summarise",
-    "summarise_spec",
-    "totals",
-]
+__all__ = ["RESNET18", "NetworkSummary", "Totals", "summarise", "summarise_spec", "totals"]
 
 Pair = tuple[int, int]
 
@@ -191,25 +178,25 @@ class NetworkSummary:
         return f"<NetworkSummary: {parts}, {len(self.steps)} steps, {numbers}>"
 
     def _repr_html_(self) -> str:
-        areas = [
-            [area.name, area.channels, by(area.size), area.parameters, area.first_response, step_ranges(area.executed)]
-            for area in reversed(self.areas)
-        ]
-        connections = [
-            [c.name, c.kind, c.transform, by(c.size), c.parameters, c.first_response, step_ranges(c.evaluated)]
-            for c in self.connections
-        ]
         last = ["size", "parameters", "first response", "executed at steps"]
-        tables = _html_table(["area", "channels", *last], areas)
-        tables += _html_table(["connection", "kind", "transform", *last], connections)
+        areas: list[list[object]] = [["area", "channels", *last]]
+        for a in reversed(self.areas):
+            steps = step_ranges(a.executed)
+            areas.append([a.name, a.channels, by(a.size), a.parameters, a.first_response, steps])
+        connections: list[list[object]] = [["connection", "kind", "transform", *last]]
+        for c in self.connections:
+            steps = step_ranges(c.evaluated)
+            connections.append([c.name, c.kind, c.transform, by(c.size), c.parameters, c.first_response, steps])
+        tables = _html_table(areas) + _html_table(connections)
         return f'<div class="cortexgraph">{tables}<p>{escape(repr(self)[1:-1])}</p></div>'
 
 
-def _html_table(names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def _html_table(rows: Sequence[Sequence[object]]) -> str:
+    """The rows as a table, the first as its heading."""
     cells = [["" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in r] for r in rows]
-    head = "".join(f"<th>{escape(name)}</th>" for name in names)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in cells)
-    return f"<table><tr>{head}</tr>{body}</table>"
+    lines = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in cells]
+    lines[0] = lines[0].replace("td>", "th>")
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
 
 
 # ---- all numbers -----------------------------------------------------------------
@@ -217,30 +204,16 @@ def _html_table(names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def summarise(full: UnrolledGraph, kept: UnrolledGraph) -> NetworkSummary:
     """Summary of a network from its unrolled graph before and after passes, as `lower` gives them."""
-    areas, parameters = full.areas, parameters_by_part(full)
-    fields, status = receptive_fields(full), statuses(full, kept)
-    of_areas, of_connections = steps_to_readouts(full)
-    evaluated: dict[str, list[int]] = {}
-    for node in _carried_out(kept):
-        for connection in evaluations(kept, node):
-            evaluated.setdefault(connection.identifier, []).append(node.step)
+    parameters, (of_areas, of_connections) = parameters_by_part(full), steps_to_readouts(full)
     readout_macs = sum(macs_of(kept, node) for node in kept.readouts)
     return NetworkSummary(
-        areas=tuple(
-            _area(full, status, area, parameters[area.identifier], fields, of_areas.get(area.name, {}))
-            for area in areas.areas
-        ),
-        connections=tuple(
-            _connection(
-                full, c, parameters[c.identifier], evaluated.get(c.identifier, []), of_connections.get(c.identifier, {})
-            )
-            for c in areas.connections
-        ),
-        steps=tuple(step_summaries(kept)),
-        image_size=areas.image_shape[1:],
-        readout_parameters=sum(parameters[readout.identifier] for readout in areas.readouts),
+        areas=tuple(_areas(full, kept, parameters, of_areas)),
+        connections=tuple(_connections(full, kept, parameters, of_connections)),
+        steps=tuple(_steps(kept)),
+        image_size=full.areas.image_shape[1:],
+        readout_parameters=sum(parameters[readout.identifier] for readout in full.areas.readouts),
         readout_macs=readout_macs,
-        macs_unpruned=sum(step.macs for step in step_summaries(full)) + readout_macs,
+        macs_unpruned=sum(step.macs for step in _steps(full)) + readout_macs,
     )
 
 
@@ -264,11 +237,64 @@ def summarise_spec(spec: SpecLike, steps: int | None = None, order: Order | None
     return summarise(*lower(spec, steps, order))
 
 
-def _carried_out(graph: UnrolledGraph) -> Iterator[Node]:
-    return (node for node in graph if node.kind in {"update", "evaluation"} and graph.carried_out(node))
+def _areas(
+    full: UnrolledGraph, kept: UnrolledGraph, parameters: Mapping[str, int], paths: Mapping[str, Paths]
+) -> Iterator[AreaSummary]:
+    fields, status = receptive_fields(full), statuses(full, kept)
+    for area in full.areas.areas:
+        updates = [*full.updates(area.name)]
+        steps: dict[str, tuple[int, ...]] = {}
+        for node in updates:
+            word = "shared" if status[node].word == "held" else status[node].word
+            steps[word] = (*steps.get(word, ()), node.step)
+        yield AreaSummary(
+            name=area.name,
+            level=area.level,
+            channels=area.channels,
+            size=area.shape[1:],
+            parameters=parameters[area.identifier],
+            macs=area.macs,
+            state_bytes=prod(area.shape) * FLOAT_BYTES,
+            first_response=full.first_response(area.name),
+            **{word: steps.get(word, ()) for word in ("executed", "shared", "silent", "unread")},
+            receptive_field_px={node.step: fields[node] for node in updates if node in fields},
+            steps_to_readout=paths.get(area.name, {}),
+        )
 
 
-def step_summaries(graph: UnrolledGraph) -> Iterator[StepSummary]:
+def _connections(
+    full: UnrolledGraph, kept: UnrolledGraph, parameters: Mapping[str, int], paths: Mapping[str, Paths]
+) -> Iterator[ConnectionSummary]:
+    labels = {c.identifier: c.label.replace("->", "→") for c in full.areas.connections}
+    evaluated: dict[str, list[int]] = {identifier: [] for identifier in labels}
+    for node in _carried_out(kept):
+        for connection in evaluations(kept, node):
+            evaluated[connection.identifier].append(node.step)
+    onset: dict[str, int] = {}
+    for node in full.live_updates():
+        for connection, source in full.terms(node):
+            if source.kind != "zero":
+                onset.setdefault(connection.identifier, node.step)
+    for c in full.areas.connections:
+        tied = f", tied to {labels[c.owner]}" if c.owner else ""
+        yield ConnectionSummary(
+            source=c.source,
+            target=c.target,
+            kind=c.kind,
+            delay=c.delay,
+            transform=(c.transform.summary() or "as it is") + tied,
+            size=c.output_shape[1:],
+            window=window_of(c),
+            parameters=parameters[c.identifier],
+            macs=c.macs,
+            output_bytes=prod(c.output_shape) * FLOAT_BYTES,
+            evaluated=tuple(evaluated[c.identifier]),
+            first_response=onset.get(c.identifier),
+            steps_to_readout=paths.get(c.identifier, {}),
+        )
+
+
+def _steps(graph: UnrolledGraph) -> Iterator[StepSummary]:
     """What each step executes."""
     updates, macs, numbers = Counter[int](), Counter[int](), Counter[int]()
     for node in _carried_out(graph):
@@ -279,62 +305,8 @@ def step_summaries(graph: UnrolledGraph) -> Iterator[StepSummary]:
         yield StepSummary(step, updates[step], macs[step], numbers[step] * FLOAT_BYTES)
 
 
-def _area(
-    full: UnrolledGraph,
-    statuses: Mapping[Node, Status],
-    area: Area,
-    parameters: int,
-    fields: Mapping[Node, Extent],
-    paths: Paths,
-) -> AreaSummary:
-    updates = list(full.updates(area.name))
-
-    def steps(*words: str) -> tuple[int, ...]:
-        return tuple(node.step for node in updates if statuses[node].word in words)
-
-    return AreaSummary(
-        name=area.name,
-        level=area.level,
-        channels=area.channels,
-        size=area.shape[1:],
-        parameters=parameters,
-        macs=area.macs,
-        state_bytes=prod(area.shape) * FLOAT_BYTES,
-        first_response=full.first_response(area.name),
-        executed=steps("executed"),
-        shared=steps("held", "shared"),
-        silent=steps("silent"),
-        unread=steps("unread"),
-        receptive_field_px={node.step: fields[node] for node in updates if node in fields},
-        steps_to_readout=paths,
-    )
-
-
-def _connection(
-    full: UnrolledGraph, connection: Connection, parameters: int, evaluated: list[int], paths: Paths
-) -> ConnectionSummary:
-    labels = {c.identifier: c.label.replace("->", "→") for c in full.areas.connections}
-    signals = (
-        node.step
-        for node in full.live_updates(connection.target)
-        if any(read is connection and source.kind != "zero" for read, source in full.terms(node))
-    )
-    return ConnectionSummary(
-        source=connection.source,
-        target=connection.target,
-        kind=connection.kind,
-        delay=connection.delay,
-        transform=(connection.transform.summary() or "as it is")
-        + (f", tied to {labels[connection.owner]}" if connection.owner else ""),
-        size=connection.output_shape[1:],
-        window=window_of(connection),
-        parameters=parameters,
-        macs=connection.macs,
-        output_bytes=prod(connection.output_shape) * FLOAT_BYTES,
-        evaluated=tuple(evaluated),
-        first_response=next(signals, None),
-        steps_to_readout=paths,
-    )
+def _carried_out(graph: UnrolledGraph) -> Iterator[Node]:
+    return (node for node in graph if node.kind in {"update", "evaluation"} and graph.carried_out(node))
 
 
 # ---- the few numbers by which networks are compared ------------------------------
@@ -365,13 +337,12 @@ def totals(full: UnrolledGraph, kept: UnrolledGraph) -> Totals:
     """The numbers of a network from its unrolled graph before and after passes, as `lower` gives them."""
     graph, seen = full.areas, full.from_image()
     kinds = Counter("modulating" if c.role == "modulate" else c.kind for c in graph.connections)
-    read = graph.readouts[0].source
+    readout_macs = sum(macs_of(kept, node) for node in kept.readouts)
     return Totals(
         areas=len(graph.areas),
         connections={kind: kinds[kind] for kind in ("feedforward", "lateral", "feedback", "modulating") if kinds[kind]},
         steps=full.steps,
-        responds_at=next((node.step for node in full.live_updates(read) if node in seen), None),
+        responds_at=next((n.step for n in full.live_updates(graph.readouts[0].source) if n in seen), None),
         parameters=total_parameters(full),
-        flops=2 * sum(step.macs for step in step_summaries(kept))
-        + 2 * sum(macs_of(kept, node) for node in kept.readouts),
+        flops=2 * (sum(step.macs for step in _steps(kept)) + readout_macs),
     )
