@@ -15,10 +15,10 @@ from cortexgraph.data.load import balanced_subset
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.recording.measures import dissimilarity, separation
 from cortexgraph.recording.plan import Recorded
-from cortexgraph.recording.sinks import FLOAT_BYTES, Sink
+from cortexgraph.recording.sinks import Sink
 from cortexgraph.training.curves import draw_accuracy_over_time, figure_of, save_figure
 
-__all__ = ["PLOT_FORMATS", "PlotData", "check_format", "draw_plots", "plotted"]
+__all__ = ["PLOT_FORMATS", "PlotData", "check_format", "dissimilarities", "draw_plots"]
 
 PLOT_FORMATS = ("png", "svg", "pdf")
 
@@ -28,6 +28,7 @@ PATTERN_BYTES = 1 << 28
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#222222")  # Okabe & Ito
 MARKERS = "osD^vPX"
+LEGEND: dict[str, Any] = {"frameon": False, "loc": "center left", "bbox_to_anchor": (1, 0.5)}
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -68,9 +69,9 @@ def check_format(form: str | None) -> None:
         raise DataError(Diagnostic("unknown-format", "plots", f"`{form}` was given", expected, "Give one of these."))
 
 
-def plotted(data: PlotData, sink: Sink) -> Dissimilarities:
+def dissimilarities(data: PlotData, sink: Sink) -> Dissimilarities:
     """The dissimilarity of some images at every step of every area, one step in memory at a time."""
-    largest = max(prod(each.shape) for each in data.areas) * FLOAT_BYTES
+    largest = max(each.bytes_per_image // len(each.steps) for each in data.areas)
     count = min(len(data.labels), MOST_IMAGES, max(2, PATTERN_BYTES // largest))
     images = balanced_subset(data.labels.tolist(), count, seed=0)
     labels = data.labels[images]
@@ -84,71 +85,70 @@ def plotted(data: PlotData, sink: Sink) -> Dissimilarities:
     return Dissimilarities(labels[ranks], matrices)
 
 
-def draw_plots(data: PlotData, found: Dissimilarities, out: Path, form: str, title: str) -> tuple[Path, ...]:
+def draw_plots(data: PlotData, compared: Dissimilarities, out: Path, form: str, title: str) -> tuple[Path, ...]:
     """Write <out>-activity, <out>-dissimilarity and, where classes are known, <out>-accuracy."""
-
-    def named(what: str) -> Path:
-        return out.with_name(f"{out.stem}-{what}.{form}")
-
-    _draw_activity(data, title, named("activity"))
-    written = [named("activity")]
-    if found.matrices:
-        _draw_dissimilarity(found, title, named("dissimilarity"))
-        written.append(named("dissimilarity"))
+    shown = {"activity": True, "dissimilarity": bool(compared.matrices), "accuracy": data.accuracy is not None}
+    paths = {what: out.with_name(f"{out.stem}-{what}.{form}") for what, is_shown in shown.items() if is_shown}
+    _draw_activity(data, title, paths["activity"])
+    if compared.matrices:
+        _draw_dissimilarity(compared, title, paths["dissimilarity"])
     if data.accuracy is not None:
         steps, trained = list(data.trained), list(data.trained.values())
-        draw_accuracy_over_time(steps, data.accuracy, trained, 1 / data.classes, title, [named("accuracy")])
-        written.append(named("accuracy"))
-    return tuple(written)
+        draw_accuracy_over_time(steps, data.accuracy, trained, 1 / data.classes, title, [paths["accuracy"]])
+    return tuple(paths.values())
+
+
+def _style(n: int, name: str) -> dict[str, Any]:
+    """How the line of area n looks; matplotlib finds no formula in its name."""
+    label = name.replace("$", r"\$")
+    return {"color": COLOURS[n % len(COLOURS)], "marker": MARKERS[n % len(MARKERS)], "markersize": 4, "label": label}
 
 
 def _draw_activity(data: PlotData, title: str, path: Path) -> None:
     """Mean over units and images, with the standard deviation over images, by area."""
     with figure_of(1, title) as (figure, axes):
         for n, each in enumerate(data.areas):
-            values, colour = data.activity[each.area], COLOURS[n % len(COLOURS)]
-            mean, spread = values.mean(0), values.std(0)
-            marker = MARKERS[n % len(MARKERS)]
-            axes[0].plot(each.steps, mean, marker=marker, markersize=4, color=colour, label=_plain(each.area))
-            axes[0].fill_between(each.steps, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
+            style = _style(n, each.area)
+            mean, spread = data.activity[each.area].mean(0), data.activity[each.area].std(0)
+            axes[0].plot(each.steps, mean, **style)
+            axes[0].fill_between(
+                each.steps, mean - spread, mean + spread, color=style["color"], alpha=0.15, linewidth=0
+            )
         last = max(each.steps[-1] for each in data.areas)
         axes[0].set(xlabel="step", ylabel="mean activity (± s.d. over images)", xlim=(0.5, last + 0.5))
-        axes[0].legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), ncols=1 + len(data.areas) // 16)
+        axes[0].legend(**LEGEND, ncols=1 + len(data.areas) // 16)
         save_figure(figure, [path])
 
 
-def _draw_dissimilarity(found: Dissimilarities, title: str, path: Path) -> None:
+def _draw_dissimilarity(compared: Dissimilarities, title: str, path: Path) -> None:
     """A matrix for each area and some steps, images in the order of their classes; below, how far classes are apart."""
-    areas = list(dict.fromkeys(area for area, _ in found.matrices))
-    steps = sorted({step for _, step in found.matrices})
-    shown = steps if len(steps) <= MOST_COLUMNS else [steps[n] for n in _spread(len(steps))]
+    areas = list(dict.fromkeys(area for area, _ in compared.matrices))
+    steps = sorted({step for _, step in compared.matrices})
+    columns = min(len(steps), MOST_COLUMNS)
+    shown = [
+        steps[round(n * (len(steps) - 1) / max(1, columns - 1))] for n in range(columns)
+    ]  # the last step among them
     rows = len(areas)
     with figure_of(1, title, size=(1.25 * max(len(shown), 3) + 1.6, 1.25 * rows + 2.9)) as (figure, (whole,)):
         whole.remove()
         parts: Any = figure.subfigures(2, 1, height_ratios=[1.25 * rows + 0.4, 2.5])
         upper, lower = parts
-        _matrices(upper, found, areas, shown)
+        _draw_matrices(upper, compared, areas, shown)
         axis = lower.subplots()
         for n, area in enumerate(areas):
-            at = [step for step in steps if (area, step) in found.matrices]
-            values = [separation(found.matrices[area, step], found.labels) for step in at]
-            style = {"color": COLOURS[n % len(COLOURS)], "marker": MARKERS[n % len(MARKERS)]}
-            axis.plot(at, values, markersize=4, label=_plain(area), **style)
+            at = [step for step in steps if (area, step) in compared.matrices]
+            values = [separation(compared.matrices[area, step], compared.labels) for step in at]
+            axis.plot(at, values, **_style(n, area))
         axis.set(xlabel="step", ylabel="between − within classes", xlim=(steps[0] - 0.5, steps[-1] + 0.5))
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.axhline(0, color="#999999", linestyle=":", linewidth=0.8)
-        axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+        axis.legend(**LEGEND)
         save_figure(figure, [path])
 
 
-def _spread(count: int) -> list[int]:
-    """Places spread evenly over so many, the first and the last among them."""
-    return sorted({round(n * (count - 1) / (MOST_COLUMNS - 1)) for n in range(MOST_COLUMNS)})
-
-
-def _matrices(figure: Any, found: Dissimilarities, areas: Sequence[str], steps: Sequence[int]) -> None:
+def _draw_matrices(figure: Any, compared: Dissimilarities, areas: Sequence[str], steps: Sequence[int]) -> None:
     axes = figure.subplots(len(areas), len(steps), squeeze=False)
-    highest = max(float(np.nanmax(matrix, initial=0)) for matrix in found.matrices.values()) or 1.0
+    highest = max(float(np.nanmax(matrix, initial=0)) for matrix in compared.matrices.values()) or 1.0
     drawn = None
     for row, area in enumerate(reversed(areas)):
         for column, step in enumerate(steps):
@@ -157,19 +157,13 @@ def _matrices(figure: Any, found: Dissimilarities, areas: Sequence[str], steps: 
             if row == 0:
                 axis.set_title(f"step {step}", fontsize=8)
             if column == 0:
-                axis.set_ylabel(_plain(area), fontsize=8)
-            matrix = found.matrices.get((area, step))
+                axis.set_ylabel(_style(0, area)["label"], fontsize=8)
+            matrix = compared.matrices.get((area, step))
             if matrix is None:
                 axis.set_frame_on(False)
                 axis.text(0.5, 0.5, "silent", ha="center", va="center", fontsize=7, color="#888888")
             else:
                 drawn = axis.imshow(matrix, vmin=0, vmax=highest, cmap="viridis", interpolation="nearest")
-    if drawn is not None:
-        bar = figure.colorbar(drawn, ax=axes, shrink=0.8, aspect=30)
-        bar.set_label("1 − Pearson correlation", fontsize=8)
-    figure.supxlabel(f"{len(found.labels)} images in the order of their classes", fontsize=8)
-
-
-def _plain(name: str) -> str:
-    """A name in which matplotlib finds no formula."""
-    return name.replace("$", r"\$")
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.8, aspect=30)
+    bar.set_label("1 − Pearson correlation", fontsize=8)
+    figure.supxlabel(f"{len(compared.labels)} images in the order of their classes", fontsize=8)

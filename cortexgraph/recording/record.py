@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ from cortexgraph.files import replacing
 from cortexgraph.network import CompiledNetwork
 from cortexgraph.recording.measures import mean_activity
 from cortexgraph.recording.plan import Recorded, plan
-from cortexgraph.recording.plots import PlotData, check_format, draw_plots, plotted
-from cortexgraph.recording.sinks import FLOAT_BYTES, SINKS, Sink, Variable, check_sink
+from cortexgraph.recording.plots import PlotData, check_format, dissimilarities, draw_plots
+from cortexgraph.recording.sinks import Sink, Variable, check_sink, opened_sink
 from cortexgraph.training.engine import choose_device
 from cortexgraph.training.run import TrainedRun, opened
 from cortexgraph.unrolling import Order
@@ -55,15 +54,6 @@ class Recording:
     untrained_steps: tuple[int, ...]
     accuracy: tuple[float, ...] | None
     plots: tuple[Path, ...]
-
-
-@dataclass(frozen=True)
-class _Subject:
-    """The run that is recorded, its network, and which readout steps training reached."""
-
-    run: TrainedRun
-    network: CompiledNetwork
-    trained: Mapping[int, bool]
 
 
 def record(
@@ -103,58 +93,45 @@ def record(
     path = Path(out)
     check_format(plots)
     run = opened(run)
-    wanted = plan(unroll(run.spec, total_steps, order), areas, steps)
-    per_image = sum(each.numbers for each in wanted)
-    check_sink(path, per_image * len(stimuli))
-    megabytes = per_image * len(stimuli) * FLOAT_BYTES / 1e6
-    names = quoted([each.area for each in wanted])
-    tell(f"recording {len(stimuli):,} images, {names}: {megabytes:,.1f} MB in {path}")
-    states = {each.area: each.steps for each in wanted}
+    recorded = plan(unroll(run.spec, total_steps, order), areas, steps)
+    image_bytes = sum(each.bytes_per_image for each in recorded)
+    check_sink(path, image_bytes * len(stimuli))
+    names = quoted([each.area for each in recorded])
+    tell(f"recording {len(stimuli):,} images, {names}: {image_bytes * len(stimuli) / 1e6:,.1f} MB in {path}")
+    states = {each.area: each.steps for each in recorded}
     network = run.compile(total_steps, order, at="all", record=states, memory_format="channels_last")
-    subject = _Subject(run, network, run.reached(network))
-    target = choose_device(device)
-    subject.network.to(target).eval()
-    labels = np.array([_index(subject.run.classes, name) for name in stimuli.classes], dtype=np.int64)
-    variables = [*_variables(subject, stimuli, wanted, labels)]
-    size = max(1, min(batch_size, BATCH_BYTES // (per_image * FLOAT_BYTES)))
-    with replacing(path) as temporary, _opened(temporary, variables, _notes(subject, stimuli)) as sink:
-        seen = _stream(subject, stimuli, wanted, sink, size, target, tell)
-        right = _accuracy(seen.correct, labels, list(subject.trained))
-        drawn = PlotData(wanted, labels, seen.activity, subject.trained, right, len(subject.run.classes))
-        chosen = plotted(drawn, sink) if plots is not None else None
-        sink.close()
-    pictures = draw_plots(drawn, chosen, path, plots, run.spec.name) if plots is not None and chosen is not None else ()
-    untrained = tuple(step for step, reached in subject.trained.items() if not reached)
-    return Recording(path, len(stimuli), wanted, tuple(subject.trained), untrained, right, pictures)
-
-
-@contextmanager
-def _opened(path: Path, variables: Sequence[Variable], notes: Mapping[str, Any]) -> Iterator[Sink]:
-    """A sink that, whatever goes wrong, leaves nothing half-written."""
-    sink = SINKS[path.suffix](path, variables, notes)
-    try:
-        sink.open()
-        yield sink
-    except BaseException:
-        sink.discard()
-        raise
-
-
-def _index(classes: tuple[str, ...], name: str) -> int:
-    return classes.index(name) if name in classes else -1
-
-
-def _notes(subject: _Subject, stimuli: Stimuli) -> dict[str, Any]:
-    return {
-        "network": subject.run.spec.name,
-        "spec_sha256": subject.run.spec.digest,
+    network.to(choose_device(device)).eval()
+    trained = run.reached(network)
+    indices = {name: index for index, name in enumerate(run.classes)}
+    labels = np.array([indices.get(name, -1) for name in stimuli.classes], dtype=np.int64)
+    variables = [*_variables(run, network, trained, stimuli, recorded, labels)]
+    notes = {
+        "network": run.spec.name,
+        "spec_sha256": run.spec.digest,
         "data": stimuli.name,
         "cortexgraph": __version__,
     }
+    size = max(1, min(batch_size, BATCH_BYTES // image_bytes))
+    with replacing(path) as temporary, opened_sink(temporary, variables, notes) as sink:
+        activity, predicted = _stream(run, network, stimuli, recorded, sink, size, tell)
+        known = labels >= 0
+        right = (predicted[known] == labels[known, None]).mean(0).tolist() if known.any() else None
+        shown = PlotData(recorded, labels, activity, trained, right, len(run.classes))
+        matrices = dissimilarities(shown, sink) if plots is not None else None
+        sink.close()
+    pictures = draw_plots(shown, matrices, path, plots, run.spec.name) if plots and matrices is not None else ()
+    untrained = tuple(step for step, reached in trained.items() if not reached)
+    accuracy = None if right is None else tuple(right)
+    return Recording(path, len(stimuli), recorded, tuple(trained), untrained, accuracy, pictures)
 
 
 def _variables(
-    subject: _Subject, stimuli: Stimuli, wanted: Sequence[Recorded], labels: npt.NDArray[np.int64]
+    run: TrainedRun,
+    network: CompiledNetwork,
+    trained: Mapping[int, bool],
+    stimuli: Stimuli,
+    recorded: Sequence[Recorded],
+    labels: npt.NDArray[np.int64],
 ) -> Iterator[Variable]:
     """The states of each area, then the logits of each readout."""
     count = len(stimuli)
@@ -165,63 +142,54 @@ def _variables(
         "file": ("image", np.array(stimuli.files, dtype=np.str_)),
     }
     logits: list[Variable] = []
-    reached = np.array([int(value) for value in subject.trained.values()])
-    alone = len(subject.run.spec.readouts) == 1
-    unrolled = subject.network.unrolled
+    unrolled = network.unrolled
     for readout in unrolled.areas.readouts:
         at = unrolled.readout_steps(readout.name)
-        suffix = "" if alone else f"_{readout.identifier}"
+        suffix = "" if len(run.spec.readouts) == 1 else f"_{readout.identifier}"
         step, classes = f"readout_step{suffix}", f"class{suffix}"
         notes = {"long_name": f"logits of {readout.name}", "coordinates": "label class_name file"}
         own = {step: (step, np.array(at, dtype=np.int64))}
         if readout.index == 0:
-            own[f"trained{suffix}"] = (step, reached)
+            own[f"trained{suffix}"] = (step, np.array([int(value) for value in trained.values()]))
             notes["coordinates"] += f" trained{suffix}"
-        if readout.classes == len(subject.run.classes):
-            own[classes] = (classes, np.array(subject.run.classes, dtype=np.str_))
+        if readout.classes == len(run.classes):
+            own[classes] = (classes, np.array(run.classes, dtype=np.str_))
         shape = {"image": count, step: len(at), classes: readout.classes}
         logits.append(Variable(f"logits{suffix}", "", shape, images | own, notes))
-    names = {name for one in logits for name in (one.name, *one.dimensions, *one.coordinates)}  # no group may have one
-    for each in wanted:
-        dimensions = dict(zip(("channel", "y", "x"), each.shape, strict=True))
+    taken = {name for one in logits for name in (one.name, *one.dimensions, *one.coordinates)}  # no group may have one
+    for each in recorded:
         steps = {"step": ("step", np.array(each.steps, dtype=np.int64))}
         attributes = {
             "area": each.area,
             "long_name": f"state of {each.area} at the end of each step",
             "coordinates": "label class_name file",  # which tells readers that these are no data
         }
-        shape = {"image": count, "step": len(each.steps)} | dimensions
-        name = f"area_{each.identifier}" if each.identifier in names else each.identifier
+        shape = {"image": count, "step": len(each.steps)} | dict(zip(("channel", "y", "x"), each.shape, strict=True))
+        name = f"area_{each.identifier}" if each.identifier in taken else each.identifier
         yield Variable("state", name, shape, images | steps, attributes)
     yield from logits
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """What is added up while streaming: mean activity [image, step] by area, predictions [image, step]."""
-
-    activity: dict[str, Floats]
-    correct: npt.NDArray[np.int64]
-
-
 def _stream(
-    subject: _Subject,
+    run: TrainedRun,
+    network: CompiledNetwork,
     stimuli: Stimuli,
-    wanted: Sequence[Recorded],
+    recorded: Sequence[Recorded],
     sink: Sink,
     size: int,
-    target: torch.device,
     tell: Callable[[str], None],
-) -> _Seen:
-    activity: dict[str, list[Floats]] = {each.area: [] for each in wanted}
+) -> tuple[dict[str, Floats], npt.NDArray[np.int64]]:
+    """Mean activity [image, step] by area, and the classes that the first readout predicts [image, step]."""
+    activity: dict[str, list[Floats]] = {each.area: [] for each in recorded}
     predicted: list[npt.NDArray[np.int64]] = []
+    device = next(network.parameters()).device
     # One buffer for all batches: allocated anew for each, they would leave holes in memory that add up.
-    buffers = [np.empty((size, len(each.steps), *each.shape), np.float32) for each in wanted]
-    start = 0
+    buffers = [np.empty((size, len(each.steps), *each.shape), np.float32) for each in recorded]
+    start, count = 0, len(stimuli)
     with torch.inference_mode():
         for images in stimuli.batches(size):
-            logits, states = subject.network(subject.run.prepare(images.to(target)))
-            for index, each in enumerate(wanted):
+            logits, states = network(run.prepare(images.to(device)))
+            for index, each in enumerate(recorded):
                 values = buffers[index][: len(images)]
                 for n, step in enumerate(each.steps):
                     values[:, n] = states[each.area, step].float().cpu().numpy()
@@ -229,19 +197,10 @@ def _stream(
                 activity[each.area].append(mean_activity(values))
             states.clear()
             parts = [logits] if isinstance(logits, Tensor) else list(logits.values())
-            for index, part in enumerate(parts, len(wanted)):
+            for index, part in enumerate(parts, len(recorded)):
                 sink.append(index, start, part.float().cpu().numpy())
             predicted.append(parts[0].argmax(2).cpu().numpy())
-            tenths_before, start = 10 * start // len(stimuli), start + len(images)
-            if 10 * start // len(stimuli) > tenths_before:
-                tell(f"{start:,} of {len(stimuli):,} images")
-    return _Seen({area: np.concatenate(parts) for area, parts in activity.items()}, np.concatenate(predicted))
-
-
-def _accuracy(
-    predicted: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], steps: Sequence[int]
-) -> tuple[float, ...] | None:
-    known = labels >= 0
-    if not known.any():
-        return None
-    return tuple(float((predicted[known, n] == labels[known]).mean()) for n in range(len(steps)))
+            tenths, start = 10 * start // count, start + len(images)
+            if 10 * start // count > tenths:
+                tell(f"{start:,} of {count:,} images")
+    return {area: np.concatenate(parts) for area, parts in activity.items()}, np.concatenate(predicted)

@@ -22,8 +22,7 @@ import cortexgraph as cg
 from cortexgraph.errors import DataError
 from cortexgraph.exporting import export_network
 from cortexgraph.files import replacing
-from cortexgraph.recording.record import _opened
-from cortexgraph.recording.sinks import Variable
+from cortexgraph.recording.sinks import Variable, opened_sink
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files")
 
@@ -58,7 +57,7 @@ LIMITS = (100, 3000, 20_000, 100_000, 300_000, 580_000, 600_000, 620_000, 650_00
 
 
 def record(out: Path) -> None:
-    with replacing(out) as temporary, _opened(temporary, VARIABLES, {"network": "net"}) as sink:
+    with replacing(out) as temporary, opened_sink(temporary, VARIABLES, {"network": "net"}) as sink:
         for start in range(0, 500, 50):
             sink.append(0, start, np.ones((50, 3, 100), np.float32))
             sink.append(1, start, np.ones((50, 3, 10), np.float32))
