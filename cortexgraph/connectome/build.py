@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from cortexgraph.checks.behaviour import dead_parameters
 from cortexgraph.compiler import build, unroll
-from cortexgraph.connectome.levels import level_of_each
 from cortexgraph.connectome.table import Projection
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.wording import quoted, suggest
 
-__all__ = ["Rules", "connectome_spec", "projections_of"]
+__all__ = ["Rules", "connectome_spec", "level_of_each", "projections_of"]
 
 VELOCITY_M_PER_S = 3.5
 """Of feedforward and of feedback axons alike, measured between V1 and V2 of the macaque (Girard et al. 2001)."""
+CLIP = 0.01
+"""SLN is kept within [0.01, 0.99], where its logit is finite: an assumption about its resolution."""
 
 
 @dataclass(frozen=True)
@@ -76,57 +79,90 @@ def connectome_spec(
         DataError: if the levels are unknown, or an area that the rules name is not in the table.
     """
     rules = rules or Rules()
-    warnings = list(_impossible(projections))
-    usable = [replace(p, weight=None) if p.weight is not None and p.weight > 1 else p for p in projections]
-    kept = [p for p in usable if not rules.min_weight or (p.weight is not None and p.weight >= rules.min_weight)]
     level = level_of_each(projections)
-    _check_levels(kept, level)
+    usable = [replace(p, weight=None) if (p.weight or 0) > 1 else p for p in projections]
+    kept = [p for p in usable if not rules.min_weight or (p.weight is not None and p.weight >= rules.min_weight)]
+    if without := sorted({name for p in kept for name in (p.source, p.target)} - level.keys()):
+        problem = f"nothing says where {quoted(without)} lie in the hierarchy"
+        expected = "a projection with an SLN, or the columns source_level and target_level, is needed for each area"
+        raise DataError(Diagnostic("no-level", "levels", problem, expected, "Add one of these columns."))
     kept, assumed = _with_inputs(kept, rules)
-    if assumed:
-        warnings.append(_assumed(assumed))
-    warnings += _against(kept, level)
     names = sorted({name for p in kept for name in (p.source, p.target)}, key=lambda name: (level[name], name))
     if not names:
         repair = "Lower --min-weight, or take --reciprocal."
         raise DataError(Diagnostic("empty-connectome", "", "no projection is left", repair=repair))
     first, last = rules.input_area or names[0], rules.readout_area or names[-1]
-    if findings := [*_unknown(first, names, "input"), *_unknown(last, names, "readout")]:
-        raise DataError(findings)
+    if unknown := [
+        Diagnostic(
+            "unknown-area",
+            f"--{option}",
+            f"there is no area `{area}`",
+            f"there are {quoted(names)}",
+            suggest(area, names, "Name one of these."),
+        )
+        for option, area in (("input", first), ("readout", last))
+        if area not in names
+    ]:
+        raise DataError(unknown)
     data = _data([*kept, *assumed], names, level, first, last, rules)
     spec = NetworkSpec.model_validate(data | {"time": {**data["time"], "steps": rules.steps or 1000}})
     if rules.steps is None:
         data["time"]["steps"] = _steps(spec, last)
         spec = NetworkSpec.model_validate(data)
-    return spec, warnings
+    return spec, [*_warnings(projections, kept, assumed, level)]
 
 
-def _impossible(projections: Sequence[Projection]) -> Iterator[Diagnostic]:
-    for projection in projections:
-        if projection.weight is not None and projection.weight > 1:
-            yield Diagnostic(
-                "weight-above-one",
-                projection.label,
-                f"the weight is {projection.weight:g}",
-                "a fraction of labelled neurons is at most 1",
-                "It is not used as a strength; perhaps an exponent was lost.",
-                "warning",
-                line=projection.line,
-            )
-
-
-def _check_levels(projections: Sequence[Projection], level: dict[str, float]) -> None:
-    without = sorted({name for p in projections for name in (p.source, p.target)} - level.keys())
-    if without:
-        listed = quoted(without[:8]) + (", …" if len(without) > 8 else "")
-        raise DataError(
-            Diagnostic(
-                "no-level",
-                "levels",
-                f"nothing says where {listed} lie in the hierarchy",
-                "a projection with an SLN, or the columns source_level and target_level, is needed for each area",
-                "Add one of these columns.",
-            )
+def _warnings(
+    projections: Sequence[Projection],
+    kept: Sequence[Projection],
+    assumed: Sequence[Projection],
+    level: Mapping[str, float],
+) -> Iterator[Diagnostic]:
+    for p in projections:
+        if p.weight is not None and p.weight > 1:
+            problem, expected = f"the weight is {p.weight:g}", "a fraction of labelled neurons is at most 1"
+            repair = "It is not used as a strength; perhaps an exponent was lost."
+            yield Diagnostic("weight-above-one", p.label, problem, expected, repair, "warning", line=p.line)
+    if assumed:
+        areas = quoted(sorted({p.target for p in assumed}))
+        problem = f"the inputs of {areas} were not measured: {len(assumed)} reciprocal connections are assumed"
+        repair = "With --no-reciprocal such areas are left out."
+        yield Diagnostic("assumed-reciprocal", "connections", problem, "", repair, "warning")
+    other = [p for p in kept if p.sln is not None and (p.sln - 0.5) * (level[p.target] - level[p.source]) < 0]
+    if other:
+        problem = (
+            f"the SLN of {len(other)} of {len(kept)} projections says the other direction than the levels that all of "
+            f"them together give: {', '.join(f'{p.label} ({p.sln:.2f})' for p in other)}"
         )
+        repair = "They have the direction of the levels."
+        yield Diagnostic("sln-against-levels", "connections", problem, "", repair, "warning")
+
+
+def level_of_each(projections: Sequence[Projection]) -> dict[str, float]:
+    """Levels h such that logit SLN(i → j) ≈ h_j − h_i, in least squares over the projections; the lowest is 0.
+
+    The share of supragranular neurons rises with the number of levels that a projection climbs (Barone et al. 2000);
+    Markov et al. (2014) fit levels to it by beta regression on counts of neurons. A table of SLN has no counts, so here
+    every projection weighs the same. A level is a unit of logit SLN. Levels that the table itself gives are taken.
+
+    Returns:
+        The level of each area that a projection with an SLN, or with levels, names.
+    """
+    ends = [(p.source, p.source_level) for p in projections] + [(p.target, p.target_level) for p in projections]
+    if known := {name: level for name, level in ends if level is not None}:
+        return known
+    measured = [p for p in projections if p.sln is not None and p.source != p.target]
+    if not measured:
+        return {}
+    names = list(dict.fromkeys(name for p in measured for name in (p.source, p.target)))
+    index = {name: n for n, name in enumerate(names)}
+    design = np.zeros((len(measured), len(names)))
+    for row, projection in enumerate(measured):
+        design[row, index[projection.target]] += 1
+        design[row, index[projection.source]] -= 1
+    sln = np.clip([p.sln for p in measured], CLIP, 1 - CLIP)
+    solved = np.linalg.lstsq(design, np.log(sln / (1 - sln)), rcond=None)[0]
+    return {name: round(float(level - solved.min()), 3) for name, level in zip(names, solved, strict=True)}
 
 
 def _with_inputs(projections: list[Projection], rules: Rules) -> tuple[list[Projection], list[Projection]]:
@@ -146,52 +182,19 @@ def _with_inputs(projections: list[Projection], rules: Rules) -> tuple[list[Proj
     return projections, back
 
 
-def _assumed(assumed: list[Projection]) -> Diagnostic:
-    areas = sorted({p.target for p in assumed})
-    return Diagnostic(
-        "assumed-reciprocal",
-        "connections",
-        f"the inputs of {quoted(areas)} were not measured: {len(assumed)} reciprocal connections are assumed",
-        repair="With --no-reciprocal such areas are left out.",
-        severity="warning",
-    )
-
-
-def _against(projections: Sequence[Projection], level: dict[str, float]) -> list[Diagnostic]:
-    """One warning for all projections whose own SLN says the other direction than the levels."""
-    other = [p for p in projections if p.sln is not None and (p.sln - 0.5) * (level[p.target] - level[p.source]) < 0]
-    if not other:
-        return []
-    listed = ", ".join(f"{p.label} ({p.sln:.2f})" for p in other)
-    return [
-        Diagnostic(
-            "sln-against-levels",
-            "connections",
-            f"the SLN of {len(other)} of {len(projections)} projections says the other direction than the levels that "
-            f"all of them together give: {listed}",
-            repair="They have the direction of the levels.",
-            severity="warning",
-        )
-    ]
-
-
-def _unknown(area: str, names: list[str], option: str) -> Iterator[Diagnostic]:
-    if area not in names:
-        found, expected = f"there is no area `{area}`", f"there are {quoted(names)}"
-        yield Diagnostic("unknown-area", f"--{option}", found, expected, suggest(area, names, "Name one of these."))
-
-
 # ---- the spec ----------------------------------------------------------------
 
 
 def _data(
     projections: Sequence[Projection], names: list[str], level: dict[str, float], first: str, last: str, rules: Rules
 ) -> dict[str, Any]:
-    size = {name: _stage(name, names, level, rules) for name in names}
-    areas = {
-        name: {"channels": rules.channels * 2**stage, "size": max(1, rules.size // 2**stage), "level": level[name]}
-        for name, stage in size.items()
-    }
+    low, high = level[names[0]], level[names[-1]]
+    areas: dict[str, dict[str, float]] = {}
+    for name in names:  # which of the equal parts of the range of levels the area lies in, from 0
+        share = (level[name] - low) / (high - low) if high > low else 0.0
+        stage = min(rules.stages - 1, int(share * rules.stages))
+        areas[name] = {"channels": rules.channels * 2**stage, "size": max(1, rules.size // 2**stage)}
+        areas[name]["level"] = level[name]
     loops = [{"from": name, "to": name} for name in names if rules.lateral]
     return {
         "name": rules.name,
@@ -207,19 +210,11 @@ def _data(
     }
 
 
-def _stage(name: str, names: list[str], level: dict[str, float], rules: Rules) -> int:
-    """Which of the equal parts of the range of levels the area lies in, from 0."""
-    low, high = level[names[0]], level[names[-1]]
-    share = (level[name] - low) / (high - low) if high > low else 0.0
-    return min(rules.stages - 1, int(share * rules.stages))
-
-
 def _connection(projection: Projection, rules: Rules) -> dict[str, Any]:
-    found: dict[str, Any] = {"from": projection.source, "to": projection.target}
-    if projection.distance_mm is not None:
-        steps = round(projection.distance_mm / rules.velocity_m_per_s / rules.dt_ms)
-        found |= {"delay": steps - 1} if steps > 1 else {}
-    return found | ({"strength": projection.weight} if projection.weight else {})
+    steps = round((projection.distance_mm or 0) / rules.velocity_m_per_s / rules.dt_ms)
+    delay = {"delay": steps - 1} if steps > 1 else {}
+    strength = {"strength": projection.weight} if projection.weight else {}
+    return {"from": projection.source, "to": projection.target, **delay, **strength}
 
 
 def _steps(spec: NetworkSpec, last: str) -> int:

@@ -6,7 +6,7 @@ import csv
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cortexgraph import files
@@ -69,103 +69,79 @@ def read_connectome(path: str | Path) -> list[Projection]:
         SpecError: if the file cannot be read.
         DataError: with one finding for every bad row.
     """
-    file = str(path)
-    lines = read_text(Path(path)).splitlines()
-    kept = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
-    if not kept:
-        raise DataError(_finding(file, 1, "", "the table is empty", "it must begin with a line of column names"))
-    columns = _columns(kept[0][1], file, kept[0][0])
+    lines = enumerate(read_text(Path(path)).splitlines(), 1)
+    rows = [(number, _cells(line)) for number, line in lines if line.strip() and not line.startswith("#")]
+    number, header = rows[0] if rows else (1, [])
+    names = [name.lower() for name in header]
+    places = {column: names.index(word) for column, words in COLUMNS.items() for word in words[::-1] if word in names}
+    projections: dict[tuple[str, str], Projection] = {}
     findings: list[Diagnostic] = []
-    found: dict[tuple[str, str], Projection] = {}
-    for number, line in kept[1:]:
-        row = _row(line, columns, file, number, findings)
-        if row is None:
-            continue
-        if (first := found.get((row.source, row.target))) is not None:
-            findings.append(
-                _finding(
-                    file, number, row.label, f"this projection stands here and on line {first.line}", "", "Keep one."
-                )
-            )
-        found.setdefault((row.source, row.target), row)
-    if not found and not findings:
-        findings.append(_finding(file, kept[0][0], "", "the table has no rows", "at least one projection is needed"))
+    if not rows:
+        findings.append(_finding(1, "", "the table is empty", "it must begin with a line of column names"))
+    elif missing := [f"`{'` or `'.join(COLUMNS[column])}`" for column in NEEDED if column not in places]:
+        expected = f"a column {', '.join(missing)} is needed"
+        findings.append(_finding(number, "", f"the columns are {quoted(names)}", expected))
+    elif len(rows) == 1:
+        findings.append(_finding(number, "", "the table has no rows", "at least one projection is needed"))
+    for number, cells in rows[1:] if not findings else ():
+        row = _read_row(cells, places, number)
+        if isinstance(row, list):
+            findings += row
+        elif (first := projections.setdefault((row.source, row.target), row)) is not row:
+            problem = f"this projection stands here and on line {first.line}"
+            findings.append(_finding(number, row.label, problem, "", "Keep one."))
     if findings:
-        raise DataError(findings)
-    return list(found.values())
-
-
-def _columns(header: str, file: str, line: int) -> dict[str, int]:
-    """The place of each column that is known."""
-    names = [name.strip().lower() for name in _cells(header)]
-    found = {column: names.index(word) for column, words in COLUMNS.items() for word in words[::-1] if word in names}
-    if missing := [column for column in NEEDED if column not in found]:
-        words = ", ".join(f"`{'` or `'.join(COLUMNS[column])}`" for column in missing)
-        expected = f"a column {words} is needed"
-        raise DataError(_finding(file, line, "", f"the columns are {quoted(names)}", expected))
-    return found
+        raise DataError(replace(finding, file=str(path)) for finding in findings)
+    return list(projections.values())
 
 
 def _cells(line: str) -> list[str]:
-    return next(csv.reader([line]), [])
+    return [cell.strip() for cell in next(csv.reader([line]), [])]
 
 
-def _row(
-    line: str, columns: Mapping[str, int], file: str, number: int, findings: list[Diagnostic]
-) -> Projection | None:
-    """The projection of one line; what is wrong with it is added to the findings."""
-    cells = [cell.strip() for cell in _cells(line)]
-    if len(cells) <= max(columns.values()):
-        found = f"the row has {len(cells)} values"
-        findings.append(_finding(file, number, "row", found, f"{max(columns.values()) + 1} are needed"))
-        return None
-    names = {end: cells[columns[end]] for end in ("source", "target")}
-    wrong = [
+def _read_row(cells: list[str], places: Mapping[str, int], line: int) -> Projection | list[Diagnostic]:
+    """The projection of one line, or what is wrong with it."""
+    if len(cells) <= max(places.values()):
+        return [_finding(line, "row", f"the row has {len(cells)} values", f"{max(places.values()) + 1} are needed")]
+    ends = {end: cells[places[end]] for end in ("source", "target")}
+    findings = [
         _finding(
-            file,
-            number,
+            line,
             end,
             f"`{shortened(name)}` cannot be the name of an area" if name else "the area is missing",
             "a name has at most 64 letters, digits, spaces and `_ . , : / + - ( ) * &`, and is not `image`",
         )
-        for end, name in names.items()
+        for end, name in ends.items()
         if not NAME.fullmatch(name) or len(name) > 64 or name == "image"
     ]
-    numbers: dict[str, float | None] = {}
-    for column, place in columns.items():
-        if column not in names:
-            numbers[column] = _number(cells[place], column, file, number, wrong)
-    findings += wrong
-    return None if wrong else Projection(names["source"], names["target"], **numbers, line=number)
+    texts = {column: cells[place] for column, place in places.items() if column not in ends}
+    for column, text in texts.items():
+        if text and (problem := _number_problem(text, column)):
+            findings.append(_finding(line, column, *problem))
+    if findings:
+        return findings
+    numbers = {column: float(text) if text else None for column, text in texts.items()}
+    return Projection(ends["source"], ends["target"], **numbers, line=line)
 
 
-def _number(text: str, column: str, file: str, line: int, findings: list[Diagnostic]) -> float | None:
-    if not text:
-        return None
+def _number_problem(text: str, column: str) -> tuple[str, str, str] | None:
+    """What is wrong with a number, what is expected, and the repair."""
     low, high = RANGES.get(column, (-math.inf, math.inf))
     try:
         value = float(text)
     except ValueError:
-        findings.append(
-            _finding(file, line, column, f"`{shortened(text)}` is no number", "", "Leave it empty if not measured.")
-        )
+        return f"`{shortened(text)}` is no number", "", "Leave it empty if not measured."
+    if low <= value <= high and not math.isinf(value):
         return None
-    if not low <= value <= high or math.isinf(value):
-        bound = f"it must lie between {low:g} and {high:g}" if high < math.inf else f"it must be at least {low:g}"
-        findings.append(_finding(file, line, column, f"the value is {value:g}", bound))
-        return None
-    return value
+    bound = f"it must lie between {low:g} and {high:g}" if high < math.inf else f"it must be at least {low:g}"
+    return f"the value is {value:g}", bound, ""
 
 
-def _finding(file: str, line: int, place: str, found: str, expected: str, repair: str = "") -> Diagnostic:
-    return Diagnostic("bad-row" if place else "bad-table", place, found, expected, repair, file=file, line=line)
+def _finding(line: int, place: str, problem: str, expected: str, repair: str = "") -> Diagnostic:
+    return Diagnostic("bad-row" if place else "bad-table", place, problem, expected, repair, line=line)
 
 
 def csv_text(projections: Sequence[Projection]) -> str:
     """The projections as a table that `read_connectome` reads: the same again."""
-    rows = ([_text(getattr(projection, column)) for column in COLUMNS] for projection in projections)
+    rows = ([getattr(projection, column) for column in COLUMNS] for projection in projections)
     return files.csv_text([[*COLUMNS], *rows])
-
-
-def _text(value: str | float | None) -> str:
-    return "" if value is None else value if isinstance(value, str) else repr(value)
