@@ -1,31 +1,40 @@
-"""From a spec to its area graph."""
+"""From a spec to its area graph, with what the spec leaves to inference: levels, kinds, sizes and delays."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
-from cortexgraph.graph import infer, transforms, tying
+from cortexgraph.graph import transforms
 from cortexgraph.graph.model import Area, AreaGraph, Connection, Readout
 from cortexgraph.graph.names import Identifiers, identifiers
-from cortexgraph.ops import CELLS, Cell, GlobalPool, Linear, Shape, Simple
-from cortexgraph.ops.registry import Made
-from cortexgraph.spec import IMAGE, AreaSpec, NetworkSpec
+from cortexgraph.graph.tying import tied_connections
+from cortexgraph.ops import GlobalPool, Linear, Shape, Simple
+from cortexgraph.spec import IMAGE, ConnectionSpec, NetworkSpec
+from cortexgraph.spec.fields import pair
 
 __all__ = ["assemble"]
+
+Size = tuple[int, int]
 
 
 def assemble(spec: NetworkSpec) -> AreaGraph:
     """The area graph of a spec, whether or not it makes a network: the checks say what is wrong with it."""
     graph = AreaGraph(name=spec.name, spec=spec)
-    names = identifiers(spec)
-    level = infer.levels(spec)
-    size = infer.sizes(spec, level)
-    image: Shape = (spec.input.channels, *(size[IMAGE] or (0, 0)))
-    shapes = {name: (area.channels, *(size[name] or (0, 0))) for name, area in spec.areas.items()} | {IMAGE: image}
-    connections = _connections(spec, names, level, shapes)
-    graph.graph["image_shape"] = image
+    names, level = identifiers(spec), _levels(spec)
+    size = _sizes(spec, level)
+    channels = {IMAGE: spec.input.channels} | {name: area.channels for name, area in spec.areas.items()}
+    shapes: dict[str, Shape] = {name: (channels[name], *(size[name] or (0, 0))) for name in channels}
+    connections = tied_connections(spec, _connections(spec, names, level, shapes))
+    drives: Counter[str] = Counter()
+    for connection in connections:
+        drives[connection.target] += connection.output_shape[0] * (connection.role == "drive")
+    graph.graph["image_shape"] = shapes[IMAGE]
     graph.add_node(IMAGE)
     for index, (name, declared) in enumerate(spec.areas.items()):
+        shape = shapes[name]
+        concatenated = (drives[name] or shape[0], *shape[1:])
+        cell = transforms.cell(spec, declared, shape)
         area = Area(
             name=name,
             identifier=names.areas[name],
@@ -35,12 +44,12 @@ def assemble(spec: NetworkSpec) -> AreaGraph:
             level=level[name],
             region=declared.region,
             merge=declared.merge,
-            body=transforms.body(spec, declared, _merged(declared, shapes[name], name, connections)),
-            cell=Simple(shapes[name]),
+            body=transforms.body(spec, declared, concatenated if declared.merge == "concat" else shape),
+            cell=cell.component if cell.component is not None else Simple(shape),
+            cell_options=cell.options,
+            cell_problems=cell.problems,
         )
-        cell = _cell(spec, declared, area.shape)
-        area = replace(area, cell_options=cell.options, cell_problems=cell.problems)
-        graph.add_node(name, area=replace(area, cell=cell.component) if cell.component is not None else area)
+        graph.add_node(name, area=area)
     for connection in connections:
         graph.add_edge(connection.source, connection.target, key=connection.identifier, connection=connection)
     graph.graph["readouts"] = _readouts(spec, names, shapes)
@@ -48,90 +57,101 @@ def assemble(spec: NetworkSpec) -> AreaGraph:
 
 
 def _connections(
-    spec: NetworkSpec,
-    names: Identifiers,
-    level: dict[str, float],
-    shapes: dict[str, Shape],
-) -> list[Connection]:
-    found: dict[int, Connection] = {}
-    for index, declared in enumerate(spec.connections):
-        source, target = declared.source, declared.target
-        if index not in names.connections:
-            continue
-        found[index] = Connection(
-            identifier=names.connections[index],
+    spec: NetworkSpec, names: Identifiers, level: Mapping[str, float], shapes: Mapping[str, Shape]
+) -> Iterator[Connection]:
+    """The connections between known areas, without their ties."""
+    for index, identifier in names.connections.items():
+        declared = spec.connections[index]
+        source, target = shapes[declared.source], shapes[declared.target]
+        yield Connection(
+            identifier=identifier,
             index=index,
-            source=source,
-            target=target,
-            kind=infer.kind(source, target, level),
+            source=declared.source,
+            target=declared.target,
+            kind=_kind(declared, level),
             role=declared.role,
-            delay=infer.delay(spec, declared),
+            delay=_delay(spec, declared),
             active=declared.active,
             silence=declared.silence or spec.time.silence,
             init=declared.init or spec.defaults.connection.init or "default",
-            source_shape=shapes[source],
-            target_shape=shapes[target],
-            transform=transforms.transform(spec, declared, shapes[source], shapes[target]),
+            source_shape=source,
+            target_shape=target,
+            transform=transforms.transform(spec, declared, source, target),
             strength=declared.strength,
         )
-    roots = tying.roots(spec)
-    return [_tied(spec, connection, roots, found) for connection in found.values()]
 
 
-def _tied(
-    spec: NetworkSpec,
-    connection: Connection,
-    roots: dict[int, int | tying.TieError],
-    every: dict[int, Connection],
-) -> Connection:
-    tie = spec.connections[connection.index].tie
-    if tie is None:
-        return connection
-    root = roots[connection.index]
-    try:
-        if isinstance(root, tying.TieError):
-            raise root
-        owner = every.get(root)
-        if owner is not None and owner.transform.whole:
-            return tying.tied(connection, owner, tie.transpose)
-        problem = None  # that of the owner is a finding of its own
-    except tying.TieError as error:
-        problem = (error.found, error.expected, error.repair)
-    return replace(connection, transform=replace(connection.transform, sound=False), tie_problem=problem)
-
-
-def _merged(declared: AreaSpec, shape: Shape, name: str, connections: list[Connection]) -> Shape:
-    """Shape of the merged input."""
-    if declared.merge == "sum":
-        return shape
-    drives = [c for c in connections if c.target == name and c.role == "drive"]
-    return (sum(c.output_shape[0] for c in drives) or shape[0], *shape[1:])
-
-
-def _cell(spec: NetworkSpec, declared: AreaSpec, shape: Shape) -> Made[Cell]:
-    entry = declared.cell or spec.defaults.area.cell
-    if entry is None:
-        return Made(Simple(shape))
-    return CELLS.make(entry, shape, transforms.context_of_area(spec, declared))
-
-
-def _readouts(spec: NetworkSpec, names: Identifiers, shapes: dict[str, Shape]) -> tuple[Readout, ...]:
-    found = []
+def _readouts(spec: NetworkSpec, names: Identifiers, shapes: Mapping[str, Shape]) -> tuple[Readout, ...]:
+    readouts = []
     for index, declared in enumerate(spec.readouts):
         shape = shapes.get(declared.source, (0, 0, 0))
         pool = GlobalPool(shape, declared.pool)
-        name = declared.name or declared.source
-        found.append(
-            Readout(
-                name=name,
-                identifier=names.readouts[index],
-                index=index,
-                source=declared.source,
-                classes=declared.classes,
-                at=declared.at,
-                source_shape=shape,
-                pool=pool,
-                linear=Linear(pool.output(), declared.classes),
-            )
+        readout = Readout(
+            name=declared.name or declared.source,
+            identifier=names.readouts[index],
+            index=index,
+            source=declared.source,
+            classes=declared.classes,
+            at=declared.at,
+            source_shape=shape,
+            pool=pool,
+            linear=Linear(pool.output(), declared.classes),
         )
-    return tuple(found)
+        readouts.append(readout)
+    return tuple(readouts)
+
+
+# ---- inference ---------------------------------------------------------------
+
+
+def _levels(spec: NetworkSpec) -> dict[str, float]:
+    """Level of each area: as declared, otherwise one above the area declared before it, the first 0."""
+    levels: dict[str, float] = {}
+    before = -1.0
+    for name, area in spec.areas.items():
+        before = levels[name] = before + 1 if area.level is None else area.level
+    return levels
+
+
+def _kind(connection: ConnectionSpec, level: Mapping[str, float]) -> str:
+    """The hierarchy's word for a connection; the image lies below all areas."""
+    source, target = connection.source, connection.target
+    if source == IMAGE or level[source] < level[target]:
+        return "feedforward"
+    return "lateral" if level[source] == level[target] else "feedback"
+
+
+def _delay(spec: NetworkSpec, connection: ConnectionSpec) -> int:
+    """Extra steps; milliseconds are rounded to the nearest whole step, halves upwards."""
+    if connection.delay_ms is None or spec.time.dt_ms is None:
+        return connection.delay
+    return int(connection.delay_ms / spec.time.dt_ms + 0.5)
+
+
+def _sizes(spec: NetworkSpec, level: Mapping[str, float]) -> dict[str, Size | None]:
+    """Height and width of the image and of each area; None where nothing determines it.
+
+    An area without a size takes that of its first feedforward source whose size is known, as the connection's
+    transform makes it with the strides that are written, unless nothing is left of it.
+    """
+    sizes: dict[str, Size | None] = {IMAGE: pair(spec.input.size)}
+    sizes |= {name: pair(area.size) if area.size else None for name, area in spec.areas.items()}
+    into: dict[str, list[ConnectionSpec]] = {}
+    for connection in spec.connections:
+        into.setdefault(connection.target, []).append(connection)
+    for name in sorted(level, key=lambda name: level[name]):
+        if sizes[name] is None:
+            sizes[name] = next(_sizes_made(spec, into.get(name, []), level, sizes), None)
+    return sizes
+
+
+def _sizes_made(
+    spec: NetworkSpec, connections: list[ConnectionSpec], level: Mapping[str, float], known: Mapping[str, Size | None]
+) -> Iterator[Size]:
+    """The sizes that feedforward connections make of the known sizes of their sources."""
+    for connection in connections:
+        source = known.get(connection.source)
+        if source and connection.resize is None and _kind(connection, level) == "feedforward":
+            height, width = transforms.unbridged(spec, connection, (1, *source)).output[1:]
+            if min(height, width) >= 1:
+                yield height, width

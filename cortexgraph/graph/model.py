@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import networkx as nx
 
@@ -139,12 +139,9 @@ class Connection:
 
     def active_at(self, step: int) -> bool:
         """Whether an update of this step may read it; `first` is decided by what it read before."""
-        match self.active:
-            case str():
-                return self.active != "never"
-            case Span(first=first, last=last):
-                return first <= step and (last is None or step <= last)
-        return step in self._steps
+        if isinstance(self.active, Span):
+            return self.active.first <= step and (self.active.last is None or step <= self.active.last)
+        return self.active != "never" if isinstance(self.active, str) else step in self._steps
 
     @cached_property
     def _steps(self) -> frozenset[int]:
@@ -196,37 +193,33 @@ class AreaGraph(Shown, nx.MultiDiGraph):  # type: ignore[misc]
 
     @property
     def spec(self) -> NetworkSpec:
-        spec: NetworkSpec = self.graph["spec"]
-        return spec
+        return cast(NetworkSpec, self.graph["spec"])
 
     @property
     def readouts(self) -> tuple[Readout, ...]:
         """Readouts in the order of declaration."""
-        readouts: tuple[Readout, ...] = self.graph["readouts"]
-        return readouts
+        return cast(tuple[Readout, ...], self.graph["readouts"])
 
     @property
     def silence(self) -> str:
         """What a silent source counts as: `skip`, `zero_input` or `zero_drive`."""
-        silence: str = self.spec.time.silence
-        return silence
+        return self.spec.time.silence
 
     @property
     def image_shape(self) -> Shape:
-        shape: Shape = self.graph["image_shape"]
-        return shape
+        return cast(Shape, self.graph["image_shape"])
 
     @property
     def areas(self) -> tuple[Area, ...]:
         """Areas from low to high; ties within a level in the order of declaration."""
-        found = [data["area"] for _, data in self.nodes(data=True) if "area" in data]
-        return tuple(sorted(found, key=lambda area: (area.level, area.index)))
+        areas = [data["area"] for _, data in self.nodes(data=True) if "area" in data]
+        return tuple(sorted(areas, key=lambda area: (area.level, area.index)))
 
     @property
     def connections(self) -> tuple[Connection, ...]:
         """Connections in the order of declaration."""
-        found: Iterator[Any] = (data["connection"] for _, _, data in self.edges(data=True))
-        return tuple(sorted(found, key=lambda connection: connection.index))
+        connections = [data["connection"] for _, _, data in self.edges(data=True)]
+        return tuple(sorted(connections, key=lambda connection: connection.index))
 
     def area(self, name: str) -> Area:
         """The area of this name.
@@ -234,14 +227,13 @@ class AreaGraph(Shown, nx.MultiDiGraph):  # type: ignore[misc]
         Raises:
             KeyError: if there is none.
         """
-        area: Area = self.nodes[name]["area"]
-        return area
+        return cast(Area, self.nodes[name]["area"])
 
     def incoming(self, name: str) -> tuple[Connection, ...]:
         """Connections into an area: feedforward, lateral, then feedback; each in the order of declaration."""
         rank = {"feedforward": 0, "lateral": 1, "feedback": 2}
-        found = [data["connection"] for _, _, data in self.in_edges(name, data=True)]
-        return tuple(sorted(found, key=lambda connection: (rank[connection.kind], connection.index)))
+        connections = [data["connection"] for _, _, data in self.in_edges(name, data=True)]
+        return tuple(sorted(connections, key=lambda connection: (rank[connection.kind], connection.index)))
 
     def connection(self, identifier: str) -> Connection:
         """The connection of this identifier.
@@ -249,10 +241,7 @@ class AreaGraph(Shown, nx.MultiDiGraph):  # type: ignore[misc]
         Raises:
             KeyError: if there is none.
         """
-        for connection in self.connections:
-            if connection.identifier == identifier:
-                return connection
-        raise KeyError(identifier)
+        return {connection.identifier: connection for connection in self.connections}[identifier]
 
     def shape(self, name: str) -> Shape:
         """Shape of an area's state, or of the image."""

@@ -29,26 +29,22 @@ def resolved(graph: AreaGraph) -> NetworkSpec:
 def _area(graph: AreaGraph, area: Area) -> dict[str, Any]:
     declared = graph.spec.areas[area.name]
     written: dict[str, Any] = {"channels": area.channels, "size": _brief(area.shape[1:]), "level": area.level}
-    written |= {"region": area.region} if area.region else {}
-    written |= {"merge": area.merge} if area.merge != "sum" else {}
-    written |= {"weights": declared.weights} if declared.weights != "shared" else {}
+    written |= declared.model_dump(mode="json", include={"region", "merge", "weights"}, exclude_defaults=True)
     cell = declared.cell or graph.spec.defaults.area.cell
     if cell is not None:
         written["cell"] = {cell.name: _options(area.cell_options)} if area.cell_options else cell.name
-    norms = [link for link in area.body if isinstance(link.operation, Norm)]
-    activations = [link.operation.kind for link in area.body if isinstance(link.operation, Activation)]
     if written_body(graph.spec, declared) is not None or area.merge == "concat":
         return written | {"body": [_entry(link) for link in area.body]}
-    norm = _norm(norms[0]) if norms else "none"
-    return written | {"norm": norm, "activation": activations[0]}
+    norms = [link for link in area.body if isinstance(link.operation, Norm)]
+    activations = [link.operation.kind for link in area.body if isinstance(link.operation, Activation)]
+    return written | {"norm": _norm(norms[0]) if norms else "none", "activation": activations[0]}
 
 
 def _norm(link: Link) -> dict[str, Any]:
-    groups = (
-        link.operation.groups if isinstance(link.operation, GroupNorm) and link.options["kind"] == "group" else None
-    )
-    found = {"kind": link.options["kind"], "per_step": link.options["per_step"]}
-    return found | ({"groups": groups} if groups else {})
+    written = {key: link.options[key] for key in ("kind", "per_step")}
+    if isinstance(link.operation, GroupNorm) and written["kind"] == "group":
+        written["groups"] = link.operation.groups
+    return written
 
 
 def _brief(pair: tuple[int, int]) -> int | tuple[int, int]:
@@ -78,7 +74,7 @@ def _transform(declared: ConnectionSpec, connection: Connection) -> dict[str, An
     if declared.tie is not None and declared.tie.transpose:
         return {}
     if declared.resize is not None and declared.resize.mode == "transposed":
-        (link,) = (link for link in connection.transform if link.word == "conv_transpose")
+        link = next(link for link in connection.transform if link.word == "conv_transpose")
         written = {key: _plain(link.options[key]) for key in SHORTHAND if key in link.options}
         return written | {"resize": {"mode": "transposed"}}
     links = [link for link in connection.transform if not isinstance(link.operation, GainOperation | GateOperation)]

@@ -8,9 +8,11 @@ from typing import Any
 
 from cortexgraph.ops import (
     ACTIVATIONS,
+    CELLS,
     NORMS,
     OPERATIONS,
     RESIZES,
+    Cell,
     Chain,
     Context,
     GainOperation,
@@ -18,26 +20,25 @@ from cortexgraph.ops import (
     Link,
     Operation,
     Shape,
+    Simple,
     make_chain,
     shifts,
 )
+from cortexgraph.ops.registry import Made
 from cortexgraph.spec import AreaSpec, ConnectionDefaults, ConnectionSpec, NetworkSpec, NormSpec, OperationSpec
 from cortexgraph.spec.connection import SHORTHAND
 from cortexgraph.spec.fields import pair
 
 __all__ = [
     "body",
-    "context_of_area",
-    "context_of_connection",
-    "entries_of",
-    "first_guess",
-    "norm_of",
+    "cell",
     "transform",
+    "unbridged",
     "written_body",
 ]
 
 
-def norm_of(spec: NetworkSpec, area: AreaSpec) -> NormSpec | None:
+def _norm_of(spec: NetworkSpec, area: AreaSpec) -> NormSpec | None:
     """The norm that `norm` asks for, where there is no explicit body."""
     norm = area.norm or spec.defaults.area.norm
     return None if written_body(spec, area) is not None or norm is None or norm.kind == "none" else norm
@@ -57,7 +58,7 @@ def _normalises(spec: NetworkSpec, area: AreaSpec | None) -> bool:
     written = written_body(spec, area)
     if written is not None:
         return bool(written and shifts(written[0]))
-    norm = norm_of(spec, area)
+    norm = _norm_of(spec, area)
     entry = OperationSpec(name="norm", options={"kind": norm.kind}) if norm is not None else None
     return area.merge == "sum" and entry is not None and bool(shifts(entry))
 
@@ -65,7 +66,7 @@ def _normalises(spec: NetworkSpec, area: AreaSpec | None) -> bool:
 # ---- connections -------------------------------------------------------------
 
 
-def entries_of(spec: NetworkSpec, connection: ConnectionSpec) -> tuple[OperationSpec, ...]:
+def _entries_of(spec: NetworkSpec, connection: ConnectionSpec) -> tuple[OperationSpec, ...]:
     """The connection's operations with the spec's defaults for convolutions; without resizing, gain and gate."""
     defaults = _plain_options(spec.defaults.connection)
     if connection.transform is not None:
@@ -92,39 +93,29 @@ def _with_defaults(entry: OperationSpec, defaults: dict[str, Any]) -> OperationS
     kind, options = OPERATIONS[entry.name], entry.options
     known = kind.options.model_fields
     if not {"kernel", "bias"} <= known.keys():
-        return OperationSpec(name=entry.name, options=_inner_with_defaults(options, defaults))
-    if options is None:
-        options = {}
-    elif not isinstance(options, dict):
-        options = {str(kind.main): options}
-    return OperationSpec(
-        name=entry.name, options={key: value for key, value in defaults.items() if key in known} | options
-    )
+        return OperationSpec(name=entry.name, options=_inside_with_defaults(options, defaults))
+    written = {} if options is None else options if isinstance(options, dict) else {str(kind.main): options}
+    return OperationSpec(name=entry.name, options={k: v for k, v in defaults.items() if k in known} | written)
 
 
-def _inner_with_defaults(options: Any, defaults: dict[str, Any]) -> Any:
+def _inside_with_defaults(options: Any, defaults: dict[str, Any]) -> Any:
     """Options whose values are chains (lists of words and of `{word: options}`) with the defaults in each."""
     if isinstance(options, dict):
-        return {key: _inner_with_defaults(value, defaults) for key, value in options.items()}
+        return {key: _inside_with_defaults(value, defaults) for key, value in options.items()}
     if not isinstance(options, list):
         return options
     return [_written_with_defaults(entry, defaults) for entry in options]
 
 
 def _written_with_defaults(entry: Any, defaults: dict[str, Any]) -> Any:
-    if isinstance(entry, str):
-        return _with_defaults(OperationSpec(name=entry), defaults).model_dump() if entry in OPERATIONS else entry
-    if isinstance(entry, dict) and len(entry) == 1:
-        ((name, options),) = entry.items()
-        return (
-            {name: _with_defaults(OperationSpec(name=name, options=options), defaults).options}
-            if (name in OPERATIONS)
-            else entry
-        )
-    return entry
+    parts = {entry: None} if isinstance(entry, str) else entry
+    if not (isinstance(parts, dict) and len(parts) == 1 and parts.keys() <= {*OPERATIONS}):
+        return entry
+    ((name, options),) = parts.items()
+    return _with_defaults(OperationSpec(name=name, options=options), defaults).model_dump()
 
 
-def context_of_connection(spec: NetworkSpec, connection: ConnectionSpec) -> Context:
+def _context_of_connection(spec: NetworkSpec, connection: ConnectionSpec) -> Context:
     """Defaults of options in the connection's transform, but for the stride."""
     target = spec.areas.get(connection.target)
     bias = next((b for b in (connection.bias, spec.defaults.connection.bias) if b is not None), None)
@@ -132,9 +123,9 @@ def context_of_connection(spec: NetworkSpec, connection: ConnectionSpec) -> Cont
     return Context(channels, not _normalises(spec, target) if bias is None else bias, dt_ms=spec.time.dt_ms)
 
 
-def first_guess(spec: NetworkSpec, connection: ConnectionSpec, source: Shape) -> Chain:
+def unbridged(spec: NetworkSpec, connection: ConnectionSpec, source: Shape) -> Chain:
     """The transform with a stride of 1 wherever none is written."""
-    return make_chain(entries_of(spec, connection), source, context_of_connection(spec, connection))
+    return make_chain(_entries_of(spec, connection), source, _context_of_connection(spec, connection))
 
 
 def transform(spec: NetworkSpec, connection: ConnectionSpec, source: Shape, target: Shape) -> Chain:
@@ -144,26 +135,22 @@ def transform(spec: NetworkSpec, connection: ConnectionSpec, source: Shape, targ
     of the first convolution (without one, by average pooling), and upwards by nearest-neighbour upsampling after
     the other operations.
     """
-    entries, context = entries_of(spec, connection), context_of_connection(spec, connection)
+    entries, context = _entries_of(spec, connection), _context_of_connection(spec, connection)
     apart = (connection.weights or spec.defaults.connection.weights) == "per_step"
-    if connection.resize is not None and connection.resize.mode == "transposed":
-        chain = make_chain(_with_stride(entries, source, target), source, context, apart=apart)
-    elif connection.resize is not None:
-        resize = RESIZES[connection.resize.mode]
-        if connection.resize.at == "before":
-            before = _link(resize(source, target[1:]), connection.resize.mode)
-            after = make_chain(entries, before.operation.output(), context, apart=apart)
-            before = replace(before, name=_free(before.name, after))
-            chain = replace(after, shape=source, links=(before, *after.links))
-        else:
-            chain = make_chain(entries, source, context, apart=apart)
-            chain = _then(chain, resize(chain.output, target[1:]), connection.resize.mode)
-    else:
+    bridge = connection.resize
+    if bridge is None:
         chain = _bridged(entries, source, target, context, apart, literal=connection.stride is not None)
+    elif bridge.mode == "transposed":
+        chain = make_chain(_with_stride(entries, source, target), source, context, apart=apart)
+    elif bridge.at == "before":
+        before = _link(RESIZES[bridge.mode](source, target[1:]), bridge.mode)
+        after = make_chain(entries, before.operation.output(), context, apart=apart)
+        chain = replace(after, shape=source, links=(replace(before, name=_free(before.name, after)), *after.links))
+    else:
+        chain = _resized(make_chain(entries, source, context, apart=apart), bridge.mode, target)
     if connection.gain is not None:
-        chain = _then(
-            chain, GainOperation(chain.output, None if connection.gain == "learned" else float(connection.gain))
-        )
+        gain = None if connection.gain == "learned" else float(connection.gain)
+        chain = _then(chain, GainOperation(chain.output, gain))
     if connection.role == "modulate":
         chain = _then(chain, GateOperation(chain.output, connection.gate or "linear"))
     return chain
@@ -174,17 +161,17 @@ def _bridged(
 ) -> Chain:
     """The chain with sizes bridged as far as nothing literal forbids it."""
     chain = make_chain(entries, source, context, apart=apart)
-    found = chain.output[1:]
-    if literal or not all(target[1:]) or min(found) < 1 or found == target[1:]:
+    height, width = chain.output[1:]
+    if literal or not all(target[1:]) or min(height, width) < 1 or (height, width) == target[1:]:
         return chain
     if source[1] < target[1] or source[2] < target[2]:
-        return _then(chain, RESIZES["nearest"](chain.output, target[1:]), "nearest")
+        return _resized(chain, "nearest", target)
     if any("stride" in link.by_place for link in chain):
-        ratio = (max(1, round(found[0] / target[1])), max(1, round(found[1] / target[2])))
+        ratio = (max(1, round(height / target[1])), max(1, round(width / target[2])))
         return make_chain(entries, source, replace(context, stride=ratio), apart=apart)
     if any("stride" in OPERATIONS[link.word].by_place for link in chain):
         return chain  # every stride is written, and taken literally
-    return _then(chain, RESIZES["pool"](chain.output, target[1:]), "pool")
+    return _resized(chain, "pool", target)
 
 
 def _with_stride(entries: tuple[OperationSpec, ...], source: Shape, target: Shape) -> tuple[OperationSpec, ...]:
@@ -223,6 +210,11 @@ def _link(operation: Operation, word: str = "") -> Link:
     return Link(operation.role, word or operation.role, options, operation)
 
 
+def _resized(chain: Chain, mode: str, target: Shape) -> Chain:
+    """The chain with its result resized to the target's size."""
+    return _then(chain, RESIZES[mode](chain.output, target[1:]), mode)
+
+
 def _then(chain: Chain, operation: Operation, word: str = "") -> Chain:
     """The chain with one more operation, under a name that is free."""
     link = _link(operation, word)
@@ -238,7 +230,12 @@ def _free(name: str, chain: Chain) -> str:
 # ---- areas -------------------------------------------------------------------
 
 
-def body_entries(spec: NetworkSpec, area: AreaSpec) -> tuple[OperationSpec, ...]:
+def body(spec: NetworkSpec, area: AreaSpec, merged: Shape) -> Chain:
+    """The area's chain on its merged input."""
+    return make_chain(_body_entries(spec, area), merged, _context_of_area(spec, area), apart=area.weights == "per_step")
+
+
+def _body_entries(spec: NetworkSpec, area: AreaSpec) -> tuple[OperationSpec, ...]:
     """Operations after the merge: as written, or norm, then activation; an unregistered name is left to the checks."""
     written = written_body(spec, area)
     if written is not None:
@@ -246,7 +243,7 @@ def body_entries(spec: NetworkSpec, area: AreaSpec) -> tuple[OperationSpec, ...]
     entries: list[OperationSpec] = []
     if area.merge == "concat":
         entries.append(OperationSpec(name="conv", options={"kernel": 3}))
-    norm = norm_of(spec, area)
+    norm = _norm_of(spec, area)
     if norm is not None and norm.kind in NORMS:
         entries.append(OperationSpec(name="norm", options=norm.model_dump(exclude_none=True)))
     activation = area.activation or spec.defaults.area.activation or "relu"
@@ -255,11 +252,12 @@ def body_entries(spec: NetworkSpec, area: AreaSpec) -> tuple[OperationSpec, ...]
     return tuple(entries)
 
 
-def context_of_area(spec: NetworkSpec, area: AreaSpec) -> Context:
+def cell(spec: NetworkSpec, area: AreaSpec, shape: Shape) -> Made[Cell]:
+    """The area's cell, as declared or by default."""
+    entry = area.cell or spec.defaults.area.cell
+    return Made(Simple(shape)) if entry is None else CELLS.make(entry, shape, _context_of_area(spec, area))
+
+
+def _context_of_area(spec: NetworkSpec, area: AreaSpec) -> Context:
     """Defaults of options in the area's body and cell."""
     return Context(area.channels, bias=True, dt_ms=spec.time.dt_ms)
-
-
-def body(spec: NetworkSpec, area: AreaSpec, merged: Shape) -> Chain:
-    """The area's chain on its merged input."""
-    return make_chain(body_entries(spec, area), merged, context_of_area(spec, area), apart=area.weights == "per_step")
