@@ -80,15 +80,18 @@ def export(
         CortexGraphError: if a library is missing, the network cannot be exported, or the file computes something else.
     """
     run = opened(run)
-    network, card, spec = run.compile(steps, order), run.card, run.spec
-    metadata = {"network": spec.name, "spec_sha256": spec.digest, "data": run.data, "classes": list(run.classes)}
-    scaling = {"mean": card["mean"], "std": card["std"]}
-    note = f"images are scaled to [0, 1], then (x − mean) / std with mean {_numbers(card['mean'])} and std "
-    return export_network(network, path, to, metadata | scaling, note + _numbers(card["std"]))
-
-
-def _numbers(values: list[float]) -> str:
-    return ", ".join(f"{value:.4f}" for value in values)
+    network, card = run.compile(steps, order), run.card
+    metadata = {
+        "network": run.spec.name,
+        "spec_sha256": run.spec.digest,
+        "data": run.data,
+        "classes": card.classes,
+        "mean": card.mean,
+        "std": card.std,
+    }
+    mean, std = (", ".join(f"{value:.4f}" for value in values) for values in (card.mean, card.std))
+    note = f"images are scaled to [0, 1], then (x − mean) / std with mean {mean} and std {std}"
+    return export_network(network, path, to, metadata, note)
 
 
 def export_network(

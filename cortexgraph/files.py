@@ -14,26 +14,29 @@ from pathlib import Path
 
 from cortexgraph.errors import DataError, Diagnostic
 
-__all__ = ["csv_table", "csv_text", "remove_leftovers", "replacing", "write_bytes", "write_text"]
+__all__ = ["csv_table", "csv_text", "leftovers", "locked", "replacing", "write_bytes", "write_text"]
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, *, devices: bool = True) -> Iterator[Path]:
     """A temporary file in the same folder, renamed to `path` when the block ends well and removed otherwise.
 
-    A device or pipe, such as `/dev/null` or `/dev/stdout`, is written to and stays what it is.
+    Args:
+        path: the file to write; where it is a link, the file that it leads to is replaced.
+        devices: whether a device or pipe, such as `/dev/null` or `/dev/stdout`, is written to and stays what it is;
+            otherwise the file takes its place.
 
     Raises:
         DataError: if the folder is missing or cannot be written.
     """
     path = Path(path)
     try:
-        special = path.exists() and not path.is_dir() and not (path.is_file() and _ordinary(path))
+        special = devices and path.exists() and not path.is_dir() and not (path.is_file() and _ordinary(path))
         path = path if special else path.resolve()  # a link stays, and its file is replaced
         folder = None if special else path.parent
         handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=path.suffix, dir=folder)
         os.close(handle)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # of a loop of links Python says RuntimeError
         raise _unwritable(path, error) from None
     temporary = Path(name)
     try:
@@ -56,15 +59,40 @@ def _ordinary(path: Path) -> bool:
     return path.absolute().parts[1:2] not in {("dev",), ("proc",)}
 
 
-def remove_leftovers(path: str | Path) -> None:
-    """Remove what a `replacing` of this path left beside it when its process was killed.
-
-    For paths that nothing else writes at the time.
-    """
+def leftovers(path: str | Path) -> list[Path]:
+    """What a `replacing` of this path left beside it when its process was killed, or is writing now."""
     path = Path(path)
     random = "[a-z0-9_]" * 8  # what `tempfile` puts between prefix and suffix
-    for left in path.parent.glob(escape(_prefix(path)) + random + escape(path.suffix)):
-        left.unlink(missing_ok=True)
+    return list(path.parent.glob(escape(_prefix(path)) + random + escape(path.suffix)))
+
+
+@contextmanager
+def locked(path: Path, found: str, *, wait_s: float = 0) -> Iterator[None]:
+    """Hold a lock of the operating system on a file, which is made with its folder where it is missing.
+
+    The lock goes with the process that holds it, however that ends. The file stays, and its existence says nothing:
+    were it removed, a process that waits for it would lock another file than the one after it.
+
+    Args:
+        path: the file.
+        found: the finding where another process holds the lock.
+        wait_s: seconds to wait for it.
+
+    Raises:
+        DataError: if another process holds the lock, or the file cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, timeout=wait_s).acquire()
+    except Timeout:
+        repair = "Wait until it has ended, or name another folder with --out."
+        raise DataError(Diagnostic("in-use", str(path.parent), found, repair=repair)) from None
+    except OSError as error:
+        raise _unwritable(path.parent, error) from None
+    with lock:
+        yield
 
 
 def _prefix(path: Path) -> str:
@@ -77,7 +105,7 @@ def _umask() -> int:
     return mask
 
 
-def _unwritable(path: Path, error: OSError | ValueError) -> DataError:
+def _unwritable(path: Path, error: Exception) -> DataError:
     reason = (getattr(error, "strerror", None) or str(error)).lower()
     return DataError(
         Diagnostic(
@@ -116,12 +144,12 @@ def _cell(value: object) -> object:
     return value
 
 
-def write_bytes(path: str | Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    with replacing(path) as temporary:
+def write_bytes(path: str | Path, data: bytes, *, devices: bool = True) -> None:
+    """Write a file whole or not at all; `devices` as for `replacing`."""
+    with replacing(path, devices=devices) as temporary:
         temporary.write_bytes(data)
 
 
-def write_text(path: str | Path, text: str) -> None:
-    """Write a text file in UTF-8 whole or not at all."""
-    write_bytes(path, text.encode())
+def write_text(path: str | Path, text: str, *, devices: bool = True) -> None:
+    """Write a text file in UTF-8 whole or not at all; `devices` as for `replacing`."""
+    write_bytes(path, text.encode(), devices=devices)

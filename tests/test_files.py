@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cortexgraph.errors import DataError
-from cortexgraph.files import remove_leftovers, replacing, write_text
+from cortexgraph.files import leftovers, replacing, write_text
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -40,7 +40,8 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) 
     script = "import os, sys; from cortexgraph.files import replacing\nwith replacing(sys.argv[1]): os.abort()"
     subprocess.run([sys.executable, "-c", script, str(path)], check=False, stderr=subprocess.DEVNULL)
     assert len([*tmp_path.iterdir()]) == 1 + len(others)
-    remove_leftovers(path)
+    for left in leftovers(path):
+        left.unlink()
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(others)
 
 

@@ -82,7 +82,7 @@ def _list(experiment: ExperimentSpec, folder: Path, arguments: dict[str, object]
     from cortexgraph.cli.tables import print_table
     from cortexgraph.compiler import compile_spec
     from cortexgraph.experiment.compare import prepare as prepare_runs
-    from cortexgraph.training.summary import count_parameters
+    from cortexgraph.training.fit import count_parameters
 
     runs, outcomes = prepare_runs(experiment, folder, arguments)
     counts = {

@@ -108,9 +108,12 @@ def train(
         raise typer.BadParameter("--resume needs the folder of the run", param_hint="--out")
     if spec is None and not resume:
         raise typer.BadParameter("a spec file, or the name of a zoo spec, is needed", param_hint="SPEC")
-    before = _interrupted_run(out, has_spec=spec is not None) if resume and out is not None else None
+    before = RunFolder(out) if resume and out is not None else None
+    if before is not None:
+        before.check_startable(resume=True)
     chosen = _settings(settings, before)
-    network = load(spec or str(before.spec if before else ""), options.changes(overrides, steps, order))
+    overrides_of_all = options.changes(overrides, steps, order)
+    network = before.read_spec(overrides_of_all) if before and spec is None else load(spec or "", overrides_of_all)
     asked = {"source": data, "root": data_root, "train_images": train_images, "test_images": test_images}
     arguments = _data_arguments(asked, before)
     trackers = _trackers(logger, before)
@@ -139,24 +142,9 @@ def train(
         _report(summary)
 
 
-def _interrupted_run(path: Path, *, has_spec: bool) -> RunFolder:
-    """The run to resume.
-
-    Raises:
-        DataError: if there is none, or it has no spec and none is given.
-    """
-    from cortexgraph.training import RunFolder
-
-    run = RunFolder(path)
-    run.check_startable(resume=True)
-    if not has_spec and not run.spec.exists():
-        raise run.damaged(run.spec, "is missing")
-    return run
-
-
 def _settings(values: Mapping[str, object], before: RunFolder | None) -> TrainSettings:
     """The values that are set, over the settings of the run that is resumed, or over the defaults."""
-    stored = before.read_settings().get("settings", {}) if before is not None else {}
+    stored = before.read_settings().settings if before is not None else {}
     return TrainSettings.model_validate(stored | {name: value for name, value in values.items() if value is not None})
 
 
@@ -164,8 +152,7 @@ def _trackers(text: str | None, before: RunFolder | None) -> Sequence[str]:
     """The trackers of `--logger`, over those of the run that is resumed, over the defaults; all are installed."""
     from cortexgraph.training.engine import DEFAULT_TRACKERS, check_trackers
 
-    stored = before.read_settings().get("logger") if before is not None else None
-    names: Sequence[str] = stored if isinstance(stored, list) else DEFAULT_TRACKERS
+    names: Sequence[str] = before.read_settings().logger if before is not None else DEFAULT_TRACKERS
     if text is not None:
         names = [name.strip() for name in text.split(",") if name.strip()]
     check_trackers(names)
@@ -174,7 +161,7 @@ def _trackers(text: str | None, before: RunFolder | None) -> Sequence[str]:
 
 def _data_arguments(values: Mapping[str, object], before: RunFolder | None) -> dict[str, Any]:
     """Arguments of `load_data`: the values that are set, over those of the run that is resumed, over `shapes`."""
-    stored = (before.read_card()["load_data"] if before is not None else None) or {}
+    stored = (before.read_card().arguments if before is not None else None) or {}
     set_values = {name: value for name, value in values.items() if value is not None}
     arguments: dict[str, Any] = {"source": "shapes"} | stored | set_values
     arguments["source"] = options.located(arguments["source"])

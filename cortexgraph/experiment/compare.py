@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from cortexgraph.experiment.plan import Data, Run, collected, plan
 from cortexgraph.experiment.report import Row, draw_figure, rows, table_text
 from cortexgraph.experiment.run import Outcome, adopt, carry_out, outcome_of, stale
 from cortexgraph.extras import EXTRAS, require
-from cortexgraph.files import write_text
+from cortexgraph.files import locked, write_text
 from cortexgraph.training.run_folder import RunFolder
 
 __all__ = ["ENGINES", "Comparison", "compare", "prepare"]
@@ -86,7 +85,7 @@ def compare(
         require(extra)
     out = Path(out)
     runs, outcomes = prepare(experiment, out, data, overwrite=overwrite)
-    with _locked(out):
+    with locked(out / ".lock", "another `compare` uses this folder"):
         if adopted := adopt(runs, [Path(folder) for folder in reuse]):
             tell(f"{len(adopted)} of {len(runs)} runs are trained already in other experiments")
         if done_before := len(outcomes):
@@ -125,31 +124,6 @@ def prepare(
     if findings:
         raise DataError(findings)
     return runs, outcomes
-
-
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Keep other comparisons out of the folder.
-
-    Raises:
-        DataError: if one is at work in it, or it cannot be written.
-    """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(out / ".lock", timeout=0)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        repair = "Wait until it has ended, or name another folder with --out."
-        raise DataError(Diagnostic("in-use", str(out), "another `compare` uses this folder", repair=repair)) from None
-    except OSError as error:
-        found, repair = f"it cannot be written: {error.strerror}", "Name another folder with --out."
-        raise DataError(Diagnostic("unwritable", str(out), found, repair=repair)) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _line(outcome: Outcome) -> str:

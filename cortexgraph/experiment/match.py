@@ -55,7 +55,7 @@ def _finding(experiment: ExperimentSpec, found: str, expected: str, repair: str)
 
 def _count(spec: NetworkSpec) -> int:
     """Trained parameters; 0 if the spec does not make a network, such as where groups do not divide the channels."""
-    from cortexgraph.training.summary import count_parameters
+    from cortexgraph.training.fit import count_parameters
 
     return 0 if any(f.severity == "error" for f in check(spec)) else count_parameters(compile_spec(spec))
 

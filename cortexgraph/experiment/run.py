@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import shutil
@@ -16,38 +15,27 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
-from pydantic import Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import Field, JsonValue
 from typing_extensions import TypedDict
 
 from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.experiment.model import EvaluationSpec
 from cortexgraph.experiment.plan import Run
-from cortexgraph.files import write_text
-from cortexgraph.training.run_folder import RunFolder
+from cortexgraph.files import locked
+from cortexgraph.spec.fields import pair
+from cortexgraph.training.records import Count, Share
+from cortexgraph.training.run_folder import RunFolder, write_json
 from cortexgraph.training.settings import in_force
 
 if TYPE_CHECKING:
     from cortexgraph.data import ImageData
+    from cortexgraph.network import CompiledNetwork
 
 __all__ = ["Outcome", "Result", "adopt", "carry_out", "outcome_of", "stale"]
 
 RESULT = "result.json"
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Number = Annotated[int, Field(ge=0)]
-ByStep = Annotated[dict[Annotated[str, Field(pattern="^[0-9]{1,9}$")], Share], Field(min_length=1)]
-
-
-class Training(TypedDict):
-    """How training ended, as in `summary.json`."""
-
-    parameters: Number
-    epochs: Number
-    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    device: str
-    accuracy: ByStep
 
 
 class Reading(TypedDict):
@@ -59,13 +47,18 @@ class Reading(TypedDict):
     trained: bool
 
 
-class Result(Training):
+class Result(TypedDict):
     """What was measured, as in `result.json`; `asked` is what it was measured for."""
 
     asked: dict[str, JsonValue]
     variant: str
     values: dict[str, str]
     seed: int
+    parameters: Count
+    epochs: Count
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    device: str
+    accuracy: Annotated[dict[Annotated[str, Field(pattern="^[0-9]{1,9}$")], Share], Field(min_length=1)]
     evaluations: dict[str, Annotated[list[Reading], Field(min_length=1)]]
 
 
@@ -93,10 +86,9 @@ def outcome_of(run: Run) -> Outcome | None:
     folder = RunFolder(run.folder)
     if not folder.is_finished or not (run.folder / RESULT).exists():
         return None
-    result = _read(TypeAdapter(Result), folder, run.folder / RESULT)
-    asked = result["asked"]
-    settings = asked.get("settings")
-    if {**asked, "settings": in_force(settings) if isinstance(settings, dict) else None} != _asked(run):
+    result: Result = folder.read(run.folder / RESULT, Result)
+    asked, settings = result["asked"], result["asked"].get("settings")
+    if asked | {"settings": in_force(settings) if isinstance(settings, dict) else None} != _asked(run):
         return None
     own = (run.variant.name, dict(run.variant.values), run.seed, run.evaluations.keys())
     if (result["variant"], result["values"], result["seed"], result["evaluations"].keys()) != own:
@@ -113,11 +105,11 @@ def stale(run: Run) -> Diagnostic | None:
     folder = RunFolder(run.folder)
     if not folder.is_run:
         return None
-    stored, own, before = folder.read_settings(), _trained_as(run), folder.train_settings().model_dump()
-    changed = [name for name, value in run.settings.model_dump().items() if before[name] != value]
-    if stored.get("spec_sha256") != own["spec_sha256"]:
+    own, before, settings = _trained_as(run), folder.train_settings().model_dump(), run.settings.model_dump()
+    changed = [name for name in settings if before[name] != settings[name]]
+    if folder.read_settings().spec_sha256 != own["spec_sha256"]:
         changed.append("spec")
-    if folder.data.exists() and folder.read_card()["load_data"] != own["data"]:
+    if folder.data.exists() and folder.read_card().arguments != own["data"]:
         changed.append("data")
     if not changed:
         return None
@@ -131,14 +123,9 @@ def carry_out(run: Run, *, overwrite: bool = False) -> Outcome:
 
     A run that was interrupted resumes after its last finished epoch. The run is locked against other processes.
     """
-    from filelock import FileLock, Timeout
-
     try:
-        run.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(run.folder.with_suffix(".lock"), timeout=20):
+        with locked(run.folder.with_suffix(".lock"), f"another process works on {run.folder.name}", wait_s=20):
             return outcome_of(run) or _measured(run, overwrite=overwrite)
-    except Timeout:
-        return Outcome(run.name, f"{run.folder}: another process works on this run")
     except CortexGraphError as error:
         return Outcome(run.name, str(error))
     except OSError as error:
@@ -168,7 +155,7 @@ def adopt(runs: Sequence[Run], folders: Sequence[Path]) -> list[Run]:
         if twins and not RunFolder(run.folder).is_run:
             temporary = run.folder.with_name(f".{run.folder.name}.copy")
             shutil.rmtree(temporary, ignore_errors=True)
-            shutil.copytree(twins[0], temporary, ignore=shutil.ignore_patterns(RESULT))
+            shutil.copytree(twins[0], temporary, ignore=shutil.ignore_patterns(RESULT, ".*"))
             shutil.rmtree(run.folder, ignore_errors=True)
             temporary.rename(run.folder)
             adopted.append(run)
@@ -182,26 +169,26 @@ def _measured(run: Run, *, overwrite: bool) -> Outcome:
     from cortexgraph.data import load_data
     from cortexgraph.training import train
 
-    spec = run.variant.spec
-    size = spec.input.size
-    pair = (size, size) if isinstance(size, int) else size
-    images = load_data(**run.data, size=pair, channels=spec.input.channels)
-    folder = RunFolder(run.folder)
-    if overwrite and stale(run) is not None:
-        train(spec, images, run.settings, run.folder, overwrite=True, quiet=True, origin=run.data)
-    elif not folder.is_finished:
-        train(spec, images, run.settings, run.folder, resume=folder.is_run, quiet=True, origin=run.data)
-    training: Training = _read(TypeAdapter(Training), folder, folder.summary)
-    evaluations = {name: _readings(run, evaluation, images) for name, evaluation in run.evaluations.items()}
-    result: Result = {
-        "asked": _asked(run),
-        "variant": run.variant.name,
-        "values": dict(run.variant.values),
-        "seed": run.seed,
-        **training,
-        "evaluations": evaluations,
-    }
-    write_text(run.folder / RESULT, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    spec, folder = run.variant.spec, RunFolder(run.folder)
+    images = load_data(**run.data, size=pair(spec.input.size), channels=spec.input.channels)
+    again = overwrite and stale(run) is not None
+    if again or not folder.is_finished:
+        resume = not again and folder.state == "unfinished"
+        train(spec, images, run.settings, folder.path, resume=resume, overwrite=again, quiet=True, origin=run.data)
+    summary = folder.read_summary()
+    result = Result(
+        asked=_asked(run),
+        variant=run.variant.name,
+        values=dict(run.variant.values),
+        seed=run.seed,
+        parameters=summary.parameters,
+        epochs=summary.epochs,
+        seconds=summary.seconds,
+        device=summary.device,
+        accuracy={str(step): accuracy for step, accuracy in summary.accuracy.items()},
+        evaluations={name: _readings(run, evaluation, images) for name, evaluation in run.evaluations.items()},
+    )
+    write_json(run.folder / RESULT, result)
     return Outcome(run.name, result=result)
 
 
@@ -211,7 +198,9 @@ def _readings(run: Run, evaluation: EvaluationSpec, images: ImageData) -> list[R
     from cortexgraph.training import evaluate, load_run
 
     trained = load_run(run.folder)
-    network = lesion(trained.network, *evaluation.lesion) if evaluation.lesion else trained.network
+    network = trained.network
+    if evaluation.lesion:
+        network = cast("CompiledNetwork", lesion(network, *evaluation.lesion))
     at, steps, order = evaluation.at, evaluation.steps, evaluation.order
     normalised = trained.normalised(images)
     measured = evaluate(network, normalised, at=at, steps=steps, order=order, device=run.settings.device)
@@ -238,24 +227,9 @@ def _trained_as(run: Run) -> dict[str, JsonValue]:
 
 def _stored_as(folder: RunFolder) -> dict[str, JsonValue]:
     """The same, as a run's folder has it."""
-    stored = folder.read_settings()
-    data = folder.read_card()["load_data"]
-    settings = stored.get("settings")
-    settings = in_force(settings) if isinstance(settings, dict) else None
-    return {"spec_sha256": stored.get("spec_sha256"), "settings": settings, "data": data}
-
-
-def _read(adapter: TypeAdapter[Any], folder: RunFolder, path: Path) -> Any:
-    """A JSON file of a run.
-
-    Raises:
-        DataError: if it is damaged.
-    """
-    try:
-        return adapter.validate_python(folder.read_json(path), strict=True)
-    except ValidationError as error:
-        place = ".".join(map(str, error.errors()[0]["loc"]))
-        raise folder.damaged(path, f"is not what a run writes (`{place}`)") from None
+    started = folder.read_settings()
+    settings, data = in_force(started.settings), folder.read_card().arguments
+    return {"spec_sha256": started.spec_sha256, "settings": settings, "data": data}
 
 
 # ---- a process of its own ----------------------------------------------------

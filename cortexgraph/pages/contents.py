@@ -16,7 +16,7 @@ from cortexgraph.analysis import NetworkSummary
 from cortexgraph.codegen import Emitted
 from cortexgraph.passes import statuses
 from cortexgraph.render.updates import node_key
-from cortexgraph.spec import NetworkSpec, load
+from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.overrides import Override
 from cortexgraph.unrolling import UnrolledGraph
 from cortexgraph.wording import by, count_text, fields_text, paths_text, step_ranges
@@ -192,16 +192,15 @@ def read_view(path: Path, overrides: Sequence[str | Override] = ()) -> tuple[Net
     from cortexgraph.training.run_folder import RunFolder
 
     run = RunFolder(path)
-    settings = run.read_settings().get("settings", {})
-    spec = load(run.spec, overrides)
+    settings, spec = run.read_settings().settings, run.read_spec(overrides)
     facts = [(name.replace("_", " "), str(value)) for name, value in settings.items() if value is not None]
     curves = run.path / "curves.svg"
-    if not run.is_finished or not curves.exists():
+    if not run.is_finished or not curves.is_file():
         return spec, RunView(run.path.name, None, (), tuple(facts))
-    summary = run.read_json(run.summary)
-    last, best = summary.get("accuracy", {}), summary.get("best_accuracy", {})
-    accuracy = tuple((step, f"{share:.2%}", f"{best.get(step, share):.2%}") for step, share in last.items())
-    results = [(name, str(summary[name])) for name in ("data", "best_epoch", "device", "command") if summary.get(name)]
+    summary = run.read_summary()
+    shares = [(step, share, summary.best_accuracy[step]) for step, share in summary.accuracy.items()]
+    accuracy = tuple((str(step), f"{last:.2%}", f"{best:.2%}") for step, last, best in shares)
+    results = {"data": summary.data, "best epoch": summary.best_epoch, "device": summary.device}
+    named = [(name, str(value)) for name, value in (results | {"command": summary.command}).items() if value]
     picture = base64.b64encode(curves.read_bytes()).decode()
-    facts = [*((name.replace("_", " "), value) for name, value in results), *facts]
-    return spec, RunView(run.path.name, f"data:image/svg+xml;base64,{picture}", accuracy, tuple(facts))
+    return spec, RunView(run.path.name, f"data:image/svg+xml;base64,{picture}", accuracy, (*named, *facts))

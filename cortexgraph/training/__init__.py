@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from cortexgraph.training.engine import Interrupted
     from cortexgraph.training.evaluation import Evaluation, Predictions, StepAccuracy, evaluate, predict
     from cortexgraph.training.fit import train
+    from cortexgraph.training.records import Summary
     from cortexgraph.training.run import TrainedRun, load_run, pack, packed
     from cortexgraph.training.run_folder import RunFolder
     from cortexgraph.training.settings import TrainSettings
-    from cortexgraph.training.summary import Summary
 
 __all__ = [
     "Evaluation",
@@ -40,7 +40,7 @@ _HOMES = {
     "run": ("TrainedRun", "load_run", "pack", "packed"),
     "run_folder": ("RunFolder",),
     "settings": ("TrainSettings",),
-    "summary": ("Summary",),
+    "records": ("Summary",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cortexgraph.training.records import EpochRecord, best_epoch
 from cortexgraph.training.run_folder import writing
-from cortexgraph.training.summary import EpochRecord, best_epoch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
 import signal
 import sys
 import threading
+import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -35,9 +36,9 @@ __all__ = [
     "check_trackers",
     "choose_device",
     "is_first_process",
-    "make_trackers",
     "make_trainer",
     "quiet_lightning",
+    "tracking",
 ]
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
@@ -70,18 +71,21 @@ def choose_device(device: str) -> torch.device:
     chosen = torch.device(device)
     if chosen.type == "cuda":
         chosen = torch.device("cuda", chosen.index or 0)
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (chosen.index or 0) >= count:
-            raise _no_device(device, f"torch sees {count} GPU{'s' * (count != 1)} here")
+        _check_gpus(device, chosen.index + 1)
     if chosen.type == "mps" and not torch.backends.mps.is_available():
         raise _no_device(device, "torch sees no Apple GPU here")
     return chosen
 
 
+def _check_gpus(device: str, needed: int) -> None:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if needed > count:
+        raise _no_device(device, f"torch sees {count} GPU{'s' * (count != 1)} here")
+
+
 def _no_device(device: str, expected: str) -> CortexGraphError:
-    return CortexGraphError(
-        Diagnostic("no-device", "device", f"{device} was asked for", expected, "Give --device auto, or cpu.")
-    )
+    repair = "Give --device auto, or cpu."
+    return CortexGraphError(Diagnostic("no-device", "device", f"{device} was asked for", expected, repair))
 
 
 def is_first_process() -> bool:
@@ -101,13 +105,19 @@ def make_trainer(
     Raises:
         CortexGraphError: for a precision or a number of devices that this machine does not offer.
     """
-    _check(settings, device)
-    bar = not quiet and sys.stdout.isatty()
+    if settings.precision == "16" and device.type == "cpu":
+        expected, repair = "a processor computes in 32 or bf16", "Give --precision bf16."
+        raise CortexGraphError(Diagnostic("no-precision", "precision", "16 was asked for", expected, repair))
     several = settings.devices > 1
+    if several and device.type == "cuda":
+        _check_gpus(f"{settings.devices} × cuda", settings.devices)
+    # With several readouts and the loss over the last, some parameters may be read and yet get no gradient.
+    unused = "_find_unused_parameters_true" * (settings.loss_over == "last")
+    bar = not quiet and sys.stdout.isatty()
     return pl.Trainer(
         accelerator={"cuda": "gpu"}.get(device.type, device.type),
         devices=[device.index] if device.type == "cuda" and not several else settings.devices,
-        strategy=_strategy(settings),
+        strategy=f"ddp{unused}" if several else "auto",
         precision=PRECISIONS[settings.precision],  # type: ignore[arg-type, unused-ignore]
         max_epochs=settings.epochs,
         gradient_clip_val=settings.clip or None,
@@ -122,21 +132,6 @@ def make_trainer(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
-
-
-def _strategy(settings: TrainSettings) -> str:
-    if settings.devices == 1:
-        return "auto"
-    # With several readouts and the loss over the last, some parameters may be read and yet get no gradient.
-    return "ddp_find_unused_parameters_true" if settings.loss_over == "last" else "ddp"
-
-
-def _check(settings: TrainSettings, device: torch.device) -> None:
-    if settings.precision == "16" and device.type == "cpu":
-        expected, repair = "a processor computes in 32 or bf16", "Give --precision bf16."
-        raise CortexGraphError(Diagnostic("no-precision", "precision", "16 was asked for", expected, repair))
-    if device.type == "cuda" and settings.devices > torch.cuda.device_count():
-        raise _no_device(f"{settings.devices} × cuda", f"torch sees {torch.cuda.device_count()} GPUs here")
 
 
 @contextmanager
@@ -167,6 +162,20 @@ class Events(TensorBoardLogger):  # type: ignore[misc, unused-ignore]
         self.experiment.flush()
 
 
+class WandbRun(WandbLogger):  # type: ignore[misc, unused-ignore]
+    """Lightning's logger, which ends the run that it began: the next training in this process gets another one."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._began = import_module("wandb").run is None
+
+    def finalize(self, status: str) -> None:
+        """End the run."""
+        super().finalize(status)
+        if self._began and self._experiment is not None:
+            self._experiment.finish(exit_code=int(status != "success"))
+
+
 def check_trackers(names: Sequence[str]) -> None:
     """Check that trackers are known and installed.
 
@@ -175,20 +184,23 @@ def check_trackers(names: Sequence[str]) -> None:
     """
     findings = []
     for name in names:
-        if name not in TRACKERS:
+        package = TRACKERS.get(name)
+        if package is None:
             expected = f"the trackers are {listed(list(TRACKERS))}"
             findings.append(Diagnostic("unknown-tracker", "logger", f"{name!r} was given", expected, "Give these."))
-        elif TRACKERS[name] and not is_installed(TRACKERS[name]):
-            package = TRACKERS[name]
-            repair = f"Run `pip install {package}`, or leave {name} out."
+        elif package and not is_installed(package):
             found = f"{name} needs the package `{package}`"
+            repair = f"Run `pip install {package}`, or leave {name} out."
             findings.append(Diagnostic("missing-extra", "logger", found, "it is not installed", repair))
     if findings:
         raise CortexGraphError(findings)
 
 
-def make_trackers(names: Sequence[str], folder: Path, network: str, step: int) -> list[Logger]:
-    """Lightning's loggers by name; the table `metrics.csv` is the recorder's.
+@contextmanager
+def tracking(
+    names: Sequence[str], folder: Path, network: str, step: int, versions: Mapping[str, str]
+) -> Iterator[dict[str, Logger]]:
+    """Lightning's loggers by name, closed after the block, however it ends; `metrics.csv` is the recorder's.
 
     Args:
         names: checked by `check_trackers`.
@@ -196,15 +208,40 @@ def make_trackers(names: Sequence[str], folder: Path, network: str, step: int) -
         network: its name, under which wandb and mlflow keep the run.
         step: from which training goes on: what TensorBoard has of later steps was lost with an interruption, and is
             hidden.
+        versions: what the trackers call the run that goes on.
     """
     run = folder.resolve().name
-    identifier = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]  # folders of one name stay apart
-    trackers: dict[str, Any] = {
-        "tensorboard": lambda: Events(folder, name="", version="tensorboard", purge_step=step + 1),
-        "wandb": lambda: WandbLogger(name=run, project=network, save_dir=folder, id=identifier),
-        "mlflow": lambda: MLFlowLogger(experiment_name=network, run_name=run, save_dir=str(folder / "mlruns")),
+    makers: dict[str, Callable[[str | None], Logger]] = {
+        "tensorboard": lambda _: Events(folder, name="", version="tensorboard", purge_step=step + 1),
+        "wandb": lambda version: WandbRun(name=run, project=network, save_dir=folder, id=version),
+        "mlflow": lambda version: MLFlowLogger(
+            experiment_name=network, run_name=run, save_dir=str(folder / "mlruns"), run_id=version
+        ),
     }
-    return [trackers[name]() for name in names if name in trackers]
+    if "tensorboard" in names:
+        _wait_for_a_later_name(folder / "tensorboard")
+    trackers = {name: makers[name](versions.get(name)) for name in dict.fromkeys(names) if name in makers}
+    status = "failed"
+    with ExitStack() as closing:
+        for tracker in trackers.values():
+            closing.callback(lambda tracker: tracker.finalize(status), tracker)
+        try:
+            yield trackers
+            status = "success"
+        except (StopTraining, KeyboardInterrupt):
+            status = "KILLED"  # as MLflow calls it
+            raise
+
+
+def _wait_for_a_later_name(folder: Path) -> None:
+    """Wait until an event file of this second would be named after those in the folder.
+
+    TensorBoard reads the files of a folder by name. A name starts with the second; what follows does not rise (process
+    9 comes after process 10), and a resumed run read before what it goes on from loses all its steps.
+    """
+    names = [path.name.split(".") for path in folder.glob("events.out.tfevents.*")]
+    while any(int(parts[3]) == int(time.time()) for parts in names if parts[3].isdecimal()):
+        time.sleep(0.02)
 
 
 # ---- signals -----------------------------------------------------------------------
@@ -252,12 +289,12 @@ class Interrupts:
             raise StopTraining
 
     @contextmanager
-    def handled(self) -> Iterator[Interrupts]:
+    def handled(self) -> Iterator[None]:
         """Handle the signals within a block, and restore the handlers after it."""
         before = {number: signal.getsignal(number) for number in SIGNALS}
         self.install()
         try:
-            yield self
+            yield
         finally:
             if threading.current_thread() is threading.main_thread():
                 for number, handler in before.items():

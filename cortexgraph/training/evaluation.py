@@ -14,11 +14,13 @@ from cortexgraph.compiler import compile_spec
 from cortexgraph.data import ImageData
 from cortexgraph.data.decode import decode_files
 from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.network import CompiledNetwork
 from cortexgraph.spec.fields import pair
 from cortexgraph.training.engine import choose_device
 from cortexgraph.training.images import EVALUATION_BATCH_SIZE, EpochLoader, check_fit, evaluation_batches
 from cortexgraph.training.losses import correct_per_step, logits_per_step, loss_per_step
-from cortexgraph.training.run import At, TrainedRun, compiled_graph, opened, read_steps, spec_of, steps_reached
+from cortexgraph.training.reached import reached_steps, read_steps
+from cortexgraph.training.run import At, TrainedRun, opened, with_readouts
 from cortexgraph.unrolling import Order
 
 __all__ = ["Evaluation", "Predictions", "StepAccuracy", "evaluate", "predict"]
@@ -79,7 +81,7 @@ class Evaluation:
 
 
 def evaluate(
-    run: str | Path | TrainedRun | nn.Module,
+    run: str | Path | TrainedRun | CompiledNetwork,
     data: ImageData,
     *,
     at: At | None = None,
@@ -107,13 +109,10 @@ def evaluate(
         CompileError: for a readout of a silent area.
     """
     if isinstance(run, nn.Module):
-        spec = spec_of(run)
-        check_fit(spec, data)
-        read = spec if at is None else spec.read_at(at if isinstance(at, str) else tuple(sorted(set(at))))
-        network = compile_spec(read, steps, order, memory_format="channels_last")
+        check_fit(run.spec, data)
+        network = compile_spec(with_readouts(run.spec, at), steps, order, memory_format="channels_last")
         network.load_state_dict(run.state_dict())
-        reached = steps_reached(run, network)
-        read_in_training = read_steps(compiled_graph(spec))
+        reached, read_in_training = reached_steps(run.spec, network.spec), read_steps(run.unrolled)
     else:
         run = opened(run)
         data = run.normalised(data)
@@ -219,17 +218,12 @@ def _existing(files: Sequence[str | Path]) -> list[Path]:
         DataError: naming every one that is not there.
     """
     paths = [Path(file) for file in files]
-    missing = [path for path in paths if not path.is_file()]
-    if missing:
-        raise DataError(
-            [
-                Diagnostic(
-                    "no-image",
-                    str(path),
-                    "this is a folder" if path.is_dir() else "there is no such file",
-                    repair="Name the images in it." if path.is_dir() else "Check the path.",
-                )
-                for path in missing
-            ]
-        )
+    findings = []
+    for path in paths:
+        if path.is_dir():
+            findings.append(Diagnostic("no-image", str(path), "this is a folder", repair="Name the images in it."))
+        elif not path.is_file():
+            findings.append(Diagnostic("no-image", str(path), "there is no such file", repair="Check the path."))
+    if findings:
+        raise DataError(findings)
     return paths

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import platform
 import shlex
 import signal
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import lightning
 import torch
+from torch import nn
 
 from cortexgraph.checks.shapes import batch_norm_over_one_value
 from cortexgraph.codegen import Checkpoint, read_checkpoint
@@ -32,21 +33,28 @@ from cortexgraph.training.engine import (
     check_trackers,
     choose_device,
     is_first_process,
-    make_trackers,
     make_trainer,
     quiet_lightning,
+    tracking,
 )
 from cortexgraph.training.images import check_fit, data_card, images_text
 from cortexgraph.training.module import TrainingModule
 from cortexgraph.training.recorder import Recorder
-from cortexgraph.training.run_folder import RunFolder, write_json
+from cortexgraph.training.records import (
+    DECIDING,
+    DataCard,
+    EpochRecord,
+    Started,
+    Summary,
+    best_epoch,
+    identity,
+    summary_text,
+)
+from cortexgraph.training.run_folder import LAYOUT, RunFolder, write_json
 from cortexgraph.training.settings import TrainSettings
-from cortexgraph.training.summary import Summary, count_parameters, summarise, summary_text
+from cortexgraph.version import __version__
 
-__all__ = ["train"]
-
-DECIDING = ("sha256", "mean", "std", "augment")
-"""What of the data decides the run's weights."""
+__all__ = ["count_parameters", "train"]
 
 
 def train(
@@ -88,14 +96,20 @@ def train(
     spec, settings, run = resolved(graph := build(spec)), settings or TrainSettings(), RunFolder(out)
     check_trackers(logger)
     check_fit(spec, data)
-    if findings := list(
-        batch_norm_over_one_value(graph, min(settings.batch_size, len(data.train)) // settings.devices)
-    ):
+    share = min(settings.batch_size, len(data.train)) // settings.devices
+    if findings := list(batch_norm_over_one_value(graph, share)):
         raise CompileError(findings)
     device = choose_device(settings.device)
     if first := is_first_process():
         run.check_startable(resume=resume, overwrite=overwrite)
     card = data_card(data, origin)
+    started = Started(
+        cortexgraph_run=LAYOUT,
+        settings=settings.model_dump(mode="json"),
+        spec_sha256=spec.digest,
+        logger=list(logger),
+        command=shlex.join(command),
+    )
     with torch.random.fork_rng([device.index] if device.type == "cuda" else []), quiet_lightning():
         torch.manual_seed(settings.seed)
         network = compile_spec(
@@ -103,47 +117,42 @@ def train(
             memory_format="channels_last" if settings.channels_last else "contiguous",
             checkpoint=_checkpoint(settings),
         )
-        recorder = Recorder(run, Interrupts(), _metadata(spec, data), _identity(spec, settings, card), quiet=quiet)
+        recorder = Recorder(run, Interrupts(), _metadata(started, spec, card), quiet=quiet)
         trainer = make_trainer(settings, device, run.path, [recorder], quiet=quiet)
         with run.locked() if first else nullcontext():
             if first:
                 run.check_startable(resume=resume, overwrite=overwrite)  # another process may have been here meanwhile
-            step = _resumed_step(run, spec, settings, card, recorder.identity) if resume else 0
+            last = _checkpoint_to_resume(run, started, card, recorder.metadata["identity"]) if resume else None
             if first:
-                stored = {"settings": settings.model_dump(), "spec_sha256": spec.digest, "logger": list(logger)}
-                run.remove_leftovers() if resume else run.start(stored | {"command": shlex.join(command)}, spec, card)
-                _describe(run, spec, network, card)
-            recorder.trackers = make_trackers(logger, run.path, spec.name, step)
+                run.complete(spec, card) if resume else run.start(started, spec, card)
+                _describe(run, spec, network)
+            device_name = _device_name(device, settings.devices)
             if first and not quiet:
-                _announce(spec, data, settings, network, _device_name(device, settings.devices))
-            _fit(trainer, recorder, TrainingModule(network, data, settings), run.last if step else None)
-            summary = summarise(
-                spec,
-                settings,
-                network,
-                recorder.history,
-                run=run.path,
-                card=card,
-                device=_device_name(device, settings.devices),
-                command=run.read_settings().get("command", shlex.join(command)) if first else "",
-            )
+                _announce(spec, data, settings, network, device_name)
+            step = last["global_step"] if last else 0
+            versions = last["callbacks"]["Recorder"].get("trackers", {}) if last else {}
+            with tracking(logger if first else (), run.path, spec.name, step, versions) as recorder.trackers:
+                _fit(trainer, recorder, TrainingModule(network, data, settings), run.last if last else None)
+            command_line = run.read_settings().command if first else ""
+            summary = _summary(run, spec, settings, network, recorder.history, card, device_name, command_line)
             if trainer.is_global_zero:
-                _finish(run, summary, recorder)
+                _finish(run, summary, recorder.history)
     return summary
+
+
+def _metadata(started: Started, spec: NetworkSpec, card: DataCard) -> dict[str, str]:
+    """What the weights say of themselves."""
+    own = identity(spec.digest, started.settings, card)
+    return {"network": spec.name, "spec_sha256": spec.digest, "data": card.name, "format": "pt", "identity": own}
+
+
+def _device_name(device: torch.device, count: int) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return f"{count} × {name}" if count > 1 else name
 
 
 def _checkpoint(settings: TrainSettings) -> Checkpoint | None:
     return None if settings.checkpoint == "none" else read_checkpoint(settings.checkpoint, settings.batch_size)
-
-
-def _metadata(spec: NetworkSpec, data: ImageData) -> dict[str, str]:
-    return {"network": spec.name, "spec_sha256": spec.digest, "data": data.name, "format": "pt"}
-
-
-def _identity(spec: NetworkSpec, settings: TrainSettings, card: Mapping[str, Any]) -> str:
-    """A digest of all that decides the run's weights."""
-    parts = [spec.digest, settings.model_dump(mode="json"), [card[name] for name in DECIDING]]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 # ---- start -------------------------------------------------------------------
@@ -161,15 +170,10 @@ def _announce(
     )
 
 
-def _describe(run: RunFolder, spec: NetworkSpec, network: CompiledNetwork, card: dict[str, Any]) -> None:
-    """Write what is known before training, as far as it is not there."""
-    run.checkpoints.mkdir(exist_ok=True)
-    if not run.spec.exists():
-        run.write_spec(spec)
-    if not run.data.exists():
-        write_json(run.data, card)
+def _describe(run: RunFolder, spec: NetworkSpec, network: CompiledNetwork) -> None:
+    """Write source and drawings, as far as they are not there."""
     if not run.source.exists():
-        write_text(run.source, network.source)
+        write_text(run.source, network.source, devices=False)
     for name, make in (("areas", draw), ("unrolled", draw_unrolled)):
         paths = [run.path / f"{name}.{suffix}" for suffix in ("svg", "pdf")]
         if not all(path.exists() for path in paths):
@@ -178,44 +182,35 @@ def _describe(run: RunFolder, spec: NetworkSpec, network: CompiledNetwork, card:
                 drawing.save(path)
 
 
-def _resumed_step(
-    run: RunFolder, spec: NetworkSpec, settings: TrainSettings, card: Mapping[str, Any], identity: str
-) -> int:
-    """The step from which a resumed run goes on; 0 if it was interrupted before the end of its first epoch.
+def _checkpoint_to_resume(run: RunFolder, started: Started, card: DataCard, own: str) -> dict[str, Any] | None:
+    """The checkpoint from which a resumed run goes on; None if it was interrupted before the end of its first epoch.
 
     Raises:
         DataError: if spec, settings or data are not those that it was started with, or a file is damaged.
     """
-    before, now = run.train_settings().model_dump(), settings.model_dump()
-    findings = [
-        _changed(f"settings.{name}", before[name], value) for name, value in now.items() if before[name] != value
-    ]
-    digest = run.read_settings().get("spec_sha256", "")
-    if digest != spec.digest:
-        findings.append(_changed("spec", digest, spec.digest))
-    kept = run.read_json(run.data) if run.data.exists() else card
-    findings += [
-        _changed(f"data.{name}", kept[name], card[name])
-        for name in DECIDING
-        if name in kept and kept[name] != card[name]
-    ]
-    if findings:
+    before = run.train_settings().model_dump(mode="json")
+    pairs = {f"settings.{name}": (before[name], value) for name, value in started.settings.items()}
+    pairs["spec"] = (run.read_settings().spec_sha256, started.spec_sha256)
+    if run.data.exists():
+        kept = run.read_card()
+        pairs |= {f"data.{name}": (getattr(kept, name), getattr(card, name)) for name in DECIDING}
+    if findings := [_changed(place, *values) for place, values in pairs.items() if values[0] != values[1]]:
         raise DataError(findings)
     if not run.last.exists():
-        return 0
+        return None
     last = run.read_last()
-    if last["callbacks"]["Recorder"].get("identity", identity) != identity:
+    if last["callbacks"]["Recorder"].get("identity", own) != own:
         raise run.damaged(run.settings, "or data.json is not what the run was started with")
-    return int(last["global_step"])
+    return last
 
 
 def _changed(place: str, before: object, now: object) -> Diagnostic:
-    short = [value[:16] if isinstance(value, str) and len(value) == 64 else value for value in (before, now)]
+    was, now = (value[:16] if isinstance(value, str) and len(value) == 64 else value for value in (before, now))
     return Diagnostic(
         "resume-changed",
         place,
-        f"it is {short[1]} now",
-        f"the run was started with {short[0]}",
+        f"it is {now} now",
+        f"the run was started with {was}",
         "Resume with what the run was started with (leave options out), or start another run.",
     )
 
@@ -244,14 +239,52 @@ def _fit(trainer: Any, recorder: Recorder, module: TrainingModule, checkpoint: P
         ) from None
 
 
-def _finish(run: RunFolder, summary: Summary, recorder: Recorder) -> None:
+def count_parameters(network: nn.Module) -> int:
+    """How many numbers training changes."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def _summary(
+    run: RunFolder,
+    spec: NetworkSpec,
+    settings: TrainSettings,
+    network: nn.Module,
+    history: Sequence[EpochRecord],
+    card: DataCard,
+    device: str,
+    command: str,
+) -> Summary:
+    best = best_epoch(history)
+    return Summary(
+        name=spec.name,
+        run=run.path,
+        data=card.name,
+        epochs=len(history),
+        accuracy=dict(history[-1].test_accuracy),
+        best_epoch=best.epoch,
+        best_accuracy=dict(best.test_accuracy),
+        parameters=count_parameters(network),
+        seconds=sum(record.seconds for record in history),
+        device=device,
+        precision=settings.precision,
+        seed=settings.seed,
+        spec_digest=spec.digest,
+        data_digest=card.sha256,
+        command=command,
+        versions={
+            "cortexgraph": __version__,
+            "torch": torch.__version__,
+            "lightning": lightning.__version__,
+            "python": platform.python_version(),
+        },
+        settings=settings.model_dump(mode="json"),
+        images={"train": card.train_images, "test": card.test_images},
+    )
+
+
+def _finish(run: RunFolder, summary: Summary, history: Sequence[EpochRecord]) -> None:
     """Write what is known at the end; `summary.json`, the mark of a finished run, last."""
     title = f"{summary.name} on {Path(summary.data).name}"
-    draw_curves(recorder.history, title, [run.path / "curves.png", run.path / "curves.svg"])
-    write_text(run.summary_text, summary_text(summary))
-    write_json(run.summary, summary.as_json())
-
-
-def _device_name(device: torch.device, count: int) -> str:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    return f"{count} × {name}" if count > 1 else name
+    draw_curves(history, title, [run.path / "curves.png", run.path / "curves.svg"])
+    write_text(run.summary_text, summary_text(summary), devices=False)
+    write_json(run.summary, summary)

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from cortexgraph.data import Batches, ImageData
 from cortexgraph.errors import DataError, Diagnostic
-from cortexgraph.spec import NetworkSpec, ReadoutSpec
+from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.fields import pair
+from cortexgraph.training.records import DataCard, Origin
 from cortexgraph.training.settings import TrainSettings
 
 __all__ = [
@@ -37,42 +38,29 @@ def check_fit(spec: NetworkSpec, data: ImageData) -> None:
         DataError: with one finding for each that differs, and the override that repairs it.
     """
     channels, *size = data.train.images.shape[1:]
-    findings = [
-        *(_mismatch(path, readout.classes, len(data.classes), "classes") for path, readout in _readouts(spec)),
-        _mismatch("input.channels", spec.input.channels, channels, "channels"),
-        _mismatch("input.size", list(pair(spec.input.size)), size, "pixels (height, width)"),
+    readouts = list(enumerate(spec.readouts))
+    declared = [
+        *((f"readout[{n}].classes", [readout.classes], [len(data.classes)], "classes") for n, readout in readouts),
+        ("input.channels", [spec.input.channels], [channels], "channels"),
+        ("input.size", [*pair(spec.input.size)], size, "pixels (height, width)"),
     ]
-    if mismatches := [finding for finding in findings if finding is not None]:
-        raise DataError(mismatches)
+    findings = [
+        Diagnostic(
+            "data-mismatch",
+            path := place if len(readouts) > 1 else place.replace("[0]", ""),
+            f"the network declares {' × '.join(map(str, own))}",
+            f"the data has {' × '.join(map(str, other))} {unit}",
+            f"Give --set {path}={repr(str(other)) if len(other) > 1 else other[0]}, or other data.",
+        )
+        for place, own, other, unit in declared
+        if own != other
+    ]
+    if findings:
+        raise DataError(findings)
 
 
-def _readouts(spec: NetworkSpec) -> list[tuple[str, ReadoutSpec]]:
-    alone = len(spec.readouts) == 1
-    return [("readout.classes" if alone else f"readout[{n}].classes", r) for n, r in enumerate(spec.readouts)]
-
-
-def _mismatch(path: str, declared: object, found: object, unit: str) -> Diagnostic | None:
-    if declared == found:
-        return None
-    return Diagnostic(
-        "data-mismatch",
-        path,
-        f"the network declares {_text(declared)}",
-        f"the data has {_text(found)} {unit}",
-        f"Give --set {path}={_value(found)}, or other data.",
-    )
-
-
-def _text(value: object) -> str:
-    return " × ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _value(value: object) -> str:
-    return f"'[{', '.join(map(str, value))}]'" if isinstance(value, list) else str(value)
-
-
-def data_card(data: ImageData, origin: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What a run keeps of its data: enough to load it again, to normalise and augment alike, and to notice a change.
+def data_card(data: ImageData, origin: Mapping[str, Any] | None = None) -> DataCard:
+    """What a run keeps of its data.
 
     Args:
         data: the images.
@@ -83,30 +71,30 @@ def data_card(data: ImageData, origin: Mapping[str, Any] | None = None) -> dict[
         digest.update(str(tuple(split.images.shape)).encode())
         digest.update(split.images.contiguous().numpy().data)
         digest.update(split.labels.contiguous().numpy().data)
-    return {
-        "name": data.name,
-        "classes": list(data.classes),
-        "train_images": len(data.train),
-        "test_images": len(data.test),
-        "mean": list(data.mean),
-        "std": list(data.std),
-        "augment": asdict(data.augment),
-        "sha256": digest.hexdigest(),
-        "load_data": dict(origin) if origin is not None else None,
-    }
+    return DataCard(
+        name=data.name,
+        classes=list(data.classes),
+        train_images=len(data.train),
+        test_images=len(data.test),
+        mean=list(data.mean),
+        std=list(data.std),
+        augment=asdict(data.augment),
+        sha256=digest.hexdigest(),
+        load_data=None if origin is None else Origin.model_validate(origin, strict=False),
+    )
 
 
 def images_text(data: ImageData, settings: TrainSettings) -> str:
     """What training shows to the network and what is done to it, for people."""
     channels, height, width = data.train.images.shape[1:]
     augment = str(data.augment) if settings.augment else "none"
-    lines = [
+    parts = [
         f"{len(data.train):,} training and {len(data.test):,} test images of {len(data.classes)} classes, "
         f"{channels} × {height} × {width}",
         *([data.preparation] if data.preparation else []),
         f"augmentation: {augment}",
     ]
-    return "; ".join(lines)
+    return "; ".join(parts)
 
 
 # ---- batches -----------------------------------------------------------------------

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch import Tensor, nn, optim
 
-from cortexgraph.data import ImageData
+from cortexgraph.data import Batches, ImageData
 from cortexgraph.training.images import EpochLoader, evaluation_batches, run_length, train_batches
 from cortexgraph.training.losses import correct_per_step, readout_loss
-from cortexgraph.training.run import read_steps
+from cortexgraph.training.reached import read_steps
 from cortexgraph.training.schedules import SCHEDULES
 from cortexgraph.training.settings import TrainSettings
 
@@ -62,27 +62,29 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         settings: how to train.
     """
 
-    def __init__(self, network: nn.Module, data: ImageData, settings: TrainSettings) -> None:
+    def __init__(self, network: CompiledNetwork, data: ImageData, settings: TrainSettings) -> None:
         super().__init__()
         self.network, self.data, self.settings = network, data, settings
+        self.readout_steps = read_steps(network.unrolled)
+        self.batches = run_length(data, settings)
         self.counts = {"train": self._zero(), "test": self._zero()}
-
-    @property
-    def readout_steps(self) -> list[int]:
-        """The steps at which the first readout is read."""
-        return [*read_steps(cast("CompiledNetwork", self.network).unrolled)]
 
     def _zero(self) -> Counts:
         return Counts(len(self.readout_steps), self.device)
 
+    def lr(self, batch: int) -> float:
+        """The learning rate of a batch of the run, from 0."""
+        return self.settings.peak_lr * SCHEDULES[self.settings.schedule](batch, self.batches)
+
     # ---- data ----------------------------------------------------------------
 
-    def _loader(self, batches: Any) -> EpochLoader:
+    def _loader(self, batches: Batches) -> EpochLoader:
+        trainer = self.trainer
         return EpochLoader(
             batches,
-            lambda: _finished_epochs(self.trainer),
-            rank=self.trainer.global_rank,
-            world=self.trainer.world_size,
+            lambda: _finished_epochs(trainer),
+            rank=trainer.global_rank,
+            world=trainer.world_size,
             channels_last=self.settings.channels_last,
         )
 
@@ -96,31 +98,32 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
 
     # ---- steps ---------------------------------------------------------------
 
-    def _loss(self, logits: Logits, labels: Tensor) -> Tensor:
+    def _count(self, split: str, images: Tensor, labels: Tensor) -> Tensor:
+        """The loss of a batch, images [B, C, H, W] and labels [B], which is counted with what is correct."""
         settings = self.settings
-        return readout_loss(logits, labels, settings.label_smoothing, settings.loss_over, settings.loss)
+        logits = self.network(images)  # [B, classes] or [B, n, classes]
+        loss = readout_loss(logits, labels, settings.label_smoothing, settings.loss_over, settings.loss)
+        self.counts[split].add(loss, logits, labels)
+        return loss
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         """The loss of one batch."""
-        images, labels = batch  # [B, C, H, W], [B]
-        logits = self.network(images)  # [B, classes] or [B, n, classes]
-        loss = self._loss(logits, labels)
-        self.counts["train"].add(loss, logits, labels)
+        loss = self._count("train", *batch)
         self.log("loss", loss, prog_bar=True, logger=False, on_step=True, on_epoch=False)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
-        """Count what is correct in one batch of test images."""
-        images, labels = batch
-        if len(labels):
-            logits = self.network(images)
-            self.counts["test"].add(self._loss(logits, labels), logits, labels)
+        """Count what is correct in one batch of test images, of which a process may have none."""
+        if len(batch[1]):
+            self._count("test", *batch)
 
     # ---- epochs --------------------------------------------------------------
 
     def on_train_epoch_start(self) -> None:
         """Make all randomness of the epoch follow from the seed, the epoch and the process."""
-        torch.manual_seed(_mixed(self.settings.seed, _finished_epochs(self.trainer), self.trainer.global_rank))
+        numbers = (self.settings.seed, _finished_epochs(self.trainer), self.trainer.global_rank)
+        # SeedSequence: the seeds of neighbouring numbers have nothing in common.
+        torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1)))
         self.counts["train"] = self._zero()
 
     def on_validation_epoch_start(self) -> None:
@@ -130,7 +133,7 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule, in Lightning's form."""
         optimizer = make_optimizer(self.network, self.settings)
-        schedule = make_scheduler(optimizer, self.settings, run_length(self.data, self.settings))
+        schedule = make_scheduler(optimizer, self.settings, self.batches)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -138,11 +141,6 @@ def _finished_epochs(trainer: pl.Trainer) -> int:
     """How many epochs were finished, in all sessions of the run: the index of the one that is trained."""
     progress: Any = trainer.fit_loop.epoch_progress.current
     return int(progress.processed)
-
-
-def _mixed(*numbers: int) -> int:
-    """One seed from several numbers; neighbours have nothing in common."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 # ---- optimiser and schedule --------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Which parameters training reached, and which readouts use others.
+"""Which steps training read, which parameters it reached, and which readouts use others.
 
 An area with per-step parameters has one set for each live update up to T, but no readout may depend on the
 last of them: with simultaneous updates the last state of V1 is read by nothing. Such a set stays as it was
@@ -12,29 +12,34 @@ from collections.abc import Iterator
 import networkx as nx
 
 from cortexgraph.codegen import trained_sets
+from cortexgraph.compiler import unroll
+from cortexgraph.passes import prune
+from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import Node, UnrolledGraph
 
-__all__ = ["reached_steps"]
+__all__ = ["reached_steps", "read_steps"]
 
 Part = tuple[str, int]
 """An area's or connection's identifier, with the number of its parameter set (0 without sets)."""
 
 
-def reached_steps(trained: UnrolledGraph, evaluated: UnrolledGraph) -> dict[int, bool]:
+def read_steps(graph: UnrolledGraph) -> tuple[int, ...]:
+    """The steps at which the first readout is read, in the order of its logits."""
+    return graph.readout_steps(graph.areas.readouts[0].name)
+
+
+def reached_steps(trained: NetworkSpec, evaluated: NetworkSpec) -> dict[int, bool]:
     """For each step of the first readout of `evaluated`, whether it uses only what a readout of `trained` depended on.
 
     Args:
-        trained: the unrolled graph of the network as it was trained.
-        evaluated: another unrolling of the same areas: other steps of readout, T or order.
+        trained: the network as it was trained.
+        evaluated: the same areas with other steps of readout, another T or another order.
     """
-    last = {identifier: max(sets) for identifier, sets in trained_sets(trained).items()}
-    reached = set().union(*(_parts(trained, readout, last) for readout in trained.readouts))
-    first = evaluated.areas.readouts[0].name
-    return {
-        readout.step: _parts(evaluated, readout, last) <= reached
-        for readout in evaluated.readouts
-        if readout.name == first
-    }
+    graph, other = prune(unroll(trained)), prune(unroll(evaluated))
+    last = {identifier: max(sets) for identifier, sets in trained_sets(graph).items()}
+    reached = set().union(*(_parts(graph, readout, last) for readout in graph.readouts))
+    first = other.areas.readouts[0].name
+    return {node.step: _parts(other, node, last) <= reached for node in other.readouts if node.name == first}
 
 
 def _used(graph: UnrolledGraph, node: Node) -> Iterator[Part]:

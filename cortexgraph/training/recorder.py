@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,14 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import Logger
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.files import csv_table, write_text
 from cortexgraph.training.engine import Interrupts
-from cortexgraph.training.images import run_length
 from cortexgraph.training.module import TrainingModule
-from cortexgraph.training.run_folder import RunFolder, writing
-from cortexgraph.training.schedules import SCHEDULES
-from cortexgraph.training.summary import EpochRecord, best_epoch
+from cortexgraph.training.records import EpochRecord, best_epoch
+from cortexgraph.training.run_folder import RunFolder, tensors_digest, writing
 
 __all__ = ["Recorder"]
 
@@ -45,32 +43,27 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
     Args:
         run: the folder.
         interrupts: whether a signal came.
-        metadata: what is written into the weights beside their accuracy.
-        identity: digest of all that the run is made of, kept in its checkpoints.
-        trackers: Lightning's loggers, which get the metrics of every epoch.
+        metadata: what is written into the weights beside their accuracy; its `identity` also into the checkpoints.
         quiet: print nothing.
+
+    Attributes:
+        history: every finished epoch.
+        trackers: Lightning's loggers by name, which get the metrics of every epoch.
     """
 
-    def __init__(
-        self,
-        run: RunFolder,
-        interrupts: Interrupts,
-        metadata: dict[str, str],
-        identity: str,
-        trackers: Sequence[Logger] = (),
-        *,
-        quiet: bool = False,
-    ) -> None:
+    def __init__(self, run: RunFolder, interrupts: Interrupts, metadata: Mapping[str, str], *, quiet: bool) -> None:
         self.run, self.interrupts, self.metadata, self.quiet = run, interrupts, metadata, quiet
-        self.identity, self.trackers = identity, trackers
         self.history: list[EpochRecord] = []
+        self.trackers: dict[str, Logger] = {}
         self._started = self._trained = 0.0
 
     # ---- state in the checkpoint -----------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """The history, and what the run is."""
-        return {"history": [asdict(record) for record in self.history], "identity": self.identity}
+        """The history, what the run is, and what its trackers call it."""
+        versions = {name: tracker.version for name, tracker in self.trackers.items()}
+        history = [asdict(record) for record in self.history]
+        return {"history": history, "identity": self.metadata["identity"], "trackers": versions}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the history of the run that is resumed."""
@@ -84,7 +77,7 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         self._check_interrupts(trainer)
         if trainer.is_global_zero:
             self._write_table()
-            for tracker in self.trackers:
+            for tracker in self.trackers.values():
                 tracker.log_hyperparams(_training(pl_module).settings.model_dump())
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -115,7 +108,7 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         check_finite(torch.tensor(record.test_loss), trainer, "test loss")
         self.history.append(record)
         if trainer.is_global_zero:
-            for tracker in self.trackers:
+            for tracker in self.trackers.values():
                 tracker.log_metrics(_tracked(record), step=record.step)
                 tracker.save()
         self._save(trainer, module)
@@ -124,12 +117,6 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
             if not self.quiet:
                 pl_module.print(line(record, trainer.max_epochs or 0))
         self._check_interrupts(trainer)
-
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Close the trackers."""
-        if trainer.is_global_zero:
-            for tracker in self.trackers:
-                tracker.finalize("success" if len(self.history) == trainer.max_epochs else "aborted")
 
     def _check_interrupts(self, trainer: pl.Trainer) -> None:
         """Stop if a signal came to any process: all stop after the same batch, none waits for another."""
@@ -149,7 +136,7 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         return EpochRecord(
             epoch=len(self.history) + 1,
             step=trainer.global_step,
-            lr=_last_lr(trainer, module),
+            lr=module.lr(trainer.global_step - 1),  # the schedule already stands at the next batch
             train_loss=train_loss,
             train_accuracy=train_accuracy[-1],
             test_loss=test_loss,
@@ -169,11 +156,11 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
                 with writing(self.run.best) as copy:
                     shutil.copyfile(temporary, copy)
                 figures = {"epoch": str(record.epoch), "accuracy": repr(record.accuracy)}
-                save_weights(module.network, self.run.weights, self.metadata | figures)
+                save_weights(module.network, self.run.weights, {**self.metadata, **figures})
 
     def _write_table(self) -> None:
         if self.history:
-            write_text(self.run.metrics, csv_table([record.row() for record in self.history]))
+            write_text(self.run.metrics, csv_table([record.row() for record in self.history]), devices=False)
         else:
             self.run.metrics.unlink(missing_ok=True)
 
@@ -194,40 +181,36 @@ def _tracked(record: EpochRecord) -> dict[str, float]:
 
 
 def save_weights(network: nn.Module, path: Path, metadata: dict[str, str]) -> None:
-    """Write the state dict of a compiled network as safetensors, whole or not at all."""
+    """Write the state dict of a compiled network as safetensors, with a digest of it, whole or not at all."""
     state = {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
     with writing(path) as temporary:
-        save_file(state, temporary, metadata=metadata)
+        save_file(state, temporary, metadata=metadata | {"tensors_sha256": tensors_digest(state)})
 
 
-def check_finite(loss: torch.Tensor, trainer: pl.Trainer, name: str) -> None:
+def check_finite(loss: Tensor, trainer: pl.Trainer, name: str) -> None:
     """Stop training when a loss is infinite or not a number; what was saved before stays.
 
     Raises:
         CortexGraphError: naming epoch and step.
     """
     if not torch.isfinite(loss):
-        epoch = trainer.fit_loop.epoch_progress.current.ready
-        raise CortexGraphError(
-            Diagnostic(
-                "loss-not-finite",
-                f"epoch {epoch}, step {trainer.global_step}",
-                f"the {name} is infinite or not a number",
-                repair="Training diverged: lower --lr, limit the gradient with --clip 1, or give the areas a norm; "
-                "with --precision 16 try bf16 or 32.",
-            )
+        place = f"epoch {trainer.fit_loop.epoch_progress.current.ready}, step {trainer.global_step}"
+        repair = (
+            "Training diverged: lower --lr, limit the gradient with --clip 1, or give the areas a norm; "
+            "with --precision 16 try bf16 or 32."
         )
+        found = f"the {name} is infinite or not a number"
+        raise CortexGraphError(Diagnostic("loss-not-finite", place, found, repair=repair))
 
 
 def line(record: EpochRecord, epochs: int) -> str:
     """One epoch in one line."""
-    steps = ""
-    if len(record.test_accuracy) > 1:
-        steps = f" ({'  '.join(f't{step} {value:.1%}' for step, value in record.test_accuracy.items())})"
+    steps = "  ".join(f"t{step} {value:.1%}" for step, value in record.test_accuracy.items())
     return (
         f"epoch {record.epoch:>{len(str(epochs))}}/{epochs}  "
         f"loss {record.train_loss:.3f} train {record.test_loss:.3f} test  "
-        f"accuracy {record.train_accuracy:.1%} train {record.accuracy:.1%} test{steps}  "
+        f"accuracy {record.train_accuracy:.1%} train {record.accuracy:.1%} test"
+        f"{f' ({steps})' if len(record.test_accuracy) > 1 else ''}  "
         f"{record.images_per_s:,.0f} images/s  {record.seconds:.1f} s"
     )
 
@@ -235,9 +218,3 @@ def line(record: EpochRecord, epochs: int) -> str:
 def _training(module: pl.LightningModule) -> TrainingModule:
     assert isinstance(module, TrainingModule)
     return module
-
-
-def _last_lr(trainer: pl.Trainer, module: TrainingModule) -> float:
-    """Learning rate of the batch before: the schedule already stands at the next."""
-    factor = SCHEDULES[module.settings.schedule]
-    return module.settings.peak_lr * factor(trainer.global_step - 1, run_length(module.data, module.settings))

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from cortexgraph.codegen import MemoryFormat
 from cortexgraph.compiler import compile_spec, unroll
 from cortexgraph.data import ImageData
 from cortexgraph.errors import DataError, Diagnostic
-from cortexgraph.passes import prune
+from cortexgraph.files import write_text
 from cortexgraph.program import Record
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.fields import pair
-from cortexgraph.training.reached import reached_steps
-from cortexgraph.training.run_folder import RunFolder, write_json
+from cortexgraph.training.reached import reached_steps, read_steps
+from cortexgraph.training.records import DataCard, identity, summary_text
+from cortexgraph.training.run_folder import RunFolder, tensors_digest, write_json
 from cortexgraph.training.settings import TrainSettings
-from cortexgraph.unrolling import Order, UnrolledGraph
+from cortexgraph.unrolling import Order
 from cortexgraph.wording import quoted, similar
 
 if TYPE_CHECKING:
@@ -33,19 +33,7 @@ if TYPE_CHECKING:
 
     from cortexgraph.network import CompiledNetwork
 
-__all__ = [
-    "At",
-    "TrainedRun",
-    "compiled_graph",
-    "find_run",
-    "load_run",
-    "opened",
-    "pack",
-    "packed",
-    "read_steps",
-    "spec_of",
-    "steps_reached",
-]
+__all__ = ["At", "TrainedRun", "find_run", "load_run", "opened", "pack", "packed", "with_readouts"]
 
 At = Literal["all", "last"] | Sequence[int]
 Epoch = Literal["best", "last"]
@@ -62,7 +50,7 @@ class TrainedRun:
         folder: its files.
         spec: the network as it was trained.
         settings: of training.
-        card: what the run keeps of its data; see `data_card`.
+        card: what the run keeps of its data.
         weights: the state dict of the epoch that was asked for.
         options: arguments of `compile` for `network`.
 
@@ -76,7 +64,7 @@ class TrainedRun:
     folder: RunFolder
     spec: NetworkSpec
     settings: TrainSettings
-    card: Mapping[str, Any]
+    card: DataCard
     weights: Mapping[str, Tensor]
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -90,17 +78,17 @@ class TrainedRun:
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes: logit n is that of class n."""
-        return tuple(self.card["classes"])
+        return tuple(self.card.classes)
 
     @property
     def data(self) -> str:
         """The name of the data set on which it was trained."""
-        return str(self.card["name"])
+        return self.card.name
 
     @property
     def read_in_training(self) -> tuple[int, ...]:
         """The steps at which the loss of training read the first readout."""
-        steps = read_steps(compiled_graph(self.spec))
+        steps = read_steps(unroll(self.spec))
         return steps if self.settings.loss_over == "all" else steps[-1:]
 
     # ---- networks ----------------------------------------------------------------
@@ -131,7 +119,7 @@ class TrainedRun:
             CompileError: as `cortexgraph.compile`.
             DataError: if the weights do not fit the network.
         """
-        spec = self.spec if at is None else self.spec.read_at(at if isinstance(at, str) else tuple(sorted(set(at))))
+        spec = with_readouts(self.spec, at)
         network = compile_spec(spec, steps, order, record, memory_format=memory_format)
         try:
             network.load_state_dict(dict(self.weights))
@@ -139,9 +127,9 @@ class TrainedRun:
             raise self.folder.damaged(self.folder.weights, "does not fit the network of spec.yaml") from None
         return network.eval()
 
-    def reached(self, network: nn.Module) -> dict[int, bool]:
+    def reached(self, network: CompiledNetwork) -> dict[int, bool]:
         """For each step of the first readout of a network, whether training reached every parameter that it uses."""
-        return reached_steps(compiled_graph(self.spec), compiled_graph(spec_of(network)))
+        return reached_steps(self.spec, network.spec)
 
     # ---- images ------------------------------------------------------------------
 
@@ -158,7 +146,7 @@ class TrainedRun:
             DataError: for values or channels that are not those of images.
         """
         values = torch.as_tensor(images)
-        mean, std = (torch.tensor(self.card[name], device=values.device)[:, None, None] for name in ("mean", "std"))
+        mean, std = (torch.tensor(v, device=values.device)[:, None, None] for v in (self.card.mean, self.card.std))
         if values.ndim < 3 or values.shape[-3] != len(mean):
             shape = f"[..., {len(mean)}, H, W]"
             raise _bad_images(f"their shape is {list(values.shape)}", f"{shape} is expected", "Put channels first.")
@@ -179,16 +167,11 @@ class TrainedRun:
             DataError: if its classes are not those of the run.
         """
         if self.classes != data.classes:
-            raise DataError(
-                Diagnostic(
-                    "other-classes",
-                    f"data {data.name}",
-                    f"its {len(data.classes)} classes are {_some(data.classes)}",
-                    f"the run was trained on {self.data} with {_some(self.classes)}",
-                    "Give the data set that the run was trained on, or one with the same classes.",
-                )
-            )
-        return replace(data, mean=tuple(self.card["mean"]), std=tuple(self.card["std"]))
+            found = f"its {len(data.classes)} classes are {_some(data.classes)}"
+            expected = f"the run was trained on {self.data} with {_some(self.classes)}"
+            repair = "Give the data set that the run was trained on, or one with the same classes."
+            raise DataError(Diagnostic("other-classes", f"data {data.name}", found, expected, repair))
+        return replace(data, mean=tuple(self.card.mean), std=tuple(self.card.std))
 
     def data_arguments(self, source: str | None = None, root: str | Path | None = None) -> dict[str, Any]:
         """Arguments of `load_data` for the run's images, or for another source, in the size that the network takes.
@@ -200,13 +183,13 @@ class TrainedRun:
         Raises:
             DataError: if none is named and the run was trained on images made in Python.
         """
-        stored = self.card["load_data"]
+        stored = self.card.arguments
         if source is None and stored is None:
             found = "the run was trained on images made in Python"
             raise DataError(Diagnostic("no-data", str(self.folder.path), found, repair="Give --data."))
-        own = stored is not None and source in {None, stored["source"]}
-        arguments = {**(stored if own else {"source": source}), **({"root": root} if root is not None else {})}
-        return {**arguments, "size": pair(self.spec.input.size), "channels": self.spec.input.channels}
+        arguments = stored if stored is not None and source in {None, stored["source"]} else {"source": source}
+        size = {"size": pair(self.spec.input.size), "channels": self.spec.input.channels}
+        return arguments | ({} if root is None else {"root": root}) | size
 
 
 def load_run(
@@ -235,7 +218,7 @@ def load_run(
     """
     folder = find_run(path)
     settings, spec, card = folder.train_settings(), folder.read_spec(), folder.read_card()
-    weights = _best_weights(folder, spec) if epoch == "best" else folder.read_last()["state_dict"]
+    weights = _best_weights(folder, spec, card) if epoch == "best" else folder.read_last()["state_dict"]
     options = {"steps": steps, "order": order, "at": at, "record": record}
     return TrainedRun(folder, spec, settings, card, weights, options)
 
@@ -245,37 +228,28 @@ def opened(run: str | Path | TrainedRun) -> TrainedRun:
     return run if isinstance(run, TrainedRun) else load_run(run)
 
 
-def read_steps(graph: UnrolledGraph) -> tuple[int, ...]:
-    """The steps at which the first readout is read, in the order of its logits."""
-    return graph.readout_steps(graph.areas.readouts[0].name)
+def with_readouts(spec: NetworkSpec, at: At | None) -> NetworkSpec:
+    """The spec with other steps of readout, if they are given."""
+    return spec if at is None else spec.read_at(at if isinstance(at, str) else tuple(sorted(set(at))))
 
 
-def steps_reached(network: nn.Module, evaluated: nn.Module) -> dict[int, bool]:
-    """As `TrainedRun.reached`, of a network that was trained as it was compiled."""
-    return reached_steps(compiled_graph(spec_of(network)), compiled_graph(spec_of(evaluated)))
-
-
-def compiled_graph(spec: NetworkSpec) -> UnrolledGraph:
-    """The unrolled graph of all that the readouts of a spec depend on, step by step."""
-    return prune(unroll(spec))
-
-
-def spec_of(network: nn.Module) -> NetworkSpec:
-    """The spec of a compiled network."""
-    return cast("CompiledNetwork", network).spec
-
-
-def _best_weights(folder: RunFolder, spec: NetworkSpec) -> dict[str, Tensor]:
-    if not folder.weights.exists():
-        raise folder.damaged(folder.weights, "is missing") if folder.last.exists() else folder.too_young()
+def _best_weights(folder: RunFolder, spec: NetworkSpec, card: DataCard) -> dict[str, Tensor]:
+    if not folder.weights.exists() and not folder.last.exists():
+        raise folder.too_young()
+    path = folder.file(folder.weights)
     try:
-        with safe_open(folder.weights, framework="pt") as file:
+        with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
     except (OSError, SafetensorError):
-        raise folder.damaged(folder.weights, "is not whole") from None
+        raise folder.damaged(path, "is not whole") from None
     if metadata.get("spec_sha256") != spec.digest:
-        raise folder.damaged(folder.weights, "belongs to another spec than spec.yaml")
+        raise folder.damaged(path, "belongs to another spec than spec.yaml")
+    if metadata.get("tensors_sha256", own := tensors_digest(state)) != own:
+        raise folder.damaged(path, "is not whole")
+    own = identity(spec.digest, folder.read_settings().settings, card)
+    if metadata.get("identity", own) != own:
+        raise folder.damaged(folder.settings, "or data.json is not what the run was started with")
     return state
 
 
@@ -332,34 +306,25 @@ def pack(run: str | Path, out: str | Path, *, data: str) -> Path:
     stored = source.read_settings()
     if not source.is_finished:
         raise _unpackable(source.path, "this run is not finished", "Finish it with `cortexgraph train --resume`.")
-    if (size := source.weights.stat().st_size) > MAX_BYTES:
+    if (size := source.file(source.weights).stat().st_size) > MAX_BYTES:
         found = f"its weights have {size:,} bytes, but {MAX_BYTES:,} are the most"
         raise _unpackable(source.path, found, "Train a smaller network.")
     if target.path.exists():
         raise _unpackable(target.path, "it exists", "Name another folder, or remove it first.")
-    card, summary = source.read_card(), source.read_json(source.summary)
-    command = str(summary["command"]).replace(str(card["name"]), "DIR").replace(str(source.path), "RUN")
+    card, summary = source.read_card(), source.read_summary()
+    command = summary.command.replace(card.name, "DIR").replace(str(source.path), "RUN")
+    summary = summary.model_copy(update={"run": Path(target.path.name), "data": data, "command": command})
     temporary = RunFolder(target.path.with_name(f".{target.path.name}.part"))
     shutil.rmtree(temporary.path, ignore_errors=True)
     temporary.path.mkdir(parents=True)
     for name in ("spec.yaml", "weights.safetensors", "metrics.csv"):
-        shutil.copyfile(source.path / name, temporary.path / name)
-    write_json(temporary.data, {**card, "name": data, "load_data": None})
-    write_json(temporary.summary, summary | {"run": target.path.name, "data": data, "command": command})
-    _write_summary_text(temporary)
-    write_json(temporary.settings, {"cortexgraph_run": 1, **stored, "command": command})
+        shutil.copyfile(source.file(source.path / name), temporary.path / name)
+    write_json(temporary.data, card.model_copy(update={"name": data, "load_data": None}))
+    write_json(temporary.summary, summary)
+    write_text(temporary.summary_text, summary_text(summary))
+    write_json(temporary.settings, stored.model_copy(update={"command": command}))
     temporary.path.rename(target.path)
     return target.path
-
-
-def _write_summary_text(target: RunFolder) -> None:
-    """The summary for people, written again from the numbers."""
-    from cortexgraph.training.summary import Summary, summary_text
-
-    stored = json.loads(target.summary.read_text(encoding="utf-8"))
-    steps = {key: {int(step): value for step, value in stored[key].items()} for key in ("accuracy", "best_accuracy")}
-    summary = Summary(**{**stored, **steps, "run": target.path})
-    target.summary_text.write_text(summary_text(summary), encoding="utf-8")
 
 
 def _unpackable(path: Path, found: str, repair: str) -> DataError:

@@ -1,54 +1,39 @@
-"""The folder of a run: its files, who may write into it, and what it says of itself."""
+"""The folder of a run: its files, who may write into it, and what is in it."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic, SpecError
-from cortexgraph.files import remove_leftovers, replacing, write_text
+from cortexgraph.files import leftovers, locked, replacing, write_text
 from cortexgraph.spec import NetworkSpec, load, save
 from cortexgraph.spec.overrides import Override
+from cortexgraph.training.records import DataCard, Started, Summary
 from cortexgraph.training.settings import TrainSettings
+from cortexgraph.wording import shortened
 
-__all__ = ["RunFolder", "writing"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["LAYOUT", "RunFolder", "tensors_digest", "write_json", "writing"]
 
 MARK, LAYOUT = "cortexgraph_run", 1
 """Key in `settings.json` that makes a folder a run; its value is the version of the layout."""
 PARTS = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks")
 """What a checkpoint holds, and resuming needs."""
 
-
-class _Origin(BaseModel, extra="forbid", strict=True):
-    """Arguments of `load_data`, which a run may keep."""
-
-    source: str
-    size: list[int] | None = None
-    channels: int = 3
-    seed: int = 0
-    root: str | None = None
-    download: bool = False
-    train_images: int | None = None
-    test_images: int | None = None
-    cache: bool = True
-
-
-class _Card(BaseModel, extra="allow", strict=True):
-    """What `data_card` makes, as far as it is read again."""
-
-    name: str
-    classes: list[str] = Field(min_length=1)
-    mean: list[FiniteFloat] = Field(min_length=1)
-    std: list[Annotated[FiniteFloat, Field(gt=0)]] = Field(min_length=1)
-    load_data: _Origin | None
+State = Literal["none", "started", "unfinished", "finished"]
+T = TypeVar("T")
 
 
 @contextmanager
@@ -57,10 +42,28 @@ def writing(path: Path) -> Iterator[Path]:
 
     Until then a file of that name stays as it was: at no time is it missing or half written.
     """
-    with replacing(path) as temporary:
+    with replacing(path, devices=False) as temporary:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
+
+
+def tensors_digest(state: Mapping[str, Tensor]) -> str:
+    """A digest of the names, types, shapes and bytes of tensors."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        value = state[name].contiguous()
+        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        digest.update(value.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def write_json(path: Path, content: BaseModel | Mapping[str, Any]) -> None:
+    """Write a JSON object for people and programs, whole or not at all."""
+    values = content.model_dump(mode="json", exclude_unset=True) if isinstance(content, BaseModel) else content
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n", devices=False)
 
 
 class RunFolder:
@@ -86,7 +89,7 @@ class RunFolder:
         "summary.md",
         "settings.json",
     )
-    """All files, in the order in which they are removed: the mark goes last, so that a folder stays a run."""
+    """All files. The last one marks the folder as a run: it is written first and never removed."""
     FOLDERS = ("checkpoints", "tensorboard")
 
     def __init__(self, path: str | Path) -> None:
@@ -102,22 +105,32 @@ class RunFolder:
     # ---- what it is ----------------------------------------------------------
 
     @property
+    def state(self) -> State:
+        """Whether this is no run, one whose start was cut off, one that can be resumed, or a finished one."""
+        try:
+            text = self.settings.read_bytes() if self.settings.is_file() else b""
+            if MARK not in TypeAdapter(dict[str, Any]).validate_json(text):
+                return "none"
+        except (OSError, ValidationError):
+            return "none"
+        if self.summary.exists():
+            return "finished"
+        started = self.last.exists() or (self.spec.exists() and self.data.exists())
+        return "unfinished" if started else "started"
+
+    @property
     def is_run(self) -> bool:
         """Whether this is the folder of a run, finished or not."""
-        try:
-            found = json.loads(self.settings.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return False
-        return isinstance(found, dict) and MARK in found
+        return self.state != "none"
 
     @property
     def is_finished(self) -> bool:
-        return self.is_run and self.summary.exists()
+        return self.state == "finished"
 
     # ---- starting ------------------------------------------------------------
 
     def check_startable(self, *, resume: bool = False, overwrite: bool = False) -> None:
-        """Say whether a run may start, or resume, here; changes nothing.
+        """Check that a run may start, or resume, here; changes nothing.
 
         Raises:
             DataError: if it may not, with what to do instead.
@@ -126,109 +139,131 @@ class RunFolder:
             raise self._refusal("both resume and overwrite were asked for", "Choose one of them.")
         if self.path.exists() and not self.path.is_dir():
             raise self._refusal("this is a file, not a folder", "Name another folder.")
+        state = self.state
         if resume:
-            self._check_resumable()
-        elif self.is_run and not overwrite:
-            if self.is_finished:
-                raise self._refusal("this folder holds a finished run", "Name another with --out, or give --overwrite.")
-            raise self._refusal(
-                "this folder holds an unfinished run", "Continue it with --resume, or give --overwrite."
-            )
-        elif not self.is_run and self.path.exists() and any(self.path.iterdir()) and not self.lock.exists():
-            raise self._refusal(
-                "this folder is not empty and is not a cortexgraph run",
-                "Name another folder with --out; nothing in this one is touched.",
-            )
+            again = f"Evaluate it with `cortexgraph eval {self.path}`, or start another."
+            refusals = {
+                "none": ("there is no run here to resume", "Start one without --resume."),
+                "started": ("this run was interrupted while it started", "Start it again without --resume."),
+                "finished": ("this run is finished", again),
+            }
+        else:
+            refusals = {
+                "unfinished": (
+                    "this folder holds an unfinished run",
+                    "Continue it with --resume, or give --overwrite.",
+                ),
+                "finished": ("this folder holds a finished run", "Name another with --out, or give --overwrite."),
+            }
+            if overwrite:
+                refusals.clear()
+            if self._has_other_files():
+                repair = "Name another folder with --out; nothing in this one is touched."
+                refusals["none"] = ("this folder is not empty and is not a cortexgraph run", repair)
+        if state in refusals:
+            raise self._refusal(*refusals[state])
 
-    def _check_resumable(self) -> None:
-        if not self.is_run:
-            raise self._refusal("there is no run here to resume", "Start one without --resume.")
-        if self.is_finished:
-            raise self._refusal(
-                "this run is finished", f"Evaluate it with `cortexgraph eval {self.path}`, or start another."
-            )
+    def _has_other_files(self) -> bool:
+        """Whether the folder holds anything besides what a run that is killed at once leaves."""
+        names = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
+        left = {path.name for path in leftovers(self.settings)}
+        return bool(names - left - {self.lock.name})
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from writing into the folder, which is made where it is missing.
 
-        The lock file of a process that was killed stays, unlocked: a folder that holds one is one in which a run
-        was starting, so that another may start there.
-
         Raises:
             DataError: if another process writes into it, or it cannot be written.
         """
-        from filelock import FileLock, Timeout
+        with locked(self.lock, "another process is training in this folder"):
+            yield
 
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.lock, timeout=0).acquire()
-        except Timeout:
-            repair = "Wait until it has finished, or name another folder with --out."
-            raise self._refusal("another process is training in this folder", repair) from None
-        except OSError as error:
-            raise self._unwritable(error) from None
-        with lock:
-            try:
-                yield
-            finally:
-                self.lock.unlink(missing_ok=True)
-
-    def start(
-        self, settings: dict[str, Any], spec: NetworkSpec | None = None, card: dict[str, Any] | None = None
-    ) -> None:
-        """Write what makes the folder a run, the settings that mark it last; an earlier run's files go.
+    def start(self, started: Started, spec: NetworkSpec, card: DataCard) -> None:
+        """Write what makes the folder a run, the settings that mark it first; an earlier run's files go.
 
         Raises:
             DataError: if it cannot be written.
         """
+        *names, _ = self.FILES
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            for name in ("summary.json", *names):
+                (self.path / name).unlink(missing_ok=True)
             for name in self.FOLDERS:
                 if (self.path / name).is_dir():
                     shutil.rmtree(self.path / name)
-            self.remove_leftovers()
-            for name in self.FILES:
-                (self.path / name).unlink(missing_ok=True)
         except OSError as error:
             raise self._unwritable(error) from None
-        if spec is not None:
-            self.write_spec(spec)
-        if card is not None:
-            write_json(self.data, card)
-        write_json(self.settings, {MARK: LAYOUT, **settings})
-        self.checkpoints.mkdir(exist_ok=True)
+        write_json(self.settings, started)
+        self.complete(spec, card)
 
-    def write_spec(self, spec: NetworkSpec) -> None:
-        """Write the spec, whole or not at all."""
-        with writing(self.spec) as temporary:
-            save(spec, temporary)
+    def complete(self, spec: NetworkSpec, card: DataCard) -> None:
+        """Write spec and data where they are missing, and remove what a killed process left."""
+        self.remove_leftovers()
+        if not self.spec.exists():
+            with writing(self.spec) as temporary:
+                save(spec, temporary)
+        if not self.data.exists():
+            write_json(self.data, card)
+        self.checkpoints.mkdir(exist_ok=True)
 
     def remove_leftovers(self) -> None:
         """Remove temporary files of a process that was killed while it wrote into this folder.
 
         Raises:
-            OSError: if one cannot be removed.
+            DataError: if one cannot be removed.
         """
         for path in (*(self.path / name for name in self.FILES), self.last, self.best):
-            remove_leftovers(path)
+            for left in leftovers(path):
+                try:
+                    left.unlink(missing_ok=True)
+                except OSError as error:
+                    raise self._unwritable(error) from None
 
     # ---- reading -------------------------------------------------------------
 
-    def read_settings(self) -> dict[str, Any]:
-        """What `start` was given.
+    def file(self, path: Path) -> Path:
+        """The path of a file of this run.
 
         Raises:
-            DataError: if this is not a run, or is one of a later layout.
+            DataError: if there is none, or it is a folder, a pipe or a device.
+        """
+        if not path.is_file():
+            raise self.damaged(path, "is not a file" if path.exists() else "is missing")
+        return path
+
+    def read(self, path: Path, kind: type[T]) -> T:
+        """A JSON file of this run, as a model or a typed dictionary.
+
+        Raises:
+            DataError: if it is missing or damaged.
+        """
+        try:
+            return TypeAdapter(kind).validate_json(self.file(path).read_bytes())
+        except OSError as error:
+            raise self.damaged(path, f"cannot be read: {error.strerror}") from None
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, details["loc"]))
+            problem = "whole" if details["type"] == "json_invalid" else "what a run writes"
+            raise self.damaged(path, f"is not {problem}{f' (`{place}`)' if place else ''}") from None
+
+    def read_settings(self) -> Started:
+        """How the run was started.
+
+        Raises:
+            DataError: if this is not a run, is one of a later layout, or the file is damaged.
         """
         if not self.is_run:
             raise self.no_run()
-        stored: dict[str, Any] = json.loads(self.settings.read_text(encoding="utf-8"))
-        if (version := stored.pop(MARK)) != LAYOUT:
-            found, expected = f"the layout of this run has version {version}", f"version {LAYOUT} is known"
+        version = self.read(self.settings, dict[str, Any])[MARK]
+        if version != LAYOUT:
+            found = f"the layout of this run has version {shortened(str(version))}"
+            expected = f"version {LAYOUT} is known"
             repair = "Use the version of cortexgraph that wrote it, or a later one."
             raise DataError(Diagnostic("run-layout", str(self.path), found, expected, repair))
-        return stored
+        return self.read(self.settings, Started)
 
     def train_settings(self) -> TrainSettings:
         """The settings of training, those in force where the file leaves them out.
@@ -236,14 +271,27 @@ class RunFolder:
         Raises:
             DataError: if this is not a run, or they are damaged.
         """
-        settings = self.read_settings().get("settings")
-        if not isinstance(settings, dict):
-            raise self.damaged(self.settings, "is not what a run writes (`settings`)")
         try:
-            return TrainSettings.model_validate(settings)
+            return TrainSettings.model_validate(self.read_settings().settings)
         except SpecError as error:
             place = error.diagnostics[0].place
             raise self.damaged(self.settings, f"is not what a run writes (`{place}`)") from None
+
+    def read_card(self) -> DataCard:
+        """What the run keeps of its data.
+
+        Raises:
+            DataError: if it is missing or damaged.
+        """
+        return self.read(self.data, DataCard)
+
+    def read_summary(self) -> Summary:
+        """The results of a finished run.
+
+        Raises:
+            DataError: if they are missing or damaged.
+        """
+        return self.read(self.summary, Summary)
 
     def read_spec(self, overrides: Sequence[str | Override] = ()) -> NetworkSpec:
         """The spec, with changes that are the user's own.
@@ -252,13 +300,12 @@ class RunFolder:
             DataError: if it is missing or damaged.
             SpecError: for a change that is not of the language.
         """
-        if not self.spec.exists():
-            raise self.damaged(self.spec, "is missing")
+        path = self.file(self.spec)
         try:
-            spec = load(self.spec)
+            spec = load(path)
         except CortexGraphError:
-            raise self.damaged(self.spec, "cannot be read as a spec") from None
-        return load(self.spec, overrides) if overrides else spec
+            raise self.damaged(path, "cannot be read as a spec") from None
+        return load(path, overrides) if overrides else spec
 
     def read_last(self) -> dict[str, Any]:
         """The checkpoint of the last epoch, every byte checked; `state_dict` has the names of the network.
@@ -270,90 +317,42 @@ class RunFolder:
 
         if not self.last.exists():
             raise self.too_young()
+        path = self.file(self.last)
         try:
-            with zipfile.ZipFile(self.last) as archive:
+            with zipfile.ZipFile(path) as archive:
                 intact = archive.testzip() is None  # compares checksums, which torch does not
-            checkpoint: dict[str, Any] = torch.load(self.last, map_location="cpu", weights_only=True)
+            checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             intact = intact and all(checkpoint[key] for key in PARTS)
             intact = intact and all(optimizer["state"] for optimizer in checkpoint["optimizer_states"])
         except Exception:  # torch raises whatever its unpickler met
             intact = False
         if not intact:
-            raise self.damaged(self.last, "is not whole")
+            raise self.damaged(path, "is not whole")
         state = {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
         return {**checkpoint, "state_dict": state}
 
-    def read_json(self, path: Path) -> dict[str, Any]:
-        """A JSON object in this run.
-
-        Raises:
-            DataError: if it is missing or damaged.
-        """
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise self.damaged(path, f"cannot be read: {error.strerror}") from None
-        except ValueError:
-            raise self.damaged(path, "is not whole") from None
-        if not isinstance(found, dict):
-            raise self.damaged(path, "is not what a run writes")
-        return found
-
-    def read_card(self) -> dict[str, Any]:
-        """What the run keeps of its data, as `data_card` made it.
-
-        Raises:
-            DataError: if it is missing or damaged.
-        """
-        card = self.read_json(self.data)
-        try:
-            found = _Card.model_validate(card)
-        except ValidationError as error:
-            place = ".".join(map(str, error.errors()[0]["loc"]))
-            raise self.damaged(self.data, f"is not what a run writes (`{place}`)") from None
-        if len(found.mean) != len(found.std):
-            raise self.damaged(self.data, "is not what a run writes (`std`)")
-        return card
-
-    # ---- complaints ----------------------------------------------------------
+    # ---- findings ------------------------------------------------------------
 
     def no_run(self) -> DataError:
         """This is not the folder of a run."""
-        found = "is not a cortexgraph run" if self.path.exists() else "does not exist"
-        return DataError(
-            Diagnostic(
-                "no-run",
-                str(self.path),
-                f"this {found}",
-                "a folder that `cortexgraph train` wrote is needed",
-                "Give the folder that was named with --out.",
-            )
-        )
+        found = "this is not a cortexgraph run" if self.path.exists() else "this does not exist"
+        expected = "a folder that `cortexgraph train` wrote is needed"
+        repair = "Give the folder that was named with --out."
+        return DataError(Diagnostic("no-run", str(self.path), found, expected, repair))
 
     def too_young(self) -> DataError:
         """Nothing was trained yet."""
-        return self._refusal(
-            "this run has not finished its first epoch", f"Go on with `cortexgraph train --resume --out {self.path}`."
-        )
+        repair = f"Go on with `cortexgraph train --resume --out {self.path}`."
+        return self._refusal("this run has not finished its first epoch", repair)
 
-    def damaged(self, path: Path, found: str) -> DataError:
+    def damaged(self, path: Path, problem: str) -> DataError:
         """A file of this run is not as it was written."""
-        return DataError(
-            Diagnostic(
-                "damaged-run",
-                str(self.path),
-                f"{path.relative_to(self.path)} {found}",
-                repair="Restore the file from a copy of the folder, or train again.",
-            )
-        )
+        found = f"{path.relative_to(self.path)} {problem}"
+        repair = "Restore the file from a copy of the folder, or train again."
+        return DataError(Diagnostic("damaged-run", str(self.path), found, repair=repair))
 
     def _unwritable(self, error: OSError) -> DataError:
         return self._refusal(f"it cannot be written: {error.strerror}", "Name another folder with --out.")
 
     def _refusal(self, found: str, repair: str) -> DataError:
         return DataError(Diagnostic("run-folder", str(self.path), found, repair=repair))
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON object for people and programs, whole or not at all."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

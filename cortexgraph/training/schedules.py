@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import cos, pi
 
-__all__ = ["SCHEDULES", "constant", "cosine", "one_cycle", "step"]
+__all__ = ["SCHEDULES"]
 
 WARM_UP = 0.05
 """Share of the run in which `step` and `cosine` rise linearly to the peak."""
@@ -24,35 +24,28 @@ def one_cycle(batch: int, batches: int) -> float:
         batches: number of batches in the whole run.
     """
     rise = 0.3 * batches - 1
-    low, lowest = 1 / 25, 1 / 250_000
     if batch < rise:
-        return _between(low, 1.0, batch / rise)
-    return _between(1.0, lowest, min(1.0, (batch - rise) / max(1e-9, batches - 1 - rise)))
+        return _half_cosine(1 / 25, 1.0, batch / rise)
+    return _half_cosine(1.0, 1 / 250_000, min(1.0, (batch - rise) / max(1e-9, batches - 1 - rise)))
 
 
 def cosine(batch: int, batches: int) -> float:
     """A linear warm-up, then half a cosine to 0 (Loshchilov & Hutter 2017)."""
-    warm = _warm_up_batches(batches)
+    warm = max(1, round(WARM_UP * batches))
     if batch < warm:
         return (batch + 1) / warm
-    return _between(1.0, 0.0, (batch - warm) / max(1, batches - warm))
+    return _half_cosine(1.0, 0.0, (batch - warm) / max(1, batches - warm))
 
 
 def step(batch: int, batches: int) -> float:
     """A linear warm-up to the peak, then a tenth of it from 50 % and a hundredth from 75 % (He et al. 2016)."""
-    warm = _warm_up_batches(batches)
-    if batch < warm:
-        return (batch + 1) / warm
-    return 0.1 ** ((2 * batch >= batches) + (4 * batch >= 3 * batches))
+    drops = (2 * batch >= batches) + (4 * batch >= 3 * batches)
+    warm = max(1, round(WARM_UP * batches))
+    return (batch + 1) / warm if batch < warm else 0.1**drops
 
 
-def _between(start: float, end: float, share: float) -> float:
-    """From `start` to `end` along half a cosine."""
+def _half_cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + cos(pi * share)) / 2
-
-
-def _warm_up_batches(batches: int) -> int:
-    return max(1, round(WARM_UP * batches))
 
 
 SCHEDULES: dict[str, Callable[[int, int], float]] = {

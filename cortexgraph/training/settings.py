@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.training.losses import LOSSES
@@ -21,27 +21,25 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True, ge=1)]
 
 DEVICE_PATTERN = r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$"
-PEAK_LR = {"sgd": 0.1, "adamw": 0.006}
-WEIGHT_DECAY = {"sgd": 0.0005, "adamw": 0.01}
-
-
+DEFAULTS = {"sgd": {"lr": 0.1, "weight_decay": 0.0005}, "adamw": {"lr": 0.006, "weight_decay": 0.01}}
+"""Settings whose default depends on the optimiser."""
 REGISTRIES: Mapping[str, Collection[str]] = {"schedule": SCHEDULES, "loss": LOSSES}
 """Settings whose choices are registered."""
 
 
-def _registered(names: Collection[str]) -> AfterValidator:
-    """The value is one of these names, which may be registered later."""
+def _registered(setting: str) -> AfterValidator:
+    """The value is one of the registered names."""
 
     def check(value: str) -> str:
-        if value not in names:
+        if value not in REGISTRIES[setting]:
             raise PydanticCustomError("choice", "unknown")  # the finding lists the names
         return value
 
     return AfterValidator(check)
 
 
-def _by_optimizer(defaults: dict[str, float]) -> str:
-    return ", ".join(f"{value:g} for {name}" for name, value in defaults.items())
+def _by_optimizer(setting: str) -> str:
+    return ", ".join(f"{values[setting]:g} for {optimizer}" for optimizer, values in DEFAULTS.items())
 
 
 class TrainSettings(BaseModel):
@@ -60,15 +58,14 @@ class TrainSettings(BaseModel):
     optimizer: Literal["sgd", "adamw"] = Field(
         "adamw", description="sgd (Nesterov momentum 0.9) or adamw (β = 0.9, 0.999)."
     )
-    lr: Positive | None = Field(None, description=f"Peak learning rate; default {_by_optimizer(PEAK_LR)}.")
+    lr: Positive | None = Field(None, description=f"Peak learning rate; default {_by_optimizer('lr')}.")
     weight_decay: NotNegative | None = Field(
-        None,
-        description=f"Of weights, not of norms and biases; default {_by_optimizer(WEIGHT_DECAY)}.",
+        None, description=f"Of weights, not of norms and biases; default {_by_optimizer('weight_decay')}."
     )
-    schedule: Annotated[str, _registered(SCHEDULES)] = Field(
+    schedule: Annotated[str, _registered("schedule")] = Field(
         "one-cycle", description="The learning rate over the run, set for every batch."
     )
-    loss: Annotated[str, _registered(LOSSES)] = Field("cross-entropy", description="What training minimises.")
+    loss: Annotated[str, _registered("loss")] = Field("cross-entropy", description="What training minimises.")
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.1, description="Share of each target spread evenly over all classes."
     )
@@ -103,19 +100,13 @@ class TrainSettings(BaseModel):
     @classmethod
     def _as_spec_error(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         try:
-            settings = handler(_in_force(data))
+            settings = handler(_with_defaults(data))
         except ValidationError as error:
-            raise SpecError(_findings(error)) from None
+            raise SpecError([_finding(detail) for detail in error.errors(include_url=False)]) from None
         if settings.batch_size % settings.devices:
-            raise SpecError(
-                Diagnostic(
-                    "bad-setting",
-                    "settings.batch_size",
-                    f"{settings.batch_size} images do not divide among {settings.devices} devices",
-                    "each gets the same number",
-                    f"Give a multiple of {settings.devices}.",
-                )
-            )
+            found = f"{settings.batch_size} images do not divide among {settings.devices} devices"
+            expected, repair = "each gets the same number", f"Give a multiple of {settings.devices}."
+            raise SpecError(Diagnostic("bad-setting", "settings.batch_size", found, expected, repair))
         return settings
 
     @property
@@ -131,12 +122,11 @@ class TrainSettings(BaseModel):
         return self.weight_decay
 
 
-def _in_force(data: Any) -> Any:
+def _with_defaults(data: Any) -> Any:
     """The arguments, with the optimiser's defaults where they leave out learning rate or weight decay."""
     if not isinstance(data, Mapping):
         return data
-    optimizer = data.get("optimizer", TrainSettings.model_fields["optimizer"].default)
-    defaults = {"lr": PEAK_LR.get(str(optimizer)), "weight_decay": WEIGHT_DECAY.get(str(optimizer))}
+    defaults = DEFAULTS.get(str(data.get("optimizer", TrainSettings.model_fields["optimizer"].default)), {})
     return {**data, **{name: value for name, value in defaults.items() if data.get(name) is None}}
 
 
@@ -148,21 +138,6 @@ def in_force(stored: Mapping[str, Any]) -> dict[str, Any]:
         return dict(stored)
 
 
-def _findings(error: ValidationError) -> list[Diagnostic]:
-    return [
-        Diagnostic(
-            code="bad-setting",
-            place=f"settings.{'.'.join(map(str, detail['loc']))}",
-            found="this is not a setting"
-            if detail["type"] == "extra_forbidden"
-            else f"{_shown(detail['input'])} was given",
-            expected=_expected(detail["type"], detail["msg"], detail["loc"]),
-            repair=_repair(str(detail["loc"][0]) if detail["loc"] else ""),
-        )
-        for detail in error.errors(include_url=False)
-    ]
-
-
 def choices_of(name: str) -> list[str]:
     """The choices of a setting that is not a number, as they are written; none for other settings."""
     if name in REGISTRIES:
@@ -170,26 +145,24 @@ def choices_of(name: str) -> list[str]:
     field = TrainSettings.model_fields[name]
     if get_origin(field.annotation) is Literal:
         return [*get_args(field.annotation)]
-    written = field.json_schema_extra
-    return str(written["choices"]).split("|") if isinstance(written, dict) else []
+    extra = field.json_schema_extra
+    return str(extra["choices"]).split("|") if isinstance(extra, dict) else []
 
 
-def _shown(value: object) -> str:
-    """The value, shortened; numbers of more than 4,300 digits have no text."""
+def _finding(detail: ErrorDetails) -> Diagnostic:
+    """What pydantic says of one setting, as a finding with the setting's meaning."""
+    name = str(detail["loc"][0]) if detail["loc"] else ""
+    place = f"settings.{'.'.join(map(str, detail['loc']))}"
+    if detail["type"] == "extra_forbidden":
+        expected = f"the settings are {', '.join(TrainSettings.model_fields)}"
+        return Diagnostic("bad-setting", place, "this is not a setting", expected)
     try:
-        return shortened(repr(value))
-    except ValueError:
-        return "a number of thousands of digits"
-
-
-def _expected(kind: str, message: str, place: tuple[int | str, ...]) -> str:
-    if kind == "extra_forbidden":
-        return f"the settings are {', '.join(TrainSettings.model_fields)}"
-    if place and (choices := choices_of(str(place[0]))):
-        return f"it must be {listed(choices, 'or')}"
-    return "it must" + message.removeprefix("Input should").replace("'", "")
-
-
-def _repair(name: str) -> str:
+        value = shortened(repr(detail["input"]))
+    except ValueError:  # more than 4,300 digits have no text
+        value = "a number of thousands of digits"
     field = TrainSettings.model_fields.get(name)
-    return f"It means: {field.description}" if field is not None and field.description else ""
+    choices = choices_of(name) if field is not None else []
+    bounds = detail["msg"].removeprefix("Input should ").replace("'", "")
+    expected = f"be {listed(choices, 'or')}" if choices else bounds
+    repair = f"It means: {field.description}" if field is not None else ""
+    return Diagnostic("bad-setting", place, f"{value} was given", f"it must {expected}", repair)

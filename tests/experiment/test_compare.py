@@ -139,7 +139,7 @@ def test_runs_that_another_experiment_has_trained_are_taken_over(write: Write, t
 
 def test_a_folder_that_cannot_be_written(write: Write, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(CortexGraphError, match="file/out: it cannot be written: Not a directory"):
+    with pytest.raises(CortexGraphError, match="file/out: it cannot be written: not a directory"):
         compare(write("seeds: [0]"), tmp_path / "file" / "out")
 
 

@@ -34,7 +34,7 @@ def test_every_experiment_can_be_carried_out(path: Path, tmp_path: Path) -> None
 def test_the_unshared_weights_are_those_of_an_ordinary_resnet() -> None:
     """`per step` of the experiment on weights is what `cg.unshare` makes of the recurrent network."""
     import cortexgraph as cg
-    from cortexgraph.training.summary import count_parameters
+    from cortexgraph.training.fit import count_parameters
 
     spec = cg.load(FOLDER / "one_state.yaml")
     apart = cg.load(FOLDER / "one_state.yaml", {"connections[1].weights": "per_step"})

@@ -9,7 +9,7 @@ import pytest
 from cortexgraph.compiler import compile_spec
 from cortexgraph.errors import CortexGraphError, SpecError
 from cortexgraph.experiment.plan import Run, folder_name, load_experiment, plan
-from cortexgraph.training.summary import count_parameters
+from cortexgraph.training.fit import count_parameters
 from tests.experiment.conftest import Write
 
 

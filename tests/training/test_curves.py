@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib
 
 from cortexgraph.training.curves import draw_accuracy_over_time, draw_curves
-from cortexgraph.training.summary import EpochRecord
+from cortexgraph.training.records import EpochRecord
 
 
 def history(steps: tuple[int, ...], epochs: int = 3) -> list[EpochRecord]:

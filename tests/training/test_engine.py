@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from cortexgraph.data import ImageData
 from cortexgraph.errors import CortexGraphError
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.training import engine, train
+from cortexgraph.training import Interrupted, engine, train
 
-from .test_resume import Make
+from .conftest import striped_data
+from .test_resume import Make, interrupt_after
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -33,29 +37,132 @@ def test_the_table_is_always_written(spec: NetworkSpec, data: ImageData, setting
     assert not (tmp_path / "run" / "tensorboard").exists()
 
 
-def test_a_tracker_gets_settings_and_metrics(
-    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+# ---- trackers elsewhere: Lightning's own loggers, with a stand-in for the client that each of them calls ----------
+
+
+class Service:
+    """What a tracking service keeps: the runs by their names, and the one that wandb calls active."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, list[object]] = {}
+        self.run: WandbRun | None = None  # `wandb.run`
+
+    def begun(self, name: str | None) -> str:
+        name = name or f"run{len(self.runs) + 1}"
+        self.runs.setdefault(name, [])
+        return name
+
+    def init(self, **options: Any) -> WandbRun:
+        self.run = WandbRun(self, self.begun(options["id"]))
+        return self.run
+
+
+class WandbRun:
+    def __init__(self, service: Service, name: str) -> None:
+        self.service, self.id, self.name, self.config = service, name, name, SimpleNamespace(update=self.update)
+
+    def update(self, settings: dict[str, object], allow_val_change: bool) -> None:
+        self.service.runs[self.id].append(("lr", settings["lr"]))
+
+    def log(self, values: dict[str, float]) -> None:
+        assert {"loss/train", "accuracy/test", "accuracy_by_step/4"} <= values.keys()
+        self.service.runs[self.id].append(int(values["trainer/global_step"]))
+
+    def finish(self, exit_code: int) -> None:
+        self.service.runs[self.id].append(("ended", exit_code))
+        self.service.run = None
+
+
+class MlflowClient:
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    def get_experiment_by_name(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(experiment_id=name, lifecycle_stage="active")
+
+    def create_run(self, experiment_id: str, tags: object) -> SimpleNamespace:
+        return self.get_run(self.service.begun(None))
+
+    def get_run(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(info=SimpleNamespace(run_id=name, experiment_id="tiny"))
+
+    def log_batch(self, run_id: str, params: object = None, metrics: list[dict[str, int]] | None = None) -> None:
+        self.service.runs[run_id] += [("lr", 0.006)] if metrics is None else [metrics[0]["step"]]
+
+    def set_terminated(self, run_id: str, status: str) -> None:
+        code = {"FINISHED": 0, "FAILED": 1, "KILLED": 1}[status]  # the service knows no other
+        self.service.runs[run_id].append(("ended", code))
+
+
+@pytest.fixture(params=["wandb", "mlflow"])
+def tracker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Service]:
+    """The name of a tracker, and a service that stands in for its own."""
+    service = Service()
+    mlflow = SimpleNamespace(set_tracking_uri=lambda uri: None)
+    modules: dict[str, object] = {
+        "wandb": service,
+        "wandb.sdk.lib": SimpleNamespace(RunDisabled=type(None)),
+        "wandb.wandb_run": SimpleNamespace(Run=WandbRun),
+        "mlflow": mlflow,
+        "mlflow.tracking": SimpleNamespace(MlflowClient=lambda uri: MlflowClient(service), context=None),
+        "mlflow.utils.mlflow_tags": SimpleNamespace(MLFLOW_RUN_NAME="name"),
+        "mlflow.entities": SimpleNamespace(Metric=dict, Param=dict),
+    }
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    for name in ("wandb", "mlflow"):
+        monkeypatch.setattr(f"lightning.pytorch.loggers.{name}._{name.upper()}_AVAILABLE", True)
+        monkeypatch.setitem(engine.TRACKERS, name, "json")
+    return request.param, service
+
+
+def test_a_tracker_gets_settings_and_metrics_of_each_run(
+    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, tracker: tuple[str, Service]
 ) -> None:
-    """With a stand-in for the client of wandb, which Lightning's logger would call."""
-    calls: list[tuple[str, object]] = []
+    """Two trainings in one process are two runs."""
+    name, service = tracker
+    for run in ("one", "two"):
+        train(spec, data, settings(epochs=2), tmp_path / run, logger=[name], quiet=True)
+    assert service.runs == {run: [("lr", 0.006), 3, 6, ("ended", 0)] for run in ("run1", "run2")}
 
-    class Tracker:
-        def __init__(self, **options: object) -> None:
-            calls.append(("named", options["name"]))
 
-        def log_hyperparams(self, settings: dict[str, object]) -> None:
-            calls.append(("lr", settings["lr"]))
+def test_a_resumed_run_goes_on_in_its_tracker(
+    spec: NetworkSpec,
+    data: ImageData,
+    settings: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tracker: tuple[str, Service],
+) -> None:
+    name, service = tracker
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, "on_train_epoch_end", 1)
+        with pytest.raises(Interrupted, match="after 1 of 2"):
+            train(spec, data, settings(epochs=2), tmp_path / "run", logger=[name], quiet=True)
+    assert service.runs == {"run1": [("lr", 0.006), 3, ("ended", 1)]}
+    train(spec, data, settings(epochs=2), tmp_path / "run", logger=[name], resume=True, quiet=True)
+    assert service.runs == {"run1": [("lr", 0.006), 3, ("ended", 1), ("lr", 0.006), 6, ("ended", 0)]}
+    train(spec, data, settings(epochs=2), tmp_path / "run", logger=[name], overwrite=True, quiet=True)
+    assert service.runs["run2"] == [("lr", 0.006), 3, 6, ("ended", 0)]
 
-        def log_metrics(self, values: dict[str, float], step: int) -> None:
-            calls.append(("step", step))
-            assert {"loss/train", "accuracy/test", "accuracy_by_step/4"} <= values.keys()
 
-        def save(self) -> None: ...
+def test_trackers_are_closed_after_an_error(
+    spec: NetworkSpec, settings: Make, tmp_path: Path, tracker: tuple[str, Service]
+) -> None:
+    name, service = tracker
+    broken = striped_data(std=(1e-38,), mean=(0.3,))
+    with pytest.raises(CortexGraphError, match="the training loss is infinite"):
+        train(spec, broken, settings(), tmp_path / "run", logger=[name, "tensorboard"], quiet=True)
+    assert service.runs == {"run1": [("lr", 0.006), ("ended", 1)]}
 
-        def finalize(self, status: str) -> None:
-            calls.append(("finished", status))
 
-    monkeypatch.setattr(engine, "WandbLogger", Tracker)
-    monkeypatch.setitem(engine.TRACKERS, "wandb", "json")
-    train(spec, data, settings(epochs=2), tmp_path / "run", logger=["wandb"], quiet=True)
-    assert calls == [("named", "run"), ("lr", 0.006), ("step", 3), ("step", 6), ("finished", "success")]
+def test_a_run_of_wandb_that_was_active_before_stays(
+    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, tracker: tuple[str, Service]
+) -> None:
+    name, service = tracker
+    if name == "mlflow":
+        return
+    service.init(id="mine")
+    with pytest.warns(UserWarning, match="already in progress"):
+        train(spec, data, settings(epochs=1), tmp_path / "run", logger=[name], quiet=True)
+    assert service.runs == {"mine": [("lr", 0.006), 3]}

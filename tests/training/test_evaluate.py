@@ -10,6 +10,7 @@ from cortexgraph.compiler import build, compile_spec, interpret
 from cortexgraph.data import ImageData
 from cortexgraph.errors import CompileError, CortexGraphError, DataError
 from cortexgraph.graph import resolved
+from cortexgraph.spec import NetworkSpec
 from cortexgraph.training import RunFolder, evaluate, load_run, train
 from cortexgraph.training.reached import reached_steps
 
@@ -88,24 +89,19 @@ def feedforward(at: object) -> object:
 
 
 def test_steps_that_training_did_not_reach_are_marked() -> None:
-    last, every = (compile_spec(feedforward(at)) for at in ("last", "all"))  # type: ignore[arg-type]
+    last, every = feedforward("last"), feedforward("all")
     # Read out at step 4 alone, the norms of earlier updates were never trained.
-    assert reached_steps(last.unrolled, every.unrolled) == {2: False, 3: False, 4: True}  # type: ignore[arg-type]
-    assert reached_steps(every.unrolled, last.unrolled) == {4: True}  # type: ignore[arg-type]
+    assert reached_steps(last, every) == {2: False, 3: False, 4: True}
+    assert reached_steps(every, last) == {4: True}
 
 
 def test_connection_that_training_did_not_reach_is_marked() -> None:
-    def graph(steps: int) -> object:
-        spec = tiny_spec(
-            connections=["image -> V1 -> IT", {"from": "IT", "to": "V1", "delay": 2}],
-            defaults={},
-            time={"steps": steps},
-        )
-        return compile_spec(spec).unrolled
+    def spec(steps: int) -> NetworkSpec:
+        connections = ["image -> V1 -> IT", {"from": "IT", "to": "V1", "delay": 2}]
+        return tiny_spec(connections=connections, defaults={}, time={"steps": steps})
 
     # IT@2 -> V1@5 -> IT@6
-    marks = reached_steps(graph(4), graph(6))  # type: ignore[arg-type]
-    assert marks == {2: True, 3: True, 4: True, 5: True, 6: False}
+    assert reached_steps(spec(4), spec(6)) == {2: True, 3: True, 4: True, 5: True, 6: False}
 
 
 def test_longer_runs_go_on_with_the_last_trained_set(data: ImageData, settings: Make, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def test_run_folder_is_complete(finished: Path) -> None:
     events = {name for name in found if name.startswith("tensorboard/events")}
     assert len(events) == 1
     assert found - events == {
+        ".run.lock",
         "spec.yaml",
         "settings.json",
         "data.json",

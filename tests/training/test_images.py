@@ -39,7 +39,7 @@ def test_everything_that_does_not_fit_at_once(data: ImageData) -> None:
 def test_card_notices_any_change(data: ImageData) -> None:
     before = data_card(data)
     assert data_card(data) == before
-    assert (before["train_images"], before["test_images"]) == (48, 24)
+    assert (before.train_images, before.test_images) == (48, 24)
     labels = data.test.labels.clone()
     labels[0] = (labels[0] + 1) % 3
     pixels = data.train.images.clone()
@@ -51,4 +51,4 @@ def test_card_notices_any_change(data: ImageData) -> None:
             data, train=LabelledImages(torch.cat([data.train.images[1:], data.train.images[:1]]), data.train.labels)
         ),
     ):
-        assert data_card(changed)["sha256"] != before["sha256"]
+        assert data_card(changed).sha256 != before.sha256

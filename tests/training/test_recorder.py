@@ -14,7 +14,7 @@ from cortexgraph.data import ImageData
 from cortexgraph.files import csv_table
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training import TrainSettings, recorder, train
-from cortexgraph.training.summary import EpochRecord, best_epoch
+from cortexgraph.training.records import EpochRecord, best_epoch
 
 from .test_resume import assert_equal_runs
 
@@ -68,7 +68,7 @@ def test_power_cut(
             train(spec, data, chosen, tmp_path / "run", quiet=True)
     last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["epoch"] + 1 == epochs_in_last
-    assert not list((tmp_path / "run").rglob(".*"))
+    assert [path.name for path in (tmp_path / "run").rglob(".*")] == [".run.lock"]
     train(spec, data, chosen, tmp_path / "run", resume=True, quiet=True)
     assert_equal_runs(tmp_path / "whole", tmp_path / "run")
     assert logged_steps(tmp_path / "run" / "tensorboard", "loss/test") == [3, 6, 9]  # none twice

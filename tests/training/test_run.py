@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 import cortexgraph as cg
 from cortexgraph.data import ImageData
@@ -99,6 +100,12 @@ def change(path: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def change_metadata(path: Path, **changes: str | None) -> None:
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() | changes
+    save_file(load_file(path), path, {name: value for name, value in metadata.items() if value is not None})
+
+
 def test_a_later_layout_is_refused(copied: Path) -> None:
     change(copied / "settings.json", cortexgraph_run=99)
     with pytest.raises(DataError, match="the layout of this run has version 99, but version 1 is known"):
@@ -113,6 +120,7 @@ def test_damaged_settings(copied: Path) -> None:
 
 def test_settings_of_an_earlier_version_mean_what_they_meant(copied: Path) -> None:
     change(copied / "settings.json", settings={"epochs": 4, "lr": None, "weight_decay": None})
+    change_metadata(copied / "weights.safetensors", identity=None, tensors_sha256=None)  # which 0.1 did not write
     assert load_run(copied).settings.peak_lr == 0.006
 
 
@@ -123,3 +131,19 @@ def test_a_flipped_bit_in_the_checkpoint_is_seen(copied: Path) -> None:
     file.write_bytes(content)
     with pytest.raises(DataError, match=r"last\.ckpt is not whole"):
         load_run(copied, epoch="last")
+
+
+def test_a_flipped_bit_in_the_weights_is_seen(copied: Path) -> None:
+    file = copied / "weights.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 64
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"weights\.safetensors is not whole"):
+        load_run(copied)
+
+
+@pytest.mark.parametrize(("file", "changes"), [("data.json", {"mean": [0.4]}), ("settings.json", {"settings": {}})])
+def test_what_was_edited_after_training_is_seen(copied: Path, file: str, changes: dict[str, object]) -> None:
+    change(copied / file, **changes)
+    with pytest.raises(DataError, match=r"settings\.json or data\.json is not what the run was started with"):
+        load_run(copied)

@@ -1,0 +1,240 @@
+"""What a run writes about itself: how it was started, its data, each finished epoch, and the summary."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, FiniteFloat, JsonValue, ValidationInfo, field_validator
+
+from cortexgraph.training.settings import TrainSettings
+
+__all__ = ["Count", "DataCard", "EpochRecord", "Share", "Started", "Summary", "best_epoch", "identity", "summary_text"]
+
+DECIDING = ("sha256", "classes", "mean", "std", "augment")
+"""Fields of `DataCard` that decide the weights of a run, or what its network makes of an image."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+ByStep = Annotated[dict[int, Share], Field(min_length=1)]
+
+
+class Started(BaseModel, frozen=True, strict=True):
+    """How a run was started: `settings.json`.
+
+    Attributes:
+        cortexgraph_run: the version of the layout of the folder; it makes a folder a run.
+        settings: of training, as they were written.
+        spec_sha256: digest of the spec.
+        logger: the trackers.
+        command: the command line, if there was one.
+    """
+
+    cortexgraph_run: int
+    settings: dict[str, JsonValue]
+    spec_sha256: str = ""
+    logger: list[str] = Field(default=["csv", "tensorboard"])
+    command: str = ""
+
+
+class Origin(BaseModel, frozen=True, strict=True, extra="forbid"):
+    """Arguments of `load_data`, as a run may keep them."""
+
+    source: str
+    size: list[int] | None = None
+    channels: int = 3
+    seed: int = 0
+    root: str | Path | None = None
+    download: bool = False
+    train_images: int | None = None
+    test_images: int | None = None
+    cache: bool = True
+
+
+class DataCard(BaseModel, frozen=True, strict=True):
+    """What a run keeps of its data, `data.json`: enough to load, normalise and augment alike, and to notice a change.
+
+    Attributes:
+        name: of the data set.
+        classes: their names.
+        train_images, test_images: how many.
+        mean, std: for each channel, of the training images.
+        augment: the fields of `Augment`.
+        sha256: digest of all images and labels.
+        load_data: the arguments that load the images again, if they were not made in Python.
+    """
+
+    name: str
+    classes: list[str] = Field(min_length=1)
+    train_images: Count
+    test_images: Count
+    mean: list[FiniteFloat] = Field(min_length=1)
+    std: list[Annotated[FiniteFloat, Field(gt=0)]]
+    augment: dict[str, JsonValue]
+    sha256: str
+    load_data: Origin | None
+
+    @field_validator("std")
+    @classmethod
+    def _for_each_channel(cls, std: list[float], info: ValidationInfo) -> list[float]:
+        if len(std) != len(info.data.get("mean", std)):
+            raise ValueError("one number for each channel is needed")
+        return std
+
+    @property
+    def arguments(self) -> dict[str, Any] | None:
+        """The arguments of `load_data` that were written."""
+        return self.load_data.model_dump(exclude_unset=True) if self.load_data is not None else None
+
+
+def identity(spec_digest: str, settings: Mapping[str, Any], card: DataCard) -> str:
+    """A digest of all that decides the weights of a run; `settings` are plain values, as `settings.json` has them."""
+    data = card.model_dump(mode="json", include=set(DECIDING))
+    return hashlib.sha256(json.dumps([spec_digest, settings, data], sort_keys=True).encode()).hexdigest()
+
+
+# ---- epochs ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch.
+
+    Attributes:
+        epoch: from 1.
+        step: batches since the start of the run.
+        lr: learning rate of the epoch's last batch.
+        train_loss: mean over the epoch of what training minimises, on augmented images, in nats.
+        train_accuracy: at the last readout step, on the same images as they went by, in [0, 1].
+        test_loss: what training minimises, on the test images.
+        test_accuracy: by readout step, in rising order.
+        images_per_s: training images per second.
+        seconds: training and test together.
+    """
+
+    epoch: int
+    step: int
+    lr: float
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: Mapping[int, float]
+    images_per_s: float
+    seconds: float
+
+    @property
+    def accuracy(self) -> float:
+        """Test accuracy at the last readout step."""
+        return list(self.test_accuracy.values())[-1]
+
+    def row(self) -> dict[str, float]:
+        """Names and numbers of the table's row: `test_accuracy_step_8`, …, and `test_accuracy`, the last of them."""
+        row = {name: value for name, value in asdict(self).items() if name != "test_accuracy"}
+        timing = {name: row.pop(name) for name in ("images_per_s", "seconds")}
+        per_step = {f"test_accuracy_step_{step}": value for step, value in self.test_accuracy.items()}
+        return row | {"test_accuracy": self.accuracy} | per_step | timing
+
+
+def best_epoch(history: Sequence[EpochRecord]) -> EpochRecord:
+    """The first of the epochs with the highest test accuracy at the last readout step."""
+    return max(history, key=lambda record: record.accuracy)
+
+
+# ---- the whole run -----------------------------------------------------------------
+
+
+class Summary(BaseModel, frozen=True):
+    """A finished run: `summary.json`.
+
+    Attributes:
+        name: of the network.
+        run: the folder.
+        data: name of the data set.
+        epochs: how many were trained.
+        accuracy: test accuracy after the last epoch, by readout step, in [0, 1].
+        best_epoch: the first epoch with the highest test accuracy; its weights are kept.
+        best_accuracy: test accuracy after it, by readout step. Chosen by test images, so it flatters a little.
+        parameters: numbers that were trained.
+        seconds: spent on epochs, training and testing.
+        device, precision, seed: as used.
+        spec_digest, data_digest: SHA-256 of the spec and of the images.
+        command: that started the run, where it was the command line.
+        versions: of what computed it.
+        settings: of training; empty for a run of version 0.1.
+        images: numbers of training and test images.
+    """
+
+    name: str
+    run: Path
+    data: str
+    epochs: Count
+    accuracy: ByStep
+    best_epoch: Count
+    best_accuracy: ByStep
+    parameters: Count
+    seconds: Annotated[FiniteFloat, Field(ge=0)]
+    device: str
+    precision: str
+    seed: int
+    spec_digest: str
+    data_digest: str
+    command: str
+    versions: dict[str, str]
+    settings: dict[str, JsonValue] = {}
+    images: dict[str, int] = {}
+
+    @field_validator("best_accuracy")
+    @classmethod
+    def _same_steps(cls, best: dict[int, float], info: ValidationInfo) -> dict[int, float]:
+        if best.keys() != info.data.get("accuracy", best).keys():
+            raise ValueError("the steps must be those of `accuracy`")
+        return best
+
+    @property
+    def loss_over(self) -> str:
+        """Which readout steps the loss was taken over: all, or the last."""
+        return str(self.settings.get("loss_over", "all"))
+
+
+def _conditions(summary: Summary) -> list[tuple[str, str]]:
+    """How it was trained, where the run says it."""
+    if not summary.settings:
+        return []
+    s = TrainSettings.model_validate(summary.settings)
+    steps = "all readout steps" if s.loss_over == "all" else "the last readout step"
+    return [
+        ("images", f"{summary.images.get('train', 0):,} training, {summary.images.get('test', 0):,} test"),
+        ("optimiser", f"{s.optimizer}, weight decay {s.decay:g}, batches of {s.batch_size}"),
+        ("learning rate", f"peak {s.peak_lr:g}, {s.schedule}"),
+        ("loss", f"{s.loss}, label smoothing {s.label_smoothing:g}, over {steps}"),
+        ("augmentation", "yes" if s.augment else "no"),
+    ]
+
+
+def summary_text(summary: Summary) -> str:
+    """The summary in Markdown."""
+    rows = "\n".join(
+        f"| {step} | {last:.2%} | {summary.best_accuracy[step]:.2%} |" for step, last in summary.accuracy.items()
+    )
+    facts = [
+        ("data", f"{summary.data} (sha256 {summary.data_digest[:16]})"),
+        *_conditions(summary),
+        ("parameters trained", f"{summary.parameters:,}"),
+        ("time", f"{summary.seconds:,.0f} s for {summary.epochs} epochs on {summary.device}"),
+        ("precision", summary.precision),
+        ("seed", summary.seed),
+        ("spec", f"sha256 {summary.spec_digest[:16]}"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in summary.versions.items())),
+        ("command", f"`{summary.command}`" if summary.command else "(started from Python)"),
+    ]
+    return (
+        f"# {summary.name} on {Path(summary.data).name}\n\n"
+        f"| readout step | test accuracy, last epoch | test accuracy, best epoch ({summary.best_epoch}) |\n"
+        f"|---:|---:|---:|\n{rows}\n\n"
+        "`weights.safetensors` holds the best epoch. It was chosen by its test accuracy, which therefore flatters\n"
+        "a little; the last epoch's does not.\n\n" + "".join(f"- {name}: {value}\n" for name, value in facts)
+    )
