@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-from cortexgraph.codegen import trained_sets
 from cortexgraph.compiler import build, compile_with, unroll
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.graph import AreaGraph
 from cortexgraph.ops import Chain, GainOperation
 from cortexgraph.spec import NetworkSpec, SpecLike, resolve
 from cortexgraph.spec.shorthand import chain_names
-from cortexgraph.unrolling import UnrolledGraph
+from cortexgraph.unrolling import UnrolledGraph, trained_sets
 from cortexgraph.wording import quoted, similar
 
 if TYPE_CHECKING:

@@ -19,12 +19,11 @@ import torch
 from torch import Tensor
 from torch.export import Dim
 
-from cortexgraph.codegen import load_class
 from cortexgraph.compiler import check_choice
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.extras import require
 from cortexgraph.files import replacing
-from cortexgraph.network import CompiledNetwork
+from cortexgraph.network import CompiledNetwork, load_class
 from cortexgraph.training.run import TrainedRun, opened
 from cortexgraph.unrolling import Order
 

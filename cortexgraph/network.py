@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import linecache
+import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor, fx, nn
 
-from cortexgraph.codegen import load_class
 from cortexgraph.errors import CortexGraphWarning, DataError, Diagnostic
 from cortexgraph.graph.names import renamed
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from cortexgraph.spec import NetworkSpec
     from cortexgraph.unrolling import UnrolledGraph
 
-__all__ = ["CompiledNetwork", "empty_network", "make_network"]
+__all__ = ["CompiledNetwork", "empty_network", "load_class", "make_network"]
 
 Compiler = Callable[["NetworkSpec", "CompileOptions"], "Program"]
 Restorer = Callable[["NetworkSpec", "CompileOptions", str], "CompiledNetwork"]
@@ -148,7 +151,8 @@ def sets_trained(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, i
 
 def untrained_sets(network: CompiledNetwork, loaded: Mapping[str, int]) -> str:
     """What to say of the sets that are used and were not trained; empty text if there is nothing to say."""
-    last_update, beyond = _last_updates(network.unrolled), {}
+    last_update = {part: max(sets) for part, sets in network.unrolled.sets_used(network.unrolled).items()}
+    beyond = {}
     for path, module in _per_step(network):
         part = path.partition(".")[0]
         used = min(last_update.get(part, 1), len(module))
@@ -172,20 +176,6 @@ def untrained_sets(network: CompiledNetwork, loaded: Mapping[str, int]) -> str:
     )
 
 
-def _last_updates(graph: UnrolledGraph) -> dict[str, int]:
-    """The ordinal of the last update that is carried out, by identifier of the area, or of a connection to it."""
-    loop = graph.loop
-    areas: dict[str, int] = {}
-    for node in graph.live_updates():
-        skipped = loop.rates[node.name] * (loop.times - loop.shown) if loop and node.step >= loop.first else 0
-        areas[node.name] = max(areas.get(node.name, 0), graph.ordinal(node) + skipped)
-    last = {graph.areas.area(name).identifier: ordinal for name, ordinal in areas.items()}
-    for c in graph.areas.connections:
-        for identifier in {c.identifier, c.owner or c.identifier}:
-            last[identifier] = max(last.get(identifier, 0), areas.get(c.target, 0))
-    return last
-
-
 def _equal(some: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> bool:
     return some.keys() == others.keys() and all(torch.equal(some[name], others[name]) for name in some)
 
@@ -198,6 +188,41 @@ def _no_floats(x: object) -> DataError:
         found, repair = f"x is a {type(x).__name__}", "Make a tensor of it with `torch.as_tensor`, scale the pixels"
     repair += " (`x.float() / 255` of bytes) and normalise them as in training: `prepare` of a run does both."
     return DataError(Diagnostic("bad-images", "x", found, "a tensor of floats is needed", repair))
+
+
+# ---- loading -----------------------------------------------------------------------
+
+
+def load_class(source: str, name: str) -> type[nn.Module]:
+    """Execute emitted source and return the class of its network.
+
+    The module stands in `sys.modules` under a name made of the source's hash, so that its classes can be pickled, and
+    the source in `linecache`, so that a traceback shows the emitted line.
+    """
+    digest = hashlib.sha256(source.encode()).hexdigest()[:16]
+    module_name = f"cortexgraph_emitted_{digest}"
+    with _LOADING:
+        _load(module_name, source, f"<cortexgraph {name} {digest}>")
+    namespace = vars(sys.modules[module_name])
+    network: type[nn.Module] = namespace[namespace["__all__"][0]]
+    return network
+
+
+_LOADING = threading.RLock()
+"""One thread loads at a time: others find a module whole, or not at all."""
+
+
+def _load(module_name: str, source: str, file: str) -> None:
+    if module_name not in sys.modules:
+        linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+        module = ModuleType(module_name)
+        module.__file__ = file
+        sys.modules[module_name] = module
+        try:
+            exec(compile(source, file, "exec"), module.__dict__)  # our own emission: nothing in it is the spec's text
+        except BaseException:
+            del sys.modules[module_name]
+            raise
 
 
 def class_of(compiled: Program, source: str, compiler: Compiler, restorer: Restorer) -> type[CompiledNetwork]:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import textwrap
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from cortexgraph.codegen.blocks import blocks_of
-from cortexgraph.codegen.header import header
 from cortexgraph.codegen.lower import banner, lower
-from cortexgraph.codegen.parameters import ParameterGroup, parameter_groups
-from cortexgraph.codegen.text import class_name, docstring_text, prelude, wrapped
+from cortexgraph.codegen.modules import ParameterGroup, blocks_of, parameter_groups
+from cortexgraph.codegen.text import WIDTH, class_name, docstring_text, prelude, runs_of_steps, wrapped
+from cortexgraph.graph import Area, AreaGraph, Connection
 from cortexgraph.graph.names import Namespace
+from cortexgraph.ops import Cell, Operation
 from cortexgraph.ops.source import imports_for, library, names_in, sources_of, taken_names
-from cortexgraph.unrolling import Loop, Node, UnrolledGraph
+from cortexgraph.unrolling import Loop, Node, UnrolledGraph, order_name
+from cortexgraph.version import __version__
+from cortexgraph.wording import by, count_of
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Template
 
 __all__ = ["Emitted", "MemoryFormat", "emit_source"]
 
@@ -54,12 +57,14 @@ class ModuleView:
     """What the template of an emitted file sees: ready text."""
 
     docstring: tuple[str, ...]
+    imports: tuple[str, ...]
+    definitions: tuple[str, ...]
     class_name: str
     summary: str
-    returns: str
-    contract: str
     parameters: tuple[ParameterGroup, ...]
     channels_last: bool
+    returns: str
+    contract: str
 
 
 def emit_source(
@@ -71,7 +76,7 @@ def emit_source(
 
     Equal graphs give equal bytes. Names from the spec enter as identifiers and escaped text only.
     """
-    operations = _operations_of(full)
+    areas, operations = graph.areas, _operations_of(full.areas)
     taken = taken_names(operations, prelude())
     groups = tuple(parameter_groups(full))
     blocks = blocks_of([module for group in groups for module in group.modules], taken)
@@ -80,19 +85,31 @@ def emit_source(
         replace(group, modules=tuple(by_block.get(module.identifier, module) for module in group.modules))
         for group in groups
     )
-    view = _view(graph, groups, memory_format, {*taken, *(block.name for block in blocks)})
-    head = _environment().get_template("network.py.jinja").render(view=view)
+    logits = "Tensor" if len(areas.readouts) == 1 else "dict[str, Tensor]"
+    returns = f"tuple[{logits}, dict[tuple[str, int], Tensor]]" if graph.records else logits
     body, places = _body(graph, runs)
-    written = "\n".join([head, *body, *(block.source for block in blocks)])
+    classes = [block.source for block in blocks]
+    channels_last = memory_format == "channels_last"
+    made = [module.text for group in groups for module in group.modules]
+    written = "\n".join(["torch nn" if channels_last else "nn", returns, *made, *body, *classes])
     used = names_in(written)
-    own = [item for operation in operations for item in getattr(operation, "helpers", ())]
-    classes = dict.fromkeys(item for item in own if not isinstance(item, str))
-    known = [name for name in (*prelude(), *library()) if name in used]
-    helpers = sources_of([*known, *classes], prelude())
-    imports = imports_for([*helpers, written])
-    module = _environment().get_template("module.py.jinja")
-    definitions = (*helpers, *(block.source for block in blocks))
-    start = module.render(view=view, imports=imports, helpers=definitions).rstrip("\n") + "\n\n\n" + head
+    helpers = dict.fromkeys(helper for operation in operations for helper in operation.helpers)
+    definitions = sources_of([*(n for n in (*prelude(), *library()) if n in used), *helpers], prelude())
+    identifier = Namespace().identifier(areas.spec.name, "network")
+    steps = count_of(graph.steps, "step")
+    frames = f"videos [B, {graph.steps}, C, H, W], a frame for each step" if graph.video else "images [B, C, H, W]"
+    view = ModuleView(
+        docstring=tuple(_docstring(graph)),
+        imports=imports_for([*definitions, written]),
+        definitions=(*definitions, *classes),
+        class_name=class_name(identifier, {*taken, *(block.name for block in blocks)}),
+        summary=docstring_text(f"The network `{areas.spec.name}`, unrolled over {steps}."),
+        parameters=groups,
+        channels_last=channels_last,
+        returns=returns,
+        contract=f"\n{' ' * 8}".join(wrapped(f"{_contract(graph)}; x: {frames}.", 14)),
+    )
+    start = _template().render(view=view)
     offset = start.count("\n") + 1
     lines = {node: (first + offset, last + offset) for node, (first, last) in places.items()}
     return Emitted(start + "\n".join(body) + "\n", lines, graph.loop)
@@ -103,25 +120,20 @@ def _body(graph: UnrolledGraph, runs: int | None) -> tuple[list[str], dict[Node,
     lines: list[str] = []
     places: dict[Node, tuple[int, int]] = {}
     for n, section in enumerate(lower(graph, runs)):
-        if n:
-            lines.append("")
-        if section.banner:
-            lines.append(" " * 8 + banner(section.banner).rstrip())
+        lines += [""] if n else []
+        lines += [" " * 8 + banner(section.banner).rstrip()] if section.banner else []
         for statement in section.statements:
-            text = statement.lines(8)
-            if statement.node is not None:
-                places[statement.node] = (len(lines), len(lines) + len(text) - 1)
-            for inner, first, last in statement.places(8):
-                places[inner] = (len(lines) + first, len(lines) + last)
-            lines += text
+            for node, first, last in statement.places(8):
+                places[node] = (len(lines) + first, len(lines) + last)
+            lines += statement.lines(8)
     return lines, places
 
 
 @cache
-def _environment() -> Environment:
+def _template() -> Template:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("cortexgraph.codegen"),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -129,37 +141,17 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
+    return environment.get_template("module.py.jinja")
 
 
-def _view(
-    graph: UnrolledGraph, groups: tuple[ParameterGroup, ...], memory_format: MemoryFormat, taken: Collection[str]
-) -> ModuleView:
-    areas = graph.areas
-    logits = "Tensor" if len(areas.readouts) == 1 else "dict[str, Tensor]"
-    name = Namespace().identifier(areas.spec.name, "network")
-    frames = f"videos [B, {graph.steps}, C, H, W], a frame for each step" if graph.video else "images [B, C, H, W]"
-    return ModuleView(
-        docstring=header(graph),
-        class_name=class_name(name, taken),
-        summary=docstring_text(
-            f"The network `{areas.spec.name}`, unrolled over {graph.steps} step{'s' * (graph.steps > 1)}."
-        ),
-        returns=f"tuple[{logits}, dict[tuple[str, int], Tensor]]" if graph.records else logits,
-        contract=f"\n{' ' * 8}".join(wrapped(f"{_returns(graph)}; x: {frames}.", 14)),
-        parameters=groups,
-        channels_last=memory_format == "channels_last",
-    )
-
-
-def _operations_of(graph: UnrolledGraph) -> list[object]:
+def _operations_of(areas: AreaGraph) -> list[Operation | Cell]:
     """Every operation and cell of the network, also those inside others."""
-    chains = [area.body for area in graph.areas.areas] + [c.transform for c in graph.areas.connections]
-    operations: list[object] = [link.operation for chain in chains for _, link in chain.walk()]
-    return operations + [area.cell for area in graph.areas.areas]
+    chains = [area.body for area in areas.areas] + [c.transform for c in areas.connections]
+    return [*(link.operation for chain in chains for _, link in chain.walk()), *(area.cell for area in areas.areas)]
 
 
-def _returns(graph: UnrolledGraph) -> str:
-    """The forward contract in words."""
+def _contract(graph: UnrolledGraph) -> str:
+    """What `forward` returns, in words."""
     if len(graph.areas.readouts) > 1:
         logits = "Logits by readout: [B, classes], or [B, n, classes] for n steps"
     else:
@@ -169,3 +161,50 @@ def _returns(graph: UnrolledGraph) -> str:
         if readout.at == "last":
             logits = f"Logits [B, {readout.classes}] at step {steps[0]}"
     return f"{logits}, and the recorded states by (area, step)" if graph.records else logits
+
+
+# ---- the docstring: where the file came from, and a table of areas and connections ----
+
+
+def _docstring(graph: UnrolledGraph) -> Iterator[str]:
+    """Lines of the module's docstring."""
+    spec = graph.areas.spec
+    updates = sum(len(graph.every_step(node)) for node in graph.live_updates() if graph.written(node))
+    kind = "each step reads a frame of a video" if graph.video else "the image is static"
+    read = "; ".join(f"{r.source} at step {_brief(graph.readout_steps(r.name))}" for r in graph.areas.readouts)
+    steps = f"{count_of(graph.steps, 'step')}, {order_name(graph.order)} order"
+    yield from wrapped(f"{spec.name}: {spec.description}" if spec.description else f"{spec.name}.")
+    yield ""
+    yield f"Emitted by cortexgraph {__version__} from the spec with sha256 {spec.digest[:16]}: edit that instead."
+    yield ""
+    yield from wrapped(f"{steps}, {kind}: {count_of(updates, 'update')}; readout of {read}.")
+    yield ""
+    yield from _table(graph.areas)
+
+
+def _brief(steps: tuple[int, ...]) -> str:
+    """Steps in words: `2, 4 to 128`; two in a row stay two."""
+    runs = runs_of_steps(steps)
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
+
+
+def _table(areas: AreaGraph) -> Iterator[str]:
+    rows = [("area", "channels", "size", "reads"), *(_row(areas, area) for area in reversed(areas.areas))]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        start = "    " + "  ".join(row[n].ljust(widths[n]) for n in range(3)) + "  "
+        lines = textwrap.wrap(row[3], WIDTH - 4, initial_indent=start, subsequent_indent=" " * len(start))
+        yield from map(docstring_text, lines)
+
+
+def _row(areas: AreaGraph, area: Area) -> tuple[str, str, str, str]:
+    sources = [f"{connection.source} ({', '.join(_notes(connection))})" for connection in areas.incoming(area.name)]
+    return area.name, str(area.channels), by(area.shape[1:]), ", ".join(sources)
+
+
+def _notes(connection: Connection) -> Iterator[str]:
+    yield connection.kind
+    if connection.role == "modulate":
+        yield "modulating"
+    if connection.delay:
+        yield f"delay {connection.delay}"

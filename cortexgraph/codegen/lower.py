@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -11,6 +10,7 @@ from cortexgraph.codegen.names import Names
 from cortexgraph.codegen.sinks import Sinks
 from cortexgraph.codegen.statements import (
     Assign,
+    Comment,
     Do,
     Loop,
     Merged,
@@ -21,7 +21,7 @@ from cortexgraph.codegen.statements import (
     Update,
     released,
 )
-from cortexgraph.codegen.text import WIDTH
+from cortexgraph.codegen.text import WIDTH, Call, Code
 from cortexgraph.graph import Area, Connection
 from cortexgraph.passes.roll import Carried, carried_values, parts_read
 from cortexgraph.unrolling import Node, UnrolledGraph
@@ -44,6 +44,7 @@ class _Lowering:
         self.graph = graph
         self.names = Names(graph)
         self.sinks = Sinks(graph, self.names, self.step)
+        self.counts = False  # whether a step or ordinal was written as a function of t
         self.evaluations = Counter(node.name for node in graph if node.kind == "evaluation" and not node.part)
         self.carried = carried_values(graph, graph.loop) if graph.loop is not None else []
         last = graph.loop.last if graph.loop is not None else 0
@@ -79,8 +80,8 @@ class _Lowering:
         return [*sections, Section("", (self.sinks.result(),))]
 
     def _check(self) -> Statement:
-        frames = f"{self.graph.steps}, " if self.graph.video else ""
-        return Do(text=f"check_shape(x, {frames}{', '.join(map(str, self.graph.areas.image_shape))})")
+        shape = (*[self.graph.steps] * self.graph.video, *self.graph.areas.image_shape)
+        return Do(code=Call("check_shape(", ("x", *map(str, shape))))
 
     def _enters(self, node: Node) -> bool:
         """Whether an evaluation stands before the first step: of a static image that comes first wherever it stands.
@@ -126,10 +127,10 @@ class _Lowering:
         shape, name = self.graph.areas.shape(node.name), self.names.made(node)
         return Assign((name,), node=node, value=self._zeros(shape, node), comment="a silent source counts as zeros")
 
-    def _zeros(self, shape: Sequence[int], node: Node) -> str:
+    def _zeros(self, shape: Sequence[int], node: Node) -> Call:
         """Zeros for the batch, or for a batch of one where the node that reads or makes them is constant."""
-        numbers = ", ".join(map(str, shape))
-        return f"x.new_zeros(1, {numbers})" if self.graph.constant(node) else f"zeros(x, {numbers})"
+        start, batch = ("x.new_zeros(", "1") if self.graph.constant(node) else ("zeros(", "x")
+        return Call(start, (batch, *map(str, shape)))
 
     # ---- time -------------------------------------------------------------------
 
@@ -138,12 +139,21 @@ class _Lowering:
         loop = self.graph.loop
         return step + (loop.skipped if loop is not None and step >= loop.end else 0)
 
-    def step(self, node: Node, of: Node | None = None) -> str:
-        """The time step of a node, or of the value that it reads; inside a loop it depends on the step t."""
-        loop, step = self.graph.loop, (of or node).step
-        if loop is None or node.step < loop.first:
-            return str(step)
-        return str(step + loop.skipped) if node.step >= loop.end else _shifted("t", step - loop.first)
+    def step(self, node: Node) -> str:
+        """The step of time of a node; inside a loop a function of the step t."""
+        return self._step_at(node, node.step)
+
+    def _step_at(self, reader: Node, step: int) -> str:
+        loop = self.graph.loop
+        if loop is None or not loop.first <= reader.step < loop.end:
+            return str(step + (loop.skipped if loop is not None and reader.step >= loop.end else 0))
+        return self._of_t(1, step - loop.first)
+
+    def _of_t(self, factor: int, offset: int) -> str:
+        """`t + 2`, `3 * t`, …"""
+        self.counts = True
+        sign = f" {'+' if offset > 0 else '-'} {abs(offset)}" if offset else ""
+        return ("t" if factor == 1 else f"{factor} * t") + sign
 
     def ordinal(self, node: Node) -> str:
         """The ordinal of an update (of an evaluation: of its first reader), in a loop as a function of the step t."""
@@ -156,9 +166,8 @@ class _Lowering:
         if node.step >= loop.end:
             return str(ordinal + rate * (loop.times - loop.shown))
         if rate % loop.period:
-            return f"{ordinal} + {rate} * ((t - {loop.first}) // {loop.period})"
-        rate //= loop.period
-        return _shifted("t" if rate == 1 else f"{rate} * t", ordinal - rate * loop.first)
+            return f"{ordinal} + {rate} * (({self._of_t(1, -loop.first)}) // {loop.period})"
+        return self._of_t(rate // loop.period, ordinal - rate // loop.period * loop.first)
 
     # ---- evaluations and updates ---------------------------------------------------
 
@@ -167,7 +176,7 @@ class _Lowering:
         head = self.names.heads.get(connection.identifier)
         if node.part:
             assert head is not None
-            code = f"self.{head.identifier}({self._value(source, node)})"
+            code: Code = Call(f"self.{head.identifier}(", (self._value(source, node),))
             shape, note = head.chain.output, head.chain.summary(" and ")
         else:
             code, shape, note = self._call(connection, source, node), connection.output_shape, connection.kind
@@ -185,29 +194,28 @@ class _Lowering:
         return frozenset() if source.kind == "image" else frozenset({self.names.read(source, reader, part)})
 
     def _value(self, source: Node, reader: Node) -> str:
-        if source.kind == "image":
-            frame = self.step(reader, source)
-            return f"x[:, {_less_one(frame)}]" if self.graph.video else "x"
+        if source.kind == "image":  # frames are counted from 0
+            return f"x[:, {self._step_at(reader, source.step - 1)}]" if self.graph.video else "x"
         return self.names.read(source, reader)
 
-    def _call(self, connection: Connection, source: Node, reader: Node) -> str:
+    def _call(self, connection: Connection, source: Node, reader: Node) -> Code:
         """The code of what a reader makes of a value through a connection."""
         if self._inlined(source):
             return self._call(connection, self.graph.evaluated(source)[1], source)
-        value = self._value(source, reader)
+        value: Code = self._value(source, reader)
         if source.kind == "evaluation" and not source.part:
             return value
         head = self.names.heads.get(connection.identifier)
         links = connection.transform.links
         if head is not None:
-            value = value if source.kind == "evaluation" else f"self.{head.identifier}({value})"
+            value = value if source.kind == "evaluation" else Call(f"self.{head.identifier}(", (value,))
             links = links[len(head.links) :]
         if not links:
             return value
         if self.graph.constant(source) and not self._pure(connection):
-            value = f"expanded({value}, x)"
-        update = f", update={self.ordinal(reader)}" if connection.per_step else ""
-        return f"self.{connection.identifier}({value}{update})"
+            value = Call("expanded(", (value, "x"))
+        update = (f"update={self.ordinal(reader)}",) if connection.per_step else ()
+        return Call(f"self.{connection.identifier}(", (value, *update))
 
     def _pure(self, connection: Connection) -> bool:
         return not (connection.statistics or connection.transform.random)
@@ -216,14 +224,15 @@ class _Lowering:
         graph, area = self.graph, self.graph.areas.area(node.name)
         terms, before = graph.terms(node), graph.memory(node)
         reads = frozenset[str]().union(*(self._read(source, node) for _, source in terms))
-        arguments = []
+        arguments: list[Code] = []
         if before is not None:
             expands = graph.constant(before) and not graph.constant(node)
             for part in area.cell.reads:
                 reads |= self._read(before, node, part)
                 name = self.names.read(before, node, part)
-                arguments.append(f"expanded({name}, x)" if expands else name)
-        arguments += [f"update={self.ordinal(node)}"] if area.per_step else []
+                arguments.append(Call("expanded(", (name, "x")) if expands else name)
+        if area.per_step:
+            arguments.append(f"update={self.ordinal(node)}")
         return Update(
             self._targets(node),
             reads,
@@ -271,7 +280,7 @@ class _Lowering:
             return Term(self._zeros(c.output_shape, node), f"{c.kind}, nothing")
         term = code[c.identifier]
         expands = c.identifier in single and not self.graph.constant(node)
-        return Term(f"expanded({term.code}, x)", term.note) if expands else term
+        return Term(Call("expanded(", (term.code, "x")), term.note) if expands else term
 
     # ---- the loop ------------------------------------------------------------------
 
@@ -279,18 +288,18 @@ class _Lowering:
         loop = self.graph.loop
         assert loop is not None
         body: list[Statement] = []
+        self.counts = False
         for step in range(loop.first, loop.last + 1):
             if loop.period > 1:
-                body.append(Do(text=f"# step {step - loop.first + 1} of {loop.period}"))
+                body.append(Comment(text=f"step {step - loop.first + 1} of {loop.period}"))
             body += self._step(by_step.get(step, []))
-        inside = {name for statement in body for name in statement.defines}
+        inside = dict.fromkeys(name for statement in body for name in statement.defines)
         starts = self._starts()
-        reads = frozenset[str]().union(*(statement.reads for statement in body)) - inside
-        counts = any(_counts(line) for statement in body for line in statement.lines(0))
+        reads = frozenset[str]().union(*(statement.reads for statement in body)) - inside.keys()
         end = loop.first + loop.period * loop.times
         carried = tuple((self.names.before(v.start, v.back, v.part), self._now(v)) for v in reversed(self.carried))
         statement: Statement = Loop(
-            tuple(inside), reads | starts.keys(), None, loop.first, end, loop.period, tuple(body), carried, counts
+            tuple(inside), reads | starts.keys(), None, loop.first, end, loop.period, tuple(body), carried, self.counts
         )
         left = self._left()
         each = f"{'one' if loop.period == 1 else loop.period} before"
@@ -358,21 +367,3 @@ def banner(text: str) -> str:
 def _note(connection: Connection) -> str:
     delay = f", delay {connection.delay}" if connection.delay else ""
     return f"{connection.kind}{delay}{' gates' if connection.role == 'modulate' else ''}"
-
-
-def _shifted(text: str, by: int) -> str:
-    """`t + 2`, `t - 3`, or `t`."""
-    return f"{text} {'+' if by > 0 else '-'} {abs(by)}" if by else text
-
-
-def _less_one(step: str) -> str:
-    """One less than a step: frames are counted from 0."""
-    if step.isdecimal():
-        return str(int(step) - 1)
-    name, _, rest = step.partition(" ")
-    return _shifted(name, int(rest.replace(" ", "") or 0) - 1)
-
-
-def _counts(line: str) -> bool:
-    """Whether a line reads the step t."""
-    return bool(re.search(r"(?<![\w.])t\b", line.split("  #", maxsplit=1)[0]))

@@ -8,8 +8,7 @@ from cortexgraph.codegen.text import prelude
 from cortexgraph.graph.names import RESERVED, Namespace
 from cortexgraph.passes.roll import is_moving
 from cortexgraph.spec import IMAGE
-from cortexgraph.unrolling import Node, UnrolledGraph
-from cortexgraph.unrolling.heads import heads_of
+from cortexgraph.unrolling import Node, UnrolledGraph, heads_of
 
 __all__ = ["Names"]
 

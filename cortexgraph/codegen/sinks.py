@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from cortexgraph.codegen.names import Names
-from cortexgraph.codegen.statements import Assign, Do, Statement
-from cortexgraph.codegen.text import WIDTH, Call, literal
-from cortexgraph.graph.model import Readout
+from cortexgraph.codegen.statements import Append, Assign, Do, Statement
+from cortexgraph.codegen.text import WIDTH, Call, Code, literal
+from cortexgraph.graph import Readout
 from cortexgraph.unrolling import Node, UnrolledGraph
 
 __all__ = ["Sinks"]
@@ -35,18 +35,18 @@ class Sinks:
     def start(self) -> list[Statement]:
         """The lists and the dictionary, empty."""
         return [
-            Assign((name,), value="{}" if kind.startswith("dict") else "[]", annotation=kind)
+            Assign((name,), value="{}" if kind.startswith("dict") else "[]", target=f"{name}: {kind}")
             for name, kind in self.containers()
         ]
 
     def gather(self, sink: Node) -> Iterator[Statement]:
         """What the end of a step does for a readout or record; nothing for a readout of the last step alone."""
         if sink.kind == "record":
-            text = f"{self.states}[{literal(sink.name)}, {self.step(sink)}] = {self._state(sink)}"
-            yield Do(reads=self._reads(sink) | {self.states}, text=text)
+            target = f"{self.states}[{literal(sink.name)}, {self.step(sink)}]"
+            yield Assign((), self._reads(sink) | {self.states}, value=self._state(sink), target=target)
         elif sink.name in self.lists:
             name = self.lists[sink.name]
-            yield Do(reads=self._reads(sink) | {name}, text=f"{name}.append({self._logits(sink)})")
+            yield Append((), self._reads(sink) | {name}, container=name, value=self._logits(sink))
 
     def result(self) -> Statement:
         """The statement that returns."""
@@ -55,17 +55,16 @@ class Sinks:
         value = Call("{", tuple(logits), "}") if several else logits[0]
         last = [n for n in self.graph.readouts if n.name not in self.lists and self.graph.written(n)]
         reads = frozenset[str]().union(*map(self._reads, last))
-        if not self.states:
-            return Do(reads=reads, text=f"return {value.laid_out(after=len('return '))}")
-        line = f"return {value}, {self.states}"
-        if len(line) > WIDTH - 8:
-            line = Call("return (", (value, self.states)).laid_out(after=WIDTH)
-        return Do(reads=reads, text=line)
+        if self.states:
+            line = f"return {value}, {self.states}"
+            pair = Call("return (", (value, self.states))
+            return Do(reads=reads, code=line if len(line) <= WIDTH - 8 else pair)
+        return Do(reads=reads, code=value.behind("return "))
 
     def _result(self, readout: Readout, start: str) -> Call:
         if readout.at == "last":
             (sink,) = (node for node in self.graph.readouts if node.name == readout.name)
-            return Call(f"{start}{self._logits(sink).removesuffix(')')}", ())
+            return self._logits(sink).behind(start)
         name, at = self.lists[readout.name], readout.at
         if isinstance(at, str) or list(at) == sorted(at):
             return Call(f"{start}torch.stack(", (name, "dim=1"))
@@ -73,8 +72,8 @@ class Sinks:
         listed = Call("[", tuple(f"{name}[{order.index(step)}]" for step in at), "]")
         return Call(f"{start}torch.stack(", (listed, "dim=1"))
 
-    def _logits(self, sink: Node) -> str:
-        return f"self.{self.readouts[sink.name].identifier}({self._state(sink)})"
+    def _logits(self, sink: Node) -> Call:
+        return Call(f"self.{self.readouts[sink.name].identifier}(", (self._state(sink),))
 
     def _source(self, sink: Node) -> Node:
         source: Node = next(iter(self.graph.predecessors(sink)))
@@ -83,6 +82,6 @@ class Sinks:
     def _reads(self, sink: Node) -> frozenset[str]:
         return frozenset({self.names.read(self._source(sink), sink)})
 
-    def _state(self, sink: Node) -> str:
+    def _state(self, sink: Node) -> Code:
         name = self.names.read(self._source(sink), sink)
-        return f"expanded({name}, x)" if self.graph.constant(self._source(sink)) else name
+        return Call("expanded(", (name, "x")) if self.graph.constant(self._source(sink)) else name

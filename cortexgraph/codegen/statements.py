@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-from cortexgraph.codegen.text import WIDTH, Call, commented, fitted
+from cortexgraph.codegen.text import WIDTH, Call, Code, assigned, laid_out, term
 from cortexgraph.unrolling import Node
 
-__all__ = ["Assign", "Delete", "Do", "Loop", "Merged", "Section", "Segments", "Statement", "Term", "Update", "released"]
+__all__ = [
+    "Append",
+    "Assign",
+    "Comment",
+    "Delete",
+    "Do",
+    "Loop",
+    "Merged",
+    "Section",
+    "Segments",
+    "Statement",
+    "Term",
+    "Update",
+    "released",
+]
 
 
 @dataclass(frozen=True)
@@ -30,49 +45,65 @@ class Statement:
         raise NotImplementedError  # pragma: no cover
 
     def places(self, indent: int) -> Iterator[tuple[Node, int, int]]:
-        """The nodes of statements inside this one, with the first and last of its lines, from 0."""
-        yield from ()
+        """The nodes that it computes, with the first and last of their lines, from 0."""
+        if self.node is not None:
+            yield self.node, 0, len(self.lines(indent)) - 1
 
 
 @dataclass(frozen=True)
 class Assign(Statement):
-    """`name = value  # comment`, or `name: annotation = value`."""
+    """`target = value  # comment`; the target is by default the names that it defines."""
 
-    value: str | Call = ""
+    value: Code = ""
     comment: str = ""
-    annotation: str = ""
+    target: str = ""
 
     def lines(self, indent: int) -> list[str]:
-        start = f"{', '.join(self.defines)}{f': {self.annotation}' if self.annotation else ''} = "
-        if isinstance(self.value, Call):
-            text = Call(start + self.value.start, self.value.items, self.value.end).laid_out(indent)
-            return (" " * indent + text).splitlines()
-        return fitted(commented(f"{' ' * indent}{start}{self.value}", self.comment))
+        return assigned(self.target or ", ".join(self.defines), self.value, indent, self.comment)
 
 
 @dataclass(frozen=True)
 class Do(Statement):
-    """An expression evaluated for its effect, or what is returned."""
+    """An expression evaluated for its effect."""
+
+    code: Code = ""
+
+    def lines(self, indent: int) -> list[str]:
+        return (" " * indent + laid_out(self.code, indent)).splitlines()
+
+
+@dataclass(frozen=True)
+class Append(Statement):
+    """`container.append(value)`."""
+
+    container: str = ""
+    value: Code = ""
+
+    def lines(self, indent: int) -> list[str]:
+        return (" " * indent + Call(f"{self.container}.append(", (self.value,)).laid_out(indent)).splitlines()
+
+
+@dataclass(frozen=True)
+class Comment(Statement):
+    """`# text`."""
 
     text: str = ""
 
     def lines(self, indent: int) -> list[str]:
-        first, *rest = self.text.splitlines()  # the rest is laid out already
-        return [*fitted(f"{' ' * indent}{first}"), *rest]
+        return [f"{' ' * indent}# {self.text}"]
 
 
 @dataclass(frozen=True)
 class Delete(Statement):
-    """`del` of names after their last use."""
+    """`del` of names after their last use, in their order."""
+
+    names: tuple[str, ...] = ()
 
     def lines(self, indent: int) -> list[str]:
-        names = sorted(self.reads, key=self.order.index)
-        line = f"{' ' * indent}del {', '.join(names)}"
+        line = f"{' ' * indent}del {', '.join(self.names)}"
         if len(line) <= WIDTH:
             return [line]
-        return (" " * indent + Call("del (", tuple(names)).laid_out(indent, after=WIDTH)).splitlines()
-
-    order: tuple[str, ...] = ()
+        return (" " * indent + Call("del (", self.names).laid_out(indent, after=WIDTH)).splitlines()
 
 
 # ---- updates -------------------------------------------------------------------
@@ -86,7 +117,7 @@ SHORT = 4
 class Term:
     """What an update reads through a connection: its code, and a comment on it."""
 
-    code: str
+    code: Code
     note: str
 
 
@@ -106,47 +137,50 @@ class Merged:
     concatenates: bool = False
     expands: bool = False
 
-    def line(self) -> Term:
-        """All on one line, with one comment that mirrors the code."""
-        code, note = (self._joined([getattr(term, what) for term in self.drives]) for what in ("code", "note"))
-        for gate in self.gates:
-            code, note = f"{code} * {gate.code}", f"{note} * {gate.note}" if self._grouped else f"{note}, {gate.note}"
-        return Term(f"expanded({code}, x)" if self.expands else code, note)
-
     @property
     def _grouped(self) -> bool:
         return bool(self.gates) and not self.concatenates and len(self.drives) > 1
 
-    def _joined(self, parts: Sequence[str]) -> str:
+    def line(self) -> tuple[str, str]:
+        """The code on one line, and one comment that mirrors it."""
+        separator = ", " if self.concatenates else " + "
+        code, note = separator.join(str(t.code) for t in self.drives), separator.join(t.note for t in self.drives)
         if self.concatenates:
-            is_code = parts and parts[0] == self.drives[0].code
-            return f"torch.cat([{', '.join(parts)}], dim=1)" if is_code else ", ".join(parts)
-        text = " + ".join(parts)
-        return f"({text})" if self._grouped else text
+            code = f"torch.cat([{code}], dim=1)"
+        elif self._grouped:
+            code, note = f"({code})", f"({note})"
+        code = " * ".join([code, *(str(gate.code) for gate in self.gates)])
+        note = (" * " if self._grouped else ", ").join([note, *(gate.note for gate in self.gates)])
+        return (f"expanded({code}, x)" if self.expands else code), note
 
-    def lines(self) -> Iterator[Term]:
+    def lines(self, indent: int) -> Iterator[str]:
         """A line for each term, with its comment."""
-        lines = [*self._broken(), *(Term(f"* {gate.code}", gate.note) for gate in self.gates)]
+        lines = [*self._broken(), *(_Line(gate.code, gate.note, "* ") for gate in self.gates)]
+        lines[-1] = lines[-1]._replace(end=",")
         if self.expands:
-            last = lines[-1]
-            inner = [*lines[:-1], Term(f"{last.code},", last.note), Term("x,", "")]
-            lines = [Term("expanded(", ""), *(Term(f"    {line.code}", line.note) for line in inner), Term(")", "")]
-        last = lines[-1]
-        yield from lines[:-1]
-        yield Term(f"{last.code},", last.note)
+            inner = (line._replace(depth=line.depth + 1) for line in (*lines, _Line("x", end=",")))
+            lines = [_Line("expanded("), *inner, _Line(")", end=",")]
+        for line in lines:
+            yield from term(line.start, line.code, line.end, indent + 4 * line.depth, line.note)
 
-    def _broken(self) -> Iterator[Term]:
+    def _broken(self) -> list[_Line]:
         if self.concatenates:
-            yield from (Term("torch.cat(", ""), Term("    [", ""))
-            yield from (Term(f"        {term.code},", term.note) for term in self.drives)
-            yield from (Term("    ],", ""), Term("    dim=1,", ""), Term(")", ""))
-            return
-        if self._grouped:
-            yield Term("(", "")
-        for n, term in enumerate(self.drives):
-            yield Term(f"{'    ' * self._grouped}{'+ ' * (n > 0)}{term.code}", term.note)
-        if self._grouped:
-            yield Term(")", "")
+            parts = (_Line(drive.code, drive.note, end=",", depth=2) for drive in self.drives)
+            tail = (_Line("]", end=",", depth=1), _Line("dim=1", end=",", depth=1), _Line(")"))
+            return [_Line("torch.cat("), _Line("[", depth=1), *parts, *tail]
+        depth = int(self._grouped)
+        terms = [_Line(drive.code, drive.note, "+ " if n else "", depth=depth) for n, drive in enumerate(self.drives)]
+        return [_Line("("), *terms, _Line(")")] if self._grouped else terms
+
+
+class _Line(NamedTuple):
+    """One line of a merge that is broken over several."""
+
+    code: Code
+    note: str = ""
+    start: str = ""
+    end: str = ""
+    depth: int = 0
 
 
 @dataclass(frozen=True)
@@ -155,7 +189,7 @@ class Update(Statement):
 
     module: str = ""
     merged: Merged = field(default_factory=lambda: Merged(()))
-    arguments: tuple[str, ...] = ()
+    arguments: tuple[Code, ...] = ()
     comment: str = ""
 
     def lines(self, indent: int) -> list[str]:
@@ -166,17 +200,16 @@ class Update(Statement):
         return [f"{' ' * indent}{targets}(", *self._call(f"{self.module}(", indent + 4), f"{' ' * indent})"]
 
     def _call(self, start: str, indent: int) -> list[str]:
-        outer, inner = " " * indent, " " * (indent + 4)
-        merged = self.merged.line()
-        short = f"{outer}{start}{', '.join([merged.code, *self.arguments])})"
-        comment = f"# {merged.note}  {self.comment}"
+        outer = " " * indent
+        code, note = self.merged.line()
+        short = f"{outer}{start}{', '.join([code, *map(str, self.arguments)])})"
+        comment = f"# {note}  {self.comment}"
         if len(short) + len(comment) + 2 <= WIDTH:
             return [f"{short}  {comment}"]
         if len(self.merged.drives) <= SHORT and max(len(short), indent + len(comment)) <= WIDTH:
             return [f"{outer}{comment}", short]
-        terms = (commented(f"{inner}{term.code}", term.note) for term in self.merged.lines())
-        broken = [line for term in terms for line in fitted(term)]
-        return [f"{outer}{start}", *broken, *(f"{inner}{a}," for a in self.arguments), f"{outer})  # {self.comment}"]
+        arguments = (line for argument in self.arguments for line in term("", argument, ",", indent + 4))
+        return [f"{outer}{start}", *self.merged.lines(indent + 4), *arguments, f"{outer})  # {self.comment}"]
 
 
 # ---- loops ---------------------------------------------------------------------
@@ -200,10 +233,10 @@ class Loop(Statement):
     carried: tuple[tuple[str, str], ...] = ()
     counts: bool = False
 
-    def range(self, start: str, end: str, counter: str = "t") -> str:
+    def head(self, start: str, end: str) -> str:
         """The head of a loop over these steps."""
         by = f", {self.period}" if self.period > 1 else ""
-        return f"for {counter} in range({start}, {end}{by}):"
+        return f"for {'t' if self.counts else '_'} in range({start}, {end}{by})"
 
     def inner_lines(self, indent: int) -> list[str]:
         lines = [line for statement in self.body for line in statement.lines(indent)]
@@ -212,18 +245,14 @@ class Loop(Statement):
     def places(self, indent: int) -> Iterator[tuple[Node, int, int]]:
         line = 1
         for statement in self.body:
-            length = len(statement.lines(indent + 4))
-            if statement.node is not None:
-                yield statement.node, line, line + length - 1
-            line += length
+            yield from ((node, first + line, last + line) for node, first, last in statement.places(indent + 4))
+            line += len(statement.lines(indent + 4))
 
     def lines(self, indent: int) -> list[str]:
-        head = self.range(str(self.first), str(self.end), "t" if self.counts else "_")
-        if len(self.body) == 1 and not self.carried and isinstance(only := self.body[0], Do):
-            container, _, value = only.text.partition(".append(")
-            if value:  # the area is at rest, and only read out
-                return [f"{' ' * indent}{container}.extend({value[:-1]} {head[:-1]})"]
-        return [f"{' ' * indent}{head}", *self.inner_lines(indent + 4)]
+        head = self.head(str(self.first), str(self.end))
+        if len(self.body) == 1 and not self.carried and isinstance(only := self.body[0], Append):
+            return [f"{' ' * indent}{only.container}.extend({only.value} {head})"]  # at rest, and only read out
+        return [f"{' ' * indent}{head}:", *self.inner_lines(indent + 4)]
 
 
 @dataclass(frozen=True)
@@ -244,19 +273,15 @@ class Segments(Statement):
 
     def lines(self, indent: int) -> list[str]:
         loop, pad, inner = self.loop, " " * indent, " " * (indent + 4)
-        carried = tuple(name for name, _ in loop.carried)
-        ordered = tuple(sorted(carried))
+        ordered = tuple(sorted(name for name, _ in loop.carried))
         names = [name for name, _ in self.gathered]
         result = ", ".join(["carried", *(f"{name}_here" for name in names)])
         end = f"min(first + {self.runs * loop.period}, {loop.end})"
         lines = [f"{pad}def steps(first: int, *carried: Tensor) -> {'Any' if names else 'tuple[Tensor, ...]'}:"]
         lines += _unpacked((*ordered, *(["*_"] if self.made else [])), indent + 4)
-        lines += [
-            f"{inner}{name}: {kind} = {'{}' if kind.startswith('dict') else '[]'}" for name, kind in self.gathered
-        ]
-        lines += [f"{inner}{loop.range('first', end, 't' if loop.counts else '_')}", *loop.inner_lines(indent + 8)]
-        returned = _tuple((*ordered, *self.made))
-        lines += [f"{inner}return {', '.join([returned, *names])}", ""]
+        lines += [f"{inner}{n}: {kind} = {'{}' if kind.startswith('dict') else '[]'}" for n, kind in self.gathered]
+        lines += [f"{inner}{loop.head('first', end)}:", *loop.inner_lines(indent + 8)]
+        lines += [f"{inner}return {', '.join([_tuple((*ordered, *self.made)), *names])}", ""]
         lines += [f"{pad}carried = {_tuple(ordered)}"] if ordered else [f"{pad}carried: tuple[Tensor, ...] = ()"]
         lines += [f"{pad}for first in range({loop.first}, {loop.end}, {self.runs * loop.period}):"]
         lines += [f"{inner}{result} = recomputed(self, steps, first, *carried)"]
@@ -276,10 +301,8 @@ def _tuple(names: Sequence[str]) -> str:
 def _unpacked(names: Sequence[str], indent: int) -> list[str]:
     """The statement that unpacks `carried`."""
     pad = " " * indent
-    if not names:
-        return []
-    if len(names) == 1:
-        return [f"{pad}({names[0]},) = carried"]
+    if len(names) < 2:
+        return [f"{pad}({name},) = carried" for name in names]
     line = f"{pad}{', '.join(names)} = carried"
     if len(line) <= WIDTH:
         return [line]
@@ -311,21 +334,21 @@ def released(sections: Sequence[Section], kept: Iterable[str]) -> list[Section]:
             last |= dict.fromkeys((*statement.defines, *(name for name in statement.reads if name in last)), (n, m))
     for name in (*kept, "_"):
         last.pop(name, None)
+
+    def deleted(before: tuple[int, int]) -> Iterator[Statement]:
+        names = tuple(name for name in dict.fromkeys(defined) if name in last and last[name] < before)
+        for name in names:
+            del last[name]
+        yield from [Delete(reads=frozenset(names), names=names)] if names else []
+
     result = []
     for n, section in enumerate(sections):
         statements: list[Statement] = []
         for m, statement in enumerate(section.statements):
             if isinstance(statement, Loop | Segments):
-                statements += _deleted([name for name, place in last.items() if place < (n, m)], defined)
-                last = {name: place for name, place in last.items() if place >= (n, m)}
+                statements += deleted((n, m))
             statements.append(statement)
         if n < len(sections) - 2:  # what the last step reads goes with the call
-            statements += _deleted([name for name, place in last.items() if place[0] <= n], defined)
-            last = {name: place for name, place in last.items() if place[0] > n}
+            statements += deleted((n + 1, 0))
         result.append(replace(section, statements=tuple(statements)))
     return result
-
-
-def _deleted(names: list[str], defined: list[str]) -> list[Statement]:
-    order = tuple(name for name in dict.fromkeys(defined) if name in set(names))
-    return [Delete(reads=frozenset(order), order=order)] if order else []

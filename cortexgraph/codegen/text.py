@@ -1,12 +1,12 @@
-"""Pieces of Python source: calls that break as the formatter breaks them, ranges, literals, docstring text."""
+"""Pieces of Python source: calls that break as the formatter breaks them, assignments, literals, docstring text."""
 
 from __future__ import annotations
 
 import ast
 import json
 import textwrap
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from unicodedata import east_asian_width
@@ -14,13 +14,16 @@ from unicodedata import east_asian_width
 __all__ = [
     "WIDTH",
     "Call",
+    "Code",
+    "Value",
+    "assigned",
     "class_name",
-    "commented",
     "docstring_text",
-    "fitted",
     "literal",
+    "numbers",
     "prelude",
-    "ranges",
+    "runs_of_steps",
+    "term",
     "wrapped",
 ]
 
@@ -31,111 +34,104 @@ SHORT = 6
 
 
 @dataclass(frozen=True)
+class Value:
+    """A number, a collection of numbers or a module among the arguments of a constructor, with a name for it."""
+
+    name: str
+    code: Code
+    type: str
+    keyword: bool = False
+    tail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.code}" if self.keyword else f"{self.code}{self.tail}"
+
+
+@dataclass(frozen=True)
 class Call:
     """`start`, items, `end`: on one line where that fits, otherwise one item a line, each with a comma."""
 
     start: str
-    items: tuple[str | Call, ...]
+    items: tuple[str | Call | Value, ...]
     end: str = ")"
 
     def __str__(self) -> str:
         return f"{self.start}{', '.join(map(str, self.items))}{self.end}"
 
+    def behind(self, text: str) -> Call:
+        """The call with text before it."""
+        return replace(self, start=text + self.start)
+
     def laid_out(self, indent: int = 8, after: int = 0) -> str:
         """The text for a line that starts at column `indent`, with room left for `after` signs behind it."""
         line = str(self)
-        if indent + len(line) + after <= WIDTH:
+        if indent + len(line) + after <= WIDTH or not self.items:
             return line
-        items = [
-            _broken(item, indent + 4) if isinstance(item, str) else item.laid_out(indent + 4, after=1)
-            for item in self.items
-        ]
         inner, outer = " " * (indent + 4), " " * indent
+        items = [laid_out(item, indent + 4, after=1) for item in self.items]
         return "\n".join([self.start, *(f"{inner}{item}," for item in items), f"{outer}{self.end}"])
 
 
-def fitted(line: str) -> list[str]:
-    """The line, or where it is too long for one, with the arguments of its last call on lines of their own.
-
-    Where that is still too long, the value of an assignment stands in brackets.
-    """
-    lines = _opened(line)
-    target, assigns, value = line.partition(" = ")
-    if len(lines[0]) <= WIDTH or not assigns:
-        return lines
-    pad = " " * (len(line) - len(line.lstrip()))
-    return [f"{target} = (", *_opened(f"{pad}    {value}"), f"{pad})"]
+Code = str | Call
+"""An expression: a name or other short text, or a call."""
 
 
-def _opened(line: str) -> list[str]:
-    code = line.rstrip(",")
-    opened = _last_bracket(code) if len(line) > WIDTH else None
-    if opened is None:
+def laid_out(code: Code | Value, indent: int, after: int = 0) -> str:
+    """The text of an expression or argument for a line that starts at column `indent`."""
+    if isinstance(code, Value):
+        code = code.code.behind(f"{code.name}=") if code.keyword and isinstance(code.code, Call) else str(code)
+    return code if isinstance(code, str) else code.laid_out(indent, after)
+
+
+def assigned(target: str, value: Code, indent: int, comment: str = "") -> list[str]:
+    """The lines of `target = value  # comment`, or without the comment where it would make the line too long."""
+    pad = " " * indent
+    line = f"{pad}{target} = {value}"
+    if comment and len(line) + len(comment) + 4 <= WIDTH:
+        return [f"{line}  # {comment}"]
+    if len(line) > WIDTH and isinstance(value, Call):
+        lines = (pad + value.behind(f"{target} = ").laid_out(indent)).splitlines()
+        if len(lines[0]) <= WIDTH:
+            return lines
+    if len(line) <= WIDTH:
         return [line]
-    pad = " " * (len(line) - len(line.lstrip()))
-    inner, arguments = f"{pad}    ", code[opened + 1 : -1]
-    lines = [f"{inner}{arguments}"]
-    if len(lines[0]) > WIDTH:
-        lines = [f"{inner}{argument}," for argument in _split(arguments)]
-        lines = lines if len(lines) > 1 else [lines[0][:-1]]
-    return [code[: opened + 1], *(part for each in lines for part in fitted(each)), f"{pad}){line[len(code) :]}"]
+    return [f"{pad}{target} = (", *f"{pad}    {laid_out(value, indent + 4)}".splitlines(), f"{pad})"]
 
 
-def _last_bracket(code: str) -> int | None:
-    """Where the bracket opens that the last sign closes."""
-    depth = 0
-    for place in reversed(range(len(code) if code.endswith(")") else 0)):
-        depth += (code[place] == ")") - (code[place] == "(")
-        if depth == 0:
-            return place
-    return None
+def term(start: str, code: Code, end: str, indent: int, comment: str = "") -> list[str]:
+    """The lines of one term of an expression that is broken over several, with a comment where it leaves room."""
+    line = f"{' ' * indent}{start}{code}{end}"
+    if comment and len(line) + len(comment) + 4 <= WIDTH:
+        return [f"{line}  # {comment}"]
+    if len(line) <= WIDTH or isinstance(code, str):
+        return [line]
+    return f"{' ' * indent}{code.behind(start).laid_out(indent, len(end))}{end}".splitlines()
 
 
-def _split(arguments: str) -> list[str]:
-    """The arguments of a call, one by one."""
-    parts, depth = [""], 0
-    for sign in arguments:
-        depth += (sign in "([") - (sign in ")]")
-        if sign == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += sign
-    return [part.strip() for part in parts]
-
-
-def _broken(item: str, indent: int) -> str:
-    """An item, with the arguments of a call that is too long for its line on a line of their own."""
-    head, bracket, arguments = item.partition("(")
-    if indent + len(item) + 1 <= WIDTH or not bracket or not item.endswith(")"):
-        return item
-    return f"{head}(\n{' ' * (indent + 4)}{arguments[:-1]}\n{' ' * indent})"
-
-
-def commented(code: str, comment: str) -> str:
-    """The line with its comment, or without where it would grow too long."""
-    line = f"{code}  # {comment}" if comment else code
-    return line if len(line) <= WIDTH else code
-
-
-def ranges(start: str, numbers: Collection[int]) -> str | Call:
-    """Whole numbers as `range(…)`, or as a list of ranges where one does not say them, behind `start`."""
-    ordered = sorted(numbers)
+def numbers(values: Collection[int]) -> Code:
+    """Whole numbers as `range(…)`, or as a list of ranges where one does not say them."""
+    ordered = sorted(values)
     step = ordered[1] - ordered[0] if len(ordered) > 1 else 1
     if not ordered:
-        return f"{start}()"
+        return "()"
     if ordered == list(range(ordered[0], ordered[-1] + 1, step)):
         stride = f", {step}" if step != 1 else ""
-        return f"{start}range({ordered[0]}, {ordered[-1] + 1}{stride})"
+        return f"range({ordered[0]}, {ordered[-1] + 1}{stride})"
     if len(ordered) <= SHORT:
-        return f"{start}{ordered}"
-    runs: list[list[int]] = []
-    for n in ordered:
-        if runs and n == runs[-1][-1] + 1:
-            runs[-1].append(n)
-        else:
-            runs.append([n])
-    parts = (f"*range({run[0]}, {run[-1] + 1})" if len(run) > 1 else str(run[0]) for run in runs)
-    return Call(f"{start}[", tuple(parts), "]")
+        return str(ordered)
+    runs = (f"*range({run[0]}, {run[-1] + 1})" if len(run) > 1 else str(run[0]) for run in runs_of_steps(ordered))
+    return Call("[", tuple(runs), "]")
+
+
+def runs_of_steps(steps: Collection[int]) -> Iterator[list[int]]:
+    """Rising whole numbers, cut where one is left out."""
+    run: list[int] = []
+    for step in steps:
+        if run and step != run[-1] + 1:
+            yield run
+            run = []
+        run.append(step)
+    yield from [run] if run else []
 
 
 def literal(text: str) -> str:

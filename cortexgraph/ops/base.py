@@ -23,6 +23,7 @@ __all__ = [
     "Cell",
     "Chain",
     "Component",
+    "Constructor",
     "Context",
     "Fault",
     "Helper",
@@ -80,14 +81,29 @@ def text(value: object) -> str:
     return str(value)
 
 
-def call(name: str, /, *arguments: object, **options: tuple[object, object]) -> str:
+class Constructor(str):
+    """A call as text, which keeps its parts.
+
+    Attributes:
+        name: what is called.
+        arguments: the values, each with its name, or with empty text where it goes by its place.
+    """
+
+    name: str
+    arguments: tuple[tuple[str, object], ...]
+
+
+def call(name: str, /, *arguments: object, **options: tuple[object, object]) -> Constructor:
     """A constructor call. An option is given as (value, default), and left out where the two are equal.
 
     >>> call("nn.Conv2d", 3, 8, (5, 5), stride=((2, 2), 1), bias=(True, True))
     'nn.Conv2d(3, 8, 5, stride=2)'
     """
-    named = {option: text(value) for option, (value, default) in options.items() if text(value) != text(default)}
-    return f"{name}({', '.join([*map(text, arguments), *(f'{option}={value}' for option, value in named.items())])})"
+    named = [(option, value) for option, (value, default) in options.items() if text(value) != text(default)]
+    every = (*(("", value) for value in arguments), *named)
+    constructor = Constructor(f"{name}({', '.join(f'{key}={text(v)}' if key else text(v) for key, v in every)})")
+    constructor.name, constructor.arguments = name, every
+    return constructor
 
 
 @dataclass(frozen=True)
@@ -202,7 +218,7 @@ class Operation(Component):
             owner: path of that module.
             same: whether that module computes this very operation.
         """
-        return f"Shared(self.{owner})"
+        return call("Shared", f"self.{owner}")
 
     def chains(self) -> Mapping[str, Chain]:
         """Inner chains, by the argument of the constructor that takes them."""

@@ -49,7 +49,7 @@ class PadChannelsOperation(Operation):
         return f"zeros up to {self.channels} channels"
 
     def constructor(self) -> str:
-        return f"PadChannels({self.channels - self.shape[0]})"
+        return call("PadChannels", self.channels - self.shape[0])
 
 
 class Maxout(nn.Module):
@@ -88,7 +88,7 @@ class MaxoutOperation(Operation):
         return f"maximum of {self.pieces}"
 
     def constructor(self) -> str:
-        return f"Maxout({self.pieces})"
+        return call("Maxout", self.pieces)
 
 
 class NormalisationPool(nn.Module):

@@ -306,7 +306,7 @@ class Linear(Dense):
         return f"linear to {self.channels}"
 
     def constructor(self) -> str:
-        return f"nn.Linear({prod(self.shape)}, {self.channels})"
+        return call("nn.Linear", prod(self.shape), self.channels)
 
 
 # ---- with the parameters of another connection ------------------------------------

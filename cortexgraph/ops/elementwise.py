@@ -137,7 +137,7 @@ class GainOperation(Operation):
         return "learned gain" if self.value is None else f"gain {self.value:g}"
 
     def constructor(self) -> str:
-        return f"Gain({'learned=True' if self.value is None else self.value})"
+        return call("Gain", learned=(True, None)) if self.value is None else call("Gain", self.value)
 
 
 class Gate(nn.Module):

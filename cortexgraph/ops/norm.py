@@ -49,7 +49,7 @@ class BatchNorm(Norm):
         return "batch norm"
 
     def constructor(self) -> str:
-        return f"nn.BatchNorm2d({self.shape[0]})"
+        return call("nn.BatchNorm2d", self.shape[0])
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class GroupNorm(Norm):
         return f"{kind} norm"
 
     def constructor(self) -> str:
-        return f"nn.GroupNorm({self.groups}, {self.shape[0]})"
+        return call("nn.GroupNorm", self.groups, self.shape[0])
 
 
 @register_operation("local_response")

@@ -156,7 +156,7 @@ class Nearest(Resize):
     equation: ClassVar[str] = "y[i, j] = x[⌊i·H/H'⌋, ⌊j·W/W'⌋]"
 
     def constructor(self) -> str:
-        return f"nn.Upsample({text(self.size)})"
+        return call("nn.Upsample", self.size)
 
     def field(self, axis: int, place: int) -> Iterable[int]:
         return (place * self.shape[1 + axis] // self.size[axis],)
@@ -170,7 +170,7 @@ class Bilinear(Resize):
     equation: ClassVar[str] = "y[i] = (1 − a) x[⌊s⌋] + a x[⌊s⌋ + 1], s = (i + ½)·H/H' − ½, a = s − ⌊s⌋"
 
     def constructor(self) -> str:
-        return f'nn.Upsample({text(self.size)}, mode="bilinear")'
+        return call("nn.Upsample", self.size, mode=('"bilinear"', None))
 
     def field(self, axis: int, place: int) -> Iterable[int]:
         n = self.shape[1 + axis]

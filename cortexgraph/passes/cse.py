@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Hashable
 
 from cortexgraph.graph import Connection
-from cortexgraph.unrolling import Node, NodeInfo, UnrolledGraph
-from cortexgraph.unrolling.heads import heads_of
+from cortexgraph.unrolling import Node, NodeInfo, UnrolledGraph, heads_of
 
 __all__ = ["cse"]
 

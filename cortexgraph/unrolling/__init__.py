@@ -11,9 +11,10 @@ from cortexgraph.unrolling.cost import (
     total_parameters,
 )
 from cortexgraph.unrolling.focus import Focus, focused
+from cortexgraph.unrolling.heads import Head, heads_of
 from cortexgraph.unrolling.interpret import interpret_graph
 from cortexgraph.unrolling.latency import Response, first_responses, response_path, response_text
-from cortexgraph.unrolling.model import Loop, Node, NodeInfo, UnrolledGraph, UnrolledInfo
+from cortexgraph.unrolling.model import Loop, Node, NodeInfo, UnrolledGraph, UnrolledInfo, trained_sets
 from cortexgraph.unrolling.schedule import Groups, Order, groups_of, order_name
 from cortexgraph.unrolling.settle import settle
 from cortexgraph.unrolling.verify import verify
@@ -22,6 +23,7 @@ __all__ = [
     "FLOAT_BYTES",
     "Focus",
     "Groups",
+    "Head",
     "Loop",
     "Node",
     "NodeInfo",
@@ -34,6 +36,7 @@ __all__ = [
     "first_responses",
     "focused",
     "groups_of",
+    "heads_of",
     "interpret_graph",
     "macs_of",
     "numbers_of",
@@ -45,6 +48,7 @@ __all__ = [
     "response_text",
     "settle",
     "total_parameters",
+    "trained_sets",
     "unroll_graph",
     "verify",
 ]

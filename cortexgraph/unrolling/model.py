@@ -13,7 +13,7 @@ from cortexgraph.notebook import Shown
 from cortexgraph.ops import Chain
 from cortexgraph.unrolling.schedule import Groups, Order
 
-__all__ = ["Loop", "Node", "NodeInfo", "UnrolledGraph", "UnrolledInfo"]
+__all__ = ["Loop", "Node", "NodeInfo", "UnrolledGraph", "UnrolledInfo", "trained_sets"]
 
 RANK = {"feedforward": 0, "lateral": 1, "feedback": 2}
 
@@ -358,6 +358,20 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
         last = ordinal + (rate * (loop.times - loop.shown) if node.step >= loop.end else 0)
         return range(last, last + 1)
 
+    def sets_used(self, nodes: Iterable[Node]) -> dict[str, set[int]]:
+        """For each area and connection that these updates use, by identifier, the ordinals of those carried out.
+
+        With them go the per-step parameter sets; those of a tied connection count for its owner too.
+        """
+        used: dict[str, set[int]] = {}
+        for node in nodes:
+            if node.kind == "update" and self.carried_out(node):
+                identifiers = {self.areas.area(node.name).identifier}
+                identifiers |= {name for c, _ in self.terms(node) for name in (c.identifier, c.owner or c.identifier)}
+                for identifier in identifiers:
+                    used.setdefault(identifier, set()).update(self.every_ordinal(node))
+        return used
+
     def written(self, node: Node) -> bool:
         """Whether a node is written out: all are, but for the runs of a loop after its first."""
         return self.loop is None or not self.loop.last < node.step < self.loop.end
@@ -369,3 +383,8 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
             return readout.at
         shown = [node for node in self.readouts if node.name == name and self.written(node)]
         return tuple(sorted(step for node in shown for step in self.every_step(node)))
+
+
+def trained_sets(graph: UnrolledGraph) -> dict[str, set[int]]:
+    """The ordinals of the updates that a readout reaches, by area and connection (`UnrolledGraph.sets_used`)."""
+    return graph.sets_used(graph.live_past(graph.readouts))

@@ -164,7 +164,8 @@ def test_nor_about_long_names(command: list[str], tmp_path: Path) -> None:
 
 def test_emission_is_byte_identical_in_another_process() -> None:
     code = "import sys; from cortexgraph.compiler import emit; from cortexgraph.spec import load\n"
-    code += "sys.stdout.write(emit(load('ventral'), record={'V4': 'all', 'IT': 'last'}))"
+    code += "sys.stdout.write(emit(load('ventral'), record={'V4': 'all', 'IT': 'last'}))\n"
+    code += "sys.stdout.write(emit(load('ventral', {'readout.at': [4, 20]}), steps=20))  # what a loop leaves"
     outputs = [
         subprocess.run(
             [sys.executable, "-c", code],
