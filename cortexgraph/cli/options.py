@@ -20,31 +20,6 @@ from cortexgraph.wording import listed, shortened, suggest
 if TYPE_CHECKING:
     from cortexgraph.unrolling import Order
 
-__all__ = [
-    "DATA",
-    "AtOption",
-    "BatchSizeOption",
-    "DataRootOption",
-    "DeviceOption",
-    "DownloadOption",
-    "OrderOption",
-    "RunArgument",
-    "SetOption",
-    "SpecArgument",
-    "SplitOption",
-    "StepsOption",
-    "changes",
-    "choice",
-    "load_spec",
-    "located",
-    "option",
-    "prepare",
-    "read_order",
-    "read_steps",
-    "renamed",
-    "unknown_value",
-]
-
 # ---- options with choices ----------------------------------------------------------
 
 FORMS = {
@@ -57,8 +32,8 @@ FORMS = {
 
 def option(flags: str, metavar: str | None, help: str, default: str | None = None, **more: Any) -> OptionInfo:
     """An option: its flags, such as `-o --out`, what its value is, its help, and what help calls the default."""
-    made: OptionInfo = typer.Option(*flags.split(), metavar=metavar, help=help, show_default=default or True, **more)
-    return made
+    info: OptionInfo = typer.Option(*flags.split(), metavar=metavar, help=help, show_default=default or True, **more)
+    return info
 
 
 def choice(flags: str, choices: str, help: str, default: str | None = None) -> OptionInfo:
@@ -78,22 +53,15 @@ def unknown_value(place: str, value: str, choices: Sequence[str]) -> Diagnostic:
     """The finding for a value that is not one of the choices."""
     words = [FORMS[word][1] if word in FORMS else f"`{word}`" for word in choices]
     repair = suggest(value, choices, "Give one of these.")
-    return Diagnostic(
-        "bad-choice", place, f"`{shortened(value)}` was given", f"the choices are {listed(words)}", repair
-    )
+    expected = f"the choices are {listed(words)}"
+    return Diagnostic("bad-choice", place, f"`{shortened(value)}` was given", expected, repair)
 
 
-def renamed(flag: str, now: str) -> OptionInfo:
-    """An option of earlier versions, which is refused with the name that it has now."""
-
-    def refuse(value: str | None) -> None:
-        if value is not None:
-            repair = f"Give {now}."
-            raise CortexGraphError(
-                Diagnostic("renamed-option", flag, "this option has another name now", repair=repair)
-            )
-
-    return option(flag, None, "", hidden=True, callback=refuse)
+def _refuse_total_steps(value: str | None) -> None:
+    if value is not None:
+        repair = "Give --steps."
+        finding = Diagnostic("renamed-option", "--total-steps", "this option has another name now", repair=repair)
+        raise CortexGraphError(finding)
 
 
 def _read_number_of_steps(text: str) -> int:
@@ -125,6 +93,7 @@ OrderOption = Annotated[str | None, option("--order", "ORDER", ORDERS)]
 AtOption = Annotated[
     str | None, choice("--at", "all|last|STEPS", "Readout steps, such as 4,6,8; all: from the onset on.", "as trained")
 ]
+TotalStepsOption = Annotated[str | None, option("--total-steps", None, "", hidden=True, callback=_refuse_total_steps)]
 SplitOption = Annotated[str, choice("--split", "test|train", "Which images.")]
 DeviceOption = Annotated[str, choice("--device", "auto|cpu|mps|cuda|cuda:N", "Where to compute.")]
 BatchSizeOption = Annotated[int, option("--batch-size", "N", "Images at a time.", min=1)]
@@ -186,15 +155,15 @@ NUMBERS = re.compile(
     r"|SLURM_(NTASKS|NTASKS_PER_NODE|PROCID|LOCALID|NODEID|JOB_ID|JOBID|NNODES)"
 )
 """Environment variables that torch, Lightning, matplotlib and this package read as whole numbers."""
+NUMBER = "it must be a whole number"
 
 
 def prepare(*extras: str) -> None:
     """Check and set what has to hold before torch is imported.
 
-    Torch's threads are to sleep, not spin, while they wait for each other: where other programs use the processor,
-    spinning threads take from each other what they wait for. Training the ventral stream on 2 cores with one of them in
-    use was measured 5 to 20 times slower. On an idle machine sleeping costs a few per cent. A policy that the user has
-    set in the environment stays.
+    Torch's threads sleep while they wait for each other, unless the user's environment says otherwise. Spinning threads
+    were 5 to 20 times slower in training on 2 cores of which another program used one; on an idle machine, sleeping
+    costs a few per cent.
 
     Raises:
         MissingPackageError: if a package of an extra is not installed.
@@ -203,9 +172,7 @@ def prepare(*extras: str) -> None:
     for extra in extras:
         require(extra)
     findings = [
-        Diagnostic(
-            "environment", name, f"`{shortened(value)}` is set", "it must be a whole number", f"Run: unset {name}"
-        )
+        Diagnostic("environment", name, f"`{shortened(value)}` is set", NUMBER, f"Run: unset {name}")
         for name, value in os.environ.items()
         if NUMBERS.fullmatch(name) and not re.fullmatch("[0-9]{1,18}", value)
     ]

@@ -21,7 +21,7 @@ def record(
     areas: Annotated[str | None, options.option("--areas", "V4,IT", "Which areas.", "all")] = None,
     at: Annotated[str, options.choice("--at", "all|last|STEPS", "Steps to record, such as 4,6,8.")] = "all",
     steps: options.StepsOption = None,
-    total_steps: Annotated[str | None, options.renamed("--total-steps", "--steps")] = None,
+    total_steps: options.TotalStepsOption = None,
     data: Annotated[
         str | None,
         options.option(

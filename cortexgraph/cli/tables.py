@@ -45,7 +45,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
 
 
 def print_items(title: str, items: Iterable[Item], columns: Mapping[str, Callable[[Item], str]]) -> None:
-    """Print a table with a row for each item: its columns, each with the text of an item."""
+    """Print a table with a row for each item; each column has a function from an item to its text."""
     print_table(title, [*columns], [[text(item) for text in columns.values()] for item in items])
 
 
