@@ -38,6 +38,7 @@ def _run() -> None:
     from cortexgraph.cli.app import app
 
     try:
+        _check_text(sys.argv[1:])
         app(prog_name="cortexgraph")
     except ModuleNotFoundError as error:
         raise explained(error) from None
@@ -50,6 +51,17 @@ def _run() -> None:
         raise DataError(finding) from None
     finally:
         sys.stdout.flush()  # the last chance to report a full disk
+
+
+def _check_text(arguments: list[str]) -> None:
+    """Refuse arguments that are no text: they could neither be printed nor be kept in the files of a run."""
+    findings = [
+        Diagnostic("not-utf8", shortened(word), "this argument is not valid UTF-8", repair="Rename the file or folder.")
+        for word in arguments
+        if not word.isprintable() and word != word.encode(errors="replace").decode()
+    ]
+    if findings:
+        raise DataError(findings)
 
 
 class StandardOutput(io.TextIOWrapper):

@@ -306,6 +306,8 @@ def pack(run: str | Path, out: str | Path, *, data: str) -> Path:
     stored = source.read_settings()
     if not source.is_finished:
         raise _unpackable(source.path, "this run is not finished", "Finish it with `cortexgraph train --resume`.")
+    load_run(source.path)  # spec, weights and classes are whole
+    files = [source.file(source.path / name) for name in ("spec.yaml", "weights.safetensors", "metrics.csv")]
     if (size := source.file(source.weights).stat().st_size) > MAX_BYTES:
         found = f"its weights have {size:,} bytes, but {MAX_BYTES:,} are the most"
         raise _unpackable(source.path, found, "Train a smaller network.")
@@ -317,8 +319,8 @@ def pack(run: str | Path, out: str | Path, *, data: str) -> Path:
     temporary = RunFolder(target.path.with_name(f".{target.path.name}.part"))
     shutil.rmtree(temporary.path, ignore_errors=True)
     temporary.path.mkdir(parents=True)
-    for name in ("spec.yaml", "weights.safetensors", "metrics.csv"):
-        shutil.copyfile(source.file(source.path / name), temporary.path / name)
+    for file in files:
+        shutil.copyfile(file, temporary.path / file.name)
     write_json(temporary.data, card.model_copy(update={"name": data, "load_data": None}))
     write_json(temporary.summary, summary)
     write_text(temporary.summary_text, summary_text(summary))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from cortexgraph.cli.app import app
 from cortexgraph.data import load_data
-from cortexgraph.errors import DataError
+from cortexgraph.errors import CortexGraphError, DataError
 from cortexgraph.training import evaluate, load_run, pack, packed, predict
 from cortexgraph.training.run import MAX_BYTES
 
@@ -71,6 +72,21 @@ def test_what_cannot_be_packed(finished: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="a folder that `cortexgraph train` wrote is needed"):
         pack(tmp_path, tmp_path / "out", data="x")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["spec.yaml", "data.json", "weights.safetensors", "metrics.csv", "summary.json"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "{}", "[]", "other types"])
+def test_a_damaged_run_is_not_packed(finished: Path, tmp_path: Path, name: str, damage: str) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    file = tmp_path / "run" / name
+    other = file.read_text(errors="replace").replace(": {", ': 1, "x": {').replace("[", "[null, ")
+    texts = {"empty": "", "other types": other}
+    file.unlink() if damage == "missing" else file.write_text(texts.get(damage, damage))
+    if name == "metrics.csv" and damage != "missing":
+        return  # what stands in it is copied as it is
+    with pytest.raises(CortexGraphError, match=r"damaged-run|bad-spec|spec.yaml|not finished"):
+        pack(tmp_path / "run", tmp_path / "out", data="x")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_the_shipped_network_is_small_and_works_at_once(pictures: list[Path], tmp_path: Path) -> None:
