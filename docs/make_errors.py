@@ -125,6 +125,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "unknown-axis": "An axis of the figure is not an axis of the grid.",
         "exists": "The file exists and is not overwritten.",
         "unwritable": "The file or folder cannot be written.",
+        "large-recording": "A recording of all areas is large; name the areas, or confirm it.",
         "disk-full": "The disk has no room for the recording.",
         "environment": "An environment variable that must be a whole number is not one.",
         "missing-extra": "Packages that a feature needs are not installed; the repair is the command to install them.",

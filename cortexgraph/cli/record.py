@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from cortexgraph.recording import Recording
 
 __all__ = ["record"]
+
+MOST_BYTES = 500e6
+"""Of a recording of all areas: a larger one needs `--areas` or `--yes`."""
 
 
 def record(
@@ -32,6 +36,7 @@ def record(
     images: Annotated[
         int | None, options.option("--images", "N", "Number of images, balanced over classes.", "all", min=1)
     ] = None,
+    yes: Annotated[bool, options.option("-y --yes", None, "Record all areas, however large the file is.")] = False,
     plots: Annotated[
         str | None,
         options.choice("--plots", "png|svg|pdf", "Also draw activity, dissimilarity and accuracy over time.", "none"),
@@ -44,8 +49,9 @@ def record(
 ) -> None:
     """Record the states of areas over time, for every image, with the logits of each step.
 
-    The file is streamed to disk: its size is limited by the disk, not by memory. The weights are those of the run's
-    best epoch. docs/inspection.md shows how to read the file with xarray or NumPy.
+    The file is streamed to disk: its size is limited by the disk, not by memory. The size is printed first; if all
+    areas take more than 500 MB, choose some with --areas, or add --yes. The weights are those of the run's best epoch.
+    docs/inspection.md shows how to read the file with xarray or NumPy.
 
     Example: cortexgraph record runs/ventral-shapes --areas V4,IT --images 500 -o acts.nc --plots png
     """
@@ -69,6 +75,7 @@ def record(
         device=device,
         batch_size=batch_size,
         plots=plots,
+        most_bytes=inf if yes else MOST_BYTES,
         tell=lambda line: typer.echo(line, err=True),
     )
     _report(result)

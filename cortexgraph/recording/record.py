@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from cortexgraph.compiler import unroll
 from cortexgraph.data import Stimuli
+from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import replacing
 from cortexgraph.network import CompiledNetwork
 from cortexgraph.recording.measures import mean_activity
@@ -24,7 +26,7 @@ from cortexgraph.training.engine import choose_device
 from cortexgraph.training.run import TrainedRun, opened
 from cortexgraph.unrolling import Order
 from cortexgraph.version import __version__
-from cortexgraph.wording import quoted
+from cortexgraph.wording import count_text, quoted
 
 __all__ = ["Recording", "record"]
 
@@ -68,6 +70,7 @@ def record(
     device: str = "auto",
     batch_size: int = 100,
     plots: str | None = None,
+    most_bytes: float = inf,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Recording:
     """Record the states of a trained network to disk.
@@ -84,10 +87,12 @@ def record(
         device: as in `TrainSettings`.
         batch_size: images at a time, at most.
         plots: png, svg or pdf: also draw mean activity, dissimilarity and accuracy over time beside `out`.
+        most_bytes: refuse a larger recording if no areas are named.
         tell: is called with a line about the size before anything is computed, and about progress after each tenth.
 
     Raises:
-        DataError: for a missing or damaged run, or a file that cannot be written.
+        DataError: for a missing or damaged run, a file that cannot be written, or a recording of all areas that takes
+            more than `most_bytes`.
         CompileError: for an unknown area, or steps that do not exist or at which an area is silent.
     """
     path = Path(out)
@@ -95,6 +100,12 @@ def record(
     run = opened(run)
     recorded = plan(unroll(run.spec, total_steps, order), areas, steps)
     image_bytes = sum(each.bytes_per_image for each in recorded)
+    if areas is None and image_bytes * len(stimuli) > most_bytes:
+        sizes = [f"{each.area} {count_text(each.bytes_per_image * len(stimuli))}B" for each in recorded]
+        takes = f"the states of all areas for {len(stimuli):,} images take {count_text(image_bytes * len(stimuli))}B"
+        expected = f"more than {count_text(most_bytes)}B are written only on request"
+        repair = f"Choose with --areas ({', '.join(sizes)}), record fewer images or steps, or add --yes."
+        raise DataError(Diagnostic("large-recording", str(path), takes, expected, repair))
     check_sink(path, image_bytes * len(stimuli))
     names = quoted([each.area for each in recorded])
     tell(f"recording {len(stimuli):,} images, {names}: {image_bytes * len(stimuli) / 1e6:,.1f} MB in {path}")

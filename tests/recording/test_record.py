@@ -289,6 +289,34 @@ def test_bad_requests_on_the_command_line(
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
 
 
+def test_a_large_recording_of_all_areas_needs_a_choice(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cortexgraph.cli.record.MOST_BYTES", 6500)
+    (tmp_path / "images").mkdir()
+    Image.fromarray(np.full((8, 8), 90, np.uint8)).save(tmp_path / "images" / "a.png")
+
+    def call(*words: str) -> tuple[object, str]:
+        base = ["cortexgraph", "record", str(run), "-o", "acts.npz", "--data", "images"]
+        monkeypatch.setattr(sys, "argv", [*base, *words])
+        with pytest.raises(SystemExit, match=r"^[01]$") as end:
+            cli.main()
+        return end.value.code, capsys.readouterr().err
+
+    code, said = call("--steps", "5")
+    assert (code, [path.name for path in tmp_path.iterdir()]) == (1, ["images"])
+    assert said == (
+        "acts.npz: the states of all areas for 1 images take 6.7 kB, but more than 6.5 kB are written only on "
+        "request.\n"
+        "  Choose with --areas (TH/TF 5.1 kB, IT 1.5 kB), record fewer images or steps, or add --yes.    "
+        "[large-recording]\n"
+    )
+    for words in (["--areas", "TH/TF,IT"], ["--yes"], ["--at", "4"]):
+        code, said = call("--steps", "5", *words)
+        assert (code, said.startswith("recording 1 images, `TH/TF` and `IT`: 0.0 MB in acts.npz")) == (0, True)
+
+
 def test_the_command(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
