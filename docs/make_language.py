@@ -118,7 +118,7 @@ def page() -> str:
 def _paragraph(docstring: str | None) -> Iterator[str]:
     """The docstring up to its first section."""
     text = inspect.cleandoc(docstring or "")
-    for title in ("\n\nAttributes:", "\n\nRaises:"):
+    for title in ("\n\nAttributes:", "\n\nRaises:", "\n\nFields:"):
         text = text.split(title)[0]
     yield from text.splitlines()
     yield ""

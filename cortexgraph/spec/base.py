@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import InitErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, InitErrorDetails
 
 from cortexgraph.errors import SpecError
 from cortexgraph.spec.fields import Step, either
@@ -42,12 +46,22 @@ else:
                 raise SpecError(named) from None
             return None
 
+        def __dir__(cls) -> list[str]:
+            """What `help` shows: our own names, and the one of pydantic that users need."""
+            own = {name for base in cls.__mro__ if base.__module__.startswith("cortexgraph") for name in vars(base)}
+            public = {name for name in own if not name.startswith(("_", "model_"))}
+            return sorted(public | {"__doc__", "model_validate"})
+
     class Part(BaseModel, metaclass=_SaysFindings):
         """A pydantic model whose constructor raises SpecError."""
 
 
 class Model(Part):
     """Base of all parts of a spec: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+
+    _about: ClassVar[str]
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """What differs from the defaults, under the keys of the language: a spec in a traceback is short."""
@@ -56,7 +70,25 @@ class Model(Part):
             if field.is_required() or value != field.get_default(call_default_factory=True):
                 yield written_key(name, field), value
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Make `help` readable: the fields with their meaning, and a signature without the types of the validator."""
+        cls._about = inspect.cleandoc(cls.__doc__ or "")
+        lines, parameters = [], []
+        for name, field in cls.model_fields.items():
+            key, empty = written_key(name, field), Parameter.empty
+            default = empty if field.is_required() else field.get_default(call_default_factory=True)
+            parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, default=default))
+            text = f"{key}: {field.description}" if key == name else f"{key} (in Python `{name}`): {field.description}"
+            lines.append(textwrap.fill(text, 100, initial_indent="    ", subsequent_indent=" " * 8))
+        cls.__doc__ = "\n".join([cls._about, "", "Fields:", *lines])
+        cls.__signature__ = Signature(sorted(parameters, key=lambda one: one.default is not Parameter.empty))
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        written = handler(schema)
+        handler.resolve_ref_schema(written)["description"] = cls._about
+        return written
 
     def _conflicts(self) -> Iterator[tuple[str, str, str]]:
         """Values that exclude each other: what is wrong, the repair, and the key that a repair may leave out."""
