@@ -61,9 +61,9 @@ def delays(graph: AreaGraph) -> Iterator[Diagnostic]:
             yield spec.diagnostic("delay-beyond-end", path, problem, repair=repair, severity="warning")
 
 
-MAX_UPDATES = 300_000
-MAX_READS = 2_000_000
-"""Of states, by connections."""
+MAX_UPDATES = 60_000
+MAX_READS = 300_000
+"""Of states, by connections: each of the two bounds takes a few seconds to unroll and check."""
 
 
 def too_many_updates(graph: AreaGraph) -> Iterator[Diagnostic]:

@@ -17,6 +17,10 @@ from cortexgraph.wording import by
 __all__ = ["Gabor"]
 
 
+MOST_NUMBERS = 10_000_000
+"""In a bank, which is computed when a network is made."""
+
+
 class GaborBank(nn.Module):
     """Fixed Gabor filters on the mean of the channels; orientations over π, and phases 0 and π/2 if there are two."""
 
@@ -75,6 +79,9 @@ class Gabor(Windowed):
             yield "`phases` must be 1 or 2, and divide the channels", "Choose `phases: 1`."
         if min(self.kernel) < 3:
             yield "a Gabor filter needs a kernel of at least 3 × 3 pixels", "Choose a larger `kernel`, such as 7."
+        if self.channels * prod(self.kernel) > MOST_NUMBERS:
+            problem = f"{self.channels:,} filters of {by(self.kernel)} pixels have more than {MOST_NUMBERS:,} numbers"
+            yield problem, "Choose a smaller `kernel` or fewer `channels`."
         if self.wavelength_px <= 2:
             yield "a wave of 2 pixels or less cannot be sampled", "Choose a `wavelength_px` above 2."
 

@@ -15,7 +15,7 @@ from cortexgraph.wording import shortened
 
 __all__ = ["Response", "first_responses", "response_path", "response_text"]
 
-MOST_UPDATES = 200_000
+MOST_UPDATES = 40_000
 """How many updates are looked at beyond the network's own T: a few seconds' worth."""
 
 
@@ -40,14 +40,19 @@ def first_responses(areas: AreaGraph, groups: Groups) -> dict[str, Response]:
     on the time no more; whatever is live then reaches another area along a path without repetition, or never: so
     that the sum of all delays and steps is far enough.
     """
-    steps = areas.spec.time.steps
-    last = steps + sum(connection.delay + 1 for connection in areas.connections)
-    furthest = max(steps, min(last, MOST_UPDATES // max(1, sum(map(len, groups)))))
+    steps, furthest = areas.spec.time.steps, min(_horizon(areas, groups))
     while True:
         responses = _within(unroll_graph(areas, steps, groups))
         if len(responses) == len(areas.areas) or steps == furthest:
             return responses
         steps = min(2 * steps, furthest)
+
+
+def _horizon(areas: AreaGraph, groups: Groups) -> tuple[int, int]:
+    """The step up to which every area that ever responds does so, and the last step that is looked at."""
+    steps = areas.spec.time.steps
+    needed = steps + sum(connection.delay + 1 for connection in areas.connections)
+    return needed, max(steps, MOST_UPDATES // max(1, sum(map(len, groups))))
 
 
 def _within(graph: UnrolledGraph) -> dict[str, Response]:
@@ -74,7 +79,8 @@ def _path_to(graph: UnrolledGraph, node: Node, known: dict[str, Response]) -> tu
 def response_text(graph: UnrolledGraph, area: str, response: Response | None) -> str:
     """When and by which path an area first responds, for findings."""
     if response is None:
-        return f"{area} never responds"
+        needed, seen = _horizon(graph.areas, graph.groups)
+        return f"{area} never responds" if needed <= seen else f"{area} does not respond within {seen:,} steps"
     path, order = " → ".join(_brief(response.path)), shortened(order_name(graph.order))
     return f"{area} first responds at step {response.step} ({path} under {order} order)"
 

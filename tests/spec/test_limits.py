@@ -74,6 +74,26 @@ HOSTILE = {
     "classes": (spec(readout="{from: V1, classes: 1000000000}"), "out-of-range"),
     "updates": (spec(time="{steps: 100000, order: [V1, V1, V1, V1]}"), "too-many-updates"),
     "reads": (dense(2000, steps=2000), "too-many-updates"),
+    "readouts at all steps": (
+        spec(readout=f"[{numbered('{from: V1, classes: 2, name: r#, at: all}', 1000)}]", time="{steps: 20000}"),
+        "too-many-updates",
+    ),
+    "a Gabor bank": (
+        spec(connections="{from: image, to: V1, transform: [{gabor: {kernel: 65535}}]}"),
+        "bad-operation",
+    ),
+    "as many updates as are allowed": (
+        spec(connections="image -> V1, V1 -> V1", readout="{from: V1, classes: 2, at: all}", time="{steps: 30000}"),
+        None,
+    ),
+    "a response beyond what is looked at": (
+        spec(
+            areas=numbered("A#: {channels: 1, size: 4}", 2000),
+            connections=f"image -> {' -> '.join(f'A{n}' for n in range(2000))}",
+            readout="{from: A1999, classes: 2}",
+        ),
+        "silent-readout",
+    ),
     "a chain of one area": (spec(connections="image -> " + " -> ".join(["V1"] * 100_000)), "out-of-range"),
     "operations": (spec(areas=f"V1: {{channels: 4, size: 16, body: [{numbered('relu', 50_000)}]}}"), "out-of-range"),
     "readouts": (spec(readout=f"[{numbered('{from: V1, classes: 2, name: r#}', 20_000)}]"), "out-of-range"),
