@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import index
 from typing import TYPE_CHECKING, SupportsIndex
@@ -18,12 +17,11 @@ from cortexgraph.codegen import Checkpoint, MemoryFormat, emit_source, runs_of
 from cortexgraph.errors import CompileError, DataError, Diagnostic, Findings, GraphError
 from cortexgraph.graph import AreaGraph, assemble
 from cortexgraph.graph.names import renamed
-from cortexgraph.passes import run_passes
-from cortexgraph.passes.roll import extended, last_named_step, short_clocks
+from cortexgraph.passes import lowered, run_passes
 from cortexgraph.program import Backend, CompileOptions, Program, Record, Roll, check_choice
 from cortexgraph.spec import NetworkSpec, SpecLike, resolve
 from cortexgraph.spec.model import TimeSpec
-from cortexgraph.unrolling import Order, UnrolledGraph, interpret_graph, settle, unroll_graph, verify
+from cortexgraph.unrolling import Order, UnrolledGraph, interpret_graph, settle, state_problems, unroll_graph, verify
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -139,53 +137,20 @@ def program(spec: NetworkSpec, options: CompileOptions) -> Program:
 
 
 def _lowered(areas: AreaGraph, options: CompileOptions) -> tuple[UnrolledGraph, UnrolledGraph]:
-    with uncollected():
-        for steps in _clocks(areas, options):
-            lowered = _extended(areas, options, steps)
-            if lowered is not None:
-                return lowered
-        return _unrolled_and_passed(areas, options, areas.spec.time.steps)
+    record, names = options.record or {}, options.pass_names
 
+    def lower(steps: int) -> tuple[UnrolledGraph, UnrolledGraph]:
+        full = _unrolled(areas, record, steps, video=options.video)
+        if silent := list(silent_sinks(full)):
+            raise CompileError(silent)
+        return full, run_passes(verify(settle(full)), names)
 
-def _unrolled_and_passed(areas: AreaGraph, options: CompileOptions, steps: int) -> tuple[UnrolledGraph, UnrolledGraph]:
-    full = _unrolled(areas, options.record or {}, steps, video=options.video)
-    if silent := list(silent_sinks(full)):
-        raise CompileError(silent)
-    return full, run_passes(verify(settle(full)), options.pass_names)
-
-
-def _clocks(areas: AreaGraph, options: CompileOptions) -> Iterator[int]:
-    """Numbers of steps that may show the steady state of a network of many more."""
-    if "roll" in options.pass_names:
-        yield from short_clocks(areas, named_steps(options.record or {}))
-
-
-def _extended(areas: AreaGraph, options: CompileOptions, steps: int) -> tuple[UnrolledGraph, UnrolledGraph] | None:
-    """The graphs of so many steps, with their loop made longer up to T; None if no loop shows in so many steps."""
-    total = areas.spec.time.steps
+    collecting = gc.isenabled()
+    gc.disable()  # a large graph holds no garbage, and each collection would scan all of it
     try:
-        full, kept = _unrolled_and_passed(areas, options, steps)
-        if kept.loop is not None and (rest := (total - steps) % kept.loop.period):
-            period, steps = kept.loop.period, steps + rest  # what is left must be a whole number of periods
-            full, kept = _unrolled_and_passed(areas, options, steps)
-            if kept.loop is None or kept.loop.period != period:
-                return None
-    except CompileError:  # of a state that is silent so far
-        return None
-    if kept.loop is None or kept.loop.first <= last_named_step(areas, named_steps(options.record or {})):
-        return None
-    return extended(full.noted(loop=kept.loop), total), extended(kept, total)
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Suspend the garbage collector: a large graph holds no garbage, and each collection would scan all of it."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
+        return lowered(lower, areas, names, named_steps(record))
     finally:
-        if running:
+        if collecting:
             gc.enable()
 
 
@@ -309,23 +274,23 @@ def interpret(
     Raises:
         GraphError: if the spec does not make a network.
         CompileError: for a readout of a silent area.
+        DataError: for images that are no floats or have another size, and for a state dict that lacks parameters.
     """
     graph = build(retimed(spec, steps, order))
+    from cortexgraph.network import check_images
+
+    check_images(x)
     if tuple(x.shape[-3:]) != graph.image_shape or x.ndim not in (4, 5):
         expected = f"[B, {', '.join(map(str, graph.image_shape))}], or [B, T, …] of a video, is expected"
         raise DataError(Diagnostic("bad-images", "x", f"x is {list(x.shape)}", expected))
+    entries = renamed(graph, state_dict)
+    if problems := list(state_problems(graph, entries)):
+        raise DataError(problems)
     unrolled = _unrolled(graph, record or {})
     if silent := list(silent_sinks(unrolled)):
         raise CompileError(silent)
     records = [(node.name, node.step) for node in unrolled.records]
-    return interpret_graph(
-        graph,
-        renamed(graph, state_dict),
-        x,
-        training=training,
-        records=records,
-        running_statistics=running_statistics,
-    )
+    return interpret_graph(graph, entries, x, training=training, records=records, running_statistics=running_statistics)
 
 
 def retimed(spec: SpecLike, steps: int | None, order: Order | None) -> NetworkSpec:

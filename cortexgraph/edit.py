@@ -109,11 +109,11 @@ def lesion(network: SpecLike | nn.Module, *cut: str) -> NetworkSpec | nn.Module:
 
 def _cut(graph: AreaGraph, words: tuple[str, ...]) -> tuple[set[int], set[int]]:
     """The places in the spec of the connections that are removed, and of those that stay and are never active."""
-    names: dict[int, set[str | None]] = {}
+    names: dict[int, set[str]] = {}
     for c in graph.connections:
         declared = graph.spec.connections[c.index]
-        names[c.index] = {c.kind, declared.name, f"{declared.source} -> {declared.target}"}
-    every = {*KINDS}.union(*names.values())
+        names[c.index] = {c.kind, declared.name or c.kind, f"{declared.source} -> {declared.target}"}
+    every = [*KINDS, *set().union(*names.values())]
     if unknown := [_unknown(word, graph.spec) for word in words if word not in every]:
         raise CompileError(unknown)
     cut = {index for index, known in names.items() if known.intersection(words)}
@@ -127,7 +127,11 @@ def _cut(graph: AreaGraph, words: tuple[str, ...]) -> tuple[set[int], set[int]]:
     return cut - never, never
 
 
-def _unknown(word: str, spec: NetworkSpec) -> Diagnostic:
+def _unknown(word: object, spec: NetworkSpec) -> Diagnostic:
+    if not isinstance(word, str):
+        found = f"{word!r} was given, which is no name"
+        expected = f"{quoted(KINDS)} name all connections of a kind, and ends such as `V4 -> V2` name one"
+        return Diagnostic("bad-lesion", "lesion", found, expected, "Give each name as an argument of its own.")
     known = [*KINDS, *(f"{c.source} -> {c.target}" for c in spec.connections)]
     ends = chain_names(word)
     guess = similar(word, known[len(KINDS) :] if ends is not None and len(ends) == 2 else known)

@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from cortexgraph.spec import NetworkSpec
     from cortexgraph.unrolling import UnrolledGraph
 
-__all__ = ["CompiledNetwork", "empty_network", "load_class", "make_network"]
+__all__ = ["CompiledNetwork", "check_images", "empty_network", "load_class", "make_network"]
 
 Compiler = Callable[["NetworkSpec", "CompileOptions"], "Program"]
 Restorer = Callable[["NetworkSpec", "CompileOptions", str], "CompiledNetwork"]
@@ -55,8 +56,8 @@ class CompiledNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         """Logits, and the recorded states if any are recorded: see `cortexgraph.compile`."""
-        if not isinstance(x, Tensor | fx.Proxy) or (isinstance(x, Tensor) and not x.is_floating_point()):
-            raise _no_floats(x)
+        if not isinstance(x, fx.Proxy):
+            check_images(x)
         if isinstance(x, Tensor) and (x.ndim == 5) != self.options.video:
             return cast(Any, self._other_class()).forward(self, x)
         return super().forward(x)
@@ -89,7 +90,7 @@ class CompiledNetwork(nn.Module):
         """The emitted class for the other kind of input."""
         if cls._other is None:
             cls._other = load_class(
-                cls._program(cls.spec, cls.options.of(video=not cls.options.video)).source, cls.spec.name
+                cls._program(cls.spec, replace(cls.options, video=not cls.options.video)).source, cls.spec.name
             )
         return cls._other
 
@@ -180,14 +181,20 @@ def _equal(some: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> bool:
     return some.keys() == others.keys() and all(torch.equal(some[name], others[name]) for name in some)
 
 
-def _no_floats(x: object) -> DataError:
-    """Says how to make images of what is none: pixels that are not scaled would give wrong answers without a word."""
+def check_images(x: object) -> None:
+    """Reject what is no tensor of floats, such as raw pixels, which would give wrong answers without a word.
+
+    Raises:
+        DataError: with the repair.
+    """
+    if isinstance(x, Tensor) and x.is_floating_point():
+        return
     if isinstance(x, Tensor):
         found, repair = f"x is {str(x.dtype).removeprefix('torch.')}", "Scale the pixels"
     else:
         found, repair = f"x is a {type(x).__name__}", "Make a tensor of it with `torch.as_tensor`, scale the pixels"
     repair += " (`x.float() / 255` of bytes) and normalise them as in training: `prepare` of a run does both."
-    return DataError(Diagnostic("bad-images", "x", found, "a tensor of floats is needed", repair))
+    raise DataError(Diagnostic("bad-images", "x", found, "a tensor of floats is needed", repair))
 
 
 # ---- loading -----------------------------------------------------------------------

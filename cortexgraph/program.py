@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from cortexgraph.checks.behaviour import Record
 from cortexgraph.codegen import Checkpoint, Emitted, MemoryFormat
@@ -34,10 +34,6 @@ class CompileOptions:
     checkpoint: Checkpoint | None = None
     video: bool = False
 
-    def of(self, **changes: Any) -> CompileOptions:
-        """The same with changes."""
-        return replace(self, **changes)
-
     def check(self) -> None:
         """Raise a CompileError for a value that is not one of the choices."""
         check_choice("roll", self.roll, get_args(Roll))
@@ -51,8 +47,7 @@ class CompileOptions:
     @property
     def pass_names(self) -> list[str]:
         """The passes that run."""
-        names = chosen([self.passes] if isinstance(self.passes, str) else self.passes)
-        return [name for name in names if name != "roll"] if self.roll == "never" and self.checkpoint is None else names
+        return chosen(self.passes, loops=self.roll != "never" or self.checkpoint is not None)
 
 
 @dataclass(frozen=True)

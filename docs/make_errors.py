@@ -154,6 +154,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "bad-size": "An image size is invalid.",
         "bad-seed": "A seed is not a whole number from 0.",
         "bad-images": "Images given to a network are not floats, or have the wrong size.",
+        "bad-state-dict": "A state dict lacks a parameter of the network, or has it in another shape.",
         "bad-tensors": "Tensors made in Python are not valid images and labels.",
         "data-mismatch": "The network does not fit the images: classes, size or channels.",
     },

@@ -116,6 +116,22 @@ def test_one_pass_may_be_named_alone() -> None:
         cg.compile("ventral", passes="pruned")
 
 
+@pytest.mark.parametrize("passes", [3, True, 0.5])
+def test_passes_are_a_list_of_names(passes: Any) -> None:
+    match = rf"passes: {passes!r} was given, but passes is a list of names(.|\n)*`passes=\['prune'\]`"
+    with pytest.raises(cg.CompileError, match=match):
+        cg.compile("ventral", passes=passes)
+
+
+@pytest.mark.parametrize("word", [3, None, ["feedback"], {"feedback"}], ids=str)
+def test_a_lesion_takes_names(word: Any) -> None:
+    for network in ("ventral", cg.compile("ventral")):
+        with pytest.raises(
+            cg.CompileError, match=r"lesion: .* was given, which is no name(.|\n)*an argument of its own"
+        ):
+            cg.lesion(network, word)
+
+
 def test_labels_by_one_word() -> None:
     assert cg.draw("ventral", labels="all").svg() == cg.draw("ventral", labels=True).svg()
     assert cg.draw("ventral", labels="kernel").svg() == cg.draw("ventral", labels=["kernel"]).svg()
@@ -139,6 +155,30 @@ def test_images_that_are_no_floats_are_refused_with_the_repair(images: Any, mess
     network = cg.compile("ventral", video=video)
     with pytest.raises(cg.DataError, match=message):
         network(images)
+
+
+def test_the_interpreter_refuses_the_same_images() -> None:
+    state = cg.compile("ventral").state_dict()
+    for x, found in ((IMAGES.byte(), "uint8"), (IMAGES.numpy(), "a ndarray"), ([0.0], "a list")):
+        with pytest.raises(cg.DataError, match=f"x is {found}, but a tensor of floats is needed"):
+            cg.interpret("ventral", state, x)
+
+
+def test_the_interpreter_names_every_entry_that_a_state_dict_lacks() -> None:
+    spec = cg.load("ventral", {"areas.IT.cell": "conv_gru"})
+    state = cg.compile(spec).state_dict()
+    cg.interpret(spec, state, IMAGES)
+    for name in ("V1_to_V2.conv.weight", "V2.norm.0.bias", "IT.cell.shift"):
+        del state[name]
+    state["readout.linear.bias"] = torch.zeros(3)
+    with pytest.raises(cg.DataError, match="it is missing, but the network has a parameter") as caught:
+        cg.interpret(spec, state, IMAGES)
+    assert {finding.place: finding.found for finding in caught.value.diagnostics} == {
+        "V1_to_V2.conv.weight": "it is missing",
+        "V2.norm.0.bias": "it is missing",
+        "IT.cell.shift": "it is missing",
+        "readout.linear.bias": "it is [3]",
+    }
 
 
 def test_images_of_another_size() -> None:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable
 
 from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.graph import AreaGraph
 from cortexgraph.passes.cse import cse
 from cortexgraph.passes.fold import fold
 from cortexgraph.passes.prune import prune
 from cortexgraph.passes.release import release
-from cortexgraph.passes.roll import roll
+from cortexgraph.passes.roll import Lowered, Lowering, lowered_by_loop, roll
 from cortexgraph.passes.status import Status, statuses
 from cortexgraph.unrolling import UnrolledGraph, verify
 
-__all__ = ["PASSES", "Pass", "Status", "chosen", "cse", "fold", "prune", "release", "roll", "run_passes", "statuses"]
+__all__ = [
+    "PASSES",
+    "Pass",
+    "Status",
+    "chosen",
+    "cse",
+    "fold",
+    "lowered",
+    "prune",
+    "release",
+    "roll",
+    "run_passes",
+    "statuses",
+]
 
 Pass = Callable[[UnrolledGraph], UnrolledGraph]
 
@@ -26,26 +40,35 @@ PASSES: dict[str, Pass] = {
 }
 """All passes by name, in the order in which they run."""
 
+LOOPS = frozenset({"roll"})
+"""The passes that write loops."""
+
 FORMER_NAMES = {"share": "cse"}
 """What passes were called in version 0.1."""
 
 
-def chosen(names: Collection[str] | None) -> list[str]:
-    """The named passes (all by default) in the order in which they run.
+def chosen(names: object = None, *, loops: bool = True) -> list[str]:
+    """The passes to run, in the order in which they run.
+
+    Args:
+        names: of the passes; None for all.
+        loops: whether those that write loops may run.
 
     Raises:
-        CompileError: for a name that is not a pass.
+        CompileError: for what is not a list of names of passes.
     """
-    if names is None:
-        return [*PASSES]
-    current = [FORMER_NAMES.get(name, name) for name in names]
+    if names is not None and not isinstance(names, str | Iterable):
+        found, repair = f"{names!r} was given", "Give their names, such as `passes=['prune']`."
+        raise CompileError(Diagnostic("unknown-pass", "passes", found, "passes is a list of names", repair))
+    listed = [*PASSES] if names is None else [names] if isinstance(names, str) else [*names]
+    current = [FORMER_NAMES.get(name, name) for name in listed]
     expected = f"the passes are {', '.join(PASSES)}"
     if unknown := [name for name in current if name not in PASSES]:
         raise CompileError(Diagnostic("unknown-pass", "passes", f"`{n}` is not a pass", expected) for n in unknown)
-    return [name for name in PASSES if name in current]
+    return [name for name in PASSES if name in current and (loops or name not in LOOPS)]
 
 
-def run_passes(graph: UnrolledGraph, names: Sequence[str] | None = None) -> UnrolledGraph:
+def run_passes(graph: UnrolledGraph, names: Iterable[str] | None = None) -> UnrolledGraph:
     """Run the named passes (all by default) in their order on a settled graph; the graph is verified after each.
 
     Raises:
@@ -54,3 +77,18 @@ def run_passes(graph: UnrolledGraph, names: Sequence[str] | None = None) -> Unro
     for name in chosen(names):
         graph = verify(PASSES[name](graph))
     return graph
+
+
+def lowered(lower: Lowering, areas: AreaGraph, names: Iterable[str], recorded: tuple[int, ...]) -> Lowered:
+    """The unrolled graph before and after passes.
+
+    Where the steps become a loop, only as many are unrolled as show it.
+
+    Args:
+        lower: makes both graphs for a number of steps.
+        areas: the network.
+        names: of the passes that run.
+        recorded: the steps that a record names.
+    """
+    short = None if LOOPS.isdisjoint(names) else lowered_by_loop(lower, areas, recorded)
+    return short or lower(areas.spec.time.steps)

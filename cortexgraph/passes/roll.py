@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from cortexgraph.errors import CompileError
 from cortexgraph.graph import AreaGraph
 from cortexgraph.spec import Span
 from cortexgraph.unrolling import Loop, Node, UnrolledGraph
 
-__all__ = [
-    "Carried",
-    "carried_values",
-    "extended",
-    "is_moving",
-    "last_named_step",
-    "parts_read",
-    "roll",
-    "short_clocks",
-]
+__all__ = ["Carried", "Lowered", "Lowering", "carried_values", "is_moving", "lowered_by_loop", "parts_read", "roll"]
+
+Lowered = tuple[UnrolledGraph, UnrolledGraph]
+"""The unrolled graph before and after passes."""
+Lowering = Callable[[int], Lowered]
+"""Makes both for a number of steps."""
 
 LONGEST_PERIOD = 12
 """In steps. Activity that alternates between areas has short periods, about the length of a cycle of connections."""
@@ -48,37 +46,47 @@ def roll(graph: UnrolledGraph) -> UnrolledGraph:
     return graph
 
 
-def extended(graph: UnrolledGraph, steps: int) -> UnrolledGraph:
-    """The same rolled graph for more steps, by a multiple of the loop's period."""
-    loop = graph.loop
-    assert loop is not None
-    times = loop.times + (steps - graph.steps) // loop.period
-    return graph.noted(steps=steps, loop=Loop(loop.first, loop.period, times, loop.shown, loop.rates))
+# ---- a network of many steps, from a few ---------------------------------------------
 
 
-def short_clocks(areas: AreaGraph, recorded: tuple[int, ...]) -> Iterator[int]:
-    """Numbers of steps, rising, that may show the steady state of a network of many more.
+def lowered_by_loop(lower: Lowering, areas: AreaGraph, recorded: tuple[int, ...]) -> Lowered | None:
+    """The graphs before and after passes, from as few steps as show a loop, which is made longer; None if none does.
 
-    They go beyond every step that the spec names; nothing else can change the state of the network.
+    Args:
+        lower: makes both graphs for a number of steps.
+        areas: the network.
+        recorded: the steps that a record names.
     """
+    total, named = areas.spec.time.steps, max([0, *recorded, *_named_steps(areas)])
     reach = _reach(areas)
-    steps = max(16, 4 * reach, reach + 8 + last_named_step(areas, recorded))
-    while 2 * steps < areas.spec.time.steps:
-        yield steps
+    steps = max(16, 4 * reach, reach + 8 + named)  # nothing can change the state of the network later
+    while 2 * steps < total:
+        with suppress(CompileError):  # of a state that is silent so far
+            full, kept = lower(steps)
+            if kept.loop is not None and (rest := (total - steps) % kept.loop.period):
+                period = kept.loop.period  # what is left must be a whole number of periods
+                full, kept = lower(steps + rest)
+                kept = kept if kept.loop is not None and kept.loop.period == period else kept.noted(loop=None)
+            if kept.loop is not None and kept.loop.first > named:
+                return _extended(full, kept.loop, total), _extended(kept, kept.loop, total)
         steps *= 2
+    return None
 
 
-def last_named_step(areas: AreaGraph, recorded: tuple[int, ...]) -> int:
-    """The last step that the spec or a record names: a loop that is made longer must lie behind it."""
+def _extended(graph: UnrolledGraph, loop: Loop, steps: int) -> UnrolledGraph:
+    """The same rolled graph for more steps, by a multiple of the loop's period."""
+    times = loop.times + (steps - graph.steps) // loop.period
+    return graph.noted(steps=steps, loop=replace(loop, times=times))
+
+
+def _named_steps(areas: AreaGraph) -> Iterator[int]:
+    """The steps that the spec names: a loop that is made longer must lie behind them."""
     spec = areas.spec
-    windows = [spec.input.present, *(c.active for c in areas.connections), *(r.at for r in areas.readouts)]
-    return max([0, *recorded, *(step for window in windows for step in _named_steps(window))])
-
-
-def _named_steps(window: str | tuple[int, ...] | Span) -> tuple[int, ...]:
-    if isinstance(window, Span):
-        return (window.first, window.last or window.first)
-    return () if isinstance(window, str) else window
+    for window in (spec.input.present, *(c.active for c in areas.connections), *(r.at for r in areas.readouts)):
+        if isinstance(window, Span):
+            yield window.last or window.first
+        elif not isinstance(window, str):
+            yield from window
 
 
 # ---- what a step does ------------------------------------------------------------

@@ -12,12 +12,22 @@ from cortexgraph.unrolling.cost import (
 )
 from cortexgraph.unrolling.focus import Focus, focused
 from cortexgraph.unrolling.heads import Head, heads_of
-from cortexgraph.unrolling.interpret import interpret_graph
+from cortexgraph.unrolling.interpret import interpret_graph, state_problems
 from cortexgraph.unrolling.latency import Response, first_responses, response_path, response_text
-from cortexgraph.unrolling.model import Loop, Node, NodeInfo, UnrolledGraph, UnrolledInfo, trained_sets
-from cortexgraph.unrolling.schedule import Groups, Order, groups_of, order_name
+from cortexgraph.unrolling.model import (
+    Groups,
+    Loop,
+    Node,
+    NodeInfo,
+    Order,
+    UnrolledGraph,
+    UnrolledInfo,
+    groups_of,
+    order_name,
+    trained_sets,
+    verify,
+)
 from cortexgraph.unrolling.settle import settle
-from cortexgraph.unrolling.verify import verify
 
 __all__ = [
     "FLOAT_BYTES",
@@ -47,6 +57,7 @@ __all__ = [
     "response_path",
     "response_text",
     "settle",
+    "state_problems",
     "total_parameters",
     "trained_sets",
     "unroll_graph",

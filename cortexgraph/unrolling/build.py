@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 from cortexgraph.graph import Area, AreaGraph, Connection
 from cortexgraph.spec import IMAGE, Span
-from cortexgraph.unrolling.model import Node, NodeInfo, UnrolledGraph, UnrolledInfo
-from cortexgraph.unrolling.schedule import Groups, Order, groups_of
+from cortexgraph.unrolling.model import Node, NodeInfo, Order, UnrolledGraph, UnrolledInfo, groups_of
 
 __all__ = ["add_sink", "parameter_counts", "unroll_graph"]
 
@@ -99,7 +98,9 @@ class _Clock:
         areas = self.graph.areas
         self.incoming = {area.name: areas.incoming(area.name) for area in areas.areas}
         self.areas = {area.name: area for area in areas.areas}
-        self.positions = _positions(self.graph.groups)
+        self.positions = {
+            name: [index for index, group in enumerate(self.graph.groups) if name in group] for name in self.areas
+        }
         self.ordinals = dict.fromkeys(self.incoming, 0)
 
     def update(self, group: list[Node]) -> None:
@@ -168,15 +169,6 @@ class _Clock:
         return self.graph.held(source) or source
 
 
-def _positions(groups: Groups) -> dict[str, list[int]]:
-    """For each area the indices of its groups, rising."""
-    groups_of_area: dict[str, list[int]] = {}
-    for index, group in enumerate(groups):
-        for name in group:
-            groups_of_area.setdefault(name, []).append(index)
-    return groups_of_area
-
-
 def _read(connection: Connection, step: int, group: int, positions: Mapping[str, list[int]]) -> Node | None:
     """The value that a connection reads: its source as it stood just before this group of step − delay.
 
@@ -200,17 +192,9 @@ def _read(connection: Connection, step: int, group: int, positions: Mapping[str,
 def _add_readouts(graph: UnrolledGraph) -> None:
     for readout in graph.areas.readouts:
         if graph.areas.is_area(readout.source):
-            for step in _readout_steps(graph, readout.at, readout.source):
-                add_sink(graph, Node("readout", readout.name, step), readout.source)
-
-
-def _readout_steps(graph: UnrolledGraph, at: str | tuple[int, ...], source: str) -> Iterator[int]:
-    if isinstance(at, tuple):
-        yield from map(int, at)
-    elif at == "all":
-        yield from graph.live_steps(source)
-    else:
-        yield graph.steps
+            at = graph.live_steps(readout.source) if readout.at == "all" else readout.at
+            for step in (graph.steps,) if isinstance(at, str) else at:
+                add_sink(graph, Node("readout", readout.name, int(step)), readout.source)
 
 
 def add_sink(graph: UnrolledGraph, node: Node, area: str) -> None:

@@ -52,28 +52,17 @@ def focused(graph: UnrolledGraph, focus: Focus) -> set[Node]:
     """
     asked = {key: value for key, value in vars(focus).items() if value is not None}
     if len(asked) != 1:
-        raise CompileError(
-            Diagnostic(
-                "bad-focus",
-                "focus",
-                f"{quoted(asked)} are given together" if asked else "nothing is asked for",
-                "a drawing has one focus",
-                "Give one of `upstream`, `downstream` and `between`.",
-            )
-        )
-    (key, value), *_ = asked.items()
+        found = f"{quoted(asked)} are given together" if asked else "nothing is asked for"
+        repair = "Give one of `upstream`, `downstream` and `between`."
+        raise CompileError(Diagnostic("bad-focus", "focus", found, "a drawing has one focus", repair))
+    ((key, value),) = asked.items()
     texts = value if isinstance(value, tuple) else (value,)
-    findings = [finding for text in texts for finding in _problems(graph, key, text)]
-    if findings:
+    if findings := [finding for text in texts for finding in _problems(graph, key, text)]:
         raise CompileError(findings)
-    ends = [_nodes(graph, text) for text in texts]
-    match key:
-        case "upstream":
-            return graph.live_past(ends[0])
-        case "downstream":
-            return graph.live_future(ends[0])
-    path = graph.live_future(ends[0]) & graph.live_past(ends[1])
-    if not path:
+    start, end = _nodes(graph, texts[0]), _nodes(graph, texts[-1])
+    if key != "between":
+        return graph.live_past(end) if key == "upstream" else graph.live_future(start)
+    if not (path := graph.live_future(start) & graph.live_past(end)):
         raise CompileError(_no_path(graph, *texts))
     return path
 
@@ -133,13 +122,9 @@ def _silent(graph: UnrolledGraph, place: str, name: str, step: str | None) -> Di
 
 
 def _no_path(graph: UnrolledGraph, start: str, end: str) -> Diagnostic:
-    starts = {node.name for node in _nodes(graph, start)}
-    reached = graph.live_future(_nodes(graph, start))
-    first = next((node for node in graph if node in reached and node.name == _split(end)[0]), None)
-    repair = f"{_split(end)[0]} first depends on it at step {first.step}." if first and first.name not in starts else ""
-    return Diagnostic(
-        "no-path",
-        f"between {start} and {end}",
-        f"nothing of {start} reaches {end}",
-        repair=repair or "Try other steps.",
-    )
+    starts, name = _nodes(graph, start), _split(end)[0]
+    reached = graph.live_future(starts)
+    first = next((node for node in graph if node in reached and node.name == name), None)
+    fresh = first is not None and first.name not in {node.name for node in starts}
+    repair = f"{name} first depends on it at step {first.step}." if first and fresh else "Try other steps."
+    return Diagnostic("no-path", f"between {start} and {end}", f"nothing of {start} reaches {end}", repair=repair)

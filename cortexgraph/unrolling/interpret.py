@@ -5,21 +5,22 @@ It shares no code with unrolling, passes or emission, optimises nothing, and is 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from cortexgraph.graph import Area, AreaGraph, Connection
-from cortexgraph.graph.model import Readout
+from cortexgraph.errors import Diagnostic
+from cortexgraph.graph import Area, AreaGraph, Connection, Readout
 from cortexgraph.ops import Chain
 from cortexgraph.ops.evaluate import StatisticsMove, below, evaluate_cell, evaluate_chain, evaluate_operation
 from cortexgraph.spec import IMAGE, Span
-from cortexgraph.unrolling.schedule import Order
+from cortexgraph.unrolling.model import Order
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["interpret_graph"]
+__all__ = ["interpret_graph", "state_problems"]
 
 State = Mapping[str, "Tensor"]
 
@@ -34,21 +35,22 @@ class _Evaluation:
         moves: how it moves running statistics.
     """
 
-    result: Tensor | None
+    result: Tensor
     reads: list[int]
-    moves: list[StatisticsMove] = field(default_factory=list)
+    moves: list[StatisticsMove]
 
 
 @dataclass(frozen=True)
 class _Write:
     """What an update wrote, or the image: its (step, group), the value (None where silent), and what identifies it.
 
-    `identity` is the index of the evaluation that made the value, or names the frame.
+    `identity` is the index of the evaluation that made the value, or names the frame; `hidden` is what the cell keeps.
     """
 
     time: tuple[int, int]
-    value: Tensor | None
+    value: Tensor | None = None
     identity: Hashable = None
+    hidden: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass
@@ -56,8 +58,7 @@ class _Trial:
     """One run: what every area wrote, when, and what it carries.
 
     Attributes:
-        history: of each area, its writes.
-        hidden: of each area, the hidden tensors of its cell.
+        history: of each area, its writes, from a silent one before step 1 on.
         updates: number of live updates of each area.
         carried_out: of each area, the last live update that was carried out, and the function that it was.
         fired: connections with `active: first` that were live.
@@ -70,8 +71,7 @@ class _Trial:
     x: Tensor
     training: bool
     history: dict[str, list[_Write]] = field(default_factory=dict)
-    hidden: dict[str, dict[str, Tensor]] = field(default_factory=dict)
-    updates: dict[str, int] = field(default_factory=dict)
+    updates: Counter[str] = field(default_factory=Counter)
     carried_out: dict[str, tuple[Hashable, _Write]] = field(default_factory=dict)
     fired: set[str] = field(default_factory=set)
     evaluations: list[_Evaluation] = field(default_factory=list)
@@ -79,6 +79,16 @@ class _Trial:
 
     def zeros(self, shape: Sequence[int]) -> Tensor:
         return self.x.new_zeros(len(self.x), *shape)
+
+    def chain(self, chain: Chain, x: Tensor, prefix: str, ordinal: int) -> tuple[Tensor, list[StatisticsMove]]:
+        """The result of a chain at a live update, and how it moves running statistics."""
+        moves: list[StatisticsMove] = []
+        state, training = self.state_dict, self.training
+        return evaluate_chain(chain, x, state, prefix, training=training, update=ordinal, moves=moves), moves
+
+    def before(self, area: str, time: tuple[int, int]) -> _Write:
+        """What an area wrote last before a group of a step."""
+        return next(write for write in reversed(self.history[area]) if write.time < time)
 
 
 def interpret_graph(
@@ -104,19 +114,14 @@ def interpret_graph(
         Logits as the compiled module gives them, and the state of every live area at the end of every step,
         by (area, step).
     """
-    trial = _Trial(areas, state_dict, x, training)
-    for area in areas.areas:
-        trial.history[area.name], trial.updates[area.name], trial.hidden[area.name] = [], 0, {}
+    trial = _Trial(areas, state_dict, x, training, {area.name: [_Write((0, 0))] for area in areas.areas})
     states: dict[tuple[str, int], Tensor] = {}
     for t in range(1, areas.spec.time.steps + 1):
         for k, group in enumerate(_groups(areas, areas.spec.time.order)):
             written = {name: _update(trial, areas.area(name), t, k) for name in group}
-            for name, (write, hidden) in written.items():
+            for name, write in written.items():
                 trial.history[name].append(write)
-                trial.hidden[name] = hidden
-        for name, writes in trial.history.items():
-            if writes and (last := writes[-1].value) is not None:
-                states[name, t] = last
+        states |= {(name, t): last for name, writes in trial.history.items() if (last := writes[-1].value) is not None}
     if running_statistics is not None:
         running_statistics.update(_running_statistics(trial, records))
     logits = {readout.name: _logits(trial, readout, states) for readout in areas.readouts}
@@ -148,14 +153,12 @@ def _value(trial: _Trial, c: Connection, t: int, k: int) -> _Write:
     t -= c.delay
     if c.source == IMAGE:
         present = trial.areas.spec.input.present
-        shown = t == 1 if present == "first" else t >= 1 and _within(present, t)
-        if not shown:
-            return _Write((t, k), None)
+        if not (t == 1 if present == "first" else t >= 1 and _within(present, t)):
+            return _Write((t, k))
         if trial.x.dim() == 4:
             return _Write((t, k), trial.x, IMAGE)  # a static image is one value
         return _Write((t, k), trial.x[:, t - 1], (IMAGE, t))
-    before = [write for write in trial.history[c.source] if write.time < (t, k)]
-    return before[-1] if before else _Write((t, k), None)
+    return trial.before(c.source, (t, k)) if t >= 1 else _Write((t, k))
 
 
 def _contribution(trial: _Trial, c: Connection, t: int, k: int) -> _Write | None:
@@ -186,70 +189,54 @@ def _result(trial: _Trial, c: Connection, source: _Write, ordinal: int) -> tuple
     alone = ordinal if c.per_step or c.transform.random else 0
     key = (c.identifier, source.identity, alone)
     if key not in trial.evaluated:
-        evaluation = _Evaluation(None, [source.identity] if isinstance(source.identity, int) else [])
-        evaluation.result = _chain(trial, c.transform, source.value, c.identifier, ordinal, evaluation)
+        result, moves = trial.chain(c.transform, source.value, c.identifier, ordinal)
+        reads = [source.identity] if isinstance(source.identity, int) else []
         trial.evaluated[key] = len(trial.evaluations)
-        trial.evaluations.append(evaluation)
+        trial.evaluations.append(_Evaluation(result, reads, moves))
     number = trial.evaluated[key]
-    result = trial.evaluations[number].result
-    assert result is not None
-    return result, number
-
-
-def _chain(trial: _Trial, chain: Chain, x: Tensor, prefix: str, ordinal: int, evaluation: _Evaluation) -> Tensor:
-    """The result of a chain at a live update."""
-    moves = evaluation.moves
-    return evaluate_chain(chain, x, trial.state_dict, prefix, training=trial.training, update=ordinal, moves=moves)
+    return trial.evaluations[number].result, number
 
 
 # ---- updating -----------------------------------------------------------------
 
 
-def _update(trial: _Trial, area: Area, t: int, k: int) -> tuple[_Write, dict[str, Tensor]]:
-    """The new state, and what the cell keeps hidden: h' = cell(body(merge × gates), h), a held state, or silence."""
+def _update(trial: _Trial, area: Area, t: int, k: int) -> _Write:
+    """The new state and what the cell keeps hidden: h' = cell(body(merge × gates), h), a held state, or silence."""
     incoming = trial.areas.incoming(area.name)
     reads = [(c, source) for c in incoming if (source := _contribution(trial, c, t, k)) is not None]
     driven = any(c.role == "drive" for c, _ in reads)
-    old = trial.history[area.name][-1] if trial.history[area.name] else _Write((0, 0), None)
+    old = trial.history[area.name][-1]
     remembers = old.value is not None and area.cell.has_memory
     if not driven and not remembers and trial.areas.silence == "skip":
-        return _Write((t, k), None), {}
+        return _Write((t, k))
     trial.updates[area.name] += 1
-    ordinal = trial.updates[area.name]
     function = tuple((c.identifier, source.identity) for c, source in reads)
     chains = [area.body, *(c.transform for c, _ in reads)]
     repeatable = not area.cell.has_memory and not any(chain.random or chain.per_step for chain in chains)
     if repeatable and area.name in trial.carried_out and trial.carried_out[area.name][0] == function:
-        held = trial.carried_out[area.name][1]
-        return _Write((t, k), held.value, held.identity), {}
-    write, hidden = _carried_out(trial, area, (t, k), reads if driven else [], old, ordinal)
+        return replace(trial.carried_out[area.name][1], time=(t, k))
+    write = _carried_out(trial, area, (t, k), reads if driven else [], old)
     trial.carried_out[area.name] = (function if repeatable else None, write)
-    return write, hidden
+    return write
 
 
 def _carried_out(
-    trial: _Trial,
-    area: Area,
-    time: tuple[int, int],
-    reads: Sequence[tuple[Connection, _Write]],
-    old: _Write,
-    ordinal: int,
-) -> tuple[_Write, dict[str, Tensor]]:
+    trial: _Trial, area: Area, time: tuple[int, int], reads: Sequence[tuple[Connection, _Write]], old: _Write
+) -> _Write:
+    ordinal = trial.updates[area.name]
     results = {c.identifier: _result(trial, c, source, ordinal) for c, source in reads}
     u = _merged(trial, area, {name: value for name, (value, _) in results.items()})
     for c, _ in reads:
         u = u * results[c.identifier][0] if c.role == "modulate" else u
-    before = [old.identity] if old.value is not None and area.cell.has_memory else []
-    numbers = [number for number in (*(number for _, number in results.values()), *before) if isinstance(number, int)]
-    evaluation = _Evaluation(None, numbers)
-    body = _chain(trial, area.body, u, area.identifier, ordinal, evaluation)
+    body, moves = trial.chain(area.body, u, area.identifier, ordinal)
     carried = {name: trial.zeros(area.shape) for name in area.cell.reads}
     if old.value is not None:
-        carried |= {"h": old.value} | trial.hidden[area.name]
+        carried |= {"h": old.value, **old.hidden}
     new = evaluate_cell(area.cell, body, carried, below(trial.state_dict, f"{area.identifier}.cell"), trial.training)
-    trial.evaluations.append(evaluation)
-    hidden = {name: new[name] for name in area.cell.hidden}
-    return _Write(time, new["h"], len(trial.evaluations) - 1), hidden
+    before = [old.identity] if old.value is not None and area.cell.has_memory else []
+    numbers = [number for number in (*(number for _, number in results.values()), *before) if isinstance(number, int)]
+    trial.evaluations.append(_Evaluation(new["h"], numbers, moves))
+    return _Write(time, new["h"], len(trial.evaluations) - 1, {name: new[name] for name in area.cell.hidden})
 
 
 def _merged(trial: _Trial, area: Area, results: Mapping[str, Tensor]) -> Tensor:
@@ -275,14 +262,8 @@ def _read_at(trial: _Trial, readout: Readout) -> list[int]:
     if readout.at == "last":
         return [steps]
     if isinstance(readout.at, str):
-        return [t for t in range(1, steps + 1) if _at_end(trial, readout.source, t).value is not None]
+        return [t for t in range(1, steps + 1) if trial.before(readout.source, (t + 1, 0)).value is not None]
     return list(readout.at)
-
-
-def _at_end(trial: _Trial, area: str, t: int) -> _Write:
-    """What the area wrote last in steps 1 … t."""
-    writes = [write for write in trial.history[area] if write.time[0] <= t]
-    return writes[-1] if writes else _Write((t, 0), None)
 
 
 def _logits(trial: _Trial, readout: Readout, states: Mapping[tuple[str, int], Tensor]) -> Tensor:
@@ -300,7 +281,7 @@ def _logits(trial: _Trial, readout: Readout, states: Mapping[tuple[str, int], Te
 def _running_statistics(trial: _Trial, records: Iterable[tuple[str, int]]) -> dict[str, Tensor]:
     """The running statistics after the run: moved, in order, by each evaluation that a readout or record depends on."""
     ends = [(readout.source, t) for readout in trial.areas.readouts for t in _read_at(trial, readout)]
-    waiting = [_at_end(trial, area, t).identity for area, t in (*ends, *records)]
+    waiting = [trial.before(area, (t + 1, 0)).identity for area, t in (*ends, *records)]
     needed: set[int] = set()
     while waiting:
         number = waiting.pop()
@@ -312,3 +293,31 @@ def _running_statistics(trial: _Trial, records: Iterable[tuple[str, int]]) -> di
         for move in evaluation.moves:
             moved |= move({**trial.state_dict, **moved})
     return moved
+
+
+# ---- the state dict ---------------------------------------------------------------
+
+
+def state_problems(areas: AreaGraph, state_dict: State) -> Iterator[Diagnostic]:
+    """Parameters that a state dict lacks, or has in another shape."""
+    for name, shape in _parameters(areas):
+        tensor = state_dict.get(name)
+        found = "it is missing" if tensor is None else f"it is {list(tensor.shape)}"
+        if tensor is None or tuple(tensor.shape) != shape:
+            expected = f"the network has a parameter {list(shape)} there"
+            repair = "Give the `state_dict()` of a network of this spec."
+            yield Diagnostic("bad-state-dict", name, found, expected, repair)
+
+
+def _parameters(areas: AreaGraph) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Name and shape of each parameter; of a per-step operation, those of its first set."""
+    bodies = [(area.body, area.identifier) for area in areas.areas]
+    for chain, prefix in (*bodies, *((c.transform, c.identifier) for c in areas.connections)):
+        for path, link in chain.walk(prefix):
+            start = f"{path}.0" if link.per_step else path
+            if link.owner is None:
+                yield from ((f"{start}.{name}", shape) for name, shape in link.operation.parameters().items())
+    for area in areas.areas:
+        yield from ((f"{area.identifier}.cell.{name}", shape) for name, shape in area.cell.parameters().items())
+    for readout in areas.readouts:
+        yield from ((f"{readout.identifier}.linear.{n}", shape) for n, shape in readout.linear.parameters().items())

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cortexgraph.graph import AreaGraph
-from cortexgraph.spec import IMAGE
 from cortexgraph.unrolling.build import unroll_graph
-from cortexgraph.unrolling.model import Node, UnrolledGraph
-from cortexgraph.unrolling.schedule import Groups, order_name
+from cortexgraph.unrolling.model import Groups, Node, UnrolledGraph, order_name
 from cortexgraph.wording import shortened
 
 __all__ = ["Response", "first_responses", "response_path", "response_text"]
@@ -56,24 +53,21 @@ def _horizon(areas: AreaGraph, groups: Groups) -> tuple[int, int]:
 
 
 def _within(graph: UnrolledGraph) -> dict[str, Response]:
+    came = _carried(graph, {"image", "zero"})
     responses: dict[str, Response] = {}
     for node in graph.live_updates():
         if node.name not in responses:
-            responses[node.name] = Response(node.step, node.group, (*_path_to(graph, node, responses), node.name))
+            responses[node.name] = Response(node.step, node.group, _names(_path(came, node) or [node]))
     return responses
 
 
-def _path_to(graph: UnrolledGraph, node: Node, known: dict[str, Response]) -> tuple[str, ...]:
-    """The shortest path to what drives an area's first live update; empty under `zero_drive`."""
-    paths = []
-    for connection, source in graph.terms(node):
-        if connection.role != "drive":
-            continue
-        if source.kind == "update":
-            paths.append(known[source.name].path)
-        else:
-            paths.append((IMAGE if source.kind == "image" else f"{source.name} (zeros)",))
-    return min(paths, key=len, default=())
+def _names(path: list[Node]) -> tuple[str, ...]:
+    """The names along a path, without the rounds by which it comes back to an area."""
+    names: list[str] = []
+    for node in path:
+        name = f"{node.name} (zeros)" if node.kind == "zero" else node.name
+        names = [*names[: names.index(name)], name] if name in names else [*names, name]
+    return tuple(names)
 
 
 def response_text(graph: UnrolledGraph, area: str, response: Response | None) -> str:
@@ -100,35 +94,39 @@ def response_path(graph: UnrolledGraph, area: str) -> list[Node]:
     """
     depends = graph.from_image()
     end = next((node for node in graph.updates(area) if node in depends), None)
-    if end is None:
-        return []
-    came: dict[Node, Node | None] = {end: None}
-    waiting = deque([end])
-    while waiting:
-        node = waiting.popleft()
-        if node.kind == "image":
-            return _followed(came, node)
-        for source in sorted(graph.predecessors(node)):
-            if source in depends and source not in came and _carries(graph, source, node):
-                came[source] = node
-                waiting.append(source)
-    return []
+    return [] if end is None else _path(_carried(graph, {"image"}), end)
+
+
+def _carried(graph: UnrolledGraph, origins: set[str]) -> dict[Node, Node | None]:
+    """Each live node that a drive, the memory of a cell or a held state reaches from an origin, and what it reads.
+
+    Of what it reads, it is that with the fewest updates from an origin.
+    """
+    came: dict[Node, Node | None] = {}
+    lengths: dict[Node, int] = {}
+    for node in graph:
+        if node.kind in origins and graph.live(node):
+            came[node], lengths[node] = None, 0
+        elif graph.live(node):
+            sources = [source for source in sorted(graph.predecessors(node)) if source in came]
+            nearest = min((s for s in sources if _carries(graph, s, node)), key=lengths.__getitem__, default=None)
+            if nearest is not None:
+                came[node], lengths[node] = nearest, lengths[nearest] + 1
+    return came
 
 
 def _carries(graph: UnrolledGraph, source: Node, node: Node) -> bool:
     """Whether the read is a drive, the memory of the cell or a held state, not a gate alone."""
     read = graph.edges[source, node]
-    return (
-        bool(read["memory"])
-        or graph.held(node) is not None
-        or any(connection.role == "drive" for connection in read["connections"])
-    )
+    drives = any(connection.role == "drive" for connection in read["connections"])
+    return drives or bool(read["memory"]) or graph.held(node) is not None
 
 
-def _followed(came: Mapping[Node, Node | None], start: Node) -> list[Node]:
+def _path(came: Mapping[Node, Node | None], end: Node) -> list[Node]:
+    """The way by which a node was reached, from its origin."""
     path: list[Node] = []
-    node: Node | None = start
+    node: Node | None = end if end in came else None
     while node is not None:
         path.append(node)
         node = came[node]
-    return path
+    return path[::-1]

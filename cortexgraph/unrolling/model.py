@@ -11,9 +11,25 @@ import networkx as nx
 from cortexgraph.graph import AreaGraph, Connection
 from cortexgraph.notebook import Shown
 from cortexgraph.ops import Chain
-from cortexgraph.unrolling.schedule import Groups, Order
 
-__all__ = ["Loop", "Node", "NodeInfo", "UnrolledGraph", "UnrolledInfo", "trained_sets"]
+__all__ = [
+    "Groups",
+    "Loop",
+    "Node",
+    "NodeInfo",
+    "Order",
+    "UnrolledGraph",
+    "UnrolledInfo",
+    "groups_of",
+    "order_name",
+    "trained_sets",
+    "verify",
+]
+
+Order = str | tuple[str | tuple[str, ...], ...]
+"""Of the updates within a step: `simultaneous`, `sequential`, or groups of areas."""
+
+Groups = tuple[tuple[str, ...], ...]
 
 RANK = {"feedforward": 0, "lateral": 1, "feedback": 2}
 
@@ -388,3 +404,51 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
 def trained_sets(graph: UnrolledGraph) -> dict[str, set[int]]:
     """The ordinals of the updates that a readout reaches, by area and connection (`UnrolledGraph.sets_used`)."""
     return graph.sets_used(graph.live_past(graph.readouts))
+
+
+# ---- groups, and what is legal ---------------------------------------------------
+
+
+def groups_of(graph: AreaGraph, order: Order) -> Groups:
+    """Groups of area names; within a group every read happens before any write, and groups run one by one.
+
+    `simultaneous` is one group of all areas, `sequential` one group for each area from low to high; an explicit
+    order is taken as written, where a bare name is a group of one.
+    """
+    names = tuple(area.name for area in graph.areas)
+    if order == "simultaneous":
+        return (names,)
+    if order == "sequential":
+        return tuple((name,) for name in names)
+    return tuple((group,) if isinstance(group, str) else tuple(group) for group in order)
+
+
+def order_name(order: Order) -> str:
+    """The order in words, for headings."""
+    if isinstance(order, str):
+        return order
+    groups = ((group,) if isinstance(group, str) else group for group in order)
+    return ", ".join(group[0] if len(group) == 1 else f"({' '.join(group)})" for group in groups)
+
+
+def verify(graph: UnrolledGraph) -> UnrolledGraph:
+    """The graph itself, if it is legal.
+
+    Raises:
+        AssertionError: for an edge against the order of execution (so that a cycle is impossible), an edge whose
+            connections do not join its ends, or, where silence is skipped, a live update that reads nothing live.
+            Each would be a fault of cortexgraph.
+    """
+    position = {node: -1 if node.kind == "zero" else n for n, node in enumerate(graph)}
+    for source, target, data in graph.edges(data=True):
+        if position[source] >= position[target]:
+            raise AssertionError(f"{source} is read by {target} before it is computed")
+        for connection in data["connections"]:
+            ends = ((connection.source, source), (connection.target, target))
+            if any(node.kind != "evaluation" and node.name != name for name, node in ends):
+                raise AssertionError(f"{connection.label} does not join {source} and {target}")
+    silences = {connection.silence for connection in graph.areas.connections} | {graph.areas.silence}
+    for node in graph.live_updates() if silences == {"skip"} else ():
+        if not any(graph.live(source) for source in graph.predecessors(node)):
+            raise AssertionError(f"{node} is live but reads nothing live")
+    return graph
