@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -20,17 +21,19 @@ from cortexgraph.render import (
 )
 from cortexgraph.spec import SpecLike
 from cortexgraph.unrolling import Focus, Order, focused
-from cortexgraph.wording import quoted, shortened, suggest
+from cortexgraph.wording import listed, quoted, shortened, suggest
 
 __all__ = ["draw", "draw_matrix", "draw_schedule", "draw_unrolled"]
+
+Words = str | Sequence[str]
 
 
 def draw(
     spec: SpecLike,
     path: str | Path | None = None,
     *,
-    labels: bool | str | Sequence[str] = False,
-    width: str | None = None,
+    labels: bool | Words = False,
+    width: Words | None = None,
 ) -> Drawing:
     """Draw the areas and connections of a spec.
 
@@ -39,43 +42,44 @@ def draw(
         path: where to write the picture; its suffix (.svg, .png, .pdf or .dot) says the format.
         labels: what to write beside each arrow: True or `all`, or one or some of `kernel` (with stride and resizing),
             `delay`, `parameters` and `strength`. Delays are always written.
-        width: what the width of a line says: `parameters`, or the measured `strength`; all alike by default.
+        width: the printed width, such as `8.5cm`, for a layout in which all text has 6 points or more; or what the
+            width of a line says: `parameters`, or the measured `strength` (all alike by default); or a list of both.
 
     Returns:
         The drawing, which shows itself in notebooks.
 
     Raises:
         GraphError: if the spec does not make a network.
-        CompileError: for unknown labels or widths, or a strength that no connection notes; for a suffix that is not
-            one of these.
+        CompileError: for unknown labels or widths, a printed width that is too narrow, or a strength that no
+            connection notes; for a suffix that is not one of these.
         DataError: if the path cannot be written.
     """
-    if isinstance(labels, bool) or labels == "all":
-        words: tuple[str, ...] = tuple(LABELS) if labels else ()
-    else:
-        words = (labels,) if isinstance(labels, str) else tuple(labels)
-    _choose({"labels": (words, LABELS), "width": ([width] if width is not None else [], WEIGHTS)})
-    return _saved(draw_areas(build(spec), labels=words, width=width), path)
+    words: Words = LABELS if labels in (True, "all") else () if isinstance(labels, bool) else labels
+    words = (words,) if isinstance(words, str) else words
+    scale, points = _widths(width, WEIGHTS, {"labels": (words, LABELS)})
+    return _saved(draw_areas(build(spec), labels=words, scale=scale, width=points), path)
 
 
-def draw_matrix(spec: SpecLike, path: str | Path | None = None, *, width: str | None = None) -> Drawing:
+def draw_matrix(spec: SpecLike, path: str | Path | None = None, *, width: Words | None = None) -> Drawing:
     """Draw the matrix of connections of a spec, for graphs that are too dense for arrows.
 
     Args:
         spec: the network.
         path: where to write the picture; its suffix (.svg, .png, .pdf or .dot) says the format.
-        width: what the area of a mark says: `parameters`, or the measured `strength`; all alike by default.
+        width: the printed width, such as `17cm`; or what the area of a mark says: `parameters`, or the measured
+            `strength` (all alike by default); or a list of both.
 
     Returns:
         The drawing, which shows itself in notebooks.
 
     Raises:
         GraphError: if the spec does not make a network.
-        CompileError: for an unknown width, a strength that no connection notes, or an unknown suffix.
+        CompileError: for an unknown width, a printed width that is too narrow, a strength that no connection notes,
+            or an unknown suffix.
         DataError: if the path cannot be written.
     """
-    _choose({"width": ([width] if width is not None else [], WEIGHTS)})
-    return _saved(draw_connections(build(spec), width=width), path)
+    scale, points = _widths(width, WEIGHTS)
+    return _saved(draw_connections(build(spec), scale=scale, width=points), path)
 
 
 def draw_unrolled(
@@ -90,6 +94,7 @@ def draw_unrolled(
     downstream: str | None = None,
     between: tuple[str, str] | None = None,
     fold: Fold = "auto",
+    width: str | None = None,
 ) -> Drawing:
     """Draw the updates of every area over time; those that are silent or never read are greyed.
 
@@ -104,18 +109,20 @@ def draw_unrolled(
         between: draw only what lies on a path from the first place to the second, as in ``("image", "IT@8")``.
         fold: whether steps that look alike are drawn once: `auto` (where the drawing would be too wide for a page),
             `always` or `never`.
+        width: the printed width, such as `8.5cm`: steps stand in several lines, and all text has 6 points or more.
 
     Raises:
         GraphError: if the spec does not make a network.
         CompileError: for a readout or record of a silent area; for a place that is unknown, beyond the last step or
-            silent, or two that no path joins; for an unknown suffix or kind of folding.
+            silent, or two that no path joins; for an unknown suffix, width or kind of folding.
         DataError: if the path cannot be written.
     """
-    _choose({"fold": ([fold], [*FOLDS])})
+    _, points = _widths(width, (), {"fold": ([fold], [*FOLDS])})
     full, kept = lower(spec, steps, order, record, passes)
     focus = Focus(upstream, downstream, between)
     only = focused(full, focus) if focus else None
-    return _saved(draw_updates(full, kept, only=only, subject=str(focus) if focus else "", fold=fold), path)
+    subject = str(focus) if focus else ""
+    return _saved(draw_updates(full, kept, only=only, subject=subject, fold=fold, width=points), path)
 
 
 def draw_schedule(
@@ -127,6 +134,7 @@ def draw_schedule(
     passes: Sequence[str] | None = None,
     *,
     fold: Fold = "auto",
+    width: str | None = None,
 ) -> Drawing:
     """Draw the executed schedule: what is computed when and in which order, how long it is held, and what it costs.
 
@@ -138,33 +146,59 @@ def draw_schedule(
         passes: names of the passes to run; all by default.
         fold: whether steps that look alike are drawn once: `auto` (where the drawing would be too wide for a page),
             `always` or `never`.
+        width: the printed width, such as `17cm`.
 
     Raises:
         GraphError: if the spec does not make a network.
-        CompileError: for a readout or record of a silent area; for an unknown suffix or kind of folding.
+        CompileError: for a readout or record of a silent area; for an unknown suffix, width or kind of folding.
         DataError: if the path cannot be written.
     """
-    _choose({"fold": ([fold], [*FOLDS])})
+    _, points = _widths(width, (), {"fold": ([fold], [*FOLDS])})
     full, kept = lower(spec, steps, order, record, passes)
-    return _saved(draw_timetable(full, kept, fold=fold), path)
+    return _saved(draw_timetable(full, kept, fold=fold, width=points), path)
 
 
-def _choose(options: Mapping[str, tuple[Iterable[str], Sequence[str]]]) -> None:
-    """Reject every value of an option that is not one of its choices; `options` gives both by option."""
+POINTS = {"cm": 72 / 2.54, "mm": 7.2 / 2.54, "in": 72.0, "pt": 1.0}
+"""Of a unit of length."""
+LENGTH = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,4})?) ?(cm|mm|in|pt)")
+
+
+def _widths(
+    width: Words | None, weights: Sequence[str], others: Mapping[str, tuple[Iterable[str], Sequence[str]]] | None = None
+) -> tuple[str | None, float | None]:
+    """What the width of a line says, and the printed width in points.
+
+    Args:
+        width: as the user gives it.
+        weights: what the width of a line may say in this drawing.
+        others: further options with their values and choices.
+
+    Raises:
+        CompileError: for every value of an option that is not one of its choices.
+    """
+    words = [width] if isinstance(width, str) else [*(width or ())]
+    lengths = [match for match in map(LENGTH.fullmatch, words) if match]
+    said = [word for word in words if not LENGTH.fullmatch(word)]
+    options = {"width": (said, [*weights, "8.5cm"])} | dict(others or {})
     findings = [
         Diagnostic(
             "bad-choice",
             option,
             f"`{shortened(str(word))}` was given",
-            f"the choices are {quoted(choices)}",
+            f"the choices are {quoted(choices) if option != 'width' else _listed(weights)}",
             suggest(str(word), choices, "Name one of them."),
         )
-        for option, (words, choices) in options.items()
-        for word in words
+        for option, (values, choices) in options.items()
+        for word in values
         if word not in choices
     ]
     if findings:
         raise CompileError(findings)
+    return said[0] if said else None, float(lengths[0][1]) * POINTS[lengths[0][2]] if lengths else None
+
+
+def _listed(weights: Sequence[str]) -> str:
+    return listed([*(f"`{weight}`" for weight in weights), "a printed width such as `8.5cm`"])
 
 
 def _saved(drawing: Drawing, path: str | Path | None) -> Drawing:

@@ -117,6 +117,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "unknown-choice": "An argument of `compile` is not one of the choices.",
         "checkpoint": "The checkpoint setting is invalid, there is no loop to divide, or the memory is too small.",
         "unknown-format": "No output format has the suffix of the file.",
+        "too-narrow": "At this printed width, text of the drawing would be too small to read.",
         "drawing": "Graphviz could not draw the graph.",
         "cannot-export": "torch cannot export the network.",
         "export-differs": "The exported network computes a different result.",

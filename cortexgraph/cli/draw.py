@@ -14,13 +14,12 @@ __all__ = ["draw", "page"]
 AREAS, MATRIX, UNROLLED, SCHEDULE = "areas", "matrix", "unrolled", "schedule"
 VIEWS_OF = {
     "labels": (AREAS,),
-    "width": (AREAS, MATRIX),
     "upstream": (UNROLLED,),
     "downstream": (UNROLLED,),
     "between": (UNROLLED,),
     "fold": (UNROLLED, SCHEDULE),
 }
-"""The pictures that each option applies to."""
+"""The pictures that an option applies to, where it does not apply to all."""
 
 
 def draw(
@@ -37,7 +36,13 @@ def draw(
         str | None, options.option("--labels", "WORDS", "Beside arrows: all, or kernel,delay,parameters,strength.")
     ] = None,
     width: Annotated[
-        str | None, options.choice("--width", "parameters|strength", "What the width of a line stands for.", "no width")
+        list[str] | None,
+        options.choice(
+            "--width",
+            "parameters|strength|8.5cm",
+            "Printed width, such as 8.5cm: all text has 6 pt or more. Or what the width of lines shows: the number of "
+            "parameters, or the measured strength. Repeatable.",
+        ),
     ] = None,
     upstream: Annotated[
         str | None, options.option("--upstream", "V4@3", "Unrolled: only what drives V4 at step 3.")
@@ -59,14 +64,14 @@ def draw(
     Without --out it writes <name>.svg (<name>-unrolled.svg, <name>-schedule.svg, <name>-matrix.svg) into the current
     folder. A focus (--upstream, --downstream, --between) draws a part of the unrolled graph.
 
-    Example: cortexgraph draw ventral --unrolled --out ventral.pdf
+    Example: cortexgraph draw ventral --unrolled --width 8.5cm --out ventral.pdf
     Example: cortexgraph draw ventral --between V1@2 IT@6
     """
     from cortexgraph import drawing
     from cortexgraph.render import check_suffixes, is_dense
 
     words = None if labels is None else [word.strip() for word in labels.split(",") if word.strip()]
-    chosen: dict[str, Any] = {"labels": words if words != ["all"] else True, "width": width, "fold": fold}
+    chosen: dict[str, Any] = {"labels": words if words != ["all"] else True, "width": width or None, "fold": fold}
     chosen |= {"upstream": upstream, "downstream": downstream, "between": between}
     chosen = {name: value for name, value in chosen.items() if value is not None}
     flags = {UNROLLED: unrolled, SCHEDULE: schedule, MATRIX: matrix}
@@ -89,12 +94,12 @@ def _view(views: list[str], chosen: list[str]) -> str:
     """
     if len(views) > 1:
         raise typer.BadParameter("choose one picture", param_hint=" and ".join(f"--{view}" for view in views))
-    focus = [name for name in chosen if VIEWS_OF[name] == (UNROLLED,)]
+    focus = [name for name in chosen if VIEWS_OF.get(name) == (UNROLLED,)]
     if len(focus) > 1:
         raise typer.BadParameter("choose one focus", param_hint=" and ".join(f"--{name}" for name in focus))
     view = views[0] if views else UNROLLED if focus or "fold" in chosen else AREAS
     for name in chosen:
-        if view not in VIEWS_OF[name]:
+        if view not in VIEWS_OF.get(name, (view,)):
             pictures = " or ".join(VIEWS_OF[name])
             raise typer.BadParameter(f"applies to the picture {pictures}, not to {view}", param_hint=f"--{name}")
     return view

@@ -26,6 +26,7 @@ FORMS = {
     "N": ("[1-9][0-9]{0,5}", "a number"),
     "STEPS": ("[0-9]{1,9}( *, *[0-9]{1,9})*", "steps such as 4,6,8"),
     "cuda:N": ("cuda:[0-9]{1,2}", "`cuda:N`"),
+    "8.5cm": (r"[0-9]{1,4}(\.[0-9]{1,4})? ?(cm|mm|in|pt)", "a printed width such as `8.5cm`"),
 }
 """Choices that are not words: how they are written, and what a finding calls them."""
 
@@ -41,11 +42,12 @@ def choice(flags: str, choices: str, help: str, default: str | None = None) -> O
     return option(flags, choices, help, default, callback=_check_choice)
 
 
-def _check_choice(param: typer.CallbackParam, value: str | None) -> str | None:
+def _check_choice(param: typer.CallbackParam, value: str | list[str] | None) -> str | list[str] | None:
     choices = str(param.metavar).split("|")
     patterns = [FORMS[word][0] if word in FORMS else re.escape(word) for word in choices]
-    if value is not None and not re.fullmatch("|".join(patterns), value):
-        raise CortexGraphError(unknown_value(param.opts[0], value, choices))
+    for word in [value] if isinstance(value, str) else value or ():
+        if not re.fullmatch("|".join(patterns), word):
+            raise CortexGraphError(unknown_value(param.opts[0], word, choices))
     return value
 
 

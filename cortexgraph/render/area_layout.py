@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import copysign, hypot
@@ -12,8 +12,9 @@ from math import copysign, hypot
 from cortexgraph.graph import Area, AreaGraph
 from cortexgraph.ops import Shape
 from cortexgraph.render.geometry import Box, Curve, Obstacles, Traffic, arc, cheapest, line
-from cortexgraph.render.style import elide, text_width
+from cortexgraph.render.style import elide, residual_blocks, text_width
 from cortexgraph.spec import IMAGE
+from cortexgraph.wording import count_of
 
 __all__ = ["NAME_SIZE", "READOUT", "SHAPE_SIZE", "Arrow", "Layout", "box_lines", "courses", "place", "shape_text"]
 
@@ -36,18 +37,19 @@ def shape_text(shape: Shape) -> str:
     return " × ".join(str(n) if n else "?" for n in shape)
 
 
-def box_lines(area: Area, brief: bool) -> list[Line]:
+def box_lines(area: Area, brief: bool, blocks: int = 0) -> list[Line]:
     """What the box of an area says: its name and shape, and what it does with its input, unless it is brief."""
     names = [(part, NAME_SIZE, True) for part in textwrap.wrap(area.name, 24) or [""]]
     if brief:
         return [*names, (shape_text(area.shape), BODY_SIZE, False)]
-    parts = [(link.operation.summary(), link.per_step) for link in area.body] + [(area.cell.summary(), False)]
+    parts = [(count_of(blocks, "residual block") * bool(blocks), False)]
+    parts += [(link.operation.summary(), link.per_step) for link in area.body] + [(area.cell.summary(), False)]
     words = elide(" · ".join(text + " per step" * per_step for text, per_step in parts if text), BODY_SIZE, WIDEST)
     return [*names, (shape_text(area.shape), SHAPE_SIZE, False), *[(words, BODY_SIZE, False)] * bool(words)]
 
 
-def _size(area: Area, brief: bool) -> tuple[float, float]:
-    lines = box_lines(area, brief)
+def _size(area: Area, brief: bool, blocks: int) -> tuple[float, float]:
+    lines = box_lines(area, brief, blocks)
     widths = [text_width(text, size, bold=bold) for text, size, bold in lines]
     if brief:  # the shape stands beside the name
         return 18 + max(widths[:-1]) + widths[-1], 7 + HEIGHTS[NAME_SIZE] * len(widths[:-1])
@@ -110,7 +112,9 @@ class Layout:
         return [box for name, box in self.boxes.items() if name not in (arrow.tail, arrow.head)]
 
 
-def place(graph: AreaGraph, gap: float, column_gap: float, pitch: float, *, brief: bool) -> Layout:
+def place(
+    graph: AreaGraph, gap: float, column_gap: float, pitch: float, *, brief: bool, most: int | None = None
+) -> Layout:
     """Place the boxes: one centred row for the image, one for each level, one for the readouts.
 
     Areas of one level stand in the order that brings them near the areas below that drive them, those of one region
@@ -122,10 +126,13 @@ def place(graph: AreaGraph, gap: float, column_gap: float, pitch: float, *, brie
         column_gap: free space between the areas of a row.
         pitch: from one parallel arrow to the next; boxes are wide enough for all.
         brief: whether boxes hold names and shapes only.
+        most: areas side by side; a longer row is broken.
     """
     areas, arrows = graph.areas, _arrows(graph)
     ends = [READOUT + readout.name for readout in graph.readouts]
-    sizes = {area.name: _size(area, brief) for area in areas} | dict.fromkeys([IMAGE, *ends], ENDS)
+    sizes = {area.name: _size(area, brief, residual_blocks(graph, area.name)) for area in areas} | dict.fromkeys(
+        [IMAGE, *ends], ENDS
+    )
     least = [2 * CORNER + (arrow.twins + arrow.opposite - 1) * pitch for arrow in arrows if arrow.has_parallels]
     width = max([NARROW if brief else NARROWEST, *(sizes[area.name][0] for area in areas), *least])
     rows: list[Sequence[str]] = [(IMAGE,)]
@@ -134,8 +141,9 @@ def place(graph: AreaGraph, gap: float, column_gap: float, pitch: float, *, brie
         row: Sequence[str] = (
             ends if level is None else _ordered(graph, [a.name for a in areas if a.level == level], places)
         )
-        rows.append(row)
-        places |= {name: n - (len(row) - 1) / 2 for n, name in enumerate(row)}
+        for part in _parts(row, most or len(row)):
+            rows.append(part)
+            places |= {name: n - (len(part) - 1) / 2 for n, name in enumerate(part)}
     y = 0.0
     boxes: dict[str, Box] = {}
     for row in rows:
@@ -145,6 +153,13 @@ def place(graph: AreaGraph, gap: float, column_gap: float, pitch: float, *, brie
             boxes[name] = Box(places[name] * (width + column_gap), y + height / 2, own, sizes[name][1])
         y += height + gap
     return Layout(boxes, rows, arrows)
+
+
+def _parts(row: Sequence[str], most: int) -> Iterator[Sequence[str]]:
+    """The row in as few parts as have no more than so many areas, evenly filled."""
+    count = -(-len(row) // most)
+    size = -(-len(row) // count)
+    yield from (row[start : start + size] for start in range(0, len(row), size))
 
 
 def _ordered(graph: AreaGraph, names: Iterable[str], places: Mapping[str, float]) -> tuple[str, ...]:
@@ -253,7 +268,7 @@ def _outs_in_column(layout: Layout, arcs: Sequence[Arrow], pitch: float) -> dict
     placed: list[tuple[int, int, float]] = []
     for arrow in arcs:
         low, high = sorted((layout.row(arrow.tail), layout.row(arrow.head)))
-        out = copysign(6.0 + 13.0 * (high - low - 1), _own_side(arrow))
+        out = copysign(6.0 + min(pitch + 1, 13.0) * (high - low - 1), _own_side(arrow))
         near = [other for a, b, other in placed if a < high and low < b and not (low < a and b < high)]
         while any(abs(out - other) < pitch for other in near):
             out += _own_side(arrow)

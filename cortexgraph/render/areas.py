@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from html import escape
@@ -20,7 +21,7 @@ from cortexgraph.render.area_layout import (
     place,
     shape_text,
 )
-from cortexgraph.render.canvas import Canvas, Entry, add_legend, add_title, line_entries
+from cortexgraph.render.canvas import PAD, ROOM, Canvas, Entry, add_legend, add_title, line_entries
 from cortexgraph.render.drawing import Drawing
 from cortexgraph.render.geometry import Box, Curve
 from cortexgraph.render.labels import Scale, add_labels, label_width, scale_of
@@ -29,10 +30,12 @@ from cortexgraph.render.style import (
     INK,
     KINDS,
     MUTED,
+    RESIDUAL,
     BoxStyle,
     elide,
     is_inhibitory,
     network_text,
+    residual_blocks,
     with_role,
 )
 from cortexgraph.spec import IMAGE, NetworkSpec
@@ -42,8 +45,8 @@ __all__ = ["draw_areas", "draw_beside", "is_dense"]
 
 AREA = BoxStyle("area", INK, "#FFFFFF", INK, width=1.1)
 END = BoxStyle("image or readout", INK, "#EFEFEF", INK, width=0.8)
-PITCH = 12.0
-"""From one parallel arrow to the next, where no label is between them."""
+PITCH, TIGHT = 12.0, 9.0
+"""From one parallel arrow to the next, where no label is between them; and where there is little room."""
 MANY_AREAS, MANY_ARROWS = 10, 40
 """Beyond so many, boxes say less, and lines are thinner."""
 DENSE = 3
@@ -54,46 +57,76 @@ GAP = 40.0
 """Between two drawings."""
 
 
-def draw_areas(graph: AreaGraph, *, labels: Collection[str] = (), width: str | None = None) -> Drawing:
+def draw_areas(
+    graph: AreaGraph, *, labels: Collection[str] = (), scale: str | None = None, width: float | None = None
+) -> Drawing:
     """Draw areas and connections: low areas at the bottom, one row for each level of the hierarchy.
 
-    Takes and raises what `cortexgraph.drawing.draw` does; `docs/drawing.md` lists the ids and classes in the SVG.
+    `docs/drawing.md` lists the ids and classes in the SVG.
+
+    Args:
+        graph: the network.
+        labels: what to write beside arrows, of `LABELS`; delays are always written.
+        scale: what the width of a line says, of `WEIGHTS`; all alike by default.
+        width: of the printed drawing, in points: rows are broken, and boxes say less, where they must.
+
+    Raises:
+        CompileError: if no connection has what the scale should say, or text would be too small to read.
     """
-    canvas = Canvas(graph.name, "areas")
-    _paint(canvas, graph, labels, width)
-    return Drawing(canvas.source)
+    brief = len(graph.areas) > MANY_AREAS
+    canvas = _painted(graph, labels, scale, brief)
+    if width is not None and canvas.width > width * ROOM:
+        room, most = width * ROOM - 2 * PAD, max(Counter(area.level for area in graph.areas).values())
+        for less, row in ((less, row) for less in dict.fromkeys((brief, True)) for row in range(most, 0, -1)):
+            narrower = _painted(graph, labels, scale, less, row, room)
+            canvas = min(canvas, narrower, key=lambda each: each.width)
+            if canvas.width <= width * ROOM:
+                break
+    return canvas.drawing(width)
 
 
 def draw_beside(graphs: Sequence[AreaGraph]) -> Drawing:
     """Draw the areas of several networks from left to right; ids get the number of their network in front: `0-V1`."""
     canvas, left = Canvas(" and ".join(graph.name for graph in graphs), "areas"), 0.0
     for number, graph in enumerate(graphs):
-        measured = Canvas(graph.name, "areas")
-        _paint(measured, graph)
+        brief = len(graph.areas) > MANY_AREAS
+        measured = _painted(graph, (), None, brief)
         canvas.prefix, canvas.shift = f"{number}-", left - measured.low[0]
-        _paint(canvas, graph)
+        _painted(graph, (), None, brief, canvas=canvas)
         left += measured.high[0] - measured.low[0] + GAP
-    return Drawing(canvas.source)
+    return canvas.drawing()
 
 
-def _paint(canvas: Canvas, graph: AreaGraph, labels: Collection[str] = (), width: str | None = None) -> None:
+def _painted(
+    graph: AreaGraph,
+    labels: Collection[str],
+    weight: str | None,
+    brief: bool,
+    row: int | None = None,
+    room: float | None = None,
+    canvas: Canvas | None = None,
+) -> Canvas:
+    """A canvas with a network, at most `row` areas side by side; title and legend keep within the room."""
+    canvas = canvas or Canvas(graph.name, "areas")
     counts = parameter_counts(graph)
-    scale = scale_of(graph, width, counts) if width else None
-    brief = len(graph.areas) > MANY_AREAS
+    scale = scale_of(graph, weight, counts) if weight else None
     framed = any(area.region for area in graph.areas)
     gap = 50 if labels else 46 if framed else 18 if brief else 28
     words = {*labels, "delay"}
-    pitch = max(PITCH, *(label_width(c, words, counts[c.identifier]) + 6 for c in graph.connections))
-    layout = place(graph, gap, column_gap=80 if labels else 72 if framed else 40, pitch=pitch, brief=brief)
+    pitch = max(
+        PITCH if room is None else TIGHT, *(label_width(c, words, counts[c.identifier]) + 6 for c in graph.connections)
+    )
+    layout = place(graph, gap, 80 if labels else 72 if framed else 40, pitch, brief=brief, most=row)
     curves = courses(layout, spread=30 if labels else 10, pitch=pitch)
     _add_boxes(canvas, graph, layout, brief)
     _add_arrows(canvas, graph, layout, curves, scale)
     (left, bottom), (right, top) = canvas.low, canvas.high
     add_labels(canvas, graph, [*layout.boxes.values()], curves, counts, words)
-    width_pt = max(right - left, 190.0)
-    left = (left + right - width_pt) / 2
-    add_title(canvas, graph.name, network_text(graph, counts), left, top + 10, width_pt)
-    add_legend(canvas, [*_entries(graph, scale)], left, bottom - 18, width_pt)
+    width = max(right - left, min(190.0, room or 190.0))
+    left = (left + right - width) / 2
+    add_title(canvas, graph.name, network_text(graph, counts), left, top + 10, width)
+    add_legend(canvas, [*_entries(graph, scale)], left, bottom - 18, width)
+    return canvas
 
 
 def _add_arrows(
@@ -122,11 +155,11 @@ def _add_boxes(canvas: Canvas, graph: AreaGraph, layout: Layout, brief: bool) ->
     for region, areas in _regions(graph, layout):
         with canvas.frame(identifiers.identifier(f"region_{region}"), _frame(layout, areas), region):
             for name in areas:
-                _add_area(canvas, graph.area(name), layout.boxes[name], brief)
+                _add_area(canvas, graph, graph.area(name), layout.boxes[name], brief)
         framed.update(areas)
     for area in graph.areas:
         if area.name not in framed:
-            _add_area(canvas, area, layout.boxes[area.name], brief)
+            _add_area(canvas, graph, area, layout.boxes[area.name], brief)
     for readout in graph.readouts:
         name = "readout" if len(graph.readouts) == 1 else elide(readout.name, NAME_SIZE, 70)
         lines = [(name, NAME_SIZE, False), (f"{readout.classes} classes", SHAPE_SIZE, False)]
@@ -134,9 +167,12 @@ def _add_boxes(canvas: Canvas, graph: AreaGraph, layout: Layout, brief: bool) ->
         canvas.box(readout.identifier, box, _label(lines), END, kind=kind, shape="oval")
 
 
-def _add_area(canvas: Canvas, area: Area, box: Box, brief: bool) -> None:
-    key, label = area.identifier, _label(box_lines(area, brief), beside=brief)
+def _add_area(canvas: Canvas, graph: AreaGraph, area: Area, box: Box, brief: bool) -> None:
+    blocks = residual_blocks(graph, area.name)
+    key, label = area.identifier, _label(box_lines(area, brief, blocks), beside=brief)
     canvas.box(key, box, label, AREA, kind=f"area area-{key}", style="filled,rounded")
+    if blocks:
+        canvas.residual(key, box)
 
 
 def _label(lines: Sequence[Line], *, beside: bool = False) -> str:
@@ -163,6 +199,8 @@ def _entries(graph: AreaGraph, scale: Scale | None) -> Iterator[Entry]:
     )
     if any(connection.delay for connection in connections):
         yield Entry("delay", DELAY, "+1")
+    if any(residual_blocks(graph, area.name) for area in graph.areas):
+        yield Entry("residual", RESIDUAL, "+", shape="circle", size=9)
     if scale is not None:
         yield from (Entry(key, style) for key, style in scale.lines(connections))
 

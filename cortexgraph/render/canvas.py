@@ -6,6 +6,7 @@ DOT on every machine, and columns and rows stay columns and rows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -13,10 +14,31 @@ from typing import Literal
 
 import graphviz
 
+from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.render.drawing import Drawing
 from cortexgraph.render.geometry import Box, Curve, Point, line
-from cortexgraph.render.style import BOLD, FONT, INK, KINDS, MUTED, BoxStyle, LineStyle, text_width, with_role, wrap
+from cortexgraph.render.style import (
+    BOLD,
+    FONT,
+    INK,
+    KINDS,
+    MUTED,
+    RESIDUAL,
+    BoxStyle,
+    LineStyle,
+    text_width,
+    with_role,
+    wrap,
+)
 
-__all__ = ["Canvas", "Entry", "add_legend", "add_title", "line_entries", "plain"]
+__all__ = ["PAD", "ROOM", "Canvas", "Entry", "add_legend", "add_title", "line_entries", "plain"]
+
+PAD = 0.08 * 72
+"""Around a drawing, in points."""
+LEGIBLE = 6.0
+"""The smallest text that can be read in print, in points."""
+ROOM = 7.0 / LEGIBLE
+"""Width that a layout may use for each point of printed width: the smallest text of most drawings is 7 points."""
 
 
 def plain(text: str, end: str = "") -> str:
@@ -45,22 +67,52 @@ class Canvas:
         prefix: stands before the ids of what is added next.
         shift: added to the x of what is added next.
         low, high: the corners of all boxes and curves so far, as they were added.
+        least: the size of the smallest text so far.
     """
 
     def __init__(self, name: str, view: str) -> None:
         self._view = view
         self._dot = graphviz.Digraph(
             name,
-            graph_attr={"id": view, "layout": "nop2", "outputorder": "edgesfirst", "pad": "0.08", "fontname": FONT},
+            graph_attr={
+                "id": view,
+                "layout": "nop2",
+                "outputorder": "edgesfirst",
+                "pad": f"{PAD / 72:g}",
+                "fontname": FONT,
+            },
             node_attr={"shape": "box", "margin": "0", "fixedsize": "shape", "fontname": FONT, "fontcolor": INK},
             edge_attr={"fontname": FONT},
         )
         self.prefix, self.shift = "", 0.0
         self.low, self.high = (float("inf"), float("inf")), (-float("inf"), -float("inf"))
+        self.least = float("inf")
 
     @property
-    def source(self) -> str:
-        return str(self._dot.source)
+    def width(self) -> float:
+        """Of everything that was drawn, with its margin, and room for control points of curves."""
+        return self.high[0] - self.low[0] + 2 * PAD + 6
+
+    def drawing(self, width: float | None = None) -> Drawing:
+        """What was drawn; made smaller where it is wider than `width` points.
+
+        Raises:
+            CompileError: if text would then be too small to read.
+        """
+        if width is not None and self.width > width:
+            size, needed = self.least * width / self.width, LEGIBLE * self.width / self.least
+            if size < LEGIBLE:
+                raise CompileError(
+                    Diagnostic(
+                        "too-narrow",
+                        f"width {width / 72 * 2.54:.3g} cm",
+                        f"the smallest text would be {size:.1f} pt",
+                        f"text of {LEGIBLE:g} pt or more",
+                        f"Give a width of {needed / 72 * 2.54 + 0.05:.1f} cm or more.",
+                    )
+                )
+            self._dot.attr("graph", size=f"{width / 72:.4f},1000")
+        return Drawing(str(self._dot.source))
 
     def key(self, part: str) -> str:
         """The id of a part that does not belong to the network, such as a legend."""
@@ -71,6 +123,11 @@ class Canvas:
         more = {"style": f"filled,{look.dash}", "class": kind} | more
         colors = {"color": look.outline, "fillcolor": look.fill, "fontcolor": look.text}
         self._node(key, box, label=label, penwidth=_number(look.width), fontsize=_number(size), **colors, **more)
+
+    def residual(self, key: str, box: Box) -> None:
+        """The mark of residual blocks, at the lower right corner of a box."""
+        mark = Box(box.at(1, -1)[0] - 4, box.at(1, -1)[1] + 1, 9, 9)
+        self.box(f"residual-{key}", mark, plain("+"), RESIDUAL, kind="text residual", size=7, shape="circle")
 
     def text(
         self,
@@ -157,6 +214,10 @@ class Canvas:
 
     def _node(self, key: str, box: Box, **attributes: str) -> None:
         self._cover((box.at(-1, -1), box.at(1, 1)))
+        if attributes["label"]:
+            whole = re.findall(r'POINT-SIZE="(\d+)', attributes["label"])  # all that Graphviz reads of it
+            sizes = whole or [attributes["fontsize"]]
+            self.least = min(self.least, *map(float, sizes))
         width, height = (f"{length / 72:.4f}" for length in (box.width, box.height))
         key = self.prefix + key
         self._dot.node(key, id=key, pos=self._point(box.centre), width=width, height=height, **attributes)
@@ -247,5 +308,8 @@ def add_title(canvas: Canvas, title: str, subtitle: str, left: float, bottom: fl
     lines = wrap(subtitle, SIZE, width)
     for n, words in enumerate(reversed(lines)):
         canvas.text(f"subtitle-{n}", (left, bottom + 6 + 10 * n), words, SIZE, color=MUTED, align="left")
-    if title.strip():
-        canvas.text("title", (left, bottom + 10 + 10 * len(lines)), title, 11, color=INK, bold=True, align="left")
+    bottom += 10 + 10 * len(lines)
+    fits = text_width(title, 11, bold=True) <= width or len(title.split()) < 2
+    for n, words in enumerate(reversed([title] if fits else wrap(title, 12.4, width))):
+        if words.strip():
+            canvas.text(f"title-{n}" if n else "title", (left, bottom + 13 * n), words, 11, bold=True, align="left")

@@ -120,6 +120,21 @@ class Curve:
             halves += _until(piece, 0.5)[1:] + _until(piece[::-1], 0.5)[-2::-1]
         return Curve(halves).tightened(most)
 
+    def cut(self, x: float, *, after: bool) -> Curve:
+        """The part before the first point at this x, or the part after it."""
+        across = self.samples(64)[:, 0] > x
+        low = float(np.argmax(across) - 1) / 64 if across.any() else 1.0
+        high = min(1.0, low + 1 / 64)
+        for _ in range(20):
+            t = (low + high) / 2
+            low, high = (low, t) if self.at(t)[0] > x else (t, high)
+        pieces = (len(self.points) - 1) // 3
+        n = min(int(low * pieces), pieces - 1)
+        piece, t = self.points[3 * n : 3 * n + 4], low * pieces - n
+        if not after:
+            return Curve(self.points[: 3 * n] + _until(piece, t))
+        return Curve(_until(piece[::-1], 1 - t)[::-1] + self.points[3 * n + 4 :])
+
     def shifted(self, dx: float, dy: float = 0.0) -> Curve:
         return Curve(tuple((x + dx, y + dy) for x, y in self.points))
 

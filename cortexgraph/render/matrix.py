@@ -39,16 +39,23 @@ GATE = "#FFFFFF"
 NONE = BoxStyle("", "#8A8A8A", "#FFFFFF", INK, width=0.6)
 
 
-def draw_connections(graph: AreaGraph, *, width: str | None = None) -> Drawing:
+def draw_connections(graph: AreaGraph, *, scale: str | None = None, width: float | None = None) -> Drawing:
     """Draw the connections as a matrix: a row for what each area sends, a column for what it receives.
 
     Areas stand from low to high, from the upper left to the lower right: feedforward connections above the
     diagonal, feedback below it. Colour and shape show the kind; a modulating connection is hollow; a delay
-    stands in the mark. Takes and raises what `cortexgraph.drawing.draw_matrix` does; `docs/drawing.md` lists the
-    ids and classes in the SVG.
+    stands in the mark. `docs/drawing.md` lists the ids and classes in the SVG.
+
+    Args:
+        graph: the network.
+        scale: what the area of a mark says, of `WEIGHTS`; all alike by default.
+        width: of the printed drawing, in points.
+
+    Raises:
+        CompileError: if no connection has what the scale should say, or text would be too small to read.
     """
     counts = parameter_counts(graph)
-    scale = scale_of(graph, width, counts) if width else None
+    sizes = scale_of(graph, scale, counts) if scale else None
     canvas = Canvas(graph.name, "matrix")
     names = {name: elide(name, NAME_SIZE, LONGEST_NAME) for name in (IMAGE, *(area.name for area in graph.areas))}
     _add_cells(canvas, [*names])
@@ -59,15 +66,15 @@ def draw_connections(graph: AreaGraph, *, width: str | None = None) -> Drawing:
         cells.setdefault((place[connection.source], place[connection.target] - 1), []).append(connection)
     for ends, connections in cells.items():
         for connection, box in zip(connections, _shared(_cell(*ends), len(connections)), strict=True):
-            _add_mark(canvas, connection, box, scale)
+            _add_mark(canvas, connection, box, sizes)
     longest = max(text_width(name, NAME_SIZE) for name in [*names.values(), "from ↓"])
     left, top = -CELL / 2 - longest - 4, CELL / 2 + max(22, 12 + TIER * tiers)
     extent = max((len(names) - 1) * CELL + longest + 4, 272.0)
     density = len({(c.source, c.target) for c in graph.connections if c.source != IMAGE}) / len(graph.areas) ** 2
     heading = network_text(graph, counts, f" ({density:.0%} of all possible)")
     add_title(canvas, graph.name, heading, left, top + 8, extent)
-    add_legend(canvas, [*_entries(graph.connections, scale)], left, -len(names) * CELL - 2, extent)
-    return Drawing(canvas.source)
+    add_legend(canvas, [*_entries(graph.connections, sizes)], left, -len(names) * CELL - 2, extent)
+    return canvas.drawing(width)
 
 
 def _cell(row: int, column: int) -> Box:
@@ -124,7 +131,7 @@ def _add_mark(canvas: Canvas, connection: Connection, cell: Box, scale: Scale | 
     box = Box(cell.x, cell.y, side * growth, side * growth)
     canvas.box(f"{connection.identifier}-mark", box, label, look, kind=" ".join(words), shape=shape)
     if connection.delay:
-        canvas.text(f"{connection.identifier}-delay", (cell.x + 4.6, cell.y + 4), f"+{connection.delay}", 5.5)
+        canvas.text(f"{connection.identifier}-delay", (cell.x + 4.6, cell.y + 4), f"+{connection.delay}", 6)
 
 
 def _look(kind: str) -> BoxStyle:

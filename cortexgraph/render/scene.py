@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,13 +11,15 @@ from math import sqrt
 from typing import Literal
 
 from cortexgraph.passes import statuses
-from cortexgraph.render.style import is_inhibitory
-from cortexgraph.render.update_layout import Grid
+from cortexgraph.render.style import elide, is_inhibitory, residual_blocks, text_width
+from cortexgraph.render.update_layout import NAME_SIZE, Grid
 from cortexgraph.unrolling import Loop, Node, UnrolledGraph, response_path
 
 __all__ = ["FOLDS", "Fold", "Read", "Scene", "Span", "scene_of"]
 
 LONGEST_PERIOD = 6
+BESIDE_SIZE = 8.5
+"""Of names at the left of rows."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,7 @@ class Scene:
         reads: for each edge of `shown` what it is.
         response: the nodes of `shown` that carry the first response of a readout's area.
         after_passes: whether `status` says what the passes left of the graph; if not, every live update is `executed`.
+        room: how wide the drawing may be, in points.
     """
 
     full: UnrolledGraph
@@ -155,6 +159,7 @@ class Scene:
     reads: Mapping[tuple[Node, Node], Read]
     response: Collection[Node]
     after_passes: bool
+    room: float | None = None
 
     def status_of(self, node: Node) -> str:
         return self.status[self.origin[node]]
@@ -169,8 +174,30 @@ class Scene:
         return max(0.5, min(1.0, sqrt(share)))
 
     @cached_property
+    def residual(self) -> set[str]:
+        """The areas with residual blocks."""
+        areas = self.full.areas
+        return {area.name for area in areas.areas if residual_blocks(areas, area.name)}
+
+    @cached_property
+    def beside(self) -> dict[str, list[str]]:
+        """The names, in lines, of rows whose boxes do not show them: too long, or silent at every step."""
+        seen = [node for node in self.shown if self.status_of(node) != "silent" and not self.span(node).folded]
+        shown = {node.name for node in seen if node.kind in {"image", "update"}}
+        rows, width = Grid(self.shown).rows, Grid(self.shown).width - 4
+        hidden = [name for name in rows if name not in shown or elide(name, NAME_SIZE, width) != name]
+        return {name: textwrap.wrap(name, 16) for name in hidden}
+
+    @cached_property
     def grid(self) -> Grid:
-        return Grid(self.shown)
+        """Where everything stands: in as few lines as fit into the room, evenly filled."""
+        grid = Grid(self.shown, headings=2 if any(span.folded for span in self.columns) else 1)
+        if self.room is None:
+            return grid
+        lines = [text_width(line, BESIDE_SIZE) + 6 for name in self.beside.values() for line in name]
+        fitting = max(1, int((self.room - max(lines, default=0.0)) // grid.step_pitch))
+        count = -(-len(self.columns) // fitting)
+        return replace(grid, columns=-(-len(self.columns) // count))
 
 
 def scene_of(
@@ -179,6 +206,7 @@ def scene_of(
     only: Collection[Node] | None = None,
     fold: Fold = "auto",
     pitch: float | None = None,
+    room: float | None = None,
 ) -> Scene:
     """Choose what is drawn, and in which columns.
 
@@ -189,6 +217,7 @@ def scene_of(
         fold: whether runs of steps that look alike are drawn once: `auto` where the drawing would be too wide. A graph
             that is rolled already is drawn as it is.
         pitch: width of a column; that of the grid by default.
+        room: how wide the drawing may be, in points.
     """
     full, loop = _without_helpers(full), full.loop
     status: dict[Node, str] = {node: state.word for node, state in statuses(full, kept).items()}
@@ -219,7 +248,7 @@ def scene_of(
         reads[ends] = _read(data, executed, (tail, head) in links)
     response = {place[node] for path in paths for node in path if node in place}
     true = spans if loop is None else tuple(_true(span.first, loop) for span in spans)
-    return Scene(full, shown, true, status, origin, reads, response, kept is not None)
+    return Scene(full, shown, true, status, origin, reads, response, kept is not None, room)
 
 
 def _in_first_run(node: Node, loop: Loop) -> Node:

@@ -90,7 +90,9 @@ WORK = BoxStyle("multiply-adds of the step", "none", "#7A7A7A", INK, width=0)
 TINTS = ("#F5F5F5", "#FFFFFF")
 
 
-def draw_timetable(full: UnrolledGraph, kept: UnrolledGraph, *, fold: Fold = "auto") -> Drawing:
+def draw_timetable(
+    full: UnrolledGraph, kept: UnrolledGraph, *, fold: Fold = "auto", width: float | None = None
+) -> Drawing:
     """Draw the executed schedule: a column for each group of each step, a row for each area.
 
     An executed update is a mark with its number in the order of execution; the bar behind it lasts until its value
@@ -101,6 +103,10 @@ def draw_timetable(full: UnrolledGraph, kept: UnrolledGraph, *, fold: Fold = "au
         full: the graph before passes.
         kept: the graph after passes.
         fold: whether steps that look alike are drawn once: `auto`, `always` or `never`.
+        width: of the printed drawing, in points.
+
+    Raises:
+        CompileError: if text would be too small to read.
     """
     scene = scene_of(full, kept, fold=fold, pitch=len(full.groups) * SLOT + GAP)
     canvas, table, costs = Canvas(full.name, "schedule"), _Table(scene), costs_of(full, kept)
@@ -116,7 +122,7 @@ def draw_timetable(full: UnrolledGraph, kept: UnrolledGraph, *, fold: Fold = "au
         canvas.text(f"row-{row}", (table.left - 5, row * ROW), name, NAME_SIZE, align="right")
     _add_work(canvas, scene, table, costs)
     _add_frame(canvas, scene, table, costs)
-    return Drawing(canvas.source)
+    return canvas.drawing(width)
 
 
 class _Table:
@@ -185,7 +191,7 @@ def _add_mark(canvas: Canvas, scene: Scene, table: _Table, costs: Costs, node: N
         canvas.key(node_key(scene.full, node, span.key)),
         Box(*table.at(node), max(size, 15.0 * (len(label) > 3)), size),
     )
-    points, shape = 6.5 if len(label) < 3 else 5.0, "circle" if node.kind == "readout" else "box"
+    points, shape = 6.5 if len(label) < 3 else 6.0, "circle" if node.kind == "readout" else "box"
     canvas.box(key, box, plain(label), LOOKS[status], kind=words, size=points, shape=shape)
 
 

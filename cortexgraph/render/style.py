@@ -9,6 +9,7 @@ from math import prod
 
 from cortexgraph.graph import AreaGraph, Connection
 from cortexgraph.ops.elementwise import GainOperation
+from cortexgraph.ops.residual import ResidualOperation
 from cortexgraph.wording import count_of, count_text
 
 __all__ = [
@@ -19,12 +20,14 @@ __all__ = [
     "INK",
     "KINDS",
     "MUTED",
+    "RESIDUAL",
     "STATES",
     "BoxStyle",
     "LineStyle",
     "elide",
     "is_inhibitory",
     "network_text",
+    "residual_blocks",
     "text_width",
     "with_role",
     "wrap",
@@ -92,6 +95,15 @@ def is_inhibitory(connection: Connection) -> bool:
     """Whether the fixed gains of a connection multiply its result by a negative number."""
     gains = [operation.value for operation in connection.transform.operations if isinstance(operation, GainOperation)]
     return prod(gain for gain in gains if gain is not None) < 0
+
+
+RESIDUAL = BoxStyle("has residual blocks", INK, "#F0E442", INK, width=0.7)
+
+
+def residual_blocks(graph: AreaGraph, area: str) -> int:
+    """Number of residual blocks in the body of an area and in the transforms of what it receives."""
+    chains = [graph.area(area).body, *(c.transform for c in graph.connections if c.target == area)]
+    return sum(isinstance(operation, ResidualOperation) for chain in chains for operation in chain.operations)
 
 
 def with_role(style: LineStyle, *, modulating: bool, inhibitory: bool) -> LineStyle:

@@ -18,15 +18,38 @@ HEIGHT = 21.0
 TALL, LOW, MANY_ROWS = 50.0, 36.0, 12
 """From one row to the next; lower where there are many."""
 NARROWEST, WIDEST = 32.0, 66.0
+LINE_GAP = 12.0
+"""Between the lines of a drawing that does not fit beside itself."""
 MANY_GROUPS, NARROW_GAP = 8, 20.0
 """Beyond so many groups in a step, the states of an area stand closer."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The places of all nodes; x of a step's first group is `(step − 1) · step_pitch`."""
+    """The places of all nodes, one column for each step.
+
+    Attributes:
+        graph: what is drawn.
+        columns: how many columns stand side by side; the next ones stand below, as lines of a text do.
+        headings: lines above each column.
+    """
 
     graph: UnrolledGraph
+    columns: int = 10**9
+    headings: int = 1
+
+    def line(self, step: int) -> int:
+        """The line that a step stands in, from 0."""
+        return (step - 1) // self.columns
+
+    def offset(self, step: int) -> tuple[float, float]:
+        """From the first column to that of a step."""
+        line, place = divmod(step - 1, self.columns)
+        return place * self.step_pitch, -line * (self._height + LINE_GAP)
+
+    @property
+    def _height(self) -> float:
+        return self.top + HEIGHT + 18 + 10 * self.headings
 
     @cached_property
     def rows(self) -> dict[str, int]:
@@ -88,21 +111,21 @@ class Grid:
 
     def box(self, node: Node) -> Box:
         """Where a node stands. A record is a badge on the corner of the state that it keeps."""
-        x, groups = (node.step - 1) * self.step_pitch, self.graph.groups
+        (x, y), groups = self.offset(node.step), self.graph.groups
         match node.kind:
             case "readout":
-                y = (len(self.rows) + self.read.get(node.name, 0)) * self.row
+                y += (len(self.rows) + self.read.get(node.name, 0)) * self.row
                 return Box(x + (len(groups) - 1) * self.group_pitch, y, max(self.width, 44.0), HEIGHT)
             case "record":
                 last = max(index for index, group in enumerate(groups) if node.name in group)
                 return Box(*self.box(Node("update", node.name, node.step, last)).at(1, 1), 8, 8)
-        return Box(x + node.group * self.group_pitch, self.rows[node.name] * self.row, self.width, HEIGHT)
+        return Box(x + node.group * self.group_pitch, y + self.rows[node.name] * self.row, self.width, HEIGHT)
 
-    def band(self, step: int, headings: int = 1) -> Box:
-        """The background of a step, with room for lines of heading."""
-        left = (step - 1) * self.step_pitch - (self.width + self.gap) / 2
-        bottom, top = -HEIGHT / 2 - 8, self.top + HEIGHT / 2 + 10 + 10 * headings
-        return Box(left + self.step_pitch / 2, (bottom + top) / 2, self.step_pitch, top - bottom)
+    def band(self, step: int) -> Box:
+        """The background of a step, with room for its heading."""
+        x, y = self.offset(step)
+        left, bottom = x - (self.width + self.gap) / 2, y - HEIGHT / 2 - 8
+        return Box(left + self.step_pitch / 2, bottom + self._height / 2, self.step_pitch, self._height)
 
 
 BOWS = (12.0, 16.0, 20.0, 25.0, 30.0, 36.0, 44.0, 54.0, 66.0)
@@ -113,11 +136,25 @@ Pattern = tuple[Node, Node]
 """The ends of an arrow, as if its tail stood in step 1: arrows of one pattern have one course."""
 
 
-def routes(grid: Grid) -> Iterator[tuple[Node, Node, Curve]]:
-    """Every edge of the graph, with its course."""
-    courses = _courses(grid, dict.fromkeys(_pattern(*edge) for edge in grid.graph.edges))
+def routes(grid: Grid) -> Iterator[tuple[Node, Node, Curve, bool]]:
+    """Every edge of the graph, with its course and whether that reaches its head.
+
+    An arrow into another line is cut at the end of its line, and begins again where the line of its head begins.
+    """
+    flat = Grid(grid.graph)
+    courses = _courses(flat, dict.fromkeys(_pattern(*edge) for edge in grid.graph.edges))
     for tail, head in grid.graph.edges:
-        yield tail, head, courses[_pattern(tail, head)].shifted((tail.step - 1) * grid.step_pitch)
+        course, pitch = courses[_pattern(tail, head)], grid.step_pitch
+        if grid.line(tail.step) == grid.line(head.step):
+            yield tail, head, course.shifted(*grid.offset(tail.step)), True
+            continue
+        border = (grid.width + grid.gap) / 2
+        end = (grid.line(tail.step) + 1) * grid.columns + 1 - tail.step
+        start = grid.line(head.step) * grid.columns + 1 - tail.step
+        yield tail, head, course.cut(end * pitch - border, after=False).shifted(*grid.offset(tail.step)), False
+        x, y = grid.offset(head.step)
+        back = x - (head.step - tail.step) * pitch
+        yield tail, head, course.cut(start * pitch - border, after=True).shifted(back, y), True
 
 
 def _pattern(tail: Node, head: Node) -> Pattern:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from cortexgraph.render.canvas import Canvas, Entry, add_legend, add_title, line_entries, plain
+from cortexgraph.render.canvas import PAD, ROOM, Canvas, Entry, add_legend, add_title, line_entries, plain
 from cortexgraph.render.drawing import Drawing
-from cortexgraph.render.scene import Fold, Read, Scene, scene_of
-from cortexgraph.render.style import INK, KINDS, MUTED, STATES, BoxStyle, LineStyle, elide, text_width, with_role
+from cortexgraph.render.scene import BESIDE_SIZE, Fold, Read, Scene, scene_of
+from cortexgraph.render.style import (
+    INK,
+    KINDS,
+    MUTED,
+    RESIDUAL,
+    STATES,
+    BoxStyle,
+    LineStyle,
+    elide,
+    text_width,
+    with_role,
+)
 from cortexgraph.render.update_layout import NAME_SIZE, SMALL_SIZE, routes
 from cortexgraph.unrolling import Node, UnrolledGraph, order_name
 from cortexgraph.wording import count_of
@@ -32,6 +42,7 @@ def draw_updates(
     only: Collection[Node] | None = None,
     subject: str = "",
     fold: Fold = "auto",
+    width: float | None = None,
 ) -> Drawing:
     """Draw an unrolled graph: steps from left to right, areas from bottom to top.
 
@@ -45,26 +56,33 @@ def draw_updates(
         subject: what these nodes are, for the heading.
         fold: whether steps that look alike are drawn once: `auto` (where the drawing would be too wide for a page),
             `always` or `never`.
+        width: of the printed drawing, in points: steps stand in several lines where they must.
+
+    Raises:
+        CompileError: if a step is too wide for text that can be read.
     """
-    scene, canvas = scene_of(full, kept, only, fold), Canvas(full.name, "updates")
+    room = None if width is None else width * ROOM - 2 * PAD
+    scene, canvas = scene_of(full, kept, only, fold, room=room), Canvas(full.name, "updates")
     nodes = defaultdict[int, list[Node]](list)
     for node in scene.shown:
         nodes[node.step].append(node)
-    headings = 2 if any(span.folded for span in scene.columns) else 1
     for column, span in enumerate(scene.columns, start=1):
         label = f"steps {span}" if span.folded else f"step {span}"
-        with canvas.band(f"step-{span.key}", scene.grid.band(column, headings), label, TINTS[(column + 1) % 2]):
+        with canvas.band(f"step-{span.key}", scene.grid.band(column), label, TINTS[(column + 1) % 2]):
             for node in nodes[column]:
                 _add_node(canvas, scene, node)
-    for tail, head, curve in routes(scene.grid):
+                if node.kind == "update" and node.name in scene.residual and scene.status_of(node) != "silent":
+                    canvas.residual(_key(scene, node), scene.grid.box(node))
+    for tail, head, curve, arrives in routes(scene.grid):
         read = scene.reads[tail, head]
         if scene.thin < 1 and scene.status_of(tail) == "silent":
             continue
-        keys = _key(scene, tail), _key(scene, head)
-        canvas.line("->".join(keys), *keys, curve, _style(read, scene.thin), kind=_classes(read))
+        keys, style = (_key(scene, tail), _key(scene, head)), _style(read, scene.thin)
+        style = style if arrives else replace(style, head="none", head_size=0.0)
+        canvas.line("->".join(keys) + "-start" * (not arrives), *keys, curve, style, kind=_classes(read))
     _add_row_names(canvas, scene)
-    _add_frame(canvas, scene, headings, subject)
-    return Drawing(canvas.source)
+    _add_frame(canvas, scene, subject, room)
+    return canvas.drawing(width)
 
 
 # ---- nodes and arrows --------------------------------------------------------
@@ -138,33 +156,30 @@ def _classes(read: Read) -> str:
 
 
 def _add_row_names(canvas: Canvas, scene: Scene) -> None:
-    """Write names at the left of rows whose boxes do not show them: too long, or silent at every step."""
-    grid, shown = scene.grid, set[str]()
-    for node in scene.shown:
-        if node.kind in {"image", "update"} and scene.status_of(node) != "silent" and not scene.span(node).folded:
-            shown.add(node.name)
-    for name, row in grid.rows.items():
-        if name not in shown or elide(name, NAME_SIZE, grid.width - 4) != name:
-            x, lines = grid.band(1).at(-1, 0)[0] - 6, textwrap.wrap(name, 16)
-            for n, line in enumerate(lines):
-                at = (x, row * grid.row + ((len(lines) - 1) / 2 - n) * 10)
-                canvas.text(f"row-{row}-{n}", at, line, 8.5, color=MUTED, align="right")
-
-
-def _add_frame(canvas: Canvas, scene: Scene, headings: int, subject: str) -> None:
-    """Title above, legend below."""
     grid = scene.grid
+    for start in range(1, len(scene.columns) + 1, min(grid.columns, len(scene.columns))):
+        x, (_, y), again = grid.band(start).at(-1, 0)[0] - 6, grid.offset(start), f"-{start}" * (start > 1)
+        for name, lines in scene.beside.items():
+            for n, line in enumerate(lines):
+                row = grid.rows[name]
+                at = (x, y + row * grid.row + ((len(lines) - 1) / 2 - n) * 10)
+                canvas.text(f"row-{row}-{n}{again}", at, line, BESIDE_SIZE, color=MUTED, align="right")
+
+
+def _add_frame(canvas: Canvas, scene: Scene, subject: str, room: float | None) -> None:
+    """Title above, legend below."""
+    grid, count = scene.grid, len(scene.columns)
     for column, span in enumerate(scene.columns, start=1):
         if span.folded:
             words = f"steady state × {span.repeats}"
             words = words if text_width(words, HEADING_SIZE) < 1.4 * grid.step_pitch else f"× {span.repeats}"
-            x, top = grid.band(column, headings).at(0, 1)
+            x, top = grid.band(column).at(0, 1)
             canvas.text(f"repeats-{column}", (x, top - 18), words, HEADING_SIZE, color=MUTED)
-    first, last = grid.band(1, headings), grid.band(len(scene.columns), headings)
-    left, top = first.at(-1, 1)
-    width = max(last.at(1, 0)[0] - left, 260.0)
+    left, top = grid.band(1).at(-1, 1)
+    bottom = grid.band(count).at(0, -1)[1]
+    width = max(min(count, grid.columns) * grid.step_pitch, min(260.0, room or 260.0))
     add_title(canvas, scene.full.name, _summary(scene, subject), left, top + 4, width)
-    add_legend(canvas, [*_entries(scene)], left, first.at(0, -1)[1] - 16, width)
+    add_legend(canvas, [*_entries(scene)], left, bottom - 16, width)
 
 
 def _summary(scene: Scene, subject: str) -> str:
@@ -191,5 +206,7 @@ def _entries(scene: Scene) -> Iterator[Entry]:
     yield from (Entry(state, looks[state], marks.get(state, "")) for state in looks if state in states)
     if any(span.folded for span in scene.columns):
         yield Entry("folded", FOLDED, "⋯")
+    if scene.residual:
+        yield Entry("residual", RESIDUAL, "+", shape="circle", size=9)
     if scene.shown.records:
         yield Entry("record", RECORD, shape="circle")

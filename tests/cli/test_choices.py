@@ -73,7 +73,7 @@ def test_a_near_word_is_suggested(run: Run) -> None:
     [
         ("--memory-format", get_args(MemoryFormat)),
         ("--roll", get_args(Roll)),
-        ("--width", WEIGHTS),
+        ("--width", (*WEIGHTS, "8.5cm")),
         ("--fold", get_args(Fold)),
         ("--to", get_args(Format)),
         ("--plots", PLOT_FORMATS),

@@ -170,7 +170,15 @@ def test_zoo_and_schema(run: Run) -> None:
         (["draw", "ventral", "--downstream", "IT@1"], "IT first responds at step 4"),
         (["draw", "ventral", "--between", "IT@5", "V1@5"], "nothing of IT@5 reaches V1@5"),
         (["draw", "ventral", "--width", "strength"], "no connection of ventral notes a strength"),
-        (["draw", "ventral", "--width", "weight"], "the choices are `parameters` and `strength`"),
+        (
+            ["draw", "ventral", "--width", "weight"],
+            "the choices are `parameters`, `strength` and a printed width such as `8.5cm`",
+        ),
+        (
+            ["draw", "ventral", "--unrolled", "--width", "strength"],
+            "`strength` was given, but the choices are a printed width such as `8.5cm`",
+        ),
+        (["draw", "ventral", "--unrolled", "--width", "2cm"], "Give a width of 4.6 cm or more."),
         (["draw", "ventral", "--labels", "kernels"], "Did you mean `kernel`?"),
         (["draw", "ventral", "--fold", "often"], "the choices are `auto`, `always` and `never`"),
         (["compile", "ventral", "--out", "no/such/folder.py"], "cannot be written"),

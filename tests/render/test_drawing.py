@@ -125,7 +125,7 @@ def test_any_text_arrives_in_the_svg_as_it_is(text: str) -> None:
     canvas = Canvas(text, "test")
     canvas.box("box", Box(0, 0, 90, 20), plain(text), STATES["executed"], kind="area")
     canvas.text("words", (0, 40), text, 9)
-    root = ET.fromstring(Drawing(canvas.source).svg())
+    root = ET.fromstring(canvas.drawing().svg())
     found = ["".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text")]
     assert sorted(found) == [text, text]
 

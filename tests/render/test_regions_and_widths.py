@@ -54,7 +54,7 @@ def test_a_frame_holds_the_areas_of_its_region_and_no_others(levels: dict[str, i
 
 
 def widths(graph: AreaGraph, what: str) -> dict[str, float]:
-    drawn = pygraphviz.AGraph(string=draw_areas(graph, width=what).source)
+    drawn = pygraphviz.AGraph(string=draw_areas(graph, scale=what).source)
     known = {f"{c.identifier}-arrow": c.identifier for c in graph.connections}
     return {known[e.attr["id"]]: float(e.attr["penwidth"]) for e in drawn.edges() if e.attr["id"] in known}
 
@@ -75,7 +75,7 @@ def test_strengths_and_what_has_none() -> None:
     rest = {drawn[key] for key in drawn if key not in noted}
     assert drawn[strong] > 5 * drawn[weak]
     assert len(rest) == 1
-    assert "no strength" in draw_areas(graph, width="strength").source
+    assert "no strength" in draw_areas(graph, scale="strength").source
     with pytest.raises(CompileError, match="no connection of ventral notes a strength"):
         cg.draw(cg.load("ventral"), width="strength")
     with pytest.raises(CompileError, match="no connection of ventral notes a strength"):

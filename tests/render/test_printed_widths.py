@@ -1,0 +1,107 @@
+"""Drawings for a printed width: all text has 6 points or more, and nothing is lost between the lines."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from typing import Any
+
+import pygraphviz
+import pytest
+
+import cortexgraph as cg
+from cortexgraph.compiler import lower
+from cortexgraph.errors import CompileError
+from cortexgraph.render import Drawing, draw_updates
+from cortexgraph.render.geometry import Curve
+from tests.render.conftest import STREAMS
+from tests.render.test_updates import classes
+from tests.render.test_views import SPECS
+
+TOO_WIDE = {"blt_vs", "cornet_s", "cornet_s_imagenet", "rcnn", "rcnn96"}
+"""Specs with steps of so many groups that one alone is wider than a column."""
+
+
+def printed(drawing: Drawing) -> tuple[float, float]:
+    """The width of a picture and the size of its smallest text, in points as they are printed."""
+    svg = drawing.svg()
+    scale = re.search(r'transform="scale\(([\d.]+) ', svg)
+    assert scale is not None
+    root = ET.fromstring(svg)
+    texts = root.iter("{http://www.w3.org/2000/svg}text")
+    sizes = [float(text.attrib["font-size"]) for text in texts if (text.text or "").strip()]
+    return float(root.attrib["width"].removesuffix("pt")), min(sizes) * float(scale[1])
+
+
+@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("width", ["8.5cm", "17cm"])
+def test_text_can_be_read_at_the_printed_width(name: str, width: str) -> None:
+    most = float(width[:-2]) / 2.54 * 72 + 1
+    for view, draw in (("areas", cg.draw), ("unrolled", cg.draw_unrolled)):
+        if view == "unrolled" and name in TOO_WIDE and width == "8.5cm":
+            with pytest.raises(CompileError, match=r"text of 6 pt or more\.\n  Give a width of \d+\.\d cm or more"):
+                draw(name, width=width)
+        elif not (view == "unrolled" and name in TOO_WIDE):
+            wide, smallest = printed(draw(name, width=width))
+            assert wide <= most, (view, wide)
+            assert smallest >= 5.99, (view, smallest)
+
+
+def test_the_width_that_the_error_names_is_enough() -> None:
+    with pytest.raises(CompileError, match="too-narrow") as caught:
+        cg.draw_unrolled("cornet_s", width="8.5cm")
+    needed = re.search(r"[\d.]+ cm", caught.value.diagnostics[0].repair)
+    assert needed is not None
+    assert printed(cg.draw_unrolled("cornet_s", width=needed[0]))[1] >= 5.99
+
+
+def test_a_drawing_that_fits_is_drawn_as_ever() -> None:
+    assert cg.draw_unrolled("ventral", width="25cm").source == cg.draw_unrolled("ventral").source
+    assert cg.draw("ventral", width=["25cm", "parameters"]).source == cg.draw("ventral", width="parameters").source
+
+
+@pytest.mark.parametrize("spec", [cg.load("ventral"), cg.NetworkSpec.model_validate(STREAMS)], ids=lambda s: s.name)
+def test_steps_in_several_lines_show_every_update_and_read(spec: cg.NetworkSpec) -> None:
+    full, kept = lower(spec)
+    wide, narrow = classes(draw_updates(full, kept)), classes(draw_updates(full, kept, width=290))
+    parts = {key: words for key, words in narrow.items() if key.endswith("-start")}
+    assert parts
+    missing = {key: words for key, words in wide.items() if narrow.get(key) != words}
+    assert not missing
+    assert all(narrow[key.removesuffix("-start")] == words for key, words in parts.items())
+
+
+def test_a_cut_arrow_ends_where_its_line_does_and_begins_with_the_next() -> None:
+    graph = pygraphviz.AGraph(string=cg.draw_unrolled("ventral", width="8.5cm").source)
+    bands = {str(band.graph_attr["id"]): band.graph_attr["bb"] for band in graph.subgraphs()}
+    (_, low, right, top), (left, lower, _, _) = (
+        map(float, bands[f"updates-step-{step}"].split(",")) for step in (3, 4)
+    )
+    assert lower < low
+    ends: dict[str, Any] = {edge.attr["id"]: edge.attr["pos"] for edge in graph.edges()}
+    points = [tuple(map(float, point.split(","))) for point in ends["V2@3.0->V4@4.0-start"].split()[1:]]
+    assert points[-1][0] == pytest.approx(right, abs=0.1)
+    assert low < points[-1][1] < top
+    again = [tuple(map(float, point.split(","))) for point in ends["V2@3.0->V4@4.0"].split()[1:]]
+    assert again[0][0] == pytest.approx(left, abs=0.1)
+    assert again[0][1] - lower == pytest.approx(points[-1][1] - low, abs=0.1)
+
+
+def test_a_curve_is_cut_at_an_x() -> None:
+    curve = Curve(((0, 0), (10, 30), (20, -30), (30, 0), (40, 30), (50, 10), (60, 0)))
+    for x in (3.0, 30.0, 45.0):
+        before, after = curve.cut(x, after=False), curve.cut(x, after=True)
+        assert before.tip[0] == pytest.approx(x, abs=0.01)
+        assert before.tip == pytest.approx(after.points[0], abs=0.01)
+        assert (before.points[0], after.tip) == (curve.points[0], curve.tip)
+
+
+def test_residual_blocks_are_marked() -> None:
+    """In ResNet-50 of He et al. 2016: 3, 4, 6 and 3 blocks."""
+    drawing = cg.draw("resnet50_imagenet").source
+    assert [f"{n} residual blocks" in drawing for n in (2, 3, 4, 6)] == [False, True, True, True]
+    marks = {key for key, words in classes(cg.draw("resnet50_imagenet")).items() if "residual" in words}
+    assert marks == {f"residual-stage_{n}" for n in (1, 2, 3, 4)}
+    over_time = {key for key, words in classes(cg.draw_unrolled("liao_resnet_shared")).items() if "residual" in words}
+    assert {key.partition("@")[0] for key in over_time} == {"residual-H"}
+    assert not any("residual" in words for words in classes(cg.draw("ventral")).values())
