@@ -122,7 +122,7 @@ def train(
         with run.locked() if first else nullcontext():
             if first:
                 run.check_startable(resume=resume, overwrite=overwrite)  # another process may have been here meanwhile
-            last = _checkpoint_to_resume(run, started, card, recorder.metadata["identity"]) if resume else None
+            last = _checkpoint_to_resume(run, started, spec, card) if resume else None
             if first:
                 run.complete(spec, card) if resume else run.start(started, spec, card)
                 _describe(run, spec, network)
@@ -182,7 +182,7 @@ def _describe(run: RunFolder, spec: NetworkSpec, network: CompiledNetwork) -> No
                 drawing.save(path)
 
 
-def _checkpoint_to_resume(run: RunFolder, started: Started, card: DataCard, own: str) -> dict[str, Any] | None:
+def _checkpoint_to_resume(run: RunFolder, started: Started, spec: NetworkSpec, card: DataCard) -> dict[str, Any] | None:
     """The checkpoint from which a resumed run goes on; None if it was interrupted before the end of its first epoch.
 
     Raises:
@@ -198,8 +198,10 @@ def _checkpoint_to_resume(run: RunFolder, started: Started, card: DataCard, own:
         raise DataError(findings)
     if not run.last.exists():
         return None
+    run.read_weights(spec, card)
     last = run.read_last()
-    if last["callbacks"]["Recorder"].get("identity", own) != own:
+    digest = identity(spec.digest, started.settings, card)
+    if last["callbacks"]["Recorder"].get("identity", digest) != digest:
         raise run.damaged(run.settings, "or data.json is not what the run was started with")
     return last
 

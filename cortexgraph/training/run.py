@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from cortexgraph.codegen import MemoryFormat
@@ -22,8 +21,8 @@ from cortexgraph.program import Record
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.fields import pair
 from cortexgraph.training.reached import reached_steps, read_steps
-from cortexgraph.training.records import DataCard, identity, summary_text
-from cortexgraph.training.run_folder import RunFolder, tensors_digest, write_json
+from cortexgraph.training.records import DataCard, summary_text
+from cortexgraph.training.run_folder import RunFolder, write_json
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.unrolling import Order
 from cortexgraph.wording import quoted, similar
@@ -218,7 +217,7 @@ def load_run(
     """
     folder = find_run(path)
     settings, spec, card = folder.train_settings(), folder.read_spec(), folder.read_card()
-    weights = _best_weights(folder, spec, card) if epoch == "best" else folder.read_last()["state_dict"]
+    weights = folder.read_weights(spec, card) if epoch == "best" else folder.read_last()["state_dict"]
     options = {"steps": steps, "order": order, "at": at, "record": record}
     return TrainedRun(folder, spec, settings, card, weights, options)
 
@@ -231,26 +230,6 @@ def opened(run: str | Path | TrainedRun) -> TrainedRun:
 def with_readouts(spec: NetworkSpec, at: At | None) -> NetworkSpec:
     """The spec with other steps of readout, if they are given."""
     return spec if at is None else spec.read_at(at if isinstance(at, str) else tuple(sorted(set(at))))
-
-
-def _best_weights(folder: RunFolder, spec: NetworkSpec, card: DataCard) -> dict[str, Tensor]:
-    if not folder.weights.exists() and not folder.last.exists():
-        raise folder.too_young()
-    path = folder.file(folder.weights)
-    try:
-        with safe_open(path, framework="pt") as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            metadata = file.metadata() or {}
-    except (OSError, SafetensorError):
-        raise folder.damaged(path, "is not whole") from None
-    if metadata.get("spec_sha256") != spec.digest:
-        raise folder.damaged(path, "belongs to another spec than spec.yaml")
-    if metadata.get("tensors_sha256", own := tensors_digest(state)) != own:
-        raise folder.damaged(path, "is not whole")
-    own = identity(spec.digest, folder.read_settings().settings, card)
-    if metadata.get("identity", own) != own:
-        raise folder.damaged(folder.settings, "or data.json is not what the run was started with")
-    return state
 
 
 def _some(names: Sequence[str]) -> str:

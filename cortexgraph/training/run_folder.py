@@ -18,7 +18,7 @@ from cortexgraph.errors import CortexGraphError, DataError, Diagnostic, SpecErro
 from cortexgraph.files import leftovers, locked, replacing, write_text
 from cortexgraph.spec import NetworkSpec, load, save
 from cortexgraph.spec.overrides import Override
-from cortexgraph.training.records import DataCard, Started, Summary
+from cortexgraph.training.records import DataCard, Started, Summary, identity
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.wording import shortened
 
@@ -330,6 +330,32 @@ class RunFolder:
             raise self.damaged(path, "is not whole")
         state = {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
         return {**checkpoint, "state_dict": state}
+
+    def read_weights(self, spec: NetworkSpec, card: DataCard) -> dict[str, Tensor]:
+        """The weights of the best epoch, every byte checked, which belong to the spec, the settings and the data.
+
+        Raises:
+            DataError: if they are missing or damaged.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        if not self.weights.exists() and not self.last.exists():
+            raise self.too_young()
+        path = self.file(self.weights)
+        try:
+            with safe_open(path, framework="pt") as file:
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                metadata = file.metadata() or {}
+        except (OSError, SafetensorError):
+            raise self.damaged(path, "is not whole") from None
+        if metadata.get("spec_sha256") != spec.digest:
+            raise self.damaged(path, "belongs to another spec than spec.yaml")
+        if metadata.get("tensors_sha256", digest := tensors_digest(state)) != digest:  # version 0.1 wrote none
+            raise self.damaged(path, "is not whole")
+        digest = identity(spec.digest, self.read_settings().settings, card)
+        if metadata.get("identity", digest) != digest:
+            raise self.damaged(self.settings, "or data.json is not what the run was started with")
+        return state
 
     # ---- findings ------------------------------------------------------------
 

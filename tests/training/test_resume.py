@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 from cortexgraph.compiler import compile_spec
 from cortexgraph.data import Augment, Batches, ImageData
@@ -131,7 +132,9 @@ def test_resumed_run_equals_uninterrupted(
 def test_interrupted_many_times(
     spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also where the files of TensorBoard, numbered 8, 9, 10, …, would not sort in the order of writing."""
     chosen = settings(epochs=EPOCHS)
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(7))
     train(spec, data, chosen, tmp_path / "whole", quiet=True)
     for attempt in range(EPOCHS):
         with monkeypatch.context() as patch:
@@ -143,6 +146,8 @@ def test_interrupted_many_times(
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
     assert [event.step for event in events.Scalars("loss/test")] == [BATCHES * n for n in range(1, EPOCHS + 1)]
+    files = list((tmp_path / "run" / "tensorboard").iterdir())
+    assert sorted(files) == sorted(files, key=lambda file: file.stat().st_mtime_ns)
 
 
 def test_signals_are_given_back(spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path) -> None:
@@ -190,6 +195,34 @@ def test_damaged_checkpoint(
             train(spec, data, settings(), tmp_path / "run", quiet=True)
     file = tmp_path / "run" / "checkpoints" / "last.ckpt"
     file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(DataError, match=r"last\.ckpt is not whole"):
+        train(spec, data, settings(), tmp_path / "run", resume=True, quiet=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"not whole"])
+def test_damaged_weights_are_not_kept(
+    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    """The best epoch may lie before the interruption: no later one would write its weights again."""
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, "on_train_epoch_end", 1)
+        with pytest.raises(Interrupted, match="after 1 of 3"):
+            train(spec, data, settings(), tmp_path / "run", quiet=True)
+    (tmp_path / "run" / "weights.safetensors").write_bytes(content)
+    with pytest.raises(DataError, match=r"weights\.safetensors is not whole"):
+        train(spec, data, settings(), tmp_path / "run", resume=True, quiet=True)
+
+
+@pytest.mark.parametrize("part", ["optimizer_states", "loops", "callbacks", "state_dict", "lr_schedulers"])
+def test_a_checkpoint_that_lacks_a_part(
+    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, "on_train_epoch_end", 1)
+        with pytest.raises(Interrupted, match="after 1 of 3"):
+            train(spec, data, settings(), tmp_path / "run", quiet=True)
+    file = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    torch.save({key: value for key, value in torch.load(file, weights_only=True).items() if key != part}, file)
     with pytest.raises(DataError, match=r"last\.ckpt is not whole"):
         train(spec, data, settings(), tmp_path / "run", resume=True, quiet=True)
 

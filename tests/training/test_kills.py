@@ -1,0 +1,62 @@
+"""A run that is killed at any moment, and resumed until it is finished, gives what an uninterrupted one gives."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+import traceback
+from pathlib import Path
+
+import pytest
+
+from cortexgraph.spec import NetworkSpec
+from cortexgraph.training import RunFolder, TrainSettings, train
+
+from .conftest import striped_data
+from .test_resume import assert_equal_runs
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
+
+KILLS = int(os.environ.get("CORTEXGRAPH_KILLS", "5"))
+
+
+def trained_for(seconds: float, spec: NetworkSpec, settings: TrainSettings, folder: Path) -> bool:
+    """Start or resume the run in a process that is killed after some seconds; whether it had ended before."""
+    state = RunFolder(folder).state
+    if state == "finished":  # killed after its last write
+        return True
+    child = os.fork()
+    if child == 0:
+        try:
+            train(spec, striped_data(), settings, folder, resume=state == "unfinished", quiet=True)
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            assert status == 0
+            return True
+        time.sleep(0.001)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
+def test_killed_at_random_moments(spec: NetworkSpec, tmp_path: Path) -> None:
+    settings = TrainSettings(epochs=4, batch_size=16, device="cpu")
+    draw, kills, runs = random.Random(KILLS), 0, 0
+    start = time.monotonic()
+    train(spec, striped_data(), settings, tmp_path / "whole", quiet=True)
+    duration = time.monotonic() - start
+    while kills < KILLS:
+        folder, runs = tmp_path / f"run{runs}", runs + 1
+        while not trained_for(draw.uniform(0, 1.2 * duration), spec, settings, folder):
+            kills += 1
+        assert_equal_runs(tmp_path / "whole", folder)
+        assert not [path.name for path in folder.rglob(".*") if path.name != ".run.lock"]
+    print(f"{kills} kills in {runs} runs")
