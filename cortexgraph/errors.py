@@ -65,6 +65,10 @@ class Diagnostic:
         return f"{first}\n  {repair}    {tag}" if repair else f"{first}    {tag}"
 
 
+MOST_SIGNS = 10_000
+"""Of one part of a finding that is printed."""
+
+
 class Findings(list[Diagnostic]):
     """Findings, which print as the command line prints them.
 
@@ -82,7 +86,8 @@ class Findings(list[Diagnostic]):
 
 
 def _plain(text: str) -> str:
-    """The text without what could change a terminal: control characters and turns of direction are escaped."""
+    """The text without what could change a terminal (control characters, turns of direction), cut if it is absurd."""
+    text = text if len(text) <= MOST_SIGNS else f"{text[:MOST_SIGNS]}…"
     return text if text.isprintable() else "".join(s if s.isprintable() else repr(s)[1:-1] for s in text)
 
 

@@ -107,9 +107,8 @@ def _umask() -> int:
 
 def _unwritable(path: Path, error: Exception) -> DataError:
     reason = (getattr(error, "strerror", None) or str(error)).lower()
-    place = str(path) if len(str(path)) < 1000 else f"{str(path)[:999]}…"
     repair = "Name a folder that exists and may be written."
-    return DataError(Diagnostic("unwritable", place, f"it cannot be written: {reason}", repair=repair))
+    return DataError(Diagnostic("unwritable", str(path), f"it cannot be written: {reason}", repair=repair))
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:

@@ -145,8 +145,11 @@ def predict(
     result = predict_images(images, weights, at=readouts, steps=steps, order=options.read_order(order), device=device)
     _print_predictions(result, top)
     if csv is not None:
-        keys = {"file": "class file", "step": "class step"}  # classes of these names
-        names = [keys.get(name, name) for name in result.classes]
+        names: list[str] = []
+        for name in result.classes:
+            while name in {"file", "step", *names}:  # a class may have the name of another column
+                name = f"class {name}"  # noqa: PLW2901
+            names.append(name)
         rows = [
             {"file": str(file), "step": step} | dict(zip(names, values, strict=True))
             for file, by_step in zip(result.files, result.probabilities.tolist(), strict=True)
