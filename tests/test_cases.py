@@ -292,7 +292,7 @@ def test_more_readouts_than_can_be_unrolled_are_a_finding() -> None:
     readouts = ", ".join(f"{{from: A, classes: 2, at: all, name: r{n}}}" for n in range(1000))
     spec = loads(network("A: {channels: 2, size: 8}", "image -> A", f"[{readouts}]"), overrides={"time.steps": 20_000})
     (finding,) = check(spec)
-    assert (finding.code, finding.repair) == ("too-many-updates", "Choose at most 300 steps.")
+    assert (finding.code, finding.repair) == ("too-many-updates", "Choose at most 60 steps.")
 
 
 def test_names_in_reprs_are_those_of_the_language() -> None:

@@ -111,6 +111,10 @@ def _sorted(findings: list[Diagnostic]) -> list[Diagnostic]:
 # ---- specs that break the language -------------------------------------------
 
 
+ENDS = (("from",), ("to",), ("name",))
+"""What a tie may call a connection by."""
+
+
 def further_findings(document: Document, lost: list[Path]) -> list[Diagnostic]:
     """Errors of a spec from which these wrong parts were left out or replaced, but for what may follow from them."""
     if not isinstance(document, NetworkSpec):
@@ -120,12 +124,14 @@ def further_findings(document: Document, lost: list[Path]) -> list[Diagnostic]:
     names_known = not any(path[0] == "areas" and (len(path) == 1 or path[1] not in document.areas) for path in lost)
     words: list[Check] = [unknown_words, operations, repeated_readouts]
     words += [unknown_names] * names_known + [steps] * ("time" not in parts)
+    words += [ties] * (not any(path[0] == "connections" and path[2:] in ((), *ENDS) for path in lost))
     sizes_known = names_known and not {"defaults", "input"} & parts
     shapes: list[Check] = [channel_groups, shape_mismatch, declared_kind] * sizes_known
     shapes += [] if lost else [check for check in STRUCTURE if check not in (*words, *shapes)]
     entries = [path[:2] for path in lost]
     areas = {str(path[1]) for path in lost if path[0] == "areas" and len(path) > 1}
     findings = [each for each in _errors(graph, words) if not _lies_in(each, graph, lost)]
+    findings = [each for each in findings if each.code != "bad-tie" or not each.expected]  # of names, not of shapes
     for each in _errors(graph, shapes):
         ends = {name.strip() for name in each.place.partition(" ")[2].split(ARROW)}
         if not ends & areas and not _lies_in(each, graph, entries):

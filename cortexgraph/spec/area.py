@@ -92,7 +92,8 @@ class AreaDefaults(Model):
     def _conflicts(self) -> Iterator[tuple[str, str, str]]:
         if self.body is not None and (self.norm is not None or self.activation is not None):
             problem = "`body` is set together with `norm` or `activation`, which it replaces"
-            yield problem, "Write the norm and the activation into `body`, or remove `body`.", "body"
+            key = "activation" if self.activation is not None else "norm"
+            yield problem, "Write the norm and the activation into `body`, or remove `body`.", key
 
 
 class AreaSpec(AreaDefaults):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
@@ -63,12 +64,12 @@ class Document(Model):
             return handler(data)
         origin = info.context if isinstance(info.context, Origin) else cls.origin_in_python(data)
         data, findings = without_surrogates(data, origin)
-        rest, lost = data, list[Path]()
+        rest, lost, renamed = data, list[Path](), dict[str, str]()
         document = None
         for _ in range(ROUNDS):
             try:
                 document = handler(rest)
-                document._origin = origin
+                document._origin = replace(origin, areas=renamed) if renamed else origin
                 break
             except ValidationError as error:
                 known = {finding.place for finding in findings}
@@ -77,7 +78,8 @@ class Document(Model):
                 if not isinstance(rest, Mapping) or len(details) > MOST_FINDINGS:
                     break
                 rest = _expanded(rest)
-                lost += [path for path in (_repaired(rest, detail, cls) for detail in _missing_last(details)) if path]
+                missing_last = sorted(details, key=lambda detail: detail["type"] == "missing")  # or under another name
+                lost += [path for path in (_repaired(rest, detail, cls, renamed) for detail in missing_last) if path]
         if document is not None and not findings:
             return document
         if document is not None:
@@ -114,16 +116,13 @@ def _copied(value: Any) -> Any:
     return [_copied(part) for part in value] if isinstance(value, list | tuple) else value
 
 
-def _missing_last(details: list[ErrorDetails]) -> list[ErrorDetails]:
-    """A key that is missing may be there under another name."""
-    return sorted(details, key=lambda detail: detail["type"] == "missing")
-
-
-def _repaired(data: dict[str, Any], detail: ErrorDetails, root: type[BaseModel]) -> Path | None:
+def _repaired(
+    data: dict[str, Any], detail: ErrorDetails, root: type[BaseModel], renamed: dict[str, str]
+) -> Path | None:
     """Repair one part as its finding suggests, or else leave it out or replace it.
 
     Returns:
-        The path of what was left out or replaced.
+        The path of what was left out or replaced; areas with a new name are added to `renamed`.
     """
     context = detail.get("ctx", {})
     where = (*detail["loc"], context["key"]) if context.get("key") else detail["loc"]
@@ -145,7 +144,9 @@ def _repaired(data: dict[str, Any], detail: ErrorDetails, root: type[BaseModel])
     if isinstance(value, str) and (meant := similar(value, choices)):
         parent[key] = meant
     elif where[-1] == "[key]":  # a name that cannot be one
-        parent[f"area {len(parent)}"] = parent.pop(key, None)
+        new = f"area {len(renamed)}"
+        parent[new], renamed[new] = parent.pop(key, None), str(key)
+        return where
     elif field is not None and not field.is_required():
         parent.pop(key, None)
     else:

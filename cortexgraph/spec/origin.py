@@ -43,6 +43,7 @@ class Origin:
             first item of the list that is the fifth entry.
         overrides: what set the value at each path from outside the file, such as ``--set time.steps=4``.
         one_readout: whether `readout` is written as a mapping, not as a list of them.
+        areas: the names as written of areas that stand under another name until theirs is corrected.
     """
 
     file: str | None = None
@@ -50,6 +51,7 @@ class Origin:
     connections: tuple[tuple[int, ...], ...] = ()
     overrides: Mapping[Path, str] = field(default_factory=dict)
     one_readout: bool = True
+    areas: Mapping[str, str] = field(default_factory=dict)
 
     def written(self, path: Path) -> Path:
         """The path as the user wrote it: the index of an expanded connection becomes that of its entry."""
@@ -58,6 +60,8 @@ class Origin:
                 return ("connections", *self.connections[index], *rest)
             case ("readout", 0, *rest) if self.one_readout:
                 return ("readout", *rest)
+            case ("areas", str(name), *rest):
+                return ("areas", self.areas.get(name, name), *rest)
         return path
 
     def override(self, path: Path) -> Path | None:
