@@ -6,6 +6,10 @@ import doctest
 import importlib
 import importlib.util
 import re
+import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -59,6 +63,44 @@ def test_set_up_is_two_commands() -> None:
     assert re.search(r"^demo:", makefile, re.MULTILINE)
     assert re.search(r"^test:", makefile, re.MULTILINE)
     assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+def readme_commands() -> list[list[str]]:
+    """The command lines of the README that need nothing but the repository."""
+    section = README.split("## What you can do with it")[1].split("\nFrom Python")[0]
+    lines = re.findall(r"^cortexgraph (.*?)(?:\s+#.*)?$", section, re.MULTILINE)
+    return [shlex.split(line.split(" > ")[0]) for line in lines]
+
+
+@pytest.mark.slow(reason="trains twice for an epoch")
+def test_every_line_of_the_readme_runs_in_turn(tmp_path: Path) -> None:
+    """With fewer images and epochs, in a copy of the folder that has only what the lines name."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    short = {
+        "train": ["--epochs", "1", "--train-images", "100", "--test-images", "50"],
+        "record": ["--images", "20"],
+        "compare": ["--dry-run"],
+    }
+    commands = readme_commands()
+    assert len(commands) == 18
+    for words in commands:
+        line = [sys.executable, "-m", "cortexgraph", *words, *short.get(words[0], [])]
+        done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+
+
+def test_files_that_the_readme_names_are_there() -> None:
+    named = re.findall(r"examples/[\w./]*\w", README)
+    assert {"examples/airplane.png", "examples/connectome.csv", "examples/experiment.yaml"} <= {*named}
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = re.search(r"From Python:\n\n```python\n(.*?)```", README, re.DOTALL)
+    assert code is not None
+    exec(compile(code[1], "README.md", "exec"), {})
+    assert (tmp_path / "ventral.pdf").exists()
 
 
 def test_the_citation_names_this_version() -> None:
