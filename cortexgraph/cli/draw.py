@@ -110,6 +110,9 @@ def page(
         str, typer.Argument(metavar="SPEC|RUN", help="A spec file, the name of a zoo spec, or the folder of a run.")
     ],
     out: Annotated[Path | None, options.option("-o --out", "FILE", "Page to write: .html.", "<name>.html")] = None,
+    watch: Annotated[
+        bool, options.option("--watch", None, "Serve the page on this machine, and show each save of the spec file.")
+    ] = False,
     overrides: options.SetOption = None,
     steps: options.StepsOption = None,
     order: options.OrderOption = None,
@@ -119,8 +122,19 @@ def page(
     It shows both graphs to click through (what drives V2 at step 3, and does any of it reach the readout?), a slider
     over steps, numbers, the source with links from each update to its lines, and the training curves of a run.
 
+    With --watch the page is served on the loopback address while you write the spec: each save redraws it and shows
+    the findings beside their lines; while the spec has errors, the last good picture stays.
+
     Example: cortexgraph page runs/ventral-shapes -o ventral.html
+    Example: cortexgraph page mine.yaml --watch
     """
+    if watch:
+        from cortexgraph.pages.watch import watch as serve
+
+        if out is not None:
+            raise typer.BadParameter("it serves the page: leave out --out", param_hint="--watch")
+        serve(subject, options.changes(overrides, steps, order), typer.echo)
+        return
     from cortexgraph.pages import page as write_page
 
     source = Path(subject)
