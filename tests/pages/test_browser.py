@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -229,3 +230,84 @@ def test_dark_mode(opened: Opened) -> None:
     tab = opened(cg.load("ventral"))
     tab.emulate_media(color_scheme="dark")
     assert "invert" in tab.evaluate("getComputedStyle(document.body).filter")
+
+
+def test_a_phone(opened: Opened) -> None:
+    """On 390 pixels nothing sticks out, and every control can be reached."""
+    tab = opened(cg.load("ventral"))
+    tab.set_viewport_size({"width": 390, "height": 844})
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    for part in (".slider", ".search", ".zoom-fit", ".save-updates", "figure.updates", ".answer"):
+        box = tab.locator(part).bounding_box()
+        assert box["x"] >= 0, part
+        assert box["x"] + box["width"] <= 390, part
+
+
+def test_a_picture_is_dragged_and_a_drag_is_not_a_click(opened: Opened) -> None:
+    tab = opened(cg.load("ventral"), steps=16)
+    start = tab.locator(update("V2@5.0")).bounding_box()
+    left = "document.querySelector('figure.updates').scrollLeft"
+    tab.evaluate(f"{left} = 40")
+    box = tab.locator(update("V2@5.0")).bounding_box()
+    tab.mouse.move(box["x"] + 10, box["y"] + 10)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] - 60, box["y"] + 10, steps=4)
+    tab.mouse.up()
+    assert tab.evaluate(left) == 110
+    assert start is not None
+    assert "Click an update" in tab.inner_text(".answer")
+    tab.locator(update("V2@5.0")).click()
+    assert lit(tab, "it") == {"V2@5.0"}
+
+
+def test_the_picture_shown_can_be_saved(opened: Opened, tmp_path: Path) -> None:
+    tab = opened(cg.load("ventral"))
+    click(tab, update("V4@4.0"))
+    for name, part in (("areas", "V4"), ("updates", "V4@4.0")):
+        with tab.expect_download() as download:
+            tab.click(f".save-{name}")
+        assert download.value.suggested_filename == f"ventral-{name}.svg"
+        download.value.save_as(tmp_path / "saved.svg")
+        root = ET.parse(tmp_path / "saved.svg").getroot()
+        parts = {group.attrib["id"]: group.get("class", "") for group in root.iter("{http://www.w3.org/2000/svg}g")}
+        assert "it" in parts[part].split()
+        style = root.find("{http://www.w3.org/2000/svg}style")
+        assert style is not None
+        assert "svg.focus .node.it.it path" in str(style.text)
+        assert "hit" not in {path.get("class") for path in root.iter("{http://www.w3.org/2000/svg}path")}
+
+
+def test_long_unrollings_are_cut_until_all_steps_are_asked_for(opened: Opened) -> None:
+    """By the button, or by going to a step that is not shown."""
+    width = "document.querySelector('figure.updates svg').getBoundingClientRect().width"
+    shown = "document.querySelector('.unfold').hidden"
+    assert opened(cg.load("ventral"), steps=24).evaluate(shown)
+    tab = opened(cg.load("ventral"), steps=60)
+    assert tab.inner_text(".unfold") == "Show all 60 steps"
+    few = tab.evaluate(width)
+    tab.click(".unfold")
+    assert tab.evaluate(width) > 2 * few
+    assert tab.evaluate(shown)
+    tab = opened(cg.load("ventral"), steps=60)
+    tab.fill(".slider", "20")
+    assert not tab.evaluate(shown)
+    tab.fill(".slider", "50")
+    assert tab.evaluate(shown)
+
+
+def test_kinds_of_connections_have_colours_of_their_own_and_states_their_shapes(opened: Opened) -> None:
+    tab = opened(cg.load("ventral"))
+    strokes = {
+        kind: tab.get_attribute(f"figure.updates .edge.executed.{kind} path:not(.hit)", "stroke")
+        for kind in ("feedforward", "lateral", "feedback")
+    }
+    assert len({*strokes.values()}) == 3
+    looks = {
+        state: tab.evaluate(
+            """(state) => { const path = document.querySelector(`figure.updates .node.update.${state} path`);
+              return [path.getAttribute("stroke-dasharray"), path.getAttribute("fill")].join(); }""",
+            state,
+        )
+        for state in ("executed", "unread", "silent")
+    }
+    assert len({*looks.values()}) == 3

@@ -340,6 +340,7 @@
   /** Scroll the picture of updates so that a part of it can be seen. */
   function into(part, upright = true) {
     if (!part) return;
+    if (!unfold.hidden && part.getBoundingClientRect().right > updatesSvg.getBoundingClientRect().right) crop(whole[2]);
     const box = one("figure.updates");
     const [at, frame] = [part.getBoundingClientRect(), box.getBoundingClientRect()];
     if (at.left < frame.left || at.right > frame.right) box.scrollLeft += at.left - frame.left - frame.width / 2 + at.width / 2;
@@ -424,6 +425,26 @@
   });
   for (const row of all("tr[data-area]")) row.addEventListener("click", () => { selectArea(row.dataset.area); one("section.graphs").scrollIntoView(); });
   for (const row of all("tr[data-connection]")) row.addEventListener("click", () => { selectConnection(row.dataset.connection); one("section.graphs").scrollIntoView(); });
+  // Long unrollings are cut after some steps until all are asked for.
+  const MANY = 24;
+  const whole = updatesSvg.getAttribute("viewBox").split(" ").map(Number);
+  const [fullWidth, unit] = [parseFloat(updatesSvg.getAttribute("width")), updatesSvg.getAttribute("width").replace(/[\d.]+/, "")];
+  const unfold = one(".unfold");
+
+  function crop(width) {
+    updatesSvg.setAttribute("viewBox", [whole[0], whole[1], width, whole[3]].join(" "));
+    updatesSvg.setAttribute("width", `${(fullWidth * width) / whole[2]}${unit}`);
+    unfold.hidden = width === whole[2];
+  }
+
+  if (data.steps > MANY) {
+    const band = one("polygon, path", partIn(updatesSvg, `updates-step-${MANY}`)).getBBox();
+    const shift = one("g.graph", updatesSvg).transform.baseVal.consolidate().matrix.e;
+    unfold.textContent = `Show all ${data.steps} steps`;
+    crop(band.x + band.width + shift);
+  }
+  unfold.addEventListener("click", () => crop(whole[2]));
+
   // A picture that is little higher than its frame is shown smaller; a much higher one scrolls.
   const [natural, room] = [updatesSvg.getBoundingClientRect().height, one("figure.updates").clientHeight - 4];
   if (natural > room) updatesSvg.style.height = `${Math.max(room, 0.72 * natural)}px`;
@@ -435,6 +456,45 @@
     const scale = factor || Math.min((frame.clientWidth - 4) / width, (frame.clientHeight - 4) / height);
     updatesSvg.style.height = `${Math.max(80, Math.min(20000, height * scale))}px`;
   }
+
+  /** Drag a picture with the mouse; fingers scroll it by themselves. A drag is not a click. */
+  for (const frame of all("figure")) {
+    let from = null;
+    let dragged = false;
+    frame.addEventListener("pointerdown", (event) => {
+      if (event.pointerType !== "mouse" || event.button || event.target.closest("button")) return;
+      from = [event.clientX + frame.scrollLeft, event.clientY + frame.scrollTop, event.clientX, event.clientY];
+      dragged = false;
+    });
+    addEventListener("pointermove", (event) => {
+      if (!from) return;
+      dragged ||= Math.hypot(event.clientX - from[2], event.clientY - from[3]) > 4;
+      if (dragged) frame.scrollTo(from[0] - event.clientX, from[1] - event.clientY);
+      frame.classList.toggle("dragged", dragged);
+    });
+    addEventListener("pointerup", () => { from = null; frame.classList.remove("dragged"); });
+    frame.addEventListener("click", (event) => { if (dragged) event.stopPropagation(); dragged = false; }, true);
+    frame.addEventListener("dragstart", (event) => event.preventDefault());
+  }
+
+  /** Save a picture as it is shown, with what is lit. */
+  function download(svg, name) {
+    const copy = svg.cloneNode(true);
+    for (const part of all(".hit", copy)) part.remove();
+    const rules = [...document.styleSheets[0].cssRules].filter((rule) => /\bsvg\b/.test(rule.selectorText || ""));
+    const style = document.createElementNS(copy.namespaceURI, "style");
+    style.textContent = rules.map((rule) => rule.cssText.replace(/figure(\.\w+)? (?=svg)/g, "")).join("\n");
+    copy.style.height = "";
+    copy.prepend(style);
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" }));
+    link.download = `${document.title.split(" – ")[0].replace(/[^\w-]+/g, "_")}-${name}.svg`;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
+
+  one(".save-areas").addEventListener("click", () => download(areasSvg, "areas"));
+  one(".save-updates").addEventListener("click", () => download(updatesSvg, "updates"));
 
   /** Choose what a text names: `V4@3` or an area. */
   function search(text) {
