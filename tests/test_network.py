@@ -21,6 +21,7 @@ from cortexgraph.compiler import compile_spec
 from cortexgraph.network import CompiledNetwork
 from cortexgraph.program import CompileOptions
 from cortexgraph.spec import load
+from tests.codegen.test_blocks import blocks
 from tests.oracle import randomise
 
 SMALL = {f"areas.{area}.channels": 4 for area in ("V1", "V2", "V4", "IT")}
@@ -76,6 +77,30 @@ def test_a_network_goes_to_a_process_that_starts_afresh() -> None:
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         found = pool.apply(logits, (one, x))
     torch.testing.assert_close(found, logits(one, x))
+
+
+KINDS: dict[str, Callable[[], CompiledNetwork]] = {
+    "a loop": lambda: compile_spec(load("ventral", SMALL), steps=40, record={"IT": "all"}),
+    "segments": lambda: compile_spec(load("ventral", SMALL), steps=40, checkpoint=4),
+    "blocks": lambda: compile_spec(blocks(), record="all"),
+    "sets per step": lambda: compile_spec(cg.unshare(load("ventral", SMALL)), record="all"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_local_classes_have_their_source_and_survive_copies(kind: str) -> None:
+    one = KINDS[kind]().eval()
+    emitted = {part for part in map(type, one.modules()) if part.__module__ == type(one).__module__}
+    for part in emitted:
+        assert inspect.getsource(part).startswith(f"class {part.__name__}(")
+        assert inspect.getsource(part).rstrip() in one.source
+    assert {"Chain", type(one).__name__} <= {part.__name__ for part in emitted}
+    assert kind != "blocks" or "Block" in {part.__name__ for part in emitted}
+    x = torch.randn(2, *one.unrolled.areas.image_shape)
+    with torch.no_grad():
+        expected = one(x)
+        for again in (saved_and_loaded, pickled_and_loaded, copy.deepcopy):
+            torch.testing.assert_close(again(one)(x), expected, rtol=0, atol=0)
 
 
 def test_inspect_finds_the_emitted_lines() -> None:

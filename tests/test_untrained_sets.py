@@ -115,3 +115,20 @@ def test_weights_per_step_without_a_norm() -> None:
     network = trained(cg.compile(cg.unshare(spec)))
     with pytest.warns(cg.CortexGraphWarning, match=r"T = 6 steps, .*image -> A has 3 trained sets for 5 updates"):
         longer(network).eval()
+
+
+def test_a_state_dict_that_keeps_variables_holds_the_parameters_themselves() -> None:
+    network = cg.compile("ventral")
+    state = network.state_dict(keep_vars=True)
+    for name, tensor in (*network.named_parameters(), *network.named_buffers()):
+        assert state[name] is tensor
+    assert state.keys() == network.state_dict().keys()
+    torch.manual_seed(0)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter)
+    plain = network.state_dict()
+    unlike = [
+        name for name, tensor in network.state_dict(keep_vars=True).items() if not torch.equal(tensor, plain[name])
+    ]
+    assert unlike  # sets that training does not reach: a plain state dict has the last trained one in their place
+    assert all(".norm." in name for name in unlike)

@@ -59,7 +59,7 @@ class PerStep(nn.ModuleList):
 class SomeSteps(PerStep):
     """Per-step sets of which a readout reaches those of the updates `trained`; others require no gradient.
 
-    In evaluation, and in a state dict, the last trained set before them takes their place.
+    In evaluation, and in a state dict (without `keep_vars`), the last trained set before them takes their place.
     """
 
     def __init__(self, make: Callable[[], nn.Module], sets: int, trained: Collection[int]) -> None:
@@ -74,7 +74,7 @@ class SomeSteps(PerStep):
     def state_dict(self, *args: Any, prefix: str = "", **options: Any) -> Any:
         state = super().state_dict(*args, prefix=prefix, **options)
         for n, m in self.stand_in.items():
-            for name in self[n - 1].state_dict() if n != m else ():
+            for name in self[n - 1].state_dict() if n != m and not options.get("keep_vars") else ():
                 state[f"{prefix}{n - 1}.{name}"] = state[f"{prefix}{m - 1}.{name}"].clone()
         return state
 
