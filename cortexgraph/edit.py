@@ -7,13 +7,13 @@ what the network computes stays the same wherever the sets are equal. `lesion` c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from cortexgraph.compiler import build, compile_with, unroll
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.graph import AreaGraph
-from cortexgraph.ops import Chain, GainOperation
+from cortexgraph.ops import Chain, GainOperation, Link
 from cortexgraph.spec import NetworkSpec, SpecLike, resolve
 from cortexgraph.spec.shorthand import chain_names
 from cortexgraph.unrolling import UnrolledGraph, trained_sets
@@ -128,20 +128,14 @@ def _cut(graph: AreaGraph, words: tuple[str, ...]) -> tuple[set[int], set[int]]:
 
 
 def _unknown(word: object, spec: NetworkSpec) -> Diagnostic:
+    expected = f"{quoted(KINDS)} name all connections of a kind, and ends such as `V4 -> V2` name one"
     if not isinstance(word, str):
         found = f"{word!r} was given, which is no name"
-        expected = f"{quoted(KINDS)} name all connections of a kind, and ends such as `V4 -> V2` name one"
         return Diagnostic("bad-lesion", "lesion", found, expected, "Give each name as an argument of its own.")
-    known = [*KINDS, *(f"{c.source} -> {c.target}" for c in spec.connections)]
-    ends = chain_names(word)
-    guess = similar(word, known[len(KINDS) :] if ends is not None and len(ends) == 2 else known)
-    return Diagnostic(
-        "bad-lesion",
-        f"lesion {word}",
-        "this names no connection",
-        f"{quoted(KINDS)} name all connections of a kind, and ends such as `V4 -> V2` name one",
-        f"Did you mean `{guess}`?" if guess else "See the connections with `cortexgraph show`.",
-    )
+    ends = [f"{c.source} -> {c.target}" for c in spec.connections]
+    guess = similar(word, ends if len(chain_names(word) or ()) == 2 else [*KINDS, *ends])
+    repair = f"Did you mean `{guess}`?" if guess else "See the connections with `cortexgraph show`."
+    return Diagnostic("bad-lesion", f"lesion {word}", "this names no connection", expected, repair)
 
 
 def _without(graph: AreaGraph, removed: set[int], never: set[int]) -> NetworkSpec:
@@ -252,18 +246,18 @@ def _shared_spec(spec: NetworkSpec, *, norms: bool) -> NetworkSpec:
     data = _data(spec)
     defaults = data.get("defaults", {})
     by_default = defaults.get("connection", {}).pop("weights", "shared")
-    for connection in data["connections"]:
-        apart = connection.pop("weights", by_default) == "per_step"
-        connection.update(_norms_shared(connection) if norms else _norms_apart(connection) if apart else {})
-    for area in data["areas"].values():
-        apart = area.pop("weights", "shared") == "per_step"
-        area.update(_norms_shared(area) if norms else _norms_apart(_with_norms(area, defaults)) if apart else {})
-    if norms and "area" in defaults:
-        defaults["area"] = _norms_shared(defaults["area"])
+    areas, connections = data["areas"], data["connections"]
+    for part, default in (*((area, "shared") for area in areas.values()), *((c, by_default) for c in connections)):
+        apart = part.pop("weights", default) == "per_step"
+        if apart and not norms:
+            part.update(_norms_apart(part if "from" in part else _with_default_norm(part, defaults)))
+    if norms:
+        data["connections"], data["areas"] = _norms_shared(connections), _norms_shared(areas)
+        defaults.update({"area": _norms_shared(defaults["area"])} if "area" in defaults else {})
     return NetworkSpec.model_validate(data, context=spec.origin)
 
 
-def _with_norms(area: Data, defaults: Data) -> Data:
+def _with_default_norm(area: Data, defaults: Data) -> Data:
     """The area, with the norm or body of the defaults written out where it takes that and it is not per step."""
     if "body" in area or "norm" in area:
         return area
@@ -272,24 +266,25 @@ def _with_norms(area: Data, defaults: Data) -> Data:
     return area if default is None or _norms_apart({key: default}) == {key: default} else area | {key: default}
 
 
-def _norms_shared(part: Data) -> Data:
+def _norms_shared(part: Any) -> Any:
     """A part of a spec without any `per_step: true`."""
-    return {key: _mapped(_norms_shared, value) for key, value in part.items() if key != "per_step"}
+    if isinstance(part, list):
+        return [_norms_shared(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    return {key: _norms_shared(value) for key, value in part.items() if key != "per_step"}
 
 
-def _norms_apart(part: Data) -> Data:
+def _norms_apart(part: Any) -> Any:
     """A part of a spec with `per_step: true` on every norm."""
-    return {key: _norm_apart(value) if key == "norm" else _mapped(_norms_apart, value) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_norms_apart(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    return {key: _norm_apart(value) if key == "norm" else _norms_apart(value) for key, value in part.items()}
 
 
-def _mapped(change: Callable[[Data], Data], value: Any) -> Any:
-    """The value, with the change made to every mapping in it."""
-    if isinstance(value, list):
-        return [_mapped(change, item) for item in value]
-    return change(value) if isinstance(value, dict) else value
-
-
-def _norm_apart(norm: Any) -> Any:
+def _norm_apart(norm: str | Data | None) -> str | Data | None:
     options = norm if isinstance(norm, dict) else {"kind": norm}
     return norm if options.get("kind") in ("none", None) else options | {"per_step": True}
 
@@ -299,41 +294,30 @@ def _carrying(take: Take) -> Carry:
 
     def carry(state: State, before: UnrolledGraph, after: UnrolledGraph) -> dict[str, Tensor]:
         carried = dict(state)
-        chains, reached, sets = _chains(before), trained_sets(before), after.sets
-        for identifier, chain in _chains(after).items():
-            was_apart = {path: link.per_step for path, link in chains[identifier].walk(identifier)}
-            for path, link in chain.walk(identifier):
-                if link.owner is not None or link.per_step == was_apart[path]:
-                    continue
-                if link.per_step:
-                    _copy(carried, f"{path}.", sets[identifier])
-                else:
-                    _bring_together(carried, f"{path}.", sorted(reached.get(identifier, {1})), take)
+        were_apart = {path: link.per_step for path, link in _links(before)}
+        reached, sets = trained_sets(before), after.sets
+        for path, link in _links(after):
+            identifier = path.partition(".")[0]
+            if link.owner is not None or link.per_step == were_apart[path]:
+                continue
+            entries = {key.removeprefix(f"{path}."): carried.pop(key) for key in state if key.startswith(f"{path}.")}
+            if link.per_step:
+                carried |= {f"{path}.{n}.{k}": v.clone() for n in range(sets[identifier]) for k, v in entries.items()}
+            else:
+                numbers = [number - 1 for number in sorted(reached.get(identifier, {1}))]
+                for name in {name.partition(".")[2] for name in entries}:
+                    carried[f"{path}.{name}"] = _taken([entries[f"{number}.{name}"] for number in numbers], take)
         return carried
 
     return carry
 
 
-def _chains(graph: UnrolledGraph) -> dict[str, Chain]:
-    """The chains of areas and connections, by identifier."""
-    bodies = {area.identifier: area.body for area in graph.areas.areas}
-    return bodies | {connection.identifier: connection.transform for connection in graph.areas.connections}
-
-
-def _copy(state: dict[str, Tensor], prefix: str, sets: int) -> None:
-    for key in [key for key in state if key.startswith(prefix)]:
-        tensor = state.pop(key)
-        for n in range(sets):
-            state[f"{prefix}{n}.{key.removeprefix(prefix)}"] = tensor.clone()
-
-
-def _bring_together(state: dict[str, Tensor], prefix: str, reached: list[int], take: Take) -> None:
-    by_name: dict[str, dict[int, Tensor]] = {}
-    for key in [key for key in state if key.startswith(prefix)]:
-        number, _, name = key.removeprefix(prefix).partition(".")
-        by_name.setdefault(name, {})[int(number) + 1] = state.pop(key)
-    for name, tensors in by_name.items():
-        state[prefix + name] = _taken([tensors[number] for number in reached], take)
+def _links(graph: UnrolledGraph) -> Iterator[tuple[str, Link]]:
+    """The operations of areas and connections, by their paths in the state dict."""
+    for area in graph.areas.areas:
+        yield from area.body.walk(area.identifier)
+    for connection in graph.areas.connections:
+        yield from connection.transform.walk(connection.identifier)
 
 
 def _taken(tensors: list[Tensor], take: Take) -> Tensor:

@@ -7,7 +7,7 @@ from math import ceil, isqrt, prod
 from typing import Literal
 
 from cortexgraph.errors import CompileError, Diagnostic
-from cortexgraph.unrolling import FLOAT_BYTES, UnrolledGraph, numbers_within
+from cortexgraph.unrolling import FLOAT_BYTES, Loop, UnrolledGraph, numbers_within
 
 __all__ = ["Checkpoint", "MemoryBudget", "read_checkpoint", "runs_of"]
 
@@ -67,41 +67,24 @@ def runs_of(graph: UnrolledGraph, checkpoint: Checkpoint | None) -> int | None:
         raise CompileError(Diagnostic("checkpoint", "checkpoint", found, "segments are made of these", repair))
     times = graph.loop.times
     if isinstance(checkpoint, MemoryBudget):
-        return _within(graph, checkpoint)
+        return _within(graph, graph.loop, checkpoint)
     segments = isqrt(times) if checkpoint == "sqrt" else checkpoint
     return ceil(times / min(times, segments))
 
 
-def _within(graph: UnrolledGraph, budget: MemoryBudget) -> int | None:
+def _within(graph: UnrolledGraph, loop: Loop, budget: MemoryBudget) -> int | None:
     """The longest segments, of the fewest runs computed again, that keep to the budget; None where all fits."""
-    loop = graph.loop
-    assert loop is not None
-    kept, within = _sizes(graph)
-    bytes_per_number = FLOAT_BYTES * budget.batch
-    if loop.times * within * bytes_per_number <= budget.gigabytes * 1e9:
-        return None
-    needed = {
-        runs: (ceil(loop.times / runs) * kept + runs * within) * bytes_per_number for runs in range(1, loop.times)
-    }
-    fitting = [runs for runs, size in needed.items() if size <= budget.gigabytes * 1e9]
-    if not fitting:
-        least = min(needed.values(), default=0) / 1e9
-        raise CompileError(
-            Diagnostic(
-                "checkpoint",
-                "checkpoint",
-                f"{budget.gigabytes:g} GB were given for a batch of {budget.batch}",
-                f"the states take at least {least:.2g} GB",
-                "Give more memory, or a smaller batch.",
-            )
-        )
-    return max(fitting)
-
-
-def _sizes(graph: UnrolledGraph) -> tuple[int, int]:
-    """Numbers for one image: those that go from run to run, and those that one run keeps for its gradient."""
-    loop, areas = graph.loop, graph.areas
-    assert loop is not None
     body = [node for node in graph.live_updates() if loop.first <= node.step <= loop.last]
-    kept = sum(prod(areas.shape(name)) for name in {node.name for node in body})
-    return kept, sum(numbers_within(graph, node) for node in body)
+    carried = sum(prod(graph.areas.shape(name)) for name in {node.name for node in body})
+    within = sum(numbers_within(graph, node) for node in body)  # what one run keeps for its gradient
+    gigabytes = FLOAT_BYTES * budget.batch / 1e9
+    if loop.times * within * gigabytes <= budget.gigabytes:
+        return None
+    needed = {n: (ceil(loop.times / n) * carried + n * within) * gigabytes for n in range(1, loop.times)}
+    fitting = [runs for runs, size in needed.items() if size <= budget.gigabytes]
+    if not fitting:
+        found = f"{budget.gigabytes:g} GB were given for a batch of {budget.batch}"
+        least = f"the states take at least {min(needed.values(), default=0):.2g} GB"
+        repair = "Give more memory, or a smaller batch."
+        raise CompileError(Diagnostic("checkpoint", "checkpoint", found, least, repair))
+    return max(fitting)

@@ -131,9 +131,6 @@ class NormalisationPoolOperation(Windowed):
         if not all(k % 2 for k in self.kernel):
             yield f"a {by(self.kernel)} window has no centre", "Give `kernel` odd numbers, such as 3."
 
-    def output(self) -> Shape:
-        return (self.channels, *self.shape[1:])
-
     def geometry(self) -> tuple[Pair, Pair, Pair, Pair]:
         return self.kernel, ONE, same_padding(self.kernel), ONE
 
@@ -178,9 +175,6 @@ class RadialBasisOperation(Windowed):
     kernel: Square = option((3, 3), "Size of the patch.", main=True)
     channels: Count = option(CONTEXT, "Number of prototypes; default: the channels of the area.")
     sigma: Positive = option(1.0, "Width σ of the tuning, in units of activity.")
-
-    def output(self) -> Shape:
-        return (self.channels, *self.extent)
 
     def geometry(self) -> tuple[Pair, Pair, Pair, Pair]:
         return self.kernel, ONE, (0, 0), ONE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -42,20 +41,12 @@ class Spatial(Windowed):
     bias: Flag = option(CONTEXT, BIAS)
 
     @property
-    @abstractmethod
-    def outputs(self) -> int:
-        """Number of output channels."""
-
-    @property
     def border(self) -> Pair:
         """The padding that holds."""
         return self.padding if self.padding is not None else same_padding(self.kernel, self.dilation)
 
     def geometry(self) -> tuple[Pair, Pair, Pair, Pair]:
         return self.kernel, self.stride, self.border, self.dilation
-
-    def output(self) -> Shape:
-        return (self.outputs, *self.extent)
 
     def arguments(self) -> dict[str, tuple[object, object]]:
         """Arguments of the constructor behind the kernel, with torch's defaults."""
@@ -85,10 +76,6 @@ class Conv(Spatial):
 
     channels: Count = option(CONTEXT, CHANNELS)
     groups: Count = option(1, "Number of channel groups that do not see each other.")
-
-    @property
-    def outputs(self) -> int:
-        return self.channels
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         weight = (self.channels, self.shape[0] // self.groups, *self.kernel)
@@ -128,10 +115,6 @@ class Depthwise(Spatial):
 
     equation: ClassVar[str] = "y[c] = w[c] ⋆ x[c] + b[c]"
     name: ClassVar[str] = "depthwise conv"
-
-    @property
-    def outputs(self) -> int:
-        return self.shape[0]
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         return {"weight": (self.shape[0], 1, *self.kernel)} | ({"bias": (self.shape[0],)} if self.bias else {})
@@ -173,10 +156,6 @@ class Separable(Spatial):
     module: ClassVar[str] = "SeparableConv2d"
 
     channels: Count = option(CONTEXT, CHANNELS)
-
-    @property
-    def outputs(self) -> int:
-        return self.channels
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         depth, point = (self.shape[0], 1, *self.kernel), (self.channels, self.shape[0], 1, 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from cortexgraph.ops.base import CONTEXT, Fault, Pair, Shape, call, option, text
+from cortexgraph.ops.base import CONTEXT, Fault, Pair, call, option, text
 from cortexgraph.ops.registry import register_operation
 from cortexgraph.ops.torch_names import F, Tensor, nn, torch
 from cortexgraph.ops.windows import ONE, Windowed, same_padding
@@ -87,9 +87,6 @@ class Gabor(Windowed):
 
     def geometry(self) -> tuple[Pair, Pair, Pair, Pair]:
         return self.kernel, self.stride, same_padding(self.kernel), ONE
-
-    def output(self) -> Shape:
-        return (self.channels, *self.extent)
 
     def macs(self) -> int:
         return prod((*self.output(), *self.kernel))

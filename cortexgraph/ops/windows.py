@@ -32,6 +32,12 @@ class Windowed(Operation):
         """Kernel, stride, padding and dilation."""
 
     @property
+    def outputs(self) -> int:
+        """Number of output channels: the option `channels`, or where there is none those of the input."""
+        channels: int = getattr(self, "channels", self.shape[0])
+        return channels
+
+    @property
     def extent(self) -> Pair:
         """Height and width of the result: ⌊(n + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1."""
         height, width = (
@@ -39,6 +45,9 @@ class Windowed(Operation):
             for n, k, s, p, d in zip(self.shape[1:], *self.geometry(), strict=True)
         )
         return height, width
+
+    def output(self) -> Shape:
+        return (self.outputs, *self.extent)
 
     def field(self, axis: int, place: int) -> Iterable[int]:
         kernel, stride, padding, dilation = (pair[axis] for pair in self.geometry())
@@ -77,9 +86,6 @@ class WindowPool(Windowed):
 
     def geometry(self) -> tuple[Pair, Pair, Pair, Pair]:
         return self.kernel, self.step, self.padding, ONE
-
-    def output(self) -> Shape:
-        return (self.shape[0], *self.extent)
 
     def summary(self) -> str:
         stride = f", stride {text(self.step)}" if self.step != self.kernel else ""

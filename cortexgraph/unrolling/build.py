@@ -56,22 +56,14 @@ def parameter_counts(areas: AreaGraph) -> dict[str, int]:
     The graph is unrolled only where an operation is per step, and readouts of silent areas are no hindrance.
     """
     parts: list[Area | Connection] = [*areas.areas, *areas.connections]
-    counts = {part.identifier: part.parameters() for part in parts}
-    if all(part.parameters(2) == counts[part.identifier] for part in parts):
-        return counts
-    sets = _updates_of(areas, None, None, video=False).sets
-    return {part.identifier: part.parameters(sets[part.identifier]) for part in parts}
+    sets = _updates_of(areas, None, None, video=False).sets if any(part.per_step for part in parts) else {}
+    return {part.identifier: part.parameters(sets.get(part.identifier, 1)) for part in parts}
 
 
 def _shown(present: str | tuple[int, ...] | Span, step: int) -> bool:
-    match present:
-        case "always":
-            return True
-        case "first":
-            return step == 1
-        case Span(first=first, last=last):
-            return first <= step and (last is None or step <= last)
-    return step in present
+    if isinstance(present, Span):
+        return present.first <= step and (present.last is None or step <= present.last)
+    return (present == "always" or step == 1) if isinstance(present, str) else step in present
 
 
 # ---- updates -------------------------------------------------------------------
