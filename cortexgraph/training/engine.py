@@ -114,24 +114,29 @@ def make_trainer(
     # With several readouts and the loss over the last, some parameters may be read and yet get no gradient.
     unused = "_find_unused_parameters_true" * (settings.loss_over == "last")
     bar = not quiet and sys.stdout.isatty()
-    return pl.Trainer(
-        accelerator={"cuda": "gpu"}.get(device.type, device.type),
-        devices=[device.index] if device.type == "cuda" and not several else settings.devices,
-        strategy=f"ddp{unused}" if several else "auto",
-        precision=PRECISIONS[settings.precision],  # type: ignore[arg-type, unused-ignore]
-        max_epochs=settings.epochs,
-        gradient_clip_val=settings.clip or None,
-        deterministic=settings.deterministic or None,
-        benchmark=not settings.deterministic,
-        callbacks=[*callbacks, *([EpochBar(leave=False)] if bar else [])],
-        enable_progress_bar=bar,
-        default_root_dir=folder,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-    )
+    try:
+        return pl.Trainer(
+            accelerator={"cuda": "gpu"}.get(device.type, device.type),
+            devices=[device.index] if device.type == "cuda" and not several else settings.devices,
+            strategy=f"ddp{unused}" if several else "auto",
+            precision=PRECISIONS[settings.precision],  # type: ignore[arg-type, unused-ignore]
+            max_epochs=settings.epochs,
+            gradient_clip_val=settings.clip or None,
+            deterministic=settings.deterministic or None,
+            benchmark=not settings.deterministic,
+            callbacks=[*callbacks, *([EpochBar(leave=False)] if bar else [])],
+            enable_progress_bar=bar,
+            default_root_dir=folder,
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+    except RuntimeError as error:  # variables of Slurm that contradict each other
+        repair = "Correct the job, or unset the variables of the environment that are not meant for this run."
+        problem = " ".join(str(error).split()).rstrip(".")
+        raise CortexGraphError(Diagnostic("environment", "", f"Lightning refuses: {problem}", repair=repair)) from None
 
 
 @contextmanager

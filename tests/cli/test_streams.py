@@ -81,6 +81,16 @@ def test_odd_environment_variables_are_findings_before_any_work(
     assert run("check", "ventral").code == 0
 
 
+def test_a_job_of_slurm_that_lightning_refuses_is_a_finding(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", "3")
+    result = run("train", "ventral", "--train-images", "10", "--test-images", "10", "--device", "cpu", "--quiet")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("Lightning refuses: You set `--ntasks=3`")
+    assert list(tmp_path.glob("runs/*/settings.json")) == []
+
+
 @pytest.mark.parametrize("value", ["abc", "", "-1", "0", "100000000"])
 @pytest.mark.parametrize("name", ["COLUMNS", "OMP_NUM_THREADS", "LINES", "TERM", "PYTHONHASHSEED", "NO_COLOR"])
 def test_other_variables_do_not_matter(run: Run, name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
