@@ -9,15 +9,15 @@ from __future__ import annotations
 import io
 import json
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.export import Dim
+from torch.export import Dim, ExportedProgram
 
 from cortexgraph.compiler import check_choice
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
@@ -111,39 +111,45 @@ def export_network(
     Raises: as `export`.
     """
     path = Path(path)
+    to = _checked_format(network, path, to)
+    writers = {"onnx": _write_onnx, "pt2": _write_pt2, "source": _write_source}
+    files = (path, path.with_suffix(".pt")) if to == "source" else (path,)
+    training = network.training
+    network.eval()
+    try:
+        with ExitStack() as stack:
+            temporary = [stack.enter_context(replacing(file)) for file in files]
+            with _explained(to):
+                run = writers[to](network, temporary, metadata or {})
+                difference = _compared(network, run, path)
+    finally:
+        network.train(training)
+    return Exported(files, difference, CHECKED_BATCHES, note)
+
+
+def _checked_format(network: CompiledNetwork, path: Path, to: Format | None) -> Format:
+    """The format, that of the suffix if none is given.
+
+    Raises: as `export`.
+    """
+    weights = path.with_suffix(".pt")
     to = to or SUFFIXES.get(path.suffix)
     if to is None:
         expected = f"the suffixes are {', '.join(SUFFIXES)}"
         raise DataError(Diagnostic("suffix", str(path), f"the suffix is {path.suffix!r}", expected, "Or give --to."))
     check_choice("to", to, get_args(Format))
-    if to == "source" and path.suffix == ".pt":
+    if to == "source" and path == weights:
         raise DataError(Diagnostic("suffix", str(path), "the weights have this name", repair=f"Write {path.stem}.py."))
     if network.options.record:
         found, expected = "the network also returns recorded states", "an exported network returns logits"
         raise CortexGraphError(Diagnostic("cannot-export", f"to {to}", found, expected, "Compile it without `record`."))
-    if to == "source" and path.with_suffix(".pt").exists() and not path.exists():
+    if to == "source" and weights.exists() and not path.exists():
         found = "a file of this name exists, and the weights would replace it"
         repair = f"Remove it, or choose a name other than {path.name}."
-        raise DataError(Diagnostic("exists", str(path.with_suffix(".pt")), found, repair=repair))
+        raise DataError(Diagnostic("exists", str(weights), found, repair=repair))
     if to == "onnx":
         require("onnx")
-    training = network.training
-    network.eval()
-    try:
-        with replacing(path) as temporary:
-            if to == "source":
-                weights = path.with_suffix(".pt")
-                with replacing(weights) as beside, _explained(to):
-                    run = _write_source(network, temporary, beside)
-                    difference = _compared(network, run, path)
-                return Exported((path, weights), difference, CHECKED_BATCHES, note)
-            write = _write_onnx if to == "onnx" else _write_pt2
-            with _explained(to):
-                run = write(network, temporary, metadata or {})
-                difference = _compared(network, run, path)
-    finally:
-        network.train(training)
-    return Exported((path,), difference, CHECKED_BATCHES, note)
+    return to
 
 
 @contextmanager
@@ -154,12 +160,11 @@ def _explained(to: Format) -> Iterator[None]:
     except (CortexGraphError, OSError):
         raise
     except Exception as error:  # the exporters raise many kinds of their own
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        repair = "An operation of one's own may have no counterpart there; `--to source` takes every network."
-        repair = repair if to != "source" else "Compile the network again, and report this if it stays so."
-        raise CortexGraphError(
-            Diagnostic("cannot-export", f"to {to}", f"torch refused: {reason}", repair=repair)
-        ) from error
+        found = f"torch refused: {(str(error).strip().splitlines() or [type(error).__name__])[0]}"
+        repair = "A custom operation may have no counterpart there; `--to source` takes every network."
+        if to == "source":
+            repair = "Compile the network again, and report this if it stays so."
+        raise CortexGraphError(Diagnostic("cannot-export", f"to {to}", found, repair=repair)) from error
 
 
 # ---- formats -----------------------------------------------------------------
@@ -173,27 +178,25 @@ def _images(network: CompiledNetwork, batch: int) -> Tensor:
     return x.to(like)
 
 
-def _program(network: CompiledNetwork) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return torch.export.export(network, (_images(network, 2),), dynamic_shapes={"x": {0: Dim("batch")}})
+def _program(network: CompiledNetwork) -> ExportedProgram:
+    return torch.export.export(network, (_images(network, 2),), dynamic_shapes={"x": {0: Dim("batch")}})
 
 
-def _write_pt2(network: CompiledNetwork, path: Path, metadata: Mapping[str, Any]) -> Run:
+def _write_pt2(network: CompiledNetwork, paths: Sequence[Path], metadata: Mapping[str, Any]) -> Run:
+    buffer = io.BytesIO()  # on a full disk torch ends the process
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own, about its archives
-        buffer = io.BytesIO()  # on a full disk torch ends the process
         torch.export.save(_program(network), buffer, extra_files={"cortexgraph.json": json.dumps(dict(metadata))})
-        path.write_bytes(buffer.getbuffer())
-        program = torch.export.load(path).module()
+        paths[0].write_bytes(buffer.getbuffer())
+        program = torch.export.load(paths[0]).module()
     return lambda x: _in_order(program(x))
 
 
-def _write_onnx(network: CompiledNetwork, path: Path, metadata: Mapping[str, Any]) -> Run:
+def _write_onnx(network: CompiledNetwork, paths: Sequence[Path], metadata: Mapping[str, Any]) -> Run:
     import onnx
     import onnxruntime
 
-    readouts = [readout.name for readout in network.unrolled.areas.readouts]
+    file, readouts = str(paths[0]), [readout.name for readout in network.unrolled.areas.readouts]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about itself
         program: Any = torch.onnx.export(
@@ -205,18 +208,19 @@ def _write_onnx(network: CompiledNetwork, path: Path, metadata: Mapping[str, Any
             verbose=False,
         )
         program.model.metadata_props.update({key: json.dumps(value) for key, value in metadata.items()})
-        program.save(str(path))
-    onnx.checker.check_model(str(path))
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        program.save(file)
+    onnx.checker.check_model(file)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     return lambda x: [torch.from_numpy(y).to(x.device) for y in session.run(None, {"images": x.cpu().numpy()})]
 
 
-def _write_source(network: CompiledNetwork, path: Path, weights: Path) -> Run:
-    path.write_text(str(network.source), encoding="utf-8")
+def _write_source(network: CompiledNetwork, paths: Sequence[Path], metadata: Mapping[str, Any]) -> Run:
+    source, weights = paths
+    source.write_text(str(network.source), encoding="utf-8")
     buffer = io.BytesIO()
     torch.save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, buffer)
     weights.write_bytes(buffer.getbuffer())
-    again = load_class(path.read_text(encoding="utf-8"), "exported")().eval()
+    again = load_class(source.read_text(encoding="utf-8"), "exported")().eval()
     again.load_state_dict(torch.load(weights, weights_only=True))
     return lambda x: _in_order(again.to(x)(x))
 
@@ -240,21 +244,16 @@ def _compared(network: CompiledNetwork, run: Run, path: Path) -> float:
             x = _images(network, batch)
             for exported, expected in zip(run(x), _in_order(network(x)), strict=True):
                 if not expected.isfinite().all():
-                    found, repair = (
-                        "the network's logits are infinite or not a number",
-                        "Check its weights, or train again.",
-                    )
+                    found = "the network's logits are infinite or not a number"
+                    repair = "Check its weights, or train again."
                     raise CortexGraphError(Diagnostic("not-finite", str(path), found, repair=repair))
                 differences.append(((exported - expected).abs() / expected.abs().clamp_min(1)).max())
     worst = float(torch.stack(differences).max())  # NaN if any is
     if not worst <= TOLERANCE:
-        raise CortexGraphError(
-            Diagnostic(
-                "export-differs",
-                str(path),
-                f"what was exported differs from the network by {worst:.1e}",
-                f"at most {TOLERANCE:.0e} is rounding",
-                "Nothing was written; export to another format, and report this.",
-            )
+        found, most = (
+            f"what was exported differs from the network by {worst:.1e}",
+            f"at most {TOLERANCE:.0e} is rounding",
         )
+        repair = "Nothing was written; export to another format, and report this."
+        raise CortexGraphError(Diagnostic("export-differs", str(path), found, most, repair))
     return worst

@@ -85,18 +85,13 @@ def _list(experiment: ExperimentSpec, folder: Path, arguments: dict[str, object]
     from cortexgraph.training.fit import count_parameters
 
     runs, outcomes = prepare_runs(experiment, folder, arguments)
-    counts = {
-        name: count_parameters(compile_spec(spec))
-        for name, spec in {r.variant.name: r.variant.spec for r in runs}.items()
-    }
-    print_table(
-        f"Runs of {experiment.name}",
-        ["run", "trained parameters>r", "folder", ""],
-        [
-            (run.name, f"{counts[run.variant.name]:,}", str(run.folder), "finished" if run.name in outcomes else "")
-            for run in runs
-        ],
-    )
+    specs = {run.variant.name: run.variant.spec for run in runs}
+    counts = {name: f"{count_parameters(compile_spec(spec)):,}" for name, spec in specs.items()}
+    rows = [
+        (run.name, counts[run.variant.name], str(run.folder), "finished" if run.name in outcomes else "")
+        for run in runs
+    ]
+    print_table(f"Runs of {experiment.name}", ["run", "trained parameters>r", "folder", ""], rows)
 
 
 def _report(result: Comparison) -> None:

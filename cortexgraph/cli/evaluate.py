@@ -60,7 +60,11 @@ def evaluate(
         batch_size=batch_size,
     )
     _print_evaluation(result)
-    _write_evaluation(result, csv, plot)
+    if csv is not None:
+        _write_csv(csv, result.rows())
+    if plot is not None:
+        result.draw(plot)
+        typer.echo(f"wrote {plot}")
 
 
 def _check_files(csv: Path | None, plot: Path | None) -> None:
@@ -71,8 +75,8 @@ def _check_files(csv: Path | None, plot: Path | None) -> None:
         if path is not None and not path.parent.is_dir()
     ]
     if plot is not None and plot.suffix not in {".png", ".svg", ".pdf"}:
-        repair = "Give one of these."
-        findings.append(Diagnostic("suffix", str(plot), "the suffix is not .png, .svg or .pdf", repair=repair))
+        found, repair = "the suffix is not .png, .svg or .pdf", "Give one of these."
+        findings.append(Diagnostic("suffix", str(plot), found, repair=repair))
     if findings:
         raise DataError(findings)
 
@@ -81,19 +85,13 @@ def _print_evaluation(result: Evaluation) -> None:
     from cortexgraph.cli.tables import bar, print_table
     from cortexgraph.wording import step_ranges
 
-    print_table(
-        f"{result.name} on {Path(result.data).name}: {result.images:,} {result.split} images",
-        ["readout step>r", "accuracy>r", "cross-entropy (nats)>r", ""],
-        [
-            (
-                f"{step.step}{'' if step.trained else '†'}",
-                f"{step.accuracy:.2%}",
-                f"{step.loss:.3f}",
-                bar(step.accuracy, 30),
-            )
-            for step in result.steps
-        ],
-    )
+    title = f"{result.name} on {Path(result.data).name}: {result.images:,} {result.split} images"
+    columns = ["readout step>r", "accuracy>r", "cross-entropy (nats)>r", ""]
+    rows = [
+        (f"{s.step}{'' if s.trained else '†'}", f"{s.accuracy:.2%}", f"{s.loss:.3f}", bar(s.accuracy, 30))
+        for s in result.steps
+    ]
+    print_table(title, columns, rows)
     if not all(step.trained for step in result.steps):
         typer.echo(
             "† uses a connection, or the norm of an update, that no readout of the training run depended on;\n"
@@ -103,23 +101,6 @@ def _print_evaluation(result: Evaluation) -> None:
         read = [step.step for step in result.steps if step.read]
         steps = f"step {step_ranges(read)} alone" if read else "none of these steps"
         typer.echo(f"Training read {steps}: at the other steps the readout was not trained.")
-
-
-def _write_evaluation(result: Evaluation, csv: Path | None, plot: Path | None) -> None:
-    from cortexgraph.training.curves import draw_accuracy_over_time
-
-    if csv is not None:
-        _write_csv(csv, result.rows())
-    if plot is not None:
-        draw_accuracy_over_time(
-            [step.step for step in result.steps],
-            [step.accuracy for step in result.steps],
-            [step.trained for step in result.steps],
-            1 / result.classes,
-            f"{result.name} on {Path(result.data).name}",
-            [plot],
-        )
-        typer.echo(f"wrote {plot}")
 
 
 def predict(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,6 @@ import typer
 from pydantic.fields import FieldInfo
 
 from cortexgraph.cli import options
-from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.fields import pair
 from cortexgraph.training.settings import TrainSettings, choices_of
@@ -100,9 +100,10 @@ def train(
     Example: cortexgraph train ventral --data shapes --epochs 12 --out runs/first
     """
     options.prepare("train")
+    from cortexgraph.data import load_data
     from cortexgraph.training import Interrupted, RunFolder
     from cortexgraph.training import train as train_network
-    from cortexgraph.training.engine import is_first_process
+    from cortexgraph.training.engine import DEFAULT_TRACKERS, check_trackers, is_first_process
 
     if resume and out is None:
         raise typer.BadParameter("--resume needs the folder of the run", param_hint="--out")
@@ -111,19 +112,28 @@ def train(
     before = RunFolder(out) if resume and out is not None else None
     if before is not None:
         before.check_startable(resume=True)
-    chosen = _settings(settings, before)
-    overrides_of_all = options.changes(overrides, steps, order)
-    network = before.read_spec(overrides_of_all) if before and spec is None else load(spec or "", overrides_of_all)
+    started = before.read_settings() if before is not None else None
+    changed = {name: value for name, value in settings.items() if value is not None}
+    chosen = TrainSettings.model_validate((started.settings if started is not None else {}) | changed)
+    changes = options.changes(overrides, steps, order)
+    network = before.read_spec(changes) if before is not None and spec is None else load(str(spec), changes)
     asked = {"source": data, "root": data_root, "train_images": train_images, "test_images": test_images}
     arguments = _data_arguments(asked, before)
-    trackers = _trackers(logger, before)
+    trackers = started.logger if started is not None else DEFAULT_TRACKERS
+    if logger is not None:
+        trackers = [name.strip() for name in logger.split(",") if name.strip()]
+    check_trackers(trackers)
     folder = out or _free_folder(network, str(arguments["source"]))
     if is_first_process():  # before the data is loaded, which can take a while
         RunFolder(folder).check_startable(resume=resume, overwrite=overwrite)
     try:
         summary = train_network(
             network,
-            _load_images(network, {**arguments, "download": download}),
+            load_data(
+                **{**arguments, "download": download},
+                size=pair(network.input.size),
+                channels=network.input.channels,
+            ),
             chosen,
             folder,
             resume=resume,
@@ -142,23 +152,6 @@ def train(
         _report(summary)
 
 
-def _settings(values: Mapping[str, object], before: RunFolder | None) -> TrainSettings:
-    """The values that are set, over the settings of the run that is resumed, or over the defaults."""
-    stored = before.read_settings().settings if before is not None else {}
-    return TrainSettings.model_validate(stored | {name: value for name, value in values.items() if value is not None})
-
-
-def _trackers(text: str | None, before: RunFolder | None) -> Sequence[str]:
-    """The trackers of `--logger`, over those of the run that is resumed, over the defaults; all are installed."""
-    from cortexgraph.training.engine import DEFAULT_TRACKERS, check_trackers
-
-    names: Sequence[str] = before.read_settings().logger if before is not None else DEFAULT_TRACKERS
-    if text is not None:
-        names = [name.strip() for name in text.split(",") if name.strip()]
-    check_trackers(names)
-    return names
-
-
 def _data_arguments(values: Mapping[str, object], before: RunFolder | None) -> dict[str, Any]:
     """Arguments of `load_data`: the values that are set, over those of the run that is resumed, over `shapes`."""
     stored = (before.read_card().arguments if before is not None else None) or {}
@@ -170,24 +163,11 @@ def _data_arguments(values: Mapping[str, object], before: RunFolder | None) -> d
     return arguments
 
 
-def _load_images(spec: NetworkSpec, arguments: Mapping[str, Any]) -> Any:
-    """The data set of these arguments of `load_data`, in the size that the network takes."""
-    from cortexgraph.data import load_data
-
-    return load_data(**{**arguments, "size": pair(spec.input.size), "channels": spec.input.channels})
-
-
 def _free_folder(spec: NetworkSpec, source: str) -> Path:
     """runs/SPEC-DATA, or with -2, -3, … where that is taken."""
     name = f"{spec.name}-{Path(source).name}".replace("/", "_").replace(" ", "_")
-    base = Path("runs")
-    for number in range(1, 10_000):
-        folder = base / (name if number == 1 else f"{name}-{number}")
-        if not folder.exists():
-            return folder
-    raise DataError(
-        Diagnostic("run-folder", str(base), f"all names from {name} to {folder.name} are taken", repair="Give --out.")
-    )
+    folders = (Path("runs") / (f"{name}-{number}" if number > 1 else name) for number in count(1))
+    return next(folder for folder in folders if not folder.exists())
 
 
 def _report(summary: Summary) -> None:

@@ -79,6 +79,14 @@ class Evaluation:
             for s in self.steps
         ]
 
+    def draw(self, path: str | Path) -> None:
+        """Draw accuracy over time as .png, .svg or .pdf."""
+        from cortexgraph.training.curves import draw_accuracy_over_time
+
+        steps, accuracy, trained = zip(*((s.step, s.accuracy, s.trained) for s in self.steps), strict=True)
+        title = f"{self.name} on {Path(self.data).name}"
+        draw_accuracy_over_time(steps, accuracy, trained, 1 / self.classes, title, [Path(path)])
+
 
 def evaluate(
     run: str | Path | TrainedRun | CompiledNetwork,
