@@ -85,7 +85,7 @@ def test_all_mistakes_are_told_at_once_and_each_of_them_once(write: Write) -> No
 
 @pytest.mark.parametrize(
     "mistake",
-    ["seeds: [0, 0]", "seedz: [0]", "cortexgraph: 2", "evaluate: {x: {att: 1}}", "match_parameters: {to: 0}"],
+    ["seeds: [0, 0]", "seedz: [0]", "cortexgraph: 2", "evaluate: {x: {att: last}}", "match_parameters: {to: 0}"],
 )
 def test_a_mistake_in_the_form_hides_none_in_the_variants(write: Write, mistake: str) -> None:
     variants = "variants: {a: {set: {time.stepz: 4}}, b: {settings: {epochs: 0}, set: {areas.V7.size: 4}}}"
