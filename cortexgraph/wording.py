@@ -21,6 +21,7 @@ __all__ = [
     "similar",
     "step_ranges",
     "suggest",
+    "synonym",
 ]
 
 
@@ -30,53 +31,54 @@ MANY, MOST = 100, 40
 SYNONYMS = {
     "kernel": "kernelsize ksize filtersize receptivefield",
     "channels": "filters numfilters nfilters features numfeatures nfeatures outchannels numchannels nchannels maps "
-    "featuremaps units width",
-    "from": "source src pre presynaptic input sender start",
+    "featuremaps units neurons hiddensize",
+    "from": "source src pre presynaptic input sender start layer area",
     "to": "target dst dest destination post postsynaptic output receiver end",
     "kind": "type",
-    "cell": "type",
-    "size": "imagesize inputsize resolution height shape spatialsize hw",
+    "cell": "type celltype",
+    "size": "imagesize inputsize resolution height shape spatialsize hw width",
     "stride": "strides step subsampling downsample",
-    "norm": "normalization normalisation batchnorm batchnormalization layernorm groupnorm instancenorm bn",
+    "norm": "normalization normalisation batchnorm batchnormalization layernorm groupnorm instancenorm bn batchnorm2d "
+    "normalise normalize",
     "activation": "nonlinearity nonlin act activationfunction relu",
-    "classes": "numclasses nclasses outputs numoutputs nlabels",
-    "steps": "timesteps numsteps nsteps t unrollsteps iterations recurrentsteps",
+    "classes": "numclasses nclasses outputs numoutputs nlabels units",
+    "steps": "timesteps numsteps nsteps t unrollsteps iterations recurrentsteps length duration unroll",
     "readout": "readouts decoder classifier head output outputs",
     "areas": "layers nodes regions populations modules",
     "connections": "edges projections links synapses",
-    "delay": "lag latency delaysteps",
+    "delay": "lag latency delaysteps timedelay axonaldelay",
     "dt_ms": "dt timestep stepms",
     "tau_ms": "tau timeconstant",
     "weights": "weightsharing shareweights shared",
     "tie": "tied tiedto shareswith tieweights",
     "groups": "numgroups ngroups",
     "gain": "scale weight alpha",
-    "order": "updateorder schedule unrolling",
+    "order": "updateorder schedule unrolling ordertype mode",
     "level": "depth hierarchy rank",
     "body": "operations ops block",
-    "transform": "operation ops layer layers",
+    "transform": "operation ops layer layers conv operations",
     "conv_gru": "gru grucell convgrucell",
     "conv_lstm": "lstm lstmcell convlstmcell",
-    "simple": "rnn vanillarnn elman none",
+    "simple": "rnn vanillarnn elman none vanilla null",
     "leaky": "leakyintegrator euler ctrnn",
     "batch": "batchnorm batchnorm2d bn batchnormalization",
     "layer": "layernorm ln",
     "group": "groupnorm gn",
     "instance": "instancenorm instancenorm2d in",
-    "local_response": "lrn localresponsenorm",
-    "conv": "conv2d convolution",
+    "local_response": "lrn localresponsenorm divisivenorm divisive",
+    "conv": "conv2d convolution pointwise 1x1 conv1x1",
     "conv_transpose": "convtranspose2d deconv deconvolution transposedconv",
     "linear": "dense fullyconnected fc",
-    "max_pool": "maxpool2d",
-    "avg_pool": "avgpool2d averagepool meanpool",
+    "max_pool": "maxpool2d pool maxpooling downsample",
+    "avg_pool": "avgpool2d averagepool meanpool globalavgpool adaptiveavgpool2d gap",
     "dropout": "dropout2d",
-    "identity": "none linear noop skip",
+    "identity": "none linear noop skip eye",
     "silu": "swish",
     "saturating": "hardtanh clippedrelu",
-    "flatten": "none",
-    "avg": "mean average gap globalavg adaptiveavg",
+    "flatten": "none identity",
+    "avg": "mean average gap globalavg adaptiveavg global adaptive averagepool",
     "nearest": "nearestneighbor nearestneighbour upsample",
-    "bilinear": "linear interpolate",
+    "bilinear": "linear interpolate bicubic",
     "transposed": "deconv convtranspose",
     "sum": "add plus",
     "concat": "cat concatenate",
@@ -84,13 +86,50 @@ SYNONYMS = {
     "drive": "driving additive",
     "feedforward": "ff bottomup forward",
     "feedback": "fb topdown backward",
-    "lateral": "recurrent horizontal self",
-    "simultaneous": "parallel synchronous biological streaming",
-    "sequential": "feedforward serial ordered",
-    "per_step": "unshared timedependent pertime",
+    "lateral": "recurrent horizontal self intra lat",
+    "simultaneous": "parallel synchronous biological streaming sync",
+    "sequential": "feedforward serial ordered bottomup",
+    "per_step": "unshared timedependent pertime independent separate",
     "last": "final end",
+    "input": "image images inputs stimulus picture",
+    "name": "title label id",
+    "references": "citation citations cite refs bibliography",
+    "resize": "interpolation interpolate upsample upsampling scalefactor",
+    "present": "presented presentation duration shown",
+    "at": "steps timesteps time step when",
+    "always": "on every all",
+    "never": "off none disabled lesioned",
+    "first": "once initial onset",
+    "all": "every each",
+    "max": "maxpool globalmax maximum",
+    "divisive": "shunting division",
+    "he": "kaiming henormal heuniform kaimingnormal",
+    "zeros": "zero",
+    "shared": "tied same common",
+    "zero_input": "zeros zero",
+    "skip": "none ignore",
+    "residual": "resblock resnet resnetblock basicblock shortcut skip",
+    "depthwise": "dw dwconv depthwiseconv2d",
+    "relu": "rectified rectify rectifier",
+    "sigmoid": "logistic sigm",
+    "reciprocal_gated": "recip reciprocalgatedcell",
+    "pool": "avg adaptive downsample max avgpool",
+    "none": "no off false",
+    "gabor": "gaborbank gaborfilters",
 }
 """What the words of the language are called elsewhere, small and without spaces and underscores."""
+
+
+def synonym(word: str, choices: Iterable[str]) -> str | None:
+    """The choice that the word is but for capitals and underscores, or that another field calls so.
+
+    >>> synonym("kernel_size", ["channels", "kernel"]), synonym("Linear", ["identity", "linear"])
+    ('kernel', 'linear')
+    """
+    plain = "".join(sign for sign in word[:100].lower() if sign.isalnum())
+    lower = {choice.lower().replace("_", ""): choice for choice in reversed([*choices])}
+    other = (choice for choice in reversed(lower.values()) if plain in SYNONYMS.get(choice.lower(), "").split())
+    return lower.get(plain) or next(other, None) if plain else None
 
 
 def similar(word: str, choices: Iterable[str]) -> str | None:
@@ -98,18 +137,15 @@ def similar(word: str, choices: Iterable[str]) -> str | None:
 
     >>> similar("Chanels", ["channels", "size"])
     'channels'
-    >>> similar("kernel_size", ["channels", "kernel"])
-    'kernel'
     """
+    choices = [*choices]
+    if (choice := synonym(word, choices)) or word.lower() in SYNONYMS:  # a word of the language is no misspelling
+        return choice
     by_lower = {choice.lower(): choice for choice in choices}
-    plain = "".join(sign for sign in word[:100].lower() if sign.isalnum())
-    for low, choice in by_lower.items():
-        if plain and (low.replace("_", "") == plain or plain in SYNONYMS.get(low, "").split()):
-            return choice
     if len(by_lower) > MANY:  # comparing is slow
         near = (c for c in by_lower if c[:1] == word[:1].lower() and abs(len(c) - len(word)) <= 2)
         by_lower = {choice: by_lower[choice] for choice in islice(near, MANY)}
-    match = get_close_matches(word[:100].lower(), by_lower, n=1, cutoff=0.6)
+    match = get_close_matches(word[:100].lower(), by_lower, n=1, cutoff=0.7)
     return by_lower[match[0]] if match else None
 
 

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from cortexgraph.spec.fields import INVISIBLE
 from cortexgraph.spec.origin import Path
-from cortexgraph.wording import flow, quoted, shortened, similar
+from cortexgraph.wording import flow, quoted, shortened, similar, synonym
 
 __all__ = ["Message", "field_of", "meant_key", "message_for", "model_at", "shown", "written_key"]
 
@@ -43,11 +43,25 @@ RANGES = {
     "string_too_long": "have at most {max_length} characters",
 }
 NAME_RULE = "a name starts with a letter or digit and consists of letters, digits, spaces and `_ . , : / + - ( ) * &`"
+TRAINING = "It belongs to training: give it to `cortexgraph train`."
+ON_CONVOLUTION = "Padding keeps the size by default; to set it, write a transform: `[{conv: {kernel: 3, padding: 1}}]`."
 HINTS = {
-    "padding": "Padding keeps the size by default; to set it, write `transform: [{conv: {kernel: 3, padding: 1}}]`.",
-    "pool": "Pool in the transform: `transform: [{max_pool: 2}]`, or write `resize: pool`.",
+    "connections": {
+        "padding pad": ON_CONVOLUTION,
+        "pool pooling": "Pool in the transform: `transform: [{max_pool: 2}]`, or write `resize: pool`.",
+        "bidirectional feedback": "Write a connection for each direction: `V1 -> V2` and `V2 -> V1`.",
+        "inhibitory excitatory sign": "Set the sign of a connection by its gain, such as `gain: -1`.",
+        "activation norm dropout": "It belongs in an entry of `areas`, or in the `transform` of this connection.",
+    },
+    "areas": {
+        "padding pad": ON_CONVOLUTION,
+        "recurrent recurrence lateral": "Write a connection from the area to itself, such as `V1 -> V1`.",
+        "dropout pool pooling": "Write all operations as the area's `body`: `[{norm: batch}, relu, {dropout: 0.5}]`.",
+    },
+    "time": {"tau tau_ms": "Set it on an area's cell, such as `cell: {leaky: {tau_ms: 20}}`."},
+    "": {"seed epochs batch_size lr optimizer dataset data loss": TRAINING},
 }
-"""What to write for keys of other tools that the language has no word for."""
+"""What to write for keys of other tools that the language has no word for, by the part of the spec."""
 CONNECTION_FORM = "a chain such as `V1 -> V2`, or a mapping with `from` and `to`"
 
 
@@ -132,13 +146,13 @@ def _missing(path: Path, root: type[BaseModel]) -> Message:
 
 def _unknown_key(path: Path, root: type[BaseModel]) -> Message:
     key, model = str(path[-1]), model_at(root, path[:-1])
-    home = next(_homes_of(key, root), None)
-    if guess := meant_key(key, model):
+    hints = HINTS.get(str(path[0]) if len(path) > 1 else "", {})
+    if hint := next((hint for words, hint in hints.items() if key.lower() in words.split()), None):
+        repair = hint
+    elif guess := meant_key(key, model):
         repair = f"Did you mean `{guess}`?"
-    elif key in HINTS and path[:1] == ("connections",):
-        repair = HINTS[key]
     else:
-        repair = f"It belongs in {home}: move it there." if home else "Remove it."
+        repair = next(_homes_of(key, root), "Remove it.")
     problem, expected = f"the key `{shortened(key)}` is unknown", f"the keys here are {quoted(_keys_of(model))}"
     return Message("unknown-key", problem, expected, repair)
 
@@ -251,12 +265,15 @@ def model_at(root: type[BaseModel], path: Path) -> type[BaseModel] | None:
 
 
 def _homes_of(key: str, root: type[BaseModel]) -> Iterator[str]:
-    """Where a key that is unknown at its place belongs, in words."""
-    for name, field in root.model_fields.items():
-        inner = _model_in(field.annotation)
-        if inner is not None and key in _keys_of(inner):
-            home = f"`{written_key(name, field)}`"
-            yield f"an entry of {home}" if get_origin(field.annotation) in (dict, tuple) else home
+    """Where a key that is unknown at its place belongs, as a repair."""
+    parts = [(name, field, _model_in(field.annotation)) for name, field in reversed(root.model_fields.items())]
+    for exact in (True, False):
+        for name, field, inner in parts:
+            keys = _keys_of(inner)
+            if meant := synonym(key, keys) if not exact else key if key in keys else None:
+                entry = "an entry of " * (get_origin(field.annotation) in (dict, tuple))
+                known_as = f", where it is called `{meant}`" if meant != key else ": move it there"
+                yield f"It belongs in {entry}`{written_key(name, field)}`{known_as}."
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

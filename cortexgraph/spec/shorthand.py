@@ -116,7 +116,8 @@ def _chain_repair(text: str) -> str:
         return f"Write each direction: `{both[1]} {ARROW} {both[2]}` and `{both[2]} {ARROW} {both[1]}`."
     if back := re.fullmatch(r"\s*([^<>]+?)\s*(?:<-+|<=+|←)\s*([^<>]+?)\s*", text):
         return f"Write it from its source on: `{back[2]} {ARROW} {back[1]}`."
-    arrows = re.sub(r"\s*(-+>|=+>|→|--+|>)\s*", f" {ARROW} ", text)
+    others = r"\s*(?:[-=~]+>|→|--+|>)\s*" + r"|\s+[-~]\s+|,\s+" * (ARROW not in text)
+    arrows = re.sub(others, f" {ARROW} ", text)
     if arrows != text and chain_names(arrows):
         return f"The arrow is `{ARROW}`: write `{arrows}`."
     if ARROW not in text:
