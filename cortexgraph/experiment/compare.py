@@ -97,7 +97,9 @@ def compare(
         ordered = [outcomes[run.name] for run in runs]
         if table := rows(ordered):
             write_text(out / "table.csv", table_text(table))
-            draw_figure(experiment, table, [out / "figure.svg", out / "figure.png"])
+            classes = {run.variant.spec.readouts[0].classes for run in runs}
+            chance = 1 / classes.pop() if len(classes) == 1 else None
+            draw_figure(experiment, table, [out / "figure.svg", out / "figure.png"], chance)
     return Comparison(table, ordered, done_before, out)
 
 

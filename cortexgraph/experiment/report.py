@@ -114,8 +114,10 @@ def table_text(table: Sequence[Row]) -> str:
 Point = tuple[float | str, Row]
 
 
-def draw_figure(experiment: ExperimentSpec, table: Sequence[Row], paths: Sequence[Path]) -> None:
-    """Draw the table as the experiment's `figure` asks."""
+def draw_figure(
+    experiment: ExperimentSpec, table: Sequence[Row], paths: Sequence[Path], chance: float | None = None
+) -> None:
+    """Draw the table as the experiment's `figure` asks; a dotted line is the accuracy of guessing, in [0, 1]."""
     from cortexgraph.training.curves import figure_of, save_figure
 
     x = experiment.figure.x
@@ -135,8 +137,14 @@ def draw_figure(experiment: ExperimentSpec, table: Sequence[Row], paths: Sequenc
             _count_on_a_log_scale(axis)
         if not numeric:
             axis.set_xticks(range(len(places)), list(map(str, places)), rotation=20 if len(places) > 4 else 0)
+        if chance is not None:
+            axis.axhline(100 * chance, color="#999999", linestyle=":", linewidth=1, label="chance", zorder=0)
+        low, high = axis.get_ylim()
+        axis.set(ylim=(max(0.0, low), min(101.0, high)))
+        if numeric and len(places) == 1:
+            axis.set(xlim=(0.9 * float(places[0]) - 0.5, 1.1 * float(places[0]) + 0.5))
         axis.set(xlabel="step of readout" if x == "step" else x, ylabel="test accuracy (%)")
-        if list(lines) != [""]:
+        if list(lines) != [""] or chance is not None:
             axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
         save_figure(figure, paths)
 
@@ -147,8 +155,6 @@ def _lines(experiment: ExperimentSpec, table: Sequence[Row]) -> dict[str, list[P
     chosen = [row for row in table if x == "step" or row.last]
     if x == "step" and experiment.evaluate:
         chosen = [row for row in chosen if row.evaluation != AS_TRAINED]
-    elif "evaluation" not in (x, series):
-        chosen = [row for row in chosen if row.evaluation == AS_TRAINED]
     several = len({row.evaluation for row in chosen}) > 1
     parts = [
         (row.values or {"variant": row.variant}) | ({"evaluation": row.evaluation} if several else {}) for row in chosen
@@ -158,11 +164,12 @@ def _lines(experiment: ExperimentSpec, table: Sequence[Row]) -> dict[str, list[P
     for row, part in zip(chosen, parts, strict=True):
         varied = {axis: value for axis, value in part.items() if axis not in constant} or part
         if series:
-            name = varied.get(series, "")
+            shown = [series, *["evaluation"] * (several and x != "evaluation")]
         elif x == "variant":
-            name = varied.get("evaluation", "")
+            shown = ["evaluation"]
         else:
-            name = ", ".join(value for axis, value in varied.items() if axis != x)
+            shown = [axis for axis in varied if axis != x]
+        name = ", ".join(varied[axis] for axis in dict.fromkeys(shown) if axis in varied)
         lines.setdefault(name, []).append((_place(row, x), row))
     return lines
 

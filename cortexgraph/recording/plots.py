@@ -153,7 +153,7 @@ def _draw_matrices(figure: Any, compared: Dissimilarities, areas: Sequence[str],
     for row, area in enumerate(reversed(areas)):
         for column, step in enumerate(steps):
             axis = axes[row][column]
-            axis.set(xticks=[], yticks=[])
+            _mark_classes(axis, compared.labels, column == 0, row == len(areas) - 1)
             if row == 0:
                 axis.set_title(f"step {step}", fontsize=8)
             if column == 0:
@@ -167,3 +167,16 @@ def _draw_matrices(figure: Any, compared: Dissimilarities, areas: Sequence[str],
     bar = figure.colorbar(drawn, ax=axes, shrink=0.8, aspect=30)
     bar.set_label("1 − Pearson correlation", fontsize=8)
     figure.supxlabel(f"{len(compared.labels)} images in the order of their classes", fontsize=8)
+
+
+def _mark_classes(axis: Any, labels: npt.NDArray[np.int64], left: bool, below: bool) -> None:
+    """A tick where each class begins, and its number in the middle where there is room."""
+    starts = np.flatnonzero(np.diff(labels, prepend=labels[:1] - 1))
+    middles = (starts + np.append(starts[1:], len(labels)) - 1) / 2
+    for shown, ticks in ((left, axis.yaxis), (below, axis.xaxis)):
+        ticks.set_ticks(starts - 0.5 if shown else [])
+        ticks.set_ticklabels([])
+        if shown and len(starts) <= 24:
+            ticks.set_ticks(middles, [str(label) if label >= 0 else "?" for label in labels[starts]], minor=True)
+            ticks.set_tick_params(which="minor", length=0, labelsize=min(6.0, 70 / len(starts)), pad=1)
+        ticks.set_tick_params(which="major", length=3, width=0.5)

@@ -37,6 +37,9 @@ def draw_curves(history: Sequence[EpochRecord], title: str, paths: Sequence[Path
             _by_step(figure, axes[2], history)
         for axis in axes:
             axis.set_xlabel("epoch")
+            if len(epochs) == 1:
+                low, high = axis.get_ylim()
+                axis.set(xlim=(epochs[0] - 1, epochs[0] + 2), ylim=(low, high + 0.05 * (high - low)))
         save_figure(figure, paths)
 
 
@@ -63,7 +66,7 @@ def draw_accuracy_over_time(
 
 
 def _two_lines(axis: Any, epochs: Sequence[int], train: Sequence[float], test: Sequence[float]) -> None:
-    marker = "." if len(epochs) < 40 else None
+    marker = "o" if len(epochs) == 1 else "." if len(epochs) < 40 else None
     axis.plot(epochs, train, color=TRAIN, linestyle="--", marker=marker, label="train (augmented)")
     axis.plot(epochs, test, color=TEST, marker=marker, label="test")
 
@@ -76,7 +79,7 @@ def _by_step(figure: Figure, axis: Any, history: Sequence[EpochRecord]) -> None:
     for index, step in enumerate(steps):
         colour = colormaps["viridis_r"]((index + 1) / len(steps))
         values = [100 * record.test_accuracy[step] for record in history]
-        axis.plot(epochs, values, color=colour, marker=".", label=f"step {step}")
+        axis.plot(epochs, values, color=colour, marker="o" if len(epochs) == 1 else ".", label=f"step {step}")
     axis.set_ylabel("test accuracy by readout step (%)")
     axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), ncols=1 + len(steps) // 13)
 

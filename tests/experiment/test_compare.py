@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import re
 import signal
 import statistics
 import subprocess
@@ -19,6 +20,7 @@ from filelock import FileLock
 from cortexgraph.errors import CortexGraphError, DataError
 from cortexgraph.experiment.compare import Comparison, compare, prepare
 from cortexgraph.experiment.model import ExperimentSpec
+from cortexgraph.experiment.report import Row, draw_figure
 from tests.experiment.conftest import Write, written
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -67,6 +69,7 @@ def _check_table(found: Comparison, out: Path) -> None:
         "2345"
     )
     assert (out / "figure.svg").read_text().count("no feedback") > 0
+    assert ">chance<" in (out / "figure.svg").read_text()
     assert (out / "figure.png").stat().st_size > 1000
 
 
@@ -260,3 +263,19 @@ def test_killed_at_a_random_moment_it_goes_on_without_repeating_what_is_finished
     assert 2 <= found.done_before == len(finished) // 2 < 8
     assert len(found.table[0].accuracies) == 8
     assert {path: at for path, at in stamps(out).items() if path in finished} == finished
+
+
+def test_a_figure_shows_every_evaluation_and_keeps_within_100_percent(tmp_path: Path) -> None:
+    """Where x is not the step: each evaluation is a line of its own, beside the networks as they were trained."""
+    experiment = ExperimentSpec.model_validate(
+        {"name": "e", "spec": "ventral", "variants": {"a": {}, "b": {}}, "evaluate": {"cut": {"lesion": ["IT -> V4"]}}}
+    )
+    table = [
+        Row(variant, {"variant": variant}, evaluation, 6, True, 10, (0.99, 1.0), 1.0, True)
+        for variant in ("a", "b")
+        for evaluation in ("as trained", "cut")
+    ]
+    draw_figure(experiment, table, [tmp_path / "figure.svg"], chance=0.1)
+    words = re.findall(r"<text[^>]*>([^<]*)</text>", (tmp_path / "figure.svg").read_text())
+    assert {"as trained", "cut", "chance", "a", "b"} <= {*words}
+    assert max(float(word) for word in words if word.isdigit()) == 100

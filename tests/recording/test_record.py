@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -332,3 +333,5 @@ def test_the_command(
     assert "4 (silent: 1)" in said
     assert "wrote acts-dissimilarity.svg" in said
     assert (tmp_path / "acts-accuracy.svg").read_text().startswith("<?xml")
+    marks = re.findall(r">(\d)</text>", (tmp_path / "acts-dissimilarity.svg").read_text().split("in the order of")[0])
+    assert len(marks) == 2 * (2 + 2)  # two classes, at the left of two areas and below two steps

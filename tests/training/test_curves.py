@@ -37,6 +37,13 @@ def test_one_readout_has_two_panels(tmp_path: Path) -> None:
     assert not any(text.startswith("step ") for text in texts(tmp_path / "c.svg"))
 
 
+def test_one_epoch_is_a_point_on_an_axis_of_whole_numbers(tmp_path: Path) -> None:
+    draw_curves(history((2, 3), epochs=1), "t", [tmp_path / "c.svg"])
+    found = texts(tmp_path / "c.svg")
+    assert {"0", "1", "2", "3"} <= found
+    assert not {text for text in found if text.startswith(("0.9", "1.0"))} - {"1.0"}  # the loss has a tick at 1.0
+
+
 def test_equal_runs_give_equal_files(tmp_path: Path) -> None:
     for name in ("a.svg", "b.svg"):
         draw_curves(history((2, 3)), "t", [tmp_path / name])
