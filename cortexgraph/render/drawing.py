@@ -20,6 +20,7 @@ from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.extras import is_installed
 from cortexgraph.files import write_bytes
 from cortexgraph.render.style import BOLD, FONT
+from cortexgraph.wording import shortened
 
 __all__ = ["Drawing", "bundled_fonts", "check_suffixes"]
 
@@ -107,10 +108,16 @@ def _render(source: str, form: str) -> bytes:
     """Draw DOT source whose nodes and edges carry their positions, as svg, png or pdf.
 
     Raises:
-        CompileError: if the engine cannot draw it.
+        CompileError: if the engine cannot draw it, or the environment would stop it.
     """
     import pygraphviz
 
+    date = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if form == "pdf" and not re.fullmatch("[0-9]{0,18}", date):  # Cairo would end the process
+        problem, expected = f"`{shortened(date)}` is set", "it must be a whole number"
+        raise CompileError(
+            Diagnostic("environment", "SOURCE_DATE_EPOCH", problem, expected, "Run: unset SOURCE_DATE_EPOCH")
+        )
     drawn: bytes | None = None
     with _quiet() as messages:
         _load_fonts()

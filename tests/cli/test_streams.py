@@ -81,6 +81,14 @@ def test_odd_environment_variables_are_findings_before_any_work(
     assert run("check", "ventral").code == 0
 
 
+@pytest.mark.parametrize("value", ["abc", "-1", "1.5", "9" * 30])
+def test_a_bad_date_does_not_end_the_process_that_draws(tmp_path: Path, value: str) -> None:
+    done = shell("cortexgraph draw ventral -o a.pdf", tmp_path, SOURCE_DATE_EPOCH=value)
+    assert done.returncode == 1
+    assert f"SOURCE_DATE_EPOCH: `{value}` is set, but it must be a whole number" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_job_of_slurm_that_lightning_refuses_is_a_finding(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
