@@ -170,14 +170,14 @@ def _docstring(graph: UnrolledGraph) -> Iterator[str]:
     """Lines of the module's docstring."""
     spec = graph.areas.spec
     updates = sum(len(graph.every_step(node)) for node in graph.live_updates() if graph.written(node))
-    kind = "each step reads a frame of a video" if graph.video else "the image is static"
-    read = "; ".join(f"{r.source} at step {_brief(graph.readout_steps(r.name))}" for r in graph.areas.readouts)
+    kind = "video, a frame for each step" if graph.video else "static image"
+    read = "; ".join(f"{r.source} read out at step {_brief(graph.readout_steps(r.name))}" for r in graph.areas.readouts)
     steps = f"{count_of(graph.steps, 'step')}, {order_name(graph.order)} order"
-    yield from wrapped(f"{spec.name}: {spec.description}" if spec.description else f"{spec.name}.")
+    yield from wrapped(f"{spec.name}: {spec.description}" if spec.description else f"{spec.name}.", room=3)
     yield ""
     yield f"Emitted by cortexgraph {__version__} from the spec with sha256 {spec.digest[:16]}: edit that instead."
     yield ""
-    yield from wrapped(f"{steps}, {kind}: {count_of(updates, 'update')}; readout of {read}.")
+    yield from wrapped(f"{steps}, {kind}: {count_of(updates, 'update')}; {read}.", room=0)
     yield ""
     yield from _table(graph.areas)
 

@@ -281,8 +281,8 @@ class Segments(Statement):
         lines += _unpacked((*ordered, *(["*_"] if self.made else [])), indent + 4)
         lines += [f"{inner}{n}: {kind} = {'{}' if kind.startswith('dict') else '[]'}" for n, kind in self.gathered]
         lines += [f"{inner}{loop.head('first', end)}:", *loop.inner_lines(indent + 8)]
-        lines += [f"{inner}return {', '.join([_tuple((*ordered, *self.made)), *names])}", ""]
-        lines += [f"{pad}carried = {_tuple(ordered)}"] if ordered else [f"{pad}carried: tuple[Tensor, ...] = ()"]
+        lines += [*_returned(_tuple((*ordered, *self.made)), names, indent + 4), ""]
+        lines += assigned("carried" if ordered else "carried: tuple[Tensor, ...]", _tuple(ordered), indent)
         lines += [f"{pad}for first in range({loop.first}, {loop.end}, {self.runs * loop.period}):"]
         lines += [f"{inner}{result} = recomputed(self, steps, first, *carried)"]
         lines += [f"{inner}{n} {'|=' if kind.startswith('dict') else '+='} {n}_here" for n, kind in self.gathered]
@@ -293,9 +293,18 @@ class Segments(Statement):
         yield from ((node, first + before, last + before) for node, first, last in self.loop.places(indent + 4))
 
 
-def _tuple(names: Sequence[str]) -> str:
+def _tuple(names: Sequence[str]) -> Call:
     """`(a, b)`, or `(a,)`."""
-    return f"({', '.join(names)}{',' if len(names) == 1 else ''})"
+    return Call("(", tuple(names), ",)" if len(names) == 1 else ")")
+
+
+def _returned(value: Call, names: Sequence[str], indent: int) -> list[str]:
+    """The statement that returns a value, and others by their names."""
+    line = f"{' ' * indent}return {', '.join([str(value), *names])}"
+    if len(line) <= WIDTH:
+        return [line]
+    call = Call("return (", (value, *names)) if names else value.behind("return ")
+    return (" " * indent + call.laid_out(indent)).splitlines()
 
 
 def _unpacked(names: Sequence[str], indent: int) -> list[str]:

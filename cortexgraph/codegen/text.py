@@ -141,8 +141,11 @@ def literal(text: str) -> str:
 
 def docstring_text(text: str) -> str:
     """Free text made safe inside a docstring: no quotes that end it, no escapes, no control characters."""
-    printable = "".join(c if c.isprintable() else " " for c in text)
-    return printable.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    return _printable(text).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def wrapped(text: str, room: int = 10) -> list[str]:
@@ -152,7 +155,7 @@ def wrapped(text: str, room: int = 10) -> list[str]:
     """
     double = "\\" in text or '"""' in text or any(east_asian_width(sign) in "WF" for sign in text)
     width = (WIDTH - room) // (2 if double else 1)
-    return [docstring_text(line) for line in textwrap.wrap(" ".join(text.split()), width)]
+    return [docstring_text(line) for line in textwrap.wrap(" ".join(_printable(text).split()), width)]
 
 
 def class_name(identifier: str, taken: Collection[str] = ()) -> str:

@@ -296,13 +296,12 @@ class Shared(nn.Module):
 
     stepwise = True
 
-    def __init__(self, owner: nn.Module, **geometry: Any) -> None:
+    def __init__(self, owner: Any, **geometry: Any) -> None:
         super().__init__()
         self.owner, self.geometry = (owner,), geometry  # a tuple: the parameters stay the owner's
 
     def at(self, update: int) -> Any:
-        at = getattr(self.owner[0], "at", None)
-        return at(update) if at else self.owner[0]
+        return self.owner[0].at(update) if hasattr(self.owner[0], "at") else self.owner[0]
 
     def forward(self, x: Tensor, update: int = 1) -> Tensor:
         module = self.at(update)

@@ -74,6 +74,10 @@ def every_source() -> dict[str, str]:
             load("ventral", {"readout.at": [*range(4, 4 + count)]}), steps=20, record={"V1": "all"}
         )
     sources["rolled"] = emit(load("ventral", {"readout.at": "all"}), steps=100, record={"V4": "all"})
+    sources["segments"] = emit(load("convrnn_rgc"), steps=40, checkpoint=4)
+    sources["segments with readouts"] = emit(
+        load("convrnn_rgc", {"readout.at": "all"}), steps=40, checkpoint=4, record="all"
+    )
     sources["rolled with delays"] = emit(load("leaky_ms"), steps=100)
     sources["rolled up and down"] = emit(load("ventral"), steps=50, order=UP_AND_DOWN)
     sources["zero input"] = emit(load("ventral", {"time.silence": "zero_input", "defaults.area.norm": "batch"}))
