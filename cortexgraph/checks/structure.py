@@ -52,6 +52,8 @@ def unknown_names(graph: AreaGraph) -> Iterator[Diagnostic]:
 
 def _unknown(graph: AreaGraph, path: Path, name: str, known: list[str]) -> Diagnostic:
     repair = suggest(name, known, "Declare the area under `areas`, or correct the name.")
+    if "," in name and {part.strip() for part in name.split(",")} <= {*known}:
+        repair = "Write each chain as an entry of its own: split this one at the comma."
     return graph.spec.diagnostic(
         "unknown-area", path, f"no area is called `{name}`", f"the names are {quoted(known)}", repair
     )

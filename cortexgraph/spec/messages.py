@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from cortexgraph.spec.fields import INVISIBLE
 from cortexgraph.spec.origin import Path
+from cortexgraph.spec.shorthand import WORDS
 from cortexgraph.wording import flow, quoted, shortened, similar, synonym
 
 __all__ = ["Message", "field_of", "meant_key", "message_for", "model_at", "shown", "written_key"]
@@ -116,7 +117,7 @@ def message_for(detail: ErrorDetails, path: Path, root: type[BaseModel]) -> Mess
         return _not_a_choice(value, path, root, context)
     if kind in TYPES:
         return _wrong_type(value, TYPES[kind], path, root)
-    repair = _meaning("Correct", path, root)
+    repair = _example("Write", path, root)
     if kind in RANGES:
         empty = kind == "too_short" and not value
         rule = "at least one entry is needed" if empty else f"it must {RANGES[kind].format(**context)}"
@@ -124,24 +125,26 @@ def message_for(detail: ErrorDetails, path: Path, root: type[BaseModel]) -> Mess
     return Message("invalid", shortened(detail["msg"], 200).rstrip("."), repair=repair)
 
 
-def _meaning(verb: str, path: Path, root: type[BaseModel]) -> str:
-    """«Correct `classes`: number of classes.», where nothing more is known than what the field is."""
+def _example(verb: str, path: Path, root: type[BaseModel]) -> str:
+    """«Write, for example, `classes: 10`: number of classes.», where nothing more is known than what the field is."""
     while path and isinstance(path[-1], int):
         path = path[:-1]
     field = field_of(model_at(root, path[:-1]), path[-1]) if path else None
     if field is None:
         return ""
+    key = path[-2] if len(path) > 1 and WORDS.get(str(path[-2])) == path[-1] else path[-1]
     text = (field.description or "").rstrip(".")
     if text.split(" ", 1)[0].istitle():
         text = text[:1].lower() + text[1:]
-    return f"{verb} `{path[-1]}`: {text}." if text else f"{verb} `{path[-1]}`."
+    start = f"{verb}, for example, `{key}: {flow(field.examples[0])}`" if field.examples else f"Correct `{key}`"
+    return f"{start}: {text}." if text else f"{start}."
 
 
 def _missing(path: Path, root: type[BaseModel]) -> Message:
     if isinstance(path[-1], int):
-        repair = _meaning("Correct", path, root)
+        repair = _example("Write", path, root)
         return Message("out-of-range", "the list is too short", "it must have two entries", repair)
-    return Message("missing-key", f"the key `{path[-1]}` is missing", repair=_meaning("Add", path, root))
+    return Message("missing-key", f"the key `{path[-1]}` is missing", repair=_example("Add", path, root))
 
 
 def _unknown_key(path: Path, root: type[BaseModel]) -> Message:
@@ -167,7 +170,7 @@ def _not_a_choice(value: Any, path: Path, root: type[BaseModel], context: Mappin
     if not (isinstance(value, str) and choices):
         return _wrong_type(value, expected, path, root)
     guess = similar(value, choices)
-    repair = f"Did you mean `{guess}`?" if guess else _meaning("Correct", path, root)
+    repair = f"Did you mean `{guess}`?" if guess else _example("Write", path, root)
     return Message("unknown-value", f"the value is {shown(value)}", f"it must be {expected}", repair)
 
 
@@ -210,13 +213,15 @@ def _type_repair(value: Any, expected: str, path: Path, root: type[BaseModel]) -
         return f'Put it in quotes: `"{str(value).lower()}"`.'
     if expected == "a list" and isinstance(value, str):
         return f"Put it in brackets: `[{shortened(value)}]`."
+    if "list of steps" in expected and isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return f"Put it in brackets: `[{value}]`."
     if expected == "true or false":
         return "Write `true` or `false`, without quotes."
     if expected == CONNECTION_FORM:
         return ""
     if expected == "a mapping with `channels`":
         return f"Write `{{channels: {value}}}`." if isinstance(value, int) else ""
-    return _meaning("Correct", path, root)
+    return _example("Write", path, root)
 
 
 # ---- keys and models ---------------------------------------------------------

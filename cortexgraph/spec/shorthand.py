@@ -122,7 +122,8 @@ def _chain_repair(text: str) -> str:
         return f"The arrow is `{ARROW}`: write `{arrows}`."
     if ARROW not in text:
         start = text.strip() or "V1"
-        return f"Write at least two areas, `{start} {ARROW} V2`, or a mapping with `from` and `to`."
+        chain = f"{start} {ARROW} {'V1' if start == 'V2' else 'V2'}"
+        return f"Write at least two areas, such as `{chain}`, or a mapping with `from` and `to`."
     return f"Write an area on both sides of every `{ARROW}`, as in `V1 {ARROW} V2`."
 
 
