@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import re
 import signal
 import tempfile
 import traceback
@@ -85,6 +86,49 @@ def mutated_text(text: str, source: random.Random) -> str:
             case _:
                 text = text[:at] + source.choice(PIECES) + text[at + 1 :]
     return text
+
+
+VALUES = [
+    "0", "-1", "1.5", "1e300", "9" * 30, "9" * 5000, "65536", "99999", "true", "null", "[]", "{}", "[1, [2]]", "{a: 1}",
+    "''", '"x"', "image", "V1 -> V1", ".nan", "-.inf", "[V1]", "{from: 1}", "0x10", "2001-01-01", "!!str 3", "&a 3",
+    "*a", "relu", "[relu]", "[{conv: {kernel: 99999}}]", "[{gabor: 65535}]", "[1, 99999]", "\ud800", "\x00", "\x1b",
+]  # fmt: skip
+VALUE = re.compile(r"(?<=: )[^,{}\[\]#\n]+")
+
+
+def mutated_lines(text: str, source: random.Random) -> str:
+    """Lines removed, repeated, exchanged and indented; values replaced and exchanged; keys repeated and renamed."""
+    lines = text.split("\n")
+    for _ in range(source.choice([1, 1, 1, 2, 3, 5])):
+        at, other = source.randrange(len(lines)), source.randrange(len(lines))
+        line, values = lines[at], [*VALUE.finditer(lines[at])]
+        keys = [*re.finditer(r"\b(\w+): ([^,{}\[\]#\n]*)", line)]
+        match source.randrange(9):
+            case 0 if len(lines) > 1:
+                del lines[at]
+            case 1:
+                lines.insert(other, line)
+            case 2:
+                lines[at], lines[other] = lines[other], line
+            case 3:
+                lines[at] = " " * source.randrange(5) + line.lstrip()
+            case 4 if len(values) > 1:
+                one, two = sorted(source.sample(values, 2), key=lambda value: value.start())
+                middle = line[one.end() : two.start()]
+                lines[at] = line[: one.start()] + two[0] + middle + one[0] + line[two.end() :]
+            case 5 if keys:
+                key = source.choice(keys)
+                lines[at] = f"{line[: key.start()]}{key[0]}, {line[key.start() :]}"
+            case 6 if keys:
+                key, name = (
+                    source.choice(keys),
+                    source.choice(["from", "to", "size", "body", "tie", "resize", "at", "x"]),
+                )
+                lines[at] = line[: key.start()] + name + line[key.end(1) :]
+            case _ if values:
+                value = source.choice(values)
+                lines[at] = line[: value.start()] + source.choice(VALUES) + line[value.end() :]
+    return "\n".join(lines)
 
 
 def _places(data: Any, found: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
