@@ -123,7 +123,7 @@ class Curve:
     def cut(self, x: float, *, after: bool) -> Curve:
         """The part before the first point at this x, or the part after it."""
         across = self.samples(64)[:, 0] > x
-        low = float(np.argmax(across) - 1) / 64 if across.any() else 1.0
+        low = max(0.0, float(np.argmax(across) - 1) / 64) if across.any() else 1.0
         high = min(1.0, low + 1 / 64)
         for _ in range(20):
             t = (low + high) / 2

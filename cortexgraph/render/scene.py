@@ -195,9 +195,18 @@ class Scene:
         if self.room is None:
             return grid
         lines = [text_width(line, BESIDE_SIZE) + 6 for name in self.beside.values() for line in name]
-        fitting = max(1, int((self.room - max(lines, default=0.0)) // grid.step_pitch))
-        count = -(-len(self.columns) // fitting)
-        return replace(grid, columns=-(-len(self.columns) // count))
+        space, groups = self.room - max(lines, default=0.0), grid.groups
+        if space >= grid.step_pitch:
+            return replace(grid, starts=_starts(len(self.columns), int(space // grid.step_pitch), groups))
+        fitting = max(1, int((space - 2 * grid.border) // grid.group_pitch) + 1) if groups > 1 else 1
+        parts = _starts(groups, fitting, 1)
+        return replace(grid, starts=tuple(n * groups + part for n in range(len(self.columns)) for part in parts))
+
+
+def _starts(count: int, most: int, size: int) -> tuple[int, ...]:
+    """Where lines start that hold at most so many items of a size: as few as may be, evenly filled."""
+    lines = -(-count // most)
+    return tuple(range(0, count * size, -(-count // lines) * size))
 
 
 def scene_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,24 +29,56 @@ MANY_GROUPS, NARROW_GAP = 8, 20.0
 class Grid:
     """The places of all nodes, one column for each step.
 
+    Places are numbered through: a step has one for each group of the order.
+
     Attributes:
         graph: what is drawn.
-        columns: how many columns stand side by side; the next ones stand below, as lines of a text do.
-        headings: lines above each column.
+        starts: the places at which lines of the drawing start, which stand one below the other as those of a text.
+        headings: rows of text above each step.
     """
 
     graph: UnrolledGraph
-    columns: int = 10**9
+    starts: tuple[int, ...] = (0,)
     headings: int = 1
 
-    def line(self, step: int) -> int:
-        """The line that a step stands in, from 0."""
-        return (step - 1) // self.columns
+    @cached_property
+    def groups(self) -> int:
+        """Places in each step."""
+        return len(self.graph.groups)
 
-    def offset(self, step: int) -> tuple[float, float]:
-        """From the first column to that of a step."""
-        line, place = divmod(step - 1, self.columns)
-        return place * self.step_pitch, -line * (self._height + LINE_GAP)
+    @property
+    def places(self) -> int:
+        return self.graph.steps * self.groups
+
+    def place(self, node: Node) -> int:
+        """A record stands beside the state that it keeps, a readout in the last group."""
+        group = node.group if node.kind != "readout" else self.groups - 1
+        if node.kind == "record":
+            group = max(index for index, names in enumerate(self.graph.groups) if node.name in names)
+        return (node.step - 1) * self.groups + group
+
+    def line(self, place: int) -> int:
+        """The line that a place stands in, from 0."""
+        return max(0, bisect_right(self.starts, place) - 1)
+
+    def x(self, place: int) -> float:
+        """Where a place stands if there is one line."""
+        step, group = divmod(place, self.groups)
+        return step * self.step_pitch + group * self.group_pitch
+
+    def ends(self, line: int) -> tuple[float, float]:
+        """Where a line starts and ends, if all stand side by side."""
+        last = (*self.starts, self.places)[line + 1] - 1
+        return self.x(self.starts[line]) - self.border, self.x(last) + self.border
+
+    def offset(self, line: int) -> tuple[float, float]:
+        """How a line is moved from where it stands if there is one."""
+        return -self.x(self.starts[line]), -line * (self._height + LINE_GAP)
+
+    @property
+    def border(self) -> float:
+        """Around a place, to the next step."""
+        return (self.width + self.gap) / 2
 
     @property
     def _height(self) -> float:
@@ -111,21 +144,24 @@ class Grid:
 
     def box(self, node: Node) -> Box:
         """Where a node stands. A record is a badge on the corner of the state that it keeps."""
-        (x, y), groups = self.offset(node.step), self.graph.groups
-        match node.kind:
-            case "readout":
-                y += (len(self.rows) + self.read.get(node.name, 0)) * self.row
-                return Box(x + (len(groups) - 1) * self.group_pitch, y, max(self.width, 44.0), HEIGHT)
-            case "record":
-                last = max(index for index, group in enumerate(groups) if node.name in group)
-                return Box(*self.box(Node("update", node.name, node.step, last)).at(1, 1), 8, 8)
-        return Box(x + node.group * self.group_pitch, y + self.rows[node.name] * self.row, self.width, HEIGHT)
+        place = self.place(node)
+        dx, dy = self.offset(self.line(place))
+        x = self.x(place) + dx
+        if node.kind == "readout":
+            y = (len(self.rows) + self.read.get(node.name, 0)) * self.row
+            return Box(x, y + dy, max(self.width, 44.0), HEIGHT)
+        box = Box(x, self.rows[node.name] * self.row + dy, self.width, HEIGHT)
+        return Box(*box.at(1, 1), 8, 8) if node.kind == "record" else box
 
-    def band(self, step: int) -> Box:
-        """The background of a step, with room for its heading."""
-        x, y = self.offset(step)
-        left, bottom = x - (self.width + self.gap) / 2, y - HEIGHT / 2 - 8
-        return Box(left + self.step_pitch / 2, bottom + self._height / 2, self.step_pitch, self._height)
+    def bands(self, step: int) -> Iterator[tuple[int, Box]]:
+        """The backgrounds of a step, with room for its heading: one in each of its lines."""
+        first, last = (step - 1) * self.groups, step * self.groups - 1
+        for number in range(self.line(first), self.line(last) + 1):
+            start, following = (*self.starts, self.places)[number : number + 2]
+            dx, dy = self.offset(number)
+            left, right = self.x(max(first, start)) - self.border, self.x(min(last, following - 1)) + self.border
+            bottom = dy - HEIGHT / 2 - 8
+            yield number, Box((left + right) / 2 + dx, bottom + self._height / 2, right - left, self._height)
 
 
 BOWS = (12.0, 16.0, 20.0, 25.0, 30.0, 36.0, 44.0, 54.0, 66.0)
@@ -141,20 +177,15 @@ def routes(grid: Grid) -> Iterator[tuple[Node, Node, Curve, bool]]:
 
     An arrow into another line is cut at the end of its line, and begins again where the line of its head begins.
     """
-    flat = Grid(grid.graph)
-    courses = _courses(flat, dict.fromkeys(_pattern(*edge) for edge in grid.graph.edges))
+    courses = _courses(Grid(grid.graph), dict.fromkeys(_pattern(*edge) for edge in grid.graph.edges))
     for tail, head in grid.graph.edges:
-        course, pitch = courses[_pattern(tail, head)], grid.step_pitch
-        if grid.line(tail.step) == grid.line(head.step):
-            yield tail, head, course.shifted(*grid.offset(tail.step)), True
-            continue
-        border = (grid.width + grid.gap) / 2
-        end = (grid.line(tail.step) + 1) * grid.columns + 1 - tail.step
-        start = grid.line(head.step) * grid.columns + 1 - tail.step
-        yield tail, head, course.cut(end * pitch - border, after=False).shifted(*grid.offset(tail.step)), False
-        x, y = grid.offset(head.step)
-        back = x - (head.step - tail.step) * pitch
-        yield tail, head, course.cut(start * pitch - border, after=True).shifted(back, y), True
+        course = courses[_pattern(tail, head)].shifted((tail.step - 1) * grid.step_pitch)
+        first, last = grid.line(grid.place(tail)), grid.line(grid.place(head))
+        if first == last:
+            yield tail, head, course.shifted(*grid.offset(first)), True
+        else:
+            yield tail, head, course.cut(grid.ends(first)[1], after=False).shifted(*grid.offset(first)), False
+            yield tail, head, course.cut(grid.ends(last)[0], after=True).shifted(*grid.offset(last)), True
 
 
 def _pattern(tail: Node, head: Node) -> Pattern:

@@ -66,14 +66,15 @@ def draw_updates(
     nodes = defaultdict[int, list[Node]](list)
     for node in scene.shown:
         nodes[node.step].append(node)
+    grid = scene.grid
     for column, span in enumerate(scene.columns, start=1):
-        label = f"steps {span}" if span.folded else f"step {span}"
-        with canvas.band(f"step-{span.key}", scene.grid.band(column), label, TINTS[(column + 1) % 2]):
-            for node in nodes[column]:
-                _add_node(canvas, scene, node)
-                if node.kind == "update" and node.name in scene.residual and scene.status_of(node) != "silent":
-                    canvas.residual(_key(scene, node), scene.grid.box(node))
-    for tail, head, curve, arrives in routes(scene.grid):
+        for part, (line, band) in enumerate(grid.bands(column)):
+            key, label = f"step-{span.key}" + f"-{part + 1}" * (part > 0), f"step{'s' * span.folded} {span}"
+            with canvas.band(key, band, label + ", continued" * (part > 0), TINTS[(column + 1) % 2]):
+                for node in nodes[column]:
+                    if grid.line(grid.place(node)) == line:
+                        _add_node(canvas, scene, node)
+    for tail, head, curve, arrives in routes(grid):
         read = scene.reads[tail, head]
         if scene.thin < 1 and scene.status_of(tail) == "silent":
             continue
@@ -124,6 +125,8 @@ def _add_node(canvas: Canvas, scene: Scene, node: Node) -> None:
     shape = "oval" if node.kind == "readout" else "box"
     label = plain(_label(scene, node, status, size, box.width - 4))
     canvas.box(key, box, label, look, kind=classes, size=size, style=style, shape=shape)
+    if node.kind == "update" and node.name in scene.residual and status != "silent":
+        canvas.residual(key, box)
 
 
 def _label(scene: Scene, node: Node, status: str, size: float, width: float) -> str:
@@ -157,27 +160,28 @@ def _classes(read: Read) -> str:
 
 def _add_row_names(canvas: Canvas, scene: Scene) -> None:
     grid = scene.grid
-    for start in range(1, len(scene.columns) + 1, min(grid.columns, len(scene.columns))):
-        x, (_, y), again = grid.band(start).at(-1, 0)[0] - 6, grid.offset(start), f"-{start}" * (start > 1)
+    for number in range(len(grid.starts)):
+        y, again = grid.offset(number)[1], f"-line-{number + 1}" * (number > 0)
         for name, lines in scene.beside.items():
             for n, line in enumerate(lines):
                 row = grid.rows[name]
-                at = (x, y + row * grid.row + ((len(lines) - 1) / 2 - n) * 10)
+                at = (-grid.border - 6, y + row * grid.row + ((len(lines) - 1) / 2 - n) * 10)
                 canvas.text(f"row-{row}-{n}{again}", at, line, BESIDE_SIZE, color=MUTED, align="right")
 
 
 def _add_frame(canvas: Canvas, scene: Scene, subject: str, room: float | None) -> None:
     """Title above, legend below."""
-    grid, count = scene.grid, len(scene.columns)
+    grid = scene.grid
     for column, span in enumerate(scene.columns, start=1):
         if span.folded:
             words = f"steady state × {span.repeats}"
             words = words if text_width(words, HEADING_SIZE) < 1.4 * grid.step_pitch else f"× {span.repeats}"
-            x, top = grid.band(column).at(0, 1)
+            x, top = next(grid.bands(column))[1].at(0, 1)
             canvas.text(f"repeats-{column}", (x, top - 18), words, HEADING_SIZE, color=MUTED)
-    left, top = grid.band(1).at(-1, 1)
-    bottom = grid.band(count).at(0, -1)[1]
-    width = max(min(count, grid.columns) * grid.step_pitch, min(260.0, room or 260.0))
+    left, top = next(grid.bands(1))[1].at(-1, 1)
+    bottom = min(band.at(0, -1)[1] for _, band in grid.bands(len(scene.columns)))
+    longest = max(end - start for start, end in map(grid.ends, range(len(grid.starts))))
+    width = max(longest, min(260.0, room or 260.0))
     add_title(canvas, scene.full.name, _summary(scene, subject), left, top + 4, width)
     add_legend(canvas, [*_entries(scene)], left, bottom - 16, width)
 
