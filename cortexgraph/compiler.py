@@ -280,11 +280,16 @@ def interpret(
     from cortexgraph.network import check_images
 
     check_images(x)
-    if tuple(x.shape[-3:]) != graph.image_shape or x.ndim not in (4, 5):
-        expected = f"[B, {', '.join(map(str, graph.image_shape))}], or [B, T, …] of a video, is expected"
-        raise DataError(Diagnostic("bad-images", "x", f"x is {list(x.shape)}", expected))
+    shape, steps = [*x.shape], graph.spec.time.steps
+    if tuple(x.shape[-3:]) != graph.image_shape or x.ndim not in (4, 5) or (x.ndim == 5 and shape[1] < steps):
+        image = ", ".join(map(str, graph.image_shape))
+        expected = f"[B, {image}], or [B, T, {image}] of a video with a frame for each of {steps} steps, is expected"
+        raise DataError(Diagnostic("bad-images", "x", f"x is {shape}", expected))
+    if not isinstance(state_dict, Mapping):
+        found, expected = f"a {type(state_dict).__name__} was given", "tensors by their names are needed"
+        raise DataError(Diagnostic("bad-state-dict", "state_dict", found, expected, "Give `network.state_dict()`."))
     entries = renamed(graph, state_dict)
-    if problems := list(state_problems(graph, entries)):
+    if problems := list(state_problems(graph, entries, x.dtype)):
         raise DataError(problems)
     unrolled = _unrolled(graph, record or {})
     if silent := list(silent_sinks(unrolled)):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cortexgraph.errors import CompileError, Diagnostic
 
 if TYPE_CHECKING:
     from torch import fx, nn
@@ -20,6 +22,9 @@ def trace(network: CompiledNetwork) -> fx.GraphModule:
     Args:
         network: from `cortexgraph.compile`.
 
+    Raises:
+        CompileError: for what is no compiled network.
+
     Examples:
         >>> import cortexgraph as cg
         >>> graph = cg.trace(cg.compile(cg.load("ventral"))).graph
@@ -27,6 +32,12 @@ def trace(network: CompiledNetwork) -> fx.GraphModule:
         ['V4_step3', 'V4_step4', 'V4_step5']
     """
     from torch import fx
+
+    from cortexgraph.network import CompiledNetwork
+
+    if not isinstance(network, CompiledNetwork):
+        found, expected = f"a {type(network).__name__} was given", "a compiled network is needed"
+        raise CompileError(Diagnostic("no-network", "network", found, expected, "Give what `cg.compile` returns."))
 
     class Tracer(fx.Tracer):
         def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
@@ -45,5 +56,4 @@ def trace(network: CompiledNetwork) -> fx.GraphModule:
         if node.op == "call_module" and steps.get(str(node.target)):
             node._rename(steps[str(node.target)].pop(0))
     graph.lint()
-    module: Any = fx.GraphModule(network, graph, type(network).__name__)
-    return module  # type: ignore[no-any-return]
+    return fx.GraphModule(network, graph, type(network).__name__)

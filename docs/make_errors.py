@@ -113,6 +113,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "no-areas": "No area was named.",
         "helper-name": "A registered helper has the name of another definition of the emitted file.",
         "no-source": "The source of a registered helper cannot be read.",
+        "no-network": "Something other than a compiled network was given.",
         "unknown-pass": "There is no pass of this name.",
         "unknown-choice": "An argument of `compile` is not one of the choices.",
         "checkpoint": "The checkpoint setting is invalid, there is no loop to divide, or the memory is too small.",

@@ -114,6 +114,8 @@ def test_one_pass_may_be_named_alone() -> None:
     assert cg.compile("ventral", passes="prune").source == cg.compile("ventral", passes=["prune"]).source
     with pytest.raises(cg.CompileError, match="`pruned` is not a pass"):
         cg.compile("ventral", passes="pruned")
+    with pytest.raises(cg.CompileError, match=r"`3` is not a pass(.|\n)*`\['prune'\]` is not a pass"):
+        cg.compile("ventral", passes=[3, ["prune"]])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("passes", [3, True, 0.5])
@@ -164,6 +166,24 @@ def test_the_interpreter_refuses_the_same_images() -> None:
             cg.interpret("ventral", state, x)
 
 
+def test_the_interpreter_refuses_short_videos_networks_and_other_types() -> None:
+    network = cg.compile("ventral")
+    state = network.state_dict()
+    with pytest.raises(cg.DataError, match=r"x is \[2, 3, 3, 32, 32\], but .* a frame for each of 6 steps"):
+        cg.interpret("ventral", state, torch.rand(2, 3, 3, 32, 32))
+    for given in (network, None, [*state]):
+        with pytest.raises(cg.DataError, match=r"tensors by their names are needed(.|\n)*`network.state_dict\(\)`"):
+            cg.interpret("ventral", given, IMAGES)  # type: ignore[arg-type]
+    with pytest.raises(cg.DataError, match=r"x is float64, but the parameters are float32(.|\n)*x.to\(torch.float32\)"):
+        cg.interpret("ventral", state, IMAGES.double())
+
+
+@pytest.mark.parametrize("given", ["ventral", torch.nn.Linear(1, 1), None], ids=str)
+def test_only_compiled_networks_are_traced(given: Any) -> None:
+    with pytest.raises(cg.CompileError, match=r"a \w+ was given, but a compiled network is needed"):
+        cg.trace(given)
+
+
 def test_the_interpreter_names_every_entry_that_a_state_dict_lacks() -> None:
     spec = cg.load("ventral", {"areas.IT.cell": "conv_gru"})
     state = cg.compile(spec).state_dict()
@@ -185,7 +205,9 @@ def test_images_of_another_size() -> None:
     network = cg.compile("ventral")
     with pytest.raises(ValueError, match=r"x is \[1, 3, 31, 31\]; expected \[B, 3, 32, 32\]"):
         network(torch.rand(1, 3, 31, 31))
-    with pytest.raises(cg.DataError, match=r"x is \[1, 3, 31, 31\], but \[B, 3, 32, 32\], or \[B, T, …\] of a video"):
+    with pytest.raises(
+        cg.DataError, match=r"x is \[1, 3, 31, 31\], but \[B, 3, 32, 32\], or \[B, T, 3, 32, 32\] of a video"
+    ):
         cg.interpret("ventral", network.state_dict(), torch.rand(1, 3, 31, 31))
 
 

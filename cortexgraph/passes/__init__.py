@@ -61,9 +61,9 @@ def chosen(names: object = None, *, loops: bool = True) -> list[str]:
         found, repair = f"{names!r} was given", "Give their names, such as `passes=['prune']`."
         raise CompileError(Diagnostic("unknown-pass", "passes", found, "passes is a list of names", repair))
     listed = [*PASSES] if names is None else [names] if isinstance(names, str) else [*names]
-    current = [FORMER_NAMES.get(name, name) for name in listed]
+    current = [FORMER_NAMES.get(str(name), name) for name in listed]
     expected = f"the passes are {', '.join(PASSES)}"
-    if unknown := [name for name in current if name not in PASSES]:
+    if unknown := [name for name in current if name not in [*PASSES]]:
         raise CompileError(Diagnostic("unknown-pass", "passes", f"`{n}` is not a pass", expected) for n in unknown)
     return [name for name in PASSES if name in current and (loops or name not in LOOPS)]
 

@@ -18,7 +18,7 @@ from cortexgraph.spec import IMAGE, Span
 from cortexgraph.unrolling.model import Order
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, dtype
 
 __all__ = ["interpret_graph", "state_problems"]
 
@@ -298,8 +298,14 @@ def _running_statistics(trial: _Trial, records: Iterable[tuple[str, int]]) -> di
 # ---- the state dict ---------------------------------------------------------------
 
 
-def state_problems(areas: AreaGraph, state_dict: State) -> Iterator[Diagnostic]:
-    """Parameters that a state dict lacks, or has in another shape."""
+def state_problems(areas: AreaGraph, state_dict: State, dtype: dtype) -> Iterator[Diagnostic]:
+    """Parameters that a state dict lacks, or has in another shape or, all of them, in another type than the images."""
+    types = {str(t.dtype).removeprefix("torch.") for t in state_dict.values() if t.is_floating_point()}
+    images = str(dtype).removeprefix("torch.")
+    if len(types) == 1 and images not in types:
+        (parameters,) = types
+        repair = f"Give `x.to(torch.{parameters})`."
+        yield Diagnostic("bad-images", "x", f"x is {images}", f"the parameters are {parameters}", repair)
     for name, shape in _parameters(areas):
         tensor = state_dict.get(name)
         found = "it is missing" if tensor is None else f"it is {list(tensor.shape)}"
