@@ -20,7 +20,7 @@ from cortexgraph.cli.app import app
 from cortexgraph.cli.options import located
 from cortexgraph.errors import CortexGraphError
 from cortexgraph.spec import NetworkSpec, save
-from cortexgraph.training import TrainSettings, fit
+from cortexgraph.training import RunFolder, TrainSettings, fit
 
 from .conftest import striped_images, tiny_spec
 from .test_resume import assert_equal_runs, interrupt_after
@@ -184,6 +184,14 @@ def test_help_gives_the_defaults_in_force() -> None:
         told = re.search(rf"{option} ((?!--).)*?\[default: \((.*?)\)\]", text)
         assert told is not None, option
         assert told[2] == str(fields[name].default), option
+
+
+def test_of_two_at_once_one_trains_and_the_other_is_refused(place: Path, workplace: Path) -> None:
+    with RunFolder("r").locked():
+        refused = run(*words(place, "--out", "r"))
+    assert "r: another process is training in this folder.\n  Wait until it has ended" in str(refused.exception)
+    assert [path.name for path in (workplace / "r").iterdir()] == [".run.lock"]
+    assert run(*words(place, "--out", "r", "--quiet")).exit_code == 0  # the file of the lock is in nobody's way
 
 
 # ---- Ctrl-C ---------------------------------------------------------------------
