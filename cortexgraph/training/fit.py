@@ -110,6 +110,7 @@ def train(
         logger=list(logger),
         command=shlex.join(command),
     )
+    stored = run.read_settings().settings if resume else started.settings
     with torch.random.fork_rng([device.index] if device.type == "cuda" else []), quiet_lightning():
         torch.manual_seed(settings.seed)
         network = compile_spec(
@@ -117,7 +118,7 @@ def train(
             memory_format="channels_last" if settings.channels_last else "contiguous",
             checkpoint=_checkpoint(settings),
         )
-        recorder = Recorder(run, Interrupts(), _metadata(started, spec, card), quiet=quiet)
+        recorder = Recorder(run, Interrupts(), _metadata(spec, stored, card), quiet=quiet)
         trainer = make_trainer(settings, device, run.path, [recorder], quiet=quiet)
         with run.locked() if first else nullcontext():
             if first:
@@ -140,9 +141,9 @@ def train(
     return summary
 
 
-def _metadata(started: Started, spec: NetworkSpec, card: DataCard) -> dict[str, str]:
-    """What the weights say of themselves."""
-    own = identity(spec.digest, started.settings, card)
+def _metadata(spec: NetworkSpec, settings: Mapping[str, Any], card: DataCard) -> dict[str, str]:
+    """What the weights say of themselves; `settings` as `settings.json` has them, maybe of an earlier version."""
+    own = identity(spec.digest, settings, card)
     return {"network": spec.name, "spec_sha256": spec.digest, "data": card.name, "format": "pt", "identity": own}
 
 
@@ -200,7 +201,7 @@ def _checkpoint_to_resume(run: RunFolder, started: Started, spec: NetworkSpec, c
         return None
     run.read_weights(spec, card)
     last = run.read_last()
-    digest = identity(spec.digest, started.settings, card)
+    digest = identity(spec.digest, run.read_settings().settings, card)
     if last["callbacks"]["Recorder"].get("identity", digest) != digest:
         raise run.damaged(run.settings, "or data.json is not what the run was started with")
     return last

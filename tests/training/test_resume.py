@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer import event_file_writer
 
@@ -21,7 +21,7 @@ from cortexgraph.compiler import compile_spec
 from cortexgraph.data import Augment, Batches, ImageData
 from cortexgraph.errors import DataError
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.training import Interrupted, RunFolder, TrainSettings, fit, train
+from cortexgraph.training import Interrupted, RunFolder, TrainSettings, fit, load_run, train
 from cortexgraph.training.recorder import Recorder
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -184,6 +184,28 @@ def test_other_data_cannot_be_resumed_with(
         with pytest.raises(DataError, match="the run was started with") as error:
             train(spec, other, settings(), tmp_path / "run", resume=True, quiet=True)
         assert [finding.place for finding in error.value.diagnostics] == [place]
+
+
+def test_a_run_of_an_earlier_version_is_resumed_and_opened(
+    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stored fewer settings, and no digests."""
+    run = RunFolder(tmp_path / "run")
+    train(spec, data, settings(), tmp_path / "whole", quiet=True)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, "on_train_epoch_end", 1)
+        with pytest.raises(Interrupted, match="after 1 of 3"):
+            train(spec, data, settings(), run.path, quiet=True)
+    stored = json.loads(run.settings.read_text())
+    stored["settings"] = {"epochs": 3, "batch_size": 16, "device": "cpu", "lr": None, "weight_decay": None}
+    run.settings.write_text(json.dumps(stored))
+    last = torch.load(run.last, weights_only=True)
+    del last["callbacks"]["Recorder"]["identity"], last["callbacks"]["Recorder"]["trackers"]
+    torch.save(last, run.last)
+    save_file(load_file(run.weights), run.weights, {"spec_sha256": stored["spec_sha256"]})
+    train(spec, data, settings(), run.path, resume=True, quiet=True)
+    assert_equal_runs(tmp_path / "whole", run.path)
+    assert load_run(run.path).settings == settings()
 
 
 def test_damaged_checkpoint(
