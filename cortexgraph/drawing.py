@@ -1,13 +1,15 @@
-"""`cg.draw`, `cg.draw_matrix`, `cg.draw_unrolled` and `cg.draw_schedule`: pictures of a spec."""
+"""`cg.draw`, `cg.draw_matrix`, `cg.draw_unrolled` and `cg.draw_schedule`: pictures of a spec, also in notebooks."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 
 from cortexgraph.compiler import Record, build, lower
-from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.errors import CompileError, CortexGraphError, Diagnostic
+from cortexgraph.graph import AreaGraph
 from cortexgraph.render import (
     FOLDS,
     LABELS,
@@ -19,11 +21,11 @@ from cortexgraph.render import (
     draw_timetable,
     draw_updates,
 )
-from cortexgraph.spec import SpecLike
-from cortexgraph.unrolling import Focus, Order, focused
+from cortexgraph.spec import NetworkSpec, SpecLike, dumps
+from cortexgraph.unrolling import Focus, Order, UnrolledGraph, focused
 from cortexgraph.wording import listed, quoted, shortened, suggest
 
-__all__ = ["draw", "draw_matrix", "draw_schedule", "draw_unrolled"]
+__all__ = ["draw", "draw_matrix", "draw_schedule", "draw_unrolled", "html_of", "picture_of"]
 
 Words = str | Sequence[str]
 
@@ -205,3 +207,30 @@ def _saved(drawing: Drawing, path: str | Path | None) -> Drawing:
     if path is not None:
         drawing.save(path)
     return drawing
+
+
+# ---- what `cortexgraph.notebook` asks for --------------------------------------
+
+
+def picture_of(shown: NetworkSpec | AreaGraph | UnrolledGraph) -> Drawing | None:
+    """The drawing of a spec or graph; None for a spec that does not make a network."""
+    if isinstance(shown, AreaGraph):
+        return draw_areas(shown)
+    if isinstance(shown, UnrolledGraph):
+        return draw_updates(shown)
+    try:
+        return draw(shown)
+    except CortexGraphError:
+        return None
+
+
+def html_of(shown: NetworkSpec | AreaGraph | UnrolledGraph) -> str | None:
+    """The drawing; of a spec also its text, and its findings where it does not make a network."""
+    if not isinstance(shown, NetworkSpec):
+        picture = picture_of(shown)
+        return None if picture is None else picture._repr_html_()
+    try:
+        first = draw(shown)._repr_html_()
+    except CortexGraphError as error:
+        first = f"<pre>{escape(str(error))}</pre>"
+    return f"{first}<details><summary>{escape(shown.name)}</summary><pre>{escape(dumps(shown))}</pre></details>"

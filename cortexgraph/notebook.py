@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["Shown"]
 
-RENDERER = "cortexgraph.showing"
+RENDERER = "cortexgraph.drawing"
 
 
 class Shown:

@@ -108,7 +108,13 @@ def zoo(
         raise typer.BadParameter("it draws what --compare prints: give --compare too", param_hint="--out")
     chosen = [load(name) for name in names or list_zoo()]
     if out:
-        _draw(chosen, out)
+        from cortexgraph.compiler import build
+        from cortexgraph.render import check_suffixes, draw_beside
+
+        check_suffixes(out)
+        drawing = draw_beside([build(spec) for spec in chosen])
+        for path in out:
+            typer.echo(f"wrote {drawing.save(path)}", err=True)
     if as_json:
         typer.echo(json.dumps([_entry(spec, _totals(spec)) for spec in chosen], indent=2, ensure_ascii=False))
     elif compare:
@@ -182,13 +188,3 @@ def _facts(spec: NetworkSpec, numbers: Totals) -> dict[str, str]:
         "FLOP": count_text(numbers.flops),
         "source": citation(spec.references),
     }
-
-
-def _draw(specs: Sequence[NetworkSpec], out: Sequence[Path]) -> None:
-    from cortexgraph.compiler import build
-    from cortexgraph.render import check_suffixes, draw_beside
-
-    check_suffixes(out)
-    drawing = draw_beside([build(spec) for spec in specs])
-    for path in out:
-        typer.echo(f"wrote {drawing.save(path)}", err=True)
