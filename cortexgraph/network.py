@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, SupportsIndex, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -59,10 +59,10 @@ class CompiledNetwork(nn.Module):
         if not isinstance(x, fx.Proxy):
             check_images(x)
         if isinstance(x, Tensor) and (x.ndim == 5) != self.options.video:
-            return cast(Any, self._other_class()).forward(self, x)
+            return self._other_class().forward(self, x)
         return super().forward(x)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         """Load a state dict, also one of version 0.1, whose names differ."""
         entries = renamed(self.unrolled.areas, state_dict, prefix)
         state_dict.clear()
@@ -94,17 +94,17 @@ class CompiledNetwork(nn.Module):
             )
         return cls._other
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> CompiledNetwork:
+    def __deepcopy__(self, memo: dict[int, object]) -> CompiledNetwork:
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
         copied.__dict__.update(deepcopy(self._kept(), memo))
         return copied._ready()
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._ready()
 
-    def _kept(self) -> dict[str, Any]:
+    def _kept(self) -> dict[str, object]:
         """The attributes that a copy keeps: not what torch compiled, which calls the original."""
         return {name: value for name, value in self.__dict__.items() if name != "_compiled_call_impl"}
 
@@ -114,9 +114,8 @@ class CompiledNetwork(nn.Module):
             self.compile(fullgraph=True, mode="reduce-overhead" if torch.cuda.is_available() else "default")
         return self
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        restore: Any = type(self)._restored
-        return restore, (self.spec, self.options, self.source), self._kept()
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[object, ...]:
+        return type(self)._restored, (self.spec, self.options, self.source), self._kept()
 
 
 # ---- sets of parameters that training did not reach --------------------------------
