@@ -45,9 +45,9 @@ def silent_sinks(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
     for (kind, name), steps in sorted(silent.items(), key=lambda entry: entry[0][0], reverse=True):
         area = readouts[name].source if kind == "readout" else name
         response = responses.get(area)
-        when = f"at {_steps_text(steps)}" if steps else "at any step"
+        when = f"at {_steps_text(steps)} of {unrolled.steps}" if steps else f"up to step {unrolled.steps}"
         problem = response_text(unrolled, area, response)
-        expected = f"a {kind} {when} of {unrolled.steps} would be empty"
+        expected = f"a {kind} {when} would be empty"
         named = kind == "record" or readouts[name].at not in ("last", "all")
         repair = _repair(unrolled, area, steps, response, named=named)
         if kind == "readout":
@@ -121,23 +121,23 @@ def dead_parameters(full: UnrolledGraph) -> Iterator[Diagnostic]:
     for node in unrolled.readouts:
         steps.setdefault(source[node.name], []).append(str(node.step))
     read = " and of ".join(f"{area} at step {', '.join(at)}" for area, at in steps.items())
-    problem = f"the readout of {read} does not depend on it"
+    problem = f"the readout of {read} does not depend on this"
     for area in graph.areas:
         if area.name not in updated:
             otherwise = "connect the area towards the readout, or keep it to record from"
             repair, untrained = longer.repair(_updated, area.name, otherwise), _untrained(area.parameters())
             place: Path = ("areas", area.name)
-            yield graph.spec.diagnostic("dead-area", place, problem + untrained, repair=repair, severity="warning")
+            yield graph.spec.diagnostic(
+                "dead-area", place, f"{problem} area{untrained}", repair=repair, severity="warning"
+            )
     for connection in graph.connections:
         known = {connection.source, connection.target} <= {IMAGE, *updated}
         intended = connection.active == "never" or connection.delay >= graph.spec.time.steps  # or has its own finding
         if known and not intended and connection.identifier not in evaluated:
             otherwise, place = "change the order, or remove the connection", ("connections", connection.index)
             repair = longer.repair(_evaluated, connection.identifier, otherwise)
-            untrained = _untrained(connection.parameters())
-            yield graph.spec.diagnostic(
-                "dead-connection", place, problem + untrained, repair=repair, severity="warning"
-            )
+            found = f"{problem} connection{_untrained(connection.parameters())}"
+            yield graph.spec.diagnostic("dead-connection", place, found, repair=repair, severity="warning")
 
 
 def _updated(unrolled: UnrolledGraph) -> set[str]:
@@ -170,8 +170,10 @@ def image_independent(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
         if not constant:
             continue
         first = next((node.step for node in unrolled.live_updates(readout.source) if node in seen), None)
-        since = f"{readout.source} first does at step {first}" if first else f"no state of {readout.source} does"
-        problem = f"the readout at {_steps_text(constant)} cannot depend on the image: {since}"
+        since = (
+            f"{readout.source} first depends on it at step {first}" if first else f"no state of {readout.source} does"
+        )
+        problem = f"the readout at {_steps_text(constant)} does not depend on the image: {since}"
         repair = "Read later, or use `silence: skip`, under which an area is silent until the image reaches it."
         path = ("readout", readout.index, "at")
         yield unrolled.areas.spec.diagnostic("image-independent", path, problem, repair=repair, severity="warning")

@@ -57,8 +57,9 @@ def channel_groups(graph: AreaGraph) -> Iterator[Diagnostic]:
             channels.append(operation.channels)
         if any(n % groups for n in channels):
             problem = f"{groups} groups do not divide {' and '.join(map(str, channels))} channels"
+            largest = max(n for n in range(1, groups) if not any(count % n for count in channels))
             of = "both ends" if len(channels) > 1 else "the area"
-            repair = f"Choose a number of groups that divides the channels of {of}."
+            repair = f"Write `groups: {largest}`, or another number that divides the channels of {of}."
             yield graph.spec.diagnostic("channel-groups", (*path, key), problem, repair=repair)
 
 
@@ -149,7 +150,7 @@ def body_shape(graph: AreaGraph) -> Iterator[Diagnostic]:
             " × ".join(map(str, shape)) for shape in (area.body.output, area.shape, area.body.shape)
         )
         operations = ", ".join(operation.summary() for operation in area.body.operations) or "nothing"
-        problem = f"the body ({operations}) makes {output} of the merged {merged}"
+        problem = f"the body ({operations}) maps the merged {merged} to {output}"
         repair = "End the body with a convolution to the channels of the area, without a stride."
         yield graph.spec.diagnostic("body-shape", ("areas", area.name, "body"), problem, f"the area is {state}", repair)
 

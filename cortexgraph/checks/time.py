@@ -56,7 +56,7 @@ def delays(graph: AreaGraph) -> Iterator[Diagnostic]:
     for connection in graph.connections:
         if connection.delay >= spec.time.steps:
             path = ("connections", connection.index, "delay")
-            problem = f"a delay of {connection.delay} steps exceeds the run of {spec.time.steps} steps: nothing is read"
+            problem = f"the delay of {connection.delay} steps is as long as the run: the connection is never read"
             repair = f"Shorten the delay, or raise `time.steps` to {connection.delay + 1} or more."
             yield spec.diagnostic("delay-beyond-end", path, problem, repair=repair, severity="warning")
 

@@ -202,7 +202,8 @@ class _Reader:
         if _kind(event) == "Scalar":
             return _scalar(tag, self.text(event))
         if index in self.open:
-            raise SpecError(Diagnostic("alias-loop", "", "an alias contains itself", file=self.file, line=line))
+            problem, repair = "an alias contains itself", "Write the value out."
+            raise SpecError(Diagnostic("alias-loop", "", problem, repair=repair, file=self.file, line=line))
         self.open.append(index)
         value = self.sequence(path) if _kind(event) == "SequenceStart" else self.mapping(path)
         self.open.pop()
@@ -242,7 +243,7 @@ class _Reader:
                 self.skip()
             elif key in values:
                 place = (*path, key)
-                problem = f"the key `{shortened(key)}` stands here and on line {self.source.lines[place]}"
+                problem = f"the key `{shortened(key)}` appears here and on line {self.source.lines[place]}"
                 self.find("duplicate-key", place, line, problem, "Keep one of the two.")
                 self.skip()
             else:

@@ -46,7 +46,7 @@ def test_the_grid(write: Write) -> None:
         ("variants: {a: {set: {time.stepz: 4}}}", r"tiny.yaml:\d+: a: time.stepz.*the key `stepz` is unknown"),
         ("variants: {a: {set: {areas.V7.channels: 4}}}", r"a: areas.V7.channels=4: there is no area `V7`"),
         ("variants: {a: {sett: {}}}", r"tiny.yaml:\d+: variants.a.sett: the key `sett` is unknown(.|\n)*mean `set`"),
-        ("variants: {a: {}, a: {}}", r"tiny.yaml:\d+: variants.a: the key `a` stands here and on line"),
+        ("variants: {a: {}, a: {}}", r"tiny.yaml:\d+: variants.a: the key `a` appears here and on line"),
         ("variants: {a b: {}, a/b: {}}", r"a/b: `a/b` is called like `a b` as a folder"),
         ("variants: {a: {spec: nothing.yaml}}", r"a: `.*nothing.yaml`: no such file"),
         ("settings: {epochz: 3}", r"settings.epochz: this is not a setting"),

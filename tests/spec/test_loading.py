@@ -75,7 +75,7 @@ def test_alias_bomb_is_stopped():
         ('{"a": 1,}', "the JSON cannot be read"),
         ("{a: 1}", r"x\.json:1: column 2: the JSON cannot be read"),
         ('{"a": NaN}', "`NaN` is not a JSON number"),
-        ('{\n\t"name": "x",\n\t"name": "y"}', r"x\.json:3: name: the key `name` stands here and on line 2"),
+        ('{\n\t"name": "x",\n\t"name": "y"}', r"x\.json:3: name: the key `name` appears here and on line 2"),
         ('{"name": "\\ud800"}', "must be text of whole characters"),
         ("[" * 100_000, "nested more than 50 deep"),
         ('{"time": {"steps": %s}}' % ("9" * 5000), "the JSON cannot be read"),

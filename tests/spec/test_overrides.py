@@ -106,7 +106,7 @@ def test_spec_without_defaults_gets_them():
         ("time..steps=4", "bad-override", "not `path=value`"),
         ("areas[V1=4", "bad-override", "not `path=value`"),
         ("description=", "wrong-type", "there is no value here"),
-        ("time={steps: 1, steps: 2}", "bad-override", "stands here and on line 1"),
+        ("time={steps: 1, steps: 2}", "bad-override", "appears here and on line 1"),
         ("description=a: b: c", "bad-override", "Put text in quotes"),
         ("description=!!python/name:os.system x", "bad-override", "is a YAML tag"),
     ],
