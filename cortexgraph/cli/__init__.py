@@ -38,10 +38,14 @@ def _run() -> None:
     from cortexgraph.cli.app import app
 
     try:
-        _check_text(sys.argv[1:])
         app(prog_name="cortexgraph")
     except ModuleNotFoundError as error:
         raise explained(error) from None
+    except UnicodeEncodeError:
+        from cortexgraph.cli.options import check_text
+
+        check_text()
+        raise
     except OSError as error:
         if error.filename is None:
             raise
@@ -51,17 +55,6 @@ def _run() -> None:
         raise DataError(finding) from None
     finally:
         sys.stdout.flush()  # the last chance to report a full disk
-
-
-def _check_text(arguments: list[str]) -> None:
-    """Refuse arguments that are no text: they could neither be printed nor be kept in the files of a run."""
-    findings = [
-        Diagnostic("not-utf8", shortened(word), "this argument is not valid UTF-8", repair="Rename the file or folder.")
-        for word in arguments
-        if not word.isprintable() and word != word.encode(errors="replace").decode()
-    ]
-    if findings:
-        raise DataError(findings)
 
 
 class StandardOutput(io.TextIOWrapper):

@@ -47,6 +47,7 @@ def compare(
     from cortexgraph.experiment.plan import folder_name, load_experiment
 
     experiment = load_experiment(file)
+    options.check_text()
     folder = out or Path("runs") / folder_name(experiment.name)
     arguments: dict[str, object] = dict(experiment.data.arguments)
     arguments["source"] = options.located(str(arguments["source"]) if data is None else data)

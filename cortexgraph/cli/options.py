@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, overload
@@ -181,3 +182,18 @@ def prepare(*extras: str) -> None:
     if findings:
         raise CortexGraphError(findings)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def check_text() -> None:
+    """Refuse arguments that are no text, before they are kept in the files of a run.
+
+    Raises:
+        CortexGraphError: with every such argument.
+    """
+    findings = [
+        Diagnostic("not-utf8", shortened(word), "this argument is not valid UTF-8", repair="Rename the file or folder.")
+        for word in sys.argv[1:]
+        if word != word.encode(errors="replace").decode()
+    ]
+    if findings:
+        raise CortexGraphError(findings)

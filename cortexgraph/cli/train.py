@@ -123,6 +123,7 @@ def train(
     if logger is not None:
         trackers = [name.strip() for name in logger.split(",") if name.strip()]
     check_trackers(trackers)
+    options.check_text()
     folder = out or _free_folder(network, str(arguments["source"]))
     if is_first_process():  # before the data is loaded, which can take a while
         RunFolder(folder).check_startable(resume=resume, overwrite=overwrite)

@@ -191,6 +191,7 @@ SURROGATE = "V\udcff"
         ["record", "ventral-cifar10", "-o", SURROGATE],
         ["export", "ventral-cifar10", "-o", SURROGATE],
         ["train", "ventral", "--data", SURROGATE],
+        ["train", "ventral", "--out", SURROGATE],
         ["compare", SURROGATE],
         ["zoo", SURROGATE],
         ["new", SURROGATE],
