@@ -148,7 +148,7 @@ def test_new_check_and_never_overwrite(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "mine.yaml").read_text() == "precious"
     for name in ("mine.txt", "", ".yaml"):
         assert "suffix is not .yaml" in run("new", name).err
-    assert "64 are the most" in run("new", "a" * 300 + ".yaml").err
+    assert "a name has at most 64" in run("new", "a" * 300 + ".yaml").err
 
 
 def test_zoo_and_schema(run: Run) -> None:
