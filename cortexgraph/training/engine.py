@@ -45,6 +45,8 @@ PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 TRACKERS = {"csv": "", "tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
 """What keeps the metrics, and the package that each needs. The table, csv, is always written."""
 DEFAULT_TRACKERS = ("csv", "tensorboard")
+MLFLOW_SERVER = os.environ.get("MLFLOW_TRACKING_URI")
+"""The user's own; read once, because MLflow sets the variable to the database of each run."""
 
 
 class EpochBar(RichProgressBar):  # type: ignore[misc, unused-ignore]
@@ -216,11 +218,12 @@ def tracking(
         versions: what the trackers call the run that goes on.
     """
     run = folder.resolve().name
+    mlflow = MLFLOW_SERVER or f"sqlite:///{folder.resolve() / 'mlflow.db'}"  # MLflow refuses plain folders now
     makers: dict[str, Callable[[str | None], Logger]] = {
         "tensorboard": lambda _: Events(folder, name="", version="tensorboard", purge_step=step + 1),
         "wandb": lambda version: WandbRun(name=run, project=network, save_dir=folder, id=version),
         "mlflow": lambda version: MLFlowLogger(
-            experiment_name=network, run_name=run, save_dir=str(folder / "mlruns"), run_id=version
+            experiment_name=network, run_name=run, tracking_uri=mlflow, run_id=version
         ),
     }
     if "tensorboard" in names:
