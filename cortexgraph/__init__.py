@@ -108,7 +108,10 @@ def __getattr__(name: str) -> object:
         return getattr(import_explained(home), own)
     if name in _HOME_OF:
         return getattr(import_explained(_HOME_OF[name]), name)
-    raise AttributeError(f"module `cortexgraph` has no attribute `{name}`")
+    from cortexgraph.wording import similar
+
+    guess = similar(name, __all__)
+    raise AttributeError(f"module `cortexgraph` has no attribute `{name}`" + f"; did you mean `{guess}`?" * bool(guess))
 
 
 def __dir__() -> list[str]:

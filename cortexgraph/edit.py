@@ -7,17 +7,18 @@ what the network computes stays the same wherever the sets are equal. `lesion` c
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from cortexgraph.compiler import build, compile_with, unroll
-from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.errors import CompileError, CortexGraphWarning, Diagnostic
 from cortexgraph.graph import AreaGraph
 from cortexgraph.ops import Chain, GainOperation, Link
 from cortexgraph.spec import NetworkSpec, SpecLike, resolve
 from cortexgraph.spec.shorthand import chain_names
 from cortexgraph.unrolling import UnrolledGraph, trained_sets
-from cortexgraph.wording import quoted, similar
+from cortexgraph.wording import listed, quoted, similar
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -85,7 +86,8 @@ def lesion(network: SpecLike | nn.Module, *cut: str) -> NetworkSpec | nn.Module:
             connections, or their ends as in `V4 -> V2`.
 
     Returns:
-        The spec, or a newly compiled network on the same device.
+        The spec, or a newly compiled network on the same device. A warning names areas whose first response comes later
+        than before and which have parameters per step: the sets count from the first response.
 
     Raises:
         CompileError: for a word that names no connection, or a readout that falls silent.
@@ -102,9 +104,22 @@ def lesion(network: SpecLike | nn.Module, *cut: str) -> NetworkSpec | nn.Module:
         return _without(graph, *_cut(graph, cut))
 
     def carry(state: State, before: UnrolledGraph, after: UnrolledGraph) -> dict[str, Tensor]:
+        if later := _later_sets(before, after):
+            warnings.warn(later, CortexGraphWarning, stacklevel=4)
         return _left(state, before.areas, after.areas, _cut(before.areas, cut)[0])
 
     return _edited(network, change, carry)
+
+
+def _later_sets(before: UnrolledGraph, after: UnrolledGraph) -> str:
+    """What to say of areas whose first response comes later: their parameters per step count from it."""
+    moved = []
+    for name in (area.name for area in after.areas.areas if area.per_step):
+        old, new = (graph.live_steps(name)[:1] for graph in (before, after))
+        if old and new and old != new:
+            moved.append(f"{name} (step {new[0]}, not {old[0]})")
+    rest = "their parameters per step count from it, so that each set is used at a later step than in training"
+    return f"the first response comes later in {listed(moved)}; {rest}" if moved else ""
 
 
 def _cut(graph: AreaGraph, words: tuple[str, ...]) -> tuple[set[int], set[int]]:

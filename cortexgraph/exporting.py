@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
+from torch.nn import functional
 
 from cortexgraph.compiler import check_choice
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
@@ -206,12 +207,23 @@ def _write_onnx(network: CompiledNetwork, paths: Sequence[Path], metadata: Mappi
             dynamo=True,
             external_data=False,
             verbose=False,
+            custom_translation_table={torch.ops.aten.upsample_nearest2d.vec: _nearest},
         )
         program.model.metadata_props.update({key: json.dumps(value) for key, value in metadata.items()})
         program.save(file)
     onnx.checker.check_model(file)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     return lambda x: [torch.from_numpy(y).to(x.device) for y in session.run(None, {"images": x.cpu().numpy()})]
+
+
+def _nearest(x: Any, size: Sequence[int], scales: Sequence[float] | None = None) -> Any:
+    """Nearest-neighbour interpolation by torch's own indices: runtimes round those of ONNX's `Resize` otherwise."""
+    from onnxscript import opset18
+
+    for axis, (old, new) in enumerate(zip(x.shape[2:], size, strict=True), 2):
+        indices = functional.interpolate(torch.arange(float(old))[None, None], size=new)
+        x = cast(Any, opset18).Gather(x, opset18.Constant(value_ints=indices.flatten().int().tolist()), axis=axis)
+    return x
 
 
 def _write_source(network: CompiledNetwork, paths: Sequence[Path], metadata: Mapping[str, Any]) -> Run:

@@ -171,8 +171,8 @@ def untrained_sets(network: CompiledNetwork, loaded: Mapping[str, int]) -> str:
     names |= {c.identifier: c.label for c in network.unrolled.areas.connections}
     sets = ", ".join(f"{names.get(part, part)} has {n} trained sets for {m} updates" for part, (n, m) in beyond.items())
     return (
-        f"the network runs for T = {network.spec.time.steps} steps, beyond the parameters per step that training "
-        f"reached: {sets}; the last trained set is used for the rest"
+        f"at T = {network.spec.time.steps}, this network computes updates whose parameters per step training did not "
+        f"reach: {sets}; the last trained set is used for the rest"
     )
 
 

@@ -261,6 +261,26 @@ def test_a_lesion_is_a_connection_that_is_never_active(spec: cg.NetworkSpec, dat
     torch.testing.assert_close(cut(x), expected, rtol=1e-8, atol=1e-8)
 
 
+def test_sets_that_move_to_later_steps_are_told() -> None:
+    """Without V1 -> IT, IT first responds a step later, with the set of its first response in training."""
+    spec = cg.loads(
+        """
+name: skip
+defaults: {area: {norm: {kind: batch, per_step: true}}}
+input: {size: 8}
+areas: {V1: {channels: 3, size: 8}, V2: {channels: 3, size: 8}, IT: {channels: 3, size: 8}}
+connections: [image -> V1 -> V2 -> IT, V1 -> IT]
+readout: {from: IT, classes: 2}
+time: {steps: 5}
+"""
+    )
+    network = cg.compile(spec)
+    with pytest.warns(cg.CortexGraphWarning, match=r"first response comes later in IT \(step 3, not 2\); their param"):
+        cut = cg.lesion(network, "V1 -> IT")
+    assert "IT_5 = self.IT(self.V2_to_IT(V2_4) + self.V1_to_IT(V1_4), update=4)" in network.source
+    assert "IT_5 = self.IT(self.V2_to_IT(V2_4), update=3)" in cut.source
+
+
 def test_a_word_that_names_no_connection() -> None:
     with pytest.raises(cg.CompileError, match=r"lesion V4 -> V9: this names no(.|\n)*mean `V4 -> V4`(.|\n)*`lateral`"):
         cg.lesion("ventral", "V4 -> V9", "latral")

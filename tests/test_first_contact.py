@@ -262,3 +262,37 @@ def test_data_sets_do_not_print_their_pixels() -> None:
     data = cg.load_data("shapes", size=(8, 8), channels=3, train_images=10, test_images=10)
     assert repr(data.train) == "<10 images of 3 × 8 × 8>"
     assert len(repr(data)) < 700
+
+
+def test_a_spec_stays_as_it_is_and_load_makes_a_changed_copy() -> None:
+    spec = cg.load("ventral")
+    with pytest.raises(AttributeError, match=r"a spec stays as it is \(TimeSpec.steps was set\); make a changed copy"):
+        spec.time.steps = 12  # type: ignore[misc]
+    changed = cg.load(spec, ["time.steps=12", "areas.V1.channels=8"])
+    assert (changed.time.steps, changed.areas["V1"].channels, spec.time.steps) == (12, 8, 6)
+    assert cg.load(spec) == spec
+    with pytest.raises(cg.SpecError, match=r"time.steps"):
+        cg.load(spec, ["time.steps=0"])
+
+
+def test_other_things_than_runs_and_images_are_refused() -> None:
+    network, data = cg.compile("ventral"), cg.load_data("shapes", size=(32, 32), channels=3, train_images=10)
+    with pytest.raises(cg.DataError, match=r"a Ventral was given, but a run of `cg.load_run`"):
+        cg.export(network, "x.onnx")  # type: ignore[arg-type]
+    with pytest.raises(cg.DataError, match=r"a str was given(.|\n)*`cg.load_data`"):
+        cg.train("ventral", "shapes")  # type: ignore[arg-type]
+    with pytest.raises(cg.DataError, match=r"the size is 28, but a height and a width(.|\n)*such as \(32, 32\)"):
+        cg.load_data("shapes", size=28, channels=1)  # type: ignore[arg-type]
+    with pytest.raises(cg.CompileError, match=r"split: (.|\n)*`test` or `train`|split"):
+        cg.evaluate(network, data, split="Train")  # type: ignore[arg-type]
+
+
+def test_a_misspelt_name_or_file_is_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AttributeError, match=r"has no attribute `lession`; did you mean `lesion`"):
+        cg.lession  # noqa: B018
+    monkeypatch.chdir(tmp_path)
+    cg.save("ventral", "anatomy.yaml")
+    with pytest.raises(cg.SpecError, match=r"Did you mean `anatomy.yaml`"):
+        cg.check("anatomi.yaml")
+    with pytest.raises(cg.SpecError, match=r"Did you mean `anatomy.yaml`"):
+        cg.check("anatomy")

@@ -23,7 +23,7 @@ readout: {from: B, classes: 3}
 time: {steps: 4}
 """
 
-BEYOND = r"T = 6 steps, beyond .* reached: A has 3 trained sets for 5 updates, B has 3 trained sets for 5 updates"
+BEYOND = r"T = 6, .* reach: A has 3 trained sets for 5 updates, B has 3 trained sets for 5 updates"
 
 
 def trained(network: CompiledNetwork, batches: int = 2) -> CompiledNetwork:
@@ -90,7 +90,7 @@ def test_recorded_updates_that_no_readout_reaches_count() -> None:
     source = trained(cg.compile(cg.loads(LONGER)))
     recording = cg.compile(source.spec, record="A")
     recording.load_state_dict(source.state_dict())
-    with pytest.warns(cg.CortexGraphWarning, match=r"T = 4 steps, .* reached: A has 3 trained sets for 4 updates"):
+    with pytest.warns(cg.CortexGraphWarning, match=r"T = 4, .* reach: A has 3 trained sets for 4 updates"):
         recording.eval()
     own = trained_recording()
     with pytest.warns(cg.CortexGraphWarning, match=r"A has 3 trained sets for 4 updates"):
@@ -106,14 +106,14 @@ def trained_recording() -> CompiledNetwork:
 def test_a_loop_counts_with_all_of_its_updates() -> None:
     network = longer(trained(cg.compile(cg.loads(LONGER))), steps=40)
     assert network.unrolled.loop is not None
-    with pytest.warns(UserWarning, match=r"T = 40 .* A has 3 trained sets for 39 updates, B has 3"):
+    with pytest.warns(UserWarning, match=r"T = 40, .* A has 3 trained sets for 39 updates, B has 3"):
         network.eval()
 
 
 def test_weights_per_step_without_a_norm() -> None:
     spec = cg.loads(LONGER.replace("defaults: {area: {norm: {kind: batch, per_step: true}}}", ""))
     network = trained(cg.compile(cg.unshare(spec)))
-    with pytest.warns(cg.CortexGraphWarning, match=r"T = 6 steps, .*image -> A has 3 trained sets for 5 updates"):
+    with pytest.warns(cg.CortexGraphWarning, match=r"T = 6, .*image -> A has 3 trained sets for 5 updates"):
         longer(network).eval()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cortexgraph.compiler import CompileOptions, Record, Roll, lower
 from cortexgraph.passes import PASSES
@@ -79,7 +79,8 @@ def explain(
     """
     options = CompileOptions(record, passes, roll)
     full, graph = lower(spec, steps, record=record, passes=[])
-    effects = [_effect("", "", full), _effect("settle", _settled(full, graph), graph)]
+    live = replace(_effect("", "", full), updates=sum(1 for _ in full.live_updates()))  # held ones cost nothing
+    effects = [live, _effect("settle", _settled(full, graph), graph)]
     for name in options.pass_names:
         before, graph = graph, PASSES[name](graph)
         effects.append(_effect(name, _did(name, before, graph), graph))
@@ -114,7 +115,8 @@ def _macs_of_constants(graph: UnrolledGraph, node: Node) -> int:
 def _settled(full: UnrolledGraph, settled: UnrolledGraph) -> str:
     held = sum(1 for node in full.live_updates() if full.held(node) is not None)
     idle = sum(1 for node in full.live_updates() if full.carried_out(node) and node not in settled)
-    return f"holds {held} updates that would repeat the last one, leaves out {idle} unread ones with a norm"
+    unread = f", leaves out {idle} unread ones with a norm" if idle else ""
+    return f"holds {held} updates that would repeat the last one{unread}"
 
 
 def _did(name: str, before: UnrolledGraph, after: UnrolledGraph) -> str:

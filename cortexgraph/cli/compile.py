@@ -75,7 +75,7 @@ def compile_spec(
     if out is not None or not explained:
         segments = None if checkpoint is None else read_checkpoint(checkpoint, batch=1)
         source = emit(network, record=recorded, passes=passes, roll=loops, memory_format=layout, checkpoint=segments)
-        write_or_print(source, out)
+        write_or_print(source, out, ".py")
 
 
 def _recorded(requests: list[str]) -> dict[str, str | tuple[int, ...]]:

@@ -49,13 +49,16 @@ def schema(out: OutOption = None) -> None:
     """
     from cortexgraph.ops.registry import json_schema
 
-    write_or_print(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", out)
+    write_or_print(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", out, ".json")
 
 
-def write_or_print(text: str, out: Path | None) -> None:
-    """Write a text to a file, or print it where there is none."""
+def write_or_print(text: str, out: Path | None, suffix: str) -> None:
+    """Write a text to a file of this suffix, so that no spec is overwritten, or print it where there is none."""
     if out is None or str(out) == "-":
         typer.echo(text, nl=False)
+    elif out.suffix != suffix and (out.is_file() or not out.exists()):
+        found = f"the suffix is {out.suffix!r}, but {suffix} is written"
+        raise CompileError(Diagnostic("suffix", str(out), found, repair=f"Write {out.stem or 'out'}{suffix}."))
     else:
         write_text(out, text)
         typer.echo(f"wrote {out}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -125,16 +126,16 @@ def _check(request: Request) -> Iterator[Diagnostic]:
     """Everything that is wrong with a request before anything is read."""
     source, size, channels, seed = request.source, request.size, request.channels, request.seed
     if not is_name(source) and not _looks_like_path(source):
-        found = f"«{source}» is neither a known data set nor a directory"
+        found = f"`{source}` is neither a known data set nor a directory"
         expected = f"the known data sets are {', '.join(sorted(filter(is_name, SOURCES)))}"
         repair = "Give one of these names, or the path of a directory with train/ and test/."
         yield Diagnostic("unknown-data", "data", found, expected, repair)
     if channels not in (1, 3):
         repair = "Give the network's input 1 channel (grey) or 3 (RGB)."
         yield Diagnostic("bad-channels", "channels", f"{channels} channels are asked for", "images have 1 or 3", repair)
-    if len(size) != 2 or min(size) < 1:
+    if not (isinstance(size, tuple | list) and len(size) == 2 and all(isinstance(n, Integral) and n > 0 for n in size)):
         expected = "a height and a width of at least 1 pixel are needed"
-        yield Diagnostic("bad-size", "size", f"the size is {tuple(size)}", expected, "Give (height, width).")
+        yield Diagnostic("bad-size", "size", f"the size is {size}", expected, "Give (height, width), such as (32, 32).")
     if seed < 0:
         yield Diagnostic("bad-seed", "seed", f"the seed is {seed}", "it must be 0 or more", "Give another seed.")
     for split, count in request.images.items():

@@ -70,6 +70,12 @@ class Model(Part):
             if field.is_required() or value != field.get_default(call_default_factory=True):
                 yield written_key(name, field), value
 
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in type(self).model_fields:
+            change = 'make a changed copy: `cg.load(spec, ["areas.V1.channels=12", "time.steps=4"])`'
+            raise AttributeError(f"a spec stays as it is ({type(self).__name__}.{name} was set); {change}")
+        super().__setattr__(name, value)
+
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Make `help` readable: the fields with their meaning, and a signature without the types of the validator."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,11 @@ def resolve(spec: SpecLike) -> NetworkSpec:
     raise SpecError(Diagnostic("wrong-type", "spec", problem, expected, repair))
 
 
-def load(path_or_zoo_name: str | Path, overrides: Overrides = ()) -> NetworkSpec:
-    """Read a spec from a YAML or JSON file, or from the zoo by its name.
+def load(spec: SpecLike, overrides: Overrides = ()) -> NetworkSpec:
+    """Read a spec from a YAML or JSON file, or from the zoo by its name; or change some fields of a spec.
 
     Args:
-        path_or_zoo_name: a file, or a name that `zoo()` lists; a file goes first.
+        spec: a file, or a name that `zoo()` lists (a file goes first), or a spec, which stays as it is.
         overrides: changes, as ``["time.steps=4"]`` or ``{"time.steps": 4}``.
 
     Raises:
@@ -59,7 +60,10 @@ def load(path_or_zoo_name: str | Path, overrides: Overrides = ()) -> NetworkSpec
         >>> load("ventral", ["time.steps=4", "areas.V1.channels=16"]).time.steps
         4
     """
-    path = _existing(path_or_zoo_name)
+    if not isinstance(spec, str | PathLike):
+        data = resolve(spec).model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+        return loads(json.dumps(data), overrides=overrides)
+    path = _existing(spec)
     return loads(read_text(path), file=str(path), overrides=overrides)
 
 
@@ -106,7 +110,7 @@ def _not_a_mapping(data: Any, file: str | None) -> Diagnostic:
     return Diagnostic("wrong-type", "", f"the spec is {shown(data)}", expected, repair, file=file, line=1)
 
 
-def _existing(path_or_zoo_name: str | Path) -> Path:
+def _existing(path_or_zoo_name: str | PathLike[str]) -> Path:
     path, name = Path(path_or_zoo_name), str(path_or_zoo_name)
     shipped = zoo()
     try:
@@ -120,10 +124,16 @@ def _existing(path_or_zoo_name: str | Path) -> Path:
     if is_folder and name:
         problem, repair = f"`{shortened(name)}` is a folder", "Name a spec file in it."
     else:
-        guess = similar(path.stem, list(shipped))
+        guess = similar(path.name, _files_beside(path)) or similar(path.stem, list(shipped))
         problem = f"`{shortened(name, 200)}`: no such file, and no zoo spec of this name"
         repair = f"Did you mean `{guess}`? " * bool(guess) + "`cortexgraph zoo` lists those that ship."
     raise SpecError(Diagnostic("no-such-spec", "", problem, repair=repair))
+
+
+def _files_beside(path: Path) -> list[str]:
+    with suppress(OSError, ValueError):  # a folder that cannot be read, a name that no folder can have
+        return [file.name for file in path.parent.iterdir() if file.suffix in {".yaml", ".yml"}]
+    return []
 
 
 def starter(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cortexgraph.compiler import compile_spec
+from cortexgraph.compiler import check_choice, compile_spec
 from cortexgraph.data import ImageData
 from cortexgraph.data.decode import decode_files
 from cortexgraph.errors import DataError, Diagnostic
@@ -116,6 +116,7 @@ def evaluate(
         DataError: for a missing or damaged run, or data that do not fit it.
         CompileError: for a readout of a silent area.
     """
+    check_choice("split", split, ("test", "train"))
     if isinstance(run, nn.Module):
         check_fit(run.spec, data)
         network = compile_spec(with_readouts(run.spec, at), steps, order, memory_format="channels_last")

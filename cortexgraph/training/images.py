@@ -37,6 +37,9 @@ def check_fit(spec: NetworkSpec, data: ImageData) -> None:
     Raises:
         DataError: with one finding for each that differs, and the override that repairs it.
     """
+    if not isinstance(data, ImageData):
+        repair = "Load images with `cg.load_data`, such as `cg.load_data('shapes', size=(32, 32), channels=3)`."
+        raise DataError(Diagnostic("data-mismatch", "data", f"a {type(data).__name__} was given", repair=repair))
     channels, *size = data.train.images.shape[1:]
     readouts = list(enumerate(spec.readouts))
     declared = [

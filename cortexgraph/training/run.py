@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -223,8 +224,17 @@ def load_run(
 
 
 def opened(run: str | Path | TrainedRun) -> TrainedRun:
-    """The run, opened if it is not."""
-    return run if isinstance(run, TrainedRun) else load_run(run)
+    """The run, opened if it is not.
+
+    Raises:
+        DataError: if it cannot be read, or is something else.
+    """
+    if isinstance(run, TrainedRun):
+        return run
+    if not isinstance(run, str | PathLike):
+        found = f"a {type(run).__name__} was given, but a run of `cg.load_run`, or its folder, is needed"
+        raise DataError(Diagnostic("no-run", "run", found, repair="Train the network first, with `cg.train`."))
+    return load_run(run)
 
 
 def with_readouts(spec: NetworkSpec, at: At | None) -> NetworkSpec:

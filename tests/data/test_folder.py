@@ -74,13 +74,13 @@ def findings(root: Path | str, match: str) -> list[str]:
 
 
 def test_unknown_name() -> None:
-    match = "«cifar» is neither a known data set nor a directory, but the known data sets are cifar10, shapes"
+    match = "`cifar` is neither a known data set nor a directory, but the known data sets are cifar10, shapes"
     assert findings("cifar", match) == ["unknown-data"]
 
 
 @pytest.mark.parametrize("name", ["", "~nobody-of-this-name"])
 def test_odd_names(name: str) -> None:
-    assert findings(name, f"«{name}» is neither a known data set") == ["unknown-data"]
+    assert findings(name, f"`{name}` is neither a known data set") == ["unknown-data"]
 
 
 def test_missing_directory(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_options_reach_the_run(place: Path, workplace: Path) -> None:
     ("arguments", "message"),
     [
         (["--set", "readout.classes=7"], r"declares 7, but the data has 3 classes\.\n  Give --set readout\.classes=3"),
-        (["--data", "shape"], "«shape» is neither a known data set nor a directory"),
+        (["--data", "shape"], "`shape` is neither a known data set nor a directory"),
         (["--lr", "0"], r"settings\.lr: 0\.0 was given"),
         (["--resume", "--out", "nothing"], "there is no run here to resume"),
         (["--set", "areas.V9.channels=3"], "V9"),

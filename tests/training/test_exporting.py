@@ -192,6 +192,21 @@ def test_networks_of_videos_and_of_64_bits_are_exported(to: exporting.Format, tm
         assert exported.difference < 1e-5
 
 
+@pytest.mark.parametrize("sizes", [(28, 32), (32, 28), (7, 13)])
+def test_sizes_that_divide_into_no_whole_ratio_resize_in_onnx_as_in_torch(
+    sizes: tuple[int, int], tmp_path: Path
+) -> None:
+    text = f"""
+name: resized
+input: {{channels: 1, size: {sizes[0]}}}
+areas: {{A: {{channels: 4, size: {sizes[1]}}}, B: {{channels: 3, size: {sizes[0]}}}}}
+connections: [{{from: image, to: A, resize: nearest}}, {{from: A, to: B, resize: nearest}}]
+readout: {{from: B, classes: 3}}
+time: {{steps: 2, order: sequential}}
+"""
+    assert export_network(compile_spec(cg.loads(text)), tmp_path / "net.onnx").difference < 1e-6
+
+
 def test_recorded_states_are_not_exported(tmp_path: Path) -> None:
     with pytest.raises(cg.CortexGraphError, match=r"also returns recorded states(.|\n)*without `record`"):
         exporting.export_network(cg.compile("ventral", record="V4"), tmp_path / "net.py")
