@@ -281,7 +281,7 @@ def _with_default_norm(area: Data, defaults: Data) -> Data:
     return area if default is None or _norms_apart({key: default}) == {key: default} else area | {key: default}
 
 
-def _norms_shared(part: Any) -> Any:
+def _norms_shared(part: object) -> object:
     """A part of a spec without any `per_step: true`."""
     if isinstance(part, list):
         return [_norms_shared(item) for item in part]
@@ -290,7 +290,7 @@ def _norms_shared(part: Any) -> Any:
     return {key: _norms_shared(value) for key, value in part.items() if key != "per_step"}
 
 
-def _norms_apart(part: Any) -> Any:
+def _norms_apart(part: object) -> object:
     """A part of a spec with `per_step: true` on every norm."""
     if isinstance(part, list):
         return [_norms_apart(item) for item in part]

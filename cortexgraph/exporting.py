@@ -98,7 +98,7 @@ def export_network(
     network: CompiledNetwork,
     path: str | Path,
     to: Format | None = None,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
     note: str = "",
 ) -> Exported:
     """Export a compiled network for batches of images [B, C, H, W] of any size B, in evaluation mode.
@@ -183,7 +183,7 @@ def _program(network: CompiledNetwork) -> ExportedProgram:
     return torch.export.export(network, (_images(network, 2),), dynamic_shapes={"x": {0: Dim("batch")}})
 
 
-def _write_pt2(network: CompiledNetwork, paths: Sequence[Path], metadata: Mapping[str, Any]) -> Run:
+def _write_pt2(network: CompiledNetwork, paths: Sequence[Path], metadata: Mapping[str, object]) -> Run:
     buffer = io.BytesIO()  # on a full disk torch ends the process
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own, about its archives
@@ -216,7 +216,7 @@ def _write_onnx(network: CompiledNetwork, paths: Sequence[Path], metadata: Mappi
     return lambda x: [torch.from_numpy(y).to(x.device) for y in session.run(None, {"images": x.cpu().numpy()})]
 
 
-def _nearest(x: Any, size: Sequence[int], scales: Sequence[float] | None = None) -> Any:
+def _nearest(x: Any, size: Sequence[int], scales: Sequence[float] | None = None) -> object:
     """Nearest-neighbour interpolation by torch's own indices: runtimes round those of ONNX's `Resize` otherwise."""
     from onnxscript import opset18
 
@@ -226,7 +226,7 @@ def _nearest(x: Any, size: Sequence[int], scales: Sequence[float] | None = None)
     return x
 
 
-def _write_source(network: CompiledNetwork, paths: Sequence[Path], metadata: Mapping[str, Any]) -> Run:
+def _write_source(network: CompiledNetwork, paths: Sequence[Path], metadata: Mapping[str, object]) -> Run:
     source, weights = paths
     source.write_text(str(network.source), encoding="utf-8")
     buffer = io.BytesIO()

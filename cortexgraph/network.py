@@ -62,7 +62,7 @@ class CompiledNetwork(nn.Module):
             return self._other_class().forward(self, x)
         return super().forward(x)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
         """Load a state dict, also one of version 0.1, whose names differ."""
         entries = renamed(self.unrolled.areas, state_dict, prefix)
         state_dict.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -71,7 +71,7 @@ def draw(
     from cortexgraph.render import check_suffixes, is_dense
 
     words = None if labels is None else [word.strip() for word in labels.split(",") if word.strip()]
-    chosen: dict[str, Any] = {"labels": words if words != ["all"] else True, "width": width or None, "fold": fold}
+    chosen: dict[str, object] = {"labels": words if words != ["all"] else True, "width": width or None, "fold": fold}
     chosen |= {"upstream": upstream, "downstream": downstream, "between": between}
     chosen = {name: value for name, value in chosen.items() if value is not None}
     flags = {UNROLLED: unrolled, SCHEDULE: schedule, MATRIX: matrix}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -152,7 +152,7 @@ def _print_predictions(result: Predictions, top: int) -> None:
     typer.echo(f"{result.name}, trained on {result.data}.")
 
 
-def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def _write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     from cortexgraph.files import csv_table, write_text
 
     write_text(path, csv_table(rows))

@@ -210,7 +210,7 @@ def _data(
     }
 
 
-def _connection(projection: Projection, rules: Rules) -> dict[str, Any]:
+def _connection(projection: Projection, rules: Rules) -> dict[str, object]:
     steps = round((projection.distance_mm or 0) / rules.velocity_m_per_s / rules.dt_ms)
     delay = {"delay": steps - 1} if steps > 1 else {}
     strength = {"strength": projection.weight} if projection.weight else {}

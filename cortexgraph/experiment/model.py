@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
@@ -26,7 +26,7 @@ Values = Annotated[
 Images = Annotated[int, Field(strict=True, ge=1, le=10**9)]
 
 
-def _alone(value: Any) -> Any:
+def _alone(value: object) -> object:
     """`lesion: feedback` as `lesion: [feedback]`."""
     return [value] if isinstance(value, str) else value
 
@@ -47,7 +47,7 @@ class DataChoice(Model):
     test_images: Images | None = Field(default=None, description="Use only so many; default all.", examples=[2000])
 
     @property
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """Arguments of `load_data`."""
         return self.model_dump(exclude_none=True)
 

@@ -26,9 +26,9 @@ def resolved(graph: AreaGraph) -> NetworkSpec:
     return NetworkSpec.model_validate(written)
 
 
-def _area(graph: AreaGraph, area: Area) -> dict[str, Any]:
+def _area(graph: AreaGraph, area: Area) -> dict[str, object]:
     declared = graph.spec.areas[area.name]
-    written: dict[str, Any] = {"channels": area.channels, "size": _brief(area.shape[1:]), "level": area.level}
+    written: dict[str, object] = {"channels": area.channels, "size": _brief(area.shape[1:]), "level": area.level}
     written |= declared.model_dump(mode="json", include={"region", "merge", "weights"}, exclude_defaults=True)
     cell = declared.cell or graph.spec.defaults.area.cell
     if cell is not None:
@@ -40,7 +40,7 @@ def _area(graph: AreaGraph, area: Area) -> dict[str, Any]:
     return written | {"norm": _norm(norms[0]) if norms else "none", "activation": activations[0]}
 
 
-def _norm(link: Link) -> dict[str, Any]:
+def _norm(link: Link) -> dict[str, object]:
     written = {key: link.options[key] for key in ("kind", "per_step")}
     if isinstance(link.operation, GroupNorm) and written["kind"] == "group":
         written["groups"] = link.operation.groups
@@ -54,9 +54,9 @@ def _brief(pair: tuple[int, int]) -> int | tuple[int, int]:
 # ---- connections -------------------------------------------------------------
 
 
-def _connection(graph: AreaGraph, connection: Connection) -> dict[str, Any]:
+def _connection(graph: AreaGraph, connection: Connection) -> dict[str, object]:
     declared = graph.spec.connections[connection.index]
-    written: dict[str, Any] = {"from": connection.source, "to": connection.target, "kind": connection.kind}
+    written: dict[str, object] = {"from": connection.source, "to": connection.target, "kind": connection.kind}
     written |= _transform(declared, connection)
     written["delay"] = connection.delay
     kept = declared.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
@@ -98,7 +98,7 @@ def _bridges(link: Link, declared: ConnectionSpec, place: int) -> bool:
     return place == -1 and len(link.options) == 1
 
 
-def _entry(link: Link) -> Any:
+def _entry(link: Link) -> object:
     options = _options(link.options)
     options |= {name: [_entry(inner) for inner in chain] for name, chain in link.operation.chains().items()}
     if link.word == "norm":
@@ -108,11 +108,11 @@ def _entry(link: Link) -> Any:
     return {link.word: options}
 
 
-def _options(options: Mapping[str, Any]) -> dict[str, Any]:
+def _options(options: Mapping[str, object]) -> dict[str, object]:
     return {name: _plain(value) for name, value in options.items() if value is not None}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """A value as a spec has it."""
     if isinstance(value, tuple) and value and isinstance(value[0], OperationSpec):
         return [entry.model_dump(mode="json") for entry in value]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from cortexgraph.ops import (
     ACTIVATIONS,
@@ -78,7 +77,7 @@ def _entries_of(spec: NetworkSpec, connection: ConnectionSpec) -> tuple[Operatio
     return (_with_defaults(OperationSpec(name="conv_transpose" if transposed else "conv", options=options), defaults),)
 
 
-def _plain_options(declared: ConnectionDefaults) -> dict[str, Any]:
+def _plain_options(declared: ConnectionDefaults) -> dict[str, object]:
     """The shorthand keys that are set, as options of a convolution."""
     values = {key: getattr(declared, key, None) for key in SHORTHAND}
     return {
@@ -86,7 +85,7 @@ def _plain_options(declared: ConnectionDefaults) -> dict[str, Any]:
     }
 
 
-def _with_defaults(entry: OperationSpec, defaults: dict[str, Any]) -> OperationSpec:
+def _with_defaults(entry: OperationSpec, defaults: dict[str, object]) -> OperationSpec:
     """The entry with the defaults that it does not set, if it is a convolution; so for the chains inside it."""
     if not defaults or entry.name not in OPERATIONS:
         return entry
@@ -98,7 +97,7 @@ def _with_defaults(entry: OperationSpec, defaults: dict[str, Any]) -> OperationS
     return OperationSpec(name=entry.name, options={k: v for k, v in defaults.items() if k in known} | written)
 
 
-def _inside_with_defaults(options: Any, defaults: dict[str, Any]) -> Any:
+def _inside_with_defaults(options: object, defaults: dict[str, object]) -> object:
     """Options whose values are chains (lists of words and of `{word: options}`) with the defaults in each."""
     if isinstance(options, dict):
         return {key: _inside_with_defaults(value, defaults) for key, value in options.items()}
@@ -107,7 +106,7 @@ def _inside_with_defaults(options: Any, defaults: dict[str, Any]) -> Any:
     return [_written_with_defaults(entry, defaults) for entry in options]
 
 
-def _written_with_defaults(entry: Any, defaults: dict[str, Any]) -> Any:
+def _written_with_defaults(entry: object, defaults: dict[str, object]) -> object:
     parts = {entry: None} if isinstance(entry, str) else entry
     if not (isinstance(parts, dict) and len(parts) == 1 and parts.keys() <= {*OPERATIONS}):
         return entry

@@ -61,7 +61,7 @@ CONTEXT: Any = object()
 # ---- options and constructors --------------------------------------------------
 
 
-def option(default: Any = ..., description: str = "", *, main: bool = False, example: object = None) -> Any:
+def option(default: object = ..., description: str = "", *, main: bool = False, example: object = None) -> Any:
     """An option of an operation or cell: a dataclass field that specs can set.
 
     Args:

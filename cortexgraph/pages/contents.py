@@ -6,7 +6,6 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
@@ -103,7 +102,9 @@ def _response(step: int | None) -> str:
     return f"step {step}" if step else "never"
 
 
-def script_data(full: UnrolledGraph, kept: UnrolledGraph, emitted: Emitted, summary: NetworkSummary) -> dict[str, Any]:
+def script_data(
+    full: UnrolledGraph, kept: UnrolledGraph, emitted: Emitted, summary: NetworkSummary
+) -> dict[str, object]:
     """Nodes, edges and connections, which refer to each other by their places in the lists.
 
     A node is [id in the drawings, kind, name, step, status, node that it equals, first line, last line, receptive

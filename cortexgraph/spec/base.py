@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -33,7 +33,7 @@ else:
     class _SaysFindings(type(BaseModel)):
         """Makes `AreaSpec(channels=0)`, written in Python, raise a SpecError like a file would."""
 
-        def __call__(cls, *args: Any, **fields: Any) -> Any:
+        def __call__(cls, *args: object, **fields: object) -> object:
             fields, findings = without_surrogates(fields, Origin())
             try:
                 if not findings:
@@ -63,7 +63,7 @@ class Model(Part):
 
     _about: ClassVar[str]
 
-    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+    def __repr_args__(self) -> Iterable[tuple[str | None, object]]:
         """What differs from the defaults, under the keys of the language: a spec in a traceback is short."""
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
@@ -77,7 +77,7 @@ class Model(Part):
         super().__setattr__(name, value)
 
     @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+    def __pydantic_init_subclass__(cls, **kwargs: object) -> None:
         """Make `help` readable: the fields with their meaning, and a signature without the types of the validator."""
         cls._about = inspect.cleandoc(cls.__doc__ or "")
         lines, parameters = [], []

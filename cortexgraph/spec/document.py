@@ -59,7 +59,7 @@ class Document(Model):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _as_spec_error(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+    def _as_spec_error(cls, data: object, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
         if isinstance(data, Document):
             return handler(data)
         origin = info.context if isinstance(info.context, Origin) else cls.origin_in_python(data)
@@ -87,7 +87,7 @@ class Document(Model):
         raise SpecError(findings) from None
 
     @classmethod
-    def origin_in_python(cls, data: Any) -> Origin:
+    def origin_in_python(cls, data: object) -> Origin:
         """The origin of data that was written in Python, not read from a file."""
         return Origin()
 
@@ -100,9 +100,9 @@ class Document(Model):
 # ---- what is left of data that does not fit ----------------------------------
 
 
-def _expanded(data: Mapping[str, Any]) -> dict[str, Any]:
+def _expanded(data: Mapping[str, object]) -> dict[str, object]:
     """A copy whose connections and readouts are lists of single entries."""
-    copy: dict[str, Any] = _copied(data)
+    copy: dict[str, object] = _copied(data)
     if "connections" in copy:
         copy["connections"] = expand_connections(copy["connections"])
     if isinstance(copy.get("readout"), dict):
@@ -110,14 +110,14 @@ def _expanded(data: Mapping[str, Any]) -> dict[str, Any]:
     return copy
 
 
-def _copied(value: Any) -> Any:
+def _copied(value: object) -> Any:
     if isinstance(value, Mapping):
         return {key: _copied(part) for key, part in value.items()}
     return [_copied(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _repaired(
-    data: dict[str, Any], detail: ErrorDetails, root: type[BaseModel], renamed: dict[str, str]
+    data: dict[str, object], detail: ErrorDetails, root: type[BaseModel], renamed: dict[str, str]
 ) -> Path | None:
     """Repair one part as its finding suggests, or else leave it out or replace it.
 
@@ -154,7 +154,7 @@ def _repaired(
     return path
 
 
-def _wrong_part(data: dict[str, Any], path: Path) -> tuple[Any, Path]:
+def _wrong_part(data: dict[str, object], path: Path) -> tuple[Any, Path]:
     """The innermost key, or entry of connections or readouts, that the path leads into; and what contains it."""
     parent: Any = data
     depth = 0
@@ -167,7 +167,7 @@ def _wrong_part(data: dict[str, Any], path: Path) -> tuple[Any, Path]:
     return parent, path[: depth + 1]
 
 
-def _instead(path: Path, areas: Any) -> Any:
+def _instead(path: Path, areas: object) -> object:
     """What stands for a part that is wrong or missing, and has no default."""
     area = next(iter(areas), "V1") if isinstance(areas, dict) else "V1"
     connection = {"from": IMAGE, "to": area}

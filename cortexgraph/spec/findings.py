@@ -20,7 +20,7 @@ __all__ = ["findings_of", "without_surrogates"]
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def findings_of(error: ValidationError, data: Any, origin: Origin, model: type[BaseModel]) -> list[Diagnostic]:
+def findings_of(error: ValidationError, data: object, origin: Origin, model: type[BaseModel]) -> list[Diagnostic]:
     """Every finding of a failed validation, in the order of the file.
 
     Args:
@@ -44,11 +44,11 @@ def _without_renamed(details: list[ErrorDetails], model: type[BaseModel]) -> lis
     return [detail for detail in details if detail["type"] != "missing" or detail["loc"] not in meant]
 
 
-def without_surrogates(data: Any, origin: Origin) -> tuple[Any, list[Diagnostic]]:
+def without_surrogates(data: object, origin: Origin) -> tuple[object, list[Diagnostic]]:
     """The data with `\ufffd` for each half of a character, which UTF-8 cannot write, and a finding for each text."""
     findings: list[Diagnostic] = []
 
-    def whole(value: Any, path: Path) -> Any:
+    def whole(value: object, path: Path) -> Any:
         if isinstance(value, str):
             text = SURROGATE.sub("\ufffd", value)
             if text != value and len(findings) < MOST_FINDINGS:
@@ -65,7 +65,9 @@ def without_surrogates(data: Any, origin: Origin) -> tuple[Any, list[Diagnostic]
     return whole(data, ()), findings
 
 
-def _finding(detail: ErrorDetails, data: Any, connections: Any, origin: Origin, model: type[BaseModel]) -> Diagnostic:
+def _finding(
+    detail: ErrorDetails, data: object, connections: object, origin: Origin, model: type[BaseModel]
+) -> Diagnostic:
     path: Path = detail["loc"]
     if path[-1:] == ("[key]",) and detail["type"] != "extra_forbidden":
         path = path[:-1]  # pydantic's mark for «the key itself is wrong», not a part of the user's data
@@ -77,7 +79,7 @@ def _finding(detail: ErrorDetails, data: Any, connections: Any, origin: Origin, 
     return origin.diagnostic(message.code, path, message.found, message.expected, message.repair, label=label)
 
 
-def _as_written(path: Path, data: Any, origin: Origin) -> Path:
+def _as_written(path: Path, data: object, origin: Origin) -> Path:
     """The path, cut where the user wrote a shorthand: `V1 -> V2` has no part `to`."""
     value, written = data, origin.written(path)
     for depth, part in enumerate(written):
@@ -87,7 +89,7 @@ def _as_written(path: Path, data: Any, origin: Origin) -> Path:
     return path
 
 
-def _part(value: Any, part: str | int) -> Any:
+def _part(value: object, part: str | int) -> Any:
     if isinstance(value, Mapping):
         return value.get(part)
     if isinstance(value, list | tuple) and isinstance(part, int) and part < len(value):
@@ -95,7 +97,7 @@ def _part(value: Any, part: str | int) -> Any:
     return None
 
 
-def _connection_label(path: Path, connections: Any) -> str:
+def _connection_label(path: Path, connections: object) -> str:
     """`V4 -> V2` for a path inside the connection between them."""
     if path[:1] != ("connections",) or len(path) < 2:
         return ""

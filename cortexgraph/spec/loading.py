@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.spec.messages import shown
@@ -102,7 +101,7 @@ def loads(text: str, *, file: str | None = None, overrides: Overrides = ()) -> N
     return spec
 
 
-def _not_a_mapping(data: Any, file: str | None) -> Diagnostic:
+def _not_a_mapping(data: object, file: str | None) -> Diagnostic:
     repair = "Start from the one that `cortexgraph new` writes."
     if data is None:
         return Diagnostic("empty", "", "the spec is empty", repair=repair, file=file)

@@ -75,7 +75,7 @@ class Message(NamedTuple):
     repair: str = ""
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value as the user would write it, on one short line, and its type where that is not plain to see."""
     if isinstance(value, str):
         return f"the text `{shortened(value)}`" if value else "an empty text"
@@ -160,7 +160,7 @@ def _unknown_key(path: Path, root: type[BaseModel]) -> Message:
     return Message("unknown-key", problem, expected, repair)
 
 
-def _not_a_choice(value: Any, path: Path, root: type[BaseModel], context: Mapping[str, Any]) -> Message:
+def _not_a_choice(value: object, path: Path, root: type[BaseModel], context: Mapping[str, Any]) -> Message:
     choices = list(context.get("choices") or re.findall(r"'([^']*)'", context["expected"]))
     expected = context["expected"] if "choices" in context or not choices else quoted(choices, "or")
     if path == ("cortexgraph",):
@@ -185,7 +185,7 @@ def _bad_name(name: str) -> Message:
     return Message("bad-name", f"`{shortened(name)}` cannot be a name", NAME_RULE, f"Rename it to `{cleaned or 'V1'}`.")
 
 
-def _wrong_type(value: Any, expected: str, path: Path, root: type[BaseModel]) -> Message:
+def _wrong_type(value: object, expected: str, path: Path, root: type[BaseModel]) -> Message:
     if expected == "a mapping":
         expected = _form_of_part(path, root)
     found = "there is no value here" if value is None else f"the value is {shown(value)}"
@@ -204,7 +204,7 @@ def _form_of_part(path: Path, root: type[BaseModel]) -> str:
     return f"a mapping with {quoted(needed)}" if needed else f"a mapping with some of {quoted(_keys_of(model))}"
 
 
-def _type_repair(value: Any, expected: str, path: Path, root: type[BaseModel]) -> str:
+def _type_repair(value: object, expected: str, path: Path, root: type[BaseModel]) -> str:
     if isinstance(value, str) and "number" in expected and re.fullmatch(r"[-+]?\d{1,15}", value.strip()):
         return f"Remove the quotes: `{value.strip()}`."
     if isinstance(value, float) and "whole number" in expected and value.is_integer() and abs(value) < 1e15:
@@ -281,7 +281,7 @@ def _homes_of(key: str, root: type[BaseModel]) -> Iterator[str]:
                 yield f"It belongs in {entry}`{written_key(name, field)}`{known_as}."
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
+def _model_in(annotation: object) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((model for part in get_args(annotation) if (model := _model_in(part))), None)

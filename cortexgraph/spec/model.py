@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -168,7 +168,7 @@ class NetworkSpec(Document, Shown):
     )
 
     @classmethod
-    def origin_in_python(cls, data: Any) -> Origin:
+    def origin_in_python(cls, data: object) -> Origin:
         """The places of connections and readouts in data that was written in Python."""
         connections = data.get("connections") if isinstance(data, Mapping) else None
         readouts = data.get("readout") if isinstance(data, Mapping) else None

@@ -107,7 +107,7 @@ def _path(text: str) -> tuple[Path, int]:
     return tuple(parts), end
 
 
-def apply_overrides(data: dict[str, Any], overrides: list[Override]) -> dict[Path, str]:
+def apply_overrides(data: dict[str, object], overrides: list[Override]) -> dict[Path, str]:
     """Set each override in the data; returns what set each path, such as `--set time.steps=4`.
 
     Raises:
@@ -129,7 +129,7 @@ def apply_overrides(data: dict[str, Any], overrides: list[Override]) -> dict[Pat
     return settings
 
 
-def _set(data: dict[str, Any], override: Override) -> tuple[int, Path]:
+def _set(data: dict[str, object], override: Override) -> tuple[int, Path]:
     """Set one value; returns its path, and the depth from which on the path is new."""
     parts, entries = override.path, data.get("connections")
     if parts[0] == "connections" and len(parts) > 2 and isinstance(entries, list) and not str(parts[1]).isdecimal():
@@ -176,7 +176,7 @@ def _connection(entries: list[Any], word: str, override: Override) -> Path:
     return (*path, [n for n, _ in chain].index(places[0]))
 
 
-def _key(node: Any, part: str | int, path: Path, override: Override) -> str | int:
+def _key(node: object, part: str | int, path: Path, override: Override) -> str | int:
     """The key or index that a part of the path means in this node."""
     if isinstance(node, dict):
         return str(part)
@@ -192,7 +192,7 @@ def _key(node: Any, part: str | int, path: Path, override: Override) -> str | in
     return int(part)
 
 
-def _opened(value: Any, key: str | int, path: Path) -> Any:
+def _opened(value: object, key: str | int, path: Path) -> object:
     """A word or a chain of one connection as the mapping that it stands for."""
     if not isinstance(value, str):
         return value
@@ -204,7 +204,7 @@ def _opened(value: Any, key: str | int, path: Path) -> Any:
     return value
 
 
-def _no_such_area(name: str, areas: Mapping[str, Any], override: Override) -> SpecError:
+def _no_such_area(name: str, areas: Mapping[str, object], override: Override) -> SpecError:
     guess = similar(name, list(areas))
     new = f"To add an area, write `areas['{shortened(name)}']={{channels: 32}}`."
     problem = f"there is no area `{shortened(name)}`; the areas are {quoted(areas) or 'none'}"

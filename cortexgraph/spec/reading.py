@@ -117,7 +117,7 @@ def read_yaml(text: str, file: str | None = None) -> Source:
     """
     import yaml
 
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the second where PyYAML was built without libyaml
+    loader: object = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the second where PyYAML was built without libyaml
     events = yaml.parse(text, Loader=loader)
     reader = _Reader(lambda: next(events), file)
     try:
@@ -181,7 +181,7 @@ class _Reader:
             problem, repair = "a second document starts here", "A file holds one spec: remove what follows this line."
             raise SpecError(Diagnostic("syntax", "", problem, repair=repair, file=self.file, line=_line(event)))
 
-    def value(self, path: Path) -> Any:
+    def value(self, path: Path) -> object:
         index = self.take()
         if index in self.targets:
             back, self.at = self.at, self.targets[index]
@@ -229,13 +229,13 @@ class _Reader:
             kind, first = _kind(self.events[self.take()]), False
             depth += kind.endswith("Start") - kind.endswith("End")
 
-    def sequence(self, path: Path) -> list[Any]:
-        items: list[Any] = []
+    def sequence(self, path: Path) -> list[object]:
+        items: list[object] = []
         while not self.ends():
             items.append(self.value((*path, len(items))))
         return items
 
-    def mapping(self, path: Path) -> dict[str, Any]:
+    def mapping(self, path: Path) -> dict[str, object]:
         values: dict[str, Any] = {}
         while not self.ends():
             key, line = self.key(path)
@@ -281,7 +281,7 @@ class _Reader:
         return too_large(f"the spec has {what} up to this line, with aliases expanded", self.file, line)
 
 
-def _kind(event: Any) -> str:
+def _kind(event: object) -> str:
     return type(event).__name__.removesuffix("Event")
 
 

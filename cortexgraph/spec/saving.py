@@ -55,7 +55,7 @@ def json_schema() -> dict[str, Any]:
 # ---- shorthand ---------------------------------------------------------------
 
 
-def _compact(spec: NetworkSpec) -> dict[str, Any]:
+def _compact(spec: NetworkSpec) -> dict[str, object]:
     """What was set in the spec, with norms, resizings and chains in shorthand."""
     data = spec.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
     data["areas"] = {name: _led_by(("channels", "size"), area) for name, area in data["areas"].items()}
@@ -72,14 +72,14 @@ def _compact(spec: NetworkSpec) -> dict[str, Any]:
     return {"cortexgraph": spec.version} | data | {"connections": _loops_together(_chained(data["connections"]))}
 
 
-def _led_by(first: tuple[str, ...], part: dict[str, Any]) -> dict[str, Any]:
+def _led_by(first: tuple[str, ...], part: dict[str, object]) -> dict[str, object]:
     """The part with these keys in front."""
     return {key: part[key] for key in first if key in part} | part
 
 
-def _chained(connections: list[dict[str, Any]]) -> list[dict[str, Any] | str]:
+def _chained(connections: list[dict[str, Any]]) -> list[dict[str, object] | str]:
     """Neighbouring connections that only have ends as chains, which pass each area once."""
-    entries: list[dict[str, Any] | list[str]] = []
+    entries: list[dict[str, object] | list[str]] = []
     for connection in connections:
         last = entries[-1] if entries else None
         if connection.keys() != {"from", "to"}:
@@ -91,23 +91,23 @@ def _chained(connections: list[dict[str, Any]]) -> list[dict[str, Any] | str]:
     return [f" {ARROW} ".join(entry) if isinstance(entry, list) else entry for entry in entries]
 
 
-def _loops_together(entries: list[dict[str, Any] | str]) -> list[Any]:
+def _loops_together(entries: list[dict[str, object] | str]) -> list[object]:
     """Neighbouring connections of areas to themselves as one list: `[V1 -> V1, V2 -> V2]`."""
-    grouped: list[Any] = []
+    grouped: list[object] = []
     for is_loop, group in groupby(entries, key=_is_loop):
         run = list(group)
         grouped += [run] if is_loop and len(run) > 1 else run
     return grouped
 
 
-def _is_loop(entry: dict[str, Any] | str) -> bool:
+def _is_loop(entry: dict[str, object] | str) -> bool:
     return isinstance(entry, str) and len(set(chain_names(entry) or ())) == 1
 
 
 # ---- YAML --------------------------------------------------------------------
 
 
-def _yaml(data: dict[str, Any]) -> str:
+def _yaml(data: dict[str, object]) -> str:
     """The data as YAML that versions 1.1 and 1.2 read alike: blocks for the parts with many entries."""
     import yaml
 
@@ -117,7 +117,7 @@ def _yaml(data: dict[str, Any]) -> str:
         def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
             super().increase_indent(flow, False)
 
-    def node(value: Any, key: str = "", *, flow: bool = True) -> Any:
+    def node(value: object, key: str = "", *, flow: bool = True) -> object:
         """The node of a value on one line, or of a mapping or list of such lines."""
         if isinstance(value, dict):
             parts = [

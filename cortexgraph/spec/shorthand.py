@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
-from typing import Any
 
 from pydantic_core import PydanticCustomError
 
@@ -36,7 +35,7 @@ WORDS = {"norm": "kind", "resize": "mode", "tie": "connection"}
 """Keys whose value may be a word, and the key of the mapping that the word stands for: `batch`, `{kind: batch}`."""
 
 
-def expand_word(key: str) -> Callable[[Any], Any]:
+def expand_word(key: str) -> Callable[[object], object]:
     """The function that expands the word of such a key.
 
     >>> expand_word("norm")("batch")
@@ -58,7 +57,7 @@ def chain_names(text: str) -> list[str] | None:
     return names if len(names) > 1 and plain else None
 
 
-def expand_connections(raw: Any) -> Any:
+def expand_connections(raw: object) -> object:
     """The flat list of connections: chains become mappings, nested lists are opened.
 
     >>> expand_connections(["A -> B -> C", {"from": "C", "to": "A"}])
@@ -67,7 +66,7 @@ def expand_connections(raw: Any) -> Any:
     return [item for _, item in expanded_connections(raw)] if isinstance(raw, list | tuple) else raw
 
 
-def connection_paths(raw: Any) -> tuple[tuple[int, ...], ...]:
+def connection_paths(raw: object) -> tuple[tuple[int, ...], ...]:
     """For each connection after expansion, the indices of the entry that it was written in.
 
     >>> connection_paths(["A -> B -> C", ["C -> A", "C -> C"]])
@@ -77,8 +76,8 @@ def connection_paths(raw: Any) -> tuple[tuple[int, ...], ...]:
 
 
 def expanded_connections(
-    entries: list[Any] | tuple[Any, ...], above: tuple[int, ...] = ()
-) -> Iterator[tuple[tuple[int, ...], Any]]:
+    entries: list[object] | tuple[object, ...], above: tuple[int, ...] = ()
+) -> Iterator[tuple[tuple[int, ...], object]]:
     """Each connection with the indices of the entry in which it is written."""
     for index, entry in enumerate(entries):
         path = (*above, index)
@@ -95,7 +94,7 @@ def refusal(found: str, repair: str, code: str = "conflict", key: str = "") -> P
     return PydanticCustomError("refusal", "refusal", {"code": code, "found": found, "repair": repair, "key": key})
 
 
-def refuse_entry(entry: Any) -> Any:
+def refuse_entry(entry: object) -> object:
     """Say what is wrong with an entry that could not be expanded to connections.
 
     Raises:
@@ -127,7 +126,7 @@ def _chain_repair(text: str) -> str:
     return f"Write an area on both sides of every `{ARROW}`, as in `V1 {ARROW} V2`."
 
 
-def expand_readouts(raw: Any) -> Any:
+def expand_readouts(raw: object) -> object:
     """One readout stands for a list of one.
 
     Raises:
@@ -138,7 +137,7 @@ def expand_readouts(raw: Any) -> Any:
     return raw if isinstance(raw, list | tuple) else [raw]
 
 
-def expand_operation(raw: Any) -> Any:
+def expand_operation(raw: object) -> object:
     """`relu` stands for `{relu: null}`; an entry names one operation or cell and its options.
 
     Raises:

@@ -100,7 +100,7 @@ def figure_of(
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    style: dict[Any, Any] = {
+    style: dict[Any, object] = {
         "axes.spines.top": False,
         "axes.spines.right": False,
         "font.size": 9,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -62,7 +62,7 @@ def check_fit(spec: NetworkSpec, data: ImageData) -> None:
         raise DataError(findings)
 
 
-def data_card(data: ImageData, origin: Mapping[str, Any] | None = None) -> DataCard:
+def data_card(data: ImageData, origin: Mapping[str, object] | None = None) -> DataCard:
     """What a run keeps of its data.
 
     Args:

@@ -146,7 +146,7 @@ def _finished_epochs(trainer: pl.Trainer) -> int:
 # ---- optimiser and schedule --------------------------------------------------------
 
 
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """Trainable parameters in two groups: weights (matrices and kernels) decay; norms and biases do not.
 
     Scales, shifts and biases are those with at most one axis.

@@ -85,14 +85,14 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         self._started = time.perf_counter()
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
         """Stop on a signal, or when the loss is not a number any more."""
         self._check_interrupts(trainer)
         if pl_module.device.type == "cpu" or batch_idx % LOOK_EVERY == LOOK_EVERY - 1:
             check_finite(_training(pl_module).counts["train"].loss, trainer, "training loss")
 
-    def on_validation_batch_end(self, trainer: pl.Trainer, *arguments: Any, **named: Any) -> None:
+    def on_validation_batch_end(self, trainer: pl.Trainer, *arguments: object, **named: object) -> None:
         """Stop on a signal."""
         self._check_interrupts(trainer)
 

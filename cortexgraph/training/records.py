@@ -91,7 +91,7 @@ class DataCard(BaseModel, frozen=True, strict=True):
         return self.load_data.model_dump(exclude_unset=True) if self.load_data is not None else None
 
 
-def identity(spec_digest: str, settings: Mapping[str, Any], card: DataCard) -> str:
+def identity(spec_digest: str, settings: Mapping[str, object], card: DataCard) -> str:
     """A digest of all that decides the weights of a run; `settings` are plain values, as `settings.json` has them."""
     data = card.model_dump(mode="json", include=set(DECIDING))
     return hashlib.sha256(json.dumps([spec_digest, settings, data], sort_keys=True).encode()).hexdigest()

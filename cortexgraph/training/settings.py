@@ -98,7 +98,7 @@ class TrainSettings(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _as_spec_error(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _as_spec_error(cls, data: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
         try:
             settings = handler(_with_defaults(data))
         except ValidationError as error:
@@ -122,7 +122,7 @@ class TrainSettings(BaseModel):
         return self.weight_decay
 
 
-def _with_defaults(data: Any) -> Any:
+def _with_defaults(data: object) -> Any:
     """The arguments, with the optimiser's defaults where they leave out learning rate or weight decay."""
     if not isinstance(data, Mapping):
         return data
