@@ -137,7 +137,15 @@ def _checked_format(network: CompiledNetwork, path: Path, to: Format | None) -> 
     to = to or SUFFIXES.get(path.suffix)
     if to is None:
         expected = f"the suffixes are {', '.join(SUFFIXES)}"
-        raise DataError(Diagnostic("suffix", str(path), f"the suffix is {path.suffix!r}", expected, "Or give --to."))
+        raise DataError(
+            Diagnostic(
+                "suffix",
+                str(path),
+                f"the suffix is {path.suffix!r}",
+                expected,
+                "Write one of them, or choose with --to.",
+            )
+        )
     check_choice("to", to, get_args(Format))
     if to == "source" and path == weights:
         raise DataError(Diagnostic("suffix", str(path), "the weights have this name", repair=f"Write {path.stem}.py."))

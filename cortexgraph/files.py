@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 import shutil
@@ -107,7 +108,8 @@ def _umask() -> int:
 
 def _unwritable(path: Path, error: Exception) -> DataError:
     reason = (getattr(error, "strerror", None) or str(error)).lower()
-    repair = "Name a folder that exists and may be written."
+    full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+    repair = "Make room, or name a folder elsewhere." if full else "Name a folder that exists and may be written."
     return DataError(Diagnostic("unwritable", str(path), f"it cannot be written: {reason}", repair=repair))
 
 

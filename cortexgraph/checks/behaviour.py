@@ -13,7 +13,7 @@ from cortexgraph.spec import IMAGE
 from cortexgraph.spec.origin import Path
 from cortexgraph.unrolling import Node, UnrolledGraph, add_sink, first_responses, response_text, unroll_graph
 from cortexgraph.unrolling.latency import Response
-from cortexgraph.wording import listed, quoted, shortened, suggest
+from cortexgraph.wording import listed, quoted, shortened, step_ranges, suggest
 
 __all__ = [
     "Record",
@@ -117,10 +117,10 @@ def dead_parameters(full: UnrolledGraph) -> Iterator[Diagnostic]:
         return
     updated, evaluated = _updated(unrolled), _evaluated(unrolled)
     source = {readout.name: readout.source for readout in graph.readouts}
-    steps: dict[str, list[str]] = {}
+    steps: dict[str, list[int]] = {}
     for node in unrolled.readouts:
-        steps.setdefault(source[node.name], []).append(str(node.step))
-    read = " and of ".join(f"{area} at step {', '.join(at)}" for area, at in steps.items())
+        steps.setdefault(source[node.name], []).append(node.step)
+    read = " and of ".join(f"{area} at step {step_ranges(sorted(at))}" for area, at in steps.items())
     problem = f"the readout of {read} does not depend on this"
     for area in graph.areas:
         if area.name not in updated:

@@ -188,13 +188,13 @@ def _report(summary: Summary) -> None:
         f"on {summary.device}.\n"
         f"Run:  {summary.run}  (summary.md, curves.png, metrics.csv, weights.safetensors, …)\n"
         f"Next: {_next_step(summary)}\n"
-        f"      tensorboard --logdir {summary.run}"
+        f"      tensorboard --logdir {shlex.quote(str(summary.run))}"
     )
 
 
 def _next_step(summary: Summary) -> str:
     """Evaluation over time, with what it can be expected to show."""
-    command, steps = f"cortexgraph eval {summary.run}", list(summary.accuracy)
+    command, steps = f"cortexgraph eval {shlex.quote(str(summary.run))}", list(summary.accuracy)
     read = steps[-1:] if summary.loss_over == "last" else steps
     if len(read) > 1:
         return f"{command} --at all"

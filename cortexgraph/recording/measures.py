@@ -56,7 +56,7 @@ def separation(matrix: Floats, labels: npt.NDArray[np.integer[Any]]) -> float:
 
 
 def accuracy_over_time(logits: Floats, labels: npt.NDArray[np.integer[Any]]) -> Floats:
-    """Share of images whose largest logit is that of their class, by step.
+    """Share of images whose largest logit is that of their class, and whose logits are finite, by step.
 
     Args:
         logits: [image, step, class].
@@ -68,5 +68,6 @@ def accuracy_over_time(logits: Floats, labels: npt.NDArray[np.integer[Any]]) -> 
     known = labels >= 0
     if not known.any():
         return np.full(logits.shape[1], np.nan)
-    right: Floats = (logits[known].argmax(2) == labels[known, None]).mean(0)
-    return right
+    right = (logits[known].argmax(2) == labels[known, None]) & np.isfinite(logits[known]).all(2)
+    share: Floats = right.mean(0)
+    return share

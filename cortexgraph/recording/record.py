@@ -23,6 +23,7 @@ from cortexgraph.recording.plan import Recorded, plan
 from cortexgraph.recording.plots import PlotData, check_format, dissimilarities, draw_plots
 from cortexgraph.recording.sinks import Sink, Variable, check_sink, opened_sink
 from cortexgraph.training.engine import choose_device
+from cortexgraph.training.evaluation import warn_of_infinite
 from cortexgraph.training.run import TrainedRun, opened
 from cortexgraph.unrolling import Order
 from cortexgraph.version import __version__
@@ -125,6 +126,7 @@ def record(
     size = max(1, min(batch_size, BATCH_BYTES // image_bytes))
     with replacing(path) as temporary, opened_sink(temporary, variables, notes) as sink:
         activity, predicted = _stream(run, network, stimuli, recorded, sink, size, tell)
+        warn_of_infinite([step for step, classes in zip(trained, predicted.T, strict=True) if (classes < 0).any()])
         known = labels >= 0
         right = (predicted[known] == labels[known, None]).mean(0).tolist() if known.any() else None
         shown = PlotData(recorded, labels, activity, trained, right, len(run.classes))
@@ -210,7 +212,8 @@ def _stream(
             parts = [logits] if isinstance(logits, Tensor) else list(logits.values())
             for index, part in enumerate(parts, len(recorded)):
                 sink.append(index, start, part.float().cpu().numpy())
-            predicted.append(parts[0].argmax(2).cpu().numpy())
+            finite = parts[0].isfinite().all(2)
+            predicted.append(parts[0].argmax(2).where(finite, -1).cpu().numpy())  # −1 is no class
             tenths, start = 10 * start // count, start + len(images)
             if 10 * start // count > tenths:
                 tell(f"{start:,} of {count:,} images")

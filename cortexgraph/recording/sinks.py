@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.extras import require
+from cortexgraph.wording import count_text
 
 __all__ = ["NetCDF", "Npz", "Sink", "Variable", "check_sink", "opened_sink"]
 
@@ -228,6 +229,6 @@ def check_sink(path: Path, size: int) -> None:
         require("record")
     needed, free = size * (2 if path.suffix == ".npz" else 1), shutil.disk_usage(path.parent).free
     if needed > free:
-        takes, expected = f"the recording takes {needed / 1e9:.1f} GB", f"{free / 1e9:.1f} GB are free there"
+        takes, expected = f"the recording takes {count_text(needed)}B", f"{count_text(free)}B are free there"
         repair = "Record fewer areas, steps or images, or name a folder on another disk."
         raise DataError(Diagnostic("disk-full", str(path), takes, expected, repair))

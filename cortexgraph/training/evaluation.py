@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 from cortexgraph.compiler import check_choice, compile_spec
 from cortexgraph.data import ImageData
 from cortexgraph.data.decode import decode_files
-from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.errors import CortexGraphWarning, DataError, Diagnostic
 from cortexgraph.network import CompiledNetwork
 from cortexgraph.spec.fields import pair
 from cortexgraph.training.engine import choose_device
@@ -22,6 +24,7 @@ from cortexgraph.training.losses import correct_per_step, logits_per_step, loss_
 from cortexgraph.training.reached import reached_steps, read_steps
 from cortexgraph.training.run import At, TrainedRun, opened, with_readouts
 from cortexgraph.unrolling import Order
+from cortexgraph.wording import step_ranges
 
 __all__ = ["Evaluation", "Predictions", "StepAccuracy", "evaluate", "predict"]
 
@@ -135,7 +138,15 @@ def evaluate(
         StepAccuracy(step, n / images, loss / images, reached[step], step in read_in_training)
         for step, n, loss in zip(reached, correct.tolist(), losses.tolist(), strict=True)
     ]
+    warn_of_infinite([each.step for each in measured if not isfinite(each.loss)])
     return Evaluation(network.spec.name, data.name, split, images, len(data.classes), tuple(measured))
+
+
+def warn_of_infinite(steps: Sequence[int]) -> None:
+    """Say at which steps of readout logits are infinite or not a number: the states grew beyond all bounds."""
+    if steps:
+        what = f"logits at step {step_ranges(steps)} are infinite or not a number for some images, which count as wrong"
+        warnings.warn(f"{what}: the states grow beyond all bounds", CortexGraphWarning, stacklevel=3)
 
 
 def _count(network: nn.Module, batches: EpochLoader) -> tuple[Tensor, Tensor, int]:
@@ -216,8 +227,10 @@ def predict(
         batches = torch.split(images, EVALUATION_BATCH_SIZE)
         logits = torch.cat([logits_per_step(network(run.prepare(batch.to(target)))) for batch in batches])
     probabilities = logits.float().softmax(2).cpu()  # [N, n, classes]
-    paths = tuple(map(Path, files))
-    return Predictions(run.spec.name, run.data, paths, run.classes, read_steps(network.unrolled), probabilities)
+    paths, read = tuple(map(Path, files)), read_steps(network.unrolled)
+    finite = probabilities.isfinite().all(2).all(0).tolist()
+    warn_of_infinite([step for step, whole in zip(read, finite, strict=True) if not whole])
+    return Predictions(run.spec.name, run.data, paths, run.classes, read, probabilities)
 
 
 def _existing(files: Sequence[str | Path]) -> list[Path]:

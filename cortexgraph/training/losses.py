@@ -129,5 +129,9 @@ def readout_loss(
 
 
 def correct_per_step(logits: Logits, labels: Tensor) -> Tensor:
-    """How many images of the batch the first readout classifies correctly at each of its steps: int64 [n]."""
-    return (logits_per_step(logits).argmax(2) == labels[:, None]).sum(0)
+    """How many images of the batch the first readout classifies correctly at each of its steps: int64 [n].
+
+    An image with a logit that is infinite or not a number is not classified.
+    """
+    logits = logits_per_step(logits)
+    return ((logits.argmax(2) == labels[:, None]) & logits.isfinite().all(2)).sum(0)

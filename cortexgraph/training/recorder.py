@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -116,6 +117,7 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
             self._write_table()
             if not self.quiet:
                 pl_module.print(line(record, trainer.max_epochs or 0))
+                sys.stdout.flush()  # into a file or pipe, Python would hold it back until the end
         self._check_interrupts(trainer)
 
     def _check_interrupts(self, trainer: pl.Trainer) -> None:

@@ -185,8 +185,9 @@ class TrainedRun:
         """
         stored = self.card.arguments
         if source is None and stored is None:
-            found = "the run was trained on images made in Python"
-            raise DataError(Diagnostic("no-data", str(self.folder.path), found, repair="Give --data."))
+            found = f"the arguments that loaded its data ({self.data}) are not stored with it"
+            repair = "Give --data: a name such as cifar10, or a folder of images."
+            raise DataError(Diagnostic("no-data", str(self.folder.path), found, repair=repair))
         arguments = stored if stored is not None and source in {None, stored["source"]} else {"source": source}
         size = {"size": pair(self.spec.input.size), "channels": self.spec.input.channels}
         return arguments | ({} if root is None else {"root": root}) | size

@@ -130,7 +130,7 @@ def test_eval_of_nothing() -> None:
 
 
 def test_eval_needs_data_for_a_run_made_in_python(finished: Path) -> None:
-    assert "Give --data." in str(run("eval", finished).exception)
+    assert "Give --data: a name such as cifar10" in str(run("eval", finished).exception)
     assert "its 10 classes are" in str(run("eval", finished, "--data", "shapes").exception)
 
 

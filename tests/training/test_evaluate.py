@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import cortexgraph as cg
 from cortexgraph.compiler import build, compile_spec, interpret
 from cortexgraph.data import ImageData
 from cortexgraph.errors import CompileError, CortexGraphError, DataError
@@ -204,3 +205,13 @@ def test_per_step_weights_of_a_connection_are_settled(data: ImageData, settings:
     state = network.state_dict()
     trained, later = (state[f"V1_to_V1.conv.{n}.weight"] for n in (2, 3))
     assert torch.equal(trained, later)  # V1 at step 4 is read by nothing
+
+
+def test_logits_that_are_no_numbers_count_as_wrong_and_are_told(data: ImageData, spec: NetworkSpec) -> None:
+    """argmax takes the first NaN for the largest value, so that images of the first class seemed right."""
+    network = cg.compile(spec).eval()
+    with torch.no_grad():
+        [*network.parameters()][-1].fill_(torch.nan)
+    with pytest.warns(cg.CortexGraphWarning, match=r"logits at step .* are infinite or not a number for some images"):
+        result = cg.evaluate(network, data)
+    assert [step.accuracy for step in result.steps] == [0.0] * len(result.steps)
