@@ -194,6 +194,9 @@ def _widths(
         for word in values
         if word not in choices
     ]
+    for several, what in ((said, "line width"), (lengths, "printed width")):
+        if len(several) > 1:
+            findings.append(Diagnostic("bad-choice", "width", f"more than one {what} was given", repair="Give one."))
     if findings:
         raise CompileError(findings)
     return said[0] if said else None, float(lengths[0][1]) * POINTS[lengths[0][2]] if lengths else None

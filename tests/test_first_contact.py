@@ -271,6 +271,12 @@ def test_a_spec_stays_as_it_is_and_load_makes_a_changed_copy() -> None:
     changed = cg.load(spec, ["time.steps=12", "areas.V1.channels=8"])
     assert (changed.time.steps, changed.areas["V1"].channels, spec.time.steps) == (12, 8, 6)
     assert cg.load(spec) == spec
+    assert cg.load(spec, ["readout.classes=7"]).readouts[0].classes == 7
+    value = {"channels": 8}
+    cg.load("ventral", {"areas.V1": value, "areas.V1.size": 32})
+    assert value == {"channels": 8}
+    with pytest.raises(cg.SpecError, match="is not an index"):
+        cg.load(spec, ["connections[" + "9" * 5000 + "].kernel=1"])
     with pytest.raises(cg.SpecError, match=r"time.steps"):
         cg.load(spec, ["time.steps=0"])
 
@@ -296,3 +302,9 @@ def test_a_misspelt_name_or_file_is_recognised(tmp_path: Path, monkeypatch: pyte
         cg.check("anatomi.yaml")
     with pytest.raises(cg.SpecError, match=r"Did you mean `anatomy.yaml`"):
         cg.check("anatomy")
+
+
+@pytest.mark.parametrize("at", ["bogus", 5, [1.5], []])
+def test_steps_of_readout_are_checked_as_in_a_spec(at: Any) -> None:
+    with pytest.raises(cg.SpecError, match=r"ReadoutSpec.at"):
+        _ = cg.load_run("ventral-cifar10", at=at).network

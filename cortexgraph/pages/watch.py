@@ -68,6 +68,10 @@ class Watched:
             return [*error.diagnostics]
         except OSError as error:
             return [Diagnostic("unreadable", str(self._path), f"it cannot be read: {error.strerror}")]
+        except Exception as error:  # of an operation or a check of somebody else; the browser must not show "fine"
+            return [
+                Diagnostic("unreadable", str(self._path), f"making the page failed: {type(error).__name__}: {error}")
+            ]
 
 
 class _Handler(BaseHTTPRequestHandler):

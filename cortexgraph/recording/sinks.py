@@ -168,7 +168,8 @@ class Npz:
 
     def close(self) -> None:
         """Write what is not yet written: the variables, then coordinates (an area's under its name) and attributes."""
-        notes: dict[str, Array] = {name: np.asarray(value) for name, value in self._attributes.items()}
+        notes: list[tuple[str, Array]] = [(name, np.asarray(value)) for name, value in self._attributes.items()]
+        taken = {variable.group or variable.name for variable in self._variables}
         with zipfile.ZipFile(self._path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
             for index, variable in enumerate(self._variables):
                 name = variable.group or variable.name
@@ -176,9 +177,13 @@ class Npz:
                 archive.write(self._folder / f"{index}.npy", f"{name}.npy")
                 (self._folder / f"{index}.npy").unlink()
                 for key, (axis, values) in variable.coordinates.items():
-                    notes[key if axis == "image" else f"{name}_{key}"] = values
-            for name, values in notes.items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    notes.append((key if axis == "image" else f"{name}_{key}", values))
+            for note, values in dict(notes).items():
+                free = note
+                while free in taken:  # by an area of this name
+                    free += "_"
+                taken.add(free)
+                with archive.open(f"{free}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, values, allow_pickle=False)
         self.discard()
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from xml.sax.saxutils import escape
 from zlib import crc32
 
@@ -164,7 +165,17 @@ def _with_resolution(png: bytes, dpi: int) -> bytes:
 def _quiet() -> Iterator[list[str]]:
     """Capture what C code writes to standard error, such as warnings of fontconfig about system files."""
     messages: list[str] = []
-    sys.stderr.flush()
+    with _ONE_AT_A_TIME:
+        yield from _captured(messages)
+
+
+_ONE_AT_A_TIME = Lock()
+"""Standard error is that of the whole process: of two threads, each would restore what the other put there."""
+
+
+def _captured(messages: list[str]) -> Iterator[list[str]]:
+    if sys.stderr is not None:
+        sys.stderr.flush()
     try:
         kept = os.dup(2)
     except OSError:  # no standard error at all

@@ -61,6 +61,8 @@ def load(spec: SpecLike, overrides: Overrides = ()) -> NetworkSpec:
     """
     if not isinstance(spec, str | PathLike):
         data = resolve(spec).model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+        if len(data["readout"]) == 1:  # `readout.classes`, as in a file
+            (data["readout"],) = data["readout"]
         return loads(json.dumps(data), overrides=overrides)
     path = _existing(spec)
     return loads(read_text(path), file=str(path), overrides=overrides)
@@ -123,7 +125,9 @@ def _existing(path_or_zoo_name: str | PathLike[str]) -> Path:
     if is_folder and name:
         problem, repair = f"`{shortened(name)}` is a folder", "Name a spec file in it."
     else:
-        guess = similar(path.name, _files_beside(path)) or similar(path.stem, list(shipped))
+        guess = similar(path.stem, list(shipped))
+        if not guess and (beside := similar(path.name, _files_beside(path))):
+            guess = str(path.with_name(beside))
         problem = f"`{shortened(name, 200)}`: no such file, and no zoo spec of this name"
         repair = f"Did you mean `{guess}`? " * bool(guess) + "`cortexgraph zoo` lists those that ship."
     raise SpecError(Diagnostic("no-such-spec", "", problem, repair=repair))

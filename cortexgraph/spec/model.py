@@ -182,7 +182,12 @@ class NetworkSpec(Document, Shown):
         return spec
 
     def read_at(self, at: Literal["last", "all"] | tuple[int, ...]) -> NetworkSpec:
-        """The spec with other steps of readout; the parameters stay the same."""
+        """The spec with other steps of readout; the parameters stay the same.
+
+        Raises:
+            SpecError: if these are no steps.
+        """
+        ReadoutSpec(source="readout", classes=1, at=at)
         readouts = tuple(readout.model_copy(update={"at": at}) for readout in self.readouts)
         return self.model_copy(update={"readouts": readouts})
 

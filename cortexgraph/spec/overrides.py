@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +24,8 @@ PART = re.compile(
     """,
     re.VERBOSE,
 )
+MOST_DIGITS = 9
+"""Of an index."""
 EXAMPLE = "Write `path=value`, such as `time.steps=4`, `areas['TH/TF'].size=8` or `connections[2].kernel=1`."
 
 
@@ -147,7 +150,7 @@ def _set(data: dict[str, object], override: Override) -> tuple[int, Path]:
         node[key] = _opened(node[key], key, path)
         node, path = node[key], (*path, key)
     key = _key(node, parts[-1], path, override)
-    node[key] = override.value
+    node[key] = deepcopy(override.value)
     return new_from, (*path, key)
 
 
@@ -184,8 +187,10 @@ def _key(node: object, part: str | int, path: Path, override: Override) -> str |
     if not isinstance(node, list):
         repair = "Write the connections of a chain as mappings to change one." if path[:1] == ("connections",) else ""
         raise override.error(f"{where} is {shown(node)}", f"it must be a mapping to have `{part}`", repair)
-    if not str(part).isdecimal():
-        raise override.error(f"{where} is a list", f"`{part}` is not an index", f"Write {where[:-1]}[0]`, and so on.")
+    if not str(part).isdecimal() or len(str(part)) > MOST_DIGITS:
+        raise override.error(
+            f"{where} is a list", f"`{shortened(str(part))}` is not an index", f"Write {where[:-1]}[0]`, and so on."
+        )
     if int(part) >= len(node):
         last = f"the last one is {where[:-1]}[{len(node) - 1}]`" if node else "it is empty"
         raise override.error(f"{where} has no entry {part}: {last}")

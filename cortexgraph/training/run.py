@@ -240,7 +240,9 @@ def opened(run: str | Path | TrainedRun) -> TrainedRun:
 
 def with_readouts(spec: NetworkSpec, at: At | None) -> NetworkSpec:
     """The spec with other steps of readout, if they are given."""
-    return spec if at is None else spec.read_at(at if isinstance(at, str) else tuple(sorted(set(at))))
+    if at is None:
+        return spec
+    return spec.read_at(at if isinstance(at, str | int) else tuple(sorted(set(at))))
 
 
 def _some(names: Sequence[str]) -> str:

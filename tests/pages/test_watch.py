@@ -17,6 +17,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 import cortexgraph as cg
+from cortexgraph.pages import watch
 from cortexgraph.pages.watch import Watched, server_of
 
 GOOD = """\
@@ -100,16 +101,38 @@ def test_only_this_machine_gets_an_answer(address: str) -> None:
     assert text_of(address.replace("127.0.0.1", "localhost") + "/").startswith("<!DOCTYPE html>")
 
 
+def test_what_went_wrong_in_making_the_page_is_said_until_the_file_changes(
+    spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(spec: object) -> str:
+        raise ZeroDivisionError("of a custom operation")
+
+    monkeypatch.setattr(watch, "page", fail)
+    watched = watch.Watched(spec)
+    for _ in range(2):
+        (finding,) = watched.state()["findings"]  # type: ignore[misc]
+        assert "ZeroDivisionError: of a custom operation" in finding["text"]
+
+
 def test_ctrl_c_ends_the_command_cleanly(spec: Path) -> None:
     command = [sys.executable, "-m", "cortexgraph", "page", str(spec), "--watch"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        # A job in the background starts with Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as running:
-        assert running.stdout is not None
-        line = running.stdout.readline()
-        assert state_of(line.split()[0].rstrip("/"))["findings"] == []
-        running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=20)
+        try:
+            assert running.stdout is not None
+            line = running.stdout.readline()
+            assert state_of(line.split()[0].rstrip("/"))["findings"] == []
+            running.send_signal(signal.SIGINT)
+            out, err = running.communicate(timeout=20)
+        finally:
+            running.kill()
     assert (running.returncode, out, err) == (0, "stopped\n", "")
     assert [path.name for path in spec.parent.iterdir()] == ["mine.yaml"]
 

@@ -240,6 +240,21 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, Path(sys.argv[
 
 
 @pytest.mark.slow(reason="writes 400 MB")
+def test_areas_named_as_other_members_of_an_npz_file_keep_their_states(tmp_path: Path) -> None:
+    spec = cg.loads(
+        "name: tiny\ninput: {channels: 1, size: 8}\nareas: {data: {channels: 2, size: 8}, V1: {channels: 2, size: 8}, "
+        "V1_step: {channels: 2, size: 8}}\nconnections: [image -> data -> V1 -> V1_step]\n"
+        "readout: {from: V1_step, classes: 3}\ntime: {steps: 3}\n"
+    )
+    train(spec, striped_data(), TrainSettings(epochs=1, batch_size=8, device="cpu"), tmp_path / "run", quiet=True)
+    record(tmp_path / "run", stripes(), tmp_path / "acts.npz", batch_size=5)
+    with np.load(tmp_path / "acts.npz") as file:
+        assert {name: file[name].shape[2:] for name in ("data", "V1", "V1_step")} == dict.fromkeys(
+            ("data", "V1", "V1_step"), (2, 8, 8)
+        )
+        assert len(set(file.files)) == len(file.files)
+
+
 @pytest.mark.parametrize("suffix", ["nc", "npz"])
 def test_memory_does_not_grow_with_the_recording(run: Path, tmp_path: Path, suffix: str) -> None:
     def peak_mb(count: int) -> tuple[int, int]:

@@ -79,7 +79,7 @@ def test_the_first_response_is_carried_by_a_shortest_path_of_drives(spec: cg.Net
 
 BAD = [
     (Focus(upstream="V9@3"), r"no area is called `V9`, but there are `V1`, `V2`, `V4`, `IT`, `image` and `readout`"),
-    (Focus(upstream="V@3"), "Did you mean `V"),
+    (Focus(upstream="v2@3"), "Did you mean `V2`"),
     (Focus(upstream="V4@30"), "step 30 was asked for, but the network runs for 6 steps"),
     (Focus(downstream="V4@0"), "step 0 was asked for"),
     (Focus(upstream="V4@two"), "`two` is no step, but a place is written V4@3"),
