@@ -107,6 +107,8 @@ def __getattr__(name: str) -> object:
         home, own = _RENAMED[name]
         return getattr(import_explained(home), own)
     if name in _HOME_OF:
+        if _HOME_OF[name] == "cortexgraph.spec":
+            import_explained("cortexgraph.checks")  # finds what wrong parts of a spec hide
         return getattr(import_explained(_HOME_OF[name]), name)
     from cortexgraph.wording import similar
 

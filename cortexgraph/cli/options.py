@@ -112,6 +112,8 @@ def load_spec(
     spec: str, overrides: list[str] | None = None, steps: int | None = None, order: str | None = None
 ) -> NetworkSpec:
     """The spec with its overrides."""
+    import cortexgraph.checks  # noqa: F401  (finds what wrong parts hide)
+
     return load(spec, changes(overrides, steps, order))
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 import cortexgraph as cg
@@ -284,3 +288,25 @@ def test_every_mistake_is_reported_in_one_go(name: str) -> None:
     found = {(finding.code, finding.place) for finding in findings(text)}
     assert expected - found == set(), "hidden"
     assert found - expected == set(), "follows from another"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["-m", "cortexgraph", "check", "mine.yaml"],
+        ["-c", "import cortexgraph as cg\ntry: cg.load('mine.yaml')\nexcept cg.SpecError as error: print(error)"],
+        [
+            "-c",
+            "import cortexgraph as cg\ntry: cg.NetworkSpec.model_validate(__import__('yaml').safe_load("
+            "open('mine.yaml')))\nexcept cg.SpecError as error: print(error)",
+        ],
+        ["-c", "import cortexgraph as cg\ntry: cg.draw('mine.yaml')\nexcept cg.SpecError as error: print(error)"],
+    ],
+)
+def test_nothing_is_hidden_in_a_fresh_process(command: list[str], tmp_path: Path) -> None:
+    """Whatever is imported first."""
+    text, expected = SPECS["misspelt keys and words"]
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    run = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    said = run.stdout + run.stderr
+    assert sum(said.count(f"[{code}]") for code in {code for code, _ in expected}) == len(expected), said
