@@ -21,6 +21,8 @@ __all__ = ["bar", "print_explanation", "print_items", "print_summary", "print_ta
 Item = TypeVar("Item")
 
 FULL_WIDTH = 10_000
+GAP = 2
+"""Spaces between columns."""
 MOST_STEPS = 24
 """Longer unrollings are shown without a row for each step."""
 
@@ -28,20 +30,25 @@ MOST_STEPS = 24
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table whose cells are plain text; `name>r` aligns a column to the right.
 
-    Numbers, and the names in the first column, are never broken; in a pipe or file no line is.
+    Numbers, and the names in the first column, are never broken nor cut: a narrow terminal breaks the lines itself. In
+    a pipe or file no line is broken.
     """
+    rows, least = [*rows], -GAP
     style = {"title_justify": "left", "title_style": "bold", "header_style": "bold"}
     table = Table(title=title or None, pad_edge=False, box=None, **style)  # type: ignore[arg-type]
-    for column in columns:
+    for index, column in enumerate(columns):
         name, _, right = column.partition(">")
-        whole = bool(right) or column == columns[0]
+        whole = bool(right) or index == 0
+        cells = [name, *(row[index] for row in rows if index < len(row))]
+        least += GAP + max(len(cell) if whole else max(map(len, cell.split()), default=0) for cell in cells)
         table.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*row)
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = FULL_WIDTH
-    console.print(table)
+    console.width = max(console.width, least)
+    console.print(table, crop=False)
 
 
 def print_items(title: str, items: Iterable[Item], columns: Mapping[str, Callable[[Item], str]]) -> None:

@@ -134,7 +134,10 @@ def apply_overrides(data: dict[str, object], overrides: list[Override]) -> dict[
 
 def _set(data: dict[str, object], override: Override) -> tuple[int, Path]:
     """Set one value; returns its path, and the depth from which on the path is new."""
-    parts, entries = override.path, data.get("connections")
+    parts, entries, areas = override.path, data.get("connections"), data.get("areas")
+    if parts[0] not in data and isinstance(areas, dict) and parts[0] in areas:
+        found = f"the spec has no key `{parts[0]}`, but an area of this name"
+        raise override.error(found, repair=f"Write `areas.{override.text.removeprefix('--set ')}`.")
     if parts[0] == "connections" and len(parts) > 2 and isinstance(entries, list) and not str(parts[1]).isdecimal():
         parts = ("connections", *_connection(entries, str(parts[1]), override), *parts[2:])
     node: Any = data

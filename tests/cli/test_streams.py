@@ -215,3 +215,13 @@ def test_odd_names_of_files_are_written_and_printed(run: Run, tmp_path: Path, na
     result = run("draw", "z.yaml", "-o", name)
     assert result.code == 0, result.err
     assert (tmp_path / name).exists()
+
+
+def test_a_narrow_terminal_cuts_no_name_and_no_unit() -> None:
+    env = os.environ | {"COLUMNS": "40"}
+    command = [sys.executable, "-m", "cortexgraph", "show", "ventral"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout
+    for name in ("V1", "V2", "V4", "IT"):
+        assert re.search(rf"^{name} ", shown, re.MULTILINE)
+    assert "65.5 kB" in shown
+    assert "parameters" in shown

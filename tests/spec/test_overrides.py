@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cortexgraph.errors import SpecError
-from cortexgraph.spec import NetworkSpec, loads
+from cortexgraph.spec import NetworkSpec, load, loads
 
 SPEC = """\
 name: base
@@ -175,3 +175,8 @@ def test_an_unknown_or_ambiguous_connection(path: str, message: str) -> None:
     text = CHAINS.replace("[B -> A]", "[B -> A, A -> B]") if path == "A -> B" else CHAINS
     with pytest.raises(SpecError, match=message):
         loads(text, overrides=[f"connections[{path}].kernel=5"])
+
+
+def test_an_area_without_areas_before_it_is_recognised() -> None:
+    with pytest.raises(SpecError, match=r"no key `V1`, but an area of this name.\n  Write `areas.V1.channels=3`"):
+        load("ventral", ["V1.channels=3"])
