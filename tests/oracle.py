@@ -163,6 +163,9 @@ def compiled(
     return _compiled(module, x, record)
 
 
+CHAOTIC = 1e-2
+"""Where rounding changes a value of the reference by more, no digit of it is certain, and nothing can be compared."""
+
 Results = dict[tuple[Any, ...], Tensor]
 """Logits, states, gradients and running averages, each by what it is and its name."""
 
@@ -266,5 +269,8 @@ def _assert_rounding(
     with rounded(1e-13):
         nudged = _interpreted(spec, state, trained, x, training, record)
     for key, difference in differences.items():
-        allowed = TOLERANCE + 10 * _difference(nudged[key], expected[key])
+        own = _difference(nudged[key], expected[key])
+        if own > CHAOTIC:
+            continue
+        allowed = TOLERANCE + 10 * own
         assert difference <= allowed, f"{key} differs by {difference:.1e}, where rounding explains {allowed:.1e}"
