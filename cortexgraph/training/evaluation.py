@@ -145,8 +145,9 @@ def evaluate(
 def warn_of_infinite(steps: Sequence[int]) -> None:
     """Say at which steps of readout logits are infinite or not a number: the states grew beyond all bounds."""
     if steps:
-        what = f"logits at step {step_ranges(steps)} are infinite or not a number for some images, which count as wrong"
-        warnings.warn(f"{what}: the states grow beyond all bounds", CortexGraphWarning, stacklevel=3)
+        what = f"logits at step {step_ranges(steps)} are infinite or not a number for some images"
+        why = "the states grow without bound, or weights are not finite"
+        warnings.warn(f"{what}, which count as wrong: {why}", CortexGraphWarning, stacklevel=3)
 
 
 def _count(network: nn.Module, batches: EpochLoader) -> tuple[Tensor, Tensor, int]:

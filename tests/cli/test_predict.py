@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+import cortexgraph as cg
 from cortexgraph.training import packed
 from tests.cli.conftest import Run
 
@@ -57,7 +58,7 @@ def test_weights_that_are_not_numbers(run: Run, folder: Path) -> None:
         if values.dtype.kind == "f":
             state[name] = np.full_like(values, np.nan)
     save_file(state, folder / "weights.safetensors", metadata)
-    result = run("predict", "a.png", "-w", str(folder), "--csv", "o.csv", "--device", "cpu")
-    assert result.code in {0, 1}
-    assert "Traceback" not in result.err
+    with pytest.warns(cg.CortexGraphWarning, match="logits at step 4–6 are infinite or not a number"):
+        result = run("predict", "a.png", "-w", str(folder), "--csv", "o.csv", "--device", "cpu")
+    assert result.code == 0
     assert "nan" in (result.out + result.err).lower()
