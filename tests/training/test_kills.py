@@ -17,7 +17,11 @@ from cortexgraph.training import RunFolder, TrainSettings, train
 from .conftest import striped_data
 from .test_resume import assert_equal_runs
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes"),
+    pytest.mark.slow,  # run it alone (`-n 0 -m slow`): a process forked beside running OpenMP threads can hang
+    pytest.mark.usefixtures("one_thread"),
+]
 
 KILLS = int(os.environ.get("CORTEXGRAPH_KILLS", "5"))
 
@@ -57,6 +61,7 @@ def test_killed_at_random_moments(spec: NetworkSpec, tmp_path: Path) -> None:
         folder, runs = tmp_path / f"run{runs}", runs + 1
         while not trained_for(draw.uniform(0, 1.2 * duration), spec, settings, folder):
             kills += 1
+            assert kills < 20 * KILLS, "no run gets to its end"
         assert_equal_runs(tmp_path / "whole", folder)
         assert not [path.name for path in folder.rglob(".*") if path.name != ".run.lock"]
     print(f"{kills} kills in {runs} runs")
