@@ -40,8 +40,8 @@ def written_out(graph: UnrolledGraph) -> tuple[dict[Node, Any], dict[tuple[Node,
                 fixed = source.kind == "zero" or (source.kind == "image" and not graph.video)
                 there = source._replace(step=source.step + by) if moves and not fixed else source
                 edges[there, here] = (set(edge["connections"]), edge["memory"])
-    read = {source for source, _ in edges}
-    nodes = {node: about for node, about in nodes.items() if node.kind != "image" or node in read}  # a leftover
+    if not graph.video:  # one image: that of a step inside the loop is no node of its own
+        nodes = {node: about for node, about in nodes.items() if node.kind != "image"}
     return nodes, edges
 
 
