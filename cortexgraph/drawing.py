@@ -23,7 +23,7 @@ from cortexgraph.render import (
 )
 from cortexgraph.spec import NetworkSpec, SpecLike, dumps
 from cortexgraph.unrolling import Focus, Order, UnrolledGraph, focused
-from cortexgraph.wording import listed, quoted, shortened, suggest
+from cortexgraph.wording import PRINTED_WIDTH, listed, quoted, shortened, suggest
 
 __all__ = ["draw", "draw_matrix", "draw_schedule", "draw_unrolled", "html_of", "picture_of"]
 
@@ -162,7 +162,7 @@ def draw_schedule(
 
 POINTS = {"cm": 72 / 2.54, "mm": 7.2 / 2.54, "in": 72.0, "pt": 1.0}
 """Of a unit of length."""
-LENGTH = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,4})?) ?(cm|mm|in|pt)")
+LENGTH = re.compile(PRINTED_WIDTH)
 
 
 def _widths(

@@ -61,10 +61,6 @@ def _edited(network: SpecLike | nn.Module, change: Change, carry: Carry) -> Netw
     return after.train(before.training)
 
 
-def _data(spec: NetworkSpec) -> Data:
-    return spec.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
-
-
 # ---- cutting connections -------------------------------------------------------
 
 
@@ -154,7 +150,7 @@ def _unknown(word: object, spec: NetworkSpec) -> Diagnostic:
 
 
 def _without(graph: AreaGraph, removed: set[int], never: set[int]) -> NetworkSpec:
-    data = _data(graph.spec)
+    data = graph.spec.data()
     for index in never:
         data["connections"][index]["active"] = "never"
     data["connections"] = [c for index, c in enumerate(data["connections"]) if index not in removed]
@@ -240,7 +236,7 @@ def share(network: SpecLike | nn.Module, take: Take = "mean", *, norms: bool = T
 
 
 def _unshared_spec(spec: NetworkSpec) -> NetworkSpec:
-    graph, data = build(spec), _data(spec)
+    graph, data = build(spec), spec.data()
     for connection in graph.connections:
         if connection.owner is None and _learns(connection.transform):
             data["connections"][connection.index]["weights"] = "per_step"
@@ -258,7 +254,7 @@ def _learns(chain: Chain) -> bool:
 
 def _shared_spec(spec: NetworkSpec, *, norms: bool) -> NetworkSpec:
     build(spec)  # raises what is wrong with it
-    data = _data(spec)
+    data = spec.data()
     defaults = data.get("defaults", {})
     by_default = defaults.get("connection", {}).pop("weights", "shared")
     areas, connections = data["areas"], data["connections"]

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from itertools import groupby, islice
 
 __all__ = [
+    "PRINTED_WIDTH",
     "by",
     "count_of",
     "count_text",
@@ -24,6 +25,9 @@ __all__ = [
     "synonym",
 ]
 
+
+PRINTED_WIDTH = r"([0-9]{1,4}(?:\.[0-9]{1,4})?) ?(cm|mm|in|pt)"
+"""A length with its unit, such as `8.5cm`."""
 
 MANY, MOST = 100, 40
 

@@ -12,7 +12,6 @@ import typer
 
 from cortexgraph.cli import options
 from cortexgraph.errors import GraphError
-from cortexgraph.spec import load
 from cortexgraph.wording import by, count_of, count_text
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def zoo(
         raise typer.BadParameter("give at least two specs, such as ventral and blt", param_hint="--compare")
     if out and not compare:
         raise typer.BadParameter("it draws what --compare prints: give --compare too", param_hint="--out")
-    chosen = [load(name) for name in names or list_zoo()]
+    chosen = [options.load_spec(name) for name in names or list_zoo()]
     if out:
         from cortexgraph.compiler import build
         from cortexgraph.render import check_suffixes, draw_beside

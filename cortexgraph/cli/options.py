@@ -16,7 +16,7 @@ from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.extras import require
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.overrides import Override, written_override
-from cortexgraph.wording import listed, shortened, suggest
+from cortexgraph.wording import PRINTED_WIDTH, listed, shortened, suggest
 
 if TYPE_CHECKING:
     from cortexgraph.unrolling import Order
@@ -27,7 +27,7 @@ FORMS = {
     "N": ("[1-9][0-9]{0,5}", "a number"),
     "STEPS": ("[0-9]{1,9}( *, *[0-9]{1,9})*", "steps such as 4,6,8"),
     "cuda:N": ("cuda:[0-9]{1,2}", "`cuda:N`"),
-    "8.5cm": (r"[0-9]{1,4}(\.[0-9]{1,4})? ?(cm|mm|in|pt)", "a printed width such as `8.5cm`"),
+    "8.5cm": (PRINTED_WIDTH, "a printed width such as `8.5cm`"),
 }
 """Choices that are not words: how they are written, and what a finding calls them."""
 
@@ -111,7 +111,7 @@ DATA = "shapes|cifar10|DIR"
 def load_spec(
     spec: str, overrides: list[str] | None = None, steps: int | None = None, order: str | None = None
 ) -> NetworkSpec:
-    """The spec with its overrides."""
+    """The spec with its overrides: the one way in which commands read specs."""
     import cortexgraph.checks  # noqa: F401  (finds what wrong parts hide)
 
     return load(spec, changes(overrides, steps, order))

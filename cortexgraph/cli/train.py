@@ -14,7 +14,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from cortexgraph.cli import options
-from cortexgraph.spec import NetworkSpec, load
+from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.fields import pair
 from cortexgraph.training.settings import TrainSettings, choices_of
 
@@ -115,8 +115,10 @@ def train(
     started = before.read_settings() if before is not None else None
     changed = {name: value for name, value in settings.items() if value is not None}
     chosen = TrainSettings.model_validate((started.settings if started is not None else {}) | changed)
-    changes = options.changes(overrides, steps, order)
-    network = before.read_spec(changes) if before is not None and spec is None else load(str(spec), changes)
+    if before is not None and spec is None:
+        network = before.read_spec(options.changes(overrides, steps, order))
+    else:
+        network = options.load_spec(str(spec), overrides, steps, order)
     asked = {"source": data, "root": data_root, "train_images": train_images, "test_images": test_images}
     arguments = _data_arguments(asked, before)
     trackers = started.logger if started is not None else DEFAULT_TRACKERS

@@ -24,6 +24,7 @@ from cortexgraph.recording.plots import PlotData, check_format, dissimilarities,
 from cortexgraph.recording.sinks import Sink, Variable, check_sink, opened_sink
 from cortexgraph.training.engine import choose_device
 from cortexgraph.training.evaluation import warn_of_infinite
+from cortexgraph.training.losses import predicted_per_step
 from cortexgraph.training.run import TrainedRun, opened
 from cortexgraph.unrolling import Order
 from cortexgraph.version import __version__
@@ -212,8 +213,7 @@ def _stream(
             parts = [logits] if isinstance(logits, Tensor) else list(logits.values())
             for index, part in enumerate(parts, len(recorded)):
                 sink.append(index, start, part.float().cpu().numpy())
-            finite = parts[0].isfinite().all(2)
-            predicted.append(parts[0].argmax(2).where(finite, -1).cpu().numpy())  # −1 is no class
+            predicted.append(predicted_per_step(logits).cpu().numpy())
             tenths, start = 10 * start // count, start + len(images)
             if 10 * start // count > tenths:
                 tell(f"{start:,} of {count:,} images")

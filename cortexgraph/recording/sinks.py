@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.extras import require
+from cortexgraph.graph.names import Namespace
 from cortexgraph.wording import count_text
 
 __all__ = ["NetCDF", "Npz", "Sink", "Variable", "check_sink", "opened_sink"]
@@ -169,7 +170,7 @@ class Npz:
     def close(self) -> None:
         """Write what is not yet written: the variables, then coordinates (an area's under its name) and attributes."""
         notes: list[tuple[str, Array]] = [(name, np.asarray(value)) for name, value in self._attributes.items()]
-        taken = {variable.group or variable.name for variable in self._variables}
+        members = Namespace(frozenset(variable.group or variable.name for variable in self._variables))
         with zipfile.ZipFile(self._path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
             for index, variable in enumerate(self._variables):
                 name = variable.group or variable.name
@@ -178,12 +179,8 @@ class Npz:
                 (self._folder / f"{index}.npy").unlink()
                 for key, (axis, values) in variable.coordinates.items():
                     notes.append((key if axis == "image" else f"{name}_{key}", values))
-            for note, values in dict(notes).items():
-                free = note
-                while free in taken:  # by an area of this name
-                    free += "_"
-                taken.add(free)
-                with archive.open(f"{free}.npy", "w", force_zip64=True) as member:
+            for name, values in dict(notes).items():
+                with archive.open(f"{members.claim(name)}.npy", "w", force_zip64=True) as member:  # an area goes first
                     np.lib.format.write_array(member, values, allow_pickle=False)
         self.discard()
 

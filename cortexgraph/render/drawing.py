@@ -120,7 +120,7 @@ def _render(source: str, form: str) -> bytes:
             Diagnostic("environment", "SOURCE_DATE_EPOCH", problem, expected, "Run: unset SOURCE_DATE_EPOCH")
         )
     drawn: bytes | None = None
-    with _quiet() as messages:
+    with _ONE_AT_A_TIME, _quiet() as messages:
         _load_fonts()
         try:
             graph = pygraphviz.AGraph(string=source)
@@ -161,19 +161,14 @@ def _with_resolution(png: bytes, dpi: int) -> bytes:
     return png[:PNG_HEADER] + struct.pack(">I", 9) + chunk + struct.pack(">I", crc32(chunk)) + png[PNG_HEADER:]
 
 
-@contextmanager
-def _quiet() -> Iterator[list[str]]:
-    """Capture what C code writes to standard error, such as warnings of fontconfig about system files."""
-    messages: list[str] = []
-    with _ONE_AT_A_TIME:
-        yield from _captured(messages)
-
-
 _ONE_AT_A_TIME = Lock()
 """Standard error is that of the whole process: of two threads, each would restore what the other put there."""
 
 
-def _captured(messages: list[str]) -> Iterator[list[str]]:
+@contextmanager
+def _quiet() -> Iterator[list[str]]:
+    """Capture what C code writes to standard error, such as warnings of fontconfig about system files."""
+    messages: list[str] = []
     if sys.stderr is not None:
         sys.stderr.flush()
     try:

@@ -60,10 +60,7 @@ def load(spec: SpecLike, overrides: Overrides = ()) -> NetworkSpec:
         4
     """
     if not isinstance(spec, str | PathLike):
-        data = resolve(spec).model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
-        if len(data["readout"]) == 1:  # `readout.classes`, as in a file
-            (data["readout"],) = data["readout"]
-        return loads(json.dumps(data), overrides=overrides)
+        return loads(json.dumps(resolve(spec).data()), overrides=overrides)
     path = _existing(spec)
     return loads(read_text(path), file=str(path), overrides=overrides)
 

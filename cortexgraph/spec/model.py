@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -174,6 +174,13 @@ class NetworkSpec(Document, Shown):
         readouts = data.get("readout") if isinstance(data, Mapping) else None
         return Origin(connections=connection_paths(connections), one_readout=not isinstance(readouts, list | tuple))
 
+    def data(self) -> dict[str, Any]:
+        """What was set, as a file would hold it; a single readout is no list."""
+        data = self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+        if len(data["readout"]) == 1:
+            (data["readout"],) = data["readout"]
+        return data
+
     def with_time(self, time: TimeSpec, changed: list[str]) -> NetworkSpec:
         """The spec with another time course; findings about the `changed` keys no longer name the file."""
         spec = self.model_copy(update={"time": time})
@@ -187,7 +194,7 @@ class NetworkSpec(Document, Shown):
         Raises:
             SpecError: if these are no steps.
         """
-        ReadoutSpec(source="readout", classes=1, at=at)
+        at = ReadoutSpec(source="readout", classes=1, at=at).at
         readouts = tuple(readout.model_copy(update={"at": at}) for readout in self.readouts)
         return self.model_copy(update={"readouts": readouts})
 

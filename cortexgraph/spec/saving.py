@@ -57,7 +57,7 @@ def json_schema() -> dict[str, Any]:
 
 def _compact(spec: NetworkSpec) -> dict[str, object]:
     """What was set in the spec, with norms, resizings and chains in shorthand."""
-    data = spec.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+    data = spec.data()
     data["areas"] = {name: _led_by(("channels", "size"), area) for name, area in data["areas"].items()}
     data["connections"] = [_led_by(("from", "to"), connection) for connection in data["connections"]]
     for part in [*data["areas"].values(), *data.get("defaults", {}).values(), *data["connections"]]:
@@ -67,8 +67,6 @@ def _compact(spec: NetworkSpec) -> dict[str, object]:
                 part[key] = value.get(WORDS[key], default)
         if isinstance(level := part.get("level"), float) and level.is_integer() and abs(level) < 1e15:
             part["level"] = int(level)
-    if len(data["readout"]) == 1:
-        (data["readout"],) = data["readout"]
     return {"cortexgraph": spec.version} | data | {"connections": _loops_together(_chained(data["connections"]))}
 
 

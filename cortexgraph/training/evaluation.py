@@ -143,7 +143,7 @@ def evaluate(
 
 
 def warn_of_infinite(steps: Sequence[int]) -> None:
-    """Say at which steps of readout logits are infinite or not a number: the states grew beyond all bounds."""
+    """Say at which steps of readout logits are infinite or not a number."""
     if steps:
         what = f"logits at step {step_ranges(steps)} are infinite or not a number for some images"
         why = "the states grow without bound, or weights are not finite"

@@ -21,6 +21,7 @@ __all__ = [
     "correct_per_step",
     "logits_per_step",
     "loss_per_step",
+    "predicted_per_step",
     "readout_loss",
     "register_loss",
 ]
@@ -128,10 +129,15 @@ def readout_loss(
     return torch.cat([loss_per_step(part, labels, label_smoothing, loss) for part in parts]).mean()
 
 
-def correct_per_step(logits: Logits, labels: Tensor) -> Tensor:
-    """How many images of the batch the first readout classifies correctly at each of its steps: int64 [n].
+def predicted_per_step(logits: Logits) -> Tensor:
+    """The class of each image by the first readout at each of its steps: int64 [B, n].
 
-    An image with a logit that is infinite or not a number is not classified.
+    It is −1, no class, where a logit is infinite or not a number.
     """
     logits = logits_per_step(logits)
-    return ((logits.argmax(2) == labels[:, None]) & logits.isfinite().all(2)).sum(0)
+    return logits.argmax(2).where(logits.isfinite().all(2), -1)
+
+
+def correct_per_step(logits: Logits, labels: Tensor) -> Tensor:
+    """How many images of the batch the first readout classifies correctly at each of its steps: int64 [n]."""
+    return (predicted_per_step(logits) == labels[:, None]).sum(0)

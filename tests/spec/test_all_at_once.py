@@ -294,6 +294,8 @@ def test_every_mistake_is_reported_in_one_go(name: str) -> None:
     "command",
     [
         ["-m", "cortexgraph", "check", "mine.yaml"],
+        ["-m", "cortexgraph", "train", "mine.yaml"],
+        ["-m", "cortexgraph", "zoo", "--compare", "mine.yaml", "ventral"],
         ["-c", "import cortexgraph as cg\ntry: cg.load('mine.yaml')\nexcept cg.SpecError as error: print(error)"],
         [
             "-c",

@@ -77,6 +77,18 @@ def interrupt_after(
     monkeypatch.setattr(Recorder, hook, patched)
 
 
+@pytest.fixture
+def unfinished(
+    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A run that was interrupted after the first of three epochs."""
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, "on_train_epoch_end", 1)
+        with pytest.raises(Interrupted, match="after 1 of 3"):
+            train(spec, data, settings(), tmp_path / "run", quiet=True)
+    return tmp_path / "run"
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Runs by optimiser, made once when first asked for."""
@@ -157,24 +169,16 @@ def test_signals_are_given_back(spec: NetworkSpec, data: ImageData, settings: Ma
 
 
 def test_another_seed_cannot_be_resumed_with(
-    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spec: NetworkSpec, data: ImageData, settings: Make, unfinished: Path
 ) -> None:
-    with monkeypatch.context() as patch:
-        interrupt_after(patch, "on_train_epoch_end", 1)
-        with pytest.raises(Interrupted, match="after 1 of 3"):
-            train(spec, data, settings(), tmp_path / "run", quiet=True)
     with pytest.raises(DataError, match=r"settings\.seed: it is 1 now, but the run was started with 0") as error:
-        train(spec, data, settings(seed=1, epochs=5), tmp_path / "run", resume=True, quiet=True)
+        train(spec, data, settings(seed=1, epochs=5), unfinished, resume=True, quiet=True)
     assert [finding.place for finding in error.value.diagnostics] == ["settings.epochs", "settings.seed"]
 
 
 def test_other_data_cannot_be_resumed_with(
-    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spec: NetworkSpec, data: ImageData, settings: Make, unfinished: Path
 ) -> None:
-    with monkeypatch.context() as patch:
-        interrupt_after(patch, "on_train_epoch_end", 1)
-        with pytest.raises(Interrupted, match="after 1 of 3"):
-            train(spec, data, settings(), tmp_path / "run", quiet=True)
     others = {
         "data.sha256": replace(data, test=data.train),
         "data.std": replace(data, std=(0.2,)),
@@ -182,7 +186,7 @@ def test_other_data_cannot_be_resumed_with(
     }
     for place, other in others.items():
         with pytest.raises(DataError, match="the run was started with") as error:
-            train(spec, other, settings(), tmp_path / "run", resume=True, quiet=True)
+            train(spec, other, settings(), unfinished, resume=True, quiet=True)
         assert [finding.place for finding in error.value.diagnostics] == [place]
 
 
@@ -208,45 +212,31 @@ def test_a_run_of_an_earlier_version_is_resumed_and_opened(
     assert load_run(run.path).settings == settings()
 
 
-def test_damaged_checkpoint(
-    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        interrupt_after(patch, "on_train_epoch_end", 1)
-        with pytest.raises(Interrupted, match="after 1 of 3"):
-            train(spec, data, settings(), tmp_path / "run", quiet=True)
-    file = tmp_path / "run" / "checkpoints" / "last.ckpt"
+def test_damaged_checkpoint(spec: NetworkSpec, data: ImageData, settings: Make, unfinished: Path) -> None:
+    file = unfinished / "checkpoints" / "last.ckpt"
     file.write_bytes(file.read_bytes()[:-1000])
     with pytest.raises(DataError, match=r"last\.ckpt is not whole"):
-        train(spec, data, settings(), tmp_path / "run", resume=True, quiet=True)
+        train(spec, data, settings(), unfinished, resume=True, quiet=True)
 
 
 @pytest.mark.parametrize("content", [b"", b"not whole"])
 def test_damaged_weights_are_not_kept(
-    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+    spec: NetworkSpec, data: ImageData, settings: Make, unfinished: Path, content: bytes
 ) -> None:
     """The best epoch may lie before the interruption: no later one would write its weights again."""
-    with monkeypatch.context() as patch:
-        interrupt_after(patch, "on_train_epoch_end", 1)
-        with pytest.raises(Interrupted, match="after 1 of 3"):
-            train(spec, data, settings(), tmp_path / "run", quiet=True)
-    (tmp_path / "run" / "weights.safetensors").write_bytes(content)
+    (unfinished / "weights.safetensors").write_bytes(content)
     with pytest.raises(DataError, match=r"weights\.safetensors is not whole"):
-        train(spec, data, settings(), tmp_path / "run", resume=True, quiet=True)
+        train(spec, data, settings(), unfinished, resume=True, quiet=True)
 
 
 @pytest.mark.parametrize("part", ["optimizer_states", "loops", "callbacks", "state_dict", "lr_schedulers"])
 def test_a_checkpoint_that_lacks_a_part(
-    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+    spec: NetworkSpec, data: ImageData, settings: Make, unfinished: Path, part: str
 ) -> None:
-    with monkeypatch.context() as patch:
-        interrupt_after(patch, "on_train_epoch_end", 1)
-        with pytest.raises(Interrupted, match="after 1 of 3"):
-            train(spec, data, settings(), tmp_path / "run", quiet=True)
-    file = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    file = unfinished / "checkpoints" / "last.ckpt"
     torch.save({key: value for key, value in torch.load(file, weights_only=True).items() if key != part}, file)
     with pytest.raises(DataError, match=r"last\.ckpt is not whole"):
-        train(spec, data, settings(), tmp_path / "run", resume=True, quiet=True)
+        train(spec, data, settings(), unfinished, resume=True, quiet=True)
 
 
 def test_finished_run_is_not_resumed(spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path) -> None:
@@ -308,15 +298,11 @@ def test_random_operations_repeat(
 
 
 def test_settings_that_were_edited_are_seen(
-    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spec: NetworkSpec, data: ImageData, settings: Make, unfinished: Path
 ) -> None:
-    with monkeypatch.context() as patch:
-        interrupt_after(patch, "on_train_epoch_end", 1)
-        with pytest.raises(Interrupted, match="after 1 of 3"):
-            train(spec, data, settings(), tmp_path / "run", quiet=True)
-    file = tmp_path / "run" / "settings.json"
+    file = unfinished / "settings.json"
     stored = json.loads(file.read_text())
     stored["settings"]["seed"] = 1
     file.write_text(json.dumps(stored))
     with pytest.raises(DataError, match=r"settings\.json or data\.json is not what the run was started with"):
-        train(spec, data, settings(seed=1), tmp_path / "run", resume=True, quiet=True)
+        train(spec, data, settings(seed=1), unfinished, resume=True, quiet=True)
