@@ -56,6 +56,8 @@ SYNONYMS = {
     "weights": "weightsharing shareweights shared",
     "tie": "tied tiedto shareswith tieweights",
     "groups": "numgroups ngroups",
+    "eps": "epsilon",
+    "momentum": "decay",
     "gain": "scale weight alpha",
     "order": "updateorder schedule unrolling ordertype mode",
     "level": "depth hierarchy rank",

@@ -37,6 +37,8 @@ NORMS: tuple[dict[str, Any], ...] = (
     {"kind": "layer", "per_step": True},
     {"kind": "instance"},
     {"kind": "local_response"},
+    {"kind": "batch", "eps": 0.1, "momentum": 0.3},
+    {"kind": "layer", "eps": 0.1},
 )
 CELLS: tuple[Any, ...] = (
     "simple",

@@ -35,7 +35,16 @@ WANTED = {
     *("merge sum", "merge concat", "gain learned", "gain number", "delay", "delay_ms", "parallel connections"),
     *("operation gain", "operation gate", "tie", "tie transposed", "tie of a tie"),
     *("weights per step of an area", "weights per step of a connection"),
-    *("norm per step", "batch norm in a transform", "several areas of a level", "region", "not square", "defaults"),
+    *(
+        "norm per step",
+        "norm eps",
+        "norm momentum",
+        "batch norm in a transform",
+        "several areas of a level",
+        "region",
+        "not square",
+        "defaults",
+    ),
     *("long", "long, read at few steps", "zeros before an image with a norm", "weights per step beside a norm"),
     *("head of several delays", "transposed into a concatenation", "memory in a concatenation"),
 }
@@ -51,6 +60,7 @@ def said(spec: NetworkSpec) -> Iterator[str]:
     norms = [link for link in links if isinstance(link.operation, Norm) and link.word == "norm"]
     yield from (f"norm {link.options['kind']}" for link in norms)
     yield from ("norm per step" for link in norms if link.per_step)
+    yield from (f"norm {key}" for link in norms for key in ("eps", "momentum") if link.options[key] is not None)
     for chain in chains[len(spec.areas) :]:
         yield from ("batch norm in a transform" for _, link in chain.walk() if isinstance(link.operation, BatchNorm))
     for area in spec.areas.values():

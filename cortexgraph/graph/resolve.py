@@ -9,6 +9,7 @@ from cortexgraph.graph.model import Area, AreaGraph, Connection
 from cortexgraph.graph.transforms import written_body
 from cortexgraph.ops import OPERATIONS, Activation, GainOperation, GateOperation, GroupNorm, Link, Norm, Resize
 from cortexgraph.spec import ConnectionSpec, NetworkSpec, OperationSpec
+from cortexgraph.spec.area import NORM_OPTIONS
 from cortexgraph.spec.connection import SHORTHAND
 
 __all__ = ["resolved"]
@@ -41,7 +42,7 @@ def _area(graph: AreaGraph, area: Area) -> dict[str, object]:
 
 
 def _norm(link: Link) -> dict[str, object]:
-    written = {key: link.options[key] for key in ("kind", "per_step")}
+    written = {key: link.options[key] for key in ("kind", "per_step", *NORM_OPTIONS) if link.options[key] is not None}
     if isinstance(link.operation, GroupNorm) and written["kind"] == "group":
         written["groups"] = link.operation.groups
     return written

@@ -1,7 +1,7 @@
 """Normalisation.
 
-All but the local response norm compute y = γ (x − μ) / √(σ² + ε) + β with ε = 1e-5 and differ in the set over
-which μ and σ² are taken.
+All but the local response norm compute y = γ (x − μ) / √(σ² + ε) + β and differ in the set over which μ and
+σ² are taken.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cortexgraph.ops.base import Fault, Operation, Options, Place, Shape, StandIn, call, option
+from cortexgraph.ops.base import Fault, Operation, Options, Place, StandIn, call, option
 from cortexgraph.ops.registry import register_operation
-from cortexgraph.spec.fields import Count, Flag, Number, Positive
+from cortexgraph.spec.area import misplaced_options
+from cortexgraph.spec.fields import Count, Flag, Number, Positive, Share
 
 __all__ = ["NORMS", "BatchNorm", "GroupNorm", "LocalResponseNorm", "Norm"]
+
+EPS, MOMENTUM = 1e-5, 0.1
+"""The defaults of ε and of the weight of the newest batch, as torch has them."""
 
 
 def default_groups(channels: int) -> int:
@@ -40,16 +44,20 @@ class Norm(Operation):
 class BatchNorm(Norm):
     """Per channel over batch and space (Ioffe & Szegedy 2015); in evaluation with running statistics.
 
-    Each evaluation in training moves them: μ̄ ← 0.9 μ̄ + 0.1 μ, σ̄² ← 0.9 σ̄² + 0.1 n/(n − 1) σ², over n values.
+    Each evaluation in training moves them: μ̄ ← (1 − m) μ̄ + m μ, σ̄² ← (1 − m) σ̄² + m n/(n − 1) σ², over n values,
+    with m the momentum.
     """
 
     averages: ClassVar[bool] = True
+
+    eps: float = EPS
+    momentum: float = MOMENTUM
 
     def summary(self) -> str:
         return "batch norm"
 
     def constructor(self) -> str:
-        return call("nn.BatchNorm2d", self.shape[0])
+        return call("nn.BatchNorm2d", self.shape[0], eps=(self.eps, EPS), momentum=(self.momentum, MOMENTUM))
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,7 @@ class GroupNorm(Norm):
     """Per image and group of channels, over the group and space (Wu & He 2018)."""
 
     groups: int = 1
+    eps: float = EPS
 
     @property
     def over_one_value(self) -> bool:
@@ -68,7 +77,7 @@ class GroupNorm(Norm):
         return f"{kind} norm"
 
     def constructor(self) -> str:
-        return call("nn.GroupNorm", self.groups, self.shape[0])
+        return call("nn.GroupNorm", self.groups, self.shape[0], eps=(self.eps, EPS))
 
 
 @register_operation("local_response")
@@ -106,16 +115,6 @@ class LocalResponseNorm(Norm):
         return call("nn.LocalResponseNorm", self.neighbours, **constants)
 
 
-NORMS: Mapping[str, Callable[[Shape, int | None], Norm]] = {
-    "batch": lambda shape, groups: BatchNorm(shape),
-    "group": lambda shape, groups: GroupNorm(shape, groups or default_groups(shape[0])),
-    "layer": lambda shape, groups: GroupNorm(shape, 1),
-    "instance": lambda shape, groups: GroupNorm(shape, shape[0]),
-    "local_response": lambda shape, groups: LocalResponseNorm(shape),
-}
-"""Each kind makes a norm from the shape of its input and the declared number of groups."""
-
-
 @register_operation("norm")
 @dataclass(frozen=True)
 class NormByKind(StandIn):
@@ -131,16 +130,40 @@ class NormByKind(StandIn):
     groups: Count | None = option(
         None, "Number of channel groups of `group`; default: 32, or the largest divisor below."
     )
+    eps: Positive | None = option(None, "ε; default 1e-5.")
+    momentum: Share | None = option(
+        None, "Weight of the newest batch in the running statistics of `batch`; default 0.1."
+    )
 
     def placed(self, place: Place) -> Operation:
-        return self if any(self.faults()) else NORMS[self.kind](self.shape, self.groups)
+        return self if any(self.faults()) else NORMS[self.kind](self)
 
     def faults(self) -> Iterator[Fault]:
         if self.kind not in NORMS:
             yield f"no norm is called `{self.kind}`", f"Choose one of {', '.join(NORMS)}."
-        elif self.groups is not None and self.kind != "group":
-            yield f"`groups` stands beside `kind: {self.kind}`", "Write `kind: group`, or leave `groups` out."
+        else:
+            yield from ((found, repair) for found, repair, _ in misplaced_options(self))
 
     @classmethod
     def shifts(cls, options: Options) -> bool | None:
         return options.get("kind") != "local_response"
+
+
+def _batch(norm: NormByKind) -> Norm:
+    return BatchNorm(norm.shape, norm.eps or EPS, MOMENTUM if norm.momentum is None else norm.momentum)
+
+
+def _over_groups(norm: NormByKind) -> Norm:
+    channels = norm.shape[0]
+    groups = {"layer": 1, "instance": channels}.get(norm.kind) or norm.groups or default_groups(channels)
+    return GroupNorm(norm.shape, groups, norm.eps or EPS)
+
+
+NORMS: Mapping[str, Callable[[NormByKind], Norm]] = {
+    "batch": _batch,
+    "group": _over_groups,
+    "layer": _over_groups,
+    "instance": _over_groups,
+    "local_response": lambda norm: LocalResponseNorm(norm.shape),
+}
+"""Makes the norm of each kind."""

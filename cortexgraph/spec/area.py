@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema, model_serializer
 
 from cortexgraph.spec.base import Model
-from cortexgraph.spec.fields import Count, Flag, Level, Name, Pair, Word
+from cortexgraph.spec.fields import Count, Flag, Level, Name, Pair, Positive, Share, Word
 from cortexgraph.spec.shorthand import expand_operation, expand_word
 
-__all__ = ["AreaDefaults", "AreaSpec", "Cell", "Chain", "Norm", "NormSpec", "OperationSpec", "Weights"]
+__all__ = [
+    "NORM_OPTIONS",
+    "AreaDefaults",
+    "AreaSpec",
+    "Cell",
+    "Chain",
+    "Norm",
+    "NormSpec",
+    "OperationSpec",
+    "Weights",
+    "misplaced_options",
+]
 
 
 class OperationSpec(Model):
@@ -40,6 +51,22 @@ Chain = Annotated[
 Cell = Annotated[OperationSpec, BeforeValidator(expand_operation, json_schema_input_type=ACell)]
 
 
+NORM_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "groups": ("group",),
+    "eps": ("batch", "group", "layer", "instance"),
+    "momentum": ("batch",),
+}
+"""The options of norms, each with the kinds that have it."""
+
+
+def misplaced_options(norm: object) -> Iterator[tuple[str, str, str]]:
+    """The options of a norm that its kind lacks: what is wrong, the repair, and the option."""
+    for key, kinds in NORM_OPTIONS.items():
+        kind = getattr(norm, "kind", None)
+        if getattr(norm, key) is not None and kind not in kinds:
+            yield f"`{key}` is set, but `kind` is `{kind}`", f"Write `kind: {kinds[0]}`, or remove `{key}`.", key
+
+
 class NormSpec(Model):
     """Normalisation of an area's summed input."""
 
@@ -52,10 +79,17 @@ class NormSpec(Model):
         examples=[True],
     )
     groups: Count | None = Field(default=None, description="Number of channel groups, for `kind: group`.", examples=[8])
+    eps: Positive | None = Field(
+        default=None, description="ε, added to the variance under the root; default 1e-5.", examples=[0.001]
+    )
+    momentum: Share | None = Field(
+        default=None,
+        description="Weight of the newest batch in the running statistics, for `kind: batch`; default 0.1.",
+        examples=[0.01],
+    )
 
     def _conflicts(self) -> Iterator[tuple[str, str, str]]:
-        if self.groups is not None and self.kind != "group":
-            yield f"`groups` is set, but `kind` is `{self.kind}`", "Write `kind: group`, or remove `groups`.", "groups"
+        return misplaced_options(self)
 
 
 Norm = Annotated[NormSpec, BeforeValidator(expand_word("norm"), json_schema_input_type=str | NormSpec)]

@@ -43,11 +43,11 @@ class Weights:
         """A transposed convolution whose kernel is its stride."""
         return F.conv_transpose2d(x, self.state[f"{name}.weight"], self.state.get(f"{name}.bias"), stride=factor)
 
-    def batch_norm(self, name: str, x: Tensor) -> Tensor:
+    def batch_norm(self, name: str, x: Tensor, eps: float = 1e-5) -> Tensor:
         mean, variance, weight, bias = (
             self.state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
         )
-        return F.batch_norm(x, mean.clone(), variance.clone(), weight, bias, training=self.training)
+        return F.batch_norm(x, mean.clone(), variance.clone(), weight, bias, training=self.training, eps=eps)
 
     def group_norm(self, name: str, x: Tensor, groups: int) -> Tensor:
         return F.group_norm(x, groups, self.state[f"{name}.weight"], self.state[f"{name}.bias"])

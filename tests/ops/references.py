@@ -95,9 +95,6 @@ def independent() -> Iterator[None]:
 # ---- arithmetic ------------------------------------------------------------------
 
 Pair = tuple[int, int]
-EPSILON = 1e-5
-MOMENTUM = 0.1
-"""Of the running statistics: the weight of the newest batch."""
 
 
 def _relu(x: Tensor) -> Tensor:
@@ -165,21 +162,21 @@ def deconvolve(x: Tensor, weight: Tensor, *, stride: Pair, padding: Pair, size: 
     return y[:, :, padding[0] : padding[0] + size[0], padding[1] : padding[1] + size[1]]
 
 
-def standardised(x: Tensor, entries: State, training: bool) -> tuple[Tensor, StatisticsMove | None]:
+def standardised(op: BatchNorm, x: Tensor, entries: State, training: bool) -> tuple[Tensor, StatisticsMove | None]:
     """(x − μ) / √(σ² + ε) for each channel, and in training the move of the running statistics."""
     move = None
     mean, variance = entries["running_mean"], entries["running_var"]
     if training:
         mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), unbiased=False)
         values = x.numel() // x.shape[1]
-        move = partial(_moved_statistics, mean.detach(), variance.detach() * values / (values - 1))
-    return (x - mean.reshape(1, -1, 1, 1)) / (variance.reshape(1, -1, 1, 1) + EPSILON).sqrt(), move
+        move = partial(_moved_statistics, op.momentum, mean.detach(), variance.detach() * values / (values - 1))
+    return (x - mean.reshape(1, -1, 1, 1)) / (variance.reshape(1, -1, 1, 1) + op.eps).sqrt(), move
 
 
-def _moved_statistics(mean: Tensor, variance: Tensor, old: State) -> dict[str, Tensor]:
+def _moved_statistics(newest: float, mean: Tensor, variance: Tensor, old: State) -> dict[str, Tensor]:
     return {
-        "running_mean": (1 - MOMENTUM) * old["running_mean"] + MOMENTUM * mean,
-        "running_var": (1 - MOMENTUM) * old["running_var"] + MOMENTUM * variance,
+        "running_mean": (1 - newest) * old["running_mean"] + newest * mean,
+        "running_var": (1 - newest) * old["running_var"] + newest * variance,
         "num_batches_tracked": old["num_batches_tracked"] + 1,
     }
 
@@ -323,7 +320,7 @@ def gabor(op: Gabor, x: Tensor, entries: State, training: bool) -> Tensor:
 
 @reference_of(BatchNorm)
 def batch_norm(op: BatchNorm, x: Tensor, entries: State, training: bool) -> Any:
-    y, move = standardised(x, entries, training)
+    y, move = standardised(op, x, entries, training)
     scale, shift = (entries[name].reshape(1, -1, 1, 1) for name in ("weight", "bias"))
     return y * scale + shift, move
 
@@ -332,7 +329,7 @@ def batch_norm(op: BatchNorm, x: Tensor, entries: State, training: bool) -> Any:
 def group_norm(op: GroupNorm, x: Tensor, entries: State, training: bool) -> Tensor:
     grouped = x.reshape(len(x), op.groups, -1)
     mean, variance = grouped.mean(2, keepdim=True), grouped.var(2, keepdim=True, unbiased=False)
-    y = ((grouped - mean) / (variance + EPSILON).sqrt()).reshape(x.shape)
+    y = ((grouped - mean) / (variance + op.eps).sqrt()).reshape(x.shape)
     return y * entries["weight"].reshape(1, -1, 1, 1) + entries["bias"].reshape(1, -1, 1, 1)
 
 

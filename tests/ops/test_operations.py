@@ -78,6 +78,9 @@ CASES = [
     case("linear", (3, 1, 1), channels=6, bias=True),
     *[case("norm", (4, 3, 5), kind=kind) for kind in NORMS],
     case("norm", (6, 3, 2), kind="group", groups=3),
+    case("norm", (4, 3, 5), kind="batch", eps=0.5, momentum=0.3),
+    case("norm", (4, 3, 5), kind="batch", momentum=1.0),
+    *[case("norm", (4, 3, 5), kind=kind, eps=0.5) for kind in ("group", "layer", "instance")],
     case("norm", (7, 2, 3), kind="local_response"),
     case("norm", (2, 3, 3), kind="local_response"),
     *[case(word, (3, 4, 5)) for word in ACTIVATIONS],
@@ -312,6 +315,29 @@ def test_batch_norm_keeps_running_averages() -> None:
     module(x)
     torch.testing.assert_close(module.running_mean, 0.1 * x.mean((0, 2, 3)))
     torch.testing.assert_close(module.running_var, 0.9 + 0.1 * x.var((0, 2, 3)))
+
+
+def test_batch_norm_with_a_momentum_keeps_that_much_of_the_newest_batch() -> None:
+    module, x = made(make_operation("norm", (3, 4, 5), eps=0.25, momentum=0.01)).train(), images((3, 4, 5))
+    y = module(x)
+    torch.testing.assert_close(module.running_mean, 0.01 * x.mean((0, 2, 3)))
+    torch.testing.assert_close(module.running_var, 0.99 + 0.01 * x.var((0, 2, 3)))
+    mean, variance = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), keepdim=True, unbiased=False)
+    torch.testing.assert_close(y, (x - mean) / (variance + 0.25).sqrt())
+
+
+@pytest.mark.parametrize(
+    ("options", "found", "repair"),
+    [
+        ({"kind": "group", "momentum": 0.1}, "`momentum` is set, but `kind` is `group`", "Write `kind: batch`"),
+        ({"kind": "local_response", "eps": 0.1}, "`eps` is set, but `kind` is `local_response`", "or remove `eps`"),
+        ({"kind": "batch", "groups": 2}, "`groups` is set, but `kind` is `batch`", "Write `kind: group`"),
+    ],
+)
+def test_options_that_a_kind_of_norm_lacks(options: dict[str, Any], found: str, repair: str) -> None:
+    (problem,) = make_chain(entries({"norm": options}), (4, 3, 3), Context(4)).problems
+    assert problem.found == found
+    assert repair in problem.repair
 
 
 def test_local_response_norm_is_that_of_the_paper() -> None:

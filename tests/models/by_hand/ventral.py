@@ -49,7 +49,7 @@ def spoerer(kind: str) -> ByHand:
 
 
 def bl_ecoset(w: Weights, x: Tensor) -> tuple[Tensor, States]:
-    """h_l(t) = ReLU(BN_t(B ⋆ pool(h_{l−1}(t)) + L ⋆ h_l(t − 1))), seven layers, eight steps."""
+    """h_l(t) = ReLU(BN_t(B ⋆ pool(h_{l−1}(t)) + L ⋆ h_l(t − 1))), seven layers, eight steps; ε is Keras's 1e-3."""
     states: States = {}
     logits = []
     for t in range(1, 9):
@@ -58,7 +58,7 @@ def bl_ecoset(w: Weights, x: Tensor) -> tuple[Tensor, States]:
             u = w.conv(f"{'image' if n == 1 else f'L{n - 1}'}_to_L{n}.conv", below)
             if t > 1:
                 u = u + w.conv(f"L{n}_to_L{n}.conv", states[f"L{n}", t - 1])
-            states[f"L{n}", t] = F.relu(w.batch_norm(f"L{n}.norm.{t - 1}", u))
+            states[f"L{n}", t] = F.relu(w.batch_norm(f"L{n}.norm.{t - 1}", u, eps=1e-3))
         logits.append(w.classify(states["L7", t].mean((2, 3))))
     return torch.stack(logits, 1), states
 
