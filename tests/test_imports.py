@@ -34,7 +34,7 @@ LAYERS = (
     ("network",),
     ("compiler",),
     ("tracing",),
-    ("analysis", "render", "data", "edit", "connectome"),
+    ("analysis", "render", "data", "edit", "connectome", "released"),
     ("drawing",),
     ("training",),
     ("exporting", "pages", "recording", "experiment"),

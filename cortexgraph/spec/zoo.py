@@ -22,7 +22,8 @@ def zoo() -> dict[str, Path]:
     folder = PACKAGE / "zoo"
     if not folder.is_dir():
         folder = PACKAGE.parent / "specs"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    specs = [path for path in sorted(folder.glob("*.yaml")) if not path.name.endswith(".keys.yaml")]  # no key maps
+    return {path.stem: path for path in specs}
 
 
 def zoo_path(name: str) -> Path:

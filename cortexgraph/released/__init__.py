@@ -1,0 +1,8 @@
+"""Released models: their checkpoints under the names of a spec, and their configurations as specs."""
+
+from __future__ import annotations
+
+from cortexgraph.released.keymap import Images, KeyMap, find_key_map, load_key_map
+from cortexgraph.released.weights import Weights, read_weights, write_weights
+
+__all__ = ["Images", "KeyMap", "Weights", "find_key_map", "load_key_map", "read_weights", "write_weights"]

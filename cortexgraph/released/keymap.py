@@ -1,0 +1,195 @@
+"""Key maps: which tensor of a released checkpoint is which parameter of a spec, as patterns in a YAML file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from cortexgraph.errors import Diagnostic, SpecError
+from cortexgraph.spec import NetworkSpec, SpecLike
+from cortexgraph.spec.base import Model
+from cortexgraph.spec.fields import Count, Number, Offset, Positive
+from cortexgraph.spec.findings import findings_of
+from cortexgraph.spec.origin import Origin
+from cortexgraph.spec.reading import read_text, read_yaml
+from cortexgraph.spec.zoo import zoo
+
+__all__ = ["SUFFIX", "Images", "KeyMap", "Target", "Unmatched", "find_key_map", "load_key_map", "resolve"]
+
+SUFFIX = ".keys.yaml"
+"""The key map of `cornet_s_imagenet.yaml` is `cornet_s_imagenet.keys.yaml` beside it."""
+
+Text = Annotated[str, Field(strict=True, min_length=1, max_length=1000)]
+
+
+class Images(Model):
+    """How images were prepared for a released network: scaled to [0, 1], then (x − mean) / std."""
+
+    mean: Annotated[tuple[Number, ...], Field(min_length=1)] = Field(description="Of each channel.")
+    std: Annotated[tuple[Positive, ...], Field(min_length=1)] = Field(description="Of each channel.")
+    resize: Count | None = Field(
+        default=None,
+        description="Length to which the shorter side was resized before the middle was cut out at the size of the "
+        "input; default: the size of the input.",
+    )
+
+    def _conflicts(self) -> Iterator[tuple[str, str, str]]:
+        if len(self.mean) != len(self.std):
+            yield f"`mean` has {len(self.mean)} numbers and `std` {len(self.std)}", "Give one per channel.", "std"
+
+
+class Target(Model):
+    """Where a tensor goes, and how its parts are rearranged."""
+
+    to: Text = Field(description="The parameters of the network, as a pattern.")
+    chunks: Annotated[tuple[Offset, ...], Field(min_length=2)] = Field(
+        description="The tensor is cut along its first axis into so many equal parts, which are put into this order, "
+        "from 0: the gates of a cell."
+    )
+
+
+class KeyMap(Model):
+    """What is needed to use a released checkpoint with a spec."""
+
+    description: str = Field(default="", description="Which checkpoint this is, and where it is published.")
+    data: str = Field(default="images unknown", description="What the network was trained on.")
+    images: Images = Field(default=Images(mean=(0.0,) * 3, std=(1.0,) * 3), description="How images are prepared.")
+    classes: Literal["imagenet"] | tuple[Text, ...] = Field(
+        default=(), description="Names of the classes in the order of the logits; `imagenet`: those of ImageNet-1k."
+    )
+    words: dict[str, dict[str, str]] = Field(default={}, description="Tables of words, which patterns name.")
+    keys: dict[Text, Text | Target | None] = Field(
+        description="Keys of the checkpoint, and the parameters that they become; null: not used. `{n}` stands for "
+        "a part of a key, `{table n}` for its entry in a table, `*` for a part that only one parameter has."
+    )
+
+
+def find_key_map(spec: SpecLike) -> Path | None:
+    """The key map beside the file of a spec, or that of the zoo spec of this name; None where there is none."""
+    name = spec.name if isinstance(spec, NetworkSpec) else str(spec)
+    own = zoo().get(name)
+    path = Path(name) if not isinstance(spec, NetworkSpec) and Path(name).is_file() else own
+    beside = path.with_name(path.stem + SUFFIX) if path else None
+    return beside if beside and beside.is_file() else None
+
+
+def load_key_map(path: str | Path) -> KeyMap:
+    """Read a key map.
+
+    Raises:
+        SpecError: with every finding about the file.
+    """
+    file = str(path)
+    source = read_yaml(read_text(Path(path)), file)
+    findings, origin = list(source.findings), Origin(file, source.lines)
+    if not isinstance(source.data, dict):
+        found, expected = "this is not a mapping", "a key map with `keys` is needed"
+        raise SpecError(findings or Diagnostic("wrong-type", "", found, expected, file=file, line=1))
+    try:
+        key_map = KeyMap.model_validate(source.data)
+    except ValidationError as error:
+        raise SpecError([*findings, *findings_of(error, source.data, origin, KeyMap)]) from None
+    for pattern, target in key_map.keys.items():
+        findings += [
+            origin.diagnostic("key-map", ("keys", pattern), found, repair=repair)
+            for found, repair in _faults(pattern, _text(target), key_map.words)
+        ]
+    if findings:
+        raise SpecError(findings)
+    return key_map
+
+
+# ---- patterns ----------------------------------------------------------------
+
+PLACE = re.compile(r"\{(?:(\w+) )?([A-Za-z]\w*)\}")
+"""`{n}`, or `{table n}`."""
+
+
+def _text(target: str | Target | None) -> str:
+    return target.to if isinstance(target, Target) else target or ""
+
+
+def _faults(pattern: str, target: str, words: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """What is wrong with an entry, and the repair."""
+    named = {name for table, name in PLACE.findall(pattern) if not table}
+    for table, name in PLACE.findall(target):
+        if table and table not in words:
+            yield f"no table under `words` is called `{table}`", "Add the table, or correct its name."
+        if name not in named:
+            yield f"`{{{name}}}` does not occur in `{pattern}`", f"Write `{{{name}}}` there, or correct its name."
+    for side in (pattern, target):
+        if set("{}") & set(PLACE.sub("", side)):
+            yield f"the braces of `{side}` are not `{{name}}` or `{{table name}}`", "Correct them."
+
+
+def theirs(pattern: str) -> re.Pattern[str]:
+    """A pattern of keys as a regular expression, in which a place is a part of a key without dots."""
+    text, end, known = "", 0, set[str]()
+    for place in PLACE.finditer(pattern):
+        name = place[2]
+        text += re.escape(pattern[end : place.start()]) + (f"(?P={name})" if name in known else f"(?P<{name}>[^.]+?)")
+        end = place.end()
+        known.add(name)
+    return re.compile(text + re.escape(pattern[end:]))
+
+
+def ours(target: str, places: Mapping[str, str], words: Mapping[str, Mapping[str, str]]) -> str | None:
+    """The parameters that a target means where the places stand for these parts; None if a table has no entry."""
+    missing = False
+
+    def filled(place: re.Match[str]) -> str:
+        nonlocal missing
+        part = words[place[1]].get(places[place[2]]) if place[1] else places[place[2]]
+        missing = missing or part is None
+        return part or ""
+
+    text = PLACE.sub(filled, target)
+    return None if missing else text
+
+
+@dataclass(frozen=True)
+class Unmatched:
+    """A key for which the map has no parameter.
+
+    Attributes:
+        pattern: the entry that it matches, if it matches one.
+        target: the parameter that this entry means.
+        among: the parameters that `target` matches: none, or several.
+    """
+
+    pattern: str = ""
+    target: str = ""
+    among: tuple[str, ...] = field(default=())
+
+
+def resolve(key: str, key_map: KeyMap, names: Mapping[str, object]) -> tuple[str, tuple[int, ...]] | Unmatched | None:
+    """The parameter that a key becomes with the order of its parts; None for a key that is not used.
+
+    An entry means a single tensor, or a module with all of its tensors. The first entry that matches counts.
+
+    Args:
+        key: of the checkpoint.
+        key_map: the map.
+        names: the parameters of the network.
+    """
+    module, _, leaf = key.rpartition(".")
+    for pattern, target in key_map.keys.items():
+        for text, rest in ((key, ""), (module, f".{leaf}")):
+            match = theirs(pattern).fullmatch(text)
+            if match is None:
+                continue
+            if target is None:
+                return None
+            wanted = ours(_text(target), match.groupdict(), key_map.words)
+            if wanted is None:
+                continue
+            one = re.compile("[^.]+".join(map(re.escape, f"{wanted}{rest}".split("*"))))
+            among = tuple(name for name in names if one.fullmatch(name))
+            chunks = target.chunks if isinstance(target, Target) else ()
+            return (among[0], chunks) if len(among) == 1 else Unmatched(pattern, f"{wanted}{rest}", among)
+    return Unmatched()

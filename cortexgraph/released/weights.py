@@ -1,0 +1,233 @@
+"""Weights for a spec: from a released checkpoint with a key map, or from a file under the names of cortexgraph."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from cortexgraph.compiler import compile_spec
+from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.files import replacing
+from cortexgraph.graph.model import AreaGraph
+from cortexgraph.graph.names import renamed
+from cortexgraph.released.keymap import Images, KeyMap, Unmatched, find_key_map, load_key_map, resolve
+from cortexgraph.released.tensors import read_tensors, refusal
+from cortexgraph.spec import NetworkSpec, SpecLike
+from cortexgraph.spec import resolve as resolve_spec
+from cortexgraph.wording import shortened
+
+__all__ = ["Weights", "read_weights", "write_weights"]
+
+MARK = "cortexgraph_weights"
+"""Key of the metadata that holds the spec and the preparation of images."""
+COUNTER = "num_batches_tracked"
+"""Of batch norms: an older checkpoint has none, and no result depends on it."""
+IMAGENET_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a checkpoint holds, under the names of a spec.
+
+    Attributes:
+        path: the file.
+        spec: the network.
+        state: its state dict, whole.
+        images: how images are prepared.
+        data: what the network was trained on.
+        classes: their names; numbers where they are not known.
+        unused: keys of the checkpoint that the network has no use for, by the key map.
+    """
+
+    path: Path
+    spec: NetworkSpec
+    state: dict[str, Tensor]
+    images: Images
+    data: str
+    classes: tuple[str, ...]
+    unused: tuple[str, ...] = ()
+
+
+def read_weights(path: str | Path, spec: SpecLike | None = None, key_map: str | Path | KeyMap | None = None) -> Weights:
+    """Read the weights of a network from a checkpoint, whoever wrote it.
+
+    Args:
+        path: a .safetensors, .pth, .pt or Keras .h5 file. No code in it is run.
+        spec: the network; by default the one that `write_weights` stored in the file.
+        key_map: a key map or its file; by default the one beside the spec. A file whose keys are the names of the
+            network needs none.
+
+    Raises:
+        DataError: if the file cannot be read, or with every tensor that does not fit the network.
+        SpecError: if the spec or the key map cannot be read.
+    """
+    path = Path(path)
+    tensors, metadata = read_tensors(path)
+    card: dict[str, Any] = json.loads(metadata[MARK]) if MARK in metadata else {}
+    if spec is None and not card:
+        repair = "Name the network with `--spec`, such as `--spec cornet_s_imagenet`."
+        raise refusal(path, "nothing in the file says which network it belongs to", repair=repair)
+    network = NetworkSpec.model_validate(card["spec"]) if spec is None else resolve_spec(spec)
+    with torch.device("meta"):
+        empty = compile_spec(network)
+    wanted, areas = empty.state_dict(), empty.unrolled.areas
+    tensors = renamed(areas, tensors)
+    file = key_map or (None if wanted.keys() <= tensors.keys() else find_key_map(spec or network))
+    used = file if isinstance(file, KeyMap) else load_key_map(file) if file else _own_names(card)
+    placed, unused, findings = _placed(tensors, wanted, used, areas)
+    findings += _missing(placed, wanted, areas)
+    if findings:
+        raise DataError(_in_short(findings, path, len(tensors), len(wanted), named=file is not None))
+    state = {
+        name: placed[name][1] if name in placed else torch.ones_like(value, device="cpu")
+        for name, value in wanted.items()
+    }
+    classes = _class_names(used, network.readouts[0].classes)
+    return Weights(path, network, state, used.images, used.data, classes, unused)
+
+
+def write_weights(weights: Weights, path: str | Path) -> None:
+    """Write weights as a safetensors file that also holds the spec and the preparation of images.
+
+    Raises:
+        DataError: if the file cannot be written, or has another suffix.
+    """
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        found = f"the suffix is {path.suffix!r}"
+        raise DataError(Diagnostic("suffix", str(path), found, repair=f"Write {path.stem or 'out'}.safetensors."))
+    card = {
+        "spec": weights.spec.data(),
+        "images": weights.images.model_dump(mode="json"),
+        "data": weights.data,
+        "classes": weights.classes,
+    }
+    state = {name: value.contiguous().clone() for name, value in weights.state.items()}
+    with replacing(path, devices=False) as temporary:
+        save_file(state, temporary, metadata={MARK: json.dumps(card), "spec_sha256": weights.spec.digest})
+
+
+def _own_names(card: Mapping[str, Any]) -> KeyMap:
+    """The key map of a file whose keys are the names of the network."""
+    try:
+        known = {key: card[key] for key in ("images", "data", "classes") if key in card}
+        return KeyMap.model_validate({"keys": {}, **known})
+    except ValidationError:
+        raise DataError(Diagnostic("checkpoint", MARK, "the metadata of the file is damaged")) from None
+
+
+def _class_names(key_map: KeyMap, count: int) -> tuple[str, ...]:
+    if key_map.classes == "imagenet" and count == IMAGENET_CLASSES:
+        from torchvision.models._meta import _IMAGENET_CATEGORIES
+
+        return tuple(_IMAGENET_CATEGORIES)
+    return tuple(key_map.classes) if len(key_map.classes) == count else tuple(map(str, range(count)))
+
+
+# ---- each tensor at its place ------------------------------------------------
+
+
+Placed = dict[str, tuple[str, Tensor]]
+"""The key and tensor of each parameter."""
+
+
+def _placed(
+    tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], key_map: KeyMap, areas: AreaGraph
+) -> tuple[Placed, tuple[str, ...], list[Diagnostic]]:
+    """The tensor of each parameter, the keys that are not used, and what does not fit."""
+    placed: Placed = {}
+    unused: list[str] = []
+    findings: list[Diagnostic] = []
+    for key, tensor in tensors.items():
+        target = resolve(key, key_map, wanted) if key_map.keys else (key, ()) if key in wanted else Unmatched()
+        if target is None:
+            unused.append(key)
+        elif isinstance(target, Unmatched):
+            if not key.endswith(COUNTER):
+                findings.append(_unmatched(key, tensor, target))
+        elif target[0] in placed:
+            found = f"`{placed[target[0]][0]}` and `{key}` both give `{target[0]}`"
+            findings.append(Diagnostic("key-map", _label(target[0], areas), found, repair="Correct the key map."))
+        else:
+            value = _fitted(tensor, target[1], wanted[target[0]])
+            placed[target[0]] = key, tensor if value is None else value
+            if value is None:
+                found = f"`{key}` has shape {[*tensor.shape]}"
+                expected = f"`{target[0]}` has shape {[*wanted[target[0]].shape]}"
+                findings.append(Diagnostic("tensor-shape", _label(target[0], areas), found, expected))
+    return placed, tuple(unused), findings
+
+
+def _fitted(tensor: Tensor, chunks: tuple[int, ...], like: Tensor) -> Tensor | None:
+    """The tensor in the shape and type of a parameter; None where it cannot have them.
+
+    Axes of length 1 at the end may be left out or added: a 1 × 1 convolution is a matrix.
+    """
+    if chunks:
+        if not tensor.ndim or len(tensor) % len(chunks) or sorted(chunks) != [*range(len(chunks))]:
+            return None
+        parts = tensor.chunk(len(chunks))
+        tensor = torch.cat([parts[index] for index in chunks])
+    if _without_ones(tensor.shape) != _without_ones(like.shape):
+        return None
+    return tensor.reshape(like.shape).to(like.dtype)
+
+
+def _without_ones(shape: Iterable[int]) -> list[int]:
+    sizes = [*shape]
+    while sizes and sizes[-1] == 1:
+        sizes.pop()
+    return sizes
+
+
+def _label(name: str, areas: AreaGraph) -> str:
+    """The area or connection of a parameter, as the user wrote it."""
+    part = name.partition(".")[0]
+    labels = {area.identifier: area.name for area in areas.areas}
+    return (labels | {c.identifier: c.label for c in areas.connections}).get(part, part)
+
+
+def _unmatched(key: str, tensor: Tensor, target: Unmatched) -> Diagnostic:
+    place = f"{key} {[*tensor.shape]}"
+    if not target.pattern:
+        found, repair = "no entry of the key map is for this tensor", "Add one; with `null` the tensor is not used."
+        return Diagnostic("unknown-key", place, found, repair=repair)
+    if target.among:
+        found = f"`{target.target}` can be {', '.join(target.among[:3])}"
+        return Diagnostic("key-map", place, found, "it must be one parameter", f"Correct the entry `{target.pattern}`.")
+    found = f"the entry `{target.pattern}` leads to `{target.target}`"
+    repair = "Correct the entry, or choose the spec that the checkpoint belongs to."
+    return Diagnostic("key-map", place, found, "the network has no such parameter", repair)
+
+
+def _missing(placed: Placed, wanted: Mapping[str, Tensor], areas: AreaGraph) -> list[Diagnostic]:
+    return [
+        Diagnostic("missing-tensor", _label(name, areas), f"no tensor of the file gives `{name}` {[*value.shape]}")
+        for name, value in wanted.items()
+        if name not in placed and not name.endswith(COUNTER)
+    ]
+
+
+def _in_short(
+    findings: list[Diagnostic], path: Path, keys: int, parameters: int, *, named: bool
+) -> Iterator[Diagnostic]:
+    """The findings; one in place of all where most of the file does not fit."""
+    strange = [finding for finding in findings if finding.code in {"unknown-key", "tensor-shape"}]
+    if len(strange) <= keys / 2:
+        yield from (Diagnostic(**{**vars(finding), "file": str(path)}) for finding in findings)
+        return
+    example = f"`{shortened(strange[0].place)}`: {strange[0].found}"
+    found = f"{len(strange)} of the {keys} tensors in this file do not fit the {parameters} of the network ({example})"
+    repair = "Choose the spec that the file belongs to."
+    if not named:
+        repair += " If its keys have other names, give a key map with --map; --guess proposes one."
+    yield Diagnostic("other-weights", str(path), found, repair=repair)
