@@ -263,6 +263,16 @@ def count_text(count: float) -> str:
     raise AssertionError(count)
 
 
+def parameters_text(total: int, trained: int) -> str:
+    """All learned numbers, and how many of them training changes where these are fewer.
+
+    >>> parameters_text(328_122, 327_770)
+    '328,122 parameters (327,770 trained; no readout depends on the others)'
+    """
+    rest = f" ({trained:,} trained; no readout depends on the others)" if trained < total else ""
+    return f"{total:,} parameters{rest}"
+
+
 def by(pair: tuple[int, int]) -> str:
     """A pair for people: `3 × 5`."""
     return f"{pair[0]} × {pair[1]}"

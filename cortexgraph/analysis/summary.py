@@ -23,6 +23,7 @@ from cortexgraph.unrolling import (
     numbers_of,
     parameters_by_part,
     total_parameters,
+    trained_parameters,
 )
 from cortexgraph.wording import by, count_text, step_ranges
 
@@ -151,9 +152,11 @@ class NetworkSummary:
     readout_parameters: int
     readout_macs: int
     macs_unpruned: int
+    trained_parameters: int
 
     @property
     def parameters(self) -> int:
+        """Learned numbers, all per-step sets counted; `trained_parameters` are those that a readout depends on."""
         own = sum(area.parameters for area in self.areas)
         return own + sum(connection.parameters for connection in self.connections) + self.readout_parameters
 
@@ -214,6 +217,7 @@ def summarise(full: UnrolledGraph, kept: UnrolledGraph) -> NetworkSummary:
         readout_parameters=sum(parameters[readout.identifier] for readout in full.areas.readouts),
         readout_macs=readout_macs,
         macs_unpruned=sum(step.macs for step in _steps(full)) + readout_macs,
+        trained_parameters=trained_parameters(full),
     )
 
 

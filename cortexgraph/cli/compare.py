@@ -81,13 +81,13 @@ def compare(
 
 def _list(experiment: ExperimentSpec, folder: Path, arguments: dict[str, object]) -> None:
     from cortexgraph.cli.tables import print_table
-    from cortexgraph.compiler import compile_spec
+    from cortexgraph.compiler import unroll
     from cortexgraph.experiment.compare import prepare as prepare_runs
-    from cortexgraph.training.fit import count_parameters
+    from cortexgraph.unrolling import trained_parameters
 
     runs, outcomes = prepare_runs(experiment, folder, arguments)
     specs = {run.variant.name: run.variant.spec for run in runs}
-    counts = {name: f"{count_parameters(compile_spec(spec)):,}" for name, spec in specs.items()}
+    counts = {name: f"{trained_parameters(unroll(spec)):,}" for name, spec in specs.items()}
     rows = [
         (run.name, counts[run.variant.name], str(run.folder), "finished" if run.name in outcomes else "")
         for run in runs
@@ -114,7 +114,7 @@ def _report(result: Comparison) -> None:
     seeds = max(len(row.accuracies) for row in result.table)
     print_table(
         f"Test accuracy at the last readout step, mean ± s.d. over {seeds} seeds",
-        [*(axes or ["variant"]), "evaluation", "step>r", "parameters>r", "accuracy (%)>r", "time>r"],
+        [*(axes or ["variant"]), "evaluation", "step>r", "trained parameters>r", "accuracy (%)>r", "time>r"],
         cells,
     )
     if not all(row.trained for row in rows):

@@ -14,7 +14,7 @@ from rich.table import Table
 from cortexgraph.analysis import RESNET18, Explanation, NetworkSummary
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import order_name
-from cortexgraph.wording import by, count_of, count_text, fields_text, paths_text, step_ranges
+from cortexgraph.wording import by, count_of, count_text, fields_text, parameters_text, paths_text, step_ranges
 
 __all__ = ["bar", "print_explanation", "print_items", "print_summary", "print_table"]
 
@@ -100,7 +100,8 @@ def print_summary(spec: NetworkSpec, summary: NetworkSummary) -> None:
     print_table("Totals, for one image", columns, [[spec.name, *numbers], *known])
     saved = 1 - summary.macs / summary.macs_unpruned if summary.macs_unpruned else 0
     typer.echo(
-        f"{spec.name}: {count_of(spec.time.steps, 'step')}, {order_name(spec.time.order)} order"
+        f"{spec.name}: {parameters_text(summary.parameters, summary.trained_parameters)}.\n"
+        f"{count_of(spec.time.steps, 'step')}, {order_name(spec.time.order)} order"
         + (f"; {saved:.0%} fewer multiply-adds than without passes." if saved else ".")
     )
 

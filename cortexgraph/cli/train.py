@@ -186,7 +186,7 @@ def _report(summary: Summary) -> None:
         ],
     )
     typer.echo(
-        f"{summary.parameters:,} trained parameters, {summary.epochs} epochs in {summary.seconds:,.0f} s "
+        f"{summary.parameters_text}, {summary.epochs} epochs in {summary.seconds:,.0f} s "
         f"on {summary.device}.\n"
         f"Run:  {summary.run}  (summary.md, curves.png, metrics.csv, weights.safetensors, …)\n"
         f"Next: {_next_step(summary)}\n"

@@ -133,7 +133,7 @@ def _line(outcome: Outcome) -> str:
         return f"{outcome.run}: FAILED: {outcome.error.strip().splitlines()[-1]}"
     accuracy = list(outcome.result["accuracy"].values())[-1]
     parameters, seconds = outcome.result["parameters"], outcome.result["seconds"]
-    return f"{outcome.run}: {accuracy:.1%}, {parameters:,} parameters, {seconds:,.0f} s"
+    return f"{outcome.run}: {accuracy:.1%}, {parameters:,} trained parameters, {seconds:,.0f} s"
 
 
 # ---- engines -----------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from cortexgraph.compiler import check, compile_spec, lower
+from cortexgraph.compiler import check, lower, unroll
 from cortexgraph.edit import lesion
 from cortexgraph.errors import CortexGraphError, Diagnostic, SpecError
 from cortexgraph.experiment.model import EvaluationSpec, ExperimentSpec, MatchSpec, VariantSpec
@@ -23,6 +23,7 @@ from cortexgraph.spec.origin import Path as Place
 from cortexgraph.spec.reading import read_json, read_text, read_yaml
 from cortexgraph.spec.zoo import zoo
 from cortexgraph.training.settings import TrainSettings
+from cortexgraph.unrolling import trained_parameters
 from cortexgraph.wording import quoted, suggest
 
 __all__ = ["Data", "Run", "Variant", "collected", "folder_name", "load_experiment", "plan"]
@@ -317,7 +318,7 @@ def _matched(variants: Sequence[Variant], experiment: ExperimentSpec, match: Mat
     nearest = {name: _nearest(spec, target) for name, spec in specs.items()}
     findings = [
         finding(
-            f"the nearest that `{name}` comes to {target:,} parameters is {count:,} "
+            f"the nearest that `{name}` comes to {target:,} trained parameters is {count:,} "
             f"({abs(count - target) / target:.1%} off)",
             f"the tolerance is {match.tolerance:.1%}",
             "Give a larger `tolerance`, or more channels, whose steps are finer.",
@@ -332,9 +333,7 @@ def _matched(variants: Sequence[Variant], experiment: ExperimentSpec, match: Mat
 
 def _count(spec: NetworkSpec) -> int:
     """Trained parameters; 0 if the spec does not make a network, such as where groups do not divide the channels."""
-    from cortexgraph.training.fit import count_parameters
-
-    return 0 if any(f.severity == "error" for f in check(spec)) else count_parameters(compile_spec(spec))
+    return 0 if any(f.severity == "error" for f in check(spec)) else trained_parameters(unroll(spec))
 
 
 def _nearest(spec: NetworkSpec, target: int) -> tuple[NetworkSpec, int]:

@@ -143,7 +143,7 @@ def draw_figure(
         axis.set(ylim=(max(0.0, low), min(101.0, high)))
         if numeric and len(places) == 1:
             axis.set(xlim=(0.9 * float(places[0]) - 0.5, 1.1 * float(places[0]) + 0.5))
-        axis.set(xlabel="step of readout" if x == "step" else x, ylabel="test accuracy (%)")
+        axis.set(xlabel={"step": "step of readout", "parameters": "trained parameters"}.get(x, x), ylabel="test accuracy (%)")
         if list(lines) != [""] or chance is not None:
             axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
         save_figure(figure, paths)

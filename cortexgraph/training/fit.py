@@ -12,11 +12,10 @@ from typing import Any
 
 import lightning
 import torch
-from torch import nn
 
 from cortexgraph.checks.shapes import batch_norm_over_one_value
 from cortexgraph.codegen import Checkpoint, read_checkpoint
-from cortexgraph.compiler import build, compile_spec
+from cortexgraph.compiler import build, compile_spec, unroll
 from cortexgraph.data import ImageData
 from cortexgraph.drawing import draw, draw_unrolled
 from cortexgraph.errors import CompileError, CortexGraphError, DataError, Diagnostic
@@ -52,9 +51,11 @@ from cortexgraph.training.records import (
 )
 from cortexgraph.training.run_folder import LAYOUT, RunFolder, write_json
 from cortexgraph.training.settings import TrainSettings
+from cortexgraph.unrolling import total_parameters, trained_parameters
 from cortexgraph.version import __version__
+from cortexgraph.wording import parameters_text
 
-__all__ = ["count_parameters", "train"]
+__all__ = ["train"]
 
 
 def train(
@@ -129,13 +130,13 @@ def train(
                 _describe(run, spec, network)
             device_name = _device_name(device, settings.devices)
             if first and not quiet:
-                _announce(spec, data, settings, network, device_name)
+                _announce(spec, data, settings, device_name)
             step = last["global_step"] if last else 0
             versions = last["callbacks"]["Recorder"].get("trackers", {}) if last else {}
             with tracking(logger if first else (), run.path, spec.name, step, versions) as recorder.trackers:
                 _fit(trainer, recorder, TrainingModule(network, data, settings), run.last if last else None)
             command_line = run.read_settings().command if first else ""
-            summary = _summary(run, spec, settings, network, recorder.history, card, device_name, command_line)
+            summary = _summary(run, spec, settings, recorder.history, card, device_name, command_line)
             if trainer.is_global_zero:
                 _finish(run, summary, recorder.history)
     return summary
@@ -159,13 +160,12 @@ def _checkpoint(settings: TrainSettings) -> Checkpoint | None:
 # ---- start -------------------------------------------------------------------
 
 
-def _announce(
-    spec: NetworkSpec, data: ImageData, settings: TrainSettings, network: CompiledNetwork, device: str
-) -> None:
+def _announce(spec: NetworkSpec, data: ImageData, settings: TrainSettings, device: str) -> None:
     """Say once, before training, what is trained on what."""
+    full = unroll(spec)
     print(f"{data.name}: {images_text(data, settings)}")
     print(
-        f"{spec.name}: {count_parameters(network):,} parameters trained for {settings.epochs} "
+        f"{spec.name}: {parameters_text(total_parameters(full), trained_parameters(full))}, for {settings.epochs} "
         f"epoch{'s' * (settings.epochs != 1)} in batches of {settings.batch_size} on {device}",
         flush=True,
     )
@@ -242,22 +242,16 @@ def _fit(trainer: Any, recorder: Recorder, module: TrainingModule, checkpoint: P
         ) from None
 
 
-def count_parameters(network: nn.Module) -> int:
-    """How many numbers training changes."""
-    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
-
-
 def _summary(
     run: RunFolder,
     spec: NetworkSpec,
     settings: TrainSettings,
-    network: nn.Module,
     history: Sequence[EpochRecord],
     card: DataCard,
     device: str,
     command: str,
 ) -> Summary:
-    best = best_epoch(history)
+    best, full = best_epoch(history), unroll(spec)
     return Summary(
         name=spec.name,
         run=run.path,
@@ -266,7 +260,8 @@ def _summary(
         accuracy=dict(history[-1].test_accuracy),
         best_epoch=best.epoch,
         best_accuracy=dict(best.test_accuracy),
-        parameters=count_parameters(network),
+        parameters=trained_parameters(full),
+        total_parameters=total_parameters(full),
         seconds=sum(record.seconds for record in history),
         device=device,
         precision=settings.precision,

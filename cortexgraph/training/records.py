@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, FiniteFloat, JsonValue, ValidationInfo, field_validator
 
 from cortexgraph.training.settings import TrainSettings
+from cortexgraph.wording import parameters_text
 
 __all__ = ["Count", "DataCard", "EpochRecord", "Share", "Started", "Summary", "best_epoch", "identity", "summary_text"]
 
@@ -159,6 +160,7 @@ class Summary(BaseModel, frozen=True):
         best_epoch: the first epoch with the highest test accuracy; its weights are kept.
         best_accuracy: test accuracy after it, by readout step. Chosen by test images, so it flatters a little.
         parameters: numbers that were trained.
+        total_parameters: with those that no readout depends on; 0 where the run is older than this field.
         seconds: spent on epochs, training and testing.
         device, precision, seed: as used.
         spec_digest, data_digest: SHA-256 of the spec and of the images.
@@ -186,6 +188,7 @@ class Summary(BaseModel, frozen=True):
     versions: dict[str, str]
     settings: dict[str, JsonValue] = {}
     images: dict[str, int] = {}
+    total_parameters: Count = 0
 
     @field_validator("best_accuracy")
     @classmethod
@@ -193,6 +196,13 @@ class Summary(BaseModel, frozen=True):
         if best.keys() != info.data.get("accuracy", best).keys():
             raise ValueError("the steps must be those of `accuracy`")
         return best
+
+    @property
+    def parameters_text(self) -> str:
+        """How many parameters there are, and how many were trained."""
+        if self.total_parameters:
+            return parameters_text(self.total_parameters, self.parameters)
+        return f"{self.parameters:,} trained parameters"
 
     @property
     def loss_over(self) -> str:
@@ -223,7 +233,7 @@ def summary_text(summary: Summary) -> str:
     facts = [
         ("data", f"{summary.data} (sha256 {summary.data_digest[:16]})"),
         *_conditions(summary),
-        ("parameters trained", f"{summary.parameters:,}"),
+        ("size", summary.parameters_text),
         ("time", f"{summary.seconds:,.0f} s for {summary.epochs} epochs on {summary.device}"),
         ("precision", summary.precision),
         ("seed", summary.seed),

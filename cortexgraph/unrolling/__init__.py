@@ -9,6 +9,7 @@ from cortexgraph.unrolling.cost import (
     numbers_within,
     parameters_by_part,
     total_parameters,
+    trained_parameters,
 )
 from cortexgraph.unrolling.focus import Focus, focused
 from cortexgraph.unrolling.heads import Head, heads_of
@@ -59,6 +60,7 @@ __all__ = [
     "settle",
     "state_problems",
     "total_parameters",
+    "trained_parameters",
     "trained_sets",
     "unroll_graph",
     "verify",

@@ -7,7 +7,7 @@ from math import prod
 
 from cortexgraph.graph import Connection
 from cortexgraph.ops import Chain
-from cortexgraph.unrolling.model import Node, UnrolledGraph
+from cortexgraph.unrolling.model import Node, UnrolledGraph, trained_sets
 
 __all__ = [
     "FLOAT_BYTES",
@@ -17,6 +17,7 @@ __all__ = [
     "numbers_within",
     "parameters_by_part",
     "total_parameters",
+    "trained_parameters",
 ]
 
 FLOAT_BYTES = 4
@@ -33,6 +34,18 @@ def parameters_by_part(graph: UnrolledGraph) -> dict[str, int]:
 def total_parameters(graph: UnrolledGraph) -> int:
     """Learned numbers of the network; all per-step sets are counted."""
     return sum(parameters_by_part(graph).values())
+
+
+def trained_parameters(graph: UnrolledGraph) -> int:
+    """Learned numbers that training changes: not those of areas, connections and per-step sets that no readout reads.
+
+    Args:
+        graph: the graph before passes.
+    """
+    reached = trained_sets(graph)
+    parts = [part for part in (*graph.areas.areas, *graph.areas.connections) if part.identifier in reached]
+    numbers = sum(part.parameters(len(reached[part.identifier]) if part.per_step else 1) for part in parts)
+    return numbers + sum(readout.parameters for readout in graph.areas.readouts)
 
 
 def evaluations(graph: UnrolledGraph, node: Node) -> Iterator[Connection]:

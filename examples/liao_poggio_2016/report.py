@@ -57,7 +57,7 @@ def training_accuracy(folder: Path) -> dict[str, list[float]]:
 
 
 def as_trained(axes: Sequence[str], rows: Sequence[Row], training: dict[str, list[float]]) -> Iterator[str]:
-    head = [*axes, "parameters", "test accuracy (%)", "training accuracy (%)", "seeds", "s per run"]
+    head = [*axes, "trained parameters", "test accuracy (%)", "training accuracy (%)", "seeds", "s per run"]
     cells = []
     for row in rows:
         values = [row[axis] for axis in axes]

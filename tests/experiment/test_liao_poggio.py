@@ -34,12 +34,12 @@ def test_every_experiment_can_be_carried_out(path: Path, tmp_path: Path) -> None
 def test_the_unshared_weights_are_those_of_an_ordinary_resnet() -> None:
     """`per step` of the experiment on weights is what `cg.unshare` makes of the recurrent network."""
     import cortexgraph as cg
-    from cortexgraph.training.fit import count_parameters
+    from cortexgraph.unrolling import trained_parameters
 
     spec = cg.load(FOLDER / "one_state.yaml")
     apart = cg.load(FOLDER / "one_state.yaml", {"connections[1].weights": "per_step"})
     conv, norm = 2 * 16 * 16 * 9, 2 * 2 * 16
-    counts = [count_parameters(cg.compile(network)) for network in (spec, apart)]
+    counts = [trained_parameters(cg.unroll(network)) for network in (spec, apart)]
     assert counts[1] - counts[0] == 3 * conv
     assert counts[0] == 3 * 16 * 9 + conv + 4 * norm + 2 * 16 + 16 * 10 + 10
     kept = {name for name in cg.compile(apart).state_dict() if name.startswith("h_to_h")}

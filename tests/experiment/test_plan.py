@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cortexgraph.compiler import compile_spec
+from cortexgraph.compiler import unroll
 from cortexgraph.errors import CortexGraphError, SpecError
 from cortexgraph.experiment.plan import Run, folder_name, load_experiment, plan
-from cortexgraph.training.fit import count_parameters
+from cortexgraph.unrolling import trained_parameters
 from tests.experiment.conftest import Write
 
 
@@ -63,7 +63,7 @@ def test_the_grid(write: Write) -> None:
         ("evaluate: {cut: {lesion: V1 -> IT}}", r"evaluate.cut"),
         ("evaluate: {early: {at: [1]}}", r"evaluate.early.*IT first responds at step 2"),
         ("match_parameters: {to: b}", r"match_parameters: no variant is called `b`"),
-        ("match_parameters: {to: 10}", r"the nearest that .* comes to 10 parameters"),
+        ("match_parameters: {to: 10}", r"the nearest that .* comes to 10 trained parameters"),
         ("spec: null", r"the spec: there is no spec to vary"),
         ("data: {train_images: 0}", r"data.train_images"),
         ("figure: {x: stepp}", r"tiny.yaml:\d+: figure.x: `stepp` is not an axis of this experiment(.|\n)*mean `step`"),
@@ -121,7 +121,7 @@ def test_parameters_are_matched_by_one_factor_for_all_channels(write: Write) -> 
     rest = "variants: {one: {}, other: {set: {connections: [image -> V1 -> IT], areas.V1.channels: 40, "
     rest += "areas.IT.channels: 60}}, big: {set: {areas.V1.channels: 64, areas.IT.channels: 96}}}\n"
     runs = planned(write, rest + "match_parameters: {to: big, tolerance: 0.02}")
-    counts = [count_parameters(compile_spec(run.variant.spec)) for run in runs]
+    counts = [trained_parameters(unroll(run.variant.spec)) for run in runs]
     assert counts[2] == max(counts[2], 90_000)
     assert all(abs(count - counts[2]) <= 0.02 * counts[2] for count in counts)
     ratios = {runs[0].variant.spec.areas["IT"].channels / runs[0].variant.spec.areas["V1"].channels}

@@ -106,7 +106,7 @@ def test_summary(finished: Path) -> None:
     assert summary["command"] == "cortexgraph train 'a spec.yaml'"
     text = (finished / "summary.md").read_text()
     assert f"| 4 | {summary['accuracy']['4']:.2%} | {summary['best_accuracy']['4']:.2%} |" in text
-    assert "- parameters trained: " in text
+    assert re.search(r"^- size: 1,025 parameters \(1,017 trained; no readout depends on the others\)$", text, re.M)
     assert "- images: 48 training, 24 test\n- optimiser: adamw, weight decay 0.01, batches of 8\n" in text
     assert "- learning rate: peak 0.2, one-cycle\n" in text
 
@@ -205,7 +205,7 @@ def test_one_line_for_each_epoch(
     assert first == (
         "stripes: 48 training and 24 test images of 3 classes, 1 × 8 × 8; augmentation: crops shifted by up to 1 px"
     )
-    assert re.fullmatch(r"tiny: [\d,]+ parameters trained for 2 epochs in batches of 16 on cpu", second)
+    assert re.fullmatch(r"tiny: 1,025 parameters \(1,017 trained; .*\), for 2 epochs in batches of 16 on cpu", second)
     assert [line.split("  ")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
     assert "t4 " in out
     assert err == ""
