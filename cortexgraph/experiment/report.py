@@ -26,6 +26,9 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 MARKERS = "os^Dv<>P"
 
 
+AXIS_LABELS = {"step": "step of readout", "parameters": "trained parameters"}
+
+
 @dataclass(frozen=True)
 class Row:
     """A variant in one evaluation at one readout step.
@@ -143,7 +146,7 @@ def draw_figure(
         axis.set(ylim=(max(0.0, low), min(101.0, high)))
         if numeric and len(places) == 1:
             axis.set(xlim=(0.9 * float(places[0]) - 0.5, 1.1 * float(places[0]) + 0.5))
-        axis.set(xlabel={"step": "step of readout", "parameters": "trained parameters"}.get(x, x), ylabel="test accuracy (%)")
+        axis.set(xlabel=AXIS_LABELS.get(x, x), ylabel="test accuracy (%)")
         if list(lines) != [""] or chance is not None:
             axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
         save_figure(figure, paths)
