@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from cortexgraph.graph import Connection
+from cortexgraph.graph import Area, Connection
 from cortexgraph.ops import Chain
 from cortexgraph.unrolling.model import Node, UnrolledGraph, trained_sets
 
@@ -43,8 +43,8 @@ def trained_parameters(graph: UnrolledGraph) -> int:
         graph: the graph before passes.
     """
     reached = trained_sets(graph)
-    parts = [part for part in (*graph.areas.areas, *graph.areas.connections) if part.identifier in reached]
-    numbers = sum(part.parameters(len(reached[part.identifier]) if part.per_step else 1) for part in parts)
+    parts: list[Area | Connection] = [*graph.areas.areas, *graph.areas.connections]
+    numbers = sum(part.parameters(len(reached[part.identifier])) for part in parts if part.identifier in reached)
     return numbers + sum(readout.parameters for readout in graph.areas.readouts)
 
 
