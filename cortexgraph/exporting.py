@@ -66,7 +66,7 @@ def export(
     steps: int | None = None,
     order: Order | None = None,
 ) -> Exported:
-    """Export the network of a run, with the weights of its best epoch.
+    """Export the network of a run, with the weights that it keeps.
 
     Args:
         run: a run or its folder, or the name of a trained network that ships.

@@ -110,11 +110,21 @@ def _report(result: Comparison) -> None:
         values = [row.values.get(axis, "") for axis in axes] if row.values else [row.variant]
         spread = "" if isnan(row.sd) else f" ± {100 * row.sd:.2f}"
         accuracy = f"{100 * row.mean:.2f}{spread}{'' if row.trained else '†'}"
-        cells.append((*values, row.evaluation, str(row.step), f"{row.parameters:,}", accuracy, f"{row.seconds:,.0f} s"))
+        cells.append(
+            (
+                *values,
+                row.evaluation,
+                row.epoch,
+                str(row.step),
+                f"{row.parameters:,}",
+                accuracy,
+                f"{row.seconds:,.0f} s",
+            )
+        )
     seeds = max(len(row.accuracies) for row in result.table)
     print_table(
         f"Test accuracy at the last readout step, mean ± s.d. over {seeds} seeds",
-        [*(axes or ["variant"]), "evaluation", "step>r", "trained parameters>r", "accuracy (%)>r", "time>r"],
+        [*(axes or ["variant"]), "evaluation", "epoch", "step>r", "trained parameters>r", "accuracy (%)>r", "time>r"],
         cells,
     )
     if not all(row.trained for row in rows):

@@ -98,8 +98,8 @@ def export(
 ) -> None:
     """Export a run for batches of any size: as onnx, pt2 (torch.export) or source (.py and .pt, which need only torch).
 
-    The file gets its name only after its outputs have been compared with those of the network. The weights are those of
-    the run's best epoch.
+    The file gets its name only after its outputs have been compared with those of the network. The weights are those
+    that the run keeps.
 
     Example: cortexgraph export runs/ventral-shapes --to onnx --out ventral.onnx
     """

@@ -37,7 +37,7 @@ def evaluate(
 ) -> None:
     """Evaluate a run over time: accuracy at each readout step, also at steps that were not read out in training.
 
-    The weights are those of the run's best epoch.
+    The weights are those that the run keeps: of the epoch best on validation images, or of the last one.
 
     Example: cortexgraph eval runs/ventral-shapes --at all --steps 12 --plot over_time.png
     """

@@ -50,7 +50,7 @@ def record(
     """Record the states of areas over time, for every image, with the logits of each step.
 
     The file is streamed to disk: its size is limited by the disk, not by memory. The size is printed first; if all
-    areas take more than 500 MB, choose some with --areas, or add --yes. The weights are those of the run's best epoch.
+    areas take more than 500 MB, choose some with --areas, or add --yes. The weights are those that the run keeps.
     docs/inspection.md shows how to read the file with xarray or NumPy.
 
     Example: cortexgraph record runs/ventral-shapes --areas V4,IT --images 500 -o acts.nc --plots png

@@ -45,11 +45,17 @@ def _setting(name: str, field: FieldInfo) -> object:
     is_flag = isinstance(field.default, bool)
     return typer.Option(
         f"--{flag}/--no-{flag}" if is_flag else f"--{flag}",
-        metavar=None if is_flag else "|".join(choices_of(name)) or ("N" if isinstance(field.default, int) else "X"),
+        metavar=None if is_flag else _metavar(name, field),
         help=field.description,
         show_default="by optimizer" if field.default is None else str(field.default),
         rich_help_panel="Training settings",
     )
+
+
+def _metavar(name: str, field: FieldInfo) -> str:
+    extra = field.json_schema_extra
+    own = extra.get("metavar") if isinstance(extra, dict) else None
+    return str(own or "|".join(choices_of(name)) or ("N" if isinstance(field.default, int) else "X"))
 
 
 @_with_settings
@@ -179,11 +185,8 @@ def _report(summary: Summary) -> None:
 
     print_table(
         f"{summary.name} on {Path(summary.data).name}",
-        ["readout step>r", "test accuracy>r", f"best epoch ({summary.best_epoch})>r"],
-        [
-            (str(step), f"{accuracy:.2%}", f"{summary.best_accuracy[step]:.2%}")
-            for step, accuracy in summary.accuracy.items()
-        ],
+        ["readout step>r", *(f"{column}>r" for column in summary.columns())],
+        summary.rows(),
     )
     typer.echo(
         f"{summary.parameters_text}, {summary.epochs} epochs in {summary.seconds:,.0f} s "

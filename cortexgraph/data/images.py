@@ -100,6 +100,10 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __getitem__(self, rows: Sequence[int]) -> LabelledImages:
+        """The images in these rows, copied."""
+        return LabelledImages(self.images[rows], self.labels[rows])
+
     def __repr__(self) -> str:
         return f"<{len(self)} images of {' × '.join(map(str, self.images.shape[1:]))}>"
 
@@ -112,6 +116,7 @@ class ImageData:
         name: of the source, such as ``shapes``, or the directory's path.
         classes: their names; a label is an index into them.
         train, test: the two splits, of one image size.
+        validation: images set aside from the training images to choose an epoch, if there are any.
         mean, std: per channel, of the train images scaled to [0, 1].
         augment: the augmentation that suits this data by default.
         preparation: what was done to the images to bring them to this size, in words.
@@ -125,6 +130,7 @@ class ImageData:
     std: tuple[float, ...]
     augment: Augment = field(default_factory=Augment)
     preparation: str = ""
+    validation: LabelledImages | None = None
 
     @classmethod
     def of(

@@ -163,19 +163,20 @@ def check_count(split: str, count: int | None, available: int | None) -> list[Di
     return [Diagnostic("image-count", place, f"{count} images are asked for", expected, repair)]
 
 
-def balanced_subset(labels: Sequence[int], count: int | None, seed: int) -> list[int]:
+def balanced_subset(labels: Sequence[int], count: int | None, seed: int, *, proportional: bool = False) -> list[int]:
     """Indices of `count` of the images with these labels (None: all), in their order; the seed decides which.
 
     Every class gives the same number (±1) as long as it has enough; what a small class lacks is taken from the others.
+    With `proportional`, every class gives the same share of its images instead (rounded as Webster does).
     """
     if count is None or count == len(labels):
         return list(range(len(labels)))
     rng = np.random.Generator(np.random.PCG64(seed))
     shuffled = rng.permutation(len(labels))
     by_class = np.asarray(labels)[shuffled]
-    rank = np.empty(len(labels), np.int64)  # place of each image within its own class, after shuffling
+    rank = np.empty(len(labels))  # place of each image within its own class, after shuffling
     for label in np.unique(by_class):
         members = np.flatnonzero(by_class == label)
-        rank[members] = np.arange(len(members))
+        rank[members] = (np.arange(len(members)) + 0.5) / len(members) if proportional else np.arange(len(members))
     chosen = shuffled[np.lexsort((by_class, rank))[:count]]
     return sorted(chosen.tolist())

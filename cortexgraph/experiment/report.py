@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["AS_TRAINED", "Row", "draw_figure", "rows", "table_text"]
 
 AS_TRAINED = "as trained"
-"""The evaluation that every run has: the test images after the last epoch."""
+"""The evaluation that every run has: the test images with the weights that it keeps."""
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
 """Okabe & Ito: told apart by colour-blind readers too."""
@@ -36,13 +36,15 @@ class Row:
     Attributes:
         variant: its name.
         values: its value on each axis.
-        evaluation: `as trained` (after the last epoch), or one of the experiment (with the weights of the best epoch).
+        evaluation: `as trained`, or one of the experiment.
         step: of readout.
         last: whether it is the last readout step of this evaluation.
         parameters: numbers that were trained.
         accuracies: one for each seed, in [0, 1].
         seconds: of training, mean over seeds.
         trained: whether training reached every parameter that this readout uses.
+        epoch: whose weights: of the `last`, or of the one `best on validation` images; evaluations by earlier versions
+            took the one `best on test` images.
     """
 
     variant: str
@@ -54,6 +56,7 @@ class Row:
     accuracies: tuple[float, ...]
     seconds: float
     trained: bool
+    epoch: str = "last"
 
     @property
     def mean(self) -> float:
@@ -90,6 +93,7 @@ def _rows(results: Sequence[Result]) -> Iterator[Row]:
             variant=results[0]["variant"],
             values=results[0]["values"],
             evaluation=evaluation,
+            epoch=_epoch(results[0].get("chosen_on"), evaluation),
             step=step,
             last=step == max(other for name, other in by_step if name == evaluation),
             parameters=results[0]["parameters"],
@@ -99,16 +103,33 @@ def _rows(results: Sequence[Result]) -> Iterator[Row]:
         )
 
 
+def _epoch(chosen_on: str | None, evaluation: str) -> str:
+    """Whose weights an evaluation used; `chosen_on` is None in results of earlier versions."""
+    if chosen_on is None and evaluation != AS_TRAINED:
+        return "best on test"
+    return "best on validation" if chosen_on == "validation" else "last"
+
+
 def table_text(table: Sequence[Row]) -> str:
     """The table as CSV, a column for each axis, accuracies in [0, 1]."""
     axes = list(dict.fromkeys(axis for row in table for axis in row.values))
-    columns = ["evaluation", "step", "parameters", "seeds", "accuracy_mean", "accuracy_sd", "seconds", "trained"]
+    columns = [
+        "evaluation",
+        "epoch",
+        "step",
+        "parameters",
+        "seeds",
+        "accuracy_mean",
+        "accuracy_sd",
+        "seconds",
+        "trained",
+    ]
     lines: list[list[object]] = [[*(axes or ["variant"]), *columns]]
     for row in table:
         names = [row.values.get(axis, "") for axis in axes] or [row.variant]
         sd = "" if isnan(row.sd) else f"{row.sd:.5f}"
         numbers = [row.parameters, len(row.accuracies), f"{row.mean:.5f}", sd, f"{row.seconds:.1f}", int(row.trained)]
-        lines.append([*names, row.evaluation, row.step, *numbers])
+        lines.append([*names, row.evaluation, row.epoch, row.step, *numbers])
     return csv_text(lines)
 
 

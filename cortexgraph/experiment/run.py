@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, NotRequired, cast
 
 from pydantic import Field, JsonValue
 from typing_extensions import TypedDict
@@ -25,7 +25,7 @@ from cortexgraph.experiment.model import EvaluationSpec
 from cortexgraph.experiment.plan import Run
 from cortexgraph.files import locked
 from cortexgraph.spec.fields import pair
-from cortexgraph.training.records import Count, Share
+from cortexgraph.training.records import Count, Share, Split
 from cortexgraph.training.run_folder import RunFolder, write_json
 from cortexgraph.training.settings import in_force
 
@@ -60,6 +60,7 @@ class Result(TypedDict):
     device: str
     accuracy: Annotated[dict[Annotated[str, Field(pattern="^[0-9]{1,9}$")], Share], Field(min_length=1)]
     evaluations: dict[str, Annotated[list[Reading], Field(min_length=1)]]
+    chosen_on: NotRequired[Split]  # results of earlier versions have none
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,7 @@ def _measured(run: Run, *, overwrite: bool) -> Outcome:
         device=summary.device,
         accuracy={str(step): accuracy for step, accuracy in summary.accuracy.items()},
         evaluations={name: _readings(run, evaluation, images) for name, evaluation in run.evaluations.items()},
+        chosen_on=summary.chosen_on,
     )
     write_json(run.folder / RESULT, result)
     return Outcome(run.name, result=result)

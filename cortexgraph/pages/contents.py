@@ -173,12 +173,14 @@ class RunView:
     Attributes:
         name: of the folder.
         curves: the picture of its curves as a data URL; None before the run has finished.
-        accuracy: readout step, test accuracy of the last and of the best epoch, as texts.
+        columns: headings of the two accuracies.
+        accuracy: readout step and the two accuracies, as texts.
         facts: names and values of settings and results.
     """
 
     name: str
     curves: str | None
+    columns: tuple[str, ...]
     accuracy: tuple[tuple[str, str, str], ...]
     facts: tuple[tuple[str, str], ...]
 
@@ -197,11 +199,10 @@ def read_view(path: Path, overrides: Sequence[str | Override] = ()) -> tuple[Net
     facts = [(name.replace("_", " "), str(value)) for name, value in settings.items() if value is not None]
     curves = run.path / "curves.svg"
     if not run.is_finished or not curves.is_file():
-        return spec, RunView(run.path.name, None, (), tuple(facts))
+        return spec, RunView(run.path.name, None, (), (), tuple(facts))
     summary = run.read_summary()
-    shares = [(step, share, summary.best_accuracy[step]) for step, share in summary.accuracy.items()]
-    accuracy = tuple((str(step), f"{last:.2%}", f"{best:.2%}") for step, last, best in shares)
     results = {"data": summary.data, "best epoch": summary.best_epoch, "device": summary.device}
     named = [(name, str(value)) for name, value in (results | {"command": summary.command}).items() if value]
     picture = base64.b64encode(curves.read_bytes()).decode()
-    return spec, RunView(run.path.name, f"data:image/svg+xml;base64,{picture}", accuracy, (*named, *facts))
+    curves_url = f"data:image/svg+xml;base64,{picture}"
+    return spec, RunView(run.path.name, curves_url, summary.columns(), tuple(summary.rows()), (*named, *facts))

@@ -80,7 +80,7 @@ def record(
     Memory holds one batch at a time, whatever the number of images. The file appears when it is whole.
 
     Args:
-        run: a run or its folder; its best epoch counts.
+        run: a run or its folder.
         stimuli: the images, brought to the size that the network takes.
         out: a file that ends in .nc (NetCDF) or .npz.
         areas: names; all areas by default.

@@ -19,17 +19,19 @@ TRAIN, TEST, GREY = "#0072b2", "#d55e00", "#999999"  # Okabe & Ito: told apart b
 
 
 def draw_curves(history: Sequence[EpochRecord], title: str, paths: Sequence[Path]) -> None:
-    """Loss and accuracy against epochs, and test accuracy by readout step where there are several."""
-    several = len(history[-1].test_accuracy) > 1
+    """Loss and accuracy against epochs, and accuracy by readout step where there are several."""
+    several, split = len(history[-1].accuracies) > 1, history[-1].split
     with figure_of(3 if several else 2, title) as (figure, axes):
         epochs = [record.epoch for record in history]
-        _two_lines(axes[0], epochs, [r.train_loss for r in history], [r.test_loss for r in history])
+        _two_lines(axes[0], epochs, [r.train_loss for r in history], [r.loss for r in history], split)
         axes[0].set_ylabel("loss (nats)")
         axes[0].set_ylim(bottom=0)
-        train, test = [100 * r.train_accuracy for r in history], [100 * r.accuracy for r in history]
-        _two_lines(axes[1], epochs, train, test)
+        train, other = [100 * r.train_accuracy for r in history], [100 * r.accuracy for r in history]
+        _two_lines(axes[1], epochs, train, other, split)
         best = best_epoch(history)
-        axes[1].plot([best.epoch], [100 * best.accuracy], "o", color=TEST, label=f"best: {best.accuracy:.1%}")
+        axes[1].plot(
+            [best.epoch], [100 * best.accuracy], "o", color=TEST, label=f"best on {split}: {best.accuracy:.1%}"
+        )
         axes[1].set_ylabel("accuracy (%)")
         for axis in axes[:2]:
             axis.legend(frameon=False)
@@ -65,22 +67,22 @@ def draw_accuracy_over_time(
         save_figure(figure, paths)
 
 
-def _two_lines(axis: Any, epochs: Sequence[int], train: Sequence[float], test: Sequence[float]) -> None:
+def _two_lines(axis: Any, epochs: Sequence[int], train: Sequence[float], other: Sequence[float], split: str) -> None:
     marker = "o" if len(epochs) == 1 else "." if len(epochs) < 40 else None
     axis.plot(epochs, train, color=TRAIN, linestyle="--", marker=marker, label="train (augmented)")
-    axis.plot(epochs, test, color=TEST, marker=marker, label="test")
+    axis.plot(epochs, other, color=TEST, marker=marker, label=split)
 
 
 def _by_step(figure: Figure, axis: Any, history: Sequence[EpochRecord]) -> None:
     """One line for each readout step, from light (early) to dark (late)."""
     from matplotlib import colormaps
 
-    epochs, steps = [record.epoch for record in history], list(history[-1].test_accuracy)
+    epochs, steps = [record.epoch for record in history], list(history[-1].accuracies)
     for index, step in enumerate(steps):
         colour = colormaps["viridis_r"]((index + 1) / len(steps))
-        values = [100 * record.test_accuracy[step] for record in history]
+        values = [100 * record.accuracies[step] for record in history]
         axis.plot(epochs, values, color=colour, marker="o" if len(epochs) == 1 else ".", label=f"step {step}")
-    axis.set_ylabel("test accuracy by readout step (%)")
+    axis.set_ylabel(f"{history[-1].split} accuracy by readout step (%)")
     axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), ncols=1 + len(steps) // 13)
 
 

@@ -105,7 +105,7 @@ def evaluate(
     """Evaluate a trained network over time.
 
     Args:
-        run: a run or its folder (its best epoch counts), or a network from `cortexgraph.compile`, which is
+        run: a run or its folder, or a network from `cortexgraph.compile`, which is
             left as it is.
         data: the images; for a run they are normalised as its training images were.
         at: steps of readout: `all` from the first response to T, or a list; by default those of the spec.

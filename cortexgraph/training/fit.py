@@ -12,6 +12,7 @@ from typing import Any
 
 import lightning
 import torch
+from safetensors.torch import load_file
 
 from cortexgraph.checks.shapes import batch_norm_over_one_value
 from cortexgraph.codegen import Checkpoint, read_checkpoint
@@ -36,7 +37,7 @@ from cortexgraph.training.engine import (
     quiet_lightning,
     tracking,
 )
-from cortexgraph.training.images import check_fit, data_card, images_text
+from cortexgraph.training.images import check_fit, data_card, images_text, set_aside, validation_rows
 from cortexgraph.training.module import TrainingModule
 from cortexgraph.training.recorder import Recorder
 from cortexgraph.training.records import (
@@ -46,7 +47,7 @@ from cortexgraph.training.records import (
     Started,
     Summary,
     best_epoch,
-    identity,
+    reported_epoch,
     summary_text,
 )
 from cortexgraph.training.run_folder import LAYOUT, RunFolder, write_json
@@ -74,7 +75,9 @@ def train(
     """Train a network and leave a self-contained folder.
 
     The folder holds the resolved spec, the emitted source, drawings, metrics (CSV and TensorBoard), checkpoints, the
-    best epoch's weights, curves and a summary. Equal arguments give equal weights on the same machine.
+    weights, curves and a summary. The weights are those of the epoch that is best on the validation images, or of the
+    last epoch where none are set aside (`TrainSettings.validation`). Equal arguments give equal weights on the same
+    machine.
 
     Args:
         spec: the network, or its path or zoo name.
@@ -97,13 +100,14 @@ def train(
     spec, settings, run = resolved(graph := build(spec)), settings or TrainSettings(), RunFolder(out)
     check_trackers(logger)
     check_fit(spec, data)
+    card, rows = data_card(data, origin), _validation_rows(run, data, settings, resume=resume)
+    data = set_aside(data, rows)
     share = min(settings.batch_size, len(data.train)) // settings.devices
     if findings := list(batch_norm_over_one_value(graph, share)):
         raise CompileError(findings)
     device = choose_device(settings.device)
     if first := is_first_process():
         run.check_startable(resume=resume, overwrite=overwrite)
-    card = data_card(data, origin)
     started = Started(
         cortexgraph_run=LAYOUT,
         settings=settings.model_dump(mode="json"),
@@ -111,7 +115,6 @@ def train(
         logger=list(logger),
         command=shlex.join(command),
     )
-    stored = run.read_settings().settings if resume else started.settings
     with torch.random.fork_rng([device.index] if device.type == "cuda" else []), quiet_lightning():
         torch.manual_seed(settings.seed)
         network = compile_spec(
@@ -119,33 +122,41 @@ def train(
             memory_format="channels_last" if settings.channels_last else "contiguous",
             checkpoint=_checkpoint(settings),
         )
-        recorder = Recorder(run, Interrupts(), _metadata(spec, stored, card), quiet=quiet)
+        recorder = Recorder(run, Interrupts(), quiet=quiet)
         trainer = make_trainer(settings, device, run.path, [recorder], quiet=quiet)
         with run.locked() if first else nullcontext():
             if first:
                 run.check_startable(resume=resume, overwrite=overwrite)  # another process may have been here meanwhile
             last = _checkpoint_to_resume(run, started, spec, card) if resume else None
             if first:
-                run.complete(spec, card) if resume else run.start(started, spec, card)
+                run.complete(spec, card, rows) if resume else run.start(started, spec, card, rows)
                 _describe(run, spec, network)
             device_name = _device_name(device, settings.devices)
             if first and not quiet:
                 _announce(spec, data, settings, device_name)
+            recorder.metadata = _metadata(run, spec, card)
             step = last["global_step"] if last else 0
             versions = last["callbacks"]["Recorder"].get("trackers", {}) if last else {}
             with tracking(logger if first else (), run.path, spec.name, step, versions) as recorder.trackers:
-                _fit(trainer, recorder, TrainingModule(network, data, settings), run.last if last else None)
-            command_line = run.read_settings().command if first else ""
-            summary = _summary(run, spec, settings, recorder.history, card, device_name, command_line)
+                tested = _fit(trainer, recorder, TrainingModule(network, data, settings), run.last if last else None)
+            facts = {"device": device_name, "command": run.read_settings().command if first else ""}
+            facts |= {"data": card.name, "data_digest": card.sha256}
+            summary = _summary(run, spec, settings, recorder.history, tested, data, facts)
             if trainer.is_global_zero:
                 _finish(run, summary, recorder.history)
     return summary
 
 
-def _metadata(spec: NetworkSpec, settings: Mapping[str, Any], card: DataCard) -> dict[str, str]:
-    """What the weights say of themselves; `settings` as `settings.json` has them, maybe of an earlier version."""
-    own = identity(spec.digest, settings, card)
+def _metadata(run: RunFolder, spec: NetworkSpec, card: DataCard) -> dict[str, str]:
+    """What the weights say of themselves."""
+    own = run.identity(spec, card)
     return {"network": spec.name, "spec_sha256": spec.digest, "data": card.name, "format": "pt", "identity": own}
+
+
+def _validation_rows(run: RunFolder, data: ImageData, settings: TrainSettings, *, resume: bool) -> list[int]:
+    """Which training images are set aside: those that a resumed run has stored, if they are rows of the data."""
+    stored = run.read_validation() if resume else []
+    return stored if stored and max(stored) < len(data.train) else validation_rows(data, settings)
 
 
 def _device_name(device: torch.device, count: int) -> str:
@@ -201,7 +212,7 @@ def _checkpoint_to_resume(run: RunFolder, started: Started, spec: NetworkSpec, c
         return None
     run.read_weights(spec, card)
     last = run.read_last()
-    digest = identity(spec.digest, run.read_settings().settings, card)
+    digest = run.identity(spec, card)
     if last["callbacks"]["Recorder"].get("identity", digest) != digest:
         raise run.damaged(run.settings, "or data.json is not what the run was started with")
     return last
@@ -221,11 +232,17 @@ def _changed(place: str, before: object, now: object) -> Diagnostic:
 # ---- run ---------------------------------------------------------------------
 
 
-def _fit(trainer: Any, recorder: Recorder, module: TrainingModule, checkpoint: Path | None) -> None:
+def _fit(trainer: Any, recorder: Recorder, module: TrainingModule, checkpoint: Path | None) -> dict[int, float] | None:
+    """Train; with validation images, evaluate the epoch that is best on them on the test images: accuracy by step."""
     interrupts = recorder.interrupts
     try:
         with interrupts.handled():
             trainer.fit(module, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
+            if module.split == "test":
+                return None
+            module.network.load_state_dict(load_file(recorder.run.weights))
+            trainer.test(module, verbose=False)
+            return module.by_step(module.counts["evaluation"].summed(trainer)[1])
     except StopTraining:
         done = len(recorder.history)
         kept = "they are saved." if done else "resuming starts again."
@@ -247,28 +264,28 @@ def _summary(
     spec: NetworkSpec,
     settings: TrainSettings,
     history: Sequence[EpochRecord],
-    card: DataCard,
-    device: str,
-    command: str,
+    tested: dict[int, float] | None,
+    data: ImageData,
+    facts: Mapping[str, str],
 ) -> Summary:
-    best, full = best_epoch(history), unroll(spec)
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    full = unroll(spec)
     return Summary(
+        **facts,
         name=spec.name,
         run=run.path,
-        data=card.name,
         epochs=len(history),
-        accuracy=dict(history[-1].test_accuracy),
-        best_epoch=best.epoch,
-        best_accuracy=dict(best.test_accuracy),
+        accuracy=dict(history[-1].accuracies) if tested is None else tested,
+        best_epoch=best_epoch(history).epoch,
+        best_accuracy=dict(best_epoch(history).accuracies),
+        chosen_on=history[-1].split,
+        kept_epoch=reported_epoch(history).epoch,
         parameters=trained_parameters(full),
         total_parameters=total_parameters(full),
         seconds=sum(record.seconds for record in history),
-        device=device,
         precision=settings.precision,
         seed=settings.seed,
         spec_digest=spec.digest,
-        data_digest=card.sha256,
-        command=command,
         versions={
             "cortexgraph": __version__,
             "torch": torch.__version__,
@@ -276,7 +293,7 @@ def _summary(
             "python": platform.python_version(),
         },
         settings=settings.model_dump(mode="json"),
-        images={"train": card.train_images, "test": card.test_images},
+        images={split: len(images) for split, images in splits.items() if images is not None},
     )
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from cortexgraph.data import Batches, ImageData
+from cortexgraph.data import Batches, ImageData, LabelledImages
+from cortexgraph.data.load import balanced_subset
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.fields import pair
@@ -25,7 +26,9 @@ __all__ = [
     "evaluation_batches",
     "images_text",
     "run_length",
+    "set_aside",
     "train_batches",
+    "validation_rows",
 ]
 
 EVALUATION_BATCH_SIZE = 500
@@ -87,13 +90,40 @@ def data_card(data: ImageData, origin: Mapping[str, object] | None = None) -> Da
     )
 
 
+def validation_rows(data: ImageData, settings: TrainSettings) -> list[int]:
+    """Which training images the settings set aside for validation: the same share of every class, from the seed.
+
+    Raises:
+        DataError: if none would be left to train on, or none set aside.
+    """
+    asked, available = settings.validation, len(data.train)
+    count = asked if isinstance(asked, int) else round(asked * available)
+    if asked and not 0 < count < available:
+        found = f"{count:,} of {available:,} training images would be set aside"
+        expected = "at least one must be set aside and at least one left"
+        repair = "Give fewer images, or a share such as 0.1." if count else "Give a larger share, or a number."
+        raise DataError(Diagnostic("validation-split", "settings.validation", found, expected, repair))
+    return balanced_subset(data.train.labels.tolist(), count, settings.seed, proportional=True)
+
+
+def set_aside(data: ImageData, rows: Sequence[int]) -> ImageData:
+    """The data with these training images, if there are any, as validation images."""
+    if not rows:
+        return data
+    left = torch.ones(len(data.train), dtype=torch.bool)
+    left[list(rows)] = False
+    return replace(data, train=data.train[left.nonzero()[:, 0].tolist()], validation=data.train[rows])
+
+
 def images_text(data: ImageData, settings: TrainSettings) -> str:
     """What training shows to the network and what is done to it, for people."""
     channels, height, width = data.train.images.shape[1:]
     augment = str(data.augment) if settings.augment else "none"
+    counts = f"{len(data.train):,} training and {len(data.test):,} test images"
+    if data.validation is not None:
+        counts = f"{len(data.train):,} training, {len(data.validation):,} validation and {len(data.test):,} test images"
     parts = [
-        f"{len(data.train):,} training and {len(data.test):,} test images of {len(data.classes)} classes, "
-        f"{channels} × {height} × {width}",
+        f"{counts} of {len(data.classes)} classes, {channels} × {height} × {width}",
         *([data.preparation] if data.preparation else []),
         f"augmentation: {augment}",
     ]
@@ -163,11 +193,12 @@ def evaluation_batches(
     data: ImageData,
     device: torch.device,
     batch_size: int = EVALUATION_BATCH_SIZE,
-    split: Literal["train", "test"] = "test",
+    split: Literal["train", "validation", "test"] = "test",
 ) -> Batches:
     """Images of a split in their order, normalised as the training images are."""
+    images: LabelledImages = getattr(data, split)
     return Batches(
-        data.train if split == "train" else data.test,
+        images,
         mean=data.mean,
         std=data.std,
         batch_size=batch_size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
@@ -13,6 +14,7 @@ from cortexgraph.data import Batches, ImageData
 from cortexgraph.training.images import EpochLoader, evaluation_batches, run_length, train_batches
 from cortexgraph.training.losses import correct_per_step, readout_loss
 from cortexgraph.training.reached import read_steps
+from cortexgraph.training.records import Split
 from cortexgraph.training.schedules import SCHEDULES
 from cortexgraph.training.settings import TrainSettings
 
@@ -67,7 +69,8 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         self.network, self.data, self.settings = network, data, settings
         self.readout_steps = read_steps(network.unrolled)
         self.batches = run_length(data, settings)
-        self.counts = {"train": self._zero(), "test": self._zero()}
+        self.split: Split = "test" if data.validation is None else "validation"  # on which epochs are evaluated
+        self.counts = {"train": self._zero(), "evaluation": self._zero()}
 
     def _zero(self) -> Counts:
         return Counts(len(self.readout_steps), self.device)
@@ -93,6 +96,10 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         return self._loader(train_batches(self.data, self.settings, self.trainer.strategy.root_device))
 
     def val_dataloader(self) -> EpochLoader:
+        """The images on which epochs are evaluated, on this process's device."""
+        return self._loader(evaluation_batches(self.data, self.trainer.strategy.root_device, split=self.split))
+
+    def test_dataloader(self) -> EpochLoader:
         """The test images, on this process's device."""
         return self._loader(evaluation_batches(self.data, self.trainer.strategy.root_device))
 
@@ -113,9 +120,13 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
-        """Count what is correct in one batch of test images, of which a process may have none."""
+        """Count what is correct in one batch, of which a process may have no image."""
         if len(batch[1]):
-            self._count("test", *batch)
+            self._count("evaluation", *batch)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
+        """The same of test images."""
+        self.validation_step(batch, batch_index)
 
     # ---- epochs --------------------------------------------------------------
 
@@ -128,7 +139,15 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
 
     def on_validation_epoch_start(self) -> None:
         """Start counting."""
-        self.counts["test"] = self._zero()
+        self.counts["evaluation"] = self._zero()
+
+    def on_test_epoch_start(self) -> None:
+        """Start counting."""
+        self.counts["evaluation"] = self._zero()
+
+    def by_step(self, values: Sequence[float]) -> dict[int, float]:
+        """Values for each readout step, with the steps."""
+        return dict(zip(self.readout_steps, values, strict=True))
 
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule, in Lightning's form."""

@@ -25,7 +25,7 @@ from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.files import csv_table, write_text
 from cortexgraph.training.engine import Interrupts
 from cortexgraph.training.module import TrainingModule
-from cortexgraph.training.records import EpochRecord, best_epoch
+from cortexgraph.training.records import EpochRecord, best_epoch, reported_epoch
 from cortexgraph.training.run_folder import RunFolder, tensors_digest, writing
 
 __all__ = ["Recorder"]
@@ -44,16 +44,17 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
     Args:
         run: the folder.
         interrupts: whether a signal came.
-        metadata: what is written into the weights beside their accuracy; its `identity` also into the checkpoints.
         quiet: print nothing.
 
     Attributes:
+        metadata: what is written into the weights beside their accuracy; its `identity` also into the checkpoints.
         history: every finished epoch.
         trackers: Lightning's loggers by name, which get the metrics of every epoch.
     """
 
-    def __init__(self, run: RunFolder, interrupts: Interrupts, metadata: Mapping[str, str], *, quiet: bool) -> None:
-        self.run, self.interrupts, self.metadata, self.quiet = run, interrupts, metadata, quiet
+    def __init__(self, run: RunFolder, interrupts: Interrupts, *, quiet: bool) -> None:
+        self.run, self.interrupts, self.quiet = run, interrupts, quiet
+        self.metadata: Mapping[str, str] = {}
         self.history: list[EpochRecord] = []
         self.trackers: dict[str, Logger] = {}
         self._started = self._trained = 0.0
@@ -68,7 +69,7 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the history of the run that is resumed."""
-        self.history = [EpochRecord(**state) for state in state_dict["history"]]
+        self.history = [EpochRecord.restored(state) for state in state_dict["history"]]
 
     # ---- hooks -----------------------------------------------------------------
 
@@ -97,6 +98,14 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         """Stop on a signal."""
         self._check_interrupts(trainer)
 
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Reinstall our signal handlers."""
+        self.interrupts.install()
+
+    def on_test_batch_end(self, trainer: pl.Trainer, *arguments: object, **named: object) -> None:
+        """Stop on a signal."""
+        self._check_interrupts(trainer)
+
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The epoch's training ends here."""
         check_finite(_training(pl_module).counts["train"].loss, trainer, "training loss")
@@ -106,7 +115,7 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         """Record the epoch."""
         module = _training(pl_module)
         record = self._record(trainer, module)
-        check_finite(torch.tensor(record.test_loss), trainer, "test loss")
+        check_finite(torch.tensor(record.loss), trainer, f"{record.split} loss")
         self.history.append(record)
         if trainer.is_global_zero:
             for tracker in self.trackers.values():
@@ -133,7 +142,7 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
     def _record(self, trainer: pl.Trainer, module: TrainingModule) -> EpochRecord:
         images = int(module.counts["train"].images) * trainer.world_size
         train_loss, train_accuracy = module.counts["train"].summed(trainer)
-        test_loss, test_accuracy = module.counts["test"].summed(trainer)
+        loss, accuracies = module.counts["evaluation"].summed(trainer)
         now = time.perf_counter()
         return EpochRecord(
             epoch=len(self.history) + 1,
@@ -141,10 +150,11 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
             lr=module.lr(trainer.global_step - 1),  # the schedule already stands at the next batch
             train_loss=train_loss,
             train_accuracy=train_accuracy[-1],
-            test_loss=test_loss,
-            test_accuracy=dict(zip(module.readout_steps, test_accuracy, strict=True)),
+            loss=loss,
+            accuracies=module.by_step(accuracies),
             images_per_s=images / max(1e-9, self._trained - self._started),
             seconds=now - self._started,
+            split=module.split,
         )
 
     def _save(self, trainer: pl.Trainer, module: TrainingModule) -> None:
@@ -157,7 +167,8 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
             if record is best_epoch(self.history):
                 with writing(self.run.best) as copy:
                     shutil.copyfile(temporary, copy)
-                figures = {"epoch": str(record.epoch), "accuracy": repr(record.accuracy)}
+            if record is reported_epoch(self.history):
+                figures = {"epoch": str(record.epoch), "accuracy": repr(record.accuracy), "split": record.split}
                 save_weights(module.network, self.run.weights, {**self.metadata, **figures})
 
     def _write_table(self) -> None:
@@ -171,14 +182,14 @@ def _tracked(record: EpochRecord) -> dict[str, float]:
     """The metrics of an epoch, under the names that trackers show."""
     values = {
         "loss/train": record.train_loss,
-        "loss/test": record.test_loss,
+        f"loss/{record.split}": record.loss,
         "accuracy/train": record.train_accuracy,
-        "accuracy/test": record.accuracy,
+        f"accuracy/{record.split}": record.accuracy,
         "learning_rate": record.lr,
         "images_per_s": record.images_per_s,
     }
-    if len(record.test_accuracy) > 1:
-        values |= {f"accuracy_by_step/{step}": value for step, value in record.test_accuracy.items()}
+    if len(record.accuracies) > 1:
+        values |= {f"accuracy_by_step/{step}": value for step, value in record.accuracies.items()}
     return values
 
 
@@ -207,12 +218,12 @@ def check_finite(loss: Tensor, trainer: pl.Trainer, name: str) -> None:
 
 def line(record: EpochRecord, epochs: int) -> str:
     """One epoch in one line."""
-    steps = "  ".join(f"t{step} {value:.1%}" for step, value in record.test_accuracy.items())
+    steps = "  ".join(f"t{step} {value:.1%}" for step, value in record.accuracies.items())
     return (
         f"epoch {record.epoch:>{len(str(epochs))}}/{epochs}  "
-        f"loss {record.train_loss:.3f} train {record.test_loss:.3f} test  "
-        f"accuracy {record.train_accuracy:.1%} train {record.accuracy:.1%} test"
-        f"{f' ({steps})' if len(record.test_accuracy) > 1 else ''}  "
+        f"loss {record.train_loss:.3f} train {record.loss:.3f} {record.split}  "
+        f"accuracy {record.train_accuracy:.1%} train {record.accuracy:.1%} {record.split}"
+        f"{f' ({steps})' if len(record.accuracies) > 1 else ''}  "
         f"{record.images_per_s:,.0f} images/s  {record.seconds:.1f} s"
     )
 

@@ -5,22 +5,35 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, FiniteFloat, JsonValue, ValidationInfo, field_validator
 
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.wording import parameters_text
 
-__all__ = ["Count", "DataCard", "EpochRecord", "Share", "Started", "Summary", "best_epoch", "identity", "summary_text"]
+__all__ = [
+    "Count",
+    "DataCard",
+    "EpochRecord",
+    "Share",
+    "Split",
+    "Started",
+    "Summary",
+    "best_epoch",
+    "identity",
+    "reported_epoch",
+    "summary_text",
+]
 
 DECIDING = ("sha256", "classes", "mean", "std", "augment")
 """Fields of `DataCard` that decide the weights of a run, or what its network makes of an image."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+Split = Literal["test", "validation"]
 ByStep = Annotated[dict[int, Share], Field(min_length=1)]
 
 
@@ -92,10 +105,12 @@ class DataCard(BaseModel, frozen=True, strict=True):
         return self.load_data.model_dump(exclude_unset=True) if self.load_data is not None else None
 
 
-def identity(spec_digest: str, settings: Mapping[str, object], card: DataCard) -> str:
-    """A digest of all that decides the weights of a run; `settings` are plain values, as `settings.json` has them."""
+def identity(spec_digest: str, started: Started, card: DataCard, rows: Sequence[int]) -> str:
+    """A digest of all that decides the weights of a run, as its files have it; `rows` are the validation images."""
     data = card.model_dump(mode="json", include=set(DECIDING))
-    return hashlib.sha256(json.dumps([spec_digest, settings, data], sort_keys=True).encode()).hexdigest()
+    deciding: list[object] = [spec_digest, started.settings, data]
+    deciding += [list(rows)] if rows else []  # runs of earlier versions have none
+    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 
 # ---- epochs ------------------------------------------------------------------------
@@ -111,10 +126,11 @@ class EpochRecord:
         lr: learning rate of the epoch's last batch.
         train_loss: mean over the epoch of what training minimises, on augmented images, in nats.
         train_accuracy: at the last readout step, on the same images as they went by, in [0, 1].
-        test_loss: what training minimises, on the test images.
-        test_accuracy: by readout step, in rising order.
+        loss: what training minimises, on the images of `split`.
+        accuracies: on the images of `split`, by readout step in rising order.
         images_per_s: training images per second.
-        seconds: training and test together.
+        seconds: training and evaluation together.
+        split: the images on which the epoch was evaluated: `test`, or `validation` where images were set aside.
     """
 
     epoch: int
@@ -122,27 +138,43 @@ class EpochRecord:
     lr: float
     train_loss: float
     train_accuracy: float
-    test_loss: float
-    test_accuracy: Mapping[int, float]
+    loss: float
+    accuracies: Mapping[int, float]
     images_per_s: float
     seconds: float
+    split: Split = "test"
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any]) -> EpochRecord:
+        """The record from its fields as a checkpoint keeps them, also one of version 0.1."""
+        former = {"test_loss": "loss", "test_accuracy": "accuracies"}
+        return cls(**{former.get(name, name): value for name, value in state.items()})
 
     @property
     def accuracy(self) -> float:
-        """Test accuracy at the last readout step."""
-        return list(self.test_accuracy.values())[-1]
+        """Accuracy on the images of `split` at the last readout step."""
+        return list(self.accuracies.values())[-1]
 
     def row(self) -> dict[str, float]:
-        """Names and numbers of the table's row: `test_accuracy_step_8`, …, and `test_accuracy`, the last of them."""
-        row = {name: value for name, value in asdict(self).items() if name != "test_accuracy"}
-        timing = {name: row.pop(name) for name in ("images_per_s", "seconds")}
-        per_step = {f"test_accuracy_step_{step}": value for step, value in self.test_accuracy.items()}
-        return row | {"test_accuracy": self.accuracy} | per_step | timing
+        """The row of the table; `test_loss`, `test_accuracy` and `test_accuracy_step_8`, …, or `validation_…`."""
+        first = {name: getattr(self, name) for name in ("epoch", "step", "lr", "train_loss", "train_accuracy")}
+        own = {"loss": self.loss, "accuracy": self.accuracy}
+        own |= {f"accuracy_step_{step}": value for step, value in self.accuracies.items()}
+        timing = {"images_per_s": self.images_per_s, "seconds": self.seconds}
+        return first | {f"{self.split}_{name}": value for name, value in own.items()} | timing
 
 
 def best_epoch(history: Sequence[EpochRecord]) -> EpochRecord:
-    """The first of the epochs with the highest test accuracy at the last readout step."""
+    """The first of the epochs with the highest accuracy at the last readout step."""
     return max(history, key=lambda record: record.accuracy)
+
+
+def reported_epoch(history: Sequence[EpochRecord]) -> EpochRecord:
+    """The epoch whose weights a run keeps and whose test accuracy it reports.
+
+    The best on validation images. Without these the last one: a choice by test images would flatter.
+    """
+    return best_epoch(history) if history[-1].split == "validation" else history[-1]
 
 
 # ---- the whole run -----------------------------------------------------------------
@@ -156,9 +188,10 @@ class Summary(BaseModel, frozen=True):
         run: the folder.
         data: name of the data set.
         epochs: how many were trained.
-        accuracy: test accuracy after the last epoch, by readout step, in [0, 1].
-        best_epoch: the first epoch with the highest test accuracy; its weights are kept.
-        best_accuracy: test accuracy after it, by readout step. Chosen by test images, so it flatters a little.
+        accuracy: test accuracy, by readout step, in [0, 1]: after the last epoch, or, where an epoch was chosen on
+            validation images, after that epoch.
+        best_epoch: the first epoch with the highest accuracy on the images of `chosen_on`.
+        best_accuracy: accuracy on these images after it, by readout step. It flatters a little.
         parameters: numbers that were trained.
         total_parameters: with those that no readout depends on; 0 where the run is older than this field.
         seconds: spent on epochs, training and testing.
@@ -167,7 +200,9 @@ class Summary(BaseModel, frozen=True):
         command: that started the run, where it was the command line.
         versions: of what computed it.
         settings: of training; empty for a run of version 0.1.
-        images: numbers of training and test images.
+        images: numbers of training, validation and test images.
+        chosen_on: the images by which `best_epoch` was chosen.
+        kept_epoch: whose weights the run keeps; None for a run of version 0.1, which keeps those of `best_epoch`.
     """
 
     name: str
@@ -189,6 +224,8 @@ class Summary(BaseModel, frozen=True):
     settings: dict[str, JsonValue] = {}
     images: dict[str, int] = {}
     total_parameters: Count = 0
+    chosen_on: Split = "test"
+    kept_epoch: Count | None = None
 
     @field_validator("best_accuracy")
     @classmethod
@@ -196,6 +233,16 @@ class Summary(BaseModel, frozen=True):
         if best.keys() != info.data.get("accuracy", best).keys():
             raise ValueError("the steps must be those of `accuracy`")
         return best
+
+    def columns(self) -> tuple[str, str]:
+        """Headings of the two accuracies of `rows`: first the one to report."""
+        if self.chosen_on == "validation":
+            return f"test accuracy, epoch {self.best_epoch}", f"validation accuracy, best epoch ({self.best_epoch})"
+        return "test accuracy, last epoch", f"best epoch ({self.best_epoch}), chosen on test images"
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Readout step, `accuracy` and `best_accuracy`, as texts."""
+        return [(str(step), f"{value:.2%}", f"{self.best_accuracy[step]:.2%}") for step, value in self.accuracy.items()]
 
     @property
     def parameters_text(self) -> str:
@@ -210,6 +257,9 @@ class Summary(BaseModel, frozen=True):
         return str(self.settings.get("loss_over", "all"))
 
 
+NOUNS = {"train": "training"}
+
+
 def _conditions(summary: Summary) -> list[tuple[str, str]]:
     """How it was trained, where the run says it."""
     if not summary.settings:
@@ -217,7 +267,7 @@ def _conditions(summary: Summary) -> list[tuple[str, str]]:
     s = TrainSettings.model_validate(summary.settings)
     steps = "all readout steps" if s.loss_over == "all" else "the last readout step"
     return [
-        ("images", f"{summary.images.get('train', 0):,} training, {summary.images.get('test', 0):,} test"),
+        ("images", ", ".join(f"{n:,} {NOUNS.get(split, split)}" for split, n in summary.images.items())),
         ("optimiser", f"{s.optimizer}, weight decay {s.decay:g}, batches of {s.batch_size}"),
         ("learning rate", f"peak {s.peak_lr:g}, {s.schedule}"),
         ("loss", f"{s.loss}, label smoothing {s.label_smoothing:g}, over {steps}"),
@@ -227,9 +277,7 @@ def _conditions(summary: Summary) -> list[tuple[str, str]]:
 
 def summary_text(summary: Summary) -> str:
     """The summary in Markdown."""
-    rows = "\n".join(
-        f"| {step} | {last:.2%} | {summary.best_accuracy[step]:.2%} |" for step, last in summary.accuracy.items()
-    )
+    rows = "\n".join("| " + " | ".join(row) + " |" for row in summary.rows())
     facts = [
         ("data", f"{summary.data} (sha256 {summary.data_digest[:16]})"),
         *_conditions(summary),
@@ -243,8 +291,18 @@ def summary_text(summary: Summary) -> str:
     ]
     return (
         f"# {summary.name} on {Path(summary.data).name}\n\n"
-        f"| readout step | test accuracy, last epoch | test accuracy, best epoch ({summary.best_epoch}) |\n"
-        f"|---:|---:|---:|\n{rows}\n\n"
-        "`weights.safetensors` holds the best epoch. It was chosen by its test accuracy, which therefore flatters\n"
-        "a little; the last epoch's does not.\n\n" + "".join(f"- {name}: {value}\n" for name, value in facts)
+        f"| readout step | {' | '.join(summary.columns())} |\n"
+        f"|---:|---:|---:|\n{rows}\n\n{_choice(summary)}\n\n" + "".join(f"- {name}: {value}\n" for name, value in facts)
     )
+
+
+def _choice(summary: Summary) -> str:
+    """Which epoch the figures and the weights belong to, and how it was chosen."""
+    kept = f"`weights.safetensors` holds epoch {summary.kept_epoch or summary.best_epoch}."
+    if summary.chosen_on == "validation":
+        count = f"{summary.images.get('validation', 0):,}"
+        return (
+            f"{kept} It was chosen on {count} validation images, which were set aside from the training\n"
+            "images. The test images were evaluated once, with the weights of this epoch."
+        )
+    return f"{kept} The best epoch was chosen by its test accuracy, which therefore\nflatters a little."

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["At", "TrainedRun", "find_run", "load_run", "opened", "pack", "packed", "with_readouts"]
 
 At = Literal["all", "last"] | Sequence[int]
-Epoch = Literal["best", "last"]
+Epoch = Literal["kept", "best", "last"]
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights"
 MAX_BYTES = 5_000_000
@@ -200,14 +200,15 @@ def load_run(
     order: Order | None = None,
     at: At | None = None,
     record: Record | None = None,
-    epoch: Epoch = "best",
+    epoch: Epoch = "kept",
 ) -> TrainedRun:
     """Open a trained run.
 
     Args:
         path: the folder of a run, or the name of a trained network that ships, such as `ventral-cifar10`.
         steps, order, at, record: of `network`, as for `TrainedRun.compile`; by default as trained.
-        epoch: whose weights: of the `best` epoch so far, or of the `last`.
+        epoch: whose weights: those that the run `kept` (of the epoch that is best on validation images; without these
+            of the last), those of the `best` epoch, or of the `last`.
 
     Raises:
         DataError: if this is not a run, has not finished an epoch, or is damaged.
@@ -219,7 +220,7 @@ def load_run(
     """
     folder = find_run(path)
     settings, spec, card = folder.train_settings(), folder.read_spec(), folder.read_card()
-    weights = folder.read_weights(spec, card) if epoch == "best" else folder.read_last()["state_dict"]
+    weights = folder.read_weights(spec, card) if epoch == "kept" else folder.read_epoch(epoch, spec, card)
     options = {"steps": steps, "order": order, "at": at, "record": record}
     return TrainedRun(folder, spec, settings, card, weights, options)
 

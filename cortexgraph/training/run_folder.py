@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic, SpecError
 from cortexgraph.files import leftovers, locked, replacing, write_text
 from cortexgraph.spec import NetworkSpec, load, save
 from cortexgraph.spec.overrides import Override
-from cortexgraph.training.records import DataCard, Started, Summary, identity
+from cortexgraph.training.records import Count, DataCard, Started, Summary, identity
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.wording import shortened
 
@@ -31,6 +32,13 @@ MARK, LAYOUT = "cortexgraph_run", 1
 """Key in `settings.json` that makes a folder a run; its value is the version of the layout."""
 PARTS = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks")
 """What a checkpoint holds, and resuming needs."""
+
+
+class Validation(TypedDict):
+    """What `validation.json` holds: rows of the training images, as `load_data` gives them."""
+
+    rows: list[Count]
+
 
 State = Literal["none", "started", "unfinished", "finished"]
 T = TypeVar("T")
@@ -81,6 +89,7 @@ class RunFolder:
         "unrolled.svg",
         "unrolled.pdf",
         "data.json",
+        "validation.json",
         "metrics.csv",
         "weights.safetensors",
         "curves.png",
@@ -96,6 +105,7 @@ class RunFolder:
         self.path = Path(path)
         self.spec, self.source = self.path / "spec.yaml", self.path / "model.py"
         self.settings, self.data = self.path / "settings.json", self.path / "data.json"
+        self.validation = self.path / "validation.json"
         self.metrics, self.weights = self.path / "metrics.csv", self.path / "weights.safetensors"
         self.checkpoints, self.tensorboard = self.path / "checkpoints", self.path / "tensorboard"
         self.last, self.best = self.checkpoints / "last.ckpt", self.checkpoints / "best.ckpt"
@@ -179,7 +189,7 @@ class RunFolder:
         with locked(self.lock, "another process is training in this folder"):
             yield
 
-    def start(self, started: Started, spec: NetworkSpec, card: DataCard) -> None:
+    def start(self, started: Started, spec: NetworkSpec, card: DataCard, rows: Sequence[int] = ()) -> None:
         """Write what makes the folder a run, the settings that mark it first; an earlier run's files go.
 
         Raises:
@@ -196,14 +206,16 @@ class RunFolder:
         except OSError as error:
             raise self._unwritable(error) from None
         write_json(self.settings, started)
-        self.complete(spec, card)
+        self.complete(spec, card, rows)
 
-    def complete(self, spec: NetworkSpec, card: DataCard) -> None:
-        """Write spec and data where they are missing, and remove what a killed process left."""
+    def complete(self, spec: NetworkSpec, card: DataCard, rows: Sequence[int] = ()) -> None:
+        """Write spec, validation images and data where they are missing, and remove what a killed process left."""
         self.remove_leftovers()
         if not self.spec.exists():
             with writing(self.spec) as temporary:
                 save(spec, temporary)
+        if rows and not self.validation.exists():
+            write_text(self.validation, json.dumps({"rows": list(rows)}) + "\n", devices=False)
         if not self.data.exists():
             write_json(self.data, card)
         self.checkpoints.mkdir(exist_ok=True)
@@ -285,6 +297,22 @@ class RunFolder:
         """
         return self.read(self.data, DataCard)
 
+    def read_validation(self) -> list[int]:
+        """Which of the training images were set aside for validation; none if there is no such file.
+
+        Raises:
+            DataError: if it is damaged.
+        """
+        return self.read(self.validation, Validation)["rows"] if self.validation.exists() else []
+
+    def identity(self, spec: NetworkSpec, card: DataCard) -> str:
+        """A digest of all that decides the weights of this run.
+
+        Raises:
+            DataError: if a file is missing or damaged.
+        """
+        return identity(spec.digest, self.read_settings(), card, self.read_validation())
+
     def read_summary(self) -> Summary:
         """The results of a finished run.
 
@@ -313,11 +341,14 @@ class RunFolder:
         Raises:
             DataError: if it is missing or damaged.
         """
+        return self._checkpoint(self.last)
+
+    def _checkpoint(self, path: Path) -> dict[str, Any]:
         import torch
 
         if not self.last.exists():
             raise self.too_young()
-        path = self.file(self.last)
+        self.file(path)
         try:
             with zipfile.ZipFile(path) as archive:
                 intact = archive.testzip() is None  # compares checksums, which torch does not
@@ -332,7 +363,7 @@ class RunFolder:
         return {**checkpoint, "state_dict": state}
 
     def read_weights(self, spec: NetworkSpec, card: DataCard) -> dict[str, Tensor]:
-        """The weights of the best epoch, every byte checked, which belong to the spec, the settings and the data.
+        """The weights that the run keeps, every byte checked, which belong to the spec, the settings and the data.
 
         Raises:
             DataError: if they are missing or damaged.
@@ -352,10 +383,24 @@ class RunFolder:
             raise self.damaged(path, "belongs to another spec than spec.yaml")
         if metadata.get("tensors_sha256", digest := tensors_digest(state)) != digest:  # version 0.1 wrote none
             raise self.damaged(path, "is not whole")
-        digest = identity(spec.digest, self.read_settings().settings, card)
-        if metadata.get("identity", digest) != digest:
+        if "identity" in metadata and metadata["identity"] != self.identity(spec, card):
             raise self.damaged(self.settings, "or data.json is not what the run was started with")
         return state
+
+    def read_epoch(self, epoch: Literal["best", "last"], spec: NetworkSpec, card: DataCard) -> dict[str, Tensor]:
+        """The weights of the best or the last epoch, from a checkpoint, or where those were left out from `weights`.
+
+        Raises:
+            DataError: if they are missing or damaged.
+        """
+        path = self.last if epoch == "last" else self.best
+        if self.checkpoints.exists() or not self.is_finished:
+            state: dict[str, Tensor] = self._checkpoint(path)["state_dict"]
+            return state
+        summary = self.read_summary()
+        if (summary.epochs if epoch == "last" else summary.best_epoch) != (summary.kept_epoch or summary.best_epoch):
+            raise self.damaged(path, "is missing")
+        return self.read_weights(spec, card)
 
     # ---- findings ------------------------------------------------------------
 

@@ -38,6 +38,13 @@ def _registered(setting: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _images_or_share(value: float) -> float:
+    """A whole number of images as an integer, or a share below 1."""
+    if value > 1 and value != int(value):
+        raise PydanticCustomError("whole", "be a whole number of images, or a share below 1")
+    return int(value) if value >= 1 or not value else value
+
+
 def _by_optimizer(setting: str) -> str:
     return ", ".join(f"{values[setting]:g} for {optimizer}" for optimizer, values in DEFAULTS.items())
 
@@ -91,6 +98,11 @@ class TrainSettings(BaseModel):
         "none",
         json_schema_extra={"choices": "none|sqrt|N|4GB"},
         description="Recompute steps in the backward pass to save memory: in √T or N segments, or to fit into 4GB.",
+    )
+    validation: Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_images_or_share)] = Field(
+        0.0,
+        json_schema_extra={"metavar": "N|SHARE"},
+        description="Training images set aside to choose the best epoch: how many, or a share below 1 such as 0.1.",
     )
     deterministic: bool = Field(
         False, description="On a GPU, use only operations that repeat exactly (slower; a processor always does)."
@@ -146,7 +158,7 @@ def choices_of(name: str) -> list[str]:
     if get_origin(field.annotation) is Literal:
         return [*get_args(field.annotation)]
     extra = field.json_schema_extra
-    return str(extra["choices"]).split("|") if isinstance(extra, dict) else []
+    return str(extra["choices"]).split("|") if isinstance(extra, dict) and "choices" in extra else []
 
 
 def _finding(detail: ErrorDetails) -> Diagnostic:

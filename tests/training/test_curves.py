@@ -26,7 +26,7 @@ def test_curves_by_step(tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
     draw_curves(history((2, 3, 4)), "a <title> & more", [tmp_path / "c.svg", tmp_path / "c.png"])
     found = texts(tmp_path / "c.svg")
-    assert {"step 2", "step 3", "step 4", "best: 34.0%", "test", "train (augmented)", "loss (nats)"} <= found
+    assert {"step 2", "step 3", "step 4", "best on test: 34.0%", "test", "train (augmented)", "loss (nats)"} <= found
     assert "a &lt;title&gt; &amp; more" in found
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
     assert dict(matplotlib.rcParams) == before

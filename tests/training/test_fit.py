@@ -111,10 +111,12 @@ def test_summary(finished: Path) -> None:
     assert "- learning rate: peak 0.2, one-cycle\n" in text
 
 
-def test_weights_are_those_of_the_best_checkpoint(finished: Path) -> None:
+def test_weights_are_those_of_the_last_checkpoint(finished: Path) -> None:
     summary = json.loads((finished / "summary.json").read_text())
-    checkpoint = torch.load(finished / "checkpoints" / "best.ckpt", weights_only=True)
-    assert checkpoint["epoch"] + 1 == summary["best_epoch"]
+    checkpoint = torch.load(finished / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["epoch"] + 1 == summary["epochs"] == summary["kept_epoch"]
+    best = torch.load(finished / "checkpoints" / "best.ckpt", weights_only=True)
+    assert best["epoch"] + 1 == summary["best_epoch"]
     weights = load_file(finished / "weights.safetensors")
     kept = {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
     assert weights.keys() == kept.keys()
@@ -131,8 +133,8 @@ def test_weights_say_where_they_come_from(finished: Path) -> None:
     summary = json.loads((finished / "summary.json").read_text())
     assert metadata["spec_sha256"] == resolved(build(tiny_spec())).digest
     assert metadata["data"] == "stripes"
-    assert int(metadata["epoch"]) == summary["best_epoch"]
-    assert float(metadata["accuracy"]) == summary["best_accuracy"]["4"]
+    assert int(metadata["epoch"]) == summary["kept_epoch"]
+    assert float(metadata["accuracy"]) == summary["accuracy"]["4"]
 
 
 def test_tensorboard(finished: Path) -> None:
