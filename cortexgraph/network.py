@@ -167,8 +167,7 @@ def untrained_sets(network: CompiledNetwork, loaded: Mapping[str, int]) -> str:
             beyond[part] = (reached, used)
     if not beyond:
         return ""
-    names = {area.identifier: area.name for area in network.unrolled.areas.areas}
-    names |= {c.identifier: c.label for c in network.unrolled.areas.connections}
+    names = network.unrolled.areas.labels
     sets = ", ".join(f"{names.get(part, part)} has {n} trained sets for {m} updates" for part, (n, m) in beyond.items())
     return (
         f"at T = {network.spec.time.steps}, this network computes updates whose parameters per step training did not "

@@ -263,14 +263,15 @@ def count_text(count: float) -> str:
     raise AssertionError(count)
 
 
-def parameters_text(total: int, trained: int) -> str:
+def parameters_text(total: int, trained: int, frozen: int = 0) -> str:
     """All learned numbers, and how many of them training changes where these are fewer.
 
     >>> parameters_text(328_122, 327_770)
     '328,122 parameters (327,770 trained; no readout depends on the others)'
     """
-    rest = f" ({trained:,} trained; no readout depends on the others)" if trained < total else ""
-    return f"{total:,} parameters{rest}"
+    parts = [f"{trained:,} trained", *[f"{frozen:,} frozen"] * bool(frozen)]
+    parts += ["no readout depends on the others"] * (trained + frozen < total)
+    return f"{total:,} parameters" + f" ({'; '.join(parts)})" * (len(parts) > 1)
 
 
 def by(pair: tuple[int, int]) -> str:

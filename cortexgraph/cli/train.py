@@ -33,6 +33,7 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
     parameters = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
     for name, field in TrainSettings.model_fields.items():
         kind: Any = float if field.default is None else type(field.default)
+        kind = list[str] if kind is tuple else kind
         annotation = Annotated[kind | None, _setting(name, field)]
         parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
@@ -47,7 +48,7 @@ def _setting(name: str, field: FieldInfo) -> object:
         f"--{flag}/--no-{flag}" if is_flag else f"--{flag}",
         metavar=None if is_flag else _metavar(name, field),
         help=field.description,
-        show_default="by optimizer" if field.default is None else str(field.default),
+        show_default=_default(field),
         rich_help_panel="Training settings",
     )
 
@@ -58,12 +59,19 @@ def _metavar(name: str, field: FieldInfo) -> str:
     return str(own or "|".join(choices_of(name)) or ("N" if isinstance(field.default, int) else "X"))
 
 
+def _default(field: FieldInfo) -> str:
+    if isinstance(field.default, tuple):
+        return ", ".join(field.default) or "none"
+    return "by optimizer" if field.default is None else str(field.default)
+
+
 @_with_settings
 def train(
     spec: Annotated[
         str | None,
         typer.Argument(
-            metavar="SPEC", help="A spec file, or the name of a zoo spec; with --resume by default that of the run."
+            metavar="SPEC",
+            help="A spec file, or the name of a zoo spec; with --resume or --from RUN by default that of the run.",
         ),
     ] = None,
     data: Annotated[
@@ -77,6 +85,12 @@ def train(
     ] = None,
     out: Annotated[Path | None, options.option("-o --out", "RUN", "Folder of the run.", "runs/SPEC-DATA")] = None,
     resume: Annotated[bool, options.option("--resume", None, "Resume the interrupted run in RUN bit for bit.")] = False,
+    init_from: Annotated[
+        str | None,
+        options.option(
+            "--from", "RUN|FILE", "Start from the weights of a run or a file; readouts for other classes stay new."
+        ),
+    ] = None,
     overwrite: Annotated[bool, options.option("--overwrite", None, "Replace the run in RUN.")] = False,
     train_images: Annotated[
         int | None, options.option("--train-images", "N", "Number of training images.", "all")
@@ -110,19 +124,22 @@ def train(
     from cortexgraph.training import Interrupted, RunFolder
     from cortexgraph.training import train as train_network
     from cortexgraph.training.engine import DEFAULT_TRACKERS, check_trackers, is_first_process
+    from cortexgraph.training.run import find_run
 
     if resume and out is None:
         raise typer.BadParameter("--resume needs the folder of the run", param_hint="--out")
-    if spec is None and not resume:
+    if spec is None and not resume and (init_from is None or Path(init_from).is_file()):
         raise typer.BadParameter("a spec file, or the name of a zoo spec, is needed", param_hint="SPEC")
+    if resume and init_from is not None:
+        raise typer.BadParameter("a resumed run has its own weights: leave out --from", param_hint="--from")
     before = RunFolder(out) if resume and out is not None else None
     if before is not None:
         before.check_startable(resume=True)
     started = before.read_settings() if before is not None else None
-    changed = {name: value for name, value in settings.items() if value is not None}
+    changed = {name: value for name, value in settings.items() if value not in (None, [])}
     chosen = TrainSettings.model_validate((started.settings if started is not None else {}) | changed)
-    if before is not None and spec is None:
-        network = before.read_spec(options.changes(overrides, steps, order))
+    if spec is None:
+        network = (before or find_run(str(init_from))).read_spec(options.changes(overrides, steps, order))
     else:
         network = options.load_spec(str(spec), overrides, steps, order)
     asked = {"source": data, "root": data_root, "train_images": train_images, "test_images": test_images}
@@ -146,6 +163,7 @@ def train(
             chosen,
             folder,
             resume=resume,
+            init_from=init_from,
             overwrite=overwrite,
             quiet=quiet,
             logger=trackers,

@@ -231,7 +231,8 @@ def _stored_as(folder: RunFolder) -> dict[str, JsonValue]:
     """The same, as a run's folder has it."""
     started = folder.read_settings()
     settings, data = in_force(started.settings), folder.read_card().arguments
-    return {"spec_sha256": started.spec_sha256, "settings": settings, "data": data}
+    own: dict[str, JsonValue] = {"spec_sha256": started.spec_sha256, "settings": settings, "data": data}
+    return own | ({"initial": started.initial} if started.initial else {})  # no experiment has such a run
 
 
 # ---- a process of its own ----------------------------------------------------

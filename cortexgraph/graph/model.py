@@ -221,6 +221,13 @@ class AreaGraph(Shown, nx.MultiDiGraph):  # type: ignore[misc]
         connections = [data["connection"] for _, _, data in self.edges(data=True)]
         return tuple(sorted(connections, key=lambda connection: connection.index))
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """What a user calls each area, connection and readout, by identifier."""
+        parts: tuple[Area | Readout, ...] = (*self.areas, *self.readouts)
+        names = {part.identifier: part.name for part in parts if part.identifier != "readout"}
+        return names | {c.identifier: c.label for c in self.connections}
+
     def area(self, name: str) -> Area:
         """The area of this name.
 

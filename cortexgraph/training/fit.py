@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shlex
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -39,7 +40,7 @@ from cortexgraph.training.engine import (
 )
 from cortexgraph.training.images import check_fit, data_card, images_text, set_aside, validation_rows
 from cortexgraph.training.module import TrainingModule
-from cortexgraph.training.recorder import Recorder
+from cortexgraph.training.recorder import Recorder, plain_state
 from cortexgraph.training.records import (
     DECIDING,
     DataCard,
@@ -50,8 +51,9 @@ from cortexgraph.training.records import (
     reported_epoch,
     summary_text,
 )
-from cortexgraph.training.run_folder import LAYOUT, RunFolder, write_json
+from cortexgraph.training.run_folder import LAYOUT, RunFolder, tensors_digest, write_json
 from cortexgraph.training.settings import TrainSettings
+from cortexgraph.training.starting import Frozen, Source, Start, freeze, load_weights
 from cortexgraph.unrolling import total_parameters, trained_parameters
 from cortexgraph.version import __version__
 from cortexgraph.wording import parameters_text
@@ -66,6 +68,7 @@ def train(
     out: str | Path = "run",
     *,
     resume: bool = False,
+    init_from: Source | None = None,
     overwrite: bool = False,
     quiet: bool = False,
     logger: Sequence[str] = DEFAULT_TRACKERS,
@@ -85,6 +88,8 @@ def train(
         settings: how to train; the defaults if none are given.
         out: the folder, made here; no other process may write into it meanwhile.
         resume: resume the interrupted run in `out` after its last finished epoch, bit for bit.
+        init_from: weights to start from: a run or its folder, the name of a trained network that ships, a file, or a
+            state dict. Readouts for other classes stay new. `initial.safetensors` keeps the initial weights.
         overwrite: replace a run in `out`; files that are not a run's stay.
         quiet: print nothing.
         logger: what tracks the metrics besides the table, which is always written: `tensorboard`, `wandb`, `mlflow`.
@@ -93,11 +98,16 @@ def train(
 
     Raises:
         GraphError, CompileError: if the spec does not compile.
-        DataError: if the data does not fit the network, or `out` is not free (or not resumable).
+        DataError: if the data or the initial weights do not fit the network, or `out` is not free (or not resumable).
         CortexGraphError: for a device that is not there, a tracker that is not installed, or when training diverges.
         Interrupted: on Ctrl-C or SIGTERM, when the folder is ready to be resumed.
     """
     spec, settings, run = resolved(graph := build(spec)), settings or TrainSettings(), RunFolder(out)
+    if resume and init_from is not None:
+        repair = "Leave out the weights: a resumed run has its own."
+        raise DataError(
+            Diagnostic("run-folder", str(out), "both resume and weights to start from are given", repair=repair)
+        )
     check_trackers(logger)
     check_fit(spec, data)
     card, rows = data_card(data, origin), _validation_rows(run, data, settings, resume=resume)
@@ -108,19 +118,25 @@ def train(
     device = choose_device(settings.device)
     if first := is_first_process():
         run.check_startable(resume=resume, overwrite=overwrite)
-    started = Started(
-        cortexgraph_run=LAYOUT,
-        settings=settings.model_dump(mode="json"),
-        spec_sha256=spec.digest,
-        logger=list(logger),
-        command=shlex.join(command),
-    )
     with torch.random.fork_rng([device.index] if device.type == "cuda" else []), quiet_lightning():
         torch.manual_seed(settings.seed)
         network = compile_spec(
             spec,
             memory_format="channels_last" if settings.channels_last else "contiguous",
             checkpoint=_checkpoint(settings),
+        )
+        start = load_weights(network, init_from, data.classes) if init_from is not None else None
+        if resume and (initial := run.read_initial()) is not None:
+            network.load_state_dict(initial)
+        frozen = freeze(network, settings.freeze)
+        started = Started(
+            cortexgraph_run=LAYOUT,
+            settings=settings.model_dump(mode="json"),
+            spec_sha256=spec.digest,
+            logger=list(logger),
+            command=shlex.join(command),
+            init_from=start.name if start else "",
+            initial=tensors_digest(plain_state(network)) if start else "",
         )
         recorder = Recorder(run, Interrupts(), quiet=quiet)
         trainer = make_trainer(settings, device, run.path, [recorder], quiet=quiet)
@@ -129,19 +145,26 @@ def train(
                 run.check_startable(resume=resume, overwrite=overwrite)  # another process may have been here meanwhile
             last = _checkpoint_to_resume(run, started, spec, card) if resume else None
             if first:
-                run.complete(spec, card, rows) if resume else run.start(started, spec, card, rows)
+                run.complete(spec, card, rows) if resume else run.start(
+                    started, spec, card, rows, plain_state(network) if start else None
+                )
                 _describe(run, spec, network)
             device_name = _device_name(device, settings.devices)
             if first and not quiet:
-                _announce(spec, data, settings, device_name)
+                _announce(spec, data, settings, device_name, start, frozen)
             recorder.metadata = _metadata(run, spec, card)
             step = last["global_step"] if last else 0
             versions = last["callbacks"]["Recorder"].get("trackers", {}) if last else {}
             with tracking(logger if first else (), run.path, spec.name, step, versions) as recorder.trackers:
-                tested = _fit(trainer, recorder, TrainingModule(network, data, settings), run.last if last else None)
+                tested = _fit(
+                    trainer,
+                    recorder,
+                    TrainingModule(network, data, settings, frozen.modules),
+                    run.last if last else None,
+                )
             facts = {"device": device_name, "command": run.read_settings().command if first else ""}
-            facts |= {"data": card.name, "data_digest": card.sha256}
-            summary = _summary(run, spec, settings, recorder.history, tested, data, facts)
+            facts |= {"data": card.name, "data_digest": card.sha256, "init_from": run.read_settings().init_from}
+            summary = _summary(run, spec, settings, recorder.history, tested, data, frozen, facts)
             if trainer.is_global_zero:
                 _finish(run, summary, recorder.history)
     return summary
@@ -171,15 +194,26 @@ def _checkpoint(settings: TrainSettings) -> Checkpoint | None:
 # ---- start -------------------------------------------------------------------
 
 
-def _announce(spec: NetworkSpec, data: ImageData, settings: TrainSettings, device: str) -> None:
-    """Say once, before training, what is trained on what."""
-    full = unroll(spec)
+def _announce(
+    spec: NetworkSpec, data: ImageData, settings: TrainSettings, device: str, start: Start | None, frozen: Frozen
+) -> None:
+    """Say once, before training, what is trained on what, from which weights, and what is frozen."""
     print(f"{data.name}: {images_text(data, settings)}")
     print(
-        f"{spec.name}: {parameters_text(total_parameters(full), trained_parameters(full))}, for {settings.epochs} "
-        f"epoch{'s' * (settings.epochs != 1)} in batches of {settings.batch_size} on {device}",
-        flush=True,
+        f"{spec.name}: {parameters_text(*_counts(spec, frozen))}, for {settings.epochs} "
+        f"epoch{'s' * (settings.epochs != 1)} in batches of {settings.batch_size} on {device}"
     )
+    if start is not None:
+        print(f"{spec.name} {start}")
+    if frozen.modules:
+        print(f"frozen: {', '.join(settings.freeze)}; their running statistics do not move either")
+    sys.stdout.flush()
+
+
+def _counts(spec: NetworkSpec, frozen: Frozen) -> tuple[int, int, int]:
+    """All parameters, those that are trained, and those that are frozen."""
+    full = unroll(spec)
+    return total_parameters(full), trained_parameters(full) - frozen.parameters, frozen.parameters
 
 
 def _describe(run: RunFolder, spec: NetworkSpec, network: CompiledNetwork) -> None:
@@ -266,10 +300,11 @@ def _summary(
     history: Sequence[EpochRecord],
     tested: dict[int, float] | None,
     data: ImageData,
+    frozen: Frozen,
     facts: Mapping[str, str],
 ) -> Summary:
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
-    full = unroll(spec)
+    total, trained, untrained = _counts(spec, frozen)
     return Summary(
         **facts,
         name=spec.name,
@@ -280,8 +315,9 @@ def _summary(
         best_accuracy=dict(best_epoch(history).accuracies),
         chosen_on=history[-1].split,
         kept_epoch=reported_epoch(history).epoch,
-        parameters=trained_parameters(full),
-        total_parameters=total_parameters(full),
+        parameters=trained,
+        total_parameters=total,
+        frozen_parameters=untrained,
         seconds=sum(record.seconds for record in history),
         precision=settings.precision,
         seed=settings.seed,

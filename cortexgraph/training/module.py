@@ -62,10 +62,14 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         network: as `cortexgraph.compile` returns it.
         data: the images.
         settings: how to train.
+        frozen: modules of the network that run as in evaluation, so that their running statistics stay.
     """
 
-    def __init__(self, network: CompiledNetwork, data: ImageData, settings: TrainSettings) -> None:
+    def __init__(
+        self, network: CompiledNetwork, data: ImageData, settings: TrainSettings, frozen: Sequence[nn.Module] = ()
+    ) -> None:
         super().__init__()
+        self.frozen = tuple(frozen)
         self.network, self.data, self.settings = network, data, settings
         self.readout_steps = read_steps(network.unrolled)
         self.batches = run_length(data, settings)
@@ -131,7 +135,9 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
     # ---- epochs --------------------------------------------------------------
 
     def on_train_epoch_start(self) -> None:
-        """Make all randomness of the epoch follow from the seed, the epoch and the process."""
+        """Make all randomness of the epoch follow from the seed, the epoch and the process; keep frozen parts still."""
+        for module in self.frozen:
+            module.eval()
         numbers = (self.settings.seed, _finished_epochs(self.trainer), self.trainer.global_rank)
         # SeedSequence: the seeds of neighbouring numbers have nothing in common.
         torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1)))

@@ -18,7 +18,6 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import Logger
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cortexgraph.errors import CortexGraphError, Diagnostic
@@ -26,9 +25,9 @@ from cortexgraph.files import csv_table, write_text
 from cortexgraph.training.engine import Interrupts
 from cortexgraph.training.module import TrainingModule
 from cortexgraph.training.records import EpochRecord, best_epoch, reported_epoch
-from cortexgraph.training.run_folder import RunFolder, tensors_digest, writing
+from cortexgraph.training.run_folder import RunFolder, save_tensors, writing
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "plain_state"]
 
 LOOK_EVERY = 20
 """Batches between two looks at the loss where looking makes the processor wait for the device."""
@@ -193,11 +192,14 @@ def _tracked(record: EpochRecord) -> dict[str, float]:
     return values
 
 
-def save_weights(network: nn.Module, path: Path, metadata: dict[str, str]) -> None:
+def save_weights(network: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
     """Write the state dict of a compiled network as safetensors, with a digest of it, whole or not at all."""
-    state = {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
-    with writing(path) as temporary:
-        save_file(state, temporary, metadata=metadata | {"tensors_sha256": tensors_digest(state)})
+    save_tensors(path, plain_state(network), metadata)
+
+
+def plain_state(network: nn.Module) -> dict[str, Tensor]:
+    """A copy of the state dict on the processor, in the order of memory that files have."""
+    return {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
 
 
 def check_finite(loss: Tensor, trainer: pl.Trainer, name: str) -> None:

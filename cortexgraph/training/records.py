@@ -46,6 +46,8 @@ class Started(BaseModel, frozen=True, strict=True):
         spec_sha256: digest of the spec.
         logger: the trackers.
         command: the command line, if there was one.
+        init_from: what the initial weights are of, if they are not new.
+        initial: digest of the initial weights, which `initial.safetensors` then holds.
     """
 
     cortexgraph_run: int
@@ -53,6 +55,8 @@ class Started(BaseModel, frozen=True, strict=True):
     spec_sha256: str = ""
     logger: list[str] = Field(default=["csv", "tensorboard"])
     command: str = ""
+    init_from: str = ""
+    initial: str = ""
 
 
 class Origin(BaseModel, frozen=True, strict=True, extra="forbid"):
@@ -109,7 +113,8 @@ def identity(spec_digest: str, started: Started, card: DataCard, rows: Sequence[
     """A digest of all that decides the weights of a run, as its files have it; `rows` are the validation images."""
     data = card.model_dump(mode="json", include=set(DECIDING))
     deciding: list[object] = [spec_digest, started.settings, data]
-    deciding += [list(rows)] if rows else []  # runs of earlier versions have none
+    deciding += [list(rows)] if rows else []  # runs of earlier versions have neither of the two
+    deciding += [started.initial] if started.initial else []
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 
@@ -194,6 +199,7 @@ class Summary(BaseModel, frozen=True):
         best_accuracy: accuracy on these images after it, by readout step. It flatters a little.
         parameters: numbers that were trained.
         total_parameters: with those that no readout depends on; 0 where the run is older than this field.
+        frozen_parameters: numbers that `freeze` kept from being trained.
         seconds: spent on epochs, training and testing.
         device, precision, seed: as used.
         spec_digest, data_digest: SHA-256 of the spec and of the images.
@@ -202,6 +208,7 @@ class Summary(BaseModel, frozen=True):
         settings: of training; empty for a run of version 0.1.
         images: numbers of training, validation and test images.
         chosen_on: the images by which `best_epoch` was chosen.
+        init_from: what the initial weights were of; empty where they were new.
         kept_epoch: whose weights the run keeps; None for a run of version 0.1, which keeps those of `best_epoch`.
     """
 
@@ -224,8 +231,10 @@ class Summary(BaseModel, frozen=True):
     settings: dict[str, JsonValue] = {}
     images: dict[str, int] = {}
     total_parameters: Count = 0
+    frozen_parameters: Count = 0
     chosen_on: Split = "test"
     kept_epoch: Count | None = None
+    init_from: str = ""
 
     @field_validator("best_accuracy")
     @classmethod
@@ -248,7 +257,7 @@ class Summary(BaseModel, frozen=True):
     def parameters_text(self) -> str:
         """How many parameters there are, and how many were trained."""
         if self.total_parameters:
-            return parameters_text(self.total_parameters, self.parameters)
+            return parameters_text(self.total_parameters, self.parameters, self.frozen_parameters)
         return f"{self.parameters:,} trained parameters"
 
     @property
@@ -272,6 +281,8 @@ def _conditions(summary: Summary) -> list[tuple[str, str]]:
         ("learning rate", f"peak {s.peak_lr:g}, {s.schedule}"),
         ("loss", f"{s.loss}, label smoothing {s.label_smoothing:g}, over {steps}"),
         ("augmentation", "yes" if s.augment else "no"),
+        *([("initial weights", summary.init_from)] if summary.init_from else []),
+        *([("frozen", ", ".join(s.freeze))] if s.freeze else []),
     ]
 
 

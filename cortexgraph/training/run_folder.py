@@ -26,7 +26,7 @@ from cortexgraph.wording import shortened
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["LAYOUT", "RunFolder", "tensors_digest", "write_json", "writing"]
+__all__ = ["LAYOUT", "RunFolder", "save_tensors", "tensors_digest", "write_json", "writing"]
 
 MARK, LAYOUT = "cortexgraph_run", 1
 """Key in `settings.json` that makes a folder a run; its value is the version of the layout."""
@@ -68,6 +68,14 @@ def tensors_digest(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def save_tensors(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors of a processor as safetensors, with a digest of them, whole or not at all."""
+    from safetensors.torch import save_file
+
+    with writing(path) as temporary:
+        save_file(dict(state), temporary, metadata={**metadata, "tensors_sha256": tensors_digest(state)})
+
+
 def write_json(path: Path, content: BaseModel | Mapping[str, Any]) -> None:
     """Write a JSON object for people and programs, whole or not at all."""
     values = content.model_dump(mode="json", exclude_unset=True) if isinstance(content, BaseModel) else content
@@ -90,6 +98,7 @@ class RunFolder:
         "unrolled.pdf",
         "data.json",
         "validation.json",
+        "initial.safetensors",
         "metrics.csv",
         "weights.safetensors",
         "curves.png",
@@ -105,7 +114,7 @@ class RunFolder:
         self.path = Path(path)
         self.spec, self.source = self.path / "spec.yaml", self.path / "model.py"
         self.settings, self.data = self.path / "settings.json", self.path / "data.json"
-        self.validation = self.path / "validation.json"
+        self.validation, self.initial = self.path / "validation.json", self.path / "initial.safetensors"
         self.metrics, self.weights = self.path / "metrics.csv", self.path / "weights.safetensors"
         self.checkpoints, self.tensorboard = self.path / "checkpoints", self.path / "tensorboard"
         self.last, self.best = self.checkpoints / "last.ckpt", self.checkpoints / "best.ckpt"
@@ -189,7 +198,14 @@ class RunFolder:
         with locked(self.lock, "another process is training in this folder"):
             yield
 
-    def start(self, started: Started, spec: NetworkSpec, card: DataCard, rows: Sequence[int] = ()) -> None:
+    def start(
+        self,
+        started: Started,
+        spec: NetworkSpec,
+        card: DataCard,
+        rows: Sequence[int] = (),
+        initial: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """Write what makes the folder a run, the settings that mark it first; an earlier run's files go.
 
         Raises:
@@ -206,6 +222,8 @@ class RunFolder:
         except OSError as error:
             raise self._unwritable(error) from None
         write_json(self.settings, started)
+        if initial is not None:
+            save_tensors(self.initial, initial, {})
         self.complete(spec, card, rows)
 
     def complete(self, spec: NetworkSpec, card: DataCard, rows: Sequence[int] = ()) -> None:
@@ -362,23 +380,27 @@ class RunFolder:
         state = {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
         return {**checkpoint, "state_dict": state}
 
+    def read_initial(self) -> dict[str, Tensor] | None:
+        """The weights from which training started; None if they were new.
+
+        Raises:
+            DataError: if they are missing or damaged.
+        """
+        digest = self.read_settings().initial
+        if digest and tensors_digest(state := self._tensors(self.initial)[0]) != digest:
+            raise self.damaged(self.initial, "is not whole")
+        return state if digest else None
+
     def read_weights(self, spec: NetworkSpec, card: DataCard) -> dict[str, Tensor]:
         """The weights that the run keeps, every byte checked, which belong to the spec, the settings and the data.
 
         Raises:
             DataError: if they are missing or damaged.
         """
-        from safetensors import SafetensorError, safe_open
-
         if not self.weights.exists() and not self.last.exists():
             raise self.too_young()
-        path = self.file(self.weights)
-        try:
-            with safe_open(path, framework="pt") as file:
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                metadata = file.metadata() or {}
-        except (OSError, SafetensorError):
-            raise self.damaged(path, "is not whole") from None
+        path = self.weights
+        state, metadata = self._tensors(path)
         if metadata.get("spec_sha256") != spec.digest:
             raise self.damaged(path, "belongs to another spec than spec.yaml")
         if metadata.get("tensors_sha256", digest := tensors_digest(state)) != digest:  # version 0.1 wrote none
@@ -386,6 +408,16 @@ class RunFolder:
         if "identity" in metadata and metadata["identity"] != self.identity(spec, card):
             raise self.damaged(self.settings, "or data.json is not what the run was started with")
         return state
+
+    def _tensors(self, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """The tensors and the metadata of a safetensors file."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.file(path), framework="pt") as file:
+                return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        except (OSError, SafetensorError):
+            raise self.damaged(path, "is not whole") from None
 
     def read_epoch(self, epoch: Literal["best", "last"], spec: NetworkSpec, card: DataCard) -> dict[str, Tensor]:
         """The weights of the best or the last epoch, from a checkpoint, or where those were left out from `weights`.

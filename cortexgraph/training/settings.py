@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -36,6 +36,11 @@ def _registered(setting: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _one_or_more(value: object) -> object:
+    """A single name as a list of one."""
+    return [value] if isinstance(value, str) else value
 
 
 def _images_or_share(value: float) -> float:
@@ -103,6 +108,12 @@ class TrainSettings(BaseModel):
         0.0,
         json_schema_extra={"metavar": "N|SHARE"},
         description="Training images set aside to choose the best epoch: how many, or a share below 1 such as 0.1.",
+    )
+    freeze: Annotated[tuple[str, ...], BeforeValidator(_one_or_more)] = Field(
+        (),
+        json_schema_extra={"metavar": "NAME", "default": "none"},
+        description="Areas, connections and readouts that training leaves as they are, such as V1, `V1 -> V2`, or "
+        "`-> V1` for all connections into V1. Repeatable, or with commas.",
     )
     deterministic: bool = Field(
         False, description="On a GPU, use only operations that repeat exactly (slower; a processor always does)."

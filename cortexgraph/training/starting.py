@@ -1,0 +1,200 @@
+"""What training starts from: the weights of another run or of a file, and the parts that stay frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from torch import Tensor, nn
+
+from cortexgraph.errors import CompileError, DataError, Diagnostic
+from cortexgraph.graph import AreaGraph
+from cortexgraph.graph.names import renamed
+from cortexgraph.released.tensors import read_tensors
+from cortexgraph.training.run import TrainedRun, load_run
+from cortexgraph.wording import quoted, suggest
+
+if TYPE_CHECKING:
+    from cortexgraph.network import CompiledNetwork
+
+__all__ = ["Frozen", "Source", "Start", "freeze", "load_weights"]
+
+Source = str | Path | TrainedRun | Mapping[str, Tensor]
+"""Weights to start from: a run or its folder, the name of a trained network that ships, a file, or a state dict."""
+
+COUNTER = "num_batches_tracked"
+"""Of batch norms: no result depends on it, and older files have none."""
+
+
+# ---- weights -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the weights came from.
+
+    Attributes:
+        name: of the run or file.
+        new_readouts: why the readouts that the weights did not fill are new, in words.
+    """
+
+    name: str
+    new_readouts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "; ".join([f"starts from the weights of {self.name}", *self.new_readouts])
+
+
+def load_weights(network: CompiledNetwork, source: Source, classes: Sequence[str]) -> Start:
+    """Give a network the weights of another one; its readouts stay new where the classes are others.
+
+    Args:
+        network: as `cortexgraph.compile` returns it.
+        source: the weights.
+        classes: of the images on which the network will be trained.
+
+    Raises:
+        DataError: if the weights cannot be read, or with a finding for each tensor that is missing, unexpected or of
+            another shape.
+    """
+    name, state, known = _read(source)
+    areas, own = network.unrolled.areas, network.state_dict()
+    state = renamed(areas, state)
+    misshaped = {key for key in own.keys() & state.keys() if own[key].shape != state[key].shape}
+    fresh = dict(_new_readouts(areas, own, state, known, classes))
+    kept = {key: value for key, value in state.items() if key not in misshaped and _part(key) not in fresh}
+    loaded = network.load_state_dict(kept, strict=False)
+    labels = areas.labels
+    findings = [
+        Diagnostic("missing-tensor", labels.get(_part(key), key), f"{name} has no `{key}` {[*own[key].shape]}")
+        for key in loaded.missing_keys
+        if _part(key) not in fresh and key not in misshaped and not key.endswith(COUNTER)
+    ]
+    findings += [
+        Diagnostic("unexpected-tensor", labels.get(_part(key), key), f"{name} has `{key}`, which the network has not")
+        for key in loaded.unexpected_keys
+    ]
+    findings += [
+        Diagnostic(
+            "tensor-shape",
+            labels.get(_part(key), key),
+            f"`{key}` of {name} has shape {[*state[key].shape]}",
+            f"that of the network has {[*own[key].shape]}",
+        )
+        for key in sorted(misshaped)
+        if _part(key) not in fresh
+    ]
+    if findings:
+        raise DataError(findings)
+    return Start(name, tuple(fresh.values()))
+
+
+def _read(source: Source) -> tuple[str, Mapping[str, Tensor], tuple[str, ...] | None]:
+    """What to call the weights, the tensors, and the classes where they are known."""
+    if isinstance(source, Mapping):
+        return "a state dict", dict(source), None
+    if not isinstance(source, TrainedRun):
+        if Path(source).is_file():
+            return str(source), read_tensors(Path(source))[0], None
+        source = load_run(source)
+    return str(source.folder.path), source.weights, source.classes
+
+
+def _new_readouts(
+    areas: AreaGraph,
+    own: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    known: tuple[str, ...] | None,
+    classes: Sequence[str],
+) -> Iterator[tuple[str, str]]:
+    """The readouts that stay new, by identifier, and why."""
+    for readout in areas.readouts:
+        keys = [key for key in own if _part(key) == readout.identifier]
+        words = "the readout" if len(areas.readouts) == 1 else f"readout {readout.name}"
+        if keys and not any(key in state for key in keys):
+            yield readout.identifier, f"{words} is new: the weights have none"
+        elif any(state[key].shape[:1] != own[key].shape[:1] for key in keys if key in state):
+            before = next(len(state[key]) for key in keys if key in state)
+            yield readout.identifier, f"{words} is new: it has {readout.classes} classes, the weights have {before}"
+        elif keys and known is not None and tuple(classes) != known:
+            yield readout.identifier, f"{words} is new: the classes have other names"
+
+
+def _part(key: str) -> str:
+    """The area, connection or readout of a tensor."""
+    return key.partition(".")[0]
+
+
+# ---- frozen parts ------------------------------------------------------------------
+
+
+class Frozen(NamedTuple):
+    """What does not change in training.
+
+    Attributes:
+        modules: in evaluation mode, in which training keeps them, their running statistics do not move.
+        parameters: how many numbers would otherwise be trained.
+    """
+
+    modules: tuple[nn.Module, ...] = ()
+    parameters: int = 0
+
+
+def freeze(network: CompiledNetwork, words: Sequence[str]) -> Frozen:
+    """Freeze areas, connections and readouts: their parameters require no gradient.
+
+    Args:
+        network: as `cortexgraph.compile` returns it.
+        words: names, or several of them with commas between.
+
+    Raises:
+        CompileError: for a word that names no part with parameters, or when nothing is left to train.
+    """
+    if not words:
+        return Frozen()
+    modules = {name: child for name, child in network.named_children() if child.state_dict()}
+    known = _parts(network.unrolled.areas)
+    names = [name for word in words for name in ([word] if word in known else map(str.strip, word.split(",")))]
+    findings = [_unknown(name, known) for name in names if name not in known]
+    findings += [_without_parameters(name) for name in names if name in known and not known[name] & modules.keys()]
+    if findings:
+        raise CompileError(findings)
+    parts = set().union(*(known[name] for name in names)) & modules.keys()
+    before = trainable(network)
+    frozen = tuple(modules[part].requires_grad_(False) for part in modules if part in parts)
+    if not trainable(network):
+        found, repair = "nothing is left to train", "Leave out a part, such as the readout."
+        raise CompileError(Diagnostic("frozen", "settings.freeze", found, repair=repair))
+    return Frozen(frozen, before - trainable(network))
+
+
+def trainable(network: nn.Module) -> int:
+    """How many numbers require a gradient."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def _parts(areas: AreaGraph) -> dict[str, set[str]]:
+    """The identifiers that each name stands for; a tied connection has the parameters of another one."""
+    known: dict[str, set[str]] = {}
+    for area in areas.areas:
+        known[area.name] = {area.identifier}
+    for c in areas.connections:
+        declared = areas.spec.connections[c.index]
+        for name in {declared.name or c.label, c.label, f"-> {c.target}"}:
+            known.setdefault(name, set()).update({c.identifier, c.owner or c.identifier})
+    for readout in areas.readouts:
+        known.setdefault(readout.identifier, set()).add(readout.identifier)
+    return known
+
+
+def _unknown(name: str, known: Mapping[str, object]) -> Diagnostic:
+    expected = f"areas, connections and readouts have names such as {quoted(list(known)[:2])}, `V1 -> V2` or `-> V1`"
+    repair = suggest(name, known, "See the names with `cortexgraph show`.")
+    return Diagnostic("frozen", f"freeze {name}", "this names no part of the network", expected, repair)
+
+
+def _without_parameters(name: str) -> Diagnostic:
+    repair = f"Give `-> {name}` to freeze the connections into it, or leave it out."
+    return Diagnostic("frozen", f"freeze {name}", "this part has no parameters of its own", repair=repair)
