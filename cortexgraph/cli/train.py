@@ -85,6 +85,16 @@ def train(
     ] = None,
     out: Annotated[Path | None, options.option("-o --out", "RUN", "Folder of the run.", "runs/SPEC-DATA")] = None,
     resume: Annotated[bool, options.option("--resume", None, "Resume the interrupted run in RUN bit for bit.")] = False,
+    extend: Annotated[
+        int | None,
+        options.option(
+            "--extend",
+            "N",
+            "Go on with the finished run in RUN for N epochs; the schedule starts again.",
+            "none",
+            min=1,
+        ),
+    ] = None,
     init_from: Annotated[
         str | None,
         options.option(
@@ -116,6 +126,7 @@ def train(
     """Train a spec on images, and write a folder with weights, metrics, curves and a summary.
 
     Ctrl-C stops the run after the current batch. --resume, which needs only --out, then continues it bit for bit.
+    --extend, which also needs only --out, goes on with a finished run.
 
     Example: cortexgraph train ventral --data shapes --epochs 12 --out runs/first
     """
@@ -126,15 +137,17 @@ def train(
     from cortexgraph.training.engine import DEFAULT_TRACKERS, check_trackers, is_first_process
     from cortexgraph.training.run import find_run
 
-    if resume and out is None:
-        raise typer.BadParameter("--resume needs the folder of the run", param_hint="--out")
-    if spec is None and not resume and (init_from is None or Path(init_from).is_file()):
+    goes_on = "--resume" if resume else "--extend" if extend else ""
+    if goes_on and out is None:
+        raise typer.BadParameter(f"{goes_on} needs the folder of the run", param_hint="--out")
+    if goes_on and init_from is not None:
+        raise typer.BadParameter(f"with {goes_on}, the run has its own weights: leave out --from", param_hint="--from")
+    if spec is None and not goes_on and (init_from is None or Path(init_from).is_file()):
         raise typer.BadParameter("a spec file, or the name of a zoo spec, is needed", param_hint="SPEC")
-    if resume and init_from is not None:
-        raise typer.BadParameter("a resumed run has its own weights: leave out --from", param_hint="--from")
-    before = RunFolder(out) if resume and out is not None else None
+    before = RunFolder(out) if goes_on and out is not None else None
     if before is not None:
-        before.check_startable(resume=True)
+        before.check_startable(resume=resume, extend=bool(extend), overwrite=overwrite)
+        before = before.extension if before.extension.is_run else before
     started = before.read_settings() if before is not None else None
     changed = {name: value for name, value in settings.items() if value not in (None, [])}
     chosen = TrainSettings.model_validate((started.settings if started is not None else {}) | changed)
@@ -151,7 +164,7 @@ def train(
     options.check_text()
     folder = out or _free_folder(network, str(arguments["source"]))
     if is_first_process():  # before the data is loaded, which can take a while
-        RunFolder(folder).check_startable(resume=resume, overwrite=overwrite)
+        RunFolder(folder).check_startable(resume=resume, extend=bool(extend), overwrite=overwrite)
     try:
         summary = train_network(
             network,
@@ -163,6 +176,7 @@ def train(
             chosen,
             folder,
             resume=resume,
+            extend=extend or 0,
             init_from=init_from,
             overwrite=overwrite,
             quiet=quiet,
@@ -171,7 +185,8 @@ def train(
             command=["cortexgraph", *sys.argv[1:]],
         )
     except KeyboardInterrupt as stopped:
-        if RunFolder(folder).is_run and not RunFolder(folder).is_finished:  # not before the data is loaded
+        run = RunFolder(folder)
+        if run.is_being_extended or (run.is_run and not run.is_finished):  # not before the data is loaded
             message = str(stopped) or "Stopped."
             typer.echo(f"{message} Resume with: cortexgraph train --resume --out {shlex.quote(str(folder))}", err=True)
         raise typer.Exit(stopped.exit_code if isinstance(stopped, Interrupted) else 130) from None

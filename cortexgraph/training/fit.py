@@ -38,6 +38,7 @@ from cortexgraph.training.engine import (
     quiet_lightning,
     tracking,
 )
+from cortexgraph.training.extension import begin_extension, finish_extension, withdrawn_if_nothing_was_trained
 from cortexgraph.training.images import check_fit, data_card, images_text, set_aside, validation_rows
 from cortexgraph.training.module import TrainingModule
 from cortexgraph.training.recorder import Recorder, plain_state
@@ -68,6 +69,7 @@ def train(
     out: str | Path = "run",
     *,
     resume: bool = False,
+    extend: int = 0,
     init_from: Source | None = None,
     overwrite: bool = False,
     quiet: bool = False,
@@ -85,9 +87,11 @@ def train(
     Args:
         spec: the network, or its path or zoo name.
         data: the images.
-        settings: how to train; the defaults if none are given.
+        settings: how to train; if none are given, the defaults, or those of the run that is resumed or extended.
         out: the folder, made here; no other process may write into it meanwhile.
-        resume: resume the interrupted run in `out` after its last finished epoch, bit for bit.
+        resume: resume the interrupted run, or extension of a run, in `out` after its last finished epoch, bit for bit.
+        extend: go on with the finished run in `out` for so many epochs. The schedule starts again over them. The run
+            stays as it is until they are finished.
         init_from: weights to start from: a run or its folder, the name of a trained network that ships, a file, or a
             state dict. Readouts for other classes stay new. `initial.safetensors` keeps the initial weights.
         overwrite: replace a run in `out`; files that are not a run's stay.
@@ -102,12 +106,17 @@ def train(
         CortexGraphError: for a device that is not there, a tracker that is not installed, or when training diverges.
         Interrupted: on Ctrl-C or SIGTERM, when the folder is ready to be resumed.
     """
-    spec, settings, run = resolved(graph := build(spec)), settings or TrainSettings(), RunFolder(out)
-    if resume and init_from is not None:
-        repair = "Leave out the weights: a resumed run has its own."
-        raise DataError(
-            Diagnostic("run-folder", str(out), "both resume and weights to start from are given", repair=repair)
-        )
+    run = RunFolder(out)
+    if init_from is not None and (resume or extend):
+        found, repair = "weights to start from are given for a run that goes on", "Leave them out: it has its own."
+        raise DataError(Diagnostic("run-folder", str(out), found, repair=repair))
+    options = {"quiet": quiet, "logger": logger, "origin": origin, "command": command}
+    if extend or (resume and run.is_being_extended):
+        run.check_startable(resume=resume, extend=bool(extend), overwrite=overwrite)
+        return _extended(run, spec, data, settings, extend, options)
+    if settings is None:
+        settings = run.train_settings() if resume and run.is_run else TrainSettings()
+    spec = resolved(graph := build(spec))
     check_trackers(logger)
     check_fit(spec, data)
     card, rows = data_card(data, origin), _validation_rows(run, data, settings, resume=resume)
@@ -170,6 +179,33 @@ def train(
     return summary
 
 
+def _extended(
+    run: RunFolder,
+    spec: SpecLike,
+    data: ImageData,
+    settings: TrainSettings | None,
+    epochs: int,
+    options: dict[str, Any],
+) -> Summary:
+    """Extend a run, or go on with its extension if no epochs are given."""
+    first = is_first_process()
+    with run.locked() if first else nullcontext():
+        if epochs and first:
+            run.check_startable(extend=True)  # another process may have been here meanwhile
+            network, stored = resolved(build(spec)), settings or run.train_settings()
+            started = Started(
+                cortexgraph_run=LAYOUT, settings=stored.model_dump(mode="json"), spec_sha256=network.digest
+            )
+            _checkpoint_to_resume(run, started, network, data_card(data))
+            begin_extension(run, epochs, shlex.join(options["command"]))
+        if settings is not None and settings.restarts == run.train_settings().restarts:
+            settings = None  # those of the run, which its extension changes
+        if not run.extension.summary.exists():
+            with withdrawn_if_nothing_was_trained(run) if epochs else nullcontext():
+                summary = train(spec, data, settings, run.extension.path, resume=True, **options)
+        return finish_extension(run) if first else summary
+
+
 def _metadata(run: RunFolder, spec: NetworkSpec, card: DataCard) -> dict[str, str]:
     """What the weights say of themselves."""
     own = run.identity(spec, card)
@@ -203,6 +239,8 @@ def _announce(
         f"{spec.name}: {parameters_text(*_counts(spec, frozen))}, for {settings.epochs} "
         f"epoch{'s' * (settings.epochs != 1)} in batches of {settings.batch_size} on {device}"
     )
+    if settings.restarts:
+        print(f"the schedule of the learning rate starts again after epoch {', '.join(map(str, settings.restarts))}")
     if start is not None:
         print(f"{spec.name} {start}")
     if frozen.modules:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
@@ -81,7 +82,7 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
 
     def lr(self, batch: int) -> float:
         """The learning rate of a batch of the run, from 0."""
-        return self.settings.peak_lr * SCHEDULES[self.settings.schedule](batch, self.batches)
+        return self.settings.peak_lr * lr_factor(self.settings, batch, self.batches)
 
     # ---- data ----------------------------------------------------------------
 
@@ -133,6 +134,13 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         self.validation_step(batch, batch_index)
 
     # ---- epochs --------------------------------------------------------------
+
+    def on_train_start(self) -> None:
+        """Set the learning rate of the next batch: the checkpoint of a run that is extended has that of the old end."""
+        for optimizer, config in zip(self.trainer.optimizers, self.trainer.lr_scheduler_configs, strict=True):
+            schedule: Any = config.scheduler
+            for group, peak, factor in zip(optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas, strict=True):
+                group["lr"] = peak * factor(schedule.last_epoch)
 
     def on_train_epoch_start(self) -> None:
         """Make all randomness of the epoch follow from the seed, the epoch and the process; keep frozen parts still."""
@@ -198,5 +206,14 @@ def make_scheduler(optimizer: optim.Optimizer, settings: TrainSettings, batches:
     One torch scheduler with a closed formula, not a chain of several: the rate of any batch is known without running
     through those before it, and a resumed run has it to the last bit.
     """
-    factor = SCHEDULES[settings.schedule]
-    return optim.lr_scheduler.LambdaLR(optimizer, lambda batch: factor(batch, batches))
+    return optim.lr_scheduler.LambdaLR(optimizer, lambda batch: lr_factor(settings, batch, batches))
+
+
+def lr_factor(settings: TrainSettings, batch: int, batches: int) -> float:
+    """What the schedule makes of the peak learning rate at a batch, from 0, of a run of `batches`.
+
+    The schedule starts again after each epoch in `restarts` and runs until the next one, or the end of the run.
+    """
+    bounds = [epoch * (batches // settings.epochs) for epoch in (0, *settings.restarts, settings.epochs)]
+    start, end = next((start, end) for start, end in pairwise(bounds) if batch < end or end == batches)
+    return SCHEDULES[settings.schedule](batch - start, end - start)

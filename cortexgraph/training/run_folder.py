@@ -34,6 +34,11 @@ PARTS = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks"
 """What a checkpoint holds, and resuming needs."""
 
 
+LOCK = ".run.lock"
+PART = ".extension.part"
+"""An extension that is being made."""
+
+
 class Validation(TypedDict):
     """What `validation.json` holds: rows of the training images, as `load_data` gives them."""
 
@@ -108,7 +113,7 @@ class RunFolder:
         "settings.json",
     )
     """All files. The last one marks the folder as a run: it is written first and never removed."""
-    FOLDERS = ("checkpoints", "tensorboard")
+    FOLDERS = ("checkpoints", "tensorboard", "extension", PART)
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -119,7 +124,7 @@ class RunFolder:
         self.checkpoints, self.tensorboard = self.path / "checkpoints", self.path / "tensorboard"
         self.last, self.best = self.checkpoints / "last.ckpt", self.checkpoints / "best.ckpt"
         self.summary, self.summary_text = self.path / "summary.json", self.path / "summary.md"
-        self.lock = self.path / ".run.lock"
+        self.lock = self.path / LOCK
 
     # ---- what it is ----------------------------------------------------------
 
@@ -146,41 +151,65 @@ class RunFolder:
     def is_finished(self) -> bool:
         return self.state == "finished"
 
+    @property
+    def extension(self) -> RunFolder:
+        """The extension of this run, which is there until it is finished."""
+        return RunFolder(self.path / "extension")
+
+    @property
+    def is_being_extended(self) -> bool:
+        """Whether there is an extension that has not yet taken the place of this run."""
+        return self.extension.is_run or self.extension.summary.exists()
+
     # ---- starting ------------------------------------------------------------
 
-    def check_startable(self, *, resume: bool = False, overwrite: bool = False) -> None:
-        """Check that a run may start, or resume, here; changes nothing.
+    def check_startable(self, *, resume: bool = False, overwrite: bool = False, extend: bool = False) -> None:
+        """Check that a run may start, resume, or be extended here; changes nothing.
 
         Raises:
             DataError: if it may not, with what to do instead.
         """
-        if resume and overwrite:
-            raise self._refusal("both resume and overwrite were asked for", "Choose one of them.")
+        asked = [name for name, value in (("resume", resume), ("extend", extend), ("overwrite", overwrite)) if value]
+        if len(asked) > 1:
+            raise self._refusal(f"both {asked[0]} and {asked[1]} were asked for", "Choose one of them.")
         if self.path.exists() and not self.path.is_dir():
             raise self._refusal("this is a file, not a folder", "Name another folder.")
-        state = self.state
-        if resume:
-            again = f"Evaluate it with `cortexgraph eval {self.path}`, or start another."
-            refusals = {
-                "none": ("there is no run here to resume", "Start one without --resume."),
-                "started": ("this run was interrupted while it started", "Start it again without --resume."),
-                "finished": ("this run is finished", again),
-            }
-        else:
-            refusals = {
-                "unfinished": (
-                    "this folder holds an unfinished run",
-                    "Continue it with --resume, or give --overwrite.",
-                ),
-                "finished": ("this folder holds a finished run", "Name another with --out, or give --overwrite."),
-            }
-            if overwrite:
-                refusals.clear()
-            if self._has_other_files():
-                repair = "Name another folder with --out; nothing in this one is touched."
-                refusals["none"] = ("this folder is not empty and is not a cortexgraph run", repair)
-        if state in refusals:
+        refusals = self._not_to_be_resumed() if resume else self._not_to_be_extended() if extend else self._taken()
+        if overwrite:
+            refusals = {state: refusal for state, refusal in refusals.items() if state == "none"}
+        if (state := self.state) in refusals:
             raise self._refusal(*refusals[state])
+
+    def _taken(self) -> dict[State, tuple[str, str]]:
+        """In which states no run may start here, and what to do instead."""
+        refusals: dict[State, tuple[str, str]] = {
+            "unfinished": ("this folder holds an unfinished run", "Continue it with --resume, or give --overwrite."),
+            "finished": ("this folder holds a finished run", "Name another with --out, or give --overwrite."),
+        }
+        if self._has_other_files():
+            repair = "Name another folder with --out; nothing in this one is touched."
+            refusals["none"] = ("this folder is not empty and is not a cortexgraph run", repair)
+        return refusals
+
+    def _not_to_be_resumed(self) -> dict[State, tuple[str, str]]:
+        again = f"Evaluate it with `cortexgraph eval {self.path}`, continue it with --extend N, or start another."
+        refusals: dict[State, tuple[str, str]] = {
+            "none": ("there is no run here to resume", "Start one without --resume."),
+            "started": ("this run was interrupted while it started", "Start it again without --resume."),
+        }
+        return refusals if self.is_being_extended else refusals | {"finished": ("this run is finished", again)}
+
+    def _not_to_be_extended(self) -> dict[State, tuple[str, str]]:
+        resume = f"Finish it with `cortexgraph train --resume --out {self.path}`"
+        refusals: dict[State, tuple[str, str]] = {
+            "none": ("there is no run here to extend", "Start one without --extend."),
+            "started": ("this run was interrupted while it started", "Start it again without --extend."),
+            "unfinished": ("this run is not finished", f"{resume}, then extend it."),
+        }
+        if self.is_being_extended:
+            repair = f"{resume}, or remove the folder {self.extension.path}."
+            refusals["finished"] = ("an extension of this run is not finished", repair)
+        return refusals
 
     def _has_other_files(self) -> bool:
         """Whether the folder holds anything besides what a run that is killed at once leaves."""
@@ -387,7 +416,7 @@ class RunFolder:
             DataError: if they are missing or damaged.
         """
         digest = self.read_settings().initial
-        if digest and tensors_digest(state := self._tensors(self.initial)[0]) != digest:
+        if digest and tensors_digest(state := self.tensors(self.initial)[0]) != digest:
             raise self.damaged(self.initial, "is not whole")
         return state if digest else None
 
@@ -400,7 +429,7 @@ class RunFolder:
         if not self.weights.exists() and not self.last.exists():
             raise self.too_young()
         path = self.weights
-        state, metadata = self._tensors(path)
+        state, metadata = self.tensors(path)
         if metadata.get("spec_sha256") != spec.digest:
             raise self.damaged(path, "belongs to another spec than spec.yaml")
         if metadata.get("tensors_sha256", digest := tensors_digest(state)) != digest:  # version 0.1 wrote none
@@ -409,8 +438,12 @@ class RunFolder:
             raise self.damaged(self.settings, "or data.json is not what the run was started with")
         return state
 
-    def _tensors(self, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """The tensors and the metadata of a safetensors file."""
+    def tensors(self, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """The tensors and the metadata of a safetensors file of this run.
+
+        Raises:
+            DataError: if it is missing or not whole.
+        """
         from safetensors import SafetensorError, safe_open
 
         try:
@@ -452,6 +485,8 @@ class RunFolder:
         """A file of this run is not as it was written."""
         found = f"{path.relative_to(self.path)} {problem}"
         repair = "Restore the file from a copy of the folder, or train again."
+        if self.extension.summary.exists():  # interrupted while it took the place of this run
+            repair = f"Finish its extension with `cortexgraph train --resume --out {self.path}`."
         return DataError(Diagnostic("damaged-run", str(self.path), found, repair=repair))
 
     def _unwritable(self, error: OSError) -> DataError:

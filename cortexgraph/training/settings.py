@@ -77,6 +77,12 @@ class TrainSettings(BaseModel):
     schedule: Annotated[str, _registered("schedule")] = Field(
         "one-cycle", description="The learning rate over the run, set for every batch."
     )
+    restarts: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (),
+        json_schema_extra={"metavar": "EPOCH", "default": "none"},
+        description="Epochs after which the schedule starts again (warm restarts, Loshchilov & Hutter 2017); --extend "
+        "adds one. Repeatable.",
+    )
     loss: Annotated[str, _registered("loss")] = Field("cross-entropy", description="What training minimises.")
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.1, description="Share of each target spread evenly over all classes."
@@ -130,6 +136,9 @@ class TrainSettings(BaseModel):
             found = f"{settings.batch_size} images do not divide among {settings.devices} devices"
             expected, repair = "each gets the same number", f"Give a multiple of {settings.devices}."
             raise SpecError(Diagnostic("bad-setting", "settings.batch_size", found, expected, repair))
+        if [*settings.restarts] != sorted({*settings.restarts} & {*range(settings.epochs)}):
+            found, expected = f"{[*settings.restarts]} was given", f"they must rise and lie below {settings.epochs}"
+            raise SpecError(Diagnostic("bad-setting", "settings.restarts", found, expected, "Correct them."))
         return settings
 
     @property

@@ -73,7 +73,7 @@ def test_train_then_eval(place: Path, workplace: Path) -> None:
     assert "Training read step 2–4 alone" in evaluated.output
     assert [row.split(",")[0] for row in table[1:]] == ["2", "3", "4", "5", "6"]
     assert (workplace / "t.svg").read_text().startswith("<?xml")
-    last = json.loads((workplace / "runs/tiny-stripes/summary.json").read_text())["best_accuracy"]["4"]
+    last = json.loads((workplace / "runs/tiny-stripes/summary.json").read_text())["accuracy"]["4"]
     assert f" {last:.2%} " in evaluated.output
 
     assert "runs/tiny-stripes-2" in run(*words(place)).output  # the first is left alone
@@ -274,3 +274,48 @@ def test_resuming_what_was_killed_early(
     path.rmdir() if path.is_dir() else path.unlink()
     done = run("train", "--resume", "--out", "r")
     assert (message in str(done.exception)) if message else (done.exit_code == 0)
+
+
+def test_validation_freezing_fine_tuning_and_extending(place: Path, workplace: Path) -> None:
+    done = run(*words(place, "--out", "first", "--validation", "0.25", "--freeze", "V1, IT", "--freeze", "V1 -> V1"))
+    assert done.exit_code == 0, done.output
+    assert "validation and" in done.output
+    assert "frozen: V1, IT, V1 -> V1; their running statistics" in done.output
+    assert re.search(r"epoch 1/1 .* validation  accuracy [^(]* validation", done.output)
+    assert re.search(r"readout step +test accuracy, epoch 1 +validation accuracy, best epoch \(1\)", done.output)
+    tuned = run("train", "--from", "first", "--data", place / "stripes", "--out", "second", *SHORT)
+    assert tuned.exit_code == 0, tuned.output
+    assert "tiny starts from the weights of first\n" in tuned.output
+    longer = run("train", "--extend", "2", "--out", "second")
+    assert longer.exit_code == 0, longer.output
+    assert "the schedule of the learning rate starts again after epoch 1\n" in longer.output
+    assert [line.split("  ")[0] for line in longer.output.splitlines() if line.startswith("epoch")] == [
+        "epoch 2/3",
+        "epoch 3/3",
+    ]
+    assert "Run:  second  (" in longer.output
+    command = json.loads((workplace / "second/settings.json").read_text())["command"]
+    assert command.count("&&") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--extend", "2"], "--extend needs the folder of the run"),
+        (["--extend", "2", "--out", "r", "--from", "other"], "leave out --from"),
+        (["--resume", "--out", "r", "--from", "other"], "leave out --from"),
+        (["--extend", "2", "--out", "r"], "there is no run here to extend"),
+        (["--from", "nothing/here", "tiny.yaml"], "this does not exist"),
+        (["--from", "nothing"], "there is no such folder"),
+        (["tiny.yaml", "--validation", "2.5"], "it must be a whole number of images, or a share below 1"),
+        (["tiny.yaml", "--validation", "36"], "36 of 24 training images would be set aside"),
+        (["tiny.yaml", "--freeze", "V7"], "freeze V7: this names no part of the network"),
+    ],
+)
+def test_what_a_run_cannot_go_on_with(place: Path, workplace: Path, arguments: list[str], message: str) -> None:
+    given = [place / "tiny.yaml" if word == "tiny.yaml" else word for word in arguments]
+    done = run("train", *given, *([] if "--resume" in given else ["--data", place / "stripes"]))
+    assert done.exit_code in (1, 2), done.output
+    text = " ".join(f"{done.output} {done.exception}".replace("│", " ").split())
+    assert message in text
+    assert [*workplace.iterdir()] == [path for path in [workplace / "cache"] if path.exists()]

@@ -26,7 +26,7 @@ pytestmark = [
 KILLS = int(os.environ.get("CORTEXGRAPH_KILLS", "5"))
 
 
-def trained_for(seconds: float, spec: NetworkSpec, settings: TrainSettings, folder: Path) -> bool:
+def trained_for(seconds: float, spec: NetworkSpec, settings: TrainSettings, folder: Path, start: Path | None) -> bool:
     """Start or resume the run in a process that is killed after some seconds; whether it had ended before."""
     state = RunFolder(folder).state
     if state == "finished":  # killed after its last write
@@ -34,7 +34,10 @@ def trained_for(seconds: float, spec: NetworkSpec, settings: TrainSettings, fold
     child = os.fork()
     if child == 0:
         try:
-            train(spec, striped_data(), settings, folder, resume=state == "unfinished", quiet=True)
+            resume = state == "unfinished"
+            train(
+                spec, striped_data(), settings, folder, resume=resume, init_from=None if resume else start, quiet=True
+            )
             os._exit(0)
         except BaseException:
             traceback.print_exc()
@@ -51,17 +54,50 @@ def trained_for(seconds: float, spec: NetworkSpec, settings: TrainSettings, fold
     return False
 
 
-def test_killed_at_random_moments(spec: NetworkSpec, tmp_path: Path) -> None:
-    settings = TrainSettings(epochs=4, batch_size=16, device="cpu")
+@pytest.mark.parametrize("everything", [False, True], ids=["plain", "validation, freeze, from, restarts"])
+def test_killed_at_random_moments(spec: NetworkSpec, tmp_path: Path, finished: Path, everything: bool) -> None:
+    settings, start_from = TrainSettings(epochs=4, batch_size=16, device="cpu"), None
+    if everything:
+        start_from = finished
+        settings = settings.model_copy(update={"validation": 12, "freeze": ("V1", "V1 -> IT"), "restarts": (2,)})
     draw, kills, runs = random.Random(KILLS), 0, 0
     start = time.monotonic()
-    train(spec, striped_data(), settings, tmp_path / "whole", quiet=True)
+    train(spec, striped_data(), settings, tmp_path / "whole", init_from=start_from, quiet=True)
     duration = time.monotonic() - start
     while kills < KILLS:
         folder, runs = tmp_path / f"run{runs}", runs + 1
-        while not trained_for(draw.uniform(0, 1.2 * duration), spec, settings, folder):
+        while not trained_for(draw.uniform(0, 1.2 * duration), spec, settings, folder, start_from):
             kills += 1
             assert kills < 20 * KILLS, "no run gets to its end"
         assert_equal_runs(tmp_path / "whole", folder)
         assert not [path.name for path in folder.rglob(".*") if path.name != ".run.lock"]
     print(f"{kills} kills in {runs} runs")
+
+
+def test_an_extension_killed_at_random_moments(spec: NetworkSpec, tmp_path: Path) -> None:
+    """Between two kills, the run is the finished one of 2 epochs, or that of 4."""
+    settings = TrainSettings(epochs=2, batch_size=16, device="cpu", validation=12)
+    longer = settings.model_copy(update={"epochs": 4, "restarts": (2,)})
+    train(spec, striped_data(), longer, tmp_path / "whole", quiet=True)
+    run, draw, kills = RunFolder(tmp_path / "run"), random.Random(KILLS), 0
+    start = time.monotonic()
+    train(spec, striped_data(), settings, run.path, quiet=True)
+    duration = time.monotonic() - start
+    while run.read_summary().epochs < 4 or run.is_being_extended:
+        child = os.fork()
+        if child == 0:
+            go_on = {"resume": True} if run.is_being_extended else {"extend": 2}
+            try:
+                train(spec, striped_data(), None, run.path, quiet=True, **go_on)  # type: ignore[arg-type]
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        time.sleep(draw.uniform(0, 1.2 * duration))
+        os.kill(child, signal.SIGKILL)
+        assert os.waitpid(child, 0)[1] in (0, signal.SIGKILL)
+        kills += 1
+        assert kills < 50, "the extension does not get to its end"
+        assert run.read_summary().epochs in (2, 4)
+    assert_equal_runs(tmp_path / "whole", run.path)
+    print(f"{kills} kills")
