@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
@@ -214,6 +213,7 @@ def lr_factor(settings: TrainSettings, batch: int, batches: int) -> float:
 
     The schedule starts again after each epoch in `restarts` and runs until the next one, or the end of the run.
     """
-    bounds = [epoch * (batches // settings.epochs) for epoch in (0, *settings.restarts, settings.epochs)]
-    start, end = next((start, end) for start, end in pairwise(bounds) if batch < end or end == batches)
+    starts = [epoch * batches // settings.epochs for epoch in (0, *settings.restarts)]
+    start = max(each for each in starts if each <= batch)
+    end = min((each for each in starts if each > batch), default=batches)
     return SCHEDULES[settings.schedule](batch - start, end - start)
