@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from cortexgraph.cli import options
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.fields import pair
-from cortexgraph.training.settings import TrainSettings, choices_of
+from cortexgraph.training.settings import TrainSettings, choices_of, kind_of, stored_settings
 
 if TYPE_CHECKING:
     from cortexgraph.training import RunFolder, Summary
@@ -32,8 +32,7 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(command, eval_str=True)
     parameters = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
     for name, field in TrainSettings.model_fields.items():
-        kind: Any = float if field.default is None else type(field.default)
-        kind = list[str] if kind is tuple else kind
+        kind: Any = list[str] if kind_of(name) is tuple else kind_of(name)
         annotation = Annotated[kind | None, _setting(name, field)]
         parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
@@ -56,13 +55,12 @@ def _setting(name: str, field: FieldInfo) -> object:
 def _metavar(name: str, field: FieldInfo) -> str:
     extra = field.json_schema_extra
     own = extra.get("metavar") if isinstance(extra, dict) else None
-    return str(own or "|".join(choices_of(name)) or ("N" if isinstance(field.default, int) else "X"))
+    return str(own or "|".join(choices_of(name)) or ("N" if kind_of(name) is int else "X"))
 
 
 def _default(field: FieldInfo) -> str:
-    if isinstance(field.default, tuple):
-        return ", ".join(field.default) or "none"
-    return "by optimizer" if field.default is None else str(field.default)
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    return str(extra.get("default", field.default))
 
 
 @_with_settings
@@ -150,7 +148,7 @@ def train(
         before = before.extension if before.extension.is_run else before
     started = before.read_settings() if before is not None else None
     changed = {name: value for name, value in settings.items() if value not in (None, [])}
-    chosen = TrainSettings.model_validate((started.settings if started is not None else {}) | changed)
+    chosen = _chosen_settings(changed, started.settings if started is not None else None)
     if spec is None:
         network = (before or find_run(str(init_from))).read_spec(options.changes(overrides, steps, order))
     else:
@@ -192,6 +190,14 @@ def train(
         raise typer.Exit(stopped.exit_code if isinstance(stopped, Interrupted) else 130) from None
     if not quiet and is_first_process():
         _report(summary)
+
+
+def _chosen_settings(changed: dict[str, object], stored: Mapping[str, object] | None) -> TrainSettings:
+    """The settings of the options, over the recipe or over what the run that is resumed has stored."""
+    if stored is None:
+        return TrainSettings.model_validate(changed)
+    named = {"recipe": TrainSettings.model_validate(changed).recipe} if "recipe" in changed else {}
+    return stored_settings({**stored, **changed, **named})
 
 
 def _data_arguments(values: Mapping[str, object], before: RunFolder | None) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class Batches:
         scale, centre = torch.tensor(std)[:, None, None] * 255, torch.tensor(mean)[:, None, None] * 255
         self._gain, self._shift = (1 / scale).to(self.device), (-centre / scale).to(self.device)
         self._mean_colour = centre.flatten().round().to(torch.uint8).to(self.device)
-        self._epoch = 0
+        self._epoch, self._mirrored = 0, torch.rand(count, generator=_generator(seed, stream=1)) < 0.5
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch, from 0, whose batches the next iteration gives."""
@@ -99,13 +99,12 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         count, size = len(self._labels), (self._images.shape[2], self._images.shape[3])
-        # Neighbouring seeds and epochs have nothing in common.
-        state = np.random.SeedSequence([self.seed, self._epoch]).generate_state(1, np.uint64)
-        generator = torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
+        generator = _generator(self.seed, self._epoch)
         order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
-        order = order.to(self.device)
         drawn = draw_augment(self.augment, count, size, generator) if self.augment else ()
-        draws = [draw.to(self.device) for draw in drawn]
+        if isinstance(drawn, AugmentDraws) and self.augment and self.augment.flip == "alternating":
+            drawn = drawn._replace(flip=self._mirrored[order] ^ bool(self._epoch % 2))
+        order, draws = order.to(self.device), [draw.to(self.device) for draw in drawn]
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             rows = slice(start, start + self.batch_size)
             images = self._images[order[rows]]  # uint8 [B, C, H, W]
@@ -113,6 +112,12 @@ class Batches:
                 batch_draws = AugmentDraws(*(draw[rows] for draw in draws))
                 images = apply_augment(images, self.augment, batch_draws, self._mean_colour)
             yield images.float().mul_(self._gain).add_(self._shift), self._labels[order[rows]]
+
+
+def _generator(*entropy: int, stream: int = 0) -> torch.Generator:
+    """A generator whose numbers have nothing in common with those of neighbouring numbers and other streams."""
+    sequence = np.random.SeedSequence(entropy, spawn_key=(stream,) if stream else ())
+    return torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
 
 # ---- augmentation --------------------------------------------------------

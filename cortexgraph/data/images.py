@@ -20,7 +20,8 @@ class Augment:
 
     Attributes:
         crop_padding_px: pad by so many pixels on each side, then crop the original size at random; 0 for none.
-        flip: mirror half of the images left to right.
+        flip: mirror half of the images left to right: afresh each time, or ``alternating``: each image in every
+            second epoch (Jordan 2024, arXiv 2404.00498).
         cutout_px: side of a square set to the mean colour at a random place (DeVries & Taylor 2017, arXiv
             1708.04552: its centre lies anywhere in the image, so parts of it may fall outside); 0 for none.
         padding: ``zero`` pads with black, ``reflect`` mirrors the image at its border.
@@ -30,7 +31,7 @@ class Augment:
     """
 
     crop_padding_px: int = 4
-    flip: bool = True
+    flip: bool | Literal["alternating"] = True
     cutout_px: int = 0
     padding: Literal["zero", "reflect"] = "zero"
 
@@ -43,12 +44,16 @@ class Augment:
         if self.padding not in ("zero", "reflect"):
             repair = "Give padding='zero' or padding='reflect'."
             findings.append(_finding("padding", repr(self.padding), "`zero` and `reflect` are known", repair))
+        if self.flip not in (True, False, "alternating"):
+            repair = "Give flip=True, flip=False or flip='alternating'."
+            findings.append(_finding("flip", repr(self.flip), "True, False and `alternating` are known", repair))
         if findings:
             raise DataError(findings)
 
     def __str__(self) -> str:
-        parts = [f"crops shifted by up to {self.crop_padding_px} px"] if self.crop_padding_px else []
-        parts += ["mirror images"] if self.flip else []
+        border = " with reflected borders" * (self.padding == "reflect")
+        parts = [f"crops shifted by up to {self.crop_padding_px} px{border}"] if self.crop_padding_px else []
+        parts += [f"mirror images{' in every second epoch' * (self.flip == 'alternating')}"] if self.flip else []
         parts += [f"{self.cutout_px} px cut-outs"] if self.cutout_px else []
         return ", ".join(parts) or "none"
 

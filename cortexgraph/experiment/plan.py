@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -22,6 +22,7 @@ from cortexgraph.spec.origin import Origin
 from cortexgraph.spec.origin import Path as Place
 from cortexgraph.spec.reading import read_json, read_text, read_yaml
 from cortexgraph.spec.zoo import zoo
+from cortexgraph.training.recipe import shipped_recipes
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.unrolling import trained_parameters
 from cortexgraph.wording import quoted, suggest
@@ -56,7 +57,7 @@ class Variant:
     name: str
     values: Mapping[str, str]
     spec: NetworkSpec
-    settings: Mapping[str, JsonValue] = field(default_factory=dict)
+    settings: TrainSettings = field(default_factory=TrainSettings)
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def plan(experiment: ExperimentSpec, out: Path, data: Data) -> list[Run]:
         Run(
             variant,
             seed,
-            TrainSettings.model_validate({**variant.settings, "seed": seed}),
+            variant.settings.model_copy(update={"seed": seed}),
             data,
             experiment.evaluate,
             out / "runs" / folder_name(variant.name) / f"seed-{seed}",
@@ -249,8 +250,9 @@ def _label(value: JsonValue) -> str:
 
 def _variant(entry: _Entry, experiment: ExperimentSpec, findings: list[Diagnostic]) -> Variant | None:
     """The variant, or None; what is wrong with it is added to the findings."""
+    settings = TrainSettings()
     with collected(findings):
-        TrainSettings.model_validate(entry.settings)
+        settings = TrainSettings.model_validate(_located(entry.settings, experiment))
     if "seed" in entry.settings:
         repair = "Write them as `seeds: [0, 1]`."
         findings.append(Diagnostic("bad-setting", "settings.seed", "a seed is given here", repair=repair))
@@ -259,7 +261,7 @@ def _variant(entry: _Entry, experiment: ExperimentSpec, findings: list[Diagnosti
         findings.append(Diagnostic("missing-key", "", "there is no spec to vary", repair=repair))
         return None
     with collected(findings):
-        spec = load(_file(entry.spec, experiment), entry.overrides)
+        spec = load(_file(entry.spec, experiment, zoo()), entry.overrides)
         if errors := [finding for finding in check(spec) if finding.severity == "error"]:
             raise SpecError(errors)
         for name, evaluation in experiment.evaluate.items():
@@ -268,7 +270,7 @@ def _variant(entry: _Entry, experiment: ExperimentSpec, findings: list[Diagnosti
                 lower(
                     rest if evaluation.at is None else rest.read_at(evaluation.at), evaluation.steps, evaluation.order
                 )
-        return Variant(entry.name, entry.values, spec, entry.settings)
+        return Variant(entry.name, entry.values, spec, settings)
     return None
 
 
@@ -281,9 +283,16 @@ def collected(findings: list[Diagnostic], place: str = "") -> Iterator[None]:
         findings += [replace(f, place=f"{place} {f.place}".strip()) for f in error.diagnostics]
 
 
-def _file(name: str, experiment: ExperimentSpec) -> str:
-    """A spec beside the experiment's file, or of the zoo."""
-    if name in zoo() or experiment.origin.file is None:
+def _located(settings: Mapping[str, JsonValue], experiment: ExperimentSpec) -> dict[str, JsonValue]:
+    """The settings, with a recipe's file beside that of the experiment."""
+    recipe = settings.get("recipe")
+    file = {"recipe": _file(recipe, experiment, shipped_recipes())} if isinstance(recipe, str) else {}
+    return {**settings, **file}
+
+
+def _file(name: str, experiment: ExperimentSpec, shipped: Collection[str]) -> str:
+    """A file beside the experiment's, or the name of what ships."""
+    if name in shipped or experiment.origin.file is None:
         return name
     return str(Path(experiment.origin.file).parent / name)
 

@@ -106,7 +106,7 @@ def stale(run: Run) -> Diagnostic | None:
     folder = RunFolder(run.folder)
     if not folder.is_run:
         return None
-    own, before, settings = _trained_as(run), folder.train_settings().model_dump(), run.settings.model_dump()
+    own, before, settings = _trained_as(run), in_force(folder.train_settings()), in_force(run.settings)
     changed = [name for name in settings if before[name] != settings[name]]
     if folder.read_settings().spec_sha256 != own["spec_sha256"]:
         changed.append("spec")
@@ -224,7 +224,7 @@ def _trained_as(run: Run) -> dict[str, JsonValue]:
     from cortexgraph.graph import resolved
 
     digest = resolved(build(run.variant.spec)).digest
-    return {"spec_sha256": digest, "settings": run.settings.model_dump(mode="json"), "data": dict(run.data)}
+    return {"spec_sha256": digest, "settings": in_force(run.settings), "data": dict(run.data)}
 
 
 def _stored_as(folder: RunFolder) -> dict[str, JsonValue]:

@@ -35,6 +35,7 @@ __all__ = [
     "StopTraining",
     "check_trackers",
     "choose_device",
+    "choose_precision",
     "is_first_process",
     "make_trainer",
     "quiet_lightning",
@@ -42,6 +43,8 @@ __all__ = [
 ]
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+NATIVE_BF16 = re.compile(r"\b(avx512_bf16|amx_bf16|bf16)\b")
+"""Flags of processors (x86, ARM) with instructions for bf16."""
 TRACKERS = {"csv": "", "tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
 """What keeps the metrics, and the package that each needs. The table, csv, is always written."""
 DEFAULT_TRACKERS = ("csv", "tensorboard")
@@ -94,6 +97,26 @@ def is_first_process() -> bool:
     """Whether this is the process that the user started; with several devices Lightning starts more of them."""
     ranks = [os.environ.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK")]
     return not any(rank.isdecimal() and int(rank) for rank in ranks)
+
+
+def choose_precision(precision: str, device: torch.device) -> str:
+    """32, bf16 or 16; for `auto`, bf16 where the device computes it natively (on a processor, on Linux), else 32.
+
+    Where it is emulated, bf16 is slower than 32.
+    """
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        native = torch.cuda.get_device_capability(device) >= (8, 0)
+    else:
+        native = device.type == "cpu" and bool(NATIVE_BF16.search(_processor()))
+    return "bf16" if native else "32"
+
+
+def _processor() -> str:
+    """What Linux says of the processor."""
+    file = Path("/proc/cpuinfo")
+    return file.read_text() if file.exists() else ""
 
 
 # ---- the trainer -------------------------------------------------------------------

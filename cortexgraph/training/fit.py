@@ -33,14 +33,23 @@ from cortexgraph.training.engine import (
     StopTraining,
     check_trackers,
     choose_device,
+    choose_precision,
     is_first_process,
     make_trainer,
     quiet_lightning,
     tracking,
 )
 from cortexgraph.training.extension import begin_extension, finish_extension, withdrawn_if_nothing_was_trained
-from cortexgraph.training.images import check_fit, data_card, images_text, set_aside, validation_rows
+from cortexgraph.training.images import (
+    check_augmentation,
+    check_fit,
+    data_card,
+    images_text,
+    set_aside,
+    validation_rows,
+)
 from cortexgraph.training.module import TrainingModule
+from cortexgraph.training.recipe import STANDARD
 from cortexgraph.training.recorder import Recorder, plain_state
 from cortexgraph.training.records import (
     DECIDING,
@@ -124,7 +133,9 @@ def train(
     share = min(settings.batch_size, len(data.train)) // settings.devices
     if findings := list(batch_norm_over_one_value(graph, share)):
         raise CompileError(findings)
+    check_augmentation(data, settings)
     device = choose_device(settings.device)
+    computed = settings.model_copy(update={"precision": choose_precision(settings.precision, device)})
     if first := is_first_process():
         run.check_startable(resume=resume, overwrite=overwrite)
     with torch.random.fork_rng([device.index] if device.type == "cuda" else []), quiet_lightning():
@@ -148,7 +159,7 @@ def train(
             initial=tensors_digest(plain_state(network)) if start else "",
         )
         recorder = Recorder(run, Interrupts(), quiet=quiet)
-        trainer = make_trainer(settings, device, run.path, [recorder], quiet=quiet)
+        trainer = make_trainer(computed, device, run.path, [recorder], quiet=quiet)
         with run.locked() if first else nullcontext():
             if first:
                 run.check_startable(resume=resume, overwrite=overwrite)  # another process may have been here meanwhile
@@ -160,7 +171,7 @@ def train(
                 _describe(run, spec, network)
             device_name = _device_name(device, settings.devices)
             if first and not quiet:
-                _announce(spec, data, settings, device_name, start, frozen)
+                _announce(spec, data, computed, device_name, start, frozen)
             recorder.metadata = _metadata(run, spec, card)
             step = last["global_step"] if last else 0
             versions = last["callbacks"]["Recorder"].get("trackers", {}) if last else {}
@@ -173,7 +184,7 @@ def train(
                 )
             facts = {"device": device_name, "command": run.read_settings().command if first else ""}
             facts |= {"data": card.name, "data_digest": card.sha256, "init_from": run.read_settings().init_from}
-            summary = _summary(run, spec, settings, recorder.history, tested, data, frozen, facts)
+            summary = _summary(run, spec, computed, recorder.history, tested, data, frozen, facts)
             if trainer.is_global_zero:
                 _finish(run, summary, recorder.history)
     return summary
@@ -238,6 +249,8 @@ def _announce(
     print(
         f"{spec.name}: {parameters_text(*_counts(spec, frozen))}, for {settings.epochs} "
         f"epoch{'s' * (settings.epochs != 1)} in batches of {settings.batch_size} on {device}"
+        f"{f' in {settings.precision}' * (settings.precision != '32')}"
+        f"{f', recipe {settings.recipe}' * (settings.recipe != STANDARD)}"
     )
     if settings.restarts:
         print(f"the schedule of the learning rate starts again after epoch {', '.join(map(str, settings.restarts))}")
@@ -312,7 +325,7 @@ def _fit(trainer: Any, recorder: Recorder, module: TrainingModule, checkpoint: P
             trainer.fit(module, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
             if module.split == "test":
                 return None
-            module.network.load_state_dict(load_file(recorder.run.weights))
+            module.evaluated.load_state_dict(load_file(recorder.run.weights))
             trainer.test(module, verbose=False)
             return module.by_step(module.counts["evaluation"].summed(trainer)[1])
     except StopTraining:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from cortexgraph.data import Batches, ImageData, LabelledImages
+from cortexgraph.data import Augment, Batches, ImageData, LabelledImages
 from cortexgraph.data.load import balanced_subset
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.spec import NetworkSpec
@@ -21,6 +21,8 @@ from cortexgraph.training.settings import TrainSettings
 __all__ = [
     "EVALUATION_BATCH_SIZE",
     "EpochLoader",
+    "augmentation",
+    "check_augmentation",
     "check_fit",
     "data_card",
     "evaluation_batches",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 EVALUATION_BATCH_SIZE = 500
+FLIPS: dict[str, Any] = {"random": True, "alternating": "alternating", "none": False}
 
 
 def check_fit(spec: NetworkSpec, data: ImageData) -> None:
@@ -115,17 +118,36 @@ def set_aside(data: ImageData, rows: Sequence[int]) -> ImageData:
     return replace(data, train=data.train[left.nonzero()[:, 0].tolist()], validation=data.train[rows])
 
 
+def augmentation(data: ImageData, settings: TrainSettings) -> Augment | None:
+    """What is done to the training images: what suits the data, as far as the settings do not say otherwise."""
+    if not settings.augment:
+        return None
+    chosen = {
+        "crop_padding_px": settings.shift,
+        "padding": settings.border,
+        "flip": None if settings.flip is None else FLIPS[settings.flip],
+        "cutout_px": settings.cutout,
+    }
+    return replace(data.augment, **{name: value for name, value in chosen.items() if value is not None})  # type: ignore[arg-type]
+
+
+def check_augmentation(data: ImageData, settings: TrainSettings) -> None:
+    """Raise DataError if images of this size cannot be augmented as the settings say."""
+    if augment := augmentation(data, settings):
+        augment.check_fits(*data.train.images.shape[2:])
+
+
 def images_text(data: ImageData, settings: TrainSettings) -> str:
     """What training shows to the network and what is done to it, for people."""
     channels, height, width = data.train.images.shape[1:]
-    augment = str(data.augment) if settings.augment else "none"
+    augment = augmentation(data, settings)
     counts = f"{len(data.train):,} training and {len(data.test):,} test images"
     if data.validation is not None:
         counts = f"{len(data.train):,} training, {len(data.validation):,} validation and {len(data.test):,} test images"
     parts = [
         f"{counts} of {len(data.classes)} classes, {channels} × {height} × {width}",
         *([data.preparation] if data.preparation else []),
-        f"augmentation: {augment}",
+        f"augmentation: {augment or 'none'}",
     ]
     return "; ".join(parts)
 
@@ -181,7 +203,7 @@ def train_batches(data: ImageData, settings: TrainSettings, device: torch.device
         mean=data.mean,
         std=data.std,
         batch_size=settings.batch_size,
-        augment=data.augment if settings.augment else None,
+        augment=augmentation(data, settings),
         seed=settings.seed,
         shuffle=True,
         device=device,

@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch import Tensor, nn, optim
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cortexgraph.data import Batches, ImageData
 from cortexgraph.training.images import EpochLoader, evaluation_batches, run_length, train_batches
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from cortexgraph.network import CompiledNetwork
     from cortexgraph.training.losses import Logits
 
-__all__ = ["Counts", "TrainingModule", "make_optimizer", "make_scheduler", "parameter_groups"]
+__all__ = ["Counts", "TrainingModule", "make_optimizer", "make_scheduler", "moving_average", "parameter_groups"]
 
 
 class Counts:
@@ -75,6 +76,12 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         self.batches = run_length(data, settings)
         self.split: Split = "test" if data.validation is None else "validation"  # on which epochs are evaluated
         self.counts = {"train": self._zero(), "evaluation": self._zero()}
+        self.averaged = moving_average(network, settings.ema) if settings.ema else None
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network that is evaluated and saved: the average, if there is one."""
+        return self.network if self.averaged is None else self.averaged.module
 
     def _zero(self) -> Counts:
         return Counts(len(self.readout_steps), self.device)
@@ -112,7 +119,8 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
     def _count(self, split: str, images: Tensor, labels: Tensor) -> Tensor:
         """The loss of a batch, images [B, C, H, W] and labels [B], which is counted with what is correct."""
         settings = self.settings
-        logits = self.network(images)  # [B, classes] or [B, n, classes]
+        network = self.network if split == "train" else self.evaluated
+        logits = network(images)  # [B, classes] or [B, n, classes]
         loss = readout_loss(logits, labels, settings.label_smoothing, settings.loss_over, settings.loss)
         self.counts[split].add(loss, logits, labels)
         return loss
@@ -122,6 +130,11 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         loss = self._count("train", *batch)
         self.log("loss", loss, prog_bar=True, logger=False, on_step=True, on_epoch=False)
         return loss
+
+    def on_train_batch_end(self, *arguments: object) -> None:
+        """Take the new weights into the average."""
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.network)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
         """Count what is correct in one batch, of which a process may have no image."""
@@ -175,28 +188,46 @@ def _finished_epochs(trainer: pl.Trainer) -> int:
     return int(progress.processed)
 
 
+# ---- average -----------------------------------------------------------------------
+
+
+def moving_average(network: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of a network's parameters and running statistics, to be updated after each batch.
+
+    After n updates the decay is at most (1 + n) / (10 + n), so that the first weights are soon forgotten (as in
+    TensorFlow). Running statistics are averaged as weights are: they are those of the weights that the average holds.
+    """
+
+    def update(averages: Any, values: Any, count: Any) -> None:
+        at_most = (1 + int(count)) / (10 + int(count))
+        get_ema_multi_avg_fn(min(decay, at_most))(averages, values, count)  # type: ignore[no-untyped-call]
+
+    return AveragedModel(network, multi_avg_fn=update, use_buffers=True).requires_grad_(False)
+
+
 # ---- optimiser and schedule --------------------------------------------------------
 
 
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+def parameter_groups(network: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
     """Trainable parameters in two groups: weights (matrices and kernels) decay; norms and biases do not.
 
-    Scales, shifts and biases are those with at most one axis.
+    Norms and biases, those with at most one axis, have a learning rate of their own.
     """
+    lr = settings.peak_lr
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in trainable if p.ndim > 1], "lr": lr, "weight_decay": settings.decay},
+        {"params": [p for p in trainable if p.ndim <= 1], "lr": lr * settings.norm_lr_factor, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
 
 
 def make_optimizer(network: nn.Module, settings: TrainSettings) -> optim.Optimizer:
     """The optimiser that the settings ask for."""
-    groups = parameter_groups(network, settings.decay)
+    groups, momentum = parameter_groups(network, settings), settings.filled("momentum")
     if settings.optimizer == "sgd":
-        return optim.SGD(groups, lr=settings.peak_lr, momentum=0.9, nesterov=True)
-    return optim.AdamW(groups, lr=settings.peak_lr)
+        return optim.SGD(groups, settings.peak_lr, momentum=momentum, nesterov=momentum > 0)
+    return optim.AdamW(groups, settings.peak_lr, betas=(momentum, 0.999))
 
 
 def make_scheduler(optimizer: optim.Optimizer, settings: TrainSettings, batches: int) -> optim.lr_scheduler.LambdaLR:
@@ -216,4 +247,4 @@ def lr_factor(settings: TrainSettings, batch: int, batches: int) -> float:
     starts = [epoch * batches // settings.epochs for epoch in (0, *settings.restarts)]
     start = max(each for each in starts if each <= batch)
     end = min((each for each in starts if each > batch), default=batches)
-    return SCHEDULES[settings.schedule](batch - start, end - start)
+    return SCHEDULES[settings.schedule](batch - start, end - start, settings.filled("warmup"))

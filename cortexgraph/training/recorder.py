@@ -168,7 +168,7 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
                     shutil.copyfile(temporary, copy)
             if record is reported_epoch(self.history):
                 figures = {"epoch": str(record.epoch), "accuracy": repr(record.accuracy), "split": record.split}
-                save_weights(module.network, self.run.weights, {**self.metadata, **figures})
+                save_weights(module.evaluated, self.run.weights, {**self.metadata, **figures})
 
     def _write_table(self) -> None:
         if self.history:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, FiniteFloat, JsonValue, ValidationInfo, field_validator
 
-from cortexgraph.training.settings import TrainSettings
+from cortexgraph.training.settings import stored_settings
 from cortexgraph.wording import parameters_text
 
 __all__ = [
@@ -273,12 +273,18 @@ def _conditions(summary: Summary) -> list[tuple[str, str]]:
     """How it was trained, where the run says it."""
     if not summary.settings:
         return []
-    s = TrainSettings.model_validate(summary.settings)
+    s = stored_settings(summary.settings)
     steps = "all readout steps" if s.loss_over == "all" else "the last readout step"
+    average = [("weights", f"moving average with decay {s.ema:g} per batch")] if s.ema else []
     return [
+        ("recipe", s.recipe),
         ("images", ", ".join(f"{n:,} {NOUNS.get(split, split)}" for split, n in summary.images.items())),
-        ("optimiser", f"{s.optimizer}, weight decay {s.decay:g}, batches of {s.batch_size}"),
-        ("learning rate", f"peak {s.peak_lr:g}, {s.schedule}"),
+        (
+            "optimiser",
+            f"{s.optimizer}, momentum {s.filled('momentum'):g}, weight decay {s.decay:g}, batches of {s.batch_size}",
+        ),
+        ("learning rate", f"peak {s.peak_lr:g}, norms and biases × {s.norm_lr_factor:g}, {s.schedule}"),
+        *average,
         ("loss", f"{s.loss}, label smoothing {s.label_smoothing:g}, over {steps}"),
         ("augmentation", "yes" if s.augment else "no"),
         *([("initial weights", summary.init_from)] if summary.init_from else []),

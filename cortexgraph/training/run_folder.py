@@ -20,7 +20,7 @@ from cortexgraph.files import leftovers, locked, replacing, write_text
 from cortexgraph.spec import NetworkSpec, load, save
 from cortexgraph.spec.overrides import Override
 from cortexgraph.training.records import Count, DataCard, Started, Summary, identity
-from cortexgraph.training.settings import TrainSettings
+from cortexgraph.training.settings import TrainSettings, stored_settings
 from cortexgraph.wording import shortened
 
 if TYPE_CHECKING:
@@ -331,7 +331,7 @@ class RunFolder:
             DataError: if this is not a run, or they are damaged.
         """
         try:
-            return TrainSettings.model_validate(self.read_settings().settings)
+            return stored_settings(self.read_settings().settings)
         except SpecError as error:
             place = error.diagnostics[0].place
             raise self.damaged(self.settings, f"is not what a run writes (`{place}`)") from None
@@ -406,7 +406,9 @@ class RunFolder:
             intact = False
         if not intact:
             raise self.damaged(path, "is not whole")
-        state = {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
+        values, averaged = checkpoint["state_dict"], "averaged.module."
+        prefix = averaged if any(name.startswith(averaged) for name in values) else "network."
+        state = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
         return {**checkpoint, "state_dict": state}
 
     def read_initial(self) -> dict[str, Tensor] | None:

@@ -5,24 +5,43 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.training.losses import LOSSES
-from cortexgraph.training.schedules import SCHEDULES
-from cortexgraph.wording import listed, shortened
+from cortexgraph.training.recipe import STANDARD, Recipe, read_recipe, shipped_recipes
+from cortexgraph.training.schedules import SCHEDULES, WARM_UP
+from cortexgraph.wording import listed, shortened, suggest
 
-__all__ = ["TrainSettings", "choices_of", "in_force"]
+__all__ = ["TrainSettings", "choices_of", "in_force", "kind_of", "stored_settings"]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True, ge=1)]
+Pixels = Annotated[int, Field(strict=True, ge=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 DEVICE_PATTERN = r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$"
-DEFAULTS = {"sgd": {"lr": 0.1, "weight_decay": 0.0005}, "adamw": {"lr": 0.006, "weight_decay": 0.01}}
-"""Settings whose default depends on the optimiser."""
+DEFAULTS: Mapping[str, Mapping[str, Mapping[str, float]]] = {
+    "optimizer": {
+        "sgd": {"lr": 0.1, "weight_decay": 0.0005, "momentum": 0.9},
+        "adamw": {"lr": 0.006, "weight_decay": 0.01, "momentum": 0.9},
+    },
+    "schedule": {name: {"warmup": share} for name, share in WARM_UP.items()},
+}
+"""Settings whose default depends on another one: by that setting, and by its value."""
+STORED = "as a run has stored them"
 REGISTRIES: Mapping[str, Collection[str]] = {"schedule": SCHEDULES, "loss": LOSSES}
 """Settings whose choices are registered."""
 
@@ -50,8 +69,14 @@ def _images_or_share(value: float) -> float:
     return int(value) if value >= 1 or not value else value
 
 
-def _by_optimizer(setting: str) -> str:
-    return ", ".join(f"{values[setting]:g} for {optimizer}" for optimizer, values in DEFAULTS.items())
+def _by(other: str, setting: str) -> str:
+    """The defaults of a setting, by the value of the other one that decides it."""
+    return ", ".join(f"{values[setting]:g} for {choice}" for choice, values in DEFAULTS[other].items())
+
+
+def _decided(other: str) -> dict[str, Any]:
+    """Schema of a setting without a default of its own: help names what decides it."""
+    return {"default": f"by {other}"}
 
 
 class TrainSettings(BaseModel):
@@ -65,14 +90,33 @@ class TrainSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    recipe: str = Field(
+        STANDARD,
+        json_schema_extra={"choices": "|".join([*shipped_recipes(), "FILE"])},
+        description="Settings under a name, or in a YAML file; other options override them.",
+    )
     epochs: Whole = Field(9, description="Passes over the training images.")
     batch_size: Whole = Field(64, description="Images in a batch, over all devices together.")
     optimizer: Literal["sgd", "adamw"] = Field(
-        "adamw", description="sgd (Nesterov momentum 0.9) or adamw (β = 0.9, 0.999)."
+        "adamw", description="sgd (with Nesterov momentum) or adamw (β₂ = 0.999; Loshchilov & Hutter 2019)."
     )
-    lr: Positive | None = Field(None, description=f"Peak learning rate; default {_by_optimizer('lr')}.")
+    lr: Positive | None = Field(
+        None,
+        json_schema_extra=_decided("optimizer"),
+        description=f"Peak learning rate; default {_by('optimizer', 'lr')}.",
+    )
     weight_decay: NotNegative | None = Field(
-        None, description=f"Of weights, not of norms and biases; default {_by_optimizer('weight_decay')}."
+        None,
+        json_schema_extra=_decided("optimizer"),
+        description=f"Of weights, not of norms and biases; default {_by('optimizer', 'weight_decay')}.",
+    )
+    momentum: Share | None = Field(
+        None,
+        json_schema_extra=_decided("optimizer"),
+        description=f"Of the optimiser (β₁ of adamw); default {_by('optimizer', 'momentum')}.",
+    )
+    norm_lr_factor: Positive = Field(
+        1.0, description="Factor on the learning rate of norms and biases (Jordan 2024 uses 64 for biases)."
     )
     schedule: Annotated[str, _registered("schedule")] = Field(
         "one-cycle", description="The learning rate over the run, set for every batch."
@@ -83,15 +127,25 @@ class TrainSettings(BaseModel):
         description="Epochs after which the schedule starts again (warm restarts, Loshchilov & Hutter 2017); --extend "
         "adds one. Repeatable.",
     )
-    loss: Annotated[str, _registered("loss")] = Field("cross-entropy", description="What training minimises.")
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.1, description="Share of each target spread evenly over all classes."
+    warmup: Share | None = Field(
+        None,
+        json_schema_extra=_decided("schedule"),
+        description=f"Share of the run in which the learning rate rises; default {_by('schedule', 'warmup')}.",
     )
+    ema: Share = Field(
+        0.0,
+        description="Evaluate and save an exponential moving average of weights and running statistics with this decay "
+        "per batch, such as 0.999 (Polyak & Juditsky 1992); 0 uses the weights of the last batch.",
+    )
+    loss: Annotated[str, _registered("loss")] = Field("cross-entropy", description="What training minimises.")
+    label_smoothing: Share = Field(0.1, description="Share of each target spread evenly over all classes.")
     loss_over: Literal["all", "last"] = Field(
         "all", description="Readout steps whose losses are averaged: all, or the last alone."
     )
-    precision: Literal["32", "bf16", "16"] = Field(
-        "32", description="32, or mixed precision with bf16 or (on a GPU) 16 bits."
+    precision: Literal["32", "bf16", "16", "auto"] = Field(
+        "32",
+        description="32, or mixed precision with bf16 or (on a GPU) 16 bits; auto: bf16 where the device computes it "
+        "natively, else 32.",
     )
     device: Annotated[str, Field(pattern=DEVICE_PATTERN)] = Field(
         "auto",
@@ -103,7 +157,25 @@ class TrainSettings(BaseModel):
         0, description="Of initial weights, order of images and augmentation."
     )
     clip: NotNegative = Field(0.0, description="Largest norm of the gradient; 0 does not clip.")
-    augment: bool = Field(True, description="Augment training images as suits the data set.")
+    augment: bool = Field(True, description="Augment training images as suits the data set, and as the next ones say.")
+    shift: Pixels | None = Field(
+        None, json_schema_extra=_decided("data set"), description="Largest random shift, in pixels; 0 for none."
+    )
+    border: Literal["reflect", "zero"] | None = Field(
+        None,
+        json_schema_extra=_decided("data set"),
+        description="What a shift brings in: the image reflected at its border, or black.",
+    )
+    flip: Literal["random", "alternating", "none"] | None = Field(
+        None,
+        json_schema_extra=_decided("data set"),
+        description="Mirror images: at random, or alternating: each in every second epoch (Jordan 2024).",
+    )
+    cutout: Pixels | None = Field(
+        None,
+        json_schema_extra=_decided("data set"),
+        description="Side in pixels of a square that is cut out of each image (DeVries & Taylor 2017); 0 for none.",
+    )
     channels_last: bool = Field(True, description="Keep tensors in the layout that convolutions prefer.")
     checkpoint: Annotated[str, Field(pattern=r"^(none|sqrt|[1-9][0-9]{0,5}|[0-9.]+GB)$")] = Field(
         "none",
@@ -127,11 +199,18 @@ class TrainSettings(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _as_spec_error(cls, data: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _as_spec_error(cls, data: object, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        recipe = Recipe()
+        if isinstance(data, Mapping) and info.context != STORED:
+            recipe = read_recipe(data.get("recipe", STANDARD))
+            data = {**data, "recipe": recipe.name}
+        findings = list(recipe.findings)
         try:
-            settings = handler(_with_defaults(data))
+            settings = handler(_with_defaults(data, recipe))
         except ValidationError as error:
-            raise SpecError([_finding(detail) for detail in error.errors(include_url=False)]) from None
+            findings += [_finding(detail, recipe, data) for detail in error.errors(include_url=False)]
+        if findings:
+            raise SpecError(findings) from None
         if settings.batch_size % settings.devices:
             found = f"{settings.batch_size} images do not divide among {settings.devices} devices"
             expected, repair = "each gets the same number", f"Give a multiple of {settings.devices}."
@@ -153,21 +232,59 @@ class TrainSettings(BaseModel):
         assert self.weight_decay is not None
         return self.weight_decay
 
+    def filled(self, name: Literal["momentum", "warmup"]) -> float:
+        """A setting that another one has filled in where it was left out."""
+        value: float = getattr(self, name)
+        return value
 
-def _with_defaults(data: object) -> Any:
-    """The arguments, with the optimiser's defaults where they leave out learning rate or weight decay."""
+
+def _with_defaults(data: object, recipe: Recipe) -> Any:
+    """The arguments over the recipe, with the defaults that depend on another setting where both leave them out.
+
+    What the recipe says for its own optimiser or schedule does not hold for another one.
+    """
     if not isinstance(data, Mapping):
         return data
-    defaults = DEFAULTS.get(str(data.get("optimizer", TrainSettings.model_fields["optimizer"].default)), {})
-    return {**data, **{name: value for name, value in defaults.items() if data.get(name) is None}}
+    settings = {**recipe.settings, **data}
+    for other, defaults in DEFAULTS.items():
+        default = TrainSettings.model_fields[other].default
+        chosen = settings.get(other, default)
+        if chosen != recipe.settings.get(other, default):
+            lapsed = {*defaults[default]} - {*data}
+            settings = {name: value for name, value in settings.items() if name not in lapsed}
+        filled = defaults.get(str(chosen), {})
+        settings |= {name: value for name, value in filled.items() if settings.get(name) is None}
+    return settings
 
 
-def in_force(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as a run of another version stored them, in today's form; as they are where they are not settings."""
-    try:
-        return TrainSettings.model_validate(stored).model_dump(mode="json")
-    except SpecError:
-        return dict(stored)
+def stored_settings(values: Mapping[str, Any]) -> TrainSettings:
+    """Settings as a run of this or an earlier version stored them: its recipe is in them, and is not read again.
+
+    Raises:
+        SpecError: with one finding for every bad setting.
+    """
+    return TrainSettings.model_validate(values, context=STORED)
+
+
+def in_force(settings: TrainSettings | Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without the name of their recipe, also those that another version stored, in today's form.
+
+    They are as they are where they are not settings.
+    """
+    if not isinstance(settings, TrainSettings):
+        try:
+            settings = stored_settings(settings)
+        except SpecError:
+            return dict(settings)
+    return settings.model_dump(mode="json", exclude={"recipe"})
+
+
+def kind_of(name: str) -> type:
+    """The type of a setting's values as options give them: int, float, bool, or str for words."""
+    field = TrainSettings.model_fields[name]
+    if field.default is not None:
+        return type(field.default)
+    return str if choices_of(name) else int if Pixels in get_args(field.annotation) else float
 
 
 def choices_of(name: str) -> list[str]:
@@ -175,19 +292,27 @@ def choices_of(name: str) -> list[str]:
     if name in REGISTRIES:
         return [*REGISTRIES[name]]
     field = TrainSettings.model_fields[name]
-    if get_origin(field.annotation) is Literal:
-        return [*get_args(field.annotation)]
+    for annotation in (field.annotation, *get_args(field.annotation)):
+        if get_origin(annotation) is Literal:
+            return [*get_args(annotation)]
     extra = field.json_schema_extra
     return str(extra["choices"]).split("|") if isinstance(extra, dict) and "choices" in extra else []
 
 
-def _finding(detail: ErrorDetails) -> Diagnostic:
-    """What pydantic says of one setting, as a finding with the setting's meaning."""
+def _finding(detail: ErrorDetails, recipe: Recipe, data: object) -> Diagnostic:
+    """What pydantic says of one setting, as a finding with the setting's meaning, at its place in a recipe."""
     name = str(detail["loc"][0]) if detail["loc"] else ""
+    of_recipe = name in recipe.settings and isinstance(data, Mapping) and name not in data
+    finding = _problem(detail, name)
+    return recipe.placed(finding, name) if of_recipe else finding
+
+
+def _problem(detail: ErrorDetails, name: str) -> Diagnostic:
     place = f"settings.{'.'.join(map(str, detail['loc']))}"
     if detail["type"] == "extra_forbidden":
         expected = f"the settings are {', '.join(TrainSettings.model_fields)}"
-        return Diagnostic("bad-setting", place, "this is not a setting", expected)
+        repair = suggest(name, TrainSettings.model_fields, "")
+        return Diagnostic("bad-setting", place, "this is not a setting", expected, repair)
     try:
         value = shortened(repr(detail["input"]))
     except ValueError:  # more than 4,300 digits have no text

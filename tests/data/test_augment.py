@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cortexgraph.data import Augment
+from cortexgraph.data import Augment, Batches, LabelledImages
 from cortexgraph.data.batches import AugmentDraws, apply_augment, draw_augment
 from cortexgraph.errors import DataError
 
@@ -107,3 +107,34 @@ def test_too_large_for_the_images() -> None:
         Augment(crop_padding_px=8).check_fits(8, 9)
     with pytest.raises(DataError, match=r"cutout_px is 9, but images of 8 × 9 pixels allow at most 8"):
         Augment(cutout_px=9).check_fits(8, 9)
+
+
+def test_reflected_shift_is_torch_pad_and_crop() -> None:
+    images = some_images(1, 8, 8)
+    draws = AugmentDraws(torch.tensor([[0, 3]]), torch.tensor([True]), torch.zeros(1, 2, dtype=torch.int64))
+    expected = F.pad(images.float(), (2, 2, 2, 2), "reflect")[:, :, 0:8, 3:11].flip(3).to(torch.uint8)
+    augment = Augment(crop_padding_px=2, padding="reflect", flip="alternating")
+    assert torch.equal(apply_augment(images, augment, draws, MEAN), expected)
+
+
+def test_alternating_flips_mirror_each_image_in_every_second_epoch() -> None:
+    """The side in the first epoch is random, and the order of images differs between epochs."""
+    images = torch.zeros(200, 1, 2, 2, dtype=torch.uint8)
+    images[:, :, :, 0], images[:, :, 0, :] = 200, images[:, :, 0, :] + torch.arange(200)[:, None, None] % 50
+    images[:, 0, 1, 0] = torch.arange(200)  # which image it is
+    data = LabelledImages(images, torch.arange(200))
+    augment = Augment(crop_padding_px=0, flip="alternating")
+    settings = {"mean": (0.0,), "std": (1 / 255,), "batch_size": 50, "augment": augment, "shuffle": True}
+    batches = Batches(data, seed=3, **settings)  # type: ignore[arg-type]
+    mirrored = []
+    for epoch in range(4):
+        batches.set_epoch(epoch)
+        sides = torch.zeros(200, dtype=torch.bool)
+        for shown, labels in batches:
+            sides[labels] = shown[:, 0, 1, 1].round() == labels
+        mirrored.append(sides)
+    first, second, third, fourth = mirrored
+    assert 70 < int(first.sum()) < 130
+    assert torch.equal(second[1:], ~first[1:])
+    assert torch.equal(third, first)
+    assert torch.equal(fourth, second)

@@ -14,7 +14,7 @@ from .conftest import tiny_spec
 def names_by_decay(spec: NetworkSpec) -> tuple[set[str], set[str]]:
     network = compile_spec(spec)
     name_of = {id(parameter): name for name, parameter in network.named_parameters()}
-    groups = parameter_groups(network, 0.01)
+    groups = parameter_groups(network, TrainSettings(weight_decay=0.01))
     assert [group["weight_decay"] for group in groups] == [0.01, 0.0]
     decaying, other = ({name_of[id(p)] for p in group["params"]} for group in groups)
     return decaying, other
@@ -34,7 +34,17 @@ def test_what_no_readout_reaches_is_left_out() -> None:
     network = compile_spec(tiny_spec(readout={"from": "IT", "classes": 3, "at": "last"}))
     frozen = {id(p) for p in network.parameters() if not p.requires_grad}
     assert frozen
-    assert not frozen & {id(p) for group in parameter_groups(network, 0.0) for p in group["params"]}
+    assert not frozen & {id(p) for group in parameter_groups(network, TrainSettings()) for p in group["params"]}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_norms_and_biases_have_a_rate_of_their_own(spec: NetworkSpec, optimizer: str) -> None:
+    network = compile_spec(spec)
+    chosen = make_optimizer(network, TrainSettings(optimizer=optimizer, lr=0.1, norm_lr_factor=64, momentum=0.7))  # type: ignore[arg-type]
+    weights, other = chosen.param_groups
+    assert (weights["lr"], other["lr"]) == (0.1, 6.4)
+    assert all(p.ndim <= 1 for p in other["params"])
+    assert weights.get("momentum", weights.get("betas", [None])[0]) == 0.7
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
