@@ -275,6 +275,7 @@ def _conditions(summary: Summary) -> list[tuple[str, str]]:
         return []
     s = stored_settings(summary.settings)
     steps = "all readout steps" if s.loss_over == "all" else "the last readout step"
+    norms = f" (norms and biases × {s.norm_lr_factor:g})" if s.norm_lr_factor != 1 else ""
     average = [("weights", f"moving average with decay {s.ema:g} per batch")] if s.ema else []
     return [
         ("recipe", s.recipe),
@@ -283,7 +284,7 @@ def _conditions(summary: Summary) -> list[tuple[str, str]]:
             "optimiser",
             f"{s.optimizer}, momentum {s.filled('momentum'):g}, weight decay {s.decay:g}, batches of {s.batch_size}",
         ),
-        ("learning rate", f"peak {s.peak_lr:g}, norms and biases × {s.norm_lr_factor:g}, {s.schedule}"),
+        ("learning rate", f"peak {s.peak_lr:g}{norms}, {s.schedule}"),
         *average,
         ("loss", f"{s.loss}, label smoothing {s.label_smoothing:g}, over {steps}"),
         ("augmentation", "yes" if s.augment else "no"),

@@ -107,7 +107,8 @@ def test_summary(finished: Path) -> None:
     text = (finished / "summary.md").read_text()
     assert f"| 4 | {summary['accuracy']['4']:.2%} | {summary['best_accuracy']['4']:.2%} |" in text
     assert re.search(r"^- size: 1,025 parameters \(1,017 trained; no readout depends on the others\)$", text, re.M)
-    assert "- images: 48 training, 24 test\n- optimiser: adamw, weight decay 0.01, batches of 8\n" in text
+    assert "- recipe: standard\n- images: 48 training, 24 test\n" in text
+    assert "- optimiser: adamw, momentum 0.9, weight decay 0.01, batches of 8\n" in text
     assert "- learning rate: peak 0.2, one-cycle\n" in text
 
 
