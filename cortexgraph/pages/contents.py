@@ -172,7 +172,7 @@ class RunView:
 
     Attributes:
         name: of the folder.
-        curves: the picture of its curves as a data URL; None before the run has finished.
+        curves: the picture of its curves so far as a data URL; None before there is one.
         columns: headings of the two accuracies.
         accuracy: readout step and the two accuracies, as texts.
         facts: names and values of settings and results.
@@ -198,11 +198,11 @@ def read_view(path: Path, overrides: Sequence[str | Override] = ()) -> tuple[Net
     settings, spec = run.read_settings().settings, run.read_spec(overrides)
     facts = [(name.replace("_", " "), str(value)) for name, value in settings.items() if value is not None]
     curves = run.path / "curves.svg"
-    if not run.is_finished or not curves.is_file():
-        return spec, RunView(run.path.name, None, (), (), tuple(facts))
+    picture = base64.b64encode(curves.read_bytes()).decode() if curves.is_file() else ""
+    curves_url = f"data:image/svg+xml;base64,{picture}" if picture else None
+    if not run.is_finished:
+        return spec, RunView(run.path.name, curves_url, (), (), tuple(facts))
     summary = run.read_summary()
     results = {"data": summary.data, "best epoch": summary.best_epoch, "device": summary.device}
     named = [(name, str(value)) for name, value in (results | {"command": summary.command}).items() if value]
-    picture = base64.b64encode(curves.read_bytes()).decode()
-    curves_url = f"data:image/svg+xml;base64,{picture}"
     return spec, RunView(run.path.name, curves_url, summary.columns(), tuple(summary.rows()), (*named, *facts))

@@ -19,11 +19,11 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.extras import is_installed
+from cortexgraph.training.progress import EpochBar, ProgressLines
 from cortexgraph.training.settings import DEVICE_PATTERN, TrainSettings
 from cortexgraph.wording import listed
 
@@ -50,13 +50,6 @@ TRACKERS = {"csv": "", "tensorboard": "tensorboard", "wandb": "wandb", "mlflow":
 DEFAULT_TRACKERS = ("csv", "tensorboard")
 MLFLOW_SERVER = os.environ.get("MLFLOW_TRACKING_URI")
 """The user's own; read once, because MLflow sets the variable to the database of each run."""
-
-
-class EpochBar(RichProgressBar):  # type: ignore[misc, unused-ignore]
-    """Lightning's bar, with epochs counted from 1 as everywhere else."""
-
-    def _get_train_description(self, current_epoch: int) -> str:
-        return f"epoch {current_epoch + 1}/{self.trainer.max_epochs}"
 
 
 # ---- devices -----------------------------------------------------------------------
@@ -139,6 +132,7 @@ def make_trainer(
     # With several readouts and the loss over the last, some parameters may be read and yet get no gradient.
     unused = "_find_unused_parameters_true" * (settings.loss_over == "last")
     bar = not quiet and sys.stdout.isatty()
+    shown = [] if quiet else [EpochBar() if bar else ProgressLines()]
     try:
         return pl.Trainer(
             accelerator={"cuda": "gpu"}.get(device.type, device.type),
@@ -149,7 +143,7 @@ def make_trainer(
             gradient_clip_val=settings.clip or None,
             deterministic=settings.deterministic or None,
             benchmark=not settings.deterministic,
-            callbacks=[*callbacks, *([EpochBar(leave=False)] if bar else [])],
+            callbacks=[*callbacks, *shown],
             enable_progress_bar=bar,
             default_root_dir=folder,
             logger=False,

@@ -186,7 +186,7 @@ def train(
             facts |= {"data": card.name, "data_digest": card.sha256, "init_from": run.read_settings().init_from}
             summary = _summary(run, spec, computed, recorder.history, tested, data, frozen, facts)
             if trainer.is_global_zero:
-                _finish(run, summary, recorder.history)
+                _finish(run, summary, recorder)
     return summary
 
 
@@ -384,9 +384,8 @@ def _summary(
     )
 
 
-def _finish(run: RunFolder, summary: Summary, history: Sequence[EpochRecord]) -> None:
+def _finish(run: RunFolder, summary: Summary, recorder: Recorder) -> None:
     """Write what is known at the end; `summary.json`, the mark of a finished run, last."""
-    title = f"{summary.name} on {Path(summary.data).name}"
-    draw_curves(history, title, [run.path / "curves.png", run.path / "curves.svg"])
+    draw_curves(recorder.history, recorder.title, [run.path / "curves.png", run.path / "curves.svg"])
     write_text(run.summary_text, summary_text(summary), devices=False)
     write_json(run.summary, summary)

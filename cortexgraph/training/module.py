@@ -127,9 +127,7 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         """The loss of one batch."""
-        loss = self._count("train", *batch)
-        self.log("loss", loss, prog_bar=True, logger=False, on_step=True, on_epoch=False)
-        return loss
+        return self._count("train", *batch)
 
     def on_train_batch_end(self, *arguments: object) -> None:
         """Take the new weights into the average."""

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.files import csv_table, write_text
+from cortexgraph.training.curves import draw_curves
 from cortexgraph.training.engine import Interrupts
 from cortexgraph.training.module import TrainingModule
 from cortexgraph.training.records import EpochRecord, best_epoch, reported_epoch
@@ -29,6 +31,8 @@ from cortexgraph.training.run_folder import RunFolder, save_tensors, writing
 
 __all__ = ["Recorder", "plain_state"]
 
+DRAWING_PAUSE = 25
+"""The curves are drawn after an epoch if that takes at most 4 % of the time."""
 LOOK_EVERY = 20
 """Batches between two looks at the loss where looking makes the processor wait for the device."""
 
@@ -57,6 +61,7 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         self.history: list[EpochRecord] = []
         self.trackers: dict[str, Logger] = {}
         self._started = self._trained = 0.0
+        self._drawn, self._drawing_s = time.perf_counter(), 0.5
 
     # ---- state in the checkpoint -----------------------------------------------
 
@@ -123,10 +128,18 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         self._save(trainer, module)
         if trainer.is_global_zero:
             self._write_table()
+            if time.perf_counter() - self._drawn > DRAWING_PAUSE * self._drawing_s:
+                self._draw()
             if not self.quiet:
                 pl_module.print(line(record, trainer.max_epochs or 0))
                 sys.stdout.flush()  # into a file or pipe, Python would hold it back until the end
         self._check_interrupts(trainer)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Draw the curves of a run that is interrupted or fails."""
+        if trainer.is_global_zero and self.history:
+            with suppress(OSError, CortexGraphError):  # such as a full disk, which may be what happened
+                self._draw()
 
     def _check_interrupts(self, trainer: pl.Trainer) -> None:
         """Stop if a signal came to any process: all stop after the same batch, none waits for another."""
@@ -169,6 +182,18 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
             if record is reported_epoch(self.history):
                 figures = {"epoch": str(record.epoch), "accuracy": repr(record.accuracy), "split": record.split}
                 save_weights(module.evaluated, self.run.weights, {**self.metadata, **figures})
+
+    def _draw(self) -> None:
+        """Draw the curves so far."""
+        start = time.perf_counter()
+        draw_curves(self.history, self.title, [self.run.path / "curves.svg"])
+        self._drawn = time.perf_counter()
+        self._drawing_s = self._drawn - start
+
+    @property
+    def title(self) -> str:
+        """Of the curves: the network and its data."""
+        return f"{self.metadata['network']} on {Path(self.metadata['data']).name}"
 
     def _write_table(self) -> None:
         if self.history:

@@ -12,7 +12,7 @@ import torch
 
 from cortexgraph.data import Augment, ImageData, LabelledImages
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.training import TrainSettings, fit, train
+from cortexgraph.training import TrainSettings, fit, recorder, train
 
 SIZE_PX = 8
 
@@ -93,6 +93,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the drawings and curves, which take longer than training does here."""
-    monkeypatch.setattr(fit, "draw_curves", lambda *arguments: None)
+    for module in (fit, recorder):
+        monkeypatch.setattr(module, "draw_curves", lambda *arguments: None)
     for name in ("draw", "draw_unrolled"):
         monkeypatch.setattr(fit, name, lambda spec: SimpleNamespace(save=lambda path: None))
