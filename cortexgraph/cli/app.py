@@ -13,6 +13,7 @@ from cortexgraph.cli.draw import draw, page
 from cortexgraph.cli.evaluate import evaluate, predict
 from cortexgraph.cli.inspect import check, show, zoo
 from cortexgraph.cli.record import record
+from cortexgraph.cli.released import import_weights
 from cortexgraph.cli.specs import import_connectome, new, schema
 from cortexgraph.cli.train import train
 
@@ -47,9 +48,11 @@ app = typer.Typer(
 for name, function in COMMANDS.items():
     app.command(name)(function)
 
-import_app = typer.Typer(help="Make specs from other sources.", no_args_is_help=True, rich_markup_mode="rich")
+import_app = typer.Typer(
+    help="Make specs and weights from other sources.", no_args_is_help=True, rich_markup_mode="rich"
+)
 import_app.command("connectome")(import_connectome)
-import_app.callback()(lambda: None)  # otherwise typer would drop the name of the only command
+import_app.command("weights")(import_weights)
 app.add_typer(import_app, name="import")
 
 

@@ -95,6 +95,8 @@ def export(
     ] = None,
     steps: options.StepsOption = None,
     order: options.OrderOption = None,
+    spec: options.WeightsSpecOption = None,
+    key_map: options.MapOption = None,
 ) -> None:
     """Export a run for batches of any size: as onnx, pt2 (torch.export) or source (.py and .pt, which need only torch).
 
@@ -105,8 +107,10 @@ def export(
     """
     options.prepare()
     from cortexgraph.exporting import export as export_run
+    from cortexgraph.training import load_run
 
-    result = export_run(run, out, cast("Format | None", to), steps=steps, order=options.read_order(order))
+    trained = load_run(run, spec=spec, key_map=key_map)
+    result = export_run(trained, out, cast("Format | None", to), steps=steps, order=options.read_order(order))
     typer.echo(f"wrote {' and '.join(map(str, result.files))}")
     batches = ", ".join(map(str, result.batches))
     typer.echo(f"largest difference to the network: {result.difference:.1e} (batches of {batches} images)")

@@ -34,6 +34,8 @@ def evaluate(
     batch_size: options.BatchSizeOption = 500,
     download: options.DownloadOption = False,
     data_root: options.DataRootOption = None,
+    spec: options.WeightsSpecOption = None,
+    key_map: options.MapOption = None,
 ) -> None:
     """Evaluate a run over time: accuracy at each readout step, also at steps that were not read out in training.
 
@@ -47,7 +49,7 @@ def evaluate(
     from cortexgraph.training import load_run
 
     updates = options.read_order(order)
-    trained = load_run(run)
+    trained = load_run(run, spec=spec, key_map=key_map)
     _check_files(csv, plot)
     result = evaluate_run(
         trained,
@@ -106,7 +108,8 @@ def _print_evaluation(result: Evaluation) -> None:
 def predict(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images of any format that PIL reads.")],
     weights: Annotated[
-        str, options.option("-w --weights", "NAME|RUN", "A trained network that ships, or the folder of a run.")
+        str,
+        options.option("-w --weights", "NAME|RUN|FILE", "A trained network that ships, a run, or a checkpoint."),
     ] = "ventral-cifar10",
     top: Annotated[int, options.option("--top", "N", "Number of classes to show.", min=1)] = 3,
     at: options.AtOption = None,
@@ -114,16 +117,20 @@ def predict(
     order: options.OrderOption = None,
     csv: Annotated[Path | None, options.option("--csv", "FILE", "Also write all probabilities as CSV.")] = None,
     device: options.DeviceOption = "auto",
+    spec: options.WeightsSpecOption = None,
+    key_map: options.MapOption = None,
 ) -> None:
     """Classify images with a trained network: class probabilities at each readout step.
 
     Example: cortexgraph predict cat.jpg dog.png
     """
     options.prepare("train")
+    from cortexgraph.training import load_run
     from cortexgraph.training import predict as predict_images
 
     readouts = None if at is None else options.read_steps(at)
-    result = predict_images(images, weights, at=readouts, steps=steps, order=options.read_order(order), device=device)
+    run = load_run(weights, spec=spec, key_map=key_map)
+    result = predict_images(images, run, at=readouts, steps=steps, order=options.read_order(order), device=device)
     _print_predictions(result, top)
     if csv is not None:
         names: list[str] = []

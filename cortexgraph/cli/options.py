@@ -83,7 +83,17 @@ SpecArgument = Annotated[
     str, typer.Argument(metavar="SPEC", help="A spec file (.yaml or .json), or the name of a zoo spec.")
 ]
 RunArgument = Annotated[
-    Path, typer.Argument(metavar="RUN", help="Folder that `cortexgraph train` wrote, or a trained network that ships.")
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help="Folder that `cortexgraph train` wrote, a trained network that ships, or a released checkpoint.",
+    ),
+]
+WeightsSpecOption = Annotated[
+    str | None, option("--spec", "SPEC", "Network of a released checkpoint, such as cornet_s_imagenet.")
+]
+MapOption = Annotated[
+    Path | None, option("--map", "FILE", "Key map of a released checkpoint.", "the one beside the spec")
 ]
 SetOption = Annotated[
     list[str] | None, option("--set", "PATH=VALUE", "Override a field, such as areas.V1.channels=64. Repeatable.")

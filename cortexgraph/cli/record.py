@@ -46,6 +46,8 @@ def record(
     batch_size: options.BatchSizeOption = 100,
     download: options.DownloadOption = False,
     data_root: options.DataRootOption = None,
+    spec: options.WeightsSpecOption = None,
+    key_map: options.MapOption = None,
 ) -> None:
     """Record the states of areas over time, for every image, with the logits of each step.
 
@@ -61,7 +63,7 @@ def record(
     from cortexgraph.training import load_run
 
     updates = options.read_order(order)
-    trained = load_run(run)
+    trained = load_run(run, spec=spec, key_map=key_map)
     arguments = trained.data_arguments(options.located(data), data_root)
     stimuli = load_stimuli(**{**arguments, "split": split, "download": download}).chosen(images)
     result = record_run(

@@ -50,7 +50,7 @@ TRANSPARENT = ("RGBA", "LA", "PA", "La", "RGBa")
 one_large = threading.Lock()
 
 
-def decode_files(files: Sequence[Path], size: tuple[int, int], channels: int) -> Tensor:
+def decode_files(files: Sequence[Path], size: tuple[int, int], channels: int, resize: int | None = None) -> Tensor:
     """Decode files, each brought to `size` and `channels`.
 
     An image of another shape is cropped to the aspect ratio around its middle, then resized (bilinear over the
@@ -61,6 +61,7 @@ def decode_files(files: Sequence[Path], size: tuple[int, int], channels: int) ->
         files: N of them.
         size: (H, W) in pixels.
         channels: C, 1 (luminance, ITU-R 601) or 3 (RGB).
+        resize: bring the shorter side to this length, then cut out the middle at `size`.
 
     Returns:
         uint8 [N, C, H, W].
@@ -73,7 +74,7 @@ def decode_files(files: Sequence[Path], size: tuple[int, int], channels: int) ->
 
     def decode(index: int) -> Diagnostic | None:
         try:
-            images[index] = _decode(files[index], size, channels)
+            images[index] = _decode(files[index], size, channels, resize)
         except Exception as error:  # PIL's readers raise nearly any kind of exception on a damaged file
             return _unreadable(files[index], error)
         return None
@@ -127,14 +128,14 @@ def preparation(files: Sequence[Path], size: tuple[int, int]) -> str:
     return f"{'cropped around their middle and ' if cropped else ''}resized from {from_sizes} to {target} pixels"
 
 
-def _decode(file: Path, size: tuple[int, int], channels: int) -> Bytes:
+def _decode(file: Path, size: tuple[int, int], channels: int, resize: int | None) -> Bytes:
     with Image.open(file) as image:
         image.draft(MODES[channels], (max(size) * 2,) * 2)  # a much larger JPEG is decoded at a fraction of its scale
         pixels = image.width * image.height
         if pixels > MAX_PIXELS:
             raise ValueError(f"it has {pixels:,} pixels, and at most {MAX_PIXELS:,} are decoded: make it smaller")
         with one_large if pixels > LARGE_PIXELS else contextlib.nullcontext():
-            return _fit(_opaque(_from_wide_channels(file, image) or _upright(image)), size, channels)
+            return _fit(_opaque(_from_wide_channels(file, image) or _upright(image)), size, channels, resize)
 
 
 # ---- 8 bits per channel without transparency ---------------------------------
@@ -240,11 +241,12 @@ def _from_floats(levels: npt.NDArray[np.float32]) -> Bytes:
     return np.rint(levels * 255).astype(np.uint8)
 
 
-def _fit(image: Image.Image, size: tuple[int, int], channels: int) -> Bytes:
+def _fit(image: Image.Image, size: tuple[int, int], channels: int, resize: int | None = None) -> Bytes:
     """[C, H, W]"""
     converted = image if image.mode == MODES[channels] else image.convert(MODES[channels])
-    if converted.size != size[::-1]:
-        converted = ImageOps.fit(converted, size[::-1], Image.Resampling.BILINEAR)
+    rim = max(0.0, 1 - min(size) / resize) / 2 if resize else 0.0  # share of the image that each edge loses
+    if converted.size != size[::-1] or rim:
+        converted = ImageOps.fit(converted, size[::-1], Image.Resampling.BILINEAR, rim)
     pixels = np.asarray(converted)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
@@ -272,9 +274,9 @@ def cache_folder() -> Path:
     return base / "cortexgraph" / "images"
 
 
-def files_key(files: Sequence[Path], size: tuple[int, int], channels: int) -> str:
+def files_key(files: Sequence[Path], size: tuple[int, int], channels: int, resize: int | None = None) -> str:
     """A name that changes whenever one of the files (path, bytes, time of change) or the request does."""
-    digest = hashlib.sha256(repr((VERSION, size, channels)).encode())
+    digest = hashlib.sha256(repr((VERSION, size, channels, *([resize] if resize else []))).encode())
     for file in files:
         state = None  # of a broken link, which is left for the decoder to report
         with contextlib.suppress(OSError):

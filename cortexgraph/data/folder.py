@@ -69,11 +69,12 @@ def _decoded(classes: Classes, split: str, request: Request) -> LabelledImages:
     pairs = [(file, label) for label, files in enumerate(classes.values()) for file in files]
     pairs = [pairs[index] for index in request.subset(split, [label for _, label in pairs])]
     files, size, channels = [file for file, _ in pairs], request.size, request.channels
+    resize = request.resize
     labels = torch.tensor([label for _, label in pairs])
     if not request.cache:
-        return LabelledImages(decode_files(files, size, channels), labels)
-    shape, key = (len(files), channels, *size), files_key(files, size, channels)
-    return LabelledImages(cached(key, shape, lambda: decode_files(files, size, channels)), labels)
+        return LabelledImages(decode_files(files, size, channels, resize), labels)
+    shape, key = (len(files), channels, *size), files_key(files, size, channels, resize)
+    return LabelledImages(cached(key, shape, lambda: decode_files(files, size, channels, resize)), labels)
 
 
 # ---- walking through folders --------------------------------------------------
@@ -230,7 +231,13 @@ class Stimuli:
 
 
 def load_stimuli(
-    source: str, *, size: tuple[int, int], channels: int, split: str = "test", **arguments: Any
+    source: str,
+    *,
+    size: tuple[int, int],
+    channels: int,
+    split: str = "test",
+    resize: int | None = None,
+    **arguments: Any,
 ) -> Stimuli:
     """The images of a source.
 
@@ -240,6 +247,7 @@ def load_stimuli(
         size: (H, W) in pixels to which images are brought.
         channels: 1 or 3.
         split: train or test.
+        resize: as for `load_data`.
         arguments: further ones of `load_data`, for the sources that are no folder.
 
     Raises:
@@ -262,7 +270,9 @@ def load_stimuli(
     inside = [file.relative_to(root) for file in files]
     classes = tuple(path.parts[0] if len(path.parts) > 1 else "" for path in inside)
     names = tuple(path.as_posix() for path in inside)
-    return Stimuli(source, classes, names, lambda places: decode_files([files[n] for n in places], size, channels))
+    return Stimuli(
+        source, classes, names, lambda places: decode_files([files[n] for n in places], size, channels, resize)
+    )
 
 
 def of_images(name: str, images: LabelledImages, classes: Sequence[str]) -> Stimuli:

@@ -30,6 +30,7 @@ class Request:
     download: bool
     images: dict[str, int | None]
     cache: bool
+    resize: int | None = None
 
     def subset(self, split: str, labels: Sequence[int]) -> list[int]:
         """Indices of the images of a split that are asked for."""
@@ -80,6 +81,7 @@ def load_data(
     train_images: int | None = None,
     test_images: int | None = None,
     cache: bool = True,
+    resize: int | None = None,
 ) -> ImageData:
     """Load a data set.
 
@@ -93,12 +95,14 @@ def load_data(
         download: whether CIFAR-10 may be downloaded into `root`.
         train_images, test_images: how many, evenly over the classes; None for all (shapes: 20,000 and 2,000).
         cache: whether the decoded images of a directory are kept in, and read from, the user's cache.
+        resize: of a directory: bring the shorter side to this length, then cut out the middle at `size`.
 
     Raises:
         DataError: with everything that is wrong with the request or the files.
     """
     counts = {"train": train_images, "test": test_images}
-    request = Request(source, size, channels, seed, Path(root) if root is not None else None, download, counts, cache)
+    root = Path(root) if root is not None else None
+    request = Request(source, size, channels, seed, root, download, counts, cache, resize)
     require(_check(request))
     return SOURCES[source if is_name(source) else DIRECTORY](request)
 

@@ -115,7 +115,7 @@ def record(
     network = run.compile(total_steps, order, at="all", record=states, memory_format="channels_last")
     network.to(choose_device(device)).eval()
     trained = run.reached(network)
-    indices = {name: index for index, name in enumerate(run.classes)}
+    indices = run.labels(stimuli.classes)
     labels = np.array([indices.get(name, -1) for name in stimuli.classes], dtype=np.int64)
     variables = [*_variables(run, network, trained, stimuli, recorded, labels)]
     notes = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ from cortexgraph.released.keymap import Images, KeyMap, Unmatched, find_key_map,
 from cortexgraph.released.tensors import read_tensors, refusal
 from cortexgraph.spec import NetworkSpec, SpecLike
 from cortexgraph.spec import resolve as resolve_spec
-from cortexgraph.wording import shortened
+from cortexgraph.wording import shortened, suggest
 
-__all__ = ["Weights", "read_weights", "write_weights"]
+__all__ = ["COUNTER", "Weights", "parameters_of", "read_weights", "without_ones", "write_weights"]
 
 MARK = "cortexgraph_weights"
 """Key of the metadata that holds the spec and the preparation of images."""
@@ -75,22 +75,27 @@ def read_weights(path: str | Path, spec: SpecLike | None = None, key_map: str | 
         repair = "Name the network with `--spec`, such as `--spec cornet_s_imagenet`."
         raise refusal(path, "nothing in the file says which network it belongs to", repair=repair)
     network = NetworkSpec.model_validate(card["spec"]) if spec is None else resolve_spec(spec)
-    with torch.device("meta"):
-        empty = compile_spec(network)
-    wanted, areas = empty.state_dict(), empty.unrolled.areas
+    wanted, areas = parameters_of(network)
     tensors = renamed(areas, tensors)
     file = key_map or (None if wanted.keys() <= tensors.keys() else find_key_map(spec or network))
     used = file if isinstance(file, KeyMap) else load_key_map(file) if file else _own_names(card)
     placed, unused, findings = _placed(tensors, wanted, used, areas)
     findings += _missing(placed, wanted, areas)
     if findings:
-        raise DataError(_in_short(findings, path, len(tensors), len(wanted), named=file is not None))
+        raise DataError(_in_short(findings, path, placed, tensors, wanted, map=file is not None))
     state = {
         name: placed[name][1] if name in placed else torch.ones_like(value, device="cpu")
         for name, value in wanted.items()
     }
     classes = _class_names(used, network.readouts[0].classes)
     return Weights(path, network, state, used.images, used.data, classes, unused)
+
+
+def parameters_of(spec: NetworkSpec) -> tuple[dict[str, Tensor], AreaGraph]:
+    """The state dict of a spec, without values, and its areas."""
+    with torch.device("meta"):
+        network = compile_spec(spec)
+    return network.state_dict(), network.unrolled.areas
 
 
 def write_weights(weights: Weights, path: str | Path) -> None:
@@ -153,7 +158,7 @@ def _placed(
             unused.append(key)
         elif isinstance(target, Unmatched):
             if not key.endswith(COUNTER):
-                findings.append(_unmatched(key, tensor, target))
+                findings.append(_unmatched(key, tensor, target, wanted))
         elif target[0] in placed:
             found = f"`{placed[target[0]][0]}` and `{key}` both give `{target[0]}`"
             findings.append(Diagnostic("key-map", _label(target[0], areas), found, repair="Correct the key map."))
@@ -177,12 +182,13 @@ def _fitted(tensor: Tensor, chunks: tuple[int, ...], like: Tensor) -> Tensor | N
             return None
         parts = tensor.chunk(len(chunks))
         tensor = torch.cat([parts[index] for index in chunks])
-    if _without_ones(tensor.shape) != _without_ones(like.shape):
+    if without_ones(tensor.shape) != without_ones(like.shape):
         return None
     return tensor.reshape(like.shape).to(like.dtype)
 
 
-def _without_ones(shape: Iterable[int]) -> list[int]:
+def without_ones(shape: Iterable[int]) -> list[int]:
+    """The sizes up to the last that is not 1."""
     sizes = [*shape]
     while sizes and sizes[-1] == 1:
         sizes.pop()
@@ -196,7 +202,7 @@ def _label(name: str, areas: AreaGraph) -> str:
     return (labels | {c.identifier: c.label for c in areas.connections}).get(part, part)
 
 
-def _unmatched(key: str, tensor: Tensor, target: Unmatched) -> Diagnostic:
+def _unmatched(key: str, tensor: Tensor, target: Unmatched, names: Iterable[str]) -> Diagnostic:
     place = f"{key} {[*tensor.shape]}"
     if not target.pattern:
         found, repair = "no entry of the key map is for this tensor", "Add one; with `null` the tensor is not used."
@@ -205,29 +211,37 @@ def _unmatched(key: str, tensor: Tensor, target: Unmatched) -> Diagnostic:
         found = f"`{target.target}` can be {', '.join(target.among[:3])}"
         return Diagnostic("key-map", place, found, "it must be one parameter", f"Correct the entry `{target.pattern}`.")
     found = f"the entry `{target.pattern}` leads to `{target.target}`"
-    repair = "Correct the entry, or choose the spec that the checkpoint belongs to."
+    repair = suggest(target.target, names, "Correct the entry, or choose the spec that the checkpoint belongs to.")
     return Diagnostic("key-map", place, found, "the network has no such parameter", repair)
 
 
 def _missing(placed: Placed, wanted: Mapping[str, Tensor], areas: AreaGraph) -> list[Diagnostic]:
+    missing: dict[str, list[str]] = {}
+    for name, value in wanted.items():
+        owner, _, leaf = name.rpartition(".")
+        if name not in placed and leaf != COUNTER:
+            missing.setdefault(owner, []).append(f"{leaf} {[*value.shape]}")
     return [
-        Diagnostic("missing-tensor", _label(name, areas), f"no tensor of the file gives `{name}` {[*value.shape]}")
-        for name, value in wanted.items()
-        if name not in placed and not name.endswith(COUNTER)
+        Diagnostic(
+            "missing-tensor", _label(owner, areas), f"no tensor of the file gives `{owner}`: {', '.join(leaves)}"
+        )
+        for owner, leaves in missing.items()
     ]
 
 
 def _in_short(
-    findings: list[Diagnostic], path: Path, keys: int, parameters: int, *, named: bool
+    findings: list[Diagnostic], path: Path, placed: Placed, keys: Iterable[str], parameters: Iterable[str], *, map: bool
 ) -> Iterator[Diagnostic]:
     """The findings; one in place of all where most of the file does not fit."""
-    strange = [finding for finding in findings if finding.code in {"unknown-key", "tensor-shape"}]
-    if len(strange) <= keys / 2:
-        yield from (Diagnostic(**{**vars(finding), "file": str(path)}) for finding in findings)
+    own, others = (sum(not name.endswith(COUNTER) for name in names) for names in (parameters, keys))
+    fitting = sum(not name.endswith(COUNTER) for name in placed) - sum(f.code == "tensor-shape" for f in findings)
+    if 2 * fitting >= own:
+        yield from (replace(finding, file=str(path)) for finding in findings)
         return
-    example = f"`{shortened(strange[0].place)}`: {strange[0].found}"
-    found = f"{len(strange)} of the {keys} tensors in this file do not fit the {parameters} of the network ({example})"
+    found = f"{fitting} of the {others} tensors in this file fit the {own} of the network"
+    found += f"; {shortened(findings[0].place)}: {findings[0].found}"
     repair = "Choose the spec that the file belongs to."
-    if not named:
+    if not map:
         repair += " If its keys have other names, give a key map with --map; --guess proposes one."
     yield Diagnostic("other-weights", str(path), found, repair=repair)
+    yield from [replace(finding, file=str(path)) for finding in findings if finding.code == "key-map"][:5]

@@ -221,7 +221,8 @@ def predict(
     """
     run = opened(run)
     network = run.compile(steps, order, at=at)
-    images = decode_files(_existing(files), pair(run.spec.input.size), run.spec.input.channels)
+    shape = pair(run.spec.input.size), run.spec.input.channels
+    images = decode_files(_existing(files), *shape, run.card.resize)
     target = choose_device(device)
     network.to(target)
     with torch.inference_mode():

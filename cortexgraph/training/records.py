@@ -84,6 +84,7 @@ class DataCard(BaseModel, frozen=True, strict=True):
         augment: the fields of `Augment`.
         sha256: digest of all images and labels.
         load_data: the arguments that load the images again, if they were not made in Python.
+        resize: length of the shorter side before the middle is cut out; default: the size of the network's input.
     """
 
     name: str
@@ -95,6 +96,7 @@ class DataCard(BaseModel, frozen=True, strict=True):
     augment: dict[str, JsonValue]
     sha256: str
     load_data: Origin | None
+    resize: int | None = None
 
     @field_validator("std")
     @classmethod

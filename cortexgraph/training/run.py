@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
@@ -19,7 +19,8 @@ from cortexgraph.data import ImageData
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import write_text
 from cortexgraph.program import Record
-from cortexgraph.spec import NetworkSpec
+from cortexgraph.released import read_weights
+from cortexgraph.spec import NetworkSpec, SpecLike
 from cortexgraph.spec.fields import pair
 from cortexgraph.training.reached import reached_steps, read_steps
 from cortexgraph.training.records import DataCard, summary_text
@@ -90,6 +91,13 @@ class TrainedRun:
         """The steps at which the loss of training read the first readout."""
         steps = read_steps(unroll(self.spec))
         return steps if self.settings.loss_over == "all" else steps[-1:]
+
+    def labels(self, names: Iterable[str]) -> dict[str, int]:
+        """The logit of each class; those of a released network whose classes have other names: in their order."""
+        others = sorted(set(names))
+        own = self.classes
+        renamed = not self.card.train_images and len(others) == len(own)
+        return {name: index for index, name in enumerate(others if renamed else own)}
 
     # ---- networks ----------------------------------------------------------------
 
@@ -166,7 +174,8 @@ class TrainedRun:
         Raises:
             DataError: if its classes are not those of the run.
         """
-        if self.classes != data.classes:
+        numbered = not self.card.train_images and len(self.classes) == len(data.classes)  # a released network
+        if self.classes != data.classes and not numbered:
             found = f"its {len(data.classes)} classes are {_some(data.classes)}"
             expected = f"the run was trained on {self.data} with {_some(self.classes)}"
             repair = "Give the data set that the run was trained on, or one with the same classes."
@@ -185,17 +194,20 @@ class TrainedRun:
         """
         stored = self.card.arguments
         if source is None and stored is None:
-            found = f"the arguments that loaded its data ({self.data}) are not stored with it"
+            found = f"the arguments that load its data ({self.data}) are not stored with it"
             repair = "Give --data: a name such as cifar10, or a folder of images."
             raise DataError(Diagnostic("no-data", str(self.folder.path), found, repair=repair))
         arguments = stored if stored is not None and source in {None, stored["source"]} else {"source": source}
-        size = {"size": pair(self.spec.input.size), "channels": self.spec.input.channels}
+        size: dict[str, Any] = {"size": pair(self.spec.input.size), "channels": self.spec.input.channels}
+        size |= {} if self.card.resize is None else {"resize": self.card.resize}
         return arguments | ({} if root is None else {"root": root}) | size
 
 
 def load_run(
     path: str | Path,
     *,
+    spec: SpecLike | None = None,
+    key_map: str | Path | None = None,
     steps: int | None = None,
     order: Order | None = None,
     at: At | None = None,
@@ -205,7 +217,10 @@ def load_run(
     """Open a trained run.
 
     Args:
-        path: the folder of a run, or the name of a trained network that ships, such as `ventral-cifar10`.
+        path: the folder of a run, the name of a trained network that ships, such as `ventral-cifar10`, or the
+            checkpoint of a released model.
+        spec, key_map: of a checkpoint: the network that it belongs to, and the file that says which tensor is which
+            parameter; as for `cortexgraph.released.read_weights`.
         steps, order, at, record: of `network`, as for `TrainedRun.compile`; by default as trained.
         epoch: whose weights: those that the run `kept` (of the epoch that is best on validation images; without these
             of the last), those of the `best` epoch, or of the `last`.
@@ -218,11 +233,32 @@ def load_run(
         >>> run.network(run.prepare(torch.rand(2, 3, 32, 32))).shape
         torch.Size([2, 9, 10])
     """
-    folder = find_run(path)
-    settings, spec, card = folder.train_settings(), folder.read_spec(), folder.read_card()
-    weights = folder.read_weights(spec, card) if epoch == "kept" else folder.read_epoch(epoch, spec, card)
     options = {"steps": steps, "order": order, "at": at, "record": record}
-    return TrainedRun(folder, spec, settings, card, weights, options)
+    if spec is not None or key_map is not None or Path(path).is_file():
+        return _released(Path(path), spec, key_map, options)
+    folder = find_run(path)
+    settings, trained, card = folder.train_settings(), folder.read_spec(), folder.read_card()
+    weights = folder.read_weights(trained, card) if epoch == "kept" else folder.read_epoch(epoch, trained, card)
+    return TrainedRun(folder, trained, settings, card, weights, options)
+
+
+def _released(path: Path, spec: SpecLike | None, key_map: str | Path | None, options: Mapping[str, Any]) -> TrainedRun:
+    """The checkpoint of a released model, as a run without a folder whose training is not known."""
+    weights = read_weights(path, spec, key_map)
+    images = weights.images
+    card = DataCard(
+        name=weights.data,
+        classes=list(weights.classes),
+        train_images=0,
+        test_images=0,
+        mean=list(images.mean),
+        std=list(images.std),
+        augment={},
+        sha256="",
+        load_data=None,
+        resize=images.resize,
+    )
+    return TrainedRun(RunFolder(path), weights.spec, TrainSettings(), card, weights.state, options)
 
 
 def opened(run: str | Path | TrainedRun) -> TrainedRun:
