@@ -13,6 +13,7 @@ from cortexgraph.errors import DataError, Diagnostic
 
 if TYPE_CHECKING:
     from cortexgraph.training import Evaluation, Predictions
+    from cortexgraph.training.evaluation import Tta
 
 __all__ = ["evaluate", "predict"]
 
@@ -32,6 +33,10 @@ def evaluate(
     ] = None,
     device: options.DeviceOption = "auto",
     batch_size: options.BatchSizeOption = 500,
+    tta: Annotated[
+        str,
+        options.choice("--tta", "none|mirror|mirror+shift", "Average the logits of mirrored, or also shifted, views."),
+    ] = "none",
     download: options.DownloadOption = False,
     data_root: options.DataRootOption = None,
     spec: options.WeightsSpecOption = None,
@@ -60,6 +65,7 @@ def evaluate(
         split=cast("Literal['test', 'train']", split),
         device=device,
         batch_size=batch_size,
+        tta=cast("Tta", tta),
     )
     _print_evaluation(result)
     if csv is not None:
@@ -87,7 +93,7 @@ def _print_evaluation(result: Evaluation) -> None:
     from cortexgraph.cli.tables import bar, print_table
     from cortexgraph.wording import step_ranges
 
-    title = f"{result.name} on {Path(result.data).name}: {result.images:,} {result.split} images"
+    title = f"{result.title}: {result.images:,} {result.split} images"
     columns = ["readout step>r", "accuracy>r", "cross-entropy (nats)>r", ""]
     rows = [
         (f"{s.step}{'' if s.trained else '†'}", f"{s.accuracy:.2%}", f"{s.loss:.3f}", bar(s.accuracy, 30))

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cortexgraph.compiler import check_choice, compile_spec
 from cortexgraph.data import ImageData
@@ -26,7 +27,10 @@ from cortexgraph.training.run import At, TrainedRun, opened, with_readouts
 from cortexgraph.unrolling import Order
 from cortexgraph.wording import step_ranges
 
-__all__ = ["Evaluation", "Predictions", "StepAccuracy", "evaluate", "predict"]
+__all__ = ["Evaluation", "Predictions", "StepAccuracy", "Tta", "evaluate", "predict"]
+
+Tta = Literal["none", "mirror", "mirror+shift"]
+"""Test-time augmentation: the views of each image whose logits are averaged."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Evaluation:
         data, split, images: what it was shown.
         classes: how many.
         steps: one entry for each readout step, rising.
+        tta: the views of each image whose logits were averaged; `none` for the image alone.
     """
 
     name: str
@@ -68,9 +73,19 @@ class Evaluation:
     images: int
     classes: int
     steps: tuple[StepAccuracy, ...]
+    tta: Tta = "none"
 
-    def rows(self) -> list[dict[str, float]]:
-        """For a table: step, accuracy, cross-entropy, and whether parameters and readout were trained (1 or 0)."""
+    @property
+    def title(self) -> str:
+        """The network, the data set, and the views if they are several."""
+        return f"{self.name} on {Path(self.data).name}{f' (tta: {self.tta})' * (self.tta != 'none')}"
+
+    def rows(self) -> list[dict[str, float | str]]:
+        """For a table: step, accuracy, cross-entropy, and whether parameters and readout were trained (1 or 0).
+
+        A column `tta` names the views if they are several.
+        """
+        tta: dict[str, float | str] = {} if self.tta == "none" else {"tta": self.tta}
         return [
             {
                 "step": s.step,
@@ -78,6 +93,7 @@ class Evaluation:
                 "cross_entropy": s.loss,
                 "trained": int(s.trained),
                 "read_in_training": int(s.read),
+                **tta,
             }
             for s in self.steps
         ]
@@ -87,8 +103,7 @@ class Evaluation:
         from cortexgraph.training.curves import draw_accuracy_over_time
 
         steps, accuracy, trained = zip(*((s.step, s.accuracy, s.trained) for s in self.steps), strict=True)
-        title = f"{self.name} on {Path(self.data).name}"
-        draw_accuracy_over_time(steps, accuracy, trained, 1 / self.classes, title, [Path(path)])
+        draw_accuracy_over_time(steps, accuracy, trained, 1 / self.classes, self.title, [Path(path)])
 
 
 def evaluate(
@@ -101,6 +116,7 @@ def evaluate(
     split: Literal["test", "train"] = "test",
     device: str = "auto",
     batch_size: int = EVALUATION_BATCH_SIZE,
+    tta: Tta = "none",
 ) -> Evaluation:
     """Evaluate a trained network over time.
 
@@ -114,12 +130,15 @@ def evaluate(
         split: which images.
         device: as in `TrainSettings`.
         batch_size: images at a time.
+        tta: test-time augmentation: `mirror` averages the logits of each image and its mirror image; `mirror+shift`
+            also those of both shifted by one pixel up and left, and down and right, with half the weight (Jordan 2024).
 
     Raises:
         DataError: for a missing or damaged run, or data that do not fit it.
         CompileError: for a readout of a silent area.
     """
     check_choice("split", split, ("test", "train"))
+    check_choice("tta", tta, get_args(Tta))
     if isinstance(run, nn.Module):
         check_fit(run.spec, data)
         network = compile_spec(with_readouts(run.spec, at), steps, order, memory_format="channels_last")
@@ -133,13 +152,13 @@ def evaluate(
         reached, read_in_training = run.reached(network), run.read_in_training
     target = choose_device(device)
     batches = EpochLoader(evaluation_batches(data, target, batch_size, split), lambda: 0)
-    correct, losses, images = _count(network.to(target).eval(), batches)
+    correct, losses, images = _count(network.to(target).eval(), batches, tta)
     measured = [
         StepAccuracy(step, n / images, loss / images, reached[step], step in read_in_training)
         for step, n, loss in zip(reached, correct.tolist(), losses.tolist(), strict=True)
     ]
     warn_of_infinite([each.step for each in measured if not isfinite(each.loss)])
-    return Evaluation(network.spec.name, data.name, split, images, len(data.classes), tuple(measured))
+    return Evaluation(network.spec.name, data.name, split, images, len(data.classes), tuple(measured), tta)
 
 
 def warn_of_infinite(steps: Sequence[int]) -> None:
@@ -150,12 +169,24 @@ def warn_of_infinite(steps: Sequence[int]) -> None:
         warnings.warn(f"{what}, which count as wrong: {why}", CortexGraphWarning, stacklevel=3)
 
 
-def _count(network: nn.Module, batches: EpochLoader) -> tuple[Tensor, Tensor, int]:
+def _views(images: Tensor, tta: Tta) -> list[tuple[float, Tensor]]:
+    """Views of images [B, C, H, W], with the weights of their logits."""
+    places = [(1.0, images)]
+    if tta == "mirror+shift":
+        padded = F.pad(images, (1, 1, 1, 1), "reflect")
+        places = [(0.5, images), (0.25, padded[:, :, 2:, 2:]), (0.25, padded[:, :, :-2, :-2])]
+    if tta == "none":
+        return places
+    return [(weight / 2, view) for weight, place in places for view in (place, place.flip(3))]
+
+
+def _count(network: nn.Module, batches: EpochLoader, tta: Tta) -> tuple[Tensor, Tensor, int]:
     """Sums over all images: correct int64 [n], loss [n]; and how many there are."""
     correct, losses, images = torch.zeros(1, dtype=torch.int64), torch.zeros(1), 0
     with torch.inference_mode():
         for x, labels in batches:
-            logits = logits_per_step(network(x))  # [B, n, classes]
+            views = (weight * logits_per_step(network(view)).float() for weight, view in _views(x, tta))
+            logits = torch.stack([*views]).sum(0)  # [B, n, classes]
             correct = correct.to(x.device) + correct_per_step(logits, labels)
             losses = losses.to(x.device) + loss_per_step(logits, labels) * len(labels)
             images += len(labels)

@@ -17,6 +17,22 @@ from cortexgraph.training import TrainSettings, fit, recorder, train
 SIZE_PX = 8
 
 
+INGREDIENTS: dict[str, Any] = {
+    "schedule": "linear",
+    "warmup": 0.3,
+    "momentum": 0.8,
+    "norm_lr_factor": 3.0,
+    "ema": 0.9,
+    "shift": 2,
+    "border": "reflect",
+    "flip": "alternating",
+    "cutout": 3,
+    "clip": 1.0,
+    "label_smoothing": 0.1,
+}
+"""Settings that switch on every ingredient of training."""
+
+
 def tiny_spec(**changes: Any) -> NetworkSpec:
     """Two areas with lateral and feedback connections and batch norm per step, on 8 × 8 images."""
     fields: dict[str, Any] = {

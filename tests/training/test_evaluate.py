@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from cortexgraph.errors import CompileError, CortexGraphError, DataError
 from cortexgraph.graph import resolved
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training import RunFolder, evaluate, load_run, train
+from cortexgraph.training.evaluation import Tta
 from cortexgraph.training.reached import reached_steps
 
 from .conftest import striped_data, tiny_spec
@@ -33,6 +35,29 @@ def test_evaluation_is_what_the_reference_interpreter_says(finished: Path, data:
         loss = torch.nn.functional.cross_entropy(logits[:, index], data.test.labels).item()
         assert step.accuracy == pytest.approx(correct)
         assert step.loss == pytest.approx(loss, rel=1e-4)
+
+
+@pytest.mark.parametrize("tta", ["mirror", "mirror+shift"])
+def test_views_by_hand(finished: Path, data: ImageData, tta: Tta) -> None:
+    """Each view through the network by itself, with shifts by `roll` of an image that is padded by numpy."""
+    network, images = load_run(finished).network, normalised(data)
+    padded = torch.from_numpy(np.pad(images.numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect"))
+    shifted = [padded.roll((by, by), (2, 3))[:, :, 1:9, 1:9] for by in (-1, 1)]
+    with torch.inference_mode():
+        mirrored = [(network(view) + network(view.flip(-1))) / 2 for view in (images, *shifted)]
+    expected = mirrored[0] if tta == "mirror" else mirrored[0] / 2 + (mirrored[1] + mirrored[2]) / 4
+    result = evaluate(finished, data, device="cpu", tta=tta)
+    accuracy = (expected.argmax(2) == data.test.labels[:, None]).double().mean(0)
+    assert [step.accuracy for step in result.steps] == pytest.approx(accuracy.tolist())
+    losses = [torch.nn.functional.cross_entropy(logits, data.test.labels).item() for logits in expected.unbind(1)]
+    assert [step.loss for step in result.steps] == pytest.approx(losses, rel=1e-4)
+    assert [row["tta"] for row in result.rows()] == [tta] * len(result.steps)
+    assert result.title == f"tiny on stripes (tta: {tta})"
+
+
+def test_unknown_views(finished: Path, data: ImageData) -> None:
+    with pytest.raises(CortexGraphError, match="mirror"):
+        evaluate(finished, data, tta="mirrors")  # type: ignore[arg-type]
 
 
 def test_evaluation_repeats_the_summary(finished: Path, data: ImageData) -> None:

@@ -14,7 +14,7 @@ import pytest
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training import RunFolder, TrainSettings, train
 
-from .conftest import striped_data
+from .conftest import INGREDIENTS, striped_data
 from .test_resume import assert_equal_runs
 
 pytestmark = [
@@ -54,12 +54,15 @@ def trained_for(seconds: float, spec: NetworkSpec, settings: TrainSettings, fold
     return False
 
 
-@pytest.mark.parametrize("everything", [False, True], ids=["plain", "validation, freeze, from, restarts"])
+@pytest.mark.parametrize(
+    "everything", [False, True], ids=["plain", "every ingredient, validation, freeze, from, restarts"]
+)
 def test_killed_at_random_moments(spec: NetworkSpec, tmp_path: Path, finished: Path, everything: bool) -> None:
     settings, start_from = TrainSettings(epochs=4, batch_size=16, device="cpu"), None
     if everything:
         start_from = finished
-        settings = settings.model_copy(update={"validation": 12, "freeze": ("V1", "V1 -> IT"), "restarts": (2,)})
+        changes = {"validation": 12, "freeze": ("V1", "V1 -> IT"), "restarts": (2,)}
+        settings = TrainSettings(epochs=4, batch_size=16, device="cpu", **changes, **INGREDIENTS)  # type: ignore[arg-type]
     draw, kills, runs = random.Random(KILLS), 0, 0
     start = time.monotonic()
     train(spec, striped_data(), settings, tmp_path / "whole", init_from=start_from, quiet=True)

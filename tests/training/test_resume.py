@@ -24,11 +24,14 @@ from cortexgraph.spec import NetworkSpec
 from cortexgraph.training import Interrupted, RunFolder, TrainSettings, fit, load_run, train
 from cortexgraph.training.recorder import Recorder
 
+from .conftest import INGREDIENTS
+
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
 Make = Callable[..., TrainSettings]
 EPOCHS = 4
 BATCHES = 3  # in an epoch
+CHANGES = ["sgd", "adamw", "every ingredient"]
 
 
 def metrics(run: Path) -> list[dict[str, str]]:
@@ -96,14 +99,14 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def reference(runs: dict[str, Path], spec: NetworkSpec, data: ImageData, settings: TrainSettings) -> Path:
-    key = settings.optimizer
+    key = f"{settings.optimizer}{settings.ema}"
     if key not in runs:
         runs[key] = runs["folder"] / key
         train(spec, data, settings, runs[key], quiet=True)
     return runs[key]
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("changes", [{"optimizer": "sgd"}, {"optimizer": "adamw"}, INGREDIENTS], ids=CHANGES)
 @pytest.mark.parametrize(
     ("hook", "calls", "kept"),
     [
@@ -122,12 +125,12 @@ def test_resumed_run_equals_uninterrupted(
     tmp_path: Path,
     uninterrupted: dict[str, Path],
     monkeypatch: pytest.MonkeyPatch,
-    optimizer: str,
+    changes: dict[str, Any],
     hook: str,
     calls: int,
     kept: int,
 ) -> None:
-    chosen = settings(epochs=EPOCHS, optimizer=optimizer, label_smoothing=0.1)
+    chosen = settings(epochs=EPOCHS, **changes)
     whole = reference(uninterrupted, spec, data, chosen)
     with monkeypatch.context() as patch:
         interrupt_after(patch, hook, calls)
