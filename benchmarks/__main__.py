@@ -7,16 +7,18 @@ import dataclasses
 import os
 import platform
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
+from benchmarks.end_to_end import end_to_end
 from benchmarks.memory import memory
 from benchmarks.network import READINGS
 from benchmarks.ratios import ratios
 from benchmarks.size import size
 from benchmarks.timing import CLOCKS, Setting
 
-PARTS = ("ratios", "memory", "size")
+PARTS = ("ratios", "memory", "size", "end-to-end")
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -32,6 +34,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="default: %(default)s")
     parser.add_argument("--backend", choices=["eager", "inductor"], default="eager", help="default: %(default)s")
     parser.add_argument("--precision", choices=["fp32", "tf32", "bf16"], default="fp32", help="default: %(default)s")
+    parser.add_argument("--data", type=Path, help="of end-to-end: folder with train/ and test/ (default: made here)")
+    parser.add_argument("--images", type=int, default=5000, help="of end-to-end; default: %(default)s")
     found = parser.parse_args(arguments)
     if unknown := set(found.parts) - {*PARTS}:
         parser.error(f"there is no part {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}")
@@ -69,6 +73,9 @@ def measure(given: argparse.Namespace) -> Iterator[str]:
     if "size" in parts:
         yield "\n## Compile time against size\n"
         yield from size([10, 100, 1000])
+    if "end-to-end" in parts:
+        yield "\n## An epoch from end to end\n"
+        yield from end_to_end(given.data, given.images, given.rounds, given.precision)
 
 
 def main() -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from PIL import Image
 
 import cortexgraph as cg
 from benchmarks.__main__ import measure, parse
 from benchmarks.baseline import Loop
+from benchmarks.end_to_end import end_to_end
 from benchmarks.memory import in_new_process
 from benchmarks.network import READINGS, Reading, make_spec, shared_weights
+from cortexgraph.data.shapes import CLASSES, generate
 
 
 @pytest.mark.parametrize("reading", READINGS)
@@ -37,4 +42,18 @@ def test_a_peak_of_memory_holds_at_least_the_states_of_one_step() -> None:
 def test_an_unknown_part_is_answered_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         parse(["speed"])
-    assert "the parts are ratios, memory, size" in capsys.readouterr().err
+    assert "the parts are ratios, memory, size, end-to-end" in capsys.readouterr().err
+
+
+def test_an_epoch_from_end_to_end_for_train_and_for_the_usual_script(tmp_path: Path) -> None:
+    for split, count in (("train", 30), ("test", 20)):
+        images, labels = generate(split, count)
+        for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+            file = tmp_path / split / CLASSES[label] / f"{index}.jpg"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.transpose(1, 2, 0)).save(file)
+    lines = [*end_to_end(tmp_path, 1000, 1)]
+    assert lines[0].startswith("`ventral`, 30 training and 20 test images")
+    shares = [float(line.split("**")[1].removesuffix("%")) for line in lines if "**" in line]
+    assert len(shares) == 2
+    assert all(0 < share < 100 for share in shares)

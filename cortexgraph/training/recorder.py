@@ -31,8 +31,8 @@ from cortexgraph.training.run_folder import RunFolder, save_tensors, writing
 
 __all__ = ["Recorder", "plain_state"]
 
-DRAWING_PAUSE = 25
-"""The curves are drawn after an epoch if that takes at most 4 % of the time."""
+DRAWING_PAUSE = 100
+"""The curves are drawn after an epoch if that takes at most 1 % of the time."""
 LOOK_EVERY = 20
 """Batches between two looks at the loss where looking makes the processor wait for the device."""
 
