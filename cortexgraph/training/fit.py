@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import shlex
 import signal
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,12 +13,12 @@ from typing import Any
 import lightning
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from cortexgraph.checks.shapes import batch_norm_over_one_value
 from cortexgraph.codegen import Checkpoint, read_checkpoint
-from cortexgraph.compiler import build, compile_spec, unroll
+from cortexgraph.compiler import build, compile_spec
 from cortexgraph.data import ImageData
-from cortexgraph.drawing import draw, draw_unrolled
 from cortexgraph.errors import CompileError, CortexGraphError, DataError, Diagnostic
 from cortexgraph.files import write_text
 from cortexgraph.graph import resolved
@@ -44,16 +43,13 @@ from cortexgraph.training.images import (
     check_augmentation,
     check_fit,
     data_card,
-    images_text,
     set_aside,
     validation_rows,
 )
+from cortexgraph.training.job import Job, checkpoint_to_resume
 from cortexgraph.training.module import TrainingModule
-from cortexgraph.training.recipe import STANDARD
 from cortexgraph.training.recorder import Recorder, plain_state
 from cortexgraph.training.records import (
-    DECIDING,
-    DataCard,
     EpochRecord,
     Started,
     Summary,
@@ -63,10 +59,8 @@ from cortexgraph.training.records import (
 )
 from cortexgraph.training.run_folder import LAYOUT, RunFolder, tensors_digest, write_json
 from cortexgraph.training.settings import TrainSettings
-from cortexgraph.training.starting import Frozen, Source, Start, freeze, load_weights
-from cortexgraph.unrolling import total_parameters, trained_parameters
+from cortexgraph.training.starting import Source, Start, freeze, load_weights
 from cortexgraph.version import __version__
-from cortexgraph.wording import parameters_text
 
 __all__ = ["train"]
 
@@ -128,26 +122,20 @@ def train(
     spec = resolved(graph := build(spec))
     check_trackers(logger)
     check_fit(spec, data)
-    card, rows = data_card(data, origin), _validation_rows(run, data, settings, resume=resume)
-    data = set_aside(data, rows)
+    rows = _validation_rows(run, data, settings, resume=resume)
+    card, data = data_card(data, origin), set_aside(data, rows)
     share = min(settings.batch_size, len(data.train)) // settings.devices
     if findings := list(batch_norm_over_one_value(graph, share)):
         raise CompileError(findings)
     check_augmentation(data, settings)
     device = choose_device(settings.device)
     computed = settings.model_copy(update={"precision": choose_precision(settings.precision, device)})
-    if first := is_first_process():
+    if is_first_process():
         run.check_startable(resume=resume, overwrite=overwrite)
     with torch.random.fork_rng([device.index] if device.type == "cuda" else []), quiet_lightning():
-        torch.manual_seed(settings.seed)
-        network = compile_spec(
-            spec,
-            memory_format="channels_last" if settings.channels_last else "contiguous",
-            checkpoint=_checkpoint(settings),
+        network, start = _initial_network(
+            spec, settings, data.classes, init_from, run.read_initial() if resume else None
         )
-        start = load_weights(network, init_from, data.classes) if init_from is not None else None
-        if resume and (initial := run.read_initial()) is not None:
-            network.load_state_dict(initial)
         frozen = freeze(network, settings.freeze)
         started = Started(
             cortexgraph_run=LAYOUT,
@@ -158,35 +146,54 @@ def train(
             init_from=start.name if start else "",
             initial=tensors_digest(plain_state(network)) if start else "",
         )
-        recorder = Recorder(run, Interrupts(), quiet=quiet)
-        trainer = make_trainer(computed, device, run.path, [recorder], quiet=quiet)
-        with run.locked() if first else nullcontext():
-            if first:
-                run.check_startable(resume=resume, overwrite=overwrite)  # another process may have been here meanwhile
-            last = _checkpoint_to_resume(run, started, spec, card) if resume else None
-            if first:
-                run.complete(spec, card, rows) if resume else run.start(
-                    started, spec, card, rows, plain_state(network) if start else None
-                )
-                _describe(run, spec, network)
-            device_name = _device_name(device, settings.devices)
-            if first and not quiet:
-                _announce(spec, data, computed, device_name, start, frozen)
-            recorder.metadata = _metadata(run, spec, card)
-            step = last["global_step"] if last else 0
-            versions = last["callbacks"]["Recorder"].get("trackers", {}) if last else {}
-            with tracking(logger if first else (), run.path, spec.name, step, versions) as recorder.trackers:
-                tested = _fit(
-                    trainer,
-                    recorder,
-                    TrainingModule(network, data, settings, frozen.modules),
-                    run.last if last else None,
-                )
-            facts = {"device": device_name, "command": run.read_settings().command if first else ""}
-            facts |= {"data": card.name, "data_digest": card.sha256, "init_from": run.read_settings().init_from}
-            summary = _summary(run, spec, computed, recorder.history, tested, data, frozen, facts)
-            if trainer.is_global_zero:
-                _finish(run, summary, recorder)
+        job = Job(run, spec, network, data, rows, card, computed, started, device, start, frozen)
+        return _carried_out(job, logger, resume=resume, overwrite=overwrite, quiet=quiet)
+
+
+def _validation_rows(run: RunFolder, data: ImageData, settings: TrainSettings, *, resume: bool) -> list[int]:
+    """Which training images are set aside: those that a resumed run has stored, if they are rows of the data."""
+    stored = run.read_validation() if resume else []
+    return stored if stored and max(stored) < len(data.train) else validation_rows(data, settings)
+
+
+def _initial_network(
+    spec: NetworkSpec,
+    settings: TrainSettings,
+    classes: Sequence[str],
+    init_from: Source | None,
+    stored: Mapping[str, Tensor] | None,
+) -> tuple[CompiledNetwork, Start | None]:
+    """The network as training starts: new weights from the seed, those of another network, or what a run has stored."""
+    torch.manual_seed(settings.seed)
+    network = compile_spec(
+        spec,
+        memory_format="channels_last" if settings.channels_last else "contiguous",
+        checkpoint=_checkpoint(settings),
+    )
+    if stored is not None:
+        network.load_state_dict(dict(stored))
+    return network, None if init_from is None else load_weights(network, init_from, classes)
+
+
+def _carried_out(job: Job, logger: Sequence[str], *, resume: bool, overwrite: bool, quiet: bool) -> Summary:
+    """Train, or resume, and write what is known at the end."""
+    run, first = job.run, is_first_process()
+    recorder = Recorder(run, Interrupts(), quiet=quiet)
+    trainer = make_trainer(job.settings, job.device, run.path, [recorder], quiet=quiet)
+    with run.locked() if first else nullcontext():
+        if first:
+            last = job.begin(resume=resume, overwrite=overwrite, quiet=quiet)
+        else:
+            last = checkpoint_to_resume(run, job.started, job.spec, job.card) if resume else None
+        recorder.metadata = job.metadata
+        step = last["global_step"] if last else 0
+        versions = last["callbacks"]["Recorder"].get("trackers", {}) if last else {}
+        with tracking(logger if first else (), run.path, job.spec.name, step, versions) as recorder.trackers:
+            module = TrainingModule(job.network, job.data, job.settings, job.frozen.modules)
+            tested = _fit(trainer, recorder, module, run.last if last else None)
+        summary = _summary(job, recorder.history, tested)
+        if trainer.is_global_zero:
+            _finish(run, summary, recorder)
     return summary
 
 
@@ -207,7 +214,7 @@ def _extended(
             started = Started(
                 cortexgraph_run=LAYOUT, settings=stored.model_dump(mode="json"), spec_sha256=network.digest
             )
-            _checkpoint_to_resume(run, started, network, data_card(data))
+            checkpoint_to_resume(run, started, network, data_card(data))
             begin_extension(run, epochs, shlex.join(options["command"]))
         if settings is not None and settings.restarts == run.train_settings().restarts:
             settings = None  # those of the run, which its extension changes
@@ -217,101 +224,8 @@ def _extended(
         return finish_extension(run) if first else summary
 
 
-def _metadata(run: RunFolder, spec: NetworkSpec, card: DataCard) -> dict[str, str]:
-    """What the weights say of themselves."""
-    own = run.identity(spec, card)
-    return {"network": spec.name, "spec_sha256": spec.digest, "data": card.name, "format": "pt", "identity": own}
-
-
-def _validation_rows(run: RunFolder, data: ImageData, settings: TrainSettings, *, resume: bool) -> list[int]:
-    """Which training images are set aside: those that a resumed run has stored, if they are rows of the data."""
-    stored = run.read_validation() if resume else []
-    return stored if stored and max(stored) < len(data.train) else validation_rows(data, settings)
-
-
-def _device_name(device: torch.device, count: int) -> str:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    return f"{count} × {name}" if count > 1 else name
-
-
 def _checkpoint(settings: TrainSettings) -> Checkpoint | None:
     return None if settings.checkpoint == "none" else read_checkpoint(settings.checkpoint, settings.batch_size)
-
-
-# ---- start -------------------------------------------------------------------
-
-
-def _announce(
-    spec: NetworkSpec, data: ImageData, settings: TrainSettings, device: str, start: Start | None, frozen: Frozen
-) -> None:
-    """Say once, before training, what is trained on what, from which weights, and what is frozen."""
-    print(f"{data.name}: {images_text(data, settings)}")
-    print(
-        f"{spec.name}: {parameters_text(*_counts(spec, frozen))}, for {settings.epochs} "
-        f"epoch{'s' * (settings.epochs != 1)} in batches of {settings.batch_size} on {device}"
-        f"{f' in {settings.precision}' * (settings.precision != '32')}"
-        f"{f', recipe {settings.recipe}' * (settings.recipe != STANDARD)}"
-    )
-    if settings.restarts:
-        print(f"the schedule of the learning rate starts again after epoch {', '.join(map(str, settings.restarts))}")
-    if start is not None:
-        print(f"{spec.name} {start}")
-    if frozen.modules:
-        print(f"frozen: {', '.join(settings.freeze)}; their running statistics do not move either")
-    sys.stdout.flush()
-
-
-def _counts(spec: NetworkSpec, frozen: Frozen) -> tuple[int, int, int]:
-    """All parameters, those that are trained, and those that are frozen."""
-    full = unroll(spec)
-    return total_parameters(full), trained_parameters(full) - frozen.parameters, frozen.parameters
-
-
-def _describe(run: RunFolder, spec: NetworkSpec, network: CompiledNetwork) -> None:
-    """Write source and drawings, as far as they are not there."""
-    if not run.source.exists():
-        write_text(run.source, network.source, devices=False)
-    for name, make in (("areas", draw), ("unrolled", draw_unrolled)):
-        paths = [run.path / f"{name}.{suffix}" for suffix in ("svg", "pdf")]
-        if not all(path.exists() for path in paths):
-            drawing = make(spec)
-            for path in paths:
-                drawing.save(path)
-
-
-def _checkpoint_to_resume(run: RunFolder, started: Started, spec: NetworkSpec, card: DataCard) -> dict[str, Any] | None:
-    """The checkpoint from which a resumed run goes on; None if it was interrupted before the end of its first epoch.
-
-    Raises:
-        DataError: if spec, settings or data are not those that it was started with, or a file is damaged.
-    """
-    before = run.train_settings().model_dump(mode="json")
-    pairs = {f"settings.{name}": (before[name], value) for name, value in started.settings.items()}
-    pairs["spec"] = (run.read_settings().spec_sha256, started.spec_sha256)
-    if run.data.exists():
-        kept = run.read_card()
-        pairs |= {f"data.{name}": (getattr(kept, name), getattr(card, name)) for name in DECIDING}
-    if findings := [_changed(place, *values) for place, values in pairs.items() if values[0] != values[1]]:
-        raise DataError(findings)
-    if not run.last.exists():
-        return None
-    run.read_weights(spec, card)
-    last = run.read_last()
-    digest = run.identity(spec, card)
-    if last["callbacks"]["Recorder"].get("identity", digest) != digest:
-        raise run.damaged(run.settings, "or data.json is not what the run was started with")
-    return last
-
-
-def _changed(place: str, before: object, now: object) -> Diagnostic:
-    was, now = (value[:16] if isinstance(value, str) and len(value) == 64 else value for value in (before, now))
-    return Diagnostic(
-        "resume-changed",
-        place,
-        f"it is {now} now",
-        f"the run was started with {was}",
-        "Resume with what the run was started with (leave options out), or start another run.",
-    )
 
 
 # ---- run ---------------------------------------------------------------------
@@ -344,22 +258,14 @@ def _fit(trainer: Any, recorder: Recorder, module: TrainingModule, checkpoint: P
         ) from None
 
 
-def _summary(
-    run: RunFolder,
-    spec: NetworkSpec,
-    settings: TrainSettings,
-    history: Sequence[EpochRecord],
-    tested: dict[int, float] | None,
-    data: ImageData,
-    frozen: Frozen,
-    facts: Mapping[str, str],
-) -> Summary:
-    splits = {"train": data.train, "validation": data.validation, "test": data.test}
-    total, trained, untrained = _counts(spec, frozen)
+def _summary(job: Job, history: Sequence[EpochRecord], tested: dict[int, float] | None) -> Summary:
+    """What the run says of itself at the end; `tested` is the accuracy on test images that were evaluated once."""
+    splits = {"train": job.data.train, "validation": job.data.validation, "test": job.data.test}
+    (total, trained, untrained), started = job.counts, job.run.read_settings()
     return Summary(
-        **facts,
-        name=spec.name,
-        run=run.path,
+        name=job.spec.name,
+        run=job.run.path,
+        data=job.card.name,
         epochs=len(history),
         accuracy=dict(history[-1].accuracies) if tested is None else tested,
         best_epoch=best_epoch(history).epoch,
@@ -370,16 +276,20 @@ def _summary(
         total_parameters=total,
         frozen_parameters=untrained,
         seconds=sum(record.seconds for record in history),
-        precision=settings.precision,
-        seed=settings.seed,
-        spec_digest=spec.digest,
+        precision=job.settings.precision,
+        seed=job.settings.seed,
+        spec_digest=job.spec.digest,
+        data_digest=job.card.sha256,
+        device=job.device_name,
+        command=started.command,
+        init_from=started.init_from,
         versions={
             "cortexgraph": __version__,
             "torch": torch.__version__,
             "lightning": lightning.__version__,
             "python": platform.python_version(),
         },
-        settings=settings.model_dump(mode="json"),
+        settings=job.settings.model_dump(mode="json"),
         images={split: len(images) for split, images in splits.items() if images is not None},
     )
 

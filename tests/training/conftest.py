@@ -12,7 +12,7 @@ import torch
 
 from cortexgraph.data import Augment, ImageData, LabelledImages
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.training import TrainSettings, fit, recorder, train
+from cortexgraph.training import TrainSettings, fit, job, recorder, train
 
 SIZE_PX = 8
 
@@ -112,4 +112,4 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (fit, recorder):
         monkeypatch.setattr(module, "draw_curves", lambda *arguments: None)
     for name in ("draw", "draw_unrolled"):
-        monkeypatch.setattr(fit, name, lambda spec: SimpleNamespace(save=lambda path: None))
+        monkeypatch.setattr(job, name, lambda spec: SimpleNamespace(save=lambda path: None))

@@ -20,7 +20,7 @@ from cortexgraph.cli.app import app
 from cortexgraph.cli.options import located
 from cortexgraph.errors import CortexGraphError
 from cortexgraph.spec import NetworkSpec, save
-from cortexgraph.training import RunFolder, TrainSettings, fit
+from cortexgraph.training import RunFolder, TrainSettings, job
 
 from .conftest import striped_images, tiny_spec
 from .test_resume import assert_equal_runs, interrupt_after
@@ -253,7 +253,7 @@ def test_ctrl_c_while_drawing(place: Path, workplace: Path, monkeypatch: pytest.
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(fit, "draw", interrupted)
+        patch.setattr(job, "draw", interrupted)
         stopped = run(*words(place, "--out", "a run"))
     assert stopped.exit_code == 130
     assert stopped.output == "Stopped. Resume with: cortexgraph train --resume --out 'a run'\n"

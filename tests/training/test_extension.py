@@ -56,8 +56,9 @@ def contents(run: RunFolder) -> dict[str, bytes]:
 def test_the_schedule_starts_again() -> None:
     settings = TrainSettings(epochs=6, restarts=(1, 4), schedule="cosine")
     factors = [lr_factor(settings, batch, 60) for batch in range(61)]
-    segments = [(SCHEDULES["cosine"](batch, length), length) for length in (10, 30, 20) for batch in range(length)]
-    assert factors == [factor for factor, _ in segments] + [SCHEDULES["cosine"](20, 20)]
+    cosine, warmup = SCHEDULES["cosine"], settings.filled("warmup")
+    expected = [cosine(batch, length, warmup) for length in (10, 30, 20) for batch in range(length)]
+    assert factors == [*expected, cosine(20, 20, warmup)]
 
 
 @pytest.mark.parametrize("restarts", [(3,), (2, 1), (1, 1), (0,)])

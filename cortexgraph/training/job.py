@@ -1,0 +1,168 @@
+"""A training that is checked and ready to begin, and how it begins in its folder."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from cortexgraph.compiler import unroll
+from cortexgraph.data import ImageData
+from cortexgraph.drawing import draw, draw_unrolled
+from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.files import write_text
+from cortexgraph.network import CompiledNetwork
+from cortexgraph.spec import NetworkSpec
+from cortexgraph.training.images import images_text
+from cortexgraph.training.recipe import STANDARD
+from cortexgraph.training.recorder import plain_state
+from cortexgraph.training.records import DECIDING, DataCard, Started
+from cortexgraph.training.run_folder import RunFolder
+from cortexgraph.training.settings import TrainSettings
+from cortexgraph.training.starting import Frozen, Start
+from cortexgraph.unrolling import total_parameters, trained_parameters
+from cortexgraph.wording import parameters_text
+
+__all__ = ["Job", "checkpoint_to_resume"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training.
+
+    Attributes:
+        run: its folder.
+        spec, network: resolved, and compiled with the weights from which training starts.
+        data: the images, those for validation set aside; `rows` says which they are.
+        card: what the run keeps of all the images.
+        settings: with the precision in which this machine computes.
+        started: how the run was started, or would be.
+        device: where to train.
+        start: whose weights training starts from; None for new ones, or where a run is resumed.
+        frozen: what does not change.
+    """
+
+    run: RunFolder
+    spec: NetworkSpec
+    network: CompiledNetwork
+    data: ImageData
+    rows: list[int]
+    card: DataCard
+    settings: TrainSettings
+    started: Started
+    device: torch.device
+    start: Start | None
+    frozen: Frozen
+
+    def begin(self, *, resume: bool, overwrite: bool, quiet: bool) -> dict[str, Any] | None:
+        """Write what makes the folder a run, as far as it is not there, and say what is trained.
+
+        Returns:
+            The checkpoint from which a resumed run goes on.
+
+        Raises:
+            DataError: if the folder is not free, or not resumable.
+        """
+        run = self.run
+        run.check_startable(resume=resume, overwrite=overwrite)  # another process may have been here meanwhile
+        last = checkpoint_to_resume(run, self.started, self.spec, self.card) if resume else None
+        if resume:
+            run.complete(self.spec, self.card, self.rows)
+        else:
+            initial = plain_state(self.network) if self.start else None
+            run.start(self.started, self.spec, self.card, self.rows, initial)
+        self._describe()
+        if not quiet:
+            self._announce()
+        return last
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the weights say of themselves; the run has begun."""
+        spec, own = self.spec, self.run.identity(self.spec, self.card)
+        return {
+            "network": spec.name,
+            "spec_sha256": spec.digest,
+            "data": self.card.name,
+            "format": "pt",
+            "identity": own,
+        }
+
+    @property
+    def device_name(self) -> str:
+        """What people call the devices."""
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
+        return f"{self.settings.devices} × {name}" if self.settings.devices > 1 else name
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """All parameters, those that are trained, and those that are frozen."""
+        full, frozen = unroll(self.spec), self.frozen.parameters
+        return total_parameters(full), trained_parameters(full) - frozen, frozen
+
+    def _announce(self) -> None:
+        """Say once, before training, what is trained on what, from which weights, and what is frozen."""
+        spec, settings = self.spec, self.settings
+        print(f"{self.data.name}: {images_text(self.data, settings)}")
+        print(
+            f"{spec.name}: {parameters_text(*self.counts)}, for {settings.epochs} "
+            f"epoch{'s' * (settings.epochs != 1)} in batches of {settings.batch_size} on {self.device_name}"
+            f"{f' in {settings.precision}' * (settings.precision != '32')}"
+            f"{f', recipe {settings.recipe}' * (settings.recipe != STANDARD)}"
+        )
+        if settings.restarts:
+            epochs = ", ".join(map(str, settings.restarts))
+            print(f"the schedule of the learning rate starts again after epoch {epochs}")
+        if self.start is not None:
+            print(f"{spec.name} {self.start}")
+        if self.frozen.modules:
+            print(f"frozen: {', '.join(settings.freeze)}; their running statistics do not move either")
+        sys.stdout.flush()
+
+    def _describe(self) -> None:
+        """Write source and drawings, as far as they are not there."""
+        if not self.run.source.exists():
+            write_text(self.run.source, self.network.source, devices=False)
+        for name, make in (("areas", draw), ("unrolled", draw_unrolled)):
+            paths = [self.run.path / f"{name}.{suffix}" for suffix in ("svg", "pdf")]
+            if not all(path.exists() for path in paths):
+                drawing = make(self.spec)
+                for path in paths:
+                    drawing.save(path)
+
+
+def checkpoint_to_resume(run: RunFolder, started: Started, spec: NetworkSpec, card: DataCard) -> dict[str, Any] | None:
+    """The checkpoint from which a resumed run goes on; None if it was interrupted before the end of its first epoch.
+
+    Raises:
+        DataError: if spec, settings or data are not those that it was started with, or a file is damaged.
+    """
+    before = run.train_settings().model_dump(mode="json")
+    pairs = {f"settings.{name}": (before[name], value) for name, value in started.settings.items()}
+    pairs["spec"] = (run.read_settings().spec_sha256, started.spec_sha256)
+    if run.data.exists():
+        kept = run.read_card()
+        pairs |= {f"data.{name}": (getattr(kept, name), getattr(card, name)) for name in DECIDING}
+    if findings := [_changed(place, *values) for place, values in pairs.items() if values[0] != values[1]]:
+        raise DataError(findings)
+    if not run.last.exists():
+        return None
+    run.read_weights(spec, card)
+    last = run.read_last()
+    digest = run.identity(spec, card)
+    if last["callbacks"]["Recorder"].get("identity", digest) != digest:
+        raise run.damaged(run.settings, "or data.json is not what the run was started with")
+    return last
+
+
+def _changed(place: str, before: object, now: object) -> Diagnostic:
+    was, now = (value[:16] if isinstance(value, str) and len(value) == 64 else value for value in (before, now))
+    return Diagnostic(
+        "resume-changed",
+        place,
+        f"it is {now} now",
+        f"the run was started with {was}",
+        "Resume with what the run was started with (leave options out), or start another run.",
+    )
