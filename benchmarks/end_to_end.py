@@ -30,7 +30,7 @@ import cortexgraph as cg
 from benchmarks.input_pipeline import make_folder, torchvision_loader
 from cortexgraph.data import ImageData, load_data
 from cortexgraph.training import TrainSettings, fit
-from cortexgraph.training.module import make_optimizer, make_scheduler
+from cortexgraph.training.optimizers import make_optimizer, make_scheduler
 from cortexgraph.training.recorder import Recorder
 
 __all__ = ["end_to_end"]

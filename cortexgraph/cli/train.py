@@ -238,8 +238,7 @@ def _report(summary: Summary) -> None:
 
 def _next_step(summary: Summary) -> str:
     """Evaluation over time, with what it can be expected to show."""
-    command, steps = f"cortexgraph eval {shlex.quote(str(summary.run))}", list(summary.accuracy)
-    read = steps[-1:] if summary.loss_over == "last" else steps
+    command, read = f"cortexgraph eval {shlex.quote(str(summary.run))}", summary.read_in_training
     if len(read) > 1:
         return f"{command} --at all"
     return (

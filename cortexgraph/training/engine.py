@@ -129,8 +129,8 @@ def make_trainer(
     several = settings.devices > 1
     if several and device.type == "cuda":
         _check_gpus(f"{settings.devices} × cuda", settings.devices)
-    # With several readouts and the loss over the last, some parameters may be read and yet get no gradient.
-    unused = "_find_unused_parameters_true" * (settings.loss_over == "last")
+    # With several readouts and the loss over some steps, some parameters may be read and yet get no gradient.
+    unused = "_find_unused_parameters_true" * (settings.loss_over != "all")
     bar = not quiet and sys.stdout.isatty()
     shown = [] if quiet else [EpochBar() if bar else ProgressLines()]
     try:

@@ -48,6 +48,8 @@ from cortexgraph.training.images import (
 )
 from cortexgraph.training.job import Job, checkpoint_to_resume
 from cortexgraph.training.module import TrainingModule
+from cortexgraph.training.optimizers import check_optimizer
+from cortexgraph.training.reached import check_step_weights
 from cortexgraph.training.recorder import Recorder, plain_state
 from cortexgraph.training.records import (
     EpochRecord,
@@ -127,7 +129,6 @@ def train(
     share = min(settings.batch_size, len(data.train)) // settings.devices
     if findings := list(batch_norm_over_one_value(graph, share)):
         raise CompileError(findings)
-    check_augmentation(data, settings)
     device = choose_device(settings.device)
     computed = settings.model_copy(update={"precision": choose_precision(settings.precision, device)})
     if is_first_process():
@@ -136,6 +137,7 @@ def train(
         network, start = _initial_network(
             spec, settings, data.classes, init_from, run.read_initial() if resume else None
         )
+        _check_ingredients(network, data, settings)
         frozen = freeze(network, settings.freeze)
         started = Started(
             cortexgraph_run=LAYOUT,
@@ -222,6 +224,17 @@ def _extended(
             with withdrawn_if_nothing_was_trained(run) if epochs else nullcontext():
                 summary = train(spec, data, settings, run.extension.path, resume=True, **options)
         return finish_extension(run) if first else summary
+
+
+def _check_ingredients(network: CompiledNetwork, data: ImageData, settings: TrainSettings) -> None:
+    """Check what the settings ask of torch, the images and the readouts.
+
+    Raises:
+        CortexGraphError: for what is not there or does not fit.
+    """
+    check_optimizer(settings)
+    check_augmentation(data, settings)
+    check_step_weights(network.unrolled, settings.loss_over)
 
 
 def _checkpoint(settings: TrainSettings) -> Checkpoint | None:

@@ -7,7 +7,7 @@ the only list of names.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +24,7 @@ __all__ = [
     "predicted_per_step",
     "readout_loss",
     "register_loss",
+    "step_weights",
 ]
 
 CROSS_ENTROPY = "cross-entropy"
@@ -107,26 +108,39 @@ def loss_per_step(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0, 
     return losses.reshape(batch, steps).mean(0)
 
 
+def step_weights(over: str, steps: int) -> list[float]:
+    """The weight of each readout step in the loss: `all` and `last` written out, or the numbers as they are."""
+    if over == "all":
+        return [1.0] * steps
+    return [0.0] * (steps - 1) + [1.0] if over == "last" else [float(word) for word in over.split(",")]
+
+
 def readout_loss(
     logits: Logits,
     labels: Tensor,
     label_smoothing: float = 0.0,
-    over: Literal["all", "last"] = "all",
+    over: str = "all",
     loss: str = CROSS_ENTROPY,
 ) -> Tensor:
     """The number that training minimises: the mean over all readouts and their steps, or their last steps alone.
+
+    With weights for the steps, it is the weighted mean.
 
     Args:
         logits: [B, classes] or [B, n, classes], or such by the name of each readout.
         labels: int64 [B].
         label_smoothing: share of each target spread evenly over all classes.
-        over: which readout steps count.
+        over: which readout steps count: `all`, `last`, or the weight of each, with commas between.
         loss: its registered name.
     """
     import torch
 
     parts = [part[:, -1:] if over == "last" else part for part in _by_readout(logits)]
-    return torch.cat([loss_per_step(part, labels, label_smoothing, loss) for part in parts]).mean()
+    losses = [loss_per_step(part, labels, label_smoothing, loss) for part in parts]
+    if over in {"all", "last"}:
+        return torch.cat(losses).mean()
+    weights = torch.tensor(step_weights(over, len(losses[0])), device=labels.device)  # [n]
+    return (torch.stack(losses) @ (weights / weights.sum())).mean()
 
 
 def predicted_per_step(logits: Logits) -> Tensor:

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cortexgraph.data import Batches, ImageData
 from cortexgraph.training.images import EpochLoader, evaluation_batches, run_length, train_batches
 from cortexgraph.training.losses import correct_per_step, readout_loss
+from cortexgraph.training.optimizers import lr_factor, make_optimizer, make_scheduler
 from cortexgraph.training.reached import read_steps
 from cortexgraph.training.records import Split
-from cortexgraph.training.schedules import SCHEDULES
 from cortexgraph.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from cortexgraph.network import CompiledNetwork
     from cortexgraph.training.losses import Logits
 
-__all__ = ["Counts", "TrainingModule", "make_optimizer", "make_scheduler", "moving_average", "parameter_groups"]
+__all__ = ["Counts", "TrainingModule", "moving_average"]
 
 
 class Counts:
@@ -201,48 +201,3 @@ def moving_average(network: nn.Module, decay: float) -> AveragedModel:
         get_ema_multi_avg_fn(min(decay, at_most))(averages, values, count)  # type: ignore[no-untyped-call]
 
     return AveragedModel(network, multi_avg_fn=update, use_buffers=True).requires_grad_(False)
-
-
-# ---- optimiser and schedule --------------------------------------------------------
-
-
-def parameter_groups(network: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
-    """Trainable parameters in two groups: weights (matrices and kernels) decay; norms and biases do not.
-
-    Norms and biases, those with at most one axis, have a learning rate of their own.
-    """
-    lr = settings.peak_lr
-    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.ndim > 1], "lr": lr, "weight_decay": settings.decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "lr": lr * settings.norm_lr_factor, "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
-
-
-def make_optimizer(network: nn.Module, settings: TrainSettings) -> optim.Optimizer:
-    """The optimiser that the settings ask for."""
-    groups, momentum = parameter_groups(network, settings), settings.filled("momentum")
-    if settings.optimizer == "sgd":
-        return optim.SGD(groups, settings.peak_lr, momentum=momentum, nesterov=momentum > 0)
-    return optim.AdamW(groups, settings.peak_lr, betas=(momentum, 0.999))
-
-
-def make_scheduler(optimizer: optim.Optimizer, settings: TrainSettings, batches: int) -> optim.lr_scheduler.LambdaLR:
-    """The schedule, to be advanced after every batch of a run of `batches` batches.
-
-    One torch scheduler with a closed formula, not a chain of several: the rate of any batch is known without running
-    through those before it, and a resumed run has it to the last bit.
-    """
-    return optim.lr_scheduler.LambdaLR(optimizer, lambda batch: lr_factor(settings, batch, batches))
-
-
-def lr_factor(settings: TrainSettings, batch: int, batches: int) -> float:
-    """What the schedule makes of the peak learning rate at a batch, from 0, of a run of `batches`.
-
-    The schedule starts again after each epoch in `restarts` and runs until the next one, or the end of the run.
-    """
-    starts = [epoch * batches // settings.epochs for epoch in (0, *settings.restarts)]
-    start = max(each for each in starts if each <= batch)
-    end = min((each for each in starts if each > batch), default=batches)
-    return SCHEDULES[settings.schedule](batch - start, end - start, settings.filled("warmup"))

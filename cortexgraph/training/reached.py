@@ -13,11 +13,14 @@ import networkx as nx
 
 from cortexgraph.codegen import trained_sets
 from cortexgraph.compiler import unroll
+from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.passes import prune
 from cortexgraph.spec import NetworkSpec
+from cortexgraph.training.losses import step_weights
 from cortexgraph.unrolling import Node, UnrolledGraph
+from cortexgraph.wording import step_ranges
 
-__all__ = ["reached_steps", "read_steps"]
+__all__ = ["check_step_weights", "reached_steps", "read_steps"]
 
 Part = tuple[str, int]
 """An area's or connection's identifier, with the number of its parameter set (0 without sets)."""
@@ -26,6 +29,27 @@ Part = tuple[str, int]
 def read_steps(graph: UnrolledGraph) -> tuple[int, ...]:
     """The steps at which the first readout is read, in the order of its logits."""
     return graph.readout_steps(graph.areas.readouts[0].name)
+
+
+def check_step_weights(graph: UnrolledGraph, loss_over: str) -> None:
+    """Check that the loss has one weight for each readout step, of every readout.
+
+    Raises:
+        CompileError: if it has not.
+    """
+    findings = [
+        Diagnostic(
+            "loss-weights",
+            "settings.loss_over",
+            f"{len(step_weights(loss_over, len(steps)))} weights were given",
+            f"{readout.name} is read out at {len(steps)} steps ({step_ranges(steps)})",
+            "Give one weight for each step, with commas between.",
+        )
+        for readout in graph.areas.readouts
+        if len(steps := graph.readout_steps(readout.name)) != len(step_weights(loss_over, len(steps)))
+    ]
+    if findings:
+        raise CompileError(findings)
 
 
 def reached_steps(trained: NetworkSpec, evaluated: NetworkSpec) -> dict[int, bool]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, FiniteFloat, JsonValue, ValidationInfo, field_validator
 
+from cortexgraph.training.losses import step_weights
 from cortexgraph.training.settings import stored_settings
 from cortexgraph.wording import parameters_text
 
@@ -263,9 +264,10 @@ class Summary(BaseModel, frozen=True):
         return f"{self.parameters:,} trained parameters"
 
     @property
-    def loss_over(self) -> str:
-        """Which readout steps the loss was taken over: all, or the last."""
-        return str(self.settings.get("loss_over", "all"))
+    def read_in_training(self) -> list[int]:
+        """The readout steps over which the loss was taken."""
+        weights = step_weights(str(self.settings.get("loss_over", "all")), len(self.accuracy))
+        return [step for step, weight in zip(self.accuracy, weights, strict=True) if weight]
 
 
 NOUNS = {"train": "training"}
@@ -276,7 +278,9 @@ def _conditions(summary: Summary) -> list[tuple[str, str]]:
     if not summary.settings:
         return []
     s = stored_settings(summary.settings)
-    steps = "all readout steps" if s.loss_over == "all" else "the last readout step"
+    steps = {"all": "all readout steps", "last": "the last readout step"}.get(
+        s.loss_over, f"readout steps with weights {s.loss_over}"
+    )
     norms = f" (norms and biases × {s.norm_lr_factor:g})" if s.norm_lr_factor != 1 else ""
     average = [("weights", f"moving average with decay {s.ema:g} per batch")] if s.ema else []
     return [

@@ -22,6 +22,7 @@ from cortexgraph.program import Record
 from cortexgraph.released import read_weights
 from cortexgraph.spec import NetworkSpec, SpecLike
 from cortexgraph.spec.fields import pair
+from cortexgraph.training.losses import step_weights
 from cortexgraph.training.reached import reached_steps, read_steps
 from cortexgraph.training.records import DataCard, summary_text
 from cortexgraph.training.run_folder import RunFolder, write_json
@@ -90,7 +91,8 @@ class TrainedRun:
     def read_in_training(self) -> tuple[int, ...]:
         """The steps at which the loss of training read the first readout."""
         steps = read_steps(unroll(self.spec))
-        return steps if self.settings.loss_over == "all" else steps[-1:]
+        weights = step_weights(self.settings.loss_over, len(steps))
+        return tuple(step for step, weight in zip(steps, weights, strict=True) if weight)
 
     def labels(self, names: Iterable[str]) -> dict[str, int]:
         """The logit of each class; those of a released network whose classes have other names: in their order."""

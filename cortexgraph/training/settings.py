@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
@@ -37,6 +38,7 @@ DEFAULTS: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     "optimizer": {
         "sgd": {"lr": 0.1, "weight_decay": 0.0005, "momentum": 0.9},
         "adamw": {"lr": 0.006, "weight_decay": 0.01, "momentum": 0.9},
+        "muon": {"lr": 0.006, "weight_decay": 0.01, "momentum": 0.95},
     },
     "schedule": {name: {"warmup": share} for name, share in WARM_UP.items()},
 }
@@ -69,6 +71,20 @@ def _images_or_share(value: float) -> float:
     return int(value) if value >= 1 or not value else value
 
 
+def _as_text(value: object) -> object:
+    """A list of weights as it is written after an option."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
+def _weights(value: str) -> str:
+    """`all`, `last`, or weights, not all of them zero."""
+    number = r" *[0-9]{1,9}(\.[0-9]{1,9})? *"
+    weights = re.fullmatch(f"{number}(,{number})*", value)
+    if value not in {"all", "last"} and not (weights and any(map(float, value.split(",")))):
+        raise PydanticCustomError("choice", "unknown")
+    return value
+
+
 def _by(other: str, setting: str) -> str:
     """The defaults of a setting, by the value of the other one that decides it."""
     return ", ".join(f"{values[setting]:g} for {choice}" for choice, values in DEFAULTS[other].items())
@@ -97,8 +113,10 @@ class TrainSettings(BaseModel):
     )
     epochs: Whole = Field(9, description="Passes over the training images.")
     batch_size: Whole = Field(64, description="Images in a batch, over all devices together.")
-    optimizer: Literal["sgd", "adamw"] = Field(
-        "adamw", description="sgd (with Nesterov momentum) or adamw (β₂ = 0.999; Loshchilov & Hutter 2019)."
+    optimizer: Literal["sgd", "adamw", "muon"] = Field(
+        "adamw",
+        description="sgd (with Nesterov momentum), adamw (β₂ = 0.999; Loshchilov & Hutter 2019), or muon (Jordan 2024) "
+        "for kernels and matrices with adamw for classifiers, norms and biases.",
     )
     lr: Positive | None = Field(
         None,
@@ -113,7 +131,7 @@ class TrainSettings(BaseModel):
     momentum: Share | None = Field(
         None,
         json_schema_extra=_decided("optimizer"),
-        description=f"Of the optimiser (β₁ of adamw); default {_by('optimizer', 'momentum')}.",
+        description=f"Of the optimiser (β₁ of adamw alone); default {_by('optimizer', 'momentum')}.",
     )
     norm_lr_factor: Positive = Field(
         1.0, description="Factor on the learning rate of norms and biases (Jordan 2024 uses 64 for biases)."
@@ -139,8 +157,11 @@ class TrainSettings(BaseModel):
     )
     loss: Annotated[str, _registered("loss")] = Field("cross-entropy", description="What training minimises.")
     label_smoothing: Share = Field(0.1, description="Share of each target spread evenly over all classes.")
-    loss_over: Literal["all", "last"] = Field(
-        "all", description="Readout steps whose losses are averaged: all, or the last alone."
+    loss_over: Annotated[str, BeforeValidator(_as_text), AfterValidator(_weights)] = Field(
+        "all",
+        json_schema_extra={"choices": "all|last|WEIGHTS"},
+        description="Readout steps whose losses are averaged: all, the last alone, or all with a weight for each, such "
+        "as 0.5,0.5,1.",
     )
     precision: Literal["32", "bf16", "16", "auto"] = Field(
         "32",

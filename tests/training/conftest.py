@@ -18,6 +18,8 @@ SIZE_PX = 8
 
 
 INGREDIENTS: dict[str, Any] = {
+    "optimizer": "muon",
+    "loss_over": "1,0.5,2",
     "schedule": "linear",
     "warmup": 0.3,
     "momentum": 0.8,

@@ -17,7 +17,7 @@ from cortexgraph.data import ImageData
 from cortexgraph.errors import CortexGraphError, DataError, SpecError
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training import Interrupted, RunFolder, TrainSettings, evaluate, extension, load_run, recorder, train
-from cortexgraph.training.module import lr_factor
+from cortexgraph.training.optimizers import lr_factor
 from cortexgraph.training.schedules import SCHEDULES
 
 from .conftest import striped_data

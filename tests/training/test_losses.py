@@ -98,3 +98,15 @@ def test_a_registered_loss_is_known_by_name() -> None:
         SpecError, match=r"settings\.loss: 'zero-one' was given, but it must be cross-entropy(,| or) squ"
     ):
         TrainSettings(loss="zero-one")
+
+
+def test_weights_of_steps_by_hand() -> None:
+    logits, labels = torch.randn(5, 3, 4), torch.tensor([0, 1, 2, 3, 0])
+    one, two, three = (torch.nn.functional.cross_entropy(logits[:, n], labels) for n in range(3))
+    weighted = readout_loss(logits, labels, over="0.5,0,1.5")
+    torch.testing.assert_close(weighted, (0.5 * one + 1.5 * three) / 2)
+    torch.testing.assert_close(
+        readout_loss({"a": logits, "b": logits.flip(1)}, labels, over="1,2,0"),
+        ((one + 2 * two) / 3 + (three + 2 * two) / 3) / 2,
+    )
+    assert TrainSettings(loss_over=[0.5, 0, 1.5]).loss_over == "0.5,0,1.5"  # type: ignore[arg-type]

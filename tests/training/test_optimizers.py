@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from cortexgraph.compiler import compile_spec
+from cortexgraph.errors import CortexGraphError
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training import TrainSettings
-from cortexgraph.training.module import make_optimizer, parameter_groups
+from cortexgraph.training.optimizers import Muon, as_matrix, check_optimizer, make_optimizer, parameter_groups
 
 from .conftest import tiny_spec
 
@@ -60,3 +61,86 @@ def test_decay_shrinks_weights_alone(spec: NetworkSpec, optimizer: str) -> None:
     for name, parameter in network.named_parameters():
         factor = shrink if parameter.ndim > 1 else 1.0
         torch.testing.assert_close(parameter.detach(), factor * before[name])
+
+
+# ---- Muon ------------------------------------------------------------------------
+
+
+def newton_schulz(gradient: torch.Tensor) -> torch.Tensor:
+    """Five steps of Jordan's quintic iteration, in bf16 as published, written out anew."""
+    x = gradient.bfloat16()
+    tall = x.shape[0] > x.shape[1]
+    x = x.T if tall else x
+    x = x / (x.norm() + 1e-7)
+    for _ in range(5):
+        a = x @ x.T
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+    return (x.T if tall else x).float()
+
+
+@pytest.mark.parametrize(
+    ("layout", "order"), [(torch.contiguous_format, (0, 1, 2, 3)), (torch.channels_last, (0, 2, 3, 1))]
+)
+def test_muon_is_torchs_on_the_flattened_kernels(
+    spec: NetworkSpec, layout: torch.memory_format, order: tuple[int, ...]
+) -> None:
+    network = compile_spec(spec).to(memory_format=layout)
+    chosen = make_optimizer(network, TrainSettings(optimizer="muon", lr=0.05, weight_decay=0.2, momentum=0.8))
+    assert isinstance(chosen, Muon)
+    kernels = [p for p in network.parameters() if p.ndim == 4]
+    matrices = [torch.nn.Parameter(p.detach().permute(order).flatten(1).clone()) for p in kernels]
+    torchs = torch.optim.Muon(matrices, 0.05, 0.2, 0.8, adjust_lr_fn="match_rms_adamw")
+    for _ in range(3):
+        for parameter in network.parameters():
+            parameter.grad = torch.randn_like(parameter)
+        for matrix, kernel in zip(matrices, kernels, strict=True):
+            matrix.grad = kernel.grad.permute(order).flatten(1).clone()  # type: ignore[union-attr]
+        chosen.step()
+        torchs.step()  # type: ignore[no-untyped-call]
+    for matrix, kernel in zip(matrices, kernels, strict=True):
+        assert torch.equal(kernel.permute(order).flatten(1), matrix)
+
+
+def test_muon_is_newton_schulz(spec: NetworkSpec) -> None:
+    """One step goes where a hand-written iteration says, with the length that AdamW's would have."""
+    network = compile_spec(spec)
+    before = {name: p.detach().clone() for name, p in network.named_parameters() if p.ndim == 4}
+    chosen = make_optimizer(network, TrainSettings(optimizer="muon", lr=0.05, weight_decay=0))
+    for parameter in network.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    expected = {name: newton_schulz(p.grad.flatten(1)) for name, p in network.named_parameters() if name in before}  # type: ignore[union-attr]
+    chosen.step()
+    for name, direction in expected.items():
+        step = (before[name] - network.get_parameter(name).detach()).flatten(1)
+        assert torch.nn.functional.cosine_similarity(step.flatten(), direction.flatten(), 0) > 0.99
+        size = 0.05 * 0.2 * max(direction.shape) ** 0.5
+        torch.testing.assert_close(step.norm(), size * direction.norm(), rtol=0.1, atol=0)
+        assert float(torch.linalg.svdvals(step / size).min()) > 0.3
+        assert float(torch.linalg.svdvals(step / size).max()) < 1.6
+
+
+def test_muon_leaves_norms_biases_and_classifiers_to_adamw(spec: NetworkSpec) -> None:
+    one, other = compile_spec(spec), compile_spec(spec)
+    other.load_state_dict(one.state_dict())
+    muon = make_optimizer(one, TrainSettings(optimizer="muon", lr=0.05, norm_lr_factor=2))
+    adamw = make_optimizer(other, TrainSettings(optimizer="adamw", lr=0.05, norm_lr_factor=2))
+    for p, q in zip(one.parameters(), other.parameters(), strict=True):
+        p.grad = torch.randn_like(p)
+        q.grad = p.grad.clone()
+    muon.step()
+    adamw.step()
+    for (name, p), q in zip(one.named_parameters(), other.parameters(), strict=True):
+        assert torch.equal(p, q) == (p.ndim < 4), name
+
+
+def test_a_weight_and_its_matrix_share_memory() -> None:
+    for layout in (torch.contiguous_format, torch.channels_last):
+        weight = torch.randn(6, 4, 3, 3).to(memory_format=layout)
+        assert as_matrix(weight, weight).data_ptr() == weight.data_ptr()
+        assert as_matrix(weight, weight).shape == (6, 36)
+
+
+def test_torch_without_muon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.optim, "Muon", raising=False)
+    with pytest.raises(CortexGraphError, match=r"settings\.optimizer: muon was given, but .* has no Muon"):
+        check_optimizer(TrainSettings(optimizer="muon"))

@@ -44,9 +44,10 @@ def metrics(run: Path) -> list[dict[str, str]]:
 def tensors(run: Path) -> dict[str, torch.Tensor]:
     """Everything that decides how the run would go on, and the best weights."""
     found = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    states = found["optimizer_states"][0]
     optimizer = {
         f"optimizer {key} {name}": value
-        for key, state in found["optimizer_states"][0]["state"].items()
+        for key, state in [*states["state"].items(), *states.get("muon", {"state": {}})["state"].items()]
         for name, value in state.items()
         if value is not None
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ from safetensors.torch import load_file, save_file
 
 import cortexgraph as cg
 from cortexgraph.data import ImageData
-from cortexgraph.errors import DataError
-from cortexgraph.training import evaluate, load_run, predict
+from cortexgraph.errors import CompileError, DataError
+from cortexgraph.training import TrainSettings, evaluate, load_run, predict, train
 
 from .conftest import striped_data, tiny_spec
 
@@ -147,3 +148,13 @@ def test_what_was_edited_after_training_is_seen(copied: Path, file: str, changes
     change(copied / file, **changes)
     with pytest.raises(DataError, match=r"settings\.json or data\.json is not what the run was started with"):
         load_run(copied)
+
+
+def test_steps_with_a_weight_are_read_in_training(settings: Callable[..., TrainSettings], tmp_path: Path) -> None:
+    with pytest.raises(CompileError, match=r"settings\.loss_over: 2 weights were given, but .* is read out at 3 steps"):
+        train(tiny_spec(), striped_data(), settings(epochs=1, loss_over="1,2"), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+    summary = train(tiny_spec(), striped_data(), settings(epochs=1, loss_over="0,1,2"), tmp_path / "run", quiet=True)
+    assert load_run(tmp_path / "run").read_in_training == (3, 4)
+    assert summary.read_in_training == [3, 4]
+    assert "over readout steps with weights 0,1,2" in (tmp_path / "run/summary.md").read_text()

@@ -11,7 +11,7 @@ import torch
 from torch import nn, optim
 
 from cortexgraph.training import TrainSettings
-from cortexgraph.training.module import make_optimizer, make_scheduler
+from cortexgraph.training.optimizers import make_optimizer, make_scheduler
 from cortexgraph.training.schedules import SCHEDULES
 
 BATCHES = 200
