@@ -91,6 +91,26 @@ def read_weights(path: str | Path, spec: SpecLike | None = None, key_map: str | 
     return Weights(path, network, state, used.images, used.data, classes, unused)
 
 
+def named_tensors(path: str | Path, spec: NetworkSpec) -> dict[str, Tensor]:
+    """The tensors of a checkpoint under the names of a spec, whether or not they fit.
+
+    Where no key of the file is such a name, the key map beside the spec gives the names. A tensor without one keeps its
+    key; one that the key map does not use is left out.
+
+    Raises:
+        DataError, SpecError: if the file or the key map cannot be read.
+    """
+    wanted, areas = parameters_of(spec)
+    tensors = renamed(areas, read_tensors(Path(path))[0])
+    file = None if wanted.keys() & tensors.keys() else find_key_map(spec)
+    if file is None:
+        return tensors
+    placed, unused, _ = _placed(tensors, wanted, load_key_map(file), areas)
+    known = {key for key, _ in placed.values()} | {*unused}
+    rest = {key: tensor for key, tensor in tensors.items() if key not in known}
+    return rest | {name: tensor for name, (_, tensor) in placed.items()}
+
+
 def parameters_of(spec: NetworkSpec) -> tuple[dict[str, Tensor], AreaGraph]:
     """The state dict of a spec, without values, and its areas."""
     with torch.device("meta"):
@@ -198,8 +218,7 @@ def without_ones(shape: Iterable[int]) -> list[int]:
 def _label(name: str, areas: AreaGraph) -> str:
     """The area or connection of a parameter, as the user wrote it."""
     part = name.partition(".")[0]
-    labels = {area.identifier: area.name for area in areas.areas}
-    return (labels | {c.identifier: c.label for c in areas.connections}).get(part, part)
+    return areas.labels.get(part, part)
 
 
 def _unmatched(key: str, tensor: Tensor, target: Unmatched, names: Iterable[str]) -> Diagnostic:

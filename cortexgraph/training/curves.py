@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cortexgraph.training.records import EpochRecord, best_epoch
-from cortexgraph.training.run_folder import writing
+from cortexgraph.training.run_files import writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

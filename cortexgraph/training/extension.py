@@ -12,7 +12,8 @@ from contextlib import contextmanager
 
 from cortexgraph.errors import CortexGraphError
 from cortexgraph.training.records import Summary
-from cortexgraph.training.run_folder import LOCK, PART, RunFolder, save_tensors, write_json, writing
+from cortexgraph.training.run_files import save_tensors, write_json, writing
+from cortexgraph.training.run_folder import LOCK, PART, RunFolder
 
 __all__ = ["begin_extension", "finish_extension", "withdrawn_if_nothing_was_trained"]
 

@@ -59,7 +59,8 @@ from cortexgraph.training.records import (
     reported_epoch,
     summary_text,
 )
-from cortexgraph.training.run_folder import LAYOUT, RunFolder, tensors_digest, write_json
+from cortexgraph.training.run_files import tensors_digest, write_json
+from cortexgraph.training.run_folder import LAYOUT, RunFolder
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.training.starting import Source, Start, freeze, load_weights
 from cortexgraph.version import __version__

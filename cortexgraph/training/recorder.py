@@ -27,7 +27,8 @@ from cortexgraph.training.curves import draw_curves
 from cortexgraph.training.engine import Interrupts
 from cortexgraph.training.module import TrainingModule
 from cortexgraph.training.records import EpochRecord, best_epoch, reported_epoch
-from cortexgraph.training.run_folder import RunFolder, save_tensors, writing
+from cortexgraph.training.run_files import save_tensors, writing
+from cortexgraph.training.run_folder import RunFolder
 
 __all__ = ["Recorder", "plain_state"]
 

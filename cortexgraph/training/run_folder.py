@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,21 +10,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic, SpecError
-from cortexgraph.files import leftovers, locked, replacing, write_text
+from cortexgraph.files import leftovers, locked, write_text
 from cortexgraph.spec import NetworkSpec, load, save
 from cortexgraph.spec.overrides import Override
 from cortexgraph.training.records import Count, DataCard, Started, Summary, identity
+from cortexgraph.training.run_files import save_tensors, tensors_digest, write_json, writing
 from cortexgraph.training.settings import TrainSettings, stored_settings
 from cortexgraph.wording import shortened
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["LAYOUT", "RunFolder", "save_tensors", "tensors_digest", "write_json", "writing"]
+__all__ = ["LAYOUT", "LOCK", "PART", "RunFolder"]
 
 MARK, LAYOUT = "cortexgraph_run", 1
 """Key in `settings.json` that makes a folder a run; its value is the version of the layout."""
@@ -47,44 +46,6 @@ class Validation(TypedDict):
 
 State = Literal["none", "started", "unfinished", "finished"]
 T = TypeVar("T")
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """A temporary file that becomes `path` when the block ends well, once its bytes are on the disk.
-
-    Until then a file of that name stays as it was: at no time is it missing or half written.
-    """
-    with replacing(path, devices=False) as temporary:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-
-
-def tensors_digest(state: Mapping[str, Tensor]) -> str:
-    """A digest of the names, types, shapes and bytes of tensors."""
-    import torch
-
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        value = state[name].contiguous()
-        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
-        digest.update(value.flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def save_tensors(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write tensors of a processor as safetensors, with a digest of them, whole or not at all."""
-    from safetensors.torch import save_file
-
-    with writing(path) as temporary:
-        save_file(dict(state), temporary, metadata={**metadata, "tensors_sha256": tensors_digest(state)})
-
-
-def write_json(path: Path, content: BaseModel | Mapping[str, Any]) -> None:
-    """Write a JSON object for people and programs, whole or not at all."""
-    values = content.model_dump(mode="json", exclude_unset=True) if isinstance(content, BaseModel) else content
-    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n", devices=False)
 
 
 class RunFolder:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from cortexgraph.errors import CompileError, DataError, Diagnostic
 from cortexgraph.graph import AreaGraph
 from cortexgraph.graph.names import renamed
-from cortexgraph.released.tensors import read_tensors
+from cortexgraph.released.weights import named_tensors
+from cortexgraph.spec import NetworkSpec
 from cortexgraph.training.run import TrainedRun, load_run
 from cortexgraph.wording import quoted, suggest
 
@@ -59,7 +60,7 @@ def load_weights(network: CompiledNetwork, source: Source, classes: Sequence[str
         DataError: if the weights cannot be read, or with a finding for each tensor that is missing, unexpected or of
             another shape.
     """
-    name, state, known = _read(source)
+    name, state, known = _read(source, network.spec)
     areas, own = network.unrolled.areas, network.state_dict()
     state = renamed(areas, state)
     misshaped = {key for key in own.keys() & state.keys() if own[key].shape != state[key].shape}
@@ -91,13 +92,13 @@ def load_weights(network: CompiledNetwork, source: Source, classes: Sequence[str
     return Start(name, tuple(fresh.values()))
 
 
-def _read(source: Source) -> tuple[str, Mapping[str, Tensor], tuple[str, ...] | None]:
+def _read(source: Source, spec: NetworkSpec) -> tuple[str, Mapping[str, Tensor], tuple[str, ...] | None]:
     """What to call the weights, the tensors, and the classes where they are known."""
     if isinstance(source, Mapping):
         return "a state dict", dict(source), None
     if not isinstance(source, TrainedRun):
         if Path(source).is_file():
-            return str(source), read_tensors(Path(source))[0], None
+            return str(source), named_tensors(Path(source), spec), None
         source = load_run(source)
     return str(source.folder.path), source.weights, source.classes
 

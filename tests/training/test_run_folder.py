@@ -15,9 +15,9 @@ from pydantic import JsonValue
 from cortexgraph import files
 from cortexgraph.errors import DataError
 from cortexgraph.files import locked, replacing
-from cortexgraph.training import RunFolder, run_folder
+from cortexgraph.training import RunFolder, run_files
 from cortexgraph.training.records import DataCard, Started
-from cortexgraph.training.run_folder import write_json, writing
+from cortexgraph.training.run_files import write_json, writing
 
 from .conftest import tiny_spec
 
@@ -291,7 +291,7 @@ def test_a_start_without_room_can_be_repeated(tmp_path: Path, monkeypatch: pytes
                 yield temporary
 
         with monkeypatch.context() as patch:
-            patch.setattr(run_folder, "replacing", full)
+            patch.setattr(run_files, "replacing", full)
             patch.setattr(files, "replacing", full)
             with run.locked(), nullcontext() if writes == 4 else pytest.raises(DataError, match="no space left"):
                 run.start(started(), tiny_spec(), CARD)

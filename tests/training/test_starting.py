@@ -14,9 +14,10 @@ from safetensors.torch import load_file, save_file
 from cortexgraph.compiler import compile_spec
 from cortexgraph.data import ImageData
 from cortexgraph.errors import CompileError, CortexGraphError, DataError
-from cortexgraph.spec import NetworkSpec
+from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.training import Interrupted, RunFolder, TrainSettings, load_run, train
 from cortexgraph.training.starting import freeze, load_weights
+from tests.released.modules import CORnetZ, randomised
 
 from .conftest import striped_data, tiny_spec
 from .test_resume import assert_equal_runs, interrupt_after
@@ -81,6 +82,21 @@ def test_weights_of_a_file(finished: Path, tmp_path: Path, suffix: str) -> None:
     network = compile_spec(tiny_spec())
     assert str(load_weights(network, file, CLASSES)) == f"starts from the weights of {file}"
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+
+
+def test_a_released_checkpoint_with_a_readout_for_other_classes(tmp_path: Path) -> None:
+    """The key map beside the spec says which tensor is which parameter."""
+    torch.manual_seed(0)
+    theirs = randomised(CORnetZ())
+    torch.save({"state_dict": theirs.state_dict()}, tmp_path / "cornet_z.pth")
+    network = compile_spec(load("cornet_z_imagenet", ["readout.classes=5"]))
+    start = load_weights(network, tmp_path / "cornet_z.pth", list("abcde"))
+    assert start.new_readouts == ("the readout is new: it has 5 classes, the weights have 1000",)
+    shapes = sorted(tuple(value.shape) for name, value in theirs.state_dict().items() if "decoder" not in name)
+    own = {name: value for name, value in network.state_dict().items() if not name.startswith("readout.")}
+    assert sorted(tuple(value.shape) for value in own.values()) == shapes
+    sums = sorted(float(value.sum()) for name, value in theirs.state_dict().items() if "decoder" not in name)
+    assert sorted(float(value.sum()) for value in own.values()) == sums
 
 
 def test_more_steps_than_the_weights_had(finished: Path) -> None:
