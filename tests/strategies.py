@@ -29,7 +29,7 @@ SIZES = (8, 4, 2)
 LONGEST = 40
 """Steps: enough for a prologue, any period of a few areas repeated three times, and an epilogue."""
 SILENCES = ("skip", "zero_input", "zero_drive")
-INITS = ("default", "he", "orthogonal", "identity", "zeros")
+INITS = ("default", "he", "orthogonal", "identity", "dirac", "zeros")
 NORMS: tuple[dict[str, Any], ...] = (
     {"kind": "batch"},
     {"kind": "batch", "per_step": True},

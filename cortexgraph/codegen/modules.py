@@ -21,6 +21,7 @@ FILLS = {
     "he": "nn.init.kaiming_normal_",
     "orthogonal": "nn.init.orthogonal_",
     "identity": "identity_",
+    "dirac": "dirac_",
     "zeros": "nn.init.zeros_",
 }
 
@@ -101,9 +102,11 @@ def _area(area: Area, sets: Sets) -> Module:
 def _connection(connection: Connection, links: tuple[Link, ...], sets: Sets) -> Module:
     frozen = not sets.trained and connection.parameters() and connection.owner is None
     end = ".requires_grad_(False)" if frozen else ""
-    weights = [shape for _, link in connection.transform.walk() for shape in link.operation.parameters().values()]
-    starts = connection.owner is None and any(len(shape) > 1 for shape in weights)
-    fill = FILLS.get(connection.init) if starts else None
+    operations = [link.operation for _, link in connection.transform.walk()]
+    weights = [(o.shape[0], shape) for o in operations for shape in o.parameters().values() if len(shape) > 1]
+    fill = FILLS.get(connection.init) if connection.owner is None and weights else None
+    if fill == "dirac_" and any(shape[1] != channels for channels, shape in weights):  # such as groups
+        fill = "identity_"
     module = _module(links, sets, end) if fill is None else Call("started(", (_module(links, sets), fill), f"){end}")
     return Module(connection.identifier, f"{connection.source} → {connection.target}", module)
 

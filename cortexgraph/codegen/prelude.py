@@ -136,6 +136,12 @@ def identity_(weight: Tensor) -> Tensor:
     return weight
 
 
+def dirac_(weight: Tensor) -> Tensor:
+    """The first output channels pass on the input channels of their numbers; further ones stay as they are."""
+    identity_(weight[: weight.shape[1]])
+    return weight
+
+
 # ---- segments recomputed in the backward pass --------------------------------------------
 
 

@@ -16,7 +16,7 @@ from cortexgraph.spec.shorthand import expand_word
 __all__ = ["SHORTHAND", "ConnectionDefaults", "ConnectionSpec", "Resize", "ResizeSpec", "Silence", "Tie", "TieSpec"]
 
 Silence = Literal["skip", "zero_input", "zero_drive"]
-Init = Literal["default", "he", "orthogonal", "identity", "zeros"]
+Init = Literal["default", "he", "orthogonal", "identity", "dirac", "zeros", "whitened"]
 ResizeMode = Literal["nearest", "bilinear", "transposed", "pool"]
 
 
@@ -72,7 +72,9 @@ class ConnectionDefaults(Model):
     init: Init | None = Field(
         default=None,
         description="How convolutions start: default (as torch does), he (He 2015), orthogonal (Saxe 2014), identity "
-        "(each channel passes itself on: for lateral connections), or zeros.",
+        "(each channel passes itself on: for lateral connections), dirac (the same for as many channels as come in, "
+        "default for further ones: Jordan 2024), zeros, or whitened (principal components of patches of the training "
+        "images, for a convolution of the image: Page 2018; until `train` sees the images, default).",
         examples=["orthogonal"],
     )
 
@@ -186,6 +188,9 @@ class ConnectionSpec(ConnectionDefaults):
         if self.resize is not None and transposed and self.resize.at == "before":
             problem = "`at: before` is set together with `mode: transposed`, which is the convolution"
             yield problem, "Remove `at`.", "resize"
+        if self.init == "whitened" and (self.source != "image" or self.transform is not None):
+            problem = "`init: whitened` is set, but it is for a single convolution of the image"
+            yield problem, "Set it on a connection from `image` without `transform`, or remove it.", "init"
         if self.tie is not None:
             yield from self._conflicts_with_tie(self.tie)
         if self.delay and self.delay_ms is not None:

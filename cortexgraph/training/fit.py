@@ -63,6 +63,7 @@ from cortexgraph.training.run_files import tensors_digest, write_json
 from cortexgraph.training.run_folder import LAYOUT, RunFolder
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.training.starting import Source, Start, freeze, load_weights
+from cortexgraph.training.whitening import whiten
 from cortexgraph.version import __version__
 
 __all__ = ["train"]
@@ -135,9 +136,7 @@ def train(
     if is_first_process():
         run.check_startable(resume=resume, overwrite=overwrite)
     with torch.random.fork_rng([device.index] if device.type == "cuda" else []), quiet_lightning():
-        network, start = _initial_network(
-            spec, settings, data.classes, init_from, run.read_initial() if resume else None
-        )
+        network, start = _initial_network(spec, settings, data, init_from, run.read_initial() if resume else None)
         _check_ingredients(network, data, settings)
         frozen = freeze(network, settings.freeze)
         started = Started(
@@ -162,7 +161,7 @@ def _validation_rows(run: RunFolder, data: ImageData, settings: TrainSettings, *
 def _initial_network(
     spec: NetworkSpec,
     settings: TrainSettings,
-    classes: Sequence[str],
+    data: ImageData,
     init_from: Source | None,
     stored: Mapping[str, Tensor] | None,
 ) -> tuple[CompiledNetwork, Start | None]:
@@ -175,7 +174,9 @@ def _initial_network(
     )
     if stored is not None:
         network.load_state_dict(dict(stored))
-    return network, None if init_from is None else load_weights(network, init_from, classes)
+    elif init_from is None:
+        whiten(network, data)
+    return network, None if init_from is None else load_weights(network, init_from, data.classes)
 
 
 def _carried_out(job: Job, logger: Sequence[str], *, resume: bool, overwrite: bool, quiet: bool) -> Summary:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cortexgraph.codegen.prelude import dirac_
 from cortexgraph.compiler import compile_spec
 from cortexgraph.spec import NetworkSpec
 
@@ -34,6 +35,20 @@ def test_identity_passes_each_channel_on() -> None:
     found = weights("identity")
     x = torch.randn(2, 64, 8, 8)
     torch.testing.assert_close(torch.nn.functional.conv2d(x, found["conv.weight"], found["conv.bias"], padding=1), x)
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(3, 8), (8, 3), (4, 4)])
+def test_dirac_is_that_of_torch_for_as_many_outputs_as_there_are_inputs(inputs: int, outputs: int) -> None:
+    weight = torch.randn(outputs, inputs, 3, 3)
+    expected = weight.clone()
+    torch.nn.init.dirac_(expected[:inputs])
+    assert torch.equal(dirac_(weight.clone())[: min(inputs, outputs)], expected[: min(inputs, outputs)])
+    assert torch.equal(dirac_(weight.clone())[inputs:], weight[inputs:])
+
+
+def test_dirac_of_a_connection() -> None:
+    assert torch.equal(weights("dirac")["conv.weight"], weights("identity")["conv.weight"])
+    assert torch.equal(weights("dirac", groups=4)["conv.weight"], weights("identity", groups=4)["conv.weight"])
 
 
 def test_he_has_the_variance_of_the_paper() -> None:
