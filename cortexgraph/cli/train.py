@@ -144,7 +144,8 @@ def train(
         raise typer.BadParameter("a spec file, or the name of a zoo spec, is needed", param_hint="SPEC")
     before = RunFolder(out) if goes_on and out is not None else None
     if before is not None:
-        before.check_startable(resume=resume, extend=bool(extend), overwrite=overwrite)
+        if is_first_process():
+            before.check_startable(resume=resume, extend=bool(extend), overwrite=overwrite)
         before = before.extension if before.extension.is_run else before
     started = before.read_settings() if before is not None else None
     changed = {name: value for name, value in settings.items() if value not in (None, [])}

@@ -119,7 +119,8 @@ def train(
         raise DataError(Diagnostic("run-folder", str(out), found, repair=repair))
     options = {"quiet": quiet, "logger": logger, "origin": origin, "command": command}
     if extend or (resume and run.is_being_extended):
-        run.check_startable(resume=resume, extend=bool(extend), overwrite=overwrite)
+        if is_first_process():
+            run.check_startable(resume=resume, extend=bool(extend), overwrite=overwrite)
         return _extended(run, spec, data, settings, extend, options)
     if settings is None:
         settings = run.train_settings() if resume and run.is_run else TrainSettings()

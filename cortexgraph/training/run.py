@@ -340,6 +340,7 @@ def pack(run: str | Path, out: str | Path, *, data: str) -> Path:
         raise _unpackable(source.path, "this run is not finished", "Finish it with `cortexgraph train --resume`.")
     load_run(source.path)  # spec, weights and classes are whole
     files = [source.file(source.path / name) for name in ("spec.yaml", "weights.safetensors", "metrics.csv")]
+    files += [source.validation] if source.validation.exists() else []
     if (size := source.file(source.weights).stat().st_size) > MAX_BYTES:
         found = f"its weights have {size:,} bytes, but {MAX_BYTES:,} are the most"
         raise _unpackable(source.path, found, "Train a smaller network.")
@@ -347,7 +348,8 @@ def pack(run: str | Path, out: str | Path, *, data: str) -> Path:
         raise _unpackable(target.path, "it exists", "Name another folder, or remove it first.")
     card, summary = source.read_card(), source.read_summary()
     command = summary.command.replace(card.name, "DIR").replace(str(source.path), "RUN")
-    summary = summary.model_copy(update={"run": Path(target.path.name), "data": data, "command": command})
+    own = {"command": command, "init_from": Path(summary.init_from).name}
+    summary = summary.model_copy(update={"run": Path(target.path.name), "data": data, **own})
     temporary = RunFolder(target.path.with_name(f".{target.path.name}.part"))
     shutil.rmtree(temporary.path, ignore_errors=True)
     temporary.path.mkdir(parents=True)
@@ -356,7 +358,7 @@ def pack(run: str | Path, out: str | Path, *, data: str) -> Path:
     write_json(temporary.data, card.model_copy(update={"name": data, "load_data": None}))
     write_json(temporary.summary, summary)
     write_text(temporary.summary_text, summary_text(summary))
-    write_json(temporary.settings, stored.model_copy(update={"command": command}))
+    write_json(temporary.settings, stored.model_copy(update=own))
     temporary.path.rename(target.path)
     return target.path
 

@@ -18,7 +18,7 @@ from cortexgraph.compiler import compile_spec
 from cortexgraph.data import Batches, ImageData
 from cortexgraph.errors import DataError, SpecError
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.training import Interrupted, RunFolder, TrainSettings, evaluate, fit, load_run, train
+from cortexgraph.training import Interrupted, RunFolder, TrainSettings, evaluate, fit, load_run, pack, train
 from cortexgraph.training.images import set_aside, validation_rows
 from cortexgraph.training.records import EpochRecord, reported_epoch
 
@@ -173,3 +173,14 @@ def test_interrupted_between_training_and_test(
             train(spec, data, chosen, tmp_path / "run", quiet=True)
     assert train(spec, data, chosen, tmp_path / "run", resume=True, quiet=True).accuracy == whole.accuracy
     assert_equal_runs(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_packed_run_keeps_its_split(
+    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, finished: Path
+) -> None:
+    """Its weights belong to the split and to the weights from which they started."""
+    train(spec, data, settings(epochs=1, validation=12), tmp_path / "run", init_from=finished, quiet=True)
+    packed = load_run(pack(tmp_path / "run", tmp_path / "packed", data="stripes"))
+    assert packed.folder.read_validation() == RunFolder(tmp_path / "run").read_validation()
+    assert packed.folder.read_summary().init_from == finished.name  # no path of this machine
+    assert str(finished) not in "".join(path.read_text() for path in (tmp_path / "packed").glob("*.json"))
