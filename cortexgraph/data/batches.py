@@ -15,6 +15,9 @@ from torch import Tensor
 from cortexgraph.data.images import Augment, LabelledImages
 from cortexgraph.errors import DataError, Diagnostic
 
+ALIKE = 8
+"""Images of a batch to which RandAugment does the same."""
+
 __all__ = ["AugmentDraws", "Batches", "apply_augment", "draw_augment"]
 
 
@@ -108,16 +111,32 @@ class Batches:
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             rows = slice(start, start + self.batch_size)
             images = self._images[order[rows]]  # uint8 [B, C, H, W]
+            if self.augment and self.augment.randaugment:
+                images = self._randaugmented(images, self.augment.randaugment, start)
             if self.augment:
                 batch_draws = AugmentDraws(*(draw[rows] for draw in draws))
                 images = apply_augment(images, self.augment, batch_draws, self._mean_colour)
             yield images.float().mul_(self._gain).add_(self._shift), self._labels[order[rows]]
 
+    def _randaugmented(self, images: Tensor, operations: int, start: int) -> Tensor:
+        """RandAugment of a batch that starts at this place of the epoch; it draws from torch's global generator."""
+        from torchvision.transforms import v2
+
+        fill: list[float] = self._mean_colour.tolist()
+        transform = v2.RandAugment(operations, fill=fill)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_seed(self.seed, self._epoch, start, stream=2))
+            return torch.cat([transform(part) for part in images.split(ALIKE)])  # type: ignore[no-untyped-call]
+
 
 def _generator(*entropy: int, stream: int = 0) -> torch.Generator:
-    """A generator whose numbers have nothing in common with those of neighbouring numbers and other streams."""
+    return torch.Generator().manual_seed(_seed(*entropy, stream=stream))
+
+
+def _seed(*entropy: int, stream: int = 0) -> int:
+    """A seed whose numbers have nothing in common with those of neighbouring numbers and other streams."""
     sequence = np.random.SeedSequence(entropy, spawn_key=(stream,) if stream else ())
-    return torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 # ---- augmentation --------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import torch
@@ -25,6 +25,8 @@ class Augment:
         cutout_px: side of a square set to the mean colour at a random place (DeVries & Taylor 2017, arXiv
             1708.04552: its centre lies anywhere in the image, so parts of it may fall outside); 0 for none.
         padding: ``zero`` pads with black, ``reflect`` mirrors the image at its border.
+        randaugment: how many operations of torchvision's RandAugment (Cubuk et al. 2020) come first, drawn for every
+            8 images of a batch; 0 for none.
 
     Raises:
         DataError: with every value that makes no sense.
@@ -34,12 +36,13 @@ class Augment:
     flip: bool | Literal["alternating"] = True
     cutout_px: int = 0
     padding: Literal["zero", "reflect"] = "zero"
+    randaugment: int = 0
 
     def __post_init__(self) -> None:
         findings = [
-            _finding(name, value, "it must be a whole number of pixels, 0 or more", f"Give {name}=0 to disable it.")
-            for name, value in (("crop_padding_px", self.crop_padding_px), ("cutout_px", self.cutout_px))
-            if not isinstance(value, int) or isinstance(value, bool) or value < 0
+            _finding(name, value, "it must be a whole number, 0 or more", f"Give {name}=0 to disable it.")
+            for name, value in asdict(self).items()
+            if name not in {"flip", "padding"} and (not isinstance(value, int) or isinstance(value, bool) or value < 0)
         ]
         if self.padding not in ("zero", "reflect"):
             repair = "Give padding='zero' or padding='reflect'."
@@ -55,6 +58,7 @@ class Augment:
         parts = [f"crops shifted by up to {self.crop_padding_px} px{border}"] if self.crop_padding_px else []
         parts += [f"mirror images{' in every second epoch' * (self.flip == 'alternating')}"] if self.flip else []
         parts += [f"{self.cutout_px} px cut-outs"] if self.cutout_px else []
+        parts += [f"{self.randaugment} operations of RandAugment"] if self.randaugment else []
         return ", ".join(parts) or "none"
 
     def check_fits(self, height: int, width: int) -> None:

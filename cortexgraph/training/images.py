@@ -27,6 +27,7 @@ __all__ = [
     "data_card",
     "evaluation_batches",
     "images_text",
+    "mixed",
     "run_length",
     "set_aside",
     "train_batches",
@@ -87,7 +88,7 @@ def data_card(data: ImageData, origin: Mapping[str, object] | None = None) -> Da
         test_images=len(data.test),
         mean=list(data.mean),
         std=list(data.std),
-        augment=asdict(data.augment),
+        augment={name: value for name, value in asdict(data.augment).items() if name != "randaugment" or value},
         sha256=digest.hexdigest(),
         load_data=None if origin is None else Origin.model_validate(origin, strict=False),
     )
@@ -127,8 +128,26 @@ def augmentation(data: ImageData, settings: TrainSettings) -> Augment | None:
         "padding": settings.border,
         "flip": None if settings.flip is None else FLIPS[settings.flip],
         "cutout_px": settings.cutout,
+        "randaugment": settings.randaugment or None,
     }
     return replace(data.augment, **{name: value for name, value in chosen.items() if value is not None})  # type: ignore[arg-type]
+
+
+def mixed(images: Tensor, settings: TrainSettings) -> tuple[Tensor, float]:
+    """A batch [B, C, H, W] with each image mixed with the one before it, and the share of its own, by mixup or cutmix.
+
+    Drawn from torch's global generator, whose state follows from seed and epoch.
+    """
+    if not (settings.mixup or settings.cutmix):
+        return images, 1.0
+    from torchvision.transforms import v2
+
+    # With the numbers of the images as labels, the mixed labels hold the shares, whatever the loss is.
+    count = len(images)
+    makers = [(v2.MixUp, settings.mixup), (v2.CutMix, settings.cutmix)]
+    transforms = [maker(alpha=alpha, num_classes=count) for maker, alpha in makers if alpha]
+    mixture, shares = v2.RandomChoice(transforms)(images, torch.arange(count))
+    return mixture, float(shares[0, 0])
 
 
 def check_augmentation(data: ImageData, settings: TrainSettings) -> None:
@@ -140,7 +159,7 @@ def check_augmentation(data: ImageData, settings: TrainSettings) -> None:
 def images_text(data: ImageData, settings: TrainSettings) -> str:
     """What training shows to the network and what is done to it, for people."""
     channels, height, width = data.train.images.shape[1:]
-    augment = augmentation(data, settings)
+    augment, mixing = augmentation(data, settings), {"mixup": settings.mixup, "cutmix": settings.cutmix}
     counts = f"{len(data.train):,} training and {len(data.test):,} test images"
     if data.validation is not None:
         counts = f"{len(data.train):,} training, {len(data.validation):,} validation and {len(data.test):,} test images"
@@ -148,6 +167,7 @@ def images_text(data: ImageData, settings: TrainSettings) -> str:
         f"{counts} of {len(data.classes)} classes, {channels} × {height} × {width}",
         *([data.preparation] if data.preparation else []),
         f"augmentation: {augment or 'none'}",
+        *[f"{name} {value:g}" for name, value in mixing.items() if value and settings.augment],
     ]
     return "; ".join(parts)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cortexgraph.data import Batches, ImageData
-from cortexgraph.training.images import EpochLoader, evaluation_batches, run_length, train_batches
+from cortexgraph.training.images import EpochLoader, evaluation_batches, mixed, run_length, train_batches
 from cortexgraph.training.losses import correct_per_step, readout_loss
 from cortexgraph.training.optimizers import lr_factor, make_optimizer, make_scheduler
 from cortexgraph.training.reached import read_steps
@@ -116,18 +116,25 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
 
     # ---- steps ---------------------------------------------------------------
 
-    def _count(self, split: str, images: Tensor, labels: Tensor) -> Tensor:
-        """The loss of a batch, images [B, C, H, W] and labels [B], which is counted with what is correct."""
+    def _count(self, split: str, images: Tensor, labels: Tensor, share: float = 1.0) -> Tensor:
+        """The loss of a batch, images [B, C, H, W] and labels [B], which is counted with what is correct.
+
+        The labels hold for this share of each image, and that of the image before it for the rest.
+        """
         settings = self.settings
         network = self.network if split == "train" else self.evaluated
         logits = network(images)  # [B, classes] or [B, n, classes]
-        loss = readout_loss(logits, labels, settings.label_smoothing, settings.loss_over, settings.loss)
+        options = settings.label_smoothing, settings.loss_over, settings.loss
+        loss = readout_loss(logits, labels, *options)
+        if share < 1:
+            loss = share * loss + (1 - share) * readout_loss(logits, labels.roll(1), *options)
         self.counts[split].add(loss, logits, labels)
         return loss
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         """The loss of one batch."""
-        return self._count("train", *batch)
+        images, share = mixed(batch[0], self.settings) if self.settings.augment else (batch[0], 1.0)
+        return self._count("train", images, batch[1], share)
 
     def on_train_batch_end(self, *arguments: object) -> None:
         """Take the new weights into the average."""

@@ -197,6 +197,19 @@ class TrainSettings(BaseModel):
         json_schema_extra=_decided("data set"),
         description="Side in pixels of a square that is cut out of each image (DeVries & Taylor 2017); 0 for none.",
     )
+    randaugment: Annotated[int, Field(strict=True, ge=0, le=14)] = Field(
+        0,
+        description="Operations of RandAugment (Cubuk et al. 2020), the same for every 8 images of a batch.",
+    )
+    mixup: NotNegative = Field(
+        0.0,
+        description="Mix each image with another one: α of the Beta distribution of the shares (Zhang et al. 2018).",
+    )
+    cutmix: NotNegative = Field(
+        0.0,
+        description="Paste a rectangle of another image (α as for mixup; Yun et al. 2019); with mixup, one of the two "
+        "in each batch.",
+    )
     channels_last: bool = Field(True, description="Keep tensors in the layout that convolutions prefer.")
     checkpoint: Annotated[str, Field(pattern=r"^(none|sqrt|[1-9][0-9]{0,5}|[0-9.]+GB)$")] = Field(
         "none",

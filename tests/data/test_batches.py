@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torchvision.transforms import v2
 
 from cortexgraph.data import Augment, Batches, LabelledImages
 from cortexgraph.data.images import channel_statistics
@@ -163,3 +165,24 @@ def test_bad_requests(wishes: dict[str, Any], message: str) -> None:
 def test_bad_tensors(images: Tensor, labels: Tensor) -> None:
     with pytest.raises(DataError, match=r"uint8 images \[N, C, H, W\] and int64 labels \[N\] are needed"):
         LabelledImages(images, labels)
+
+
+def test_randaugment_follows_from_seed_epoch_and_batch() -> None:
+    """Each batch is the same whatever was drawn before, and torch's own transform makes it."""
+    images = torch.randint(0, 256, (32, 3, 16, 16), dtype=torch.uint8)
+    settings = {"mean": (0.0,) * 3, "std": (1 / 255,) * 3, "batch_size": 16, "seed": 3, "shuffle": False}
+    augment = Augment(crop_padding_px=0, flip=False, randaugment=2)
+    batches = Batches(LabelledImages(images, torch.arange(32)), augment=augment, **settings)  # type: ignore[arg-type]
+    state = torch.get_rng_state()
+    first = [shown for shown, _ in batches]
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.rand(5)
+    again = [shown for shown, _ in batches]
+    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    batches.set_epoch(1)
+    assert not torch.equal(next(iter(batches))[0], first[0])
+    transform = v2.RandAugment(2, fill=[0.0, 0.0, 0.0])
+    seed = np.random.SeedSequence([3, 0, 16], spawn_key=(2,)).generate_state(1, np.uint64)[0] >> np.uint64(1)
+    torch.manual_seed(int(seed))
+    expected = torch.cat([transform(images[16:24]), transform(images[24:])]).float()
+    torch.testing.assert_close(first[1], expected)

@@ -29,6 +29,9 @@ INGREDIENTS: dict[str, Any] = {
     "border": "reflect",
     "flip": "alternating",
     "cutout": 3,
+    "randaugment": 2,
+    "mixup": 0.4,
+    "cutmix": 1.0,
     "clip": 1.0,
     "label_smoothing": 0.1,
 }
