@@ -44,13 +44,21 @@ class Images(Model):
 
 
 class Target(Model):
-    """Where a tensor goes, and how its parts are rearranged."""
+    """Where a tensor goes, and which of its rows."""
 
     to: Text = Field(description="The parameters of the network, as a pattern.")
-    chunks: Annotated[tuple[Offset, ...], Field(min_length=2)] = Field(
+    chunks: tuple[Offset, ...] = Field(
+        default=(),
         description="The tensor is cut along its first axis into so many equal parts, which are put into this order, "
-        "from 0: the gates of a cell."
+        "from 0: the gates of a cell.",
     )
+    rows: tuple[Offset, Offset] | None = Field(
+        default=None, description="Only the rows from the first number, counted from 0, to before the second."
+    )
+
+    def _conflicts(self) -> Iterator[tuple[str, str, str]]:
+        if sorted(self.chunks) != [*range(len(self.chunks))]:
+            yield "`chunks` does not name each part once", "List 0, 1, 2, … in another order.", "chunks"
 
 
 class KeyMap(Model):
@@ -63,9 +71,10 @@ class KeyMap(Model):
         default=(), description="Names of the classes in the order of the logits; `imagenet`: those of ImageNet-1k."
     )
     words: dict[str, dict[str, str]] = Field(default={}, description="Tables of words, which patterns name.")
-    keys: dict[Text, Text | Target | None] = Field(
-        description="Keys of the checkpoint, and the parameters that they become; null: not used. `{n}` stands for "
-        "a part of a key, `{table n}` for its entry in a table, `*` for a part that only one parameter has."
+    keys: dict[Text, Text | Target | tuple[Target, ...] | None] = Field(
+        description="Keys of the checkpoint, and the parameters that they become, or several of them with their rows; "
+        "null: not used. `{n}` stands for a part of a key, `{table n}` for its entry in a table, `*` for a part that "
+        "only one parameter has."
     )
 
 
@@ -97,7 +106,8 @@ def load_key_map(path: str | Path) -> KeyMap:
     for pattern, target in key_map.keys.items():
         findings += [
             origin.diagnostic("key-map", ("keys", pattern), found, repair=repair)
-            for found, repair in _faults(pattern, _text(target), key_map.words)
+            for one in _targets(target)
+            for found, repair in _faults(pattern, one.to, key_map.words)
         ]
     if findings:
         raise SpecError(findings)
@@ -110,8 +120,10 @@ PLACE = re.compile(r"\{(?:(\w+) )?([A-Za-z]\w*)\}")
 """`{n}`, or `{table n}`."""
 
 
-def _text(target: str | Target | None) -> str:
-    return target.to if isinstance(target, Target) else target or ""
+def _targets(target: str | Target | tuple[Target, ...] | None) -> tuple[Target, ...]:
+    if target is None:
+        return ()
+    return (Target(to=target),) if isinstance(target, str) else (target,) if isinstance(target, Target) else target
 
 
 def _faults(pattern: str, target: str, words: Mapping[str, object]) -> Iterator[tuple[str, str]]:
@@ -167,8 +179,8 @@ class Unmatched:
     among: tuple[str, ...] = field(default=())
 
 
-def resolve(key: str, key_map: KeyMap, names: Mapping[str, object]) -> tuple[str, tuple[int, ...]] | Unmatched | None:
-    """The parameter that a key becomes with the order of its parts; None for a key that is not used.
+def resolve(key: str, key_map: KeyMap, names: Mapping[str, object]) -> list[tuple[str, Target] | Unmatched]:
+    """The parameters that a key becomes; none for a key that is not used.
 
     An entry means a single tensor, or a module with all of its tensors. The first entry that matches counts.
 
@@ -178,18 +190,20 @@ def resolve(key: str, key_map: KeyMap, names: Mapping[str, object]) -> tuple[str
         names: the parameters of the network.
     """
     module, _, leaf = key.rpartition(".")
-    for pattern, target in key_map.keys.items():
+    for pattern, entry in key_map.keys.items():
         for text, rest in ((key, ""), (module, f".{leaf}")):
             match = theirs(pattern).fullmatch(text)
-            if match is None:
-                continue
-            if target is None:
-                return None
-            wanted = ours(_text(target), match.groupdict(), key_map.words)
-            if wanted is None:
-                continue
-            one = re.compile("[^.]+".join(map(re.escape, f"{wanted}{rest}".split("*"))))
-            among = tuple(name for name in names if one.fullmatch(name))
-            chunks = target.chunks if isinstance(target, Target) else ()
-            return (among[0], chunks) if len(among) == 1 else Unmatched(pattern, f"{wanted}{rest}", among)
-    return Unmatched()
+            if match is not None:
+                targets = _targets(entry)
+                paths = [ours(target.to, match.groupdict(), key_map.words) for target in targets]
+                if None not in paths:
+                    pairs = zip(paths, targets, strict=True)
+                    return [_found(pattern, f"{path}{rest}", target, names) for path, target in pairs]
+    return [Unmatched()]
+
+
+def _found(pattern: str, path: str, target: Target, names: Mapping[str, object]) -> tuple[str, Target] | Unmatched:
+    """The one parameter of a path, in which `*` stands for any part."""
+    one = re.compile("[^.]+".join(map(re.escape, path.split("*"))))
+    among = tuple(name for name in names if one.fullmatch(name))
+    return (among[0], target) if len(among) == 1 else Unmatched(pattern, path, among)

@@ -17,7 +17,7 @@ from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import replacing
 from cortexgraph.graph.model import AreaGraph
 from cortexgraph.graph.names import renamed
-from cortexgraph.released.keymap import Images, KeyMap, Unmatched, find_key_map, load_key_map, resolve
+from cortexgraph.released.keymap import Images, KeyMap, Target, Unmatched, find_key_map, load_key_map, resolve
 from cortexgraph.released.tensors import read_tensors, refusal
 from cortexgraph.spec import NetworkSpec, SpecLike
 from cortexgraph.spec import resolve as resolve_spec
@@ -173,35 +173,37 @@ def _placed(
     unused: list[str] = []
     findings: list[Diagnostic] = []
     for key, tensor in tensors.items():
-        target = resolve(key, key_map, wanted) if key_map.keys else (key, ()) if key in wanted else Unmatched()
-        if target is None:
-            unused.append(key)
-        elif isinstance(target, Unmatched):
-            if not key.endswith(COUNTER):
-                findings.append(_unmatched(key, tensor, target, wanted))
-        elif target[0] in placed:
-            found = f"`{placed[target[0]][0]}` and `{key}` both give `{target[0]}`"
-            findings.append(Diagnostic("key-map", _label(target[0], areas), found, repair="Correct the key map."))
+        if key_map.keys:
+            targets = resolve(key, key_map, wanted)
         else:
-            value = _fitted(tensor, target[1], wanted[target[0]])
-            placed[target[0]] = key, tensor if value is None else value
-            if value is None:
-                found = f"`{key}` has shape {[*tensor.shape]}"
-                expected = f"`{target[0]}` has shape {[*wanted[target[0]].shape]}"
-                findings.append(Diagnostic("tensor-shape", _label(target[0], areas), found, expected))
+            targets = [(key, Target(to=key)) if key in wanted else Unmatched()]
+        unused += [] if targets else [key]
+        for target in targets:
+            if isinstance(target, Unmatched):
+                findings += [] if key.endswith(COUNTER) else [_unmatched(key, tensor, target, wanted)]
+            elif target[0] in placed:
+                found = f"`{placed[target[0]][0]}` and `{key}` both give `{target[0]}`"
+                findings.append(Diagnostic("key-map", _label(target[0], areas), found, repair="Correct the key map."))
+            else:
+                value = _fitted(tensor, target[1], wanted[target[0]])
+                placed[target[0]] = key, tensor if value is None else value
+                if value is None:
+                    found = f"`{key}` has shape {[*tensor.shape]}"
+                    expected = f"`{target[0]}` has shape {[*wanted[target[0]].shape]}"
+                    findings.append(Diagnostic("tensor-shape", _label(target[0], areas), found, expected))
     return placed, tuple(unused), findings
 
 
-def _fitted(tensor: Tensor, chunks: tuple[int, ...], like: Tensor) -> Tensor | None:
+def _fitted(tensor: Tensor, target: Target, like: Tensor) -> Tensor | None:
     """The tensor in the shape and type of a parameter; None where it cannot have them.
 
     Axes of length 1 at the end may be left out or added: a 1 × 1 convolution is a matrix.
     """
-    if chunks:
-        if not tensor.ndim or len(tensor) % len(chunks) or sorted(chunks) != [*range(len(chunks))]:
-            return None
-        parts = tensor.chunk(len(chunks))
-        tensor = torch.cat([parts[index] for index in chunks])
+    if target.rows is not None and tensor.ndim:
+        tensor = tensor[slice(*target.rows)]
+    if target.chunks and tensor.ndim and len(tensor) % len(target.chunks) == 0:
+        parts = tensor.chunk(len(target.chunks))
+        tensor = torch.cat([parts[index] for index in target.chunks])
     if without_ones(tensor.shape) != without_ones(like.shape):
         return None
     return tensor.reshape(like.shape).to(like.dtype)

@@ -30,6 +30,7 @@ MODELS = [
     pytest.param("resnet18_imagenet", torchvision.models.resnet18, id="resnet18"),
     pytest.param("resnet50_imagenet", torchvision.models.resnet50, id="resnet50", marks=slow),
     pytest.param("alexnet_imagenet", torchvision.models.alexnet, id="alexnet", marks=slow),
+    pytest.param("blt_imagenet", modules.BLT, id="blt", marks=slow),
 ]
 
 
@@ -56,12 +57,24 @@ def test_a_released_checkpoint_gives_the_outputs_of_its_module(
         expected = theirs(x)
     scale = max(1.0, float(expected.abs().max()))
     torch.testing.assert_close(outputs(weights, x), expected, rtol=0, atol=1e-5 * scale)
-    assert weights.images.mean == (0.485, 0.456, 0.406)
+    assert weights.images.mean in {(0.485, 0.456, 0.406), (0.5, 0.5, 0.5)}
     assert (weights.classes[0], len(weights.classes)) == ("tench", 1000)
     write_weights(weights, tmp_path / "ours.safetensors")
     again = read_weights(tmp_path / "ours.safetensors")
     assert (again.spec, again.images, again.classes) == (weights.spec, weights.images, weights.classes)
     assert all(torch.equal(again.state[name], value) for name, value in weights.state.items())
+
+
+@slow
+def test_the_keras_file_of_bl_gives_the_outputs_of_its_module(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    theirs = randomised(modules.BL())
+    keras(theirs.state_dict(), tmp_path / "bl_ecoset.h5")
+    weights = read_weights(tmp_path / "bl_ecoset.h5", "bl_ecoset")
+    x = torch.rand(1, 3, 128, 128) * 2 - 1
+    with torch.no_grad():
+        expected = theirs(x)
+    torch.testing.assert_close(outputs(weights, x), expected, rtol=0, atol=1e-5 * max(1.0, float(expected.abs().max())))
 
 
 # ---- files -------------------------------------------------------------------
@@ -125,7 +138,7 @@ def keras(state: dict[str, Tensor], path: Path) -> None:
             layer, _, leaf = key.rpartition(".")
             if leaf == "num_batches_tracked":
                 continue
-            if "bn" in layer:
+            if "bn" in layer or "BatchNorm" in layer:
                 leaf = {"weight": "gamma", "bias": "beta"}.get(leaf, names.get(leaf, leaf))
             elif value.ndim > 1:
                 leaf = "kernel"
