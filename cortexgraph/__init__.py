@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from cortexgraph.exporting import export as export
     from cortexgraph.graph import AreaGraph as AreaGraph
     from cortexgraph.ops import Cell as Cell
+    from cortexgraph.ops import Elementwise as Elementwise
     from cortexgraph.ops import Operation as Operation
     from cortexgraph.ops import option as option
     from cortexgraph.ops import register_cell as register_cell
@@ -82,7 +83,7 @@ _HOMES = {
         "SpecError",
     ),
     "cortexgraph.graph": ("AreaGraph",),
-    "cortexgraph.ops": ("Cell", "Operation", "option", "register_cell", "register_operation"),
+    "cortexgraph.ops": ("Cell", "Elementwise", "Operation", "option", "register_cell", "register_operation"),
     "cortexgraph.ops.registry": ("json_schema",),
     "cortexgraph.checks": ("register_check",),
     "cortexgraph.edit": ("lesion", "share", "unshare"),

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from cortexgraph.ops import CELLS, NORMS, OPERATIONS, Kind
 from cortexgraph.spec import (
+    AreaDefaults,
     AreaSpec,
     ConnectionDefaults,
     ConnectionSpec,
@@ -48,7 +49,11 @@ spec.
 PARTS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("The spec", NetworkSpec, ""),
     ("`input`", InputSpec, ""),
-    ("An area: an entry of `areas`", AreaSpec, "`norm`, `activation` and `cell` can also be set in `defaults.area`."),
+    (
+        "An area: an entry of `areas`",
+        AreaSpec,
+        ", ".join(f"`{key}`" for key in AreaDefaults.model_fields) + " can also be set in `defaults.area`.",
+    ),
     (
         "`norm`",
         NormSpec,

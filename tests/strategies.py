@@ -52,6 +52,8 @@ CELLS: tuple[Any, ...] = (
     "intersection",
     {"reciprocal_gated": {"kernel": 1, "bias": True}},
 )
+GATES = ("linear", "tanh", "sigmoid", "product", "logistic", "complement")
+"""All but the divisive one, whose values must stay above −1."""
 KEEPING: tuple[Entries, ...] = (
     *([word] for word in ACTIVATIONS),
     *([{"norm": norm}] for norm in NORMS),
@@ -59,9 +61,17 @@ KEEPING: tuple[Entries, ...] = (
     [{"dropout": {"p": 0.4, "channels": True}}],
     [{"depthwise": {"kernel": 3, "stride": 1}}],
     [{"max_pool": {"kernel": 3, "stride": 1, "padding": 1}}],
+    [{"max_pool": {"kernel": 2, "ceil_mode": True}}, {"upsample": 2}],
+    [{"pad": {"rim": 1, "mode": "replicate"}}, {"avg_pool": {"kernel": 3, "stride": 1}}],
+    [{"pad": {"rim": 1, "mode": "reflect"}}, {"max_pool": {"kernel": 3, "stride": 1}}],
     [{"avg_pool": {"kernel": [3, 1], "stride": 1, "padding": [1, 0]}}],
     [{"upsample": {"factor": 2, "mode": "bilinear"}}, {"max_pool": 2}],
     [{"max_pool": 2}, {"upsample": 2}],
+    [{"power": {"exponent": 0.5, "eps": 0.1}}],
+    [{"power": 1.5}],
+    [{"clamp": {"min": -0.5, "max": 1.0}}],
+    [{"product": {"body": [], "by": [{"avg_pool": {"kernel": 3, "stride": 1, "padding": 1}}, "sigmoid"]}}],
+    [{"product": {"body": ["tanh"], "by": [{"pool": 1}, "complement"]}}],
     [{"local_response": {"neighbours": 3, "alpha": 0.5, "k": 2.0}}],
 )
 """Operations that keep channels and size, whatever these are (from 2 × 2 on, even)."""
@@ -82,6 +92,14 @@ CONVERTING: tuple[Entries, ...] = (
 )
 """Operations from any channels to those of the area, that keep the size (or take the stride that bridges it)."""
 
+OUTPUTS: tuple[Entries, ...] = (
+    ["tanh"],
+    [{"norm": "layer"}, "relu"],
+    [{"conv": 3}, "relu"],
+    [{"max_pool": {"kernel": 3, "stride": 1, "padding": 1}}],
+)
+"""Operations that may follow a cell with memory."""
+
 NORMED: tuple[Entries, ...] = (
     [{"conv": 1}, {"norm": "batch"}],
     [{"norm": "batch"}, {"conv": 1}],
@@ -94,6 +112,7 @@ HEADS: tuple[Entries, ...] = (
     [{"bilinear": 8}],
     [{"nearest": [8, 6]}, "relu"],
     [{"pool": [2, 4]}],
+    [{"antialiased": [2, 5]}],
     ["tanh"],
     [{"avg_pool": {"kernel": 3, "stride": 1, "padding": 1}}],
 )
@@ -101,6 +120,14 @@ HEADS: tuple[Entries, ...] = (
 
 RESIZING: tuple[Entries, ...] = ([{"nearest": 6}], [{"bilinear": [5, 6]}], [{"pool": [3, 2]}], [{"linear": 4}])
 """Operations to a size of their own."""
+
+
+TRANSFORMS: tuple[Entries, ...] = (
+    [{"pool": 1}, {"conv": 1}],
+    ["dropout", {"linear": 2}, "tanh"],
+    [{"conv": {"kernel": 1, "channels": 2}}, "relu", {"pool": 1}],
+)
+"""Of readouts of two classes."""
 
 
 @st.composite
@@ -131,6 +158,8 @@ def specs(draw: st.DrawFn, max_areas: int = 4, max_steps: int = 4, *, long: bool
     }
     if draw(st.integers(0, 3)) == 3:
         spec["defaults"] = _defaults(draw)
+    if any("merge" in area for area in areas.values()) and draw(st.integers(0, 2)) == 2:
+        _merge_by_default(spec)
     _tie(draw, connections)
     if draw(st.integers(0, 3)) == 3:
         _heads(draw, names, connections)
@@ -168,7 +197,9 @@ def _area(draw: st.DrawFn, size: Any) -> dict[str, Any]:
             area["activation"] = draw(st.sampled_from([*ACTIVATIONS]))
     if draw(st.booleans()):
         area["cell"] = draw(st.sampled_from(CELLS))
-    if draw(st.integers(0, 5)) == 5:
+    if draw(st.integers(0, 3)) == 3:
+        area["output"] = draw(st.sampled_from(OUTPUTS))
+    if draw(st.integers(0, 3)) == 3:
         area["merge"] = "concat"
         if "body" in area:
             area["body"] = [*draw(st.sampled_from(CONVERTING)), *area["body"]]
@@ -196,6 +227,14 @@ def _defaults(draw: st.DrawFn) -> dict[str, Any]:
     return {"area": area, "connection": connection | {"init": draw(st.sampled_from(INITS))}}
 
 
+def _merge_by_default(spec: dict[str, Any]) -> None:
+    """Say of the areas that sum that they do, not of those that concatenate."""
+    for area in spec["areas"].values():
+        if area.pop("merge", "sum") == "sum":
+            area["merge"] = "sum"
+    spec.setdefault("defaults", {}).setdefault("area", {})["merge"] = "concat"
+
+
 # ---- connections ----------------------------------------------------------------
 
 
@@ -215,7 +254,7 @@ def _connections(
     for connection in extra:
         connection.update(_timing(draw, steps))
         if areas[connection["to"]].get("merge") != "concat" and draw(st.integers(0, 3)) == 3:
-            connection.update({"role": "modulate", "gate": draw(st.sampled_from(["linear", "tanh", "sigmoid"]))})
+            connection.update({"role": "modulate", "gate": draw(st.sampled_from(GATES))})
             if draw(st.integers(0, 3)) == 3:
                 _inhibit(draw, connection)
     if draw(st.integers(0, 5)) == 5:
@@ -253,12 +292,14 @@ def _changes_size(head: Entries) -> bool:
 
 def _transform(draw: st.DrawFn, source: tuple[int, ...], target: tuple[int, ...]) -> dict[str, Any]:
     """What a connection does between two shapes."""
-    resize = draw(st.sampled_from([None, None, None, "bilinear", "pool", {"mode": "nearest", "at": "before"}]))
+    resize = draw(
+        st.sampled_from([None, None, None, "bilinear", "antialiased", "pool", {"mode": "nearest", "at": "before"}])
+    )
     found: dict[str, Any] = {"resize": resize} if resize else {}
-    match draw(st.integers(0, 8)):
+    match draw(st.integers(0, 9)):
         case 7 | 8:
             return found | {"transform": draw(st.sampled_from(NORMED))}
-        case 6 if source[1] <= target[1] and source[2] <= target[2]:
+        case 6 | 9 if source[1] <= target[1] and source[2] <= target[2]:
             grows = source[1] < target[1] and source[2] < target[2]
             kernel = draw(st.sampled_from([2, 4, 3] if grows else [3, 5]))
             return {"resize": "transposed", "kernel": kernel} | ({"bias": True} if draw(st.booleans()) else {})
@@ -340,7 +381,15 @@ def _add_readouts(draw: st.DrawFn, spec: dict[str, Any], names: tuple[str, ...],
         area = draw(st.sampled_from(names))
         if live := unrolled.live_steps(area):
             more = {"from": area, "name": f"readout {number + 2}", "classes": 2, "at": _at(draw, live, steps)}
-            readouts.append(more | {"pool": draw(st.sampled_from(["avg", "max"]))})
+            head = draw(
+                st.sampled_from([{"pool": "avg"}, {"pool": "max"}, *({"transform": each} for each in TRANSFORMS)])
+            )
+            readouts.append(more | head)
+    for readout in readouts:
+        over_time = draw(st.sampled_from(["each", "each", "mean", "cumulative"]))
+        if over_time != "each" and readout["at"] != "last":
+            readout |= {"over_time": over_time}
+            readout["at"] = sorted(readout["at"]) if isinstance(readout["at"], list) else readout["at"]
     spec["readout"] = readouts if len(readouts) > 1 else readouts[0]
 
 

@@ -80,6 +80,44 @@ def test_an_operation_is_checked_compiled_and_carried_along(doubling: None) -> N
     assert "import cortexgraph" not in module.source
 
 
+class Sine(nn.Module):
+    """y = sin x."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sin(x)
+
+
+@dataclass(frozen=True)
+class SineFunction(cg.Elementwise):
+    """A sine."""
+
+    equation: ClassVar[str] = "y = sin x"
+    helpers: ClassVar[tuple[Any, ...]] = (Sine,)
+
+    def summary(self) -> str:
+        return "sine"
+
+    def constructor(self) -> str:
+        return "Sine()"
+
+
+def test_a_function_of_each_value_is_an_activation_of_areas_and_cells() -> None:
+    (finding,) = cg.check(network(activation="sine"))
+    assert finding.code == "unknown-operation"
+    cg.register_operation("sine")(SineFunction)
+    try:
+        for area in ({"activation": "sine"}, {"body": [], "cell": {"leaky": {"activation": "sine"}}}):
+            spec = network(**area)
+            assert cg.check(spec) == []
+            module = cg.compile(spec, record={"A": "all"})
+            x = torch.rand(1, 2, 4, 4)
+            assert torch.equal(module(x)[1]["A", 1], torch.sin(x))
+            assert module.source.count("class Sine(nn.Module)") == 1
+            assert torch.equal(cg.interpret(spec, module.state_dict(), x)[1]["A", 1], torch.sin(x))
+    finally:
+        OPERATIONS.remove("sine")
+
+
 def test_its_options_are_checked_like_those_of_any_other(doubling: None) -> None:
     (finding,) = cg.check(network(body=[{"doubling": -1}]))
     assert finding.code == "out-of-range"

@@ -98,6 +98,9 @@ GATES: dict[str, Callable[[float], float]] = {
     "linear": lambda m: 1 + m,
     "tanh": lambda m: 1 + tanh(m),
     "sigmoid": lambda m: 2 * sigmoid(m),
+    "product": lambda m: m,
+    "logistic": sigmoid,
+    "complement": lambda m: 1 - sigmoid(m),
 }
 
 
@@ -152,6 +155,8 @@ class Brain:
             return None
         self.used_up.add(index)
         m = 0.0
+        if value is None and silence == "zero_drive":
+            return 0.0 if connection["role"] == "drive" else 1.0
         if value is not None or silence == "zero_input":
             name = f"c{index}"
             m = self.numbers[f"{name}.weight"][0] * (value or 0.0) + self.numbers[f"{name}.bias"][0]

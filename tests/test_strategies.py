@@ -9,12 +9,13 @@ from typing import Any, get_args
 from hypothesis import HealthCheck, Phase, given, settings
 
 from cortexgraph.graph import assemble
+from cortexgraph.graph.transforms import merge_of
 from cortexgraph.ops import CELLS, NORMS, OPERATIONS, BatchNorm, Norm
 from cortexgraph.spec import IMAGE, NetworkSpec, Span
 from cortexgraph.spec.connection import ConnectionSpec, ResizeSpec
 from cortexgraph.spec.model import ReadoutSpec
 from cortexgraph.unrolling.heads import Head, heads_of
-from tests.strategies import INITS, SILENCES, specs
+from tests.strategies import GATES, INITS, SILENCES, specs
 
 WINDOWS = ("always", "first", "span", "open span", "list")
 
@@ -24,27 +25,19 @@ WANTED = {
     *(f"norm {kind}" for kind in NORMS),
     *(f"resize {mode}" for mode in get_args(ResizeSpec.model_fields["mode"].annotation)),
     *(f"resize {at}" for at in get_args(ResizeSpec.model_fields["at"].annotation)),
-    *(f"gate {gate}" for gate in ("linear", "tanh", "sigmoid", "divisive")),
+    *(f"gate {gate}" for gate in ("divisive", *GATES)),
     *(f"{owner} {window}" for owner in ("present", "active") for window in WINDOWS),
     "active never",
     *(f"{owner} silence {silence}" for owner in ("network", "connection") for silence in SILENCES),
     *(f"init {init}" for init in INITS),
     *(f"pool {pool}" for pool in get_args(ReadoutSpec.model_fields["pool"].annotation)),
-    *(f"readout {at}" for at in ("last", "all", "list", "several")),
+    *(f"readout {at}" for at in ("last", "all", "list", "several", "each", "mean", "cumulative", "transform")),
     *(f"order {order}" for order in ("simultaneous", "sequential", "explicit", "with repeated areas")),
     *("merge sum", "merge concat", "gain learned", "gain number", "delay", "delay_ms", "parallel connections"),
     *("operation gain", "operation gate", "tie", "tie transposed", "tie of a tie"),
     *("weights per step of an area", "weights per step of a connection"),
-    *(
-        "norm per step",
-        "norm eps",
-        "norm momentum",
-        "batch norm in a transform",
-        "several areas of a level",
-        "region",
-        "not square",
-        "defaults",
-    ),
+    *("norm per step", "norm eps", "norm momentum", "batch norm in a transform", "several areas of a level"),
+    *("region", "not square", "defaults", "merge by default", "output"),
     *("long", "long, read at few steps", "zeros before an image with a norm", "weights per step beside a norm"),
     *("head of several delays", "transposed into a concatenation", "memory in a concatenation"),
 }
@@ -66,11 +59,13 @@ def said(spec: NetworkSpec) -> Iterator[str]:
     for area in spec.areas.values():
         cell = area.cell or spec.defaults.area.cell
         yield f"cell {cell.name if cell else 'simple'}"
-        yield f"merge {area.merge}"
+        yield f"merge {merge_of(spec, area)}"
+        yield from ["output"] * (area.output is not None)
         yield from ["weights per step of an area"] * (area.weights == "per_step") + ["region"] * bool(area.region)
         yield from ["not square"] * isinstance(area.size, tuple)
     yield from ["several areas of a level"] * (len({area.level for area in graph.areas}) < len(spec.areas))
     yield from ["defaults"] * (spec.defaults.connection.init is not None)
+    yield from ["merge by default"] * (spec.defaults.area.merge is not None)
     ends = Counter((c.source, c.target) for c in spec.connections)
     yield from ["parallel connections"] * (max(ends.values()) > 1)
     for connection in spec.connections:
@@ -97,7 +92,7 @@ def together(spec: NetworkSpec) -> Iterator[str]:
         if connection.statistics and any(c.per_step and c is not connection for c in beside):
             yield "weights per step beside a norm"
         declared = spec.connections[connection.index].resize
-        concat = spec.areas[connection.target].merge == "concat"
+        concat = graph.area(connection.target).merge == "concat"
         if concat and declared is not None and declared.mode == "transposed":
             yield "transposed into a concatenation"
         yield from ["memory in a concatenation"] * (concat and graph.area(connection.target).cell.has_memory)
@@ -127,6 +122,8 @@ def _said_of_time(spec: NetworkSpec) -> Iterator[str]:
     yield from ["readout several"] * (len(spec.readouts) > 1)
     for readout in spec.readouts:
         yield f"pool {readout.pool}"
+        yield f"readout {readout.over_time}"
+        yield from ["readout transform"] * (readout.transform is not None)
         yield f"readout {readout.at if isinstance(readout.at, str) else 'list'}"
     if isinstance(spec.time.order, str):
         yield f"order {spec.time.order}"

@@ -15,6 +15,8 @@ from cortexgraph.checks.shapes import (
     channel_groups,
     memory,
     norm_over_one_value,
+    outputs,
+    readout_transforms,
     shape_mismatch,
     ties,
     unknown_size,
@@ -30,7 +32,7 @@ from cortexgraph.checks.structure import (
     unknown_words,
     unreachable,
 )
-from cortexgraph.checks.time import delays, steps, too_many_updates
+from cortexgraph.checks.time import delays, late_relays, steps, too_many_updates
 from cortexgraph.errors import MOST_FINDINGS, Diagnostic, unsaid
 from cortexgraph.graph import AreaGraph, assemble
 from cortexgraph.spec import NetworkSpec
@@ -55,10 +57,13 @@ STRUCTURE: tuple[Check, ...] = (
     channel_groups,
     shape_mismatch,
     body_shape,
+    outputs,
+    readout_transforms,
     declared_kind,
     unreachable,
     steps,
     delays,
+    late_relays,
     repeated_readouts,
     duplicate_connections,
     norm_over_one_value,

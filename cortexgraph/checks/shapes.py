@@ -22,6 +22,8 @@ __all__ = [
     "channel_groups",
     "memory",
     "norm_over_one_value",
+    "outputs",
+    "readout_transforms",
     "shape_mismatch",
     "ties",
     "unknown_size",
@@ -47,6 +49,11 @@ def _operations(graph: AreaGraph) -> Iterator[tuple[Path, str, Operation]]:
         key = written_body(graph.spec, graph.spec.areas[area.name]) is None
         for _, link in area.body.walk():
             yield ("areas", area.name), "norm" if key else "body", link.operation
+        for _, link in area.output.walk() if area.cell.has_memory else ():
+            yield ("areas", area.name), "output", link.operation
+    for readout in graph.readouts:
+        for _, link in readout.transform.walk() if readout.transform is not None else ():
+            yield ("readout", readout.index), "transform", link.operation
 
 
 def channel_groups(graph: AreaGraph) -> Iterator[Diagnostic]:
@@ -153,6 +160,46 @@ def body_shape(graph: AreaGraph) -> Iterator[Diagnostic]:
         problem = f"the body ({operations}) maps the merged {merged} to {output}"
         repair = "End the body with a convolution to the channels of the area, without a stride."
         yield graph.spec.diagnostic("body-shape", ("areas", area.name, "body"), problem, f"the area is {state}", repair)
+
+
+def outputs(graph: AreaGraph) -> Iterator[Diagnostic]:
+    """`bad-output`: operations that cannot follow a cell with memory."""
+    for area in graph.areas:
+        if area.size is None or not area.cell.has_memory or not area.output.whole:
+            continue
+        path = ("areas", area.name, "output")
+        for link in area.output:
+            operation = link.operation
+            if link.per_step or operation.averages or operation.random or operation.chains():
+                problem = f"{operation.summary()} cannot follow a cell with memory"
+                expected = (
+                    "these operations have no running statistics, inner chains or sets per step, and draw nothing"
+                )
+                repair = "Put it into `body`, or into the transforms of the connections that read the area."
+                yield graph.spec.diagnostic("bad-output", path, problem, expected, repair)
+        if area.output.links and area.output.output != area.shape:
+            output, state = (" × ".join(map(str, shape)) for shape in (area.output.output, area.shape))
+            problem, repair = f"the output maps the state to {output}", "Put what changes the shape into `body`."
+            yield graph.spec.diagnostic("bad-output", path, problem, f"the area is {state}", repair)
+
+
+def readout_transforms(graph: AreaGraph) -> Iterator[Diagnostic]:
+    """`bad-readout`: a transform of another shape than the logits, or with operations that a readout cannot have."""
+    for readout in graph.readouts:
+        chain, path = readout.transform, ("readout", readout.index, "transform")
+        if chain is None or not chain.whole or 0 in readout.source_shape:
+            continue
+        for _, link in chain.walk():
+            if link.per_step or link.operation.averages:
+                problem = f"a readout cannot have a {link.operation.summary()}"
+                expected = "its operations have no running statistics and no sets per step"
+                repair = "Put it into the `body` of an area, or choose a group norm."
+                yield graph.spec.diagnostic("bad-readout", path, problem, expected, repair)
+        if chain.output != (readout.classes, 1, 1):
+            channels, *size = chain.output
+            problem = f"the transform ({chain.summary(', ') or 'nothing'}) gives {' × '.join(map(str, chain.output))}"
+            repair = f"Write `classes: {channels}`." if size == [1, 1] else "End the transform with `{pool: 1}`."
+            yield graph.spec.diagnostic("bad-readout", path, problem, f"logits are {readout.classes} × 1 × 1", repair)
 
 
 def ties(graph: AreaGraph) -> Iterator[Diagnostic]:

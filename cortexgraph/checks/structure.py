@@ -10,7 +10,8 @@ import networkx as nx
 
 from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import AreaGraph
-from cortexgraph.ops import ACTIVATIONS, CELLS, NORMS, OPERATIONS, Component, Problem, Registry
+from cortexgraph.ops import CELLS, NORMS, OPERATIONS, Component, Problem, Registry
+from cortexgraph.ops.elementwise import activations, function
 from cortexgraph.spec import IMAGE
 from cortexgraph.spec.messages import message_for
 from cortexgraph.spec.origin import Path, path_text
@@ -91,8 +92,8 @@ def unknown_words(graph: AreaGraph) -> Iterator[Diagnostic]:
     for path, area in places:
         if area.norm is not None and area.norm.kind not in ("none", *NORMS):
             yield _unknown_word(graph, (*path, "norm"), "norm", area.norm.kind, ["none", *NORMS])
-        if area.activation is not None and area.activation not in ACTIVATIONS:
-            yield _unknown_word(graph, (*path, "activation"), "activation", area.activation, [*ACTIVATIONS])
+        if area.activation is not None and function(area.activation) is None:
+            yield _unknown_word(graph, (*path, "activation"), "activation", area.activation, [*activations()])
 
 
 def _unknown_word(graph: AreaGraph, path: Path, family: str, name: str, known: list[str]) -> Diagnostic:
@@ -107,11 +108,16 @@ def operations(graph: AreaGraph) -> Iterator[Diagnostic]:
     for connection in graph.connections:
         for problem in connection.transform.problems:
             yield _finding(graph, ("connections", connection.index, "transform"), problem, OPERATIONS)
+    for readout in graph.readouts:
+        for problem in readout.transform.problems if readout.transform is not None else ():
+            yield _finding(graph, ("readout", readout.index, "transform"), problem, OPERATIONS)
     seen: set[str] = set()
     for area in graph.areas:
         declared = spec.areas[area.name]
         for problem in area.body.problems:
             yield from _in_area(graph, area.name, "body", declared.body is None, problem, OPERATIONS, seen)
+        for problem in area.output.problems:
+            yield from _in_area(graph, area.name, "output", declared.output is None, problem, OPERATIONS, seen)
         for problem in area.cell_problems:
             yield from _in_area(graph, area.name, "cell", declared.cell is None, problem, CELLS, seen)
 

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 
 from cortexgraph.errors import Diagnostic
-from cortexgraph.graph import AreaGraph
+from cortexgraph.graph import Area, AreaGraph, Connection
+from cortexgraph.ops import Elementwise, GainOperation, GateOperation
 from cortexgraph.spec import Span
 from cortexgraph.spec.origin import Path
 from cortexgraph.unrolling import groups_of
-from cortexgraph.wording import count_text, listed, shortened
+from cortexgraph.wording import count_text, flow, listed, shortened
 
-__all__ = ["delays", "steps", "too_many_updates"]
+__all__ = ["delays", "late_relays", "steps", "too_many_updates"]
 
 
 def steps(graph: AreaGraph) -> Iterator[Diagnostic]:
@@ -59,6 +60,47 @@ def delays(graph: AreaGraph) -> Iterator[Diagnostic]:
             problem = f"the delay of {connection.delay} steps is as long as the run: the connection is never read"
             repair = f"Shorten the delay, or raise `time.steps` to {connection.delay + 1} or more."
             yield spec.diagnostic("delay-beyond-end", path, problem, repair=repair, severity="warning")
+
+
+def late_relays(graph: AreaGraph) -> Iterator[Diagnostic]:
+    """`late-relay` (a warning): an area that only passes a term on to another one, which gets it a step too late.
+
+    The other area also reads what the relay reads, or the relay reads its state, so that two steps meet in one sum.
+    """
+    found = [(area, out, sources) for area in graph.areas for out, sources in _relayed(graph, area)]
+    relays = [area.name for area, *_ in found]
+    rest = [area.name for area in graph.areas if area.name not in relays]
+    order = [[name] for name in sorted(relays, key=lambda name: -_relays_behind(graph, name, relays))] + [rest]
+    for area, out, sources in found:
+        problem = (
+            f"{area.name} passes {listed(sources)} on to {out.target} a step late: through it {out.target} reads "
+            f"{listed(sources)} of step t − 2"
+        )
+        expected = "what it reads directly is of step t − 1"
+        repair = f"Update {area.name} before {out.target}: `order: {shortened(flow(order), 120)}` under `time`."
+        yield graph.spec.diagnostic("late-relay", ("areas", area.name), problem, expected, repair, severity="warning")
+
+
+def _relayed(graph: AreaGraph, area: Area) -> Iterator[tuple[Connection, list[str]]]:
+    """The connection by which an area without memory passes its value on as it is, and the sources that come late."""
+    outgoing = [c for c in graph.connections if c.source == area.name and c.active != "never"]
+    read = {readout.source for readout in graph.readouts}
+    if area.cell.has_memory or len(outgoing) != 1 or area.name in read or outgoing[0].target not in graph.spec.areas:
+        return
+    (out,) = outgoing
+    groups = groups_of(graph, graph.spec.time.order)
+    together = any(area.name in group and out.target in group for group in groups)
+    passes = all(isinstance(op, Elementwise | GainOperation | GateOperation) for op in out.transform.operations)
+    direct = {c.source for c in graph.incoming(out.target)} | {out.target}
+    sources = [c.source for c in graph.incoming(area.name) if c.source in direct and graph.is_area(c.source)]
+    if together and passes and not out.delay and out.target != area.name and sources:
+        yield out, list(dict.fromkeys(sources))
+
+
+def _relays_behind(graph: AreaGraph, name: str, relays: list[str]) -> int:
+    """How many relays follow a relay, one after another."""
+    after = [c.target for c in graph.connections if c.source == name and c.target in relays and c.target != name]
+    return 1 + _relays_behind(graph, after[0], [r for r in relays if r != name]) if after else 0
 
 
 MAX_UPDATES = 60_000

@@ -93,7 +93,7 @@ def emit_source(
     made = [module.text for group in groups for module in group.modules]
     written = "\n".join(["torch nn" if channels_last else "nn", returns, *made, *body, *classes])
     used = names_in(written)
-    helpers = dict.fromkeys(helper for operation in operations for helper in operation.helpers)
+    helpers = dict.fromkeys(helper for operation in operations for helper in operation.definitions())
     definitions = sources_of([*(n for n in (*prelude(), *library()) if n in used), *helpers], prelude())
     identifier = Namespace().identifier(areas.spec.name, "network")
     steps = count_of(graph.steps, "step")
@@ -147,6 +147,7 @@ def _template() -> Template:
 def _operations_of(areas: AreaGraph) -> list[Operation | Cell]:
     """Every operation and cell of the network, also those inside others."""
     chains = [area.body for area in areas.areas] + [c.transform for c in areas.connections]
+    chains += [readout.transform for readout in areas.readouts if readout.transform is not None]
     return [*(link.operation for chain in chains for _, link in chain.walk()), *(area.cell for area in areas.areas)]
 
 
@@ -157,7 +158,8 @@ def _contract(graph: UnrolledGraph) -> str:
     else:
         (readout,) = graph.areas.readouts
         steps = graph.readout_steps(readout.name)
-        logits = f"Logits [B, {len(steps)}, {readout.classes}] at {len(steps)} steps from {steps[0]} to {steps[-1]}"
+        what = {"each": "Logits", "mean": "Mean logits so far", "cumulative": "Summed logits so far"}[readout.over_time]
+        logits = f"{what} [B, {len(steps)}, {readout.classes}] at {len(steps)} steps from {steps[0]} to {steps[-1]}"
         if readout.at == "last":
             logits = f"Logits [B, {readout.classes}] at step {steps[0]}"
     return f"{logits}, and the recorded states by (area, step)" if graph.records else logits

@@ -111,6 +111,14 @@ def zeros(x: Tensor, *shape: int) -> Tensor:
     return x.new_zeros(x.shape[0], *shape)
 
 
+# ---- what is returned ------------------------------------------------------------------
+
+
+def means_so_far(logits: Tensor) -> Tensor:
+    """For each step of [B, n, classes] the mean over the steps up to it."""
+    return logits.cumsum(1) / torch.arange(1, logits.shape[1] + 1, device=logits.device)[:, None]
+
+
 # ---- how convolutions start ------------------------------------------------------------
 
 

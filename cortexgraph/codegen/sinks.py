@@ -67,7 +67,9 @@ class Sinks:
             return self._logits(sink).behind(start)
         name, at = self.lists[readout.name], readout.at
         if isinstance(at, str) or list(at) == sorted(at):
-            return Call(f"{start}torch.stack(", (name, "dim=1"))
+            end = ").cumsum(1)" if readout.over_time == "cumulative" else ")"
+            stacked = Call("torch.stack(", (name, "dim=1"), end)
+            return Call(f"{start}means_so_far(", (stacked,)) if readout.over_time == "mean" else stacked.behind(start)
         order = sorted(at)  # gathered in time, returned as listed
         listed = Call("[", tuple(f"{name}[{order.index(step)}]" for step in at), "]")
         return Call(f"{start}torch.stack(", (listed, "dim=1"))

@@ -10,6 +10,7 @@ from cortexgraph.graph.model import Area, AreaGraph, Connection, Readout
 from cortexgraph.graph.names import Identifiers, identifiers
 from cortexgraph.graph.tying import tied_connections
 from cortexgraph.ops import GlobalPool, Linear, Shape, Simple
+from cortexgraph.ops.output import CellWithOutput
 from cortexgraph.spec import IMAGE, ConnectionSpec, NetworkSpec
 from cortexgraph.spec.fields import pair
 
@@ -34,7 +35,10 @@ def assemble(spec: NetworkSpec) -> AreaGraph:
     for index, (name, declared) in enumerate(spec.areas.items()):
         shape = shapes[name]
         concatenated = (drives[name] or shape[0], *shape[1:])
-        cell = transforms.cell(spec, declared, shape)
+        cell, merge = transforms.cell(spec, declared, shape), transforms.merge_of(spec, declared)
+        component = cell.component if cell.component is not None else Simple(shape)
+        body = transforms.body(spec, declared, concatenated if merge == "concat" else shape)
+        output, remembers = transforms.output(spec, declared, shape), component.has_memory
         area = Area(
             name=name,
             identifier=names.areas[name],
@@ -43,11 +47,12 @@ def assemble(spec: NetworkSpec) -> AreaGraph:
             size=size[name],
             level=level[name],
             region=declared.region,
-            merge=declared.merge,
-            body=transforms.body(spec, declared, concatenated if declared.merge == "concat" else shape),
-            cell=cell.component if cell.component is not None else Simple(shape),
+            merge=merge,
+            body=body if remembers else transforms.joined(body, output),
+            cell=CellWithOutput(shape, component, output) if remembers and output.links else component,
             cell_options=cell.options,
             cell_problems=cell.problems,
+            output=output,
         )
         graph.add_node(name, area=area)
     for connection in connections:
@@ -96,6 +101,8 @@ def _readouts(spec: NetworkSpec, names: Identifiers, shapes: Mapping[str, Shape]
             source_shape=shape,
             pool=pool,
             linear=Linear(pool.output(), declared.classes),
+            transform=None if declared.transform is None else transforms.readout(spec, declared, shape),
+            over_time=declared.over_time,
         )
         readouts.append(readout)
     return tuple(readouts)

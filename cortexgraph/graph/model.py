@@ -17,6 +17,9 @@ from cortexgraph.spec import IMAGE, NetworkSpec, Span
 __all__ = ["Area", "AreaGraph", "Connection", "Readout"]
 
 
+NOTHING = Chain((0, 0, 0))
+
+
 @dataclass(frozen=True)
 class Area:
     """A cortical area, resolved.
@@ -29,10 +32,11 @@ class Area:
         level: level in the hierarchy.
         region: the region that it is a part of, if any.
         merge: `sum` or `concat`.
-        body: operations after the merge.
+        body: operations after the merge; without memory in the cell, those of `output` as well.
         cell: how the new state follows from the body's result and the old state.
         cell_options: what a spec would have to say for this very cell.
         cell_problems: why the declared cell, which is left out, could not be made.
+        output: operations after the cell, as declared.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Area:
     cell: Cell
     cell_options: Mapping[str, Any] = field(default_factory=dict, compare=False)
     cell_problems: tuple[Problem, ...] = field(default=(), compare=False)
+    output: Chain = NOTHING
 
     @property
     def shape(self) -> Shape:
@@ -150,7 +155,7 @@ class Connection:
 
 @dataclass(frozen=True)
 class Readout:
-    """A linear classifier on one area's pooled state; see `ReadoutSpec`."""
+    """What is read of one area: see `ReadoutSpec`. With a `transform`, `pool` and `linear` are not used."""
 
     name: str
     identifier: str
@@ -161,15 +166,19 @@ class Readout:
     source_shape: Shape
     pool: GlobalPool
     linear: Linear
+    transform: Chain | None = None
+    over_time: str = "each"
 
     @property
     def parameters(self) -> int:
+        if self.transform is not None:
+            return self.transform.parameters()
         return sum(prod(shape) for shape in self.linear.parameters().values())
 
     @property
     def macs(self) -> int:
         """Multiply-accumulate operations of one evaluation for one image."""
-        return self.linear.macs()
+        return self.linear.macs() if self.transform is None else self.transform.macs
 
 
 class AreaGraph(Shown, nx.MultiDiGraph):  # type: ignore[misc]

@@ -7,7 +7,8 @@ from typing import Any
 
 from cortexgraph.graph.model import Area, AreaGraph, Connection
 from cortexgraph.graph.transforms import written_body
-from cortexgraph.ops import OPERATIONS, Activation, GainOperation, GateOperation, GroupNorm, Link, Norm, Resize
+from cortexgraph.ops import OPERATIONS, Elementwise, GainOperation, GateOperation, GroupNorm, Link, Norm, Resize
+from cortexgraph.ops.output import CellWithOutput
 from cortexgraph.spec import ConnectionSpec, NetworkSpec, OperationSpec
 from cortexgraph.spec.area import NORM_OPTIONS
 from cortexgraph.spec.connection import SHORTHAND
@@ -30,14 +31,18 @@ def resolved(graph: AreaGraph) -> NetworkSpec:
 def _area(graph: AreaGraph, area: Area) -> dict[str, object]:
     declared = graph.spec.areas[area.name]
     written: dict[str, object] = {"channels": area.channels, "size": _brief(area.shape[1:]), "level": area.level}
-    written |= declared.model_dump(mode="json", include={"region", "merge", "weights"}, exclude_defaults=True)
+    written |= declared.model_dump(mode="json", include={"region", "weights"}, exclude_defaults=True)
+    written |= {"merge": area.merge} if area.merge != "sum" else {}
     cell = declared.cell or graph.spec.defaults.area.cell
     if cell is not None:
         written["cell"] = {cell.name: _options(area.cell_options)} if area.cell_options else cell.name
-    if written_body(graph.spec, declared) is not None or area.merge == "concat":
+    if isinstance(area.cell, CellWithOutput):
+        written["output"] = [_entry(link) for link in area.output]
+    appended = len(area.output) and not area.cell.has_memory
+    if written_body(graph.spec, declared) is not None or area.merge == "concat" or appended:
         return written | {"body": [_entry(link) for link in area.body]}
     norms = [link for link in area.body if isinstance(link.operation, Norm)]
-    activations = [link.operation.kind for link in area.body if isinstance(link.operation, Activation)]
+    activations = [link.word for link in area.body if isinstance(link.operation, Elementwise)]
     return written | {"norm": _norm(norms[0]) if norms else "none", "activation": activations[0]}
 
 

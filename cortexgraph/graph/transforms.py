@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cortexgraph.ops import (
-    ACTIVATIONS,
     CELLS,
     NORMS,
     OPERATIONS,
@@ -23,18 +22,36 @@ from cortexgraph.ops import (
     make_chain,
     shifts,
 )
+from cortexgraph.ops.elementwise import function
 from cortexgraph.ops.registry import Made
-from cortexgraph.spec import AreaSpec, ConnectionDefaults, ConnectionSpec, NetworkSpec, NormSpec, OperationSpec
+from cortexgraph.spec import (
+    AreaSpec,
+    ConnectionDefaults,
+    ConnectionSpec,
+    NetworkSpec,
+    NormSpec,
+    OperationSpec,
+    ReadoutSpec,
+)
 from cortexgraph.spec.connection import SHORTHAND
 from cortexgraph.spec.fields import pair
 
 __all__ = [
     "body",
     "cell",
+    "joined",
+    "merge_of",
+    "output",
+    "readout",
     "transform",
     "unbridged",
     "written_body",
 ]
+
+
+def merge_of(spec: NetworkSpec, area: AreaSpec) -> str:
+    """How the area merges its drives: `sum` or `concat`."""
+    return area.merge or spec.defaults.area.merge or "sum"
 
 
 def _norm_of(spec: NetworkSpec, area: AreaSpec) -> NormSpec | None:
@@ -59,7 +76,7 @@ def _normalises(spec: NetworkSpec, area: AreaSpec | None) -> bool:
         return bool(written and shifts(written[0]))
     norm = _norm_of(spec, area)
     entry = OperationSpec(name="norm", options={"kind": norm.kind}) if norm is not None else None
-    return area.merge == "sum" and entry is not None and bool(shifts(entry))
+    return merge_of(spec, area) == "sum" and entry is not None and bool(shifts(entry))
 
 
 # ---- connections -------------------------------------------------------------
@@ -72,7 +89,7 @@ def _entries_of(spec: NetworkSpec, connection: ConnectionSpec) -> tuple[Operatio
         return tuple(_with_defaults(entry, defaults) for entry in connection.transform)
     options, target = _plain_options(connection), spec.areas.get(connection.target)
     transposed = connection.resize is not None and connection.resize.mode == "transposed"
-    if target is not None and target.merge == "concat" and not options and not transposed:
+    if target is not None and merge_of(spec, target) == "concat" and not options and not transposed:
         return ()
     return (_with_defaults(OperationSpec(name="conv_transpose" if transposed else "conv", options=options), defaults),)
 
@@ -240,13 +257,13 @@ def _body_entries(spec: NetworkSpec, area: AreaSpec) -> tuple[OperationSpec, ...
     if written is not None:
         return written
     entries: list[OperationSpec] = []
-    if area.merge == "concat":
+    if merge_of(spec, area) == "concat":
         entries.append(OperationSpec(name="conv", options={"kernel": 3}))
     norm = _norm_of(spec, area)
     if norm is not None and norm.kind in NORMS:
         entries.append(OperationSpec(name="norm", options=norm.model_dump(exclude_none=True)))
     activation = area.activation or spec.defaults.area.activation or "relu"
-    if activation in ACTIVATIONS:
+    if function(activation) is not None:
         entries.append(OperationSpec(name=activation))
     return tuple(entries)
 
@@ -255,6 +272,24 @@ def cell(spec: NetworkSpec, area: AreaSpec, shape: Shape) -> Made[Cell]:
     """The area's cell, as declared or by default."""
     entry = area.cell or spec.defaults.area.cell
     return Made(Simple(shape)) if entry is None else CELLS.make(entry, shape, _context_of_area(spec, area))
+
+
+def output(spec: NetworkSpec, area: AreaSpec, shape: Shape) -> Chain:
+    """The area's operations after its cell."""
+    entries = (area.output if area.output is not None else spec.defaults.area.output) or ()
+    return make_chain(entries, shape, _context_of_area(spec, area), apart=area.weights == "per_step")
+
+
+def joined(first: Chain, second: Chain) -> Chain:
+    """Two chains one after another, the operations of the second under names that are free."""
+    for link in second:
+        first = replace(first, links=(*first.links, replace(link, name=_free(link.name, first))))
+    return first
+
+
+def readout(spec: NetworkSpec, declared: ReadoutSpec, shape: Shape) -> Chain:
+    """The chain of a readout in place of pooling and linear layer."""
+    return make_chain(declared.transform or (), shape, Context(declared.classes, bias=True, dt_ms=spec.time.dt_ms))
 
 
 def _context_of_area(spec: NetworkSpec, area: AreaSpec) -> Context:

@@ -4,7 +4,7 @@ from cortexgraph.ops import cells, channels, gabor, residual  # noqa: F401  (the
 from cortexgraph.ops.base import Cell, Chain, Component, Context, Link, Operation, Problem, Shape, option
 from cortexgraph.ops.cells import Simple
 from cortexgraph.ops.conv import Conv, ConvTranspose, Linear, Spatial
-from cortexgraph.ops.elementwise import ACTIVATIONS, Activation, GainOperation, GateOperation
+from cortexgraph.ops.elementwise import ACTIVATIONS, Activation, Elementwise, GainOperation, GateOperation
 from cortexgraph.ops.norm import NORMS, BatchNorm, GroupNorm, Norm
 from cortexgraph.ops.registry import (
     CELLS,
@@ -33,6 +33,7 @@ __all__ = [
     "Context",
     "Conv",
     "ConvTranspose",
+    "Elementwise",
     "GainOperation",
     "GateOperation",
     "GlobalPool",

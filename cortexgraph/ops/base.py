@@ -159,6 +159,10 @@ class Component(ABC):
 
     shape: Shape
 
+    def definitions(self) -> tuple[Helper, ...]:
+        """Its helpers, and those of the functions that it applies."""
+        return self.helpers
+
     @abstractmethod
     def summary(self) -> str:
         """A few words for tables and drawings, such as `3 × 3 conv, stride 2`."""

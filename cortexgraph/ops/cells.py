@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from cortexgraph.ops.base import CONTEXT, Cell, Fault, Pair, call, option
-from cortexgraph.ops.elementwise import ACTIVATIONS, unknown_activation
+from cortexgraph.ops.base import CONTEXT, Cell, Fault, Helper, Operation, Pair, call, option
+from cortexgraph.ops.elementwise import function, unknown_activation
 from cortexgraph.ops.registry import register_cell
 from cortexgraph.ops.torch_names import Tensor, nn, torch
 from cortexgraph.spec.fields import Flag, Milliseconds, Number, Square
@@ -43,6 +43,21 @@ class Simple(Cell):
         return "nn.Identity()"
 
 
+@dataclass(frozen=True)
+class WithFunction(Cell):
+    """Base of the cells with a function of each value, the option `activation`."""
+
+    @property
+    def function(self) -> Operation:
+        """The function."""
+        found = function(getattr(self, "activation"))  # noqa: B009  (an option of the cells below)
+        assert found is not None
+        return found
+
+    def definitions(self) -> tuple[Helper, ...]:
+        return (*self.helpers, *self.function.definitions())
+
+
 class Leaky(nn.Module):
     """h' = f(a h + g x), where g = 1, or g = 1 − a: then x is where the state comes to rest.
 
@@ -68,7 +83,7 @@ class Leaky(nn.Module):
 
 @register_cell("leaky")
 @dataclass(frozen=True)
-class LeakyCell(Cell):
+class LeakyCell(WithFunction):
     """A leaky integrator: h' = f(a h + g x).
 
     With `tau_ms`, a = 1 − dt/τ and g = 1 − a = dt/τ: the Euler step h' = h + dt/τ (x − h) of τ dh/dt = x − h
@@ -111,7 +126,7 @@ class LeakyCell(Cell):
             self.start,
             rest=(self.rests, False),
             channels=(self.shape[0] if self.learned else None, None),
-            activation=(ACTIVATIONS[self.activation], "nn.Identity()"),
+            activation=(self.function.constructor(), "nn.Identity()"),
         )
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
@@ -387,7 +402,7 @@ class ReciprocalGated(nn.Module):
 
 @register_cell("reciprocal_gated")
 @dataclass(frozen=True)
-class ReciprocalGatedCell(Gated):
+class ReciprocalGatedCell(Gated, WithFunction):
     """The reciprocal gated cell (Nayebi et al. 2018): the input passes by, and each state gates the other's input.
 
     h' = f((1 − σ(W_ch ∗ c)) ∘ x + (1 − σ(W_hh ∗ h)) ∘ h), c' = f((1 − σ(W_hc ∗ h)) ∘ x + (1 − σ(W_cc ∗ c)) ∘ c).
@@ -409,7 +424,7 @@ class ReciprocalGatedCell(Gated):
         return super().summary().replace(self.module, "reciprocal gated")
 
     def settings(self) -> dict[str, tuple[object, object]]:
-        return {"bias": (self.bias, False), "activation": (ACTIVATIONS[self.activation], "nn.Tanh()")}
+        return {"bias": (self.bias, False), "activation": (self.function.constructor(), "nn.Tanh()")}
 
     def windows(self) -> tuple[Pair, Pair]:
         return (1, 1), self.kernel  # x passes by

@@ -4,15 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from cortexgraph.ops.base import Fault, Operation, Options, call, option
-from cortexgraph.ops.registry import register_operation
+from cortexgraph.ops.base import Context, Fault, Operation, Options, call, option
+from cortexgraph.ops.registry import OPERATIONS, register_operation
 from cortexgraph.ops.torch_names import Tensor, nn, torch
-from cortexgraph.spec.fields import Flag, Probability
+from cortexgraph.spec import OperationSpec
+from cortexgraph.spec.connection import GateKind
+from cortexgraph.spec.fields import Flag, Number, Probability
 from cortexgraph.wording import suggest
 
-__all__ = ["ACTIVATIONS", "Activation", "Dropout", "GainOperation", "GateOperation", "unknown_activation"]
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "Clamp",
+    "Dropout",
+    "Elementwise",
+    "GainOperation",
+    "GateOperation",
+    "Power",
+    "activations",
+    "function",
+    "unknown_activation",
+]
+
+
+# ---- functions of each value ------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Elementwise(Operation):
+    """Base of the functions of each value by itself; `activation` takes the word of one that needs no options."""
+
+    role: ClassVar[str] = "activation"
 
 
 # ---- activations ---------------------------------------------------------------
@@ -33,6 +57,39 @@ class Saturating(nn.Module):
         return positive / (1 + positive)
 
 
+class Complement(nn.Module):
+    """y = 1 − x."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 1 - x
+
+
+class ToPower(nn.Module):
+    """y = (x + ε)^p; where p is no natural number, negative values count as 0."""
+
+    def __init__(self, exponent: float, eps: float = 0.0) -> None:
+        super().__init__()
+        self.exponent = exponent
+        self.eps = eps
+        self.rectifies = exponent < 0 or exponent % 1 != 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(x) if self.rectifies else x
+        return (x + self.eps if self.eps else x) ** self.exponent
+
+
+class Clamped(nn.Module):
+    """y = x, and the bound for values beyond it."""
+
+    def __init__(self, minimum: float | None = None, maximum: float | None = None) -> None:
+        super().__init__()
+        self.minimum = minimum
+        self.maximum = maximum
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.clamp(x, self.minimum, self.maximum)
+
+
 ACTIVATIONS: Mapping[str, str] = {
     "relu": "nn.ReLU()",
     "leaky_relu": "nn.LeakyReLU()",
@@ -44,16 +101,17 @@ ACTIVATIONS: Mapping[str, str] = {
     "softplus": "nn.Softplus()",
     "abs": "Absolute()",
     "saturating": "Saturating()",
+    "square": "ToPower(2.0)",
+    "complement": "Complement()",
     "identity": "nn.Identity()",
 }
 """The constructor of each activation's module, by the word of the language."""
 
 
 @dataclass(frozen=True)
-class Activation(Operation):
+class Activation(Elementwise):
     """y = f(x), elementwise."""
 
-    role: ClassVar[str] = "activation"
     equation: ClassVar[str] = "y = f(x)"
 
     kind: str
@@ -73,11 +131,79 @@ for _name in ACTIVATIONS:
     register_operation(_name, kind=_name)(Activation)
 
 
+@register_operation("power")
+@dataclass(frozen=True)
+class Power(Elementwise):
+    """A power: y = (x + ε)^p.
+
+    Where p is not a natural number, negative values count as 0: y = (x₊ + ε)^p.
+    """
+
+    equation: ClassVar[str] = "y = (x + ε)^p"
+
+    exponent: Number = option(2.0, "p, not 0.", main=True)
+    eps: Number = option(0.0, "ε, 0 or more; above 0 for an exponent below 1, whose slope at 0 is infinite.")
+
+    def summary(self) -> str:
+        return f"power {self.exponent:g}"
+
+    def constructor(self) -> str:
+        return call("ToPower", self.exponent, eps=(self.eps, 0.0))
+
+    def faults(self) -> Iterator[Fault]:
+        if self.exponent == 0:
+            yield "`exponent` is 0, which makes every value 1", "Give another number, such as 2."
+        elif self.eps < 0:
+            yield f"`eps` is {self.eps:g}, but it must be 0 or more", "Give a small number, such as 1e-5."
+        elif self.exponent < 1 and self.eps == 0:
+            found = f"a power of {self.exponent:g} has an infinite slope at 0, so that gradients become infinite"
+            yield found, "Give `eps` above 0, such as `eps: 1e-5`."
+
+
+@register_operation("clamp")
+@dataclass(frozen=True)
+class Clamp(Elementwise):
+    """Values below `min` become `min`, values above `max` become `max`."""
+
+    equation: ClassVar[str] = "y = min(max(x, a), b)"
+
+    min: Number | None = option(None, "The least value a; default: no bound.")
+    max: Number | None = option(None, "The greatest value b; default: no bound.", main=True, example=1.0)
+
+    def summary(self) -> str:
+        return (
+            f"clamp to {'−∞' if self.min is None else f'{self.min:g}'} … {'∞' if self.max is None else f'{self.max:g}'}"
+        )
+
+    def constructor(self) -> str:
+        return call("Clamped", minimum=(self.min, None), maximum=(self.max, None))
+
+    def faults(self) -> Iterator[Fault]:
+        if self.min is None and self.max is None:
+            yield "neither `min` nor `max` is set", "Give at least one of them, such as `{clamp: {min: 0, max: 1}}`."
+        elif self.min is not None and self.max is not None and self.min >= self.max:
+            yield f"`min` is {self.min:g}, but `max` is {self.max:g}", "Give a `max` above `min`."
+
+
+def activations() -> Iterator[str]:
+    """The words that `activation` takes: the registered functions of each value that need no options."""
+    for word in OPERATIONS:
+        if issubclass(OPERATIONS[word].make_from, Elementwise) and function(word) is not None:
+            yield word
+
+
+def function(word: str) -> Operation | None:
+    """The function of each value that a word stands for without options, if there is one."""
+    if word not in OPERATIONS or not issubclass(OPERATIONS[word].make_from, Elementwise):
+        return None
+    return OPERATIONS.make(OperationSpec(name=word), (1, 1, 1), Context(1)).component
+
+
 def unknown_activation(name: str) -> Iterator[Fault]:
     """What is wrong with the name of an activation, and the repair."""
-    if name not in ACTIVATIONS:
-        known = f"Choose one of {', '.join(ACTIVATIONS)}."
-        yield f"no activation is called `{name}`", suggest(name, ACTIVATIONS, known)
+    if function(name) is None:
+        known = [*activations()]
+        yield f"no activation is called `{name}`", suggest(name, known, f"Choose one of {', '.join(known)}.")
 
 
 # ---- dropout -------------------------------------------------------------------
@@ -155,17 +281,35 @@ class Gate(nn.Module):
         return 1 + (torch.tanh(m) if self.kind == "tanh" else m)
 
 
+class Closing(nn.Module):
+    """The factor 1 − σ(m)."""
+
+    def forward(self, m: Tensor) -> Tensor:
+        return 1 - torch.sigmoid(m)
+
+
+GATES = {
+    "linear": ("1 + m", 'Gate("linear")'),
+    "tanh": ("1 + tanh m", 'Gate("tanh")'),
+    "sigmoid": ("2σ(m)", 'Gate("sigmoid")'),
+    "divisive": ("1 / (1 + m)", 'Gate("divisive")'),
+    "product": ("m", "nn.Identity()"),
+    "logistic": ("σ(m)", "nn.Sigmoid()"),
+    "complement": ("1 − σ(m)", "Closing()"),
+}
+"""The factor of each gate as a formula, and the constructor of its module."""
+
+
 @dataclass(frozen=True)
 class GateOperation(Operation):
-    """1 + m, 1 + tanh m, 2σ(m) or 1 / (1 + m): 1 at m = 0."""
+    """The factor that a modulator with value m multiplies by."""
 
     role: ClassVar[str] = "gate"
 
-    kind: Literal["linear", "tanh", "sigmoid", "divisive"]
+    kind: GateKind
 
     def summary(self) -> str:
-        gates = {"linear": "1 + m", "tanh": "1 + tanh m", "sigmoid": "2σ(m)", "divisive": "1 / (1 + m)"}
-        return f"gate {gates[self.kind]}"
+        return f"gate {GATES[self.kind][0]}"
 
     def constructor(self) -> str:
-        return f'Gate("{self.kind}")'
+        return GATES[self.kind][1]

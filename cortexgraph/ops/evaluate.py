@@ -83,7 +83,7 @@ def evaluate_operation(
     """
     if operation.chains():
         branches = {name: _constant(entries[name]) for name in operation.chains()}
-        names = {**modules(), **{helper.__name__: helper for helper in operation.helpers}}
+        names = {**modules(), **{helper.__name__: helper for helper in operation.definitions()}}
         block = names[operation.constructor()](**branches)
         return block(x), None
     module = _module(operation, x).train(training)
@@ -139,7 +139,7 @@ def _empty_module(constructor: str, helpers: tuple[Helper, ...], dtype: torch.dt
 
 
 def _module(component: Component, x: Tensor) -> nn.Module:
-    return _empty_module(component.constructor(), component.helpers, x.dtype, x.device)
+    return _empty_module(component.constructor(), component.definitions(), x.dtype, x.device)
 
 
 def _call(module: nn.Module, entries: State, *inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

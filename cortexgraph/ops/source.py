@@ -10,7 +10,7 @@ from functools import cache
 from types import MappingProxyType
 
 from cortexgraph.errors import CompileError, Diagnostic
-from cortexgraph.ops.base import Helper
+from cortexgraph.ops.base import Component, Helper
 from cortexgraph.ops.torch_names import Module
 
 __all__ = ["IMPORTS", "imports_for", "library", "names_in", "source_of", "sources_of", "taken_names"]
@@ -58,14 +58,14 @@ def _below(base: type) -> Iterator[type]:
         yield from _below(module)
 
 
-def taken_names(operations: Iterable[object], extra: Iterable[str] = ()) -> set[str]:
+def taken_names(operations: Iterable[Component], extra: Iterable[str] = ()) -> set[str]:
     """Every name that an emitted file may import or define at its top level.
 
     Args:
         operations: those of the network, whose helpers the file defines.
         extra: further definitions that the file may carry.
     """
-    own = {helper.__name__ for operation in operations for helper in getattr(operation, "helpers", ())}
+    own = {helper.__name__ for operation in operations for helper in operation.definitions()}
     return {*IMPORTS, *library(), *extra, *own}
 
 

@@ -10,7 +10,8 @@ from typing import ClassVar, Literal
 
 from cortexgraph.ops.base import Fault, Operation, Pair, Place, Shape, StandIn, call, option, text
 from cortexgraph.ops.registry import register_operation
-from cortexgraph.spec.fields import Border, Square
+from cortexgraph.ops.torch_names import F, Tensor, nn
+from cortexgraph.spec.fields import Border, Flag, Square
 from cortexgraph.wording import by
 
 __all__ = ["ONE", "RESIZES", "GlobalPool", "Resize", "Windowed", "same_padding"]
@@ -71,6 +72,7 @@ class WindowPool(Windowed):
     kernel: Square = option((2, 2), "Size of the window.", main=True)
     stride: Square | None = option(None, "Distance between windows; default: the kernel.")
     padding: Border = option((0, 0), "Padding around the input.")
+    ceil_mode: Flag = option(False, "Whether a last window that reaches over the lower right rim counts as well.")
 
     def placed(self, place: Place) -> Operation:
         return replace(self, stride=self.step)
@@ -87,13 +89,23 @@ class WindowPool(Windowed):
     def geometry(self) -> tuple[Pair, Pair, Pair, Pair]:
         return self.kernel, self.step, self.padding, ONE
 
+    @property
+    def extent(self) -> Pair:
+        if not self.ceil_mode:
+            return super().extent
+        axes = zip(self.shape[1:], self.kernel, self.step, self.padding, strict=True)
+        height, width = (-(-(n + 2 * p - k) // s) + 1 - (-(-(n + 2 * p - k) // s) * s >= n + p) for n, k, s, p in axes)
+        return height, width  # no window starts beyond the input and its upper left rim
+
     def summary(self) -> str:
         stride = f", stride {text(self.step)}" if self.step != self.kernel else ""
         return f"{by(self.kernel)} {self.name}{stride}"
 
     def constructor(self) -> str:
         stride = (self.step,) if self.step != self.kernel else ()
-        return call(f"nn.{self.module}", self.kernel, *stride, padding=(self.padding, 0))
+        return call(
+            f"nn.{self.module}", self.kernel, *stride, padding=(self.padding, 0), ceil_mode=(self.ceil_mode, False)
+        )
 
 
 @register_operation("max_pool")
@@ -109,11 +121,55 @@ class MaxPool(WindowPool):
 @register_operation("avg_pool")
 @dataclass(frozen=True)
 class AveragePool(WindowPool):
-    """The mean under each window, the zeros of the rim included."""
+    """The mean under each window, the zeros of the rim included, but not what lies beyond them (`ceil_mode`)."""
 
     equation: ClassVar[str] = "y[i, j] = mean over the window at (i, j)"
     name: ClassVar[str] = "average pool"
     module: ClassVar[str] = "AvgPool2d"
+
+
+# ---- padding -------------------------------------------------------------------
+
+
+@register_operation("pad")
+@dataclass(frozen=True)
+class Pad(Operation):
+    """Rows and columns around the input: zeros, its mirror image without the edge, or its edge repeated.
+
+    A convolution behind it needs `padding: 0`.
+    """
+
+    equation: ClassVar[str] = "y[i] = x[i − rim], continued beyond the edges"
+
+    rim: Border = option((1, 1), "Rows above and below, and columns left and right.", main=True)
+    mode: Literal["zeros", "reflect", "replicate"] = option("zeros", "zeros, reflect or replicate.")
+
+    def output(self) -> Shape:
+        channels, height, width = self.shape
+        return channels, height + 2 * self.rim[0], width + 2 * self.rim[1]
+
+    def faults(self) -> Iterator[Fault]:
+        size = self.shape[1:]
+        if self.mode == "reflect" and all(size) and any(r >= n for r, n in zip(self.rim, size, strict=True)):
+            found = f"a rim of {by(self.rim)} cannot mirror an input of {by(size)}, whose edge is left out"
+            yield found, "Choose a smaller rim, or `mode: replicate`."
+
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        n, at = self.shape[1 + axis], place - self.rim[axis]
+        if self.mode == "zeros":
+            return (at,) if 0 <= at < n else ()
+        return (abs(at) if at < n else 2 * (n - 1) - at,) if self.mode == "reflect" else (min(max(at, 0), n - 1),)
+
+    def summary(self) -> str:
+        return f"pad {text(self.rim)}{'' if self.mode == 'zeros' else f', {self.mode}'}"
+
+    def constructor(self) -> str:
+        module = {"zeros": "ZeroPad2d", "reflect": "ReflectionPad2d", "replicate": "ReplicationPad2d"}[self.mode]
+        (height, width) = self.rim
+        return call(f"nn.{module}", height if height == width else (width, width, height, height))
+
+
+# ---- global pooling and resizing -------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -130,9 +186,6 @@ class GlobalPool(Operation):
 
     def constructor(self) -> str:
         return {"avg": "nn.AdaptiveAvgPool2d(1)", "max": "nn.AdaptiveMaxPool2d(1)"}.get(self.mode, "nn.Identity()")
-
-
-# ---- resizing ------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -185,6 +238,36 @@ class Bilinear(Resize):
         return {left, min(left + 1, n - 1)} if at > left else (left,)
 
 
+class Antialias(nn.Module):
+    """Bilinear interpolation to a size; downwards each result is a weighted mean of all that falls on it."""
+
+    def __init__(self, size: int | tuple[int, int]) -> None:
+        super().__init__()
+        self.size = (size, size) if isinstance(size, int) else size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, self.size, mode="bilinear", antialias=True)
+
+
+@register_operation("antialiased")
+@dataclass(frozen=True)
+class Antialiased(Resize):
+    """Bilinear interpolation that downwards averages over all that falls on a place, with weights of a triangle.
+
+    Upwards it is `bilinear`.
+    """
+
+    equation: ClassVar[str] = "y[i] = Σ_j a_j x[j] / Σ_j a_j, a_j = (1 − |j + ½ − c| / r)₊, c = (i + ½)·r, r = H/H'"
+
+    def constructor(self) -> str:
+        return call("Antialias", self.size)
+
+    def field(self, axis: int, place: int) -> Iterable[int]:
+        n, ratio = self.shape[1 + axis], self.shape[1 + axis] / self.size[axis]
+        centre, reach = (place + 0.5) * ratio, max(ratio, 1.0)
+        return [j for j in range(n) if abs(j + 0.5 - centre) < reach - 1e-9]
+
+
 @register_operation("pool")
 @dataclass(frozen=True)
 class Pool(Resize):
@@ -200,7 +283,12 @@ class Pool(Resize):
         return range(place * n // size, -(-(place + 1) * n // size))
 
 
-RESIZES: dict[str, type[Resize]] = {"nearest": Nearest, "bilinear": Bilinear, "pool": Pool}
+RESIZES: dict[str, type[Resize]] = {
+    "nearest": Nearest,
+    "bilinear": Bilinear,
+    "antialiased": Antialiased,
+    "pool": Pool,
+}
 """The modes of a connection's `resize` that are operations of their own."""
 
 

@@ -101,6 +101,12 @@ Weights = Literal["shared", "per_step"]
 class AreaDefaults(Model):
     """What every area has unless it says otherwise."""
 
+    merge: Literal["sum", "concat"] | None = Field(
+        default=None,
+        description="How the drives are merged: summed (default), or concatenated along channels in the order "
+        "feedforward, lateral, feedback (an absent drive is zeros).",
+        examples=["concat"],
+    )
     norm: Norm | None = Field(
         default=None,
         description="Normalisation of the merged input; default none.",
@@ -121,6 +127,12 @@ class AreaDefaults(Model):
         "(under `merge: concat` a 3 × 3 convolution to the area's channels before them). An area's own norm or "
         "activation goes before a body under `defaults`.",
         examples=[[{"conv": 3}, {"norm": "batch"}, "relu"]],
+    )
+    output: Chain | None = Field(
+        default=None,
+        description="Operations after the cell: other areas, readouts and recordings read their result, and the cell "
+        "goes on from the state before them.",
+        examples=[["relu"]],
     )
 
     def _conflicts(self) -> Iterator[tuple[str, str, str]]:
@@ -146,12 +158,6 @@ class AreaSpec(AreaDefaults):
         default=None,
         description="The region of which this area is a population or layer; drawn together.",
         examples=["V1"],
-    )
-    merge: Literal["sum", "concat"] = Field(
-        default="sum",
-        description="How the drives are merged: summed, or concatenated along channels in the order feedforward, "
-        "lateral, feedback (an absent drive is zeros).",
-        examples=["concat"],
     )
     weights: Weights = Field(
         default="shared",

@@ -13,11 +13,22 @@ from cortexgraph.spec.base import Activity, Model
 from cortexgraph.spec.fields import Count, Flag, Kind, Name, Number, Pair, Positive, either
 from cortexgraph.spec.shorthand import expand_word
 
-__all__ = ["SHORTHAND", "ConnectionDefaults", "ConnectionSpec", "Resize", "ResizeSpec", "Silence", "Tie", "TieSpec"]
+__all__ = [
+    "SHORTHAND",
+    "ConnectionDefaults",
+    "ConnectionSpec",
+    "GateKind",
+    "Resize",
+    "ResizeSpec",
+    "Silence",
+    "Tie",
+    "TieSpec",
+]
 
 Silence = Literal["skip", "zero_input", "zero_drive"]
+GateKind = Literal["linear", "tanh", "sigmoid", "divisive", "product", "logistic", "complement"]
 Init = Literal["default", "he", "orthogonal", "identity", "dirac", "zeros", "whitened"]
-ResizeMode = Literal["nearest", "bilinear", "transposed", "pool"]
+ResizeMode = Literal["nearest", "bilinear", "antialiased", "transposed", "pool"]
 
 
 class ResizeSpec(Model):
@@ -25,8 +36,9 @@ class ResizeSpec(Model):
 
     mode: ResizeMode = Field(
         default="nearest",
-        description="nearest or bilinear interpolation, average pooling to the target size, or transposed: the "
-        "connection's convolution is a transposed one, whose stride is the ratio of sizes.",
+        description="nearest or bilinear interpolation, antialiased (bilinear, over all that falls on a place), "
+        "average pooling to the target size, or transposed: the connection's convolution is a transposed one, whose "
+        "stride is the ratio of sizes.",
         examples=["bilinear"],
     )
     at: Literal["before", "after"] = Field(
@@ -134,10 +146,11 @@ class ConnectionSpec(ConnectionDefaults):
         description="drive: a term of the merge; modulate: a gate by which the merge is multiplied.",
         examples=["modulate"],
     )
-    gate: Literal["linear", "tanh", "sigmoid", "divisive"] | None = Field(
+    gate: GateKind | None = Field(
         default=None,
         description="The gate of a modulating connection with value m: linear (default) 1 + m, tanh 1 + tanh m, "
-        "sigmoid 2σ(m), divisive 1 / (1 + m) (shunting inhibition; m must stay above -1).",
+        "sigmoid 2σ(m), divisive 1 / (1 + m) (shunting inhibition; m must stay above -1), all 1 at m = 0; or "
+        "product m, logistic σ(m), complement 1 − σ(m).",
         examples=["tanh"],
     )
     gain: Annotated[Number | Literal["learned"], either("a number, or `learned`", "learned")] | None = Field(

@@ -7,15 +7,15 @@ area graph is built (`cortexgraph.graph`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from cortexgraph.errors import Diagnostic, Severity
+from cortexgraph.errors import Diagnostic, Severity, SpecError
 from cortexgraph.notebook import Shown
-from cortexgraph.spec.area import AreaDefaults, AreaSpec
+from cortexgraph.spec.area import AreaDefaults, AreaSpec, Chain
 from cortexgraph.spec.base import Model, Window
 from cortexgraph.spec.connection import ConnectionDefaults, ConnectionSpec, Silence
 from cortexgraph.spec.document import Document
@@ -58,7 +58,7 @@ class DefaultsSpec(Model):
 
 
 class ReadoutSpec(Model):
-    """A linear classifier on one area's pooled state."""
+    """What is read of one area: by default a linear classifier on its pooled state."""
 
     name: Name | None = Field(
         default=None,
@@ -71,6 +71,12 @@ class ReadoutSpec(Model):
     pool: Literal["avg", "max", "flatten"] = Field(
         default="avg", description="Global average or maximum over space, or none (flatten).", examples=["max"]
     )
+    transform: Chain | None = Field(
+        default=None,
+        description="Operations in place of pooling and linear layer, whose result is `classes` channels of size "
+        "1 × 1; `[]` is the state itself.",
+        examples=[[{"pool": 1}]],
+    )
     classes: Count = Field(description="Number of classes.", examples=[10])
     at: Annotated[
         Literal["last", "all"] | Annotated[tuple[Step, ...], Field(min_length=1)],
@@ -80,6 +86,22 @@ class ReadoutSpec(Model):
         description="Steps at which the area is read at the end of the step: last, all, or a list of steps.",
         examples=[[4, 6]],
     )
+    over_time: Literal["each", "mean", "cumulative"] = Field(
+        default="each",
+        description="The logits at each step: of that step (each), or the mean or the sum (cumulative) of the logits "
+        "at the steps of `at` up to then.",
+        examples=["cumulative"],
+    )
+
+    def _conflicts(self) -> Iterator[tuple[str, str, str]]:
+        if self.transform is not None and "pool" in self.model_fields_set:
+            yield "`pool` is set together with `transform`, which replaces it", "Write it into `transform`.", "pool"
+        if self.over_time != "each" and self.at == "last":
+            problem = f"`over_time: {self.over_time}` is set, but only the last step is read"
+            yield problem, "Write `at: all`, or a list of steps.", "over_time"
+        elif self.over_time != "each" and not isinstance(self.at, str) and list(self.at) != sorted(self.at):
+            problem = f"`over_time: {self.over_time}` is set, but the steps of `at` do not rise"
+            yield problem, f"Write `at: {sorted(self.at)}`.", "over_time"
 
 
 Group = Annotated[
@@ -192,8 +214,16 @@ class NetworkSpec(Document, Shown):
         """The spec with other steps of readout; the parameters stay the same.
 
         Raises:
-            SpecError: if these are no steps.
+            SpecError: if these are no steps, or if a readout combines the logits of its steps.
         """
+        combined = next((n for n, readout in enumerate(self.readouts) if readout.over_time != "each"), None)
+        if combined is not None and at != self.readouts[combined].at:
+            path, repair = (
+                ("readout", combined, "over_time"),
+                "Write `over_time: each`, or read at the steps of the spec.",
+            )
+            found = f"the logits are combined over the steps of `at` (`{self.readouts[combined].over_time}`)"
+            raise SpecError([self.diagnostic("combined-readout", path, found, "other steps would mean others", repair)])
         at = ReadoutSpec(source="readout", classes=1, at=at).at
         readouts = tuple(readout.model_copy(update={"at": at}) for readout in self.readouts)
         return self.model_copy(update={"readouts": readouts})

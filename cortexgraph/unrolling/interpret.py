@@ -270,11 +270,16 @@ def _logits(trial: _Trial, readout: Readout, states: Mapping[tuple[str, int], Te
     import torch
 
     def read(t: int) -> Tensor:
+        if readout.transform is not None:
+            return trial.chain(readout.transform, states[readout.source, t], readout.identifier, 1)[0].flatten(1)
         pooled, _ = evaluate_operation(readout.pool, states[readout.source, t], {}, trial.training)
         own = below(trial.state_dict, f"{readout.identifier}.linear")
         return evaluate_operation(readout.linear, pooled.flatten(1), own, trial.training)[0]
 
     every = [read(t) for t in _read_at(trial, readout)]
+    if readout.over_time != "each":
+        sums = [torch.stack(every[: n + 1]).sum(0) for n in range(len(every))]
+        every = [total / (n + 1 if readout.over_time == "mean" else 1) for n, total in enumerate(sums)]
     return every[0] if readout.at == "last" else torch.stack(every, 1)
 
 
@@ -326,4 +331,5 @@ def _parameters(areas: AreaGraph) -> Iterator[tuple[str, tuple[int, ...]]]:
     for area in areas.areas:
         yield from ((f"{area.identifier}.cell.{name}", shape) for name, shape in area.cell.parameters().items())
     for readout in areas.readouts:
-        yield from ((f"{readout.identifier}.linear.{n}", shape) for n, shape in readout.linear.parameters().items())
+        if readout.transform is None:
+            yield from ((f"{readout.identifier}.linear.{n}", s) for n, s in readout.linear.parameters().items())

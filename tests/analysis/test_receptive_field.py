@@ -23,13 +23,21 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "linear": [{}],
     "normalisation_pool": [{"kernel": [5, 1]}, {"order": 1}],
     "radial_basis": [{"kernel": [2, 3]}],
-    "max_pool": [{"kernel": 3, "stride": 2, "padding": 1}, {"kernel": 2}],
+    "max_pool": [
+        {"kernel": 3, "stride": 2, "padding": 1},
+        {"kernel": 2},
+        {"kernel": 3, "stride": 2, "ceil_mode": True},
+    ],
     "avg_pool": [{"kernel": [2, 3], "stride": 1}],
+    "pad": [{"rim": [1, 2], "mode": mode} for mode in ("zeros", "reflect", "replicate")],
+    "antialiased": [{"size": [18, 7]}, {"size": [5, 3]}],
     "nearest": [{"size": [15, 3]}],
     "bilinear": [{"size": [18, 7]}, {"size": [5, 11]}],
     "pool": [{"size": [4, 5]}],
     "upsample": [{"factor": 2}, {"factor": 3, "mode": "bilinear"}],
     "dropout": [{}],
+    "clamp": [{"max": 100.0}],
+    "product": [{"body": [{"conv": 3}], "by": [{"conv": {"kernel": 5, "dilation": 2}}, "sigmoid"]}],
     "residual": [{"body": [{"conv": 3}, "relu"], "shortcut": [{"conv": {"kernel": 5, "dilation": 2}}]}],
 }
 """Options of the operations that gather over space; all others are tried without, where that is possible."""

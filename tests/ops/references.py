@@ -45,12 +45,12 @@ from cortexgraph.ops.channels import (
     RadialBasisOperation,
 )
 from cortexgraph.ops.conv import Dense, Depthwise, Separable
-from cortexgraph.ops.elementwise import Dropout
+from cortexgraph.ops.elementwise import Clamp, Dropout, Power
 from cortexgraph.ops.evaluate import State, StatisticsMove
 from cortexgraph.ops.gabor import Gabor
 from cortexgraph.ops.norm import LocalResponseNorm
-from cortexgraph.ops.residual import ResidualOperation
-from cortexgraph.ops.windows import AveragePool, Bilinear, MaxPool, Nearest, Pool, WindowPool
+from cortexgraph.ops.residual import ProductOperation, ResidualOperation
+from cortexgraph.ops.windows import Antialiased, AveragePool, Bilinear, MaxPool, Nearest, Pad, Pool, WindowPool
 
 REFERENCES: dict[type, Callable[..., Any]] = {}
 """Of each operation, from (operation, x, entries, training) to its result, and the move of its running statistics if
@@ -214,6 +214,8 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "softplus": _softplus,
     "abs": lambda x: x * ((x > 0).to(x.dtype) - (x < 0).to(x.dtype)),
     "saturating": _saturating,
+    "square": lambda x: x * x,
+    "complement": lambda x: 1 - x,
     "identity": lambda x: x,
 }
 
@@ -224,6 +226,26 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 @reference_of(Activation)
 def activation(op: Activation, x: Tensor, entries: State, training: bool) -> Tensor:
     return FUNCTIONS[op.kind](x)
+
+
+@reference_of(Power)
+def power(op: Power, x: Tensor, entries: State, training: bool) -> Tensor:
+    if op.exponent > 0 and op.exponent == int(op.exponent):
+        y = x + op.eps
+        for _ in range(int(op.exponent) - 1):
+            y = y * (x + op.eps)
+        return y
+    base = _relu(x) + op.eps
+    positive = (base > 0).to(x.dtype)
+    return positive * (op.exponent * (base + (1 - positive)).log()).exp()
+
+
+@reference_of(Clamp)
+def clamp(op: Clamp, x: Tensor, entries: State, training: bool) -> Tensor:
+    low, high = (float("-inf") if op.min is None else op.min), (float("inf") if op.max is None else op.max)
+    inside = ((x >= low) & (x <= high)).to(x.dtype)
+    beyond = (x < low).to(x.dtype) * (op.min or 0.0) + (x > high).to(x.dtype) * (op.max or 0.0)
+    return x * inside + beyond
 
 
 @reference_of(PadChannelsOperation)
@@ -345,6 +367,10 @@ def windows(op: WindowPool, x: Tensor, rim: float) -> Tensor:
     """The values under each window, [B, C, H', W', kernel]."""
     padding = (op.padding[1], op.padding[1], op.padding[0], op.padding[0])
     framed = _framed(x, padding, rim)
+    beyond = [
+        max(0, (n - 1) * s + k - m) for n, s, k, m in zip(op.extent, op.step, op.kernel, framed.shape[2:], strict=True)
+    ]
+    framed = _framed(framed, (0, beyond[1], 0, beyond[0]), float("nan") if rim == 0 else rim)  # of `ceil_mode`
     patches = framed.unfold(2, op.kernel[0], op.step[0]).unfold(3, op.kernel[1], op.step[1])
     return patches.reshape(*patches.shape[:4], -1)
 
@@ -357,7 +383,21 @@ def max_pool(op: MaxPool, x: Tensor, entries: State, training: bool) -> Tensor:
 
 @reference_of(AveragePool)
 def average_pool(op: AveragePool, x: Tensor, entries: State, training: bool) -> Tensor:
-    return windows(op, x, 0.0).mean(4)
+    values = windows(op, x, 0.0)
+    counted = ~values.isnan()
+    return values.where(counted, values.new_zeros(())).sum(4) / counted.sum(4)
+
+
+@reference_of(Pad)
+def pad(op: Pad, x: Tensor, entries: State, training: bool) -> Tensor:
+    if op.mode == "zeros":
+        return _framed(x, (op.rim[1], op.rim[1], op.rim[0], op.rim[0]), 0.0)
+    places = []
+    for n, rim in zip(x.shape[2:], op.rim, strict=True):
+        rows = [*range(n)]
+        before, after = (rows[1 : rim + 1][::-1], rows[-rim - 1 : -1][::-1]) if rim else ([], [])
+        places.append([*before, *rows, *after] if op.mode == "reflect" else [0] * rim + rows + [n - 1] * rim)
+    return x[:, :, places[0]][:, :, :, places[1]]
 
 
 @reference_of(GlobalPool)
@@ -381,6 +421,11 @@ def residual(op: ResidualOperation, x: Tensor, entries: State, training: bool) -
     return entries["body"] + entries["shortcut"]
 
 
+@reference_of(ProductOperation)
+def product(op: ProductOperation, x: Tensor, entries: State, training: bool) -> Tensor:
+    return entries["body"] * entries["by"]
+
+
 @reference_of(Nearest)
 def nearest(op: Nearest, x: Tensor, entries: State, training: bool) -> Tensor:
     rows = [i * x.shape[2] // op.size[0] for i in range(op.size[0])]
@@ -396,6 +441,19 @@ def bilinear(op: Bilinear, x: Tensor, entries: State, training: bool) -> Tensor:
         a, b = (x.index_select(axis, x.new_tensor(k).long()) for k in (left, right))
         x = a * (1 - weight) + b * weight
     return x
+
+
+@reference_of(Antialiased)
+def antialiased(op: Antialiased, x: Tensor, entries: State, training: bool) -> Tensor:
+    weights = []
+    for n, size in zip(x.shape[2:], op.size, strict=True):
+        rows = []
+        for i in range(size):
+            reach, centre = max(n / size, 1.0), (i + 0.5) * n / size
+            row = [max(0.0, 1 - abs(j + 0.5 - centre) / reach) for j in range(n)]
+            rows.append([a / sum(row) for a in row])
+        weights.append(x.new_tensor(rows))
+    return torch.einsum("ih,jw,bchw->bcij", *weights, x)
 
 
 @reference_of(Pool)
@@ -421,6 +479,12 @@ def gate(op: GateOperation, x: Tensor, entries: State, training: bool) -> Tensor
             return 1 + tanh(x)
         case "divisive":
             return 1 / (1 + x)
+        case "product":
+            return x
+        case "logistic":
+            return sigmoid(x)
+        case "complement":
+            return sigmoid(-x)
     return 2 * sigmoid(x)
 
 

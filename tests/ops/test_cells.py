@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from cortexgraph.ops import CELLS, Cell, Context
+from cortexgraph.ops.elementwise import activations
 from cortexgraph.ops.evaluate import evaluate_cell, modules
 from cortexgraph.ops.registry import Made
 from cortexgraph.spec import OperationSpec
@@ -389,7 +390,13 @@ def test_a_learned_decay_starts_at_the_declared_one() -> None:
             {"activation": "step"},
             None,
             "no activation is called `step`",
-            "Choose one of relu, leaky_relu, gelu, elu, silu, tanh, sigmoid, softplus, abs, saturating, identity.",
+            f"Choose one of {', '.join(activations())}.",
+        ),
+        (
+            {"activation": "clamp"},
+            None,
+            "no activation is called `clamp`",
+            f"Choose one of {', '.join(activations())}.",
         ),
     ],
 )

@@ -18,6 +18,7 @@ from cortexgraph.ops import (
     ACTIVATIONS,
     NORMS,
     OPERATIONS,
+    RESIZES,
     Chain,
     Context,
     Conv,
@@ -33,6 +34,7 @@ from cortexgraph.ops import (
     register_operation,
 )
 from cortexgraph.ops.base import Place
+from cortexgraph.ops.elementwise import GATES
 from cortexgraph.ops.evaluate import State, StatisticsMove, evaluate_chain, evaluate_operation, modules
 from cortexgraph.ops.residual import ResidualOperation
 from cortexgraph.spec import AreaSpec, ConnectionSpec, OperationSpec
@@ -90,9 +92,18 @@ CASES = [
     case("avg_pool", (3, 5, 7)),
     case("avg_pool", (3, 6, 7), kernel=3, stride=[2, 1], padding=1),
     case("avg_pool", (2, 5, 4), kernel=[2, 4], stride=3, padding=[1, 2]),
-    *[case(word, (2, 7, 8), size=[3, 4]) for word in ("nearest", "bilinear", "pool")],
-    *[case(word, (2, 3, 4), size=[7, 5]) for word in ("nearest", "bilinear", "pool")],
-    *[case(word, (2, 3, 3), size=1) for word in ("nearest", "bilinear", "pool")],
+    case("max_pool", (3, 6, 7), kernel=3, stride=2, ceil_mode=True),
+    case("max_pool", (2, 5, 6), kernel=[2, 4], stride=[2, 5], padding=[1, 2], ceil_mode=True),
+    case("avg_pool", (3, 6, 7), kernel=3, stride=2, ceil_mode=True),
+    case("avg_pool", (2, 5, 6), kernel=[2, 4], stride=[2, 5], padding=[1, 2], ceil_mode=True),
+    case("pad", (2, 3, 4)),
+    case("pad", (2, 3, 4), rim=[0, 2]),
+    *[case("pad", (2, 3, 4), rim=[2, 3], mode=mode) for mode in ("reflect", "replicate")],
+    *[case("pad", (2, 3, 4), rim=[0, 1], mode=mode) for mode in ("reflect", "replicate")],
+    *[case(word, (2, 7, 8), size=[3, 4]) for word in RESIZES],
+    *[case(word, (2, 3, 4), size=[7, 5]) for word in RESIZES],
+    *[case(word, (2, 3, 3), size=1) for word in RESIZES],
+    case("antialiased", (2, 9, 8), size=[2, 11]),
     case("upsample", (2, 3, 4)),
     case("upsample", (2, 3, 4), factor=[3, 1]),
     case("upsample", (2, 3, 4), factor=[2, 3], mode="bilinear"),
@@ -102,6 +113,17 @@ CASES = [
     case("residual", (4, 5, 7), body=BLOCK),
     case("residual", (4, 6, 5), 6, body=[{"conv": {"stride": 2}}], shortcut=[{"conv": {"kernel": 1, "stride": 2}}]),
     case("residual", (4, 3, 5), body=[{"residual": [{"conv": 1}, "tanh"]}, {"norm": "group"}], shortcut=["identity"]),
+    case("power", (3, 4, 5)),
+    case("power", (3, 4, 5), exponent=3.0, eps=0.5),
+    case("power", (3, 4, 5), exponent=1.5),
+    *[case("power", (3, 4, 5), exponent=exponent, eps=0.1) for exponent in (0.5, 2.5, -1.0)],
+    case("clamp", (3, 4, 5), min=-0.5, max=1.0),
+    case("clamp", (3, 4, 5), min=0.25),
+    case("clamp", (3, 4, 5), max=-0.25),
+    case("product", (4, 5, 7), body=BLOCK, by=[{"conv": 1}, "sigmoid"]),
+    case("product", (4, 5, 7), body=[{"conv": 3}]),
+    case("product", (4, 5, 7), 3, body=[{"conv": 1}], by=[{"pool": 1}, {"conv": 1}, "sigmoid", "complement"]),
+    case("product", (4, 5, 7), body=[], by=[{"conv": {"kernel": 3, "channels": 1}}]),
     case("pad_channels", (3, 4, 5), 7),
     case("pad_channels", (3, 4, 5), channels=3),
     case("maxout", (6, 3, 4)),
@@ -373,15 +395,14 @@ def test_dropout_of_channels_drops_them_whole() -> None:
 
 
 def test_only_dropout_is_random() -> None:
-    words = [word for word in OPERATIONS if word != "residual"]
-    options: dict[str, Any] = {"size": 2}
-    found = {word for word in words if make_operation(word, (2, 3, 3), **(options if word in RESIZING else {})).random}
+    found = {word for word in OPERATIONS if make_operation(word, (2, 3, 3), **NEEDED.get(word, {})).random}
     assert found == {"dropout"}
     assert chain_of([{"residual": [{"residual": ["dropout"]}]}]).random
     assert not chain_of([{"residual": [{"residual": ["relu"]}]}]).random
 
 
-RESIZING = ("nearest", "bilinear", "pool")
+NEEDED: dict[str, dict[str, Any]] = {word: {"size": 2} for word in RESIZES}
+NEEDED |= {word: {"body": ["relu"]} for word in ("residual", "product")} | {"clamp": {"max": 1.0}}
 
 # ---- Gabor filters -------------------------------------------------------------
 
@@ -453,6 +474,8 @@ def test_gabor_banks_that_cannot_be(options: dict[str, Any], found: str) -> None
 
 # ---- gains and gates -----------------------------------------------------------
 
+NEUTRAL = ("linear", "tanh", "sigmoid", "divisive")
+
 
 @each_mode
 @pytest.mark.parametrize(
@@ -461,7 +484,7 @@ def test_gabor_banks_that_cannot_be(options: dict[str, Any], found: str) -> None
         GainOperation((3, 4, 5), 0.25),
         GainOperation((3, 4, 5), -1e-7),
         GainOperation((3, 4, 5), None),
-        *[GateOperation((3, 4, 5), kind) for kind in ("linear", "tanh", "sigmoid", "divisive")],  # type: ignore[arg-type]
+        *[GateOperation((3, 4, 5), kind) for kind in GATES],  # type: ignore[arg-type]
     ],
     ids=lambda operation: getattr(operation, "constructor", lambda: "")(),
 )
@@ -470,8 +493,9 @@ def test_gains_and_gates_equal_their_references(operation: Operation, training: 
     module = made(operation)
     assert {name: tuple(p.shape) for name, p in module.named_parameters()} == dict(operation.parameters())
     x = images((3, 4, 5))
-    start = {"gain": x if operation.parameters() else None, "gate": torch.ones_like(x)}[operation.role]
-    if start is not None:  # a learned gain starts at 1, and a gate is 1 where the modulator is 0
+    neutral = torch.ones_like(x) if getattr(operation, "kind", "") in NEUTRAL else None
+    start = {"gain": x if operation.parameters() else None, "gate": neutral}[operation.role]
+    if start is not None:  # a learned gain starts at 1, and these gates are 1 where the modulator is 0
         torch.testing.assert_close(module(x if operation.role == "gain" else 0 * x), start)
 
 
@@ -873,6 +897,22 @@ def test_a_radial_basis_unit_answers_its_prototype_with_1_and_falls_off_as_a_gau
         ({"normalisation_pool": {"order": 3}}, 3, "`order` is 3"),
         ({"normalisation_pool": 2}, 3, "a 2 × 2 window has no centre"),
         ({"local_response": 4}, 3, "`neighbours` is 4, so that no channel is in the middle"),
+        ({"power": 0}, 3, "`exponent` is 0, which makes every value 1"),
+        ({"power": 0.5}, 3, "a power of 0.5 has an infinite slope at 0, so that gradients become infinite"),
+        ({"power": {"exponent": 2, "eps": -1.0}}, 3, "`eps` is -1, but it must be 0 or more"),
+        (
+            {"pad": {"rim": 5, "mode": "reflect"}},
+            3,
+            "a rim of 5 × 5 cannot mirror an input of 5 × 5, whose edge is left out",
+        ),
+        ("clamp", 3, "neither `min` nor `max` is set"),
+        ({"clamp": {"min": 1.0, "max": 0.5}}, 3, "`min` is 1, but `max` is 0.5"),
+        ({"product": {"body": [], "by": ["max_pool"]}}, 3, "the body gives 3 × 5 × 5, but `by` gives 3 × 2 × 2"),
+        (
+            {"product": {"body": [], "by": [{"conv": {"channels": 2}}]}},
+            3,
+            "the body gives 3 × 5 × 5, but `by` gives 2 × 5 × 5",
+        ),
     ],
 )
 def test_problems_of_operations_across_channels(entry: Any, channels: int, found: str) -> None:

@@ -1,0 +1,223 @@
+"""Words of the language in whole networks, each equal to a network written by hand in plain torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cortexgraph.compiler import check
+from cortexgraph.errors import SpecError
+from cortexgraph.spec import NetworkSpec
+from tests.models.parity import ByHand, States, Weights, compare_by_hand
+
+
+def network(connections: list[Any], steps: int = 3, **changes: Any) -> NetworkSpec:
+    """Two areas, A and B, of four channels."""
+    spec: dict[str, Any] = {
+        "name": "by hand",
+        "input": {"channels": 2, "size": 8},
+        "areas": {"A": {"channels": 4, "size": 8}, "B": {"channels": 4, "size": 4}},
+        "connections": connections,
+        "readout": {"from": "B", "classes": 3, "at": "all"},
+        "time": {"steps": steps},
+    }
+    for key, value in changes.items():
+        spec[key] = spec.get(key, {}) | value if isinstance(value, dict) else value
+    return NetworkSpec.model_validate(spec)
+
+
+def equals(spec: NetworkSpec, by_hand: ByHand) -> None:
+    """In training and in evaluation, compiled and interpreted."""
+    for training in (True, False):
+        assert compare_by_hand(spec, by_hand, training=training, interpreted=True).worst < 1e-9
+
+
+# ---- gates, functions and products ---------------------------------------------------
+
+FACTORS = {"product": lambda m: m, "logistic": torch.sigmoid, "complement": lambda m: 1 - torch.sigmoid(m)}
+
+
+@pytest.mark.parametrize("gate", FACTORS)
+def test_a_plain_gate_multiplies_the_sum_of_the_drives(gate: str) -> None:
+    back = {"from": "B", "to": "A", "kernel": 1, "role": "modulate", "gate": gate}
+    spec = network(["image -> A -> B", "A -> A", back])
+
+    def by_hand(w: Weights, x: Tensor) -> tuple[Tensor, States]:
+        states: States = {}
+        logits = []
+        for t in range(1, 4):
+            u = w.conv("image_to_A.conv", x)
+            if t > 1:
+                u = u + w.conv("A_to_A.conv", states["A", t - 1])
+            if t > 2:
+                m = F.interpolate(w.conv("B_to_A.conv", states["B", t - 1]), size=(8, 8), mode="nearest")
+                u = u * FACTORS[gate](m)
+            states["A", t] = F.relu(u)
+            if t > 1:
+                states["B", t] = F.relu(w.conv("A_to_B.conv", states["A", t - 1], stride=2))
+                logits.append(w.classify(states["B", t].mean((2, 3))))
+        return torch.stack(logits, 1), states
+
+    equals(spec, by_hand)
+
+
+def test_products_powers_and_clamps_in_transforms_bodies_and_cells() -> None:
+    products = [{"product": {"body": [{"conv": 3}], "by": [{"conv": 1}, "sigmoid"]}}, {"conv": {"stride": 2}}]
+    excited = {"product": {"body": ["relu"], "by": [{"pool": 1}, {"conv": 1}, "sigmoid"]}}
+    areas = {
+        "A": {"channels": 4, "size": 8, "activation": "square", "cell": {"leaky": {"activation": "complement"}}},
+        "B": {"channels": 4, "size": 4, "body": [excited, {"power": {"exponent": 0.5, "eps": 0.1}}, {"clamp": 1.5}]},
+    }
+    spec = network([{"from": "image", "to": "A"}, {"from": "A", "to": "B", "transform": products}], areas=areas)
+
+    def by_hand(w: Weights, x: Tensor) -> tuple[Tensor, States]:
+        states: States = {}
+        logits = []
+        for t in range(1, 4):
+            u = w.conv("image_to_A.conv", x).square()
+            states["A", t] = 1 - (u if t == 1 else u + 0.5 * states["A", t - 1])
+            if t > 1:
+                a, name = states["A", t - 1], "A_to_B.product"
+                gated = w.conv(f"{name}.body.conv", a) * torch.sigmoid(w.conv(f"{name}.by.conv", a))
+                u = w.conv("A_to_B.conv", gated, stride=2)
+                u = F.relu(u) * torch.sigmoid(w.conv("B.product.by.conv", u.mean((2, 3), keepdim=True)))
+                states["B", t] = (F.relu(u) + 0.1).sqrt().clamp(max=1.5)
+                logits.append(w.classify(states["B", t].mean((2, 3))))
+        return torch.stack(logits, 1), states
+
+    equals(spec, by_hand)
+
+
+# ---- merging ------------------------------------------------------------------------
+
+
+def test_areas_concatenate_by_default_unless_they_sum() -> None:
+    areas = {"A": {"channels": 4, "size": 8, "merge": "sum"}, "B": {"channels": 4, "size": 4}}
+    connections = ["image -> A", {"from": "A", "to": "B", "kernel": 1}, "B -> B"]
+    spec = network(connections, defaults={"area": {"merge": "concat"}}, areas=areas)
+
+    def by_hand(w: Weights, x: Tensor) -> tuple[Tensor, States]:
+        states: States = {}
+        logits = []
+        for t in range(1, 4):
+            states["A", t] = F.relu(w.conv("image_to_A.conv", x))
+            if t > 1:
+                below = w.conv("A_to_B.conv", states["A", t - 1], stride=2)
+                before = torch.zeros_like(below) if t == 2 else states["B", t - 1]
+                states["B", t] = F.relu(w.conv("B.conv", torch.cat([below, before], 1)))
+                logits.append(w.classify(states["B", t].mean((2, 3))))
+        return torch.stack(logits, 1), states
+
+    equals(spec, by_hand)
+
+
+# ---- operations after a cell ---------------------------------------------------------
+
+
+def test_others_read_the_output_of_an_area_and_its_cell_goes_on_from_the_state_before() -> None:
+    areas = {
+        "A": {"channels": 4, "size": 8, "body": [], "cell": {"leaky": 0.5}, "output": [{"conv": 3}, "tanh"]},
+        "B": {"channels": 4, "size": 4, "cell": {"intersection": 1}, "output": [{"norm": "layer"}]},
+    }
+    spec = network(["image -> A -> B", {"from": "B", "to": "A", "kernel": 1}], areas=areas)
+
+    def by_hand(w: Weights, x: Tensor) -> tuple[Tensor, States]:
+        states: States = {}
+        logits, a, m = [], torch.zeros(()), torch.zeros(2, 4, 4, 4, dtype=x.dtype)
+        for t in range(1, 4):
+            u = w.conv("image_to_A.conv", x)
+            if t == 3:
+                u = u + F.interpolate(w.conv("B_to_A.conv", states["B", 2]), size=(8, 8), mode="nearest")
+            a = 0.5 * a + u
+            states["A", t] = torch.tanh(w.conv("A.cell.output.conv", a))
+            if t > 1:
+                u = F.relu(w.conv("A_to_B.conv", states["A", t - 1], stride=2))
+                g_y, y, g_m, n = w.conv("B.cell.cell.gates", torch.cat([u, m], 1)).chunk(4, 1)
+                g_y, g_m = torch.sigmoid(g_y + 1), torch.sigmoid(g_m + 1)
+                y, m = g_y * u + (1 - g_y) * F.relu(y), g_m * m + (1 - g_m) * torch.tanh(n)
+                states["B", t] = w.group_norm("B.cell.output.norm", y, 1)
+                logits.append(w.classify(states["B", t].mean((2, 3))))
+        return torch.stack(logits, 1), states
+
+    equals(spec, by_hand)
+
+
+def test_the_output_of_an_area_without_memory_belongs_to_its_body() -> None:
+    areas = {"A": {"channels": 4, "size": 8, "output": [{"norm": "batch"}, "tanh"]}, "B": {"channels": 4, "size": 4}}
+    spec = network(["image -> A -> B"], steps=2, areas=areas)
+
+    def by_hand(w: Weights, x: Tensor) -> tuple[Tensor, States]:
+        a = torch.tanh(w.batch_norm("A.norm", F.relu(w.conv("image_to_A.conv", x))))
+        b = F.relu(w.conv("A_to_B.conv", a, stride=2))
+        return w.classify(b.mean((2, 3)))[:, None], {("A", 1): a, ("A", 2): a, ("B", 2): b}
+
+    equals(spec, by_hand)
+
+
+# ---- readouts ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("over_time", ["each", "mean", "cumulative"])
+def test_a_readout_without_a_linear_layer_over_time(over_time: str) -> None:
+    readout = {"from": "B", "classes": 4, "at": "all", "transform": [{"pool": 1}], "over_time": over_time}
+    spec = network(["image -> A -> B", "B -> B"], steps=4, readout=[readout])
+
+    def by_hand(w: Weights, x: Tensor) -> tuple[Tensor, States]:
+        a = F.relu(w.conv("image_to_A.conv", x))
+        states: States = {("A", t): a for t in range(1, 5)}
+        read: list[Tensor] = []
+        for t in range(2, 5):
+            u = w.conv("A_to_B.conv", a, stride=2)
+            states["B", t] = F.relu(u if t == 2 else u + w.conv("B_to_B.conv", states["B", t - 1]))
+            read.append(states["B", t].mean((2, 3)))
+        if over_time == "cumulative":
+            read = [read[0], read[0] + read[1], read[0] + read[1] + read[2]]
+        if over_time == "mean":
+            read = [read[0], (read[0] + read[1]) / 2, (read[0] + read[1] + read[2]) / 3]
+        return torch.stack(read, 1), states
+
+    equals(spec, by_hand)
+
+
+def test_a_readout_with_layers_of_its_own() -> None:
+    layers = [{"conv": {"kernel": 1, "channels": 5}}, "relu", {"linear": 3}]
+    readout = {"from": "B", "classes": 3, "at": [2, 3], "transform": layers, "over_time": "cumulative"}
+    spec = network(["image -> A -> B", "A -> A"], readout=[readout])
+
+    def by_hand(w: Weights, x: Tensor) -> tuple[Tensor, States]:
+        states: States = {}
+        read: list[Tensor] = []
+        for t in range(1, 4):
+            u = w.conv("image_to_A.conv", x)
+            states["A", t] = F.relu(u if t == 1 else u + w.conv("A_to_A.conv", states["A", t - 1]))
+            if t > 1:
+                states["B", t] = F.relu(w.conv("A_to_B.conv", states["A", t - 1], stride=2))
+                read.append(w.linear("readout.linear", F.relu(w.conv("readout.conv", states["B", t]))).flatten(1))
+        return torch.stack([read[0], read[0] + read[1]], 1), states
+
+    equals(spec, by_hand)
+
+
+def test_combined_logits_are_not_read_at_other_steps() -> None:
+    readout = {"from": "B", "classes": 3, "at": "all", "over_time": "mean"}
+    spec = network(["image -> A -> B"], readout=readout)
+    assert spec.read_at("all") == spec
+    with pytest.raises(SpecError, match="Write `over_time: each`") as caught:
+        spec.read_at("last")
+    assert [finding.code for finding in caught.value.diagnostics] == ["combined-readout"]
+
+
+def test_what_a_readout_cannot_have() -> None:
+    for transform, found in (
+        ([{"norm": "batch"}, {"linear": 3}], "a readout cannot have a batch norm"),
+        ([{"pool": 1}], "the transform (pool to 1 × 1) gives 4 × 1 × 1"),
+        ([], "the transform (nothing) gives 4 × 4 × 4"),
+    ):
+        spec = network(["image -> A -> B"], readout={"transform": transform})
+        (finding,) = check(spec)
+        assert (finding.code, finding.place, finding.found) == ("bad-readout", "readout.transform", found)
+        assert finding.repair
