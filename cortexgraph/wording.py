@@ -78,6 +78,8 @@ SYNONYMS = {
     "max_pool": "maxpool2d pool maxpooling downsample",
     "avg_pool": "avgpool2d averagepool meanpool globalavgpool adaptiveavgpool2d gap",
     "dropout": "dropout2d",
+    "noise": "gaussiannoise",
+    "std": "sigma stddev scale",
     "identity": "none linear noop skip eye",
     "silu": "swish",
     "saturating": "clippedrelu",

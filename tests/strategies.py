@@ -58,6 +58,8 @@ KEEPING: tuple[Entries, ...] = (
     *([word] for word in ACTIVATIONS),
     *([{"norm": norm}] for norm in NORMS),
     ["dropout"],
+    [{"noise": 0.3}],
+    [{"noise": {"std": 0.1, "evaluation": True}}],
     [{"dropout": {"p": 0.4, "channels": True}}],
     [{"depthwise": {"kernel": 3, "stride": 1}}],
     [{"max_pool": {"kernel": 3, "stride": 1, "padding": 1}}],
@@ -296,7 +298,7 @@ def _transform(draw: st.DrawFn, source: tuple[int, ...], target: tuple[int, ...]
         st.sampled_from([None, None, None, "bilinear", "antialiased", "pool", {"mode": "nearest", "at": "before"}])
     )
     found: dict[str, Any] = {"resize": resize} if resize else {}
-    match draw(st.integers(0, 9)):
+    match draw(st.integers(0, 10)):
         case 7 | 8:
             return found | {"transform": draw(st.sampled_from(NORMED))}
         case 6 | 9 if source[1] <= target[1] and source[2] <= target[2]:
@@ -307,7 +309,7 @@ def _transform(draw: st.DrawFn, source: tuple[int, ...], target: tuple[int, ...]
             changed = draw(st.sampled_from(RESIZING))
             mode = draw(st.sampled_from(["nearest", "bilinear", "pool"]))
             return {"transform": [*changed, {"conv": 1}], "resize": {"mode": mode, "at": "after"}}
-        case 4:
+        case 4 | 10:
             convert = [] if source[0] == target[0] and draw(st.booleans()) else draw(st.sampled_from(CONVERTING))
             return found | {"transform": [*_kept(draw, blocks=False), *convert, *_kept(draw, blocks=bool(convert))]}
         case 3:

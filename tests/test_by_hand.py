@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cortexgraph.compiler import check
+from cortexgraph.compiler import check, compile_spec
 from cortexgraph.errors import SpecError
+from cortexgraph.exporting import export_network
 from cortexgraph.spec import NetworkSpec
 from tests.models.parity import ByHand, States, Weights, compare_by_hand
 
@@ -221,3 +223,35 @@ def test_what_a_readout_cannot_have() -> None:
         (finding,) = check(spec)
         assert (finding.code, finding.place, finding.found) == ("bad-readout", "readout.transform", found)
         assert finding.repair
+
+
+# ---- exported ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "pt2"])
+def test_networks_of_these_words_are_exported(suffix: str, tmp_path: Path) -> None:
+    areas = {
+        "A": {
+            "channels": 4,
+            "size": 8,
+            "norm": {"kind": "batch", "eps": 0.01, "momentum": 0.2},
+            "cell": {"leaky": {"activation": "square"}},
+            "output": [{"power": {"exponent": 0.5, "eps": 0.1}}, {"clamp": {"min": 0.2, "max": 1.5}}],
+        },
+        "B": {"channels": 4, "size": 4, "body": [{"product": {"body": ["relu"], "by": [{"pool": 1}, "complement"]}}]},
+    }
+    padded = [{"pad": {"rim": 1, "mode": "reflect"}}, {"conv": {"kernel": 3, "padding": 0}}, {"noise": 0.1}]
+    pooled = [
+        {"pad": {"rim": [0, 1], "mode": "replicate"}},
+        {"max_pool": {"kernel": 3, "stride": 2, "ceil_mode": True}},
+    ]
+    connections = [
+        {"from": "image", "to": "A", "transform": padded},
+        {"from": "A", "to": "B", "transform": [*pooled, {"conv": 1}], "resize": {"mode": "antialiased", "at": "after"}},
+        {"from": "B", "to": "A", "role": "modulate", "gate": "complement", "resize": "antialiased"},
+    ]
+    readout = {"from": "B", "classes": 4, "at": "all", "transform": [{"pool": 1}], "over_time": "mean"}
+    spec = network(connections, steps=4, areas=areas, readout=[readout])
+    assert check(spec) == []
+    exported = export_network(compile_spec(spec), tmp_path / f"network.{suffix}")
+    assert exported.difference < 1e-5

@@ -11,7 +11,7 @@ from cortexgraph.ops.registry import OPERATIONS, register_operation
 from cortexgraph.ops.torch_names import Tensor, nn, torch
 from cortexgraph.spec import OperationSpec
 from cortexgraph.spec.connection import GateKind
-from cortexgraph.spec.fields import Flag, Number, Probability
+from cortexgraph.spec.fields import Flag, Number, Positive, Probability
 from cortexgraph.wording import suggest
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Elementwise",
     "GainOperation",
     "GateOperation",
+    "Noise",
     "Power",
     "activations",
     "function",
@@ -228,6 +229,46 @@ class Dropout(Operation):
 
     def constructor(self) -> str:
         return call("nn.Dropout2d" if self.channels else "nn.Dropout", self.p)
+
+    @classmethod
+    def shifts(cls, options: Options) -> bool | None:
+        return None
+
+
+# ---- noise ---------------------------------------------------------------------
+
+
+class GaussianNoise(nn.Module):
+    """y = x + std · n, with n drawn anew from N(0, 1): in training, and in evaluation where that is asked for."""
+
+    def __init__(self, std: float, evaluation: bool = False) -> None:
+        super().__init__()
+        self.std = std
+        self.evaluation = evaluation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.std * torch.randn_like(x) if self.training or self.evaluation else x
+
+
+@register_operation("noise")
+@dataclass(frozen=True)
+class Noise(Operation):
+    """Adds Gaussian noise to each value, drawn anew at each evaluation: in training, and in evaluation if asked.
+
+    It draws from torch's generator, so `torch.manual_seed` (in training, the seed of the run) repeats it.
+    """
+
+    equation: ClassVar[str] = "y = x + σ n, n ~ N(0, 1)"
+    random: ClassVar[bool] = True
+
+    std: Positive = option(1.0, "σ, the standard deviation.", main=True, example=0.1)
+    evaluation: Flag = option(False, "Whether it is added in evaluation as well.")
+
+    def summary(self) -> str:
+        return f"noise {self.std:g}"
+
+    def constructor(self) -> str:
+        return call("GaussianNoise", self.std, evaluation=(self.evaluation, False))
 
     @classmethod
     def shifts(cls, options: Options) -> bool | None:

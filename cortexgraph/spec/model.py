@@ -94,7 +94,7 @@ class ReadoutSpec(Model):
     )
 
     def _conflicts(self) -> Iterator[tuple[str, str, str]]:
-        if self.transform is not None and "pool" in self.model_fields_set:
+        if self.transform is not None and self.pool != "avg":
             yield "`pool` is set together with `transform`, which replaces it", "Write it into `transform`.", "pool"
         if self.over_time != "each" and self.at == "last":
             problem = f"`over_time: {self.over_time}` is set, but only the last step is read"

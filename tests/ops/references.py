@@ -45,7 +45,7 @@ from cortexgraph.ops.channels import (
     RadialBasisOperation,
 )
 from cortexgraph.ops.conv import Dense, Depthwise, Separable
-from cortexgraph.ops.elementwise import Clamp, Dropout, Power
+from cortexgraph.ops.elementwise import Clamp, Dropout, Noise, Power
 from cortexgraph.ops.evaluate import State, StatisticsMove
 from cortexgraph.ops.gabor import Gabor
 from cortexgraph.ops.norm import LocalResponseNorm
@@ -493,6 +493,13 @@ def dropout(op: Dropout, x: Tensor, entries: State, training: bool) -> Tensor:
     # The one operation whose reference is torch's own: its meaning is the draw.
     drop = functional.dropout2d if op.channels else functional.dropout
     return drop(x, op.p, training)
+
+
+@reference_of(Noise)
+def noise(op: Noise, x: Tensor, entries: State, training: bool) -> Tensor:
+    if not (training or op.evaluation):
+        return x
+    return x + op.std * torch.randn_like(x)  # its meaning is the draw, as for dropout
 
 
 @reference_of(Dense)

@@ -109,6 +109,8 @@ CASES = [
     case("upsample", (2, 3, 4), factor=[2, 3], mode="bilinear"),
     case("dropout", (3, 4, 5)),
     case("dropout", (8, 4, 5), p=0.2, channels=True),
+    case("noise", (3, 4, 5)),
+    case("noise", (3, 4, 5), std=0.2, evaluation=True),
     case("identity", (3, 4, 5)),
     case("residual", (4, 5, 7), body=BLOCK),
     case("residual", (4, 6, 5), 6, body=[{"conv": {"stride": 2}}], shortcut=[{"conv": {"kernel": 1, "stride": 2}}]),
@@ -394,9 +396,21 @@ def test_dropout_of_channels_drops_them_whole() -> None:
     assert abs(dropped.double().mean().item() - 0.5) <= 4 * (0.25 / (16 * 64)) ** 0.5
 
 
-def test_only_dropout_is_random() -> None:
+def test_noise_has_its_deviation_and_is_off_in_evaluation_unless_asked() -> None:
+    x = torch.ones(4, 8, 32, 32)
+    torch.manual_seed(0)
+    for evaluation in (False, True):
+        module = made(make_operation("noise", (8, 32, 32), std=0.3, evaluation=evaluation)).train()
+        added = module(x) - x
+        assert added.mean().item() == pytest.approx(0, abs=4 * 0.3 / x.numel() ** 0.5)
+        assert added.std().item() == pytest.approx(0.3, rel=0.02)
+        assert not torch.equal(module(x) - x, added)
+        assert torch.equal(module.eval()(x), x) != evaluation
+
+
+def test_only_dropout_and_noise_are_random() -> None:
     found = {word for word in OPERATIONS if make_operation(word, (2, 3, 3), **NEEDED.get(word, {})).random}
-    assert found == {"dropout"}
+    assert found == {"dropout", "noise"}
     assert chain_of([{"residual": [{"residual": ["dropout"]}]}]).random
     assert not chain_of([{"residual": [{"residual": ["relu"]}]}]).random
 
