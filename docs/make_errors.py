@@ -91,7 +91,6 @@ MEANINGS: dict[str, dict[str, str]] = {
         "delay-rounded": "A delay in ms is not a whole number of steps (warning).",
         "bad-output": "An operation in `output` cannot follow the area's cell.",
         "bad-readout": "The transform of a readout does not give its logits.",
-        "combined-readout": "A readout that combines the logits of its steps cannot be read at other steps.",
         "late-relay": "An area only passes a term on to another area, which reads it one step late (warning).",
         "delay-beyond-end": "A delay is longer than the simulated time (warning).",
         "too-many-updates": "The unrolled network would be too large to build.",
@@ -104,6 +103,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "memory": "Parameters or states exceed this machine's memory (a warning; an error if the network is built).",
     },
     "Requests": {
+        "combined-readout": "A readout that combines the logits of its steps cannot be read at other steps.",
         "bad-time": "`steps` or `order` is not valid in the language.",
         "bad-record": "A record is not `all`, `last`, a step or a list of steps.",
         "bad-steps": "The steps to be recorded are not valid steps.",

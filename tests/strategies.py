@@ -335,19 +335,21 @@ def _tie(draw: st.DrawFn, connections: list[dict[str, Any]]) -> None:
     """Sometimes a connection more that shares the parameters of one, or uses them transposed; or two more."""
     if draw(st.integers(0, 2)) < 2:
         return
-    owner = draw(st.sampled_from(connections))
+    single = [c for c in connections if c["from"] != "image" and not c.keys() & {"transform", "dilation", "resize"}]
+    transposed = bool(single) and draw(st.booleans())
+    owner = draw(st.sampled_from(single if transposed else connections))
     owner["name"] = "owner"
     geometry = {
         key: owner[key] for key in ("transform", "kernel", "dilation", "groups", "bias", "resize") if key in owner
     }
-    single = not geometry.keys() & {"transform", "dilation", "resize"}
-    if single and owner["from"] != "image" and draw(st.booleans()):
+    if transposed:
         tie: dict[str, Any] = {"connection": "owner", "transpose": True}
         late = {"delay": 1} if draw(st.booleans()) else {}
         gain = {"gain": "learned"} if draw(st.booleans()) else {}
         connections.append({"from": owner["to"], "to": owner["from"], "tie": tie, **late, **gain})
     else:
-        geometry |= {"dilation": 2} if single and owner["kernel"] == 3 else {}
+        plain = not geometry.keys() & {"transform", "dilation", "resize"}
+        geometry |= {"dilation": 2} if plain and owner["kernel"] == 3 else {}
         tied = {"from": owner["from"], "to": owner["to"], **geometry, "tie": "owner", "name": "tied", "delay": 1}
         connections.append(tied)
         if draw(st.integers(0, 3)) == 3:

@@ -148,6 +148,15 @@ def test_others_read_the_output_of_an_area_and_its_cell_goes_on_from_the_state_b
     equals(spec, by_hand)
 
 
+def test_the_output_after_a_cell_with_memory_is_shared_over_steps_as_the_cell_is() -> None:
+    area = {"channels": 4, "size": 8, "cell": "ugrnn", "body": ["conv"], "output": [{"conv": 1}], "weights": "per_step"}
+    module = compile_spec(network(["image -> A -> B"], areas={"A": area, "B": {"channels": 4, "size": 4}}))
+    assert {name for name in module.state_dict() if name.startswith("A.")} == {
+        *(f"A.conv.{n}.{part}" for n in range(3) for part in ("weight", "bias")),
+        *(f"A.cell.{name}.{part}" for name in ("cell.gates", "output.conv") for part in ("weight", "bias")),
+    }
+
+
 def test_the_output_of_an_area_without_memory_belongs_to_its_body() -> None:
     areas = {"A": {"channels": 4, "size": 8, "output": [{"norm": "batch"}, "tanh"]}, "B": {"channels": 4, "size": 4}}
     spec = network(["image -> A -> B"], steps=2, areas=areas)

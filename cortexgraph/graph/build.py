@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from cortexgraph.graph import transforms
 from cortexgraph.graph.model import Area, AreaGraph, Connection, Readout
@@ -32,33 +33,38 @@ def assemble(spec: NetworkSpec) -> AreaGraph:
         drives[connection.target] += connection.output_shape[0] * (connection.role == "drive")
     graph.graph["image_shape"] = shapes[IMAGE]
     graph.add_node(IMAGE)
-    for index, (name, declared) in enumerate(spec.areas.items()):
-        shape = shapes[name]
-        concatenated = (drives[name] or shape[0], *shape[1:])
-        cell, merge = transforms.cell(spec, declared, shape), transforms.merge_of(spec, declared)
-        component = cell.component if cell.component is not None else Simple(shape)
-        body = transforms.body(spec, declared, concatenated if merge == "concat" else shape)
-        output, remembers = transforms.output(spec, declared, shape), component.has_memory
-        area = Area(
-            name=name,
-            identifier=names.areas[name],
-            index=index,
-            channels=declared.channels,
-            size=size[name],
-            level=level[name],
-            region=declared.region,
-            merge=merge,
-            body=body if remembers else transforms.joined(body, output),
-            cell=CellWithOutput(shape, component, output) if remembers and output.links else component,
-            cell_options=cell.options,
-            cell_problems=cell.problems,
-            output=output,
-        )
-        graph.add_node(name, area=area)
+    for index, name in enumerate(spec.areas):
+        area = _area(spec, index, name, names.areas[name], shapes[name], drives[name])
+        graph.add_node(name, area=replace(area, size=size[name], level=level[name]))
     for connection in connections:
         graph.add_edge(connection.source, connection.target, key=connection.identifier, connection=connection)
     graph.graph["readouts"] = _readouts(spec, names, shapes)
     return graph
+
+
+def _area(spec: NetworkSpec, index: int, name: str, identifier: str, shape: Shape, drives: int) -> Area:
+    """An area on drives of so many channels in all; its size is the shape's, and its level is still to come."""
+    declared = spec.areas[name]
+    cell, merge = transforms.cell(spec, declared, shape), transforms.merge_of(spec, declared)
+    component = cell.component if cell.component is not None else Simple(shape)
+    body = transforms.body(spec, declared, (drives or shape[0], *shape[1:]) if merge == "concat" else shape)
+    remembers = component.has_memory
+    output = transforms.output(spec, declared, shape, remembers=remembers)
+    return Area(
+        name=name,
+        identifier=identifier,
+        index=index,
+        channels=declared.channels,
+        size=shape[1:],
+        level=0,
+        region=declared.region,
+        merge=merge,
+        body=body if remembers else transforms.joined(body, output),
+        cell=CellWithOutput(shape, component, output) if remembers and output.links else component,
+        cell_options=cell.options,
+        cell_problems=cell.problems,
+        output=output,
+    )
 
 
 def _connections(

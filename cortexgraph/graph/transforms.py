@@ -274,10 +274,11 @@ def cell(spec: NetworkSpec, area: AreaSpec, shape: Shape) -> Made[Cell]:
     return Made(Simple(shape)) if entry is None else CELLS.make(entry, shape, _context_of_area(spec, area))
 
 
-def output(spec: NetworkSpec, area: AreaSpec, shape: Shape) -> Chain:
-    """The area's operations after its cell."""
+def output(spec: NetworkSpec, area: AreaSpec, shape: Shape, *, remembers: bool) -> Chain:
+    """The area's operations after its cell; after one with memory their parameters are shared, as the cell's are."""
     entries = (area.output if area.output is not None else spec.defaults.area.output) or ()
-    return make_chain(entries, shape, _context_of_area(spec, area), apart=area.weights == "per_step")
+    apart = area.weights == "per_step" and not remembers
+    return make_chain(entries, shape, _context_of_area(spec, area), apart=apart)
 
 
 def joined(first: Chain, second: Chain) -> Chain:
