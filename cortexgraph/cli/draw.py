@@ -20,6 +20,19 @@ VIEWS_OF = {
     "fold": (UNROLLED, SCHEDULE),
 }
 """The pictures that an option applies to, where it does not apply to all."""
+LOWER = {
+    AREAS: "--matrix is lower.",
+    UNROLLED: "--fold always draws equal steps once, --between and --upstream draw a part, and --schedule is lower.",
+    SCHEDULE: "--fold always draws equal steps once.",
+}
+"""What draws less than the pictures that can be taller than a page."""
+
+
+def _two_places(value: tuple[str, str] | None) -> tuple[str, str] | None:
+    """Reject an option in the place of the second place, before what follows it is taken for an argument."""
+    if value is not None and value[1].startswith("-"):
+        raise typer.BadParameter(f"it needs two places: after {value[0]} stands {value[1]}, not one like readout@6")
+    return value
 
 
 def draw(
@@ -52,7 +65,9 @@ def draw(
     ] = None,
     between: Annotated[
         tuple[str, str] | None,
-        options.option("--between", "A B@8", "Unrolled: only what lies on a path from A to B at step 8."),
+        options.option(
+            "--between", "A B@8", "Unrolled: only what lies on a path from A to B at step 8.", callback=_two_places
+        ),
     ] = None,
     fold: Annotated[str | None, options.choice("--fold", "auto|always|never", "Draw equal steps once.", "auto")] = None,
     overrides: options.SetOption = None,
@@ -68,7 +83,7 @@ def draw(
     Example: cortexgraph draw ventral --between V1@2 IT@6
     """
     from cortexgraph import drawing
-    from cortexgraph.render import check_suffixes, is_dense
+    from cortexgraph.render import PAGE_CM, check_suffixes, is_dense
 
     words = None if labels is None else [word.strip() for word in labels.split(",") if word.strip()]
     chosen: dict[str, object] = {"labels": words if words != ["all"] else True, "width": width or None, "fold": fold}
@@ -81,6 +96,8 @@ def draw(
     picture = getattr(drawing, "draw" if view == AREAS else f"draw_{view}")(network, **chosen)
     for path in out or [Path(f"{network.name}{f'-{view}' * (view != AREAS)}.svg".replace("/", "_"))]:
         typer.echo(f"wrote {picture.save(path)}")
+    if view in LOWER and (height := picture.size[1]) > PAGE_CM:
+        typer.echo(f"The picture is {height:.0f} cm tall, a page {PAGE_CM:.0f} cm: {LOWER[view]}", err=True)
     if view == AREAS and is_dense(network):
         areas, connections = len(network.areas), len(network.connections)
         typer.echo(f"{connections} connections between {areas} areas: --matrix draws them more legibly.", err=True)

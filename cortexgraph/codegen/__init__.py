@@ -2,14 +2,17 @@
 
 from cortexgraph.codegen.checkpoints import Checkpoint, MemoryBudget, read_checkpoint, runs_of
 from cortexgraph.codegen.emit import Emitted, MemoryFormat, emit_source
+from cortexgraph.codegen.lives import Life, lives
 from cortexgraph.unrolling import trained_sets
 
 __all__ = [
     "Checkpoint",
     "Emitted",
+    "Life",
     "MemoryBudget",
     "MemoryFormat",
     "emit_source",
+    "lives",
     "read_checkpoint",
     "runs_of",
     "trained_sets",

@@ -43,10 +43,10 @@ class Sinks:
         """What the end of a step does for a readout or record; nothing for a readout of the last step alone."""
         if sink.kind == "record":
             target = f"{self.states}[{literal(sink.name)}, {self.step(sink)}]"
-            yield Assign((), self._reads(sink) | {self.states}, value=self._state(sink), target=target)
+            yield Assign((), self._reads(sink) | {self.states}, sink, value=self._state(sink), target=target)
         elif sink.name in self.lists:
             name = self.lists[sink.name]
-            yield Append((), self._reads(sink) | {name}, container=name, value=self._logits(sink))
+            yield Append((), self._reads(sink) | {name}, sink, container=name, value=self._logits(sink))
 
     def result(self) -> Statement:
         """The statement that returns."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from cortexgraph.codegen.text import WIDTH, Call, Code, assigned, laid_out, term
 from cortexgraph.unrolling import Node
@@ -22,8 +22,11 @@ __all__ = [
     "Statement",
     "Term",
     "Update",
+    "last_uses",
     "released",
 ]
+
+Place = TypeVar("Place")
 
 
 @dataclass(frozen=True)
@@ -329,6 +332,15 @@ class Section:
     statements: tuple[Statement, ...]
 
 
+def last_uses(statements: Iterable[tuple[Place, Statement]]) -> dict[str, Place]:
+    """For each name that statements define, the place of the last statement that defines or reads it."""
+    last: dict[str, Place] = {}
+    for place, statement in statements:
+        last |= dict.fromkeys((*statement.defines, *(name for name in statement.reads if name in last)), place)
+    last.pop("_", None)
+    return last
+
+
 def released(sections: Sequence[Section], kept: Iterable[str]) -> list[Section]:
     """The sections with a `del` of each name after its last use: at the end of a section, or before a loop.
 
@@ -337,11 +349,10 @@ def released(sections: Sequence[Section], kept: Iterable[str]) -> list[Section]:
         kept: names that are returned, or read when steps are recomputed.
     """
     defined = [name for section in sections for statement in section.statements for name in statement.defines]
-    last: dict[str, tuple[int, int]] = {}
-    for n, section in enumerate(sections):
-        for m, statement in enumerate(section.statements):
-            last |= dict.fromkeys((*statement.defines, *(name for name in statement.reads if name in last)), (n, m))
-    for name in (*kept, "_"):
+    last = last_uses(
+        ((n, m), statement) for n, section in enumerate(sections) for m, statement in enumerate(section.statements)
+    )
+    for name in kept:
         last.pop(name, None)
 
     def deleted(before: tuple[int, int]) -> Iterator[Statement]:

@@ -1,6 +1,7 @@
 """Pictures of networks: areas and connections, and their updates over time."""
 
 from cortexgraph.render.areas import draw_areas, draw_beside, is_dense
+from cortexgraph.render.canvas import PAGE_CM
 from cortexgraph.render.drawing import Drawing, check_suffixes
 from cortexgraph.render.labels import LABELS, WEIGHTS
 from cortexgraph.render.matrix import draw_connections
@@ -11,6 +12,7 @@ from cortexgraph.render.updates import draw_updates
 __all__ = [
     "FOLDS",
     "LABELS",
+    "PAGE_CM",
     "WEIGHTS",
     "Drawing",
     "Fold",

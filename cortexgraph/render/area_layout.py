@@ -44,8 +44,13 @@ def box_lines(area: Area, brief: bool, blocks: int = 0) -> list[Line]:
         return [*names, (shape_text(area.shape), BODY_SIZE, False)]
     parts = [(count_of(blocks, "residual block") * bool(blocks), False)]
     parts += [(link.operation.summary(), link.per_step) for link in area.body] + [(area.cell.summary(), False)]
-    words = elide(" · ".join(text + " per step" * per_step for text, per_step in parts if text), BODY_SIZE, WIDEST)
-    return [*names, (shape_text(area.shape), SHAPE_SIZE, False), *[(words, BODY_SIZE, False)] * bool(words)]
+    lines: list[str] = []
+    for part in (text + " per step" * per_step for text, per_step in parts if text):
+        if lines and text_width(f"{lines[-1]} · {part}", BODY_SIZE) <= WIDEST:
+            lines[-1] += f" · {part}"
+        else:
+            lines.append(elide(part, BODY_SIZE, WIDEST))
+    return [*names, (shape_text(area.shape), SHAPE_SIZE, False), *((line, BODY_SIZE, False) for line in lines)]
 
 
 def _size(area: Area, brief: bool, blocks: int) -> tuple[float, float]:

@@ -21,7 +21,7 @@ from cortexgraph.render.area_layout import (
     place,
     shape_text,
 )
-from cortexgraph.render.canvas import PAD, ROOM, Canvas, Entry, add_legend, add_title, line_entries
+from cortexgraph.render.canvas import PAD, ROOM, Canvas, Entry, add_legend, add_title, fitted, line_entries
 from cortexgraph.render.drawing import Drawing
 from cortexgraph.render.geometry import Box, Curve
 from cortexgraph.render.labels import Scale, add_labels, label_width, scale_of
@@ -73,16 +73,21 @@ def draw_areas(
     Raises:
         CompileError: if no connection has what the scale should say, or text would be too small to read.
     """
+    return fitted(lambda points: _laid_out(graph, labels, scale, points), width)
+
+
+def _laid_out(graph: AreaGraph, labels: Collection[str], scale: str | None, width: float | None) -> Canvas:
+    """The first layout that fits into a printed width, otherwise the narrowest."""
     brief = len(graph.areas) > MANY_AREAS
     canvas = _painted(graph, labels, scale, brief)
     if width is not None and canvas.width > width * ROOM:
         room, most = width * ROOM - 2 * PAD, max(Counter(area.level for area in graph.areas).values())
         for less, row in ((less, row) for less in dict.fromkeys((brief, True)) for row in range(most, 0, -1)):
             narrower = _painted(graph, labels, scale, less, row, room)
-            canvas = min(canvas, narrower, key=lambda each: each.width)
+            canvas = min(canvas, narrower, key=lambda each: each.needed)
             if canvas.width <= width * ROOM:
                 break
-    return canvas.drawing(width)
+    return canvas
 
 
 def draw_beside(graphs: Sequence[AreaGraph]) -> Drawing:

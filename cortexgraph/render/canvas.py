@@ -7,9 +7,10 @@ DOT on every machine, and columns and rows stay columns and rows.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from math import ceil, floor
 from typing import Literal
 
 import graphviz
@@ -31,12 +32,31 @@ from cortexgraph.render.style import (
     wrap,
 )
 
-__all__ = ["PAD", "ROOM", "Canvas", "Entry", "add_legend", "add_title", "line_entries", "plain"]
+__all__ = [
+    "PAD",
+    "PAGE",
+    "PAGE_CM",
+    "ROOM",
+    "Canvas",
+    "Entry",
+    "add_legend",
+    "add_title",
+    "fitted",
+    "line_entries",
+    "plain",
+]
 
 PAD = 0.08 * 72
 """Around a drawing, in points."""
 LEGIBLE = 6.0
 """The smallest text that can be read in print, in points."""
+SLACK = 0.02
+"""By which a drawing may be wider than it should be, in points: less than anybody can measure."""
+CM = 2.54 / 72
+"""Of a point."""
+PAGE_CM = 24.0
+"""Height of the text of a page."""
+PAGE = PAGE_CM / CM
 ROOM = 7.0 / LEGIBLE
 """Width that a layout may use for each point of printed width: the smallest text of most drawings is 7 points."""
 
@@ -85,34 +105,39 @@ class Canvas:
             edge_attr={"fontname": FONT},
         )
         self.prefix, self.shift = "", 0.0
-        self.low, self.high = (float("inf"), float("inf")), (-float("inf"), -float("inf"))
+        self._drawn, self._reached = _Extent(), _Extent()
         self.least = float("inf")
 
     @property
+    def low(self) -> Point:
+        return self._drawn.low
+
+    @property
+    def high(self) -> Point:
+        return self._drawn.high
+
+    @property
     def width(self) -> float:
-        """Of everything that was drawn, with its margin, and room for control points of curves."""
-        return self.high[0] - self.low[0] + 2 * PAD + 6
+        """Of the whole picture, with its margin."""
+        return self._reached.high[0] - self._reached.low[0] + 2 * PAD
+
+    @property
+    def height(self) -> float:
+        """Of the whole picture, with its margin."""
+        return self._reached.high[1] - self._reached.low[1] + 2 * PAD
+
+    @property
+    def needed(self) -> float:
+        """The least printed width in points at which all text can be read, or to which nothing need be made smaller."""
+        return self.width * min(1.0, LEGIBLE / self.least)
 
     def drawing(self, width: float | None = None) -> Drawing:
-        """What was drawn; made smaller where it is wider than `width` points.
-
-        Raises:
-            CompileError: if text would then be too small to read.
-        """
-        if width is not None and self.width > width:
-            size, needed = self.least * width / self.width, LEGIBLE * self.width / self.least
-            if size < LEGIBLE:
-                raise CompileError(
-                    Diagnostic(
-                        "too-narrow",
-                        f"width {width / 72 * 2.54:.3g} cm",
-                        f"the smallest text would be {size:.1f} pt",
-                        f"text of {LEGIBLE:g} pt or more",
-                        f"Give a width of {needed / 72 * 2.54 + 0.05:.1f} cm or more.",
-                    )
-                )
+        """What was drawn; made smaller where it is wider than `width` points."""
+        scale = 1.0
+        if width is not None and self.width > width + SLACK:
+            scale = width / self.width
             self._dot.attr("graph", size=f"{width / 72:.4f},1000")
-        return Drawing(str(self._dot.source))
+        return Drawing(str(self._dot.source), (self.width * scale * CM, self.height * scale * CM))
 
     def key(self, part: str) -> str:
         """The id of a part that does not belong to the network, such as a legend."""
@@ -159,8 +184,10 @@ class Canvas:
         """An arrow along a curve; a circle or a bar at its tip stands clear of the box where the curve ends."""
         curve = curve.shortened(2.0) if style.head in {"odot", "tee", "teeodot"} else curve
         head_length = (2.5 if style.head == "tee" else 10) * style.head_size
-        self._cover(curve.samples(8).tolist())
-        path = " ".join(map(self._point, curve.shortened(head_length).tightened().points))
+        points = curve.shortened(head_length).tightened().points
+        self._drawn.cover(curve.samples(8).tolist())
+        self._reached.cover(points)  # Graphviz leaves room for control points
+        path = " ".join(map(self._point, points))
         self._dot.edge(
             self.prefix + tail,
             self.prefix + head,
@@ -226,9 +253,51 @@ class Canvas:
         return f"{_number(point[0] + self.shift)},{_number(point[1])}"
 
     def _cover(self, points: Collection[Sequence[float]]) -> None:
+        self._drawn.cover(points)
+        self._reached.cover(points)
+
+
+class _Extent:
+    """The smallest upright rectangle around points, by its corners."""
+
+    def __init__(self) -> None:
+        self.low, self.high = (float("inf"), float("inf")), (-float("inf"), -float("inf"))
+
+    def cover(self, points: Collection[Sequence[float]]) -> None:
         across, up = zip(*points, strict=True)
         self.low = min(self.low[0], *across), min(self.low[1], *up)
         self.high = max(self.high[0], *across), max(self.high[1], *up)
+
+
+def fitted(paint: Callable[[float | None], Canvas], width: float | None) -> Drawing:
+    """The drawing for a printed width in points, or of its own width.
+
+    Args:
+        paint: lays the drawing out for a width.
+        width: None for a drawing of its own width.
+
+    Raises:
+        CompileError: if text would be too small to read; it names the least width, in tenths of centimetres, above
+            that of the drawing, that is enough.
+    """
+    canvas = paint(width)
+    if width is None or canvas.needed <= width + SLACK:
+        return canvas.drawing(width)
+    points, tenths = width, 0
+    narrow, least = canvas, canvas.least * width / canvas.width
+    while narrow.needed > points + SLACK:  # other widths have other layouts
+        tenths = max(tenths + 1, ceil(10 * narrow.needed * CM - 1e-6))
+        points = tenths / 10 / CM
+        narrow = paint(points)
+    raise CompileError(
+        Diagnostic(
+            "too-narrow",
+            f"width {width * CM:.3g} cm",
+            f"the smallest text would be {floor(10 * least) / 10:.1f} pt",
+            f"it must be {LEGIBLE:g} pt or more",
+            f"Give a width of {tenths / 10:.1f} cm or more.",
+        )
+    )
 
 
 SIZE = 8.0
@@ -246,6 +315,7 @@ class Entry:
         mark: a sign inside a box.
         shape: of a box, as in DOT: `box`, `circle`, `diamond`.
         size: of what is no box, in points.
+        mark_size: of the sign.
     """
 
     key: str
@@ -253,6 +323,7 @@ class Entry:
     mark: str = ""
     shape: str = "box"
     size: float = 8.0
+    mark_size: float = 7.0
 
     @property
     def width(self) -> float:
@@ -299,7 +370,7 @@ def _add_entry(canvas: Canvas, entry: Entry, x: float, y: float) -> None:
     else:
         size = (18, 11) if entry.shape == "box" else (entry.size, entry.size)
         box = Box(x + SAMPLE / 2, y, *size)
-        canvas.box(key, box, plain(entry.mark), entry.sample, kind="legend", size=7, shape=entry.shape)
+        canvas.box(key, box, plain(entry.mark), entry.sample, kind="legend", size=entry.mark_size, shape=entry.shape)
     canvas.text(f"legend-{entry.key}-word", (x + SAMPLE + 5, y), entry.sample.word, SIZE, align="left")
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from math import nan
 from pathlib import Path
 from threading import Lock
 from xml.sax.saxutils import escape
@@ -35,6 +36,7 @@ class Drawing:
 
     Attributes:
         source: DOT, with the position of every node and edge: `dot -Knop2` draws it unchanged.
+        size: printed width and height in cm; NaN where they are not known.
 
     Examples:
         >>> import cortexgraph as cg
@@ -43,6 +45,7 @@ class Drawing:
     """
 
     source: str
+    size: tuple[float, float] = (nan, nan)
 
     def __repr__(self) -> str:
         name = self.source.split("{", 1)[0].removeprefix("digraph").strip().strip('"')

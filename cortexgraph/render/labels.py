@@ -22,8 +22,10 @@ __all__ = ["LABELS", "WEIGHTS", "Scale", "add_labels", "label_width", "scale_of"
 PARAMETERS, STRENGTH = "parameters", "strength"
 WEIGHTS = (PARAMETERS, STRENGTH)
 THINNEST, THICKEST = 0.4, 3.4
-UNKNOWN = LineStyle("", "#9A9A9A", width=0.5, head_size=0.4)
-"""The line of a connection without a value."""
+UNKNOWN = LineStyle("", INK, width=0.5, head_size=0.4)
+"""The line of a connection without a value, in a pale colour of its kind."""
+PALE = "66"
+"""Opacity, behind a colour."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,10 @@ class Scale:
         return log(value / low) / log(high / low) if high > low else 1.0
 
     def style(self, connection: Connection, style: LineStyle) -> LineStyle:
-        """The line of a connection, as wide as its value says; grey where it has none."""
+        """The line of a connection, as wide as its value says; pale where it has none."""
         share = self.share(connection)
         if share is None:
-            return replace(style, color=UNKNOWN.color, width=UNKNOWN.width, head_size=UNKNOWN.head_size)
+            return replace(style, color=style.color + PALE, width=UNKNOWN.width, head_size=UNKNOWN.head_size)
         width = THINNEST + (THICKEST - THINNEST) * share
         return replace(style, width=width, head_size=0.35 + 0.11 * width)
 
@@ -64,7 +66,7 @@ class Scale:
     def lines(self, connections: Iterable[Connection]) -> Iterator[tuple[str, LineStyle]]:
         """Lines for the legend of some connections, with their keys."""
         if any(self.share(connection) is None for connection in connections):
-            yield f"{self.what}-none", replace(UNKNOWN, word=f"no {self.what}")
+            yield f"{self.what}-none", replace(UNKNOWN, word=f"no {self.what} (pale)", color=INK + PALE)
         for n, (share, word) in enumerate(self.samples()):
             width = THINNEST + (THICKEST - THINNEST) * share
             yield f"{self.what}-{n}", LineStyle(word, INK, width=width, head="none")
@@ -99,10 +101,10 @@ LABELS = ("kernel", "delay", "parameters", "strength")
 """What can be written beside arrows."""
 
 SIZE, LEAD = 7.5, 9.0
-PLACES = (0.36, 0.44, 0.3, 0.52, 0.6, 0.68, 0.24, 0.18, 0.76, 0.84)
+PLACES = (0.36, 0.44, 0.3, 0.52, 0.6, 0.68, 0.24, 0.18, 0.76, 0.84, 0.4, 0.48, 0.56, 0.64, 0.33, 0.27, 0.72, 0.8)
 LOOP_PLACES = (0.5, 0.36, 0.64, 0.22, 0.78)
-COVERED = 20.0
-"""What a covered sample of another arrow counts, in square points of a covered box."""
+COVERED, BOXED = 20.0, 10.0
+"""What a covered sample of another arrow counts, and a covered square point of a box or label."""
 EMPTY = np.zeros((0, 2))
 
 
@@ -177,7 +179,7 @@ def _places(connection: Connection, curve: Curve, width: float, height: float) -
 
 
 def _hidden(taken: Iterable[Box], others: Array, label: Box) -> float:
-    """How much a label would hide of boxes, other labels and points of other arrows, in square points."""
+    """How much a label would hide of boxes, other labels and points of other arrows."""
     across, up = np.abs(others - label.centre).T
     covered = np.count_nonzero((across < label.width / 2 + 1) & (up < label.height / 2 + 1))
-    return COVERED * float(covered) + sum(label.overlap(other) for other in taken)
+    return COVERED * float(covered) + BOXED * sum(label.overlap(other) for other in taken)

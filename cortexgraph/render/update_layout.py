@@ -6,8 +6,9 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 
-from cortexgraph.render.geometry import Box, Curve, Obstacles, Traffic, arc, bow, cheapest, line, straight, turn
+from cortexgraph.render.geometry import Box, Curve, Obstacles, Point, Traffic, arc, bow, cheapest, line, straight, turn
 from cortexgraph.render.style import text_width
 from cortexgraph.spec import IMAGE
 from cortexgraph.unrolling import Node, UnrolledGraph
@@ -19,6 +20,9 @@ HEIGHT = 21.0
 TALL, LOW, MANY_ROWS = 50.0, 36.0, 12
 """From one row to the next; lower where there are many."""
 NARROWEST, WIDEST = 32.0, 66.0
+CROWN = 16.0
+LANE = 4.0
+"""From one to the next of arrows that run beside each other between two rows."""
 LINE_GAP = 12.0
 """Between the lines of a drawing that does not fit beside itself."""
 MANY_GROUPS, NARROW_GAP = 8, 20.0
@@ -82,7 +86,13 @@ class Grid:
 
     @property
     def _height(self) -> float:
-        return self.top + HEIGHT + 18 + 10 * self.headings
+        return self.top + HEIGHT + 18 + 10 * self.headings + self._crown
+
+    @cached_property
+    def _crown(self) -> float:
+        """Room above the highest row for arrows over several steps, where there is no row of readouts."""
+        long = any(head.step > tail.step + 1 for tail, head in self.graph.edges)
+        return CROWN if long and not self.read else 0.0
 
     @cached_property
     def rows(self) -> dict[str, int]:
@@ -164,12 +174,16 @@ class Grid:
             yield number, Box((left + right) / 2 + dx, bottom + self._height / 2, right - left, self._height)
 
 
+LANES_PENALTY = 30.0
 BOWS = (12.0, 16.0, 20.0, 25.0, 30.0, 36.0, 44.0, 54.0, 66.0)
 REACH = 3
 """Steps after the tail whose boxes an arrow must avoid; a longer arrow goes on as it began."""
 
 Pattern = tuple[Node, Node]
-"""The ends of an arrow, as if its tail stood in step 1: arrows of one pattern have one course."""
+"""The ends of an arrow, as if its tail stood in step 1."""
+
+Courses = tuple[Curve, ...]
+"""Of the arrows of one pattern: one course, or several in turn where that of the next step would run along it."""
 
 
 def routes(grid: Grid) -> Iterator[tuple[Node, Node, Curve, bool]]:
@@ -179,7 +193,8 @@ def routes(grid: Grid) -> Iterator[tuple[Node, Node, Curve, bool]]:
     """
     courses = _courses(Grid(grid.graph), dict.fromkeys(_pattern(*edge) for edge in grid.graph.edges))
     for tail, head in grid.graph.edges:
-        course = courses[_pattern(tail, head)].shifted((tail.step - 1) * grid.step_pitch)
+        in_turn = courses[_pattern(tail, head)]
+        course = in_turn[tail.step % len(in_turn)].shifted((tail.step - 1) * grid.step_pitch)
         first, last = grid.line(grid.place(tail)), grid.line(grid.place(head))
         if first == last:
             yield tail, head, course.shifted(*grid.offset(first)), True
@@ -192,10 +207,10 @@ def _pattern(tail: Node, head: Node) -> Pattern:
     return tail._replace(step=1), head._replace(step=head.step - tail.step + 1)
 
 
-def _courses(grid: Grid, patterns: Iterable[Pattern]) -> dict[Pattern, Curve]:
-    """The course of each pattern: straight lines are laid first, the others keep clear of them."""
+def _courses(grid: Grid, patterns: Iterable[Pattern]) -> dict[Pattern, Courses]:
+    """The courses of each pattern: straight lines are laid first, the others keep clear of them."""
     traffic = Traffic(grid.step_pitch)
-    courses: dict[Pattern, Curve] = {}
+    courses: dict[Pattern, Courses] = {}
     blocked: list[tuple[float, Pattern, Obstacles]] = []
     boxes = _boxes(grid)
     for tail, head in patterns:
@@ -203,13 +218,14 @@ def _courses(grid: Grid, patterns: Iterable[Pattern]) -> dict[Pattern, Curve]:
         near = [box for node, box in boxes.items() if node.step <= last and node not in (tail, head)]
         obstacles = Obstacles(near)
         if head.kind == "record" or not obstacles.hits(course):
-            courses[tail, head] = course
+            courses[tail, head] = (course,)
             traffic.add(course)
         else:
             blocked.append((course.length, (tail, head), obstacles))
     for _, pattern, obstacles in sorted(blocked, key=lambda entry: entry[:2]):
         courses[pattern] = _around(grid, grid.box(pattern[0]), grid.box(pattern[1]), obstacles, traffic)
-        traffic.add(courses[pattern])
+        for course in courses[pattern]:
+            traffic.add(course)
     return courses
 
 
@@ -223,23 +239,29 @@ def _boxes(grid: Grid) -> dict[Node, Box]:
     return {node: grid.box(node) for node in every}
 
 
-def _around(grid: Grid, start: Box, end: Box, obstacles: Obstacles, traffic: Traffic) -> Curve:
-    """The cheapest course: short, clear of boxes, and not along other arrows."""
+def _around(grid: Grid, start: Box, end: Box, obstacles: Obstacles, traffic: Traffic) -> Courses:
+    """The cheapest courses: short, clear of boxes, and not along other arrows."""
+    candidates: list[tuple[float, Courses]] = [(penalty, (curve,)) for penalty, curve in _candidates(start, end)]
+    candidates += [(LANES_PENALTY, courses) for courses in _lanes(grid, start, end)]
+    middle = [(penalty, courses[len(courses) // 2]) for penalty, courses in candidates]
+    return candidates[cheapest(middle, lambda curve: traffic.share(curve) + 200 * obstacles.hits(curve))][1]
 
-    candidates = [*_candidates(start, end), *_lanes(grid, start, end)]
-    return candidates[cheapest(candidates, lambda curve: traffic.share(curve) + 200 * obstacles.hits(curve))][1]
 
-
-def _lanes(grid: Grid, start: Box, end: Box) -> Iterator[tuple[float, Curve]]:
-    """For arrows over several steps: between two rows, with a turn at either end."""
+def _lanes(grid: Grid, start: Box, end: Box) -> Iterator[Courses]:
+    """For arrows over several steps: between two rows, with a turn at either end; beside those of the next steps."""
     slant = 0.45 if end.y > start.y else -0.45
     tail, head = start.at(1, slant), end.at(-1, -slant)
     left, right = tail[0] + grid.gap, head[0] - grid.gap
-    if right > left:
-        for row in range(len(grid.rows)):
-            between = (row + 0.5) * grid.row
-            out, into = turn(tail, (left, between)), turn((right, between), head)
-            yield 30.0, out + line(out.tip, into.points[0]) + into
+    count = max(1, ceil((right - left) / grid.step_pitch))
+    pitch = min(LANE, (grid.row - HEIGHT - 8) / count)
+    for row in range(len(grid.rows) if right > left else 0):
+        between = [(row + 0.5) * grid.row + (n - (count - 1) / 2) * pitch for n in range(count)]
+        yield tuple(_lane(tail, head, left, right, y) for y in between)
+
+
+def _lane(tail: Point, head: Point, left: float, right: float, y: float) -> Curve:
+    out, into = turn(tail, (left, y)), turn((right, y), head)
+    return out + line(out.tip, into.points[0]) + into
 
 
 def _candidates(start: Box, end: Box) -> Iterator[tuple[float, Curve]]:

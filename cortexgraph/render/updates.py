@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from cortexgraph.render.canvas import PAD, ROOM, Canvas, Entry, add_legend, add_title, line_entries, plain
+from cortexgraph.render.canvas import PAD, PAGE, ROOM, Canvas, Entry, add_legend, add_title, fitted, line_entries, plain
 from cortexgraph.render.drawing import Drawing
 from cortexgraph.render.scene import BESIDE_SIZE, Fold, Read, Scene, scene_of
 from cortexgraph.render.style import (
@@ -54,15 +54,36 @@ def draw_updates(
         kept: the graph after passes; what it lacks is greyed. By default every live update counts as executed.
         only: the nodes to draw; all by default.
         subject: what these nodes are, for the heading.
-        fold: whether steps that look alike are drawn once: `auto` (where the drawing would be too wide for a page),
+        fold: whether steps that look alike are drawn once: `auto` (where the drawing would be too large for a page),
             `always` or `never`.
         width: of the printed drawing, in points: steps stand in several lines where they must.
 
     Raises:
         CompileError: if a step is too wide for text that can be read.
     """
+    return fitted(lambda points: _laid_out(full, kept, only, subject, fold, points), width)
+
+
+def _laid_out(
+    full: UnrolledGraph,
+    kept: UnrolledGraph | None,
+    only: Collection[Node] | None,
+    subject: str,
+    fold: Fold,
+    width: float | None,
+) -> Canvas:
+    """The drawing for a width; what would be taller than a page is folded where it can be."""
     room = None if width is None else width * ROOM - 2 * PAD
-    scene, canvas = scene_of(full, kept, only, fold, room=room), Canvas(full.name, "updates")
+    scene = scene_of(full, kept, only, fold, room=room)
+    canvas = _painted(scene, subject)
+    if width is not None and fold == "auto" and canvas.height * min(1.0, width / canvas.width) > PAGE:
+        folded = _painted(scene_of(full, kept, only, "always", room=room), subject)
+        canvas = folded if folded.height < canvas.height else canvas
+    return canvas
+
+
+def _painted(scene: Scene, subject: str) -> Canvas:
+    canvas = Canvas(scene.full.name, "updates")
     nodes = defaultdict[int, list[Node]](list)
     for node in scene.shown:
         nodes[node.step].append(node)
@@ -82,8 +103,8 @@ def draw_updates(
         style = style if arrives else replace(style, head="none", head_size=0.0)
         canvas.line("->".join(keys) + "-start" * (not arrives), *keys, curve, style, kind=_classes(read))
     _add_row_names(canvas, scene)
-    _add_frame(canvas, scene, subject, room)
-    return canvas.drawing(width)
+    _add_frame(canvas, scene, subject)
+    return canvas
 
 
 # ---- nodes and arrows --------------------------------------------------------
@@ -169,7 +190,7 @@ def _add_row_names(canvas: Canvas, scene: Scene) -> None:
                 canvas.text(f"row-{row}-{n}{again}", at, line, BESIDE_SIZE, color=MUTED, align="right")
 
 
-def _add_frame(canvas: Canvas, scene: Scene, subject: str, room: float | None) -> None:
+def _add_frame(canvas: Canvas, scene: Scene, subject: str) -> None:
     """Title above, legend below."""
     grid = scene.grid
     for column, span in enumerate(scene.columns, start=1):
@@ -181,7 +202,7 @@ def _add_frame(canvas: Canvas, scene: Scene, subject: str, room: float | None) -
     left, top = next(grid.bands(1))[1].at(-1, 1)
     bottom = min(band.at(0, -1)[1] for _, band in grid.bands(len(scene.columns)))
     longest = max(end - start for start, end in map(grid.ends, range(len(grid.starts))))
-    width = max(longest, min(260.0, room or 260.0))
+    width = max(longest, min(260.0, scene.room or 260.0))
     add_title(canvas, scene.full.name, _summary(scene, subject), left, top + 4, width)
     add_legend(canvas, [*_entries(scene)], left, bottom - 16, width)
 

@@ -126,6 +126,18 @@ def test_a_dense_network_suggests_the_matrix(run: Run, tmp_path: Path) -> None:
     assert "--matrix" not in run("draw", "ventral").err
 
 
+def test_a_picture_taller_than_a_page_says_so(run: Run) -> None:
+    result = run("draw", "ventral", "--unrolled", "--steps", "12", "--fold", "never", "--width", "8.5cm")
+    assert re.search(r"The picture is \d\d cm tall, a page 24 cm: --fold always .* --schedule is lower\.", result.err)
+    assert "tall" not in run("draw", "ventral", "--width", "8.5cm").err
+
+
+def test_between_needs_two_places(run: Run) -> None:
+    result = run("draw", "ventral", "--between", "V1@2", "-o", "x.svg")
+    assert result.code == 2
+    assert "it needs two places: after V1@2 stands -o" in " ".join(result.err.replace("│", " ").split())
+
+
 def test_draw_with_labels_widths_focus_and_folding(run: Run, tmp_path: Path) -> None:
     assert run("draw", "ventral", "--labels", "kernel, delay", "--width", "parameters", "-o", "a.dot").code == 0
     assert "147 k" not in re.sub(r"legend.*", "", (tmp_path / "a.dot").read_text())

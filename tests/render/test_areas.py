@@ -193,3 +193,45 @@ def test_inhibitory_connections_end_in_a_bar() -> None:
     matrix = groups(draw_connections(graph), "inhibitory")
     assert {key: texts(mark) for key, mark in matrix.items()} == {"C_to_A-mark": ["−"]}
     assert "inhibitory" not in draw_areas(graph_of(STREAMS)).source
+
+
+TWO_STREAMS: dict[str, Any] = {
+    "name": "two_stream",
+    "input": {"size": 32, "channels": 3},
+    "areas": {
+        "V1": {"channels": 12, "size": 32},
+        "V2": {"channels": 16, "size": 16},
+        "MT": {"channels": 16, "size": 8, "level": 2},
+        "V4": {"channels": 24, "size": 8, "level": 2},
+        "IT": {"channels": 32, "size": 4, "level": 3},
+    },
+    "connections": [
+        "image -> V1 -> V2 -> V4 -> IT", "V1 -> MT", "V2 -> MT", {"from": "MT", "to": "V4", "kernel": 1},
+        {"from": "IT", "to": "V4", "kernel": 1}, {"from": "V4", "to": "V2", "delay": 1}, "V2 -> V1",
+        ["V1 -> V1", "V4 -> V4", "IT -> IT"], {"from": "IT", "to": "V2", "kernel": 1, "role": "modulate"},
+    ],
+    "readout": {"from": "IT", "classes": 10},
+    "time": {"steps": 6},
+}  # fmt: skip
+
+
+def test_labels_hide_no_part_of_a_box() -> None:
+    drawn = pygraphviz.AGraph(string=draw_areas(graph_of(TWO_STREAMS), labels=LABELS, scale="parameters").source)
+    labels = {key: box for key, box in boxes_of(drawn, {"text"}).items() if "-label-" in key}
+    assert len(labels) > 20
+    hidden = [
+        (label, area)
+        for label, (x, y, width, height) in labels.items()
+        for area, (a, b, wide, high) in boxes_of(drawn, {"area", "image", "readout"}).items()
+        if abs(x - a) < width + wide - 1 and abs(y - b) < height + high - 1
+    ]
+    assert hidden == []
+
+
+def test_a_body_of_many_operations_stands_in_several_lines() -> None:
+    area = {"channels": 8, "size": 32, "norm": {"kind": "batch", "per_step": True}, "cell": {"leaky": {"decay": 0.9}}}
+    spec = TWO_STREAMS | {"areas": TWO_STREAMS["areas"] | {"V1": area}}
+    said = " ".join(texts(groups(draw_areas(graph_of(spec)), "area")["V1"]))
+    assert "batch norm per step · relu" in said
+    assert "leaky" in said
+    assert "…" not in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from typing import Any
 
 import pygraphviz
@@ -30,22 +31,61 @@ def printed(drawing: Drawing) -> tuple[float, float]:
     return float(root.attrib["width"].removesuffix("pt")), min(sizes) * float(scale[1])
 
 
+VIEWS: dict[str, Callable[..., Drawing]] = {
+    "areas": cg.draw,
+    "matrix": cg.draw_matrix,
+    "unrolled": cg.draw_unrolled,
+    "schedule": cg.draw_schedule,
+}
+
+
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize("width", ["8.5cm", "17cm"])
 def test_text_can_be_read_at_the_printed_width(name: str, width: str) -> None:
     most = float(width[:-2]) / 2.54 * 72 + 1
-    for view, draw in (("areas", cg.draw), ("unrolled", cg.draw_unrolled)):
+    for view, draw in VIEWS.items():
         wide, smallest = printed(draw(name, width=width))
         assert wide <= most, (view, wide)
         assert smallest >= 5.99, (view, smallest)
 
 
-def test_the_width_that_the_error_names_is_enough() -> None:
-    with pytest.raises(CompileError, match="too-narrow") as caught:
-        cg.draw_unrolled("cornet_s", width="3cm")
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_width_that_the_error_names_is_enough(view: str) -> None:
+    with pytest.raises(CompileError, match=r"would be \d\.\d pt, but it must be 6 pt or more") as caught:
+        VIEWS[view]("cornet_s", width="1cm")
     needed = re.search(r"[\d.]+ cm", caught.value.diagnostics[0].repair)
     assert needed is not None
-    assert printed(cg.draw_unrolled("cornet_s", width=needed[0]))[1] >= 5.99
+    wide, smallest = printed(VIEWS[view]("cornet_s", width=needed[0]))
+    assert smallest >= 5.99
+    assert wide <= float(needed[0][:-3]) / 2.54 * 72 + 1
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_drawing_is_never_refused_at_its_own_width(view: str) -> None:
+    drawing = VIEWS[view](cg.NetworkSpec.model_validate(STREAMS))
+    wide, _ = printed(drawing)
+    assert drawing.size[0] * 72 / 2.54 == pytest.approx(wide, abs=1)
+    assert (
+        VIEWS[view](cg.NetworkSpec.model_validate(STREAMS), width=f"{drawing.size[0]:.4f}cm").source == drawing.source
+    )
+
+
+def test_a_schedule_in_several_lines_shows_every_mark_and_bar() -> None:
+    wide, narrow = (classes(cg.draw_schedule("ventral", steps=12, width=width)) for width in (None, "6cm"))
+    assert {key: narrow.get(key) for key in wide} == wide
+    repeated = {key for key in narrow if re.search("-line-[0-9]+$", key)}
+    assert {key for key in narrow.keys() - wide.keys() if "subtitle" not in key} == repeated
+    assert "schedule-row-0-line-2" in repeated
+    assert any(key.startswith("schedule-held") for key in repeated)
+
+
+def test_what_would_be_taller_than_a_page_is_folded_where_it_can_be() -> None:
+    assert "⋯" not in cg.draw_unrolled("ventral", steps=12).source
+    narrow = {
+        fold: cg.draw_unrolled("ventral", steps=12, fold=fold, width="6cm") for fold in ("auto", "always", "never")
+    }
+    assert narrow["auto"] == narrow["always"]
+    assert narrow["never"].size[1] > max(24, narrow["auto"].size[1])
 
 
 def test_a_drawing_that_fits_is_drawn_as_ever() -> None:
@@ -64,7 +104,7 @@ UP_AND_DOWN = ("V1", "V2", "V4", "IT", "V4", "V2", "V1")
 def test_steps_in_several_lines_show_every_update_and_read(spec: cg.NetworkSpec, order: Any) -> None:
     """Also where a step is wider than a line, so that its groups stand in several."""
     full, kept = lower(spec, order=order)
-    wide, narrow = classes(draw_updates(full, kept)), classes(draw_updates(full, kept, width=290))
+    wide, narrow = (classes(draw_updates(full, kept, fold="never", width=width)) for width in (None, 290))
     parts = {key: words for key, words in narrow.items() if key.endswith("-start")}
     assert parts
     missing = {key: words for key, words in wide.items() if narrow.get(key) != words}

@@ -12,9 +12,10 @@ from cortexgraph.compiler import build
 from cortexgraph.errors import CompileError
 from cortexgraph.graph import AreaGraph
 from cortexgraph.render import draw_areas, draw_connections
+from cortexgraph.render.style import KINDS
 from cortexgraph.unrolling import parameter_counts
 from cortexgraph.wording import count_text
-from tests.render.conftest import STREAM, graph_of
+from tests.render.conftest import STREAM, boxes_of, graph_of
 
 
 def streams(levels: dict[str, int]) -> AreaGraph:
@@ -92,7 +93,7 @@ def test_the_matrix_has_feedforward_above_and_feedback_below_the_diagonal(stream
         assert {c.kind, f"connection-{c.identifier}"} <= set(node.attr["class"].split())
         shapes.setdefault(c.kind, set()).add(node.attr["shape"])
         x, y = map(float, node.attr["pos"].split(","))
-        column, row = round(x / 15), round(-y / 15)
+        column, row = round(x / 17), round(-y / 17)  # cells are larger where there are delays
         names = [area.name for area in streams.areas]
         assert (["image", *names][row], names[column]) == (c.source, c.target)
     assert len(set.union(*shapes.values())) == len(shapes) == 3
@@ -116,3 +117,23 @@ def test_parameters_of_a_network_whose_readout_is_silent() -> None:
     spec = cg.load("ventral")
     brief = spec.model_copy(update={"time": spec.time.model_copy(update={"steps": 2})})
     assert " k parameters" in draw_areas(graph_of(brief.model_dump(by_alias=True))).source
+
+
+def test_a_connection_without_strength_has_a_pale_line_of_its_kind() -> None:
+    graph = cg.build(cg.load("ventral", ["connections[0].strength=0.5", "connections[2].strength=0.001"]))
+    drawn = pygraphviz.AGraph(string=draw_areas(graph, scale="strength").source)
+    colours = {edge.attr["id"].removesuffix("-arrow"): edge.attr["color"] for edge in drawn.edges()}
+    for c in graph.connections:
+        assert colours[c.identifier] == KINDS[c.kind].color + ("" if c.strength else "66")
+    assert "no strength (pale)" in drawn.string()
+
+
+@pytest.mark.parametrize("scale", [None, "parameters"])
+def test_a_delay_stands_beside_its_mark_within_its_cell(scale: str | None) -> None:
+    graph = graph_of(STREAM | {"connections": [*STREAM["connections"], {"from": "V1", "to": "V4", "delay": 1}]})
+    drawn = pygraphviz.AGraph(string=draw_connections(graph, scale=scale).source)
+    boxes = boxes_of(drawn, {"feedforward", "text"})
+    x, y, width, height = boxes["V1_to_V4-mark"]
+    right, top, half, high = boxes["matrix-V1_to_V4-delay"]
+    assert right - half > x + width or top - high + 1 > y + height
+    assert "11 of 16 pairs of areas" in drawn.string()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from itertools import pairwise
+from typing import Any
 
 import networkx as nx
 import pygraphviz
@@ -14,7 +16,7 @@ from cortexgraph.render import Drawing, draw_updates
 from cortexgraph.render.updates import node_key
 from cortexgraph.unrolling import Node, Order, UnrolledGraph, add_sink, unroll_graph
 from tests.conftest import Golden
-from tests.render.conftest import boxes_of, crossings
+from tests.render.conftest import boxes_of, crossings, points_of
 
 UP_AND_DOWN = ("V1", "V2", "V4", "IT", "V4", "V2", "V1")
 ORDERS: dict[str, Order] = {
@@ -167,3 +169,42 @@ def test_an_unrolled_graph_and_what_passes_left_of_it_count_updates_alike() -> N
 def _legend(drawing: Drawing) -> dict[str, str]:
     graph = pygraphviz.AGraph(string=drawing.source)
     return {str(node): node.attr["label"].removesuffix(r"\l") for node in graph.nodes() if node.endswith("-word")}
+
+
+DELAYED: dict[str, Any] = {
+    "name": "delayed",
+    "input": {"channels": 3, "size": 32},
+    "areas": {name: {"channels": 8, "size": 8} for name in ("V1", "V2", "V4", "IT")},
+    "connections": [
+        {"from": "image", "to": "V1", "stride": 4}, "V1 -> V2 -> V4 -> IT", {"from": "V1", "to": "V4", "delay": 2},
+        {"from": "V1", "to": "IT", "delay": 3}, {"from": "IT", "to": "V1", "delay": 3},
+        {"from": "V4", "to": "V4", "delay": 1},
+    ],
+    "readout": {"from": "IT", "classes": 10},
+    "time": {"steps": 12},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("tail", "head"), [("V1@{}.0", "V4@{}.0"), ("V1@{}.0", "IT@{}.0"), ("IT@{}.0", "V1@{}.0")])
+def test_arrows_of_following_steps_do_not_run_along_each_other(tail: str, head: str) -> None:
+    drawn = pygraphviz.AGraph(string=draw_updates(cg.unroll(cg.NetworkSpec.model_validate(DELAYED))).source)
+    span = 4 if "V4" not in head else 3
+    courses = [
+        {(round(x), round(y)) for x, y in points_of(edge)}
+        for step in range(4, 8)
+        for edge in drawn.edges()
+        if edge.attr["id"] == f"{tail.format(step)}->{head.format(step + span)}"
+    ]
+    assert len(courses) == 4
+    for first, second in pairwise(courses):
+        near = [point for point in second if any(abs(point[0] - x) < 3 and abs(point[1] - y) < 3 for x, y in first)]
+        assert len(near) < 0.2 * len(second)
+
+
+def test_long_arrows_stay_below_the_headings() -> None:
+    spec = cg.NetworkSpec.model_validate(DELAYED)
+    drawn = pygraphviz.AGraph(string=cg.draw_unrolled(spec, upstream="V4@7").source)
+    headings = {float(band.graph_attr["lp"].split(",")[1]) for band in drawn.subgraphs()}
+    assert len(headings) == 1
+    assert not any("readout" in node for node in drawn.nodes())
+    assert max(y for edge in drawn.edges() for _, y in points_of(edge)) < headings.pop() - 4

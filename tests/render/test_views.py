@@ -14,7 +14,7 @@ from cortexgraph.render import Drawing
 from tests.conftest import Golden
 
 ROOT = Path(__file__).parents[2]
-SPECS = sorted(path.stem for path in (ROOT / "specs").glob("*.yaml"))
+SPECS = sorted(cg.zoo())
 MACAQUE = ROOT.parent / "shared" / "data" / "macaque_markov2014.csv"
 needs_macaque = pytest.mark.skipif(not MACAQUE.is_file(), reason="the connectome lies beside the checkout only")
 STARTS = {".svg": b"<?xml", ".png": b"\x89PNG\r\n", ".pdf": b"%PDF-"}
