@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -22,7 +23,7 @@ Item = TypeVar("Item")
 
 FULL_WIDTH = 10_000
 GAP = 2
-"""Spaces between columns."""
+"""Spaces between columns; one where they do not fit."""
 MOST_STEPS = 24
 """Longer unrollings are shown without a row for each step."""
 
@@ -30,25 +31,58 @@ MOST_STEPS = 24
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table whose cells are plain text; `name>r` aligns a column to the right.
 
-    Numbers, and the names in the first column, are never broken nor cut: a narrow terminal breaks the lines itself. In
-    a pipe or file no line is broken.
+    Words, numbers, and the names in the first column are never broken nor cut: in a narrow terminal, columns that do
+    not fit follow below, with the first column again. In a pipe or file no line is broken.
     """
-    rows, least = [*rows], -GAP
-    style = {"title_justify": "left", "title_style": "bold", "header_style": "bold"}
-    table = Table(title=title or None, pad_edge=False, box=None, **style)  # type: ignore[arg-type]
-    for index, column in enumerate(columns):
-        name, _, right = column.partition(">")
-        whole = bool(right) or index == 0
-        cells = [name, *(row[index] for row in rows if index < len(row))]
-        least += GAP + max(len(cell) if whole else max(map(len, cell.split()), default=0) for cell in cells)
-        table.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=whole)
-    for row in rows:
-        table.add_row(*row)
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
+    rows, names, room = [*rows], [column.partition(">")[0] for column in columns], _room()
+    cells = [[name, *(row[n] for row in rows if n < len(row))] for n, name in enumerate(names)]
+    whole = [n == 0 or column.endswith(">r") for n, column in enumerate(columns)]
+    widths = [max(map(cell_len, column)) for column in cells]
+    least = [w if keep else max(map(_longest_word, each)) for w, keep, each in zip(widths, whole, cells, strict=True)]
+    gap = GAP if sum(widths) + GAP * (len(widths) - 1) <= room else 1
+    for number, part in enumerate(_parts(least, room, gap)):
+        words = f"{title}, continued" if title and number else title
+        style = {"title_justify": "left", "title_style": "bold", "header_style": "bold"}
+        table = Table(title=words or None, padding=(0, gap, 0, 0), pad_edge=False, box=None, **style)  # type: ignore[arg-type]
+        for n, width in zip(part, _narrowed([(widths[n], least[n]) for n in part], room, gap), strict=True):
+            justify: Literal["left", "right"] = "right" if columns[n].endswith(">r") else "left"
+            table.add_column(names[n], justify=justify, overflow="fold", no_wrap=whole[n], width=width)
+        for row in rows:
+            table.add_row(*(row[n] for n in part if n < len(row)))
+        console = Console(highlight=False, markup=False, emoji=False)
         console.width = FULL_WIDTH
-    console.width = max(console.width, least)
-    console.print(table, crop=False)
+        console.print(table, crop=False)
+
+
+def _room() -> int:
+    """Columns of the terminal; what is no terminal has all that are needed, unless COLUMNS says otherwise."""
+    console = Console()
+    return console.width if console.is_terminal or "COLUMNS" in os.environ else FULL_WIDTH
+
+
+def _longest_word(text: str) -> int:
+    return max(map(cell_len, text.split()), default=0)
+
+
+def _parts(least: Sequence[int], room: int, gap: int) -> list[list[int]]:
+    """The columns of each part of a table, of as many as fit side by side; the first column begins each part."""
+    if 2 * least[0] > room:  # to repeat it would take more room than it saves
+        return [[*range(len(least))]]
+    parts = [[0]]
+    for n in range(1, len(least)):
+        if len(parts[-1]) > 1 and sum(least[m] + gap for m in [*parts[-1], n]) - gap > room:
+            parts.append([0])
+        parts[-1].append(n)
+    return parts
+
+
+def _narrowed(widths: Sequence[tuple[int, int]], room: int, gap: int) -> list[int]:
+    """Widths of columns, each given with its least: the widest are made narrower until they fit."""
+    narrowed = [width for width, _ in widths]
+    for _ in range(sum(narrowed) + gap * (len(narrowed) - 1) - room):
+        if wide := [n for n, (_, least) in enumerate(widths) if narrowed[n] > least]:
+            narrowed[max(wide, key=narrowed.__getitem__)] -= 1
+    return narrowed
 
 
 def print_items(title: str, items: Iterable[Item], columns: Mapping[str, Callable[[Item], str]]) -> None:

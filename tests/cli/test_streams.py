@@ -225,3 +225,7 @@ def test_a_narrow_terminal_cuts_no_name_and_no_unit() -> None:
         assert re.search(rf"^{name} ", shown, re.MULTILINE)
     assert "65.5 kB" in shown
     assert "parameters" in shown
+    assert "feedforward" in shown
+    tables = [line.rstrip() for line in shown.split("Totals, for one image")[0].splitlines()]
+    assert max(map(len, tables)) <= 40
+    assert "Connections, continued" in tables
