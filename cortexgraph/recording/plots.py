@@ -27,7 +27,7 @@ PATTERN_BYTES = 1 << 28
 """Of the patterns of one area at one step: fewer images are compared where they are larger."""
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#222222")  # Okabe & Ito
-MARKERS = "osD^vPX"
+MARKERS, DASHES = "osD^vPX", ("-", "--", ":", "-.")
 LEGEND: dict[str, Any] = {"frameon": False, "loc": "center left", "bbox_to_anchor": (1, 0.5)}
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -99,9 +99,15 @@ def draw_plots(data: PlotData, compared: Dissimilarities, out: Path, form: str, 
 
 
 def _style(n: int, name: str) -> dict[str, Any]:
-    """How the line of area n looks; matplotlib finds no formula in its name."""
-    label = name.replace("$", r"\$")
-    return {"color": COLOURS[n % len(COLOURS)], "marker": MARKERS[n % len(MARKERS)], "markersize": 4, "label": label}
+    """How the line of area n looks, unlike that of any of 27 others; matplotlib finds no formula in its name."""
+    turn, place = divmod(n, len(COLOURS))
+    return {
+        "color": COLOURS[place],
+        "marker": MARKERS[(place + turn) % len(MARKERS)],
+        "linestyle": DASHES[turn % len(DASHES)],
+        "markersize": 4,
+        "label": name.replace("$", r"\$"),
+    }
 
 
 def _draw_activity(data: PlotData, title: str, path: Path) -> None:
@@ -128,12 +134,15 @@ def _draw_dissimilarity(compared: Dissimilarities, title: str, path: Path) -> No
     shown = [
         steps[round(n * (len(steps) - 1) / max(1, columns - 1))] for n in range(columns)
     ]  # the last step among them
-    rows = len(areas)
+    rows, note = len(areas), f"{len(compared.labels)} images in the order of their classes"
     with figure_of(1, title, size=(1.25 * max(len(shown), 3) + 1.6, 1.25 * rows + 2.9)) as (figure, (whole,)):
         whole.remove()
         parts: Any = figure.subfigures(2, 1, height_ratios=[1.25 * rows + 0.4, 2.5])
         upper, lower = parts
         _draw_matrices(upper, compared, areas, shown)
+        if len(shown) < len(steps):
+            note += f"; {len(shown)} of {len(steps)} steps are shown"
+        upper.supxlabel(note, fontsize=8)
         axis = lower.subplots()
         for n, area in enumerate(areas):
             at = [step for step in steps if (area, step) in compared.matrices]
@@ -166,7 +175,6 @@ def _draw_matrices(figure: Any, compared: Dissimilarities, areas: Sequence[str],
                 drawn = axis.imshow(matrix, vmin=0, vmax=highest, cmap="viridis", interpolation="nearest")
     bar = figure.colorbar(drawn, ax=axes, shrink=0.8, aspect=30)
     bar.set_label("1 − Pearson correlation", fontsize=8)
-    figure.supxlabel(f"{len(compared.labels)} images in the order of their classes", fontsize=8)
 
 
 def _mark_classes(axis: Any, labels: npt.NDArray[np.int64], left: bool, below: bool) -> None:

@@ -23,9 +23,12 @@ def draw_curves(history: Sequence[EpochRecord], title: str, paths: Sequence[Path
     several, split = len(history[-1].accuracies) > 1, history[-1].split
     with figure_of(3 if several else 2, title) as (figure, axes):
         epochs = [record.epoch for record in history]
-        _two_lines(axes[0], epochs, [r.train_loss for r in history], [r.loss for r in history], split)
+        losses = [r.train_loss for r in history], [r.loss for r in history]
+        _two_lines(axes[0], epochs, *losses, split)
         axes[0].set_ylabel("loss (nats)")
-        axes[0].set_ylim(bottom=0)
+        axes[0].margins(y=0.08)  # the highest point stands below the end of the axis
+        lowest = 0.0 if len(epochs) == 1 else max(axes[0].get_ylim()[0], min(0.0, *losses[0], *losses[1]))
+        axes[0].set_ylim(lowest, axes[0].get_ylim()[1])
         train, other = [100 * r.train_accuracy for r in history], [100 * r.accuracy for r in history]
         _two_lines(axes[1], epochs, train, other, split)
         best = best_epoch(history)

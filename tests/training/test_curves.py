@@ -6,7 +6,10 @@ import re
 from pathlib import Path
 
 import matplotlib
+import pytest
+from matplotlib.figure import Figure
 
+from cortexgraph.training import curves
 from cortexgraph.training.curves import draw_accuracy_over_time, draw_curves
 from cortexgraph.training.records import EpochRecord
 
@@ -42,6 +45,17 @@ def test_one_epoch_is_a_point_on_an_axis_of_whole_numbers(tmp_path: Path) -> Non
     found = texts(tmp_path / "c.svg")
     assert {"0", "1", "2", "3"} <= found
     assert not {text for text in found if text.startswith(("0.9", "1.0"))} - {"1.0"}  # the loss has a tick at 1.0
+
+
+def test_every_loss_stands_within_its_axis_and_fills_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(curves, "save_figure", lambda figure, paths: drawn.append(figure))
+    draw_curves(history((2, 3), epochs=2), "t", [])
+    low, high = drawn[0].axes[0].get_ylim()
+    losses = [value for line in drawn[0].axes[0].lines for value in line.get_ydata()]
+    assert 0 <= low < min(losses)
+    assert high > max(losses)
+    assert max(losses) - min(losses) > 0.8 * (high - low)
 
 
 def test_equal_runs_give_equal_files(tmp_path: Path) -> None:
