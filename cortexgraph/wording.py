@@ -21,8 +21,10 @@ __all__ = [
     "shortened",
     "similar",
     "step_ranges",
+    "steps_text",
     "suggest",
     "synonym",
+    "with_article",
 ]
 
 
@@ -283,6 +285,15 @@ def parameters_text(total: int, trained: int, frozen: int = 0) -> str:
     return f"{total:,} parameters" + f" ({'; '.join(parts)})" * (len(parts) > 1)
 
 
+def with_article(noun: str) -> str:
+    """The noun with its indefinite article.
+
+    >>> with_article("UnrolledGraph")
+    'an UnrolledGraph'
+    """
+    return f"{'an' if noun[:1].lower() in {*'aeiou'} else 'a'} {noun}"
+
+
 def by(pair: tuple[int, int]) -> str:
     """A pair for people: `3 × 5`."""
     return f"{pair[0]} × {pair[1]}"
@@ -301,6 +312,15 @@ def step_ranges(steps: Sequence[int]) -> str:
         else:
             runs.append([step])
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs) or "–"
+
+
+def steps_text(steps: Sequence[int]) -> str:
+    """Rising steps in short, with their noun.
+
+    >>> steps_text([4]), steps_text([4, 5, 6])
+    ('step 4', 'steps 4–6')
+    """
+    return f"step{'s' * (len({*steps}) > 1)} {step_ranges(steps)}"
 
 
 def fields_text(fields: Mapping[int, tuple[int, int]], image_size: tuple[int, int]) -> str:

@@ -13,7 +13,7 @@ from cortexgraph.spec import IMAGE
 from cortexgraph.spec.origin import Path
 from cortexgraph.unrolling import Node, UnrolledGraph, add_sink, first_responses, response_text, unroll_graph
 from cortexgraph.unrolling.latency import Response
-from cortexgraph.wording import listed, quoted, shortened, step_ranges, suggest
+from cortexgraph.wording import listed, quoted, shortened, steps_text, suggest
 
 __all__ = [
     "Record",
@@ -120,7 +120,7 @@ def dead_parameters(full: UnrolledGraph) -> Iterator[Diagnostic]:
     steps: dict[str, list[int]] = {}
     for node in unrolled.readouts:
         steps.setdefault(source[node.name], []).append(node.step)
-    read = " and of ".join(f"{area} at step {step_ranges(sorted(at))}" for area, at in steps.items())
+    read = " and of ".join(f"{area} at {steps_text(sorted(at))}" for area, at in steps.items())
     problem = f"the readout of {read} does not depend on this"
     for area in graph.areas:
         if area.name not in updated:

@@ -29,6 +29,7 @@ from cortexgraph.spec import Model, OperationSpec
 from cortexgraph.spec import json_schema as schema_of_specs
 from cortexgraph.spec.fields import WORD_PATTERN
 from cortexgraph.spec.origin import Path
+from cortexgraph.wording import with_article
 
 __all__ = [
     "CELLS",
@@ -148,10 +149,8 @@ class Registry(Generic[T_co]):
 
         def add(make_from: Class) -> Class:
             if not re.fullmatch(WORD_PATTERN, name):
-                article = "an" if self.family[0] in "aeiou" else "a"
-                raise ValueError(
-                    f"`{name}` cannot be {article} {self.family}: use small letters, digits and underscores"
-                )
+                what = with_article(self.family)
+                raise ValueError(f"`{name}` cannot be {what}: use small letters, digits and underscores")
             if name in self._kinds:
                 raise ValueError(f"{self.family} `{name}` is registered already")
             self._kinds[name] = Kind(name, cast("type[T_co]", make_from), fixed)

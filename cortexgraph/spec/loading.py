@@ -18,7 +18,7 @@ from cortexgraph.spec.overrides import Override, apply_overrides, parse_override
 from cortexgraph.spec.reading import MAX_TEXT, read_json, read_text, read_yaml, too_large
 from cortexgraph.spec.shorthand import connection_paths
 from cortexgraph.spec.zoo import zoo
-from cortexgraph.wording import shortened, similar
+from cortexgraph.wording import shortened, similar, with_article
 
 __all__ = ["SpecLike", "load", "loads", "resolve", "starter"]
 
@@ -38,7 +38,7 @@ def resolve(spec: SpecLike) -> NetworkSpec:
         return spec
     if isinstance(spec, str | PathLike):
         return load(Path(spec))
-    problem = f"a {type(spec).__name__} was given"
+    problem = f"{with_article(type(spec).__name__)} was given"
     expected = "a spec, the path of its file, or a name that `cortexgraph zoo` lists is needed"
     repairs = {dict: "Turn it into a spec with `cg.NetworkSpec.model_validate`."}
     repair = "Give its `.spec`." if hasattr(spec, "spec") else repairs.get(type(spec), "Read a spec with `cg.load`.")

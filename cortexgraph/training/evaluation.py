@@ -25,7 +25,7 @@ from cortexgraph.training.losses import correct_per_step, logits_per_step, loss_
 from cortexgraph.training.reached import reached_steps, read_steps
 from cortexgraph.training.run import At, TrainedRun, opened, with_readouts
 from cortexgraph.unrolling import Order
-from cortexgraph.wording import step_ranges
+from cortexgraph.wording import steps_text
 
 __all__ = ["Evaluation", "Predictions", "StepAccuracy", "Tta", "evaluate", "predict"]
 
@@ -164,7 +164,7 @@ def evaluate(
 def warn_of_infinite(steps: Sequence[int]) -> None:
     """Say at which steps of readout logits are infinite or not a number."""
     if steps:
-        what = f"logits at step {step_ranges(steps)} are infinite or not a number for some images"
+        what = f"logits at {steps_text(steps)} are infinite or not a number for some images"
         why = "the states grow without bound, or weights are not finite"
         warnings.warn(f"{what}, which count as wrong: {why}", CortexGraphWarning, stacklevel=3)
 

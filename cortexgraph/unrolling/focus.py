@@ -56,7 +56,12 @@ def focused(graph: UnrolledGraph, focus: Focus) -> set[Node]:
         repair = "Give one of `upstream`, `downstream` and `between`."
         raise CompileError(Diagnostic("bad-focus", "focus", found, "a drawing has one focus", repair))
     ((key, value),) = asked.items()
-    texts = value if isinstance(value, tuple) else (value,)
+    texts: tuple[object, ...] = tuple(value) if key == "between" and isinstance(value, list | tuple) else (value,)
+    if len(texts) != 1 + (key == "between") or not all(isinstance(text, str) for text in texts):
+        expected, repair = "it is one place, such as V4@3", f'Write {key}="V4@3".'
+        if key == "between":
+            expected, repair = "it is two places, such as V1@2 and readout@6", 'Write between=("V1@2", "readout@6").'
+        raise CompileError(Diagnostic("bad-focus", key, f"`{shortened(str(value))}` was given", expected, repair))
     if findings := [finding for text in texts for finding in _problems(graph, key, text)]:
         raise CompileError(findings)
     start, end = _nodes(graph, texts[0]), _nodes(graph, texts[-1])

@@ -58,7 +58,7 @@ def test_weights_that_are_not_numbers(run: Run, folder: Path) -> None:
         if values.dtype.kind == "f":
             state[name] = np.full_like(values, np.nan)
     save_file(state, folder / "weights.safetensors", metadata)
-    with pytest.warns(cg.CortexGraphWarning, match="logits at step 4–6 are infinite or not a number"):
+    with pytest.warns(cg.CortexGraphWarning, match="logits at steps 4–6 are infinite or not a number"):
         result = run("predict", "a.png", "-w", str(folder), "--csv", "o.csv", "--device", "cpu")
     assert result.code == 0
     assert "nan" in (result.out + result.err).lower()

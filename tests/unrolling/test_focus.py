@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import networkx as nx
 import pytest
 from hypothesis import given, settings
@@ -91,8 +93,13 @@ BAD = [
     (Focus(), "nothing is asked for"),
 ]
 
+ODD: Any = [
+    (Focus(between="V1@2"), r'`V1@2` was given, but it is two places.*\n.*between=\("V1@2", "readout@6"\)'),
+    (Focus(upstream=("V4", 3)), "was given, but it is one place, such as V4@3"),
+]
 
-@pytest.mark.parametrize(("focus", "message"), BAD)
+
+@pytest.mark.parametrize(("focus", "message"), [*BAD, *ODD])
 def test_a_question_without_an_answer(focus: Focus, message: str) -> None:
     with pytest.raises(CompileError, match=message):
         focused(ventral(), focus)
