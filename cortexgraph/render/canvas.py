@@ -131,6 +131,10 @@ class Canvas:
         """The least printed width in points at which all text can be read, or to which nothing need be made smaller."""
         return self.width * min(1.0, LEGIBLE / self.least)
 
+    def fits(self, width: float) -> bool:
+        """Whether all text can be read at a printed width in points."""
+        return self.needed <= width + SLACK
+
     def drawing(self, width: float | None = None) -> Drawing:
         """What was drawn; made smaller where it is wider than `width` points."""
         scale = 1.0
@@ -281,11 +285,11 @@ def fitted(paint: Callable[[float | None], Canvas], width: float | None) -> Draw
             that of the drawing, that is enough.
     """
     canvas = paint(width)
-    if width is None or canvas.needed <= width + SLACK:
+    if width is None or canvas.fits(width):
         return canvas.drawing(width)
     points, tenths = width, 0
     narrow, least = canvas, canvas.least * width / canvas.width
-    while narrow.needed > points + SLACK:  # other widths have other layouts
+    while not narrow.fits(points):  # other widths have other layouts
         tenths = max(tenths + 1, ceil(10 * narrow.needed * CM - 1e-6))
         points = tenths / 10 / CM
         narrow = paint(points)

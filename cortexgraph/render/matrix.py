@@ -63,8 +63,8 @@ def draw_connections(graph: AreaGraph, *, scale: str | None = None, width: float
     def laid_out(points: float | None) -> Canvas:
         """As it is, with narrow words above and below, or with larger small text, which may be printed smaller."""
         canvas = _painted(graph, counts, sizes, None)
-        for small in (SMALL_SIZE, NAME_SIZE) if points is not None else ():
-            if canvas.needed > points:
+        for small in (SMALL_SIZE, NAME_SIZE):
+            if points is not None and not canvas.fits(points):
                 canvas = min(canvas, _painted(graph, counts, sizes, points, small), key=lambda each: each.needed)
         return canvas
 
@@ -161,8 +161,8 @@ def _add_mark(canvas: Canvas, connection: Connection, cell: Box, scale: Scale | 
     canvas.box(f"{connection.identifier}-mark", box, label, look, kind=" ".join(words), shape=shape)
     if connection.delay:
         x, y = cell.at(1, 1)
-        words = f"+{connection.delay}"
-        canvas.text(f"{connection.identifier}-delay", (x + 0.5 - text_width(words, 6) / 2, y - 3.2), words, 6)
+        delay = f"+{connection.delay}"
+        canvas.text(f"{connection.identifier}-delay", (x + 0.5 - text_width(delay, 6) / 2, y - 3.2), delay, 6)
 
 
 def _look(kind: str) -> BoxStyle:

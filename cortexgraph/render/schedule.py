@@ -102,7 +102,7 @@ def draw_timetable(
 
     def laid_out(points: float | None) -> Canvas:
         canvas = _painted(scene, costs, None)
-        return canvas if points is None or canvas.needed <= points else _painted(scene, costs, points - 2 * PAD)
+        return canvas if points is None or canvas.fits(points) else _painted(scene, costs, points - 2 * PAD)
 
     return fitted(laid_out, width)
 

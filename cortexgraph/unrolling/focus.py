@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.spec import IMAGE
@@ -56,7 +57,7 @@ def focused(graph: UnrolledGraph, focus: Focus) -> set[Node]:
         repair = "Give one of `upstream`, `downstream` and `between`."
         raise CompileError(Diagnostic("bad-focus", "focus", found, "a drawing has one focus", repair))
     ((key, value),) = asked.items()
-    texts: tuple[object, ...] = tuple(value) if key == "between" and isinstance(value, list | tuple) else (value,)
+    texts: tuple[Any, ...] = tuple(value) if key == "between" and isinstance(value, list | tuple) else (value,)
     if len(texts) != 1 + (key == "between") or not all(isinstance(text, str) for text in texts):
         expected, repair = "it is one place, such as V4@3", f'Write {key}="V4@3".'
         if key == "between":

@@ -44,6 +44,10 @@ VIEWS: dict[str, Callable[..., Drawing]] = {
 def test_text_can_be_read_at_the_printed_width(name: str, width: str) -> None:
     most = float(width[:-2]) / 2.54 * 72 + 1
     for view, draw in VIEWS.items():
+        if (view, width) == ("schedule", "8.5cm") and name in {"rcnn", "rcnn96"}:
+            with pytest.raises(CompileError, match=r"Give a width of 10\.8 cm"):  # one step of seventeen groups
+                draw(name, width=width)
+            continue
         wide, smallest = printed(draw(name, width=width))
         assert wide <= most, (view, wide)
         assert smallest >= 5.99, (view, smallest)
