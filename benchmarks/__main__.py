@@ -12,13 +12,14 @@ from pathlib import Path
 import torch
 
 from benchmarks.end_to_end import end_to_end
+from benchmarks.ingredients import ingredients
 from benchmarks.memory import memory
 from benchmarks.network import READINGS
 from benchmarks.ratios import ratios
 from benchmarks.size import size
 from benchmarks.timing import CLOCKS, Setting
 
-PARTS = ("ratios", "memory", "size", "end-to-end")
+PARTS = ("ratios", "memory", "size", "end-to-end", "ingredients")
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -76,6 +77,9 @@ def measure(given: argparse.Namespace) -> Iterator[str]:
     if "end-to-end" in parts:
         yield "\n## An epoch from end to end\n"
         yield from end_to_end(given.data, given.images, given.rounds, given.precision)
+    if "ingredients" in parts:
+        yield "\n## Ingredients of training\n"
+        yield from ingredients(setting)
 
 
 def main() -> None:

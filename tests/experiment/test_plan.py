@@ -40,6 +40,17 @@ def test_the_grid(write: Write) -> None:
     assert (run.settings.lr, run.settings.seed, run.settings.epochs) == (0.1, 3, 1)
 
 
+def test_a_recipe_lies_beside_the_experiment(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("lr: 0.25\nepochs: 7\n")
+    rest = "settings: {recipe: mine.yaml, epochs: 1}\nvariants: {a: {}, b: {settings: {recipe: standard}}}"
+    a, b = planned(write, rest)
+    assert (a.settings.recipe, a.settings.lr, a.settings.epochs) == ("mine.yaml", 0.25, 1)
+    assert (b.settings.recipe, b.settings.lr, b.settings.epochs) == ("standard", 0.006, 1)
+    (tmp_path / "mine.yaml").write_text("lr: -1\n")
+    with pytest.raises(SpecError, match=r"mine\.yaml:1: lr: -1 was given"):
+        planned(write, rest)
+
+
 @pytest.mark.parametrize(
     ("rest", "message"),
     [

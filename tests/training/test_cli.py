@@ -153,6 +153,31 @@ def test_eval_finds_the_same_images_however_they_are_named(place: Path, monkeypa
         assert "6 test images" in run("eval", here / "r", *data).output
 
 
+def test_recipes(place: Path, workplace: Path, no_pictures: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a file, with options over it; a resumed run has it in its settings."""
+    (workplace / "mine.yaml").write_text("epochs: 3\noptimizer: sgd\nlr: 0.05\nflip: alternating\n")
+    words_of = ["train", place / "tiny.yaml", "--data", place / "stripes", "--batch-size", "8", "--device", "cpu"]
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, "on_train_epoch_end", 1)
+        assert run(*words_of, "--recipe", "mine.yaml", "--epochs", "2", "--out", "r").exit_code == 130
+    stored = json.loads((workplace / "r/settings.json").read_text())["settings"]
+    assert [stored[name] for name in ("recipe", "epochs", "lr", "momentum")] == ["mine.yaml", 2, 0.05, 0.9]
+    other = run("train", "--resume", "--out", "r", "--recipe", "strong")
+    assert "settings.recipe: it is strong now, but the run was started with mine.yaml" in str(other.exception)
+    (workplace / "mine.yaml").unlink()
+    assert run("train", "--resume", "--out", "r").exit_code == 0
+
+
+def test_bad_recipes_write_nothing(place: Path, workplace: Path) -> None:
+    (workplace / "mine.yaml").write_text("epochs: 3\nlearning_rate: 0.05\n")
+    bad = run(*words(place, "--recipe", "mine.yaml", "--lr", "-1", "--out", "r"))
+    assert "mine.yaml:2: learning_rate: this is not a setting" in str(bad.exception)
+    assert "settings.lr: -1.0 was given" in str(bad.exception)
+    large = run(*words(place, "--shift", "8", "--out", "r"))
+    assert "crop_padding_px is 8, but images of 8 × 8 pixels allow at most 7" in str(large.exception)
+    assert not (workplace / "r").exists()
+
+
 def test_a_folder_named_as_a_data_set_does_not_hide_it(workplace: Path) -> None:
     (workplace / "shapes").mkdir()
     assert located("shapes") == "shapes"

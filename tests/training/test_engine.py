@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from cortexgraph.data import ImageData
 from cortexgraph.errors import CortexGraphError
@@ -35,6 +36,40 @@ def test_the_table_is_always_written(spec: NetworkSpec, data: ImageData, setting
     train(spec, data, settings(epochs=1), tmp_path / "run", logger=["csv"], quiet=True)
     assert (tmp_path / "run" / "metrics.csv").exists()
     assert not (tmp_path / "run" / "tensorboard").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [
+        ("flags : sse avx2 avx512_bf16 amx_tile", "bf16"),
+        ("flags : sse avx512_bf16", "bf16"),
+        ("flags : amx_tile amx_bf16", "bf16"),
+        ("Features : asimd bf16 i8mm", "bf16"),
+        ("flags : sse avx2 avx512f", "32"),
+        ("", "32"),
+    ],
+)
+def test_automatic_precision_of_processors(flags: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_processor", lambda: f"model name : bf16less\n{flags}\n")
+    assert engine.choose_precision("auto", torch.device("cpu")) == precision
+    assert engine.choose_precision("auto", torch.device("mps")) == "32"
+    assert engine.choose_precision("bf16", torch.device("cpu")) == "bf16"
+
+
+@pytest.mark.parametrize(("capability", "precision"), [((9, 0), "bf16"), ((8, 0), "bf16"), ((7, 5), "32")])
+def test_automatic_precision_of_gpus(
+    capability: tuple[int, int], precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert engine.choose_precision("auto", torch.device("cuda", 0)) == precision
+
+
+def test_the_precision_that_was_computed_in_is_in_the_summary(
+    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_processor", lambda: "flags : sse")
+    summary = train(spec, data, settings(epochs=1, precision="auto"), tmp_path / "run", quiet=True)
+    assert summary.precision == "32"
 
 
 # ---- trackers elsewhere: Lightning's own loggers, with a stand-in for the client that each of them calls ----------
