@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 from cortexgraph.errors import MOST_FINDINGS, Diagnostic, SpecError
 from cortexgraph.spec.base import Model
 from cortexgraph.spec.fields import IMAGE, Name
-from cortexgraph.spec.findings import findings_of, without_surrogates
+from cortexgraph.spec.findings import details_of, findings_of, without_surrogates
 from cortexgraph.spec.messages import field_of, meant_key, model_at
 from cortexgraph.spec.origin import Origin, Path
 from cortexgraph.spec.shorthand import expand_connections
@@ -64,26 +64,29 @@ class Document(Model):
             return handler(data)
         origin = info.context if isinstance(info.context, Origin) else cls.origin_in_python(data)
         data, findings = without_surrogates(data, origin)
-        rest, lost, renamed = data, list[Path](), dict[str, str]()
+        rest, lost, renamed = data, list[Path](), dict[Path, str]()
         document = None
         for _ in range(ROUNDS):
             try:
                 document = handler(rest)
-                document._origin = replace(origin, areas=renamed) if renamed else origin
+                document._origin = origin
                 break
             except ValidationError as error:
                 known = {finding.place for finding in findings}
                 findings += [each for each in findings_of(error, data, origin, cls) if each.place not in known]
-                details = error.errors(include_url=False)
+                details = details_of(error, cls, origin)
                 if not isinstance(rest, Mapping) or len(details) > MOST_FINDINGS:
                     break
                 rest = _expanded(rest)
                 missing_last = sorted(details, key=lambda detail: detail["type"] == "missing")  # or under another name
                 lost += [path for path in (_repaired(rest, detail, cls, renamed) for detail in missing_last) if path]
+                origin = _with_renamed(origin, renamed, cls.origin_in_python(rest))
         if document is not None and not findings:
             return document
         if document is not None:
-            findings += [finding for look in FURTHER for finding in look(document, lost)]
+            unknown = {finding.place for finding in findings if finding.code == "unknown-key"}
+            further = (finding for look in FURTHER for finding in look(document, lost))
+            findings += [finding for finding in further if finding.place not in unknown]
         raise SpecError(findings) from None
 
     @classmethod
@@ -116,13 +119,21 @@ def _copied(value: object) -> Any:
     return [_copied(part) for part in value] if isinstance(value, list | tuple) else value
 
 
+def _with_renamed(origin: Origin, renamed: Mapping[Path, str], of_rest: Origin) -> Origin:
+    """The origin with the keys that were renamed; connections and readouts are counted where they now stand."""
+    new = renamed.keys() - origin.renamed.keys()
+    connections = of_rest.connections if ("connections",) in new else origin.connections
+    one_readout = of_rest.one_readout if ("readout",) in new else origin.one_readout
+    return replace(origin, renamed=dict(renamed), connections=connections, one_readout=one_readout)
+
+
 def _repaired(
-    data: dict[str, object], detail: ErrorDetails, root: type[BaseModel], renamed: dict[str, str]
+    data: dict[str, object], detail: ErrorDetails, root: type[BaseModel], renamed: dict[Path, str]
 ) -> Path | None:
     """Repair one part as its finding suggests, or else leave it out or replace it.
 
     Returns:
-        The path of what was left out or replaced; areas with a new name are added to `renamed`.
+        The path of what was left out or replaced; keys with a new name are added to `renamed`.
     """
     context = detail.get("ctx", {})
     where = (*detail["loc"], context["key"]) if context.get("key") else detail["loc"]
@@ -133,9 +144,9 @@ def _repaired(
     model = model_at(root, path[:-1])
     field = field_of(model, key)
     if detail["type"] == "extra_forbidden" and isinstance(parent, dict):
-        value, meant = parent.pop(key, None), meant_key(str(key), model)
-        if meant:
-            parent.setdefault(meant, value)
+        value, meant = parent.pop(key, None), meant_key(path, root)
+        if meant and meant not in parent:
+            parent[meant], renamed[(*path[:-1], meant)] = value, str(key)
         return None if meant else path
     if detail["type"] == "missing" and key in parent:
         return None
@@ -145,7 +156,7 @@ def _repaired(
         parent[key] = meant
     elif where[-1] == "[key]":  # a name that cannot be one
         new = f"area {len(renamed)}"
-        parent[new], renamed[new] = parent.pop(key, None), str(key)
+        parent[new], renamed[(*path[:-1], new)] = parent.pop(key, None), str(key)
         return where
     elif field is not None and not field.is_required():
         parent.pop(key, None)

@@ -15,7 +15,7 @@ from cortexgraph.spec.origin import Origin, Path
 from cortexgraph.spec.shorthand import ARROW, expand_connections
 from cortexgraph.wording import shortened
 
-__all__ = ["findings_of", "without_surrogates"]
+__all__ = ["details_of", "findings_of", "without_surrogates"]
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -29,19 +29,31 @@ def findings_of(error: ValidationError, data: object, origin: Origin, model: typ
         origin: where the data was written.
         model: the model that the data was to become.
     """
-    details = _without_renamed(error.errors(include_url=False), model)
-    connections = expand_connections(_part(data, "connections"))
+    details = details_of(error, model, origin)
+    connections = expand_connections(_part(data, origin.renamed.get(("connections",), "connections")))
     findings = [_finding(detail, data, connections, origin, model) for detail in details[:MOST_FINDINGS]]
     if len(details) > MOST_FINDINGS:
         findings.append(unsaid(f"{len(details) - MOST_FINDINGS:,} more findings", findings[-1]))
     return sorted(findings, key=lambda finding: finding.line or 0)
 
 
-def _without_renamed(details: list[ErrorDetails], model: type[BaseModel]) -> list[ErrorDetails]:
-    """The errors but for keys that are missing under their name: an unknown key beside them means them."""
+def details_of(error: ValidationError, model: type[BaseModel], origin: Origin) -> list[ErrorDetails]:
+    """The errors but for those that follow from others.
+
+    These are keys that are missing under their name, where an unknown key beside them means them; parts of a value
+    whose key was guessed; and lists that pydantic finds too short because it counts only their entries without errors.
+    """
+    details = error.errors(include_url=False)
+    guessed = [path for path in origin.renamed if model_at(model, path) is None]
     unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"][:MOST_FINDINGS]
-    meant = {(*path[:-1], meant_key(str(path[-1]), model_at(model, path[:-1]))) for path in unknown}
-    return [detail for detail in details if detail["type"] != "missing" or detail["loc"] not in meant]
+    meant = {(*path[:-1], meant_key(path, model)) for path in unknown}
+    return [
+        detail
+        for detail in details
+        if not (detail["type"] == "missing" and detail["loc"] in meant)
+        and not any(detail["loc"][: len(path)] == path for path in guessed)
+        and not (detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"])
+    ]
 
 
 def without_surrogates(data: object, origin: Origin) -> tuple[object, list[Diagnostic]]:
@@ -71,12 +83,20 @@ def _finding(
     path: Path = detail["loc"]
     if path[-1:] == ("[key]",) and detail["type"] != "extra_forbidden":
         path = path[:-1]  # pydantic's mark for «the key itself is wrong», not a part of the user's data
-    message = message_for(detail, path, model)
+    message = message_for(detail, path, model, _keys_beside(path, data, origin))
     if detail["type"] == "missing":
         path = path[:-1]
     path = _as_written(path, data, origin)
     label = _connection_label(path, connections)
     return origin.diagnostic(message.code, path, message.found, message.expected, message.repair, label=label)
+
+
+def _keys_beside(path: Path, data: object, origin: Origin) -> list[str]:
+    """The keys of the part that the path leads into."""
+    part = data
+    for key in origin.written(path)[:-1]:
+        part = _part(part, key)
+    return [str(key) for key in part] if isinstance(part, Mapping) else []
 
 
 def _as_written(path: Path, data: object, origin: Origin) -> Path:

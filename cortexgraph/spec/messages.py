@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, get_args, get_origin
 
@@ -49,6 +49,7 @@ ON_CONVOLUTION = "Padding keeps the size by default; to set it, write a transfor
 HINTS = {
     "connections": {
         "padding pad": ON_CONVOLUTION,
+        "in_channels out_channels": "Remove it: the `channels` of the areas at its ends decide it.",
         "pool pooling": "Pool in the transform: `transform: [{max_pool: 2}]`, or write `resize: pool`.",
         "bidirectional feedback": "Write a connection for each direction: `V1 -> V2` and `V2 -> V1`.",
         "inhibitory excitatory sign": "Set the sign of a connection by its gain, such as `gain: -1`.",
@@ -56,6 +57,7 @@ HINTS = {
     },
     "areas": {
         "padding pad": ON_CONVOLUTION,
+        "in_channels input_channels": "Remove it: the connections into an area decide the channels of its input.",
         "recurrent recurrence lateral": "Write a connection from the area to itself, such as `V1 -> V1`.",
         "dropout pool pooling": "Write all operations as the area's `body`: `[{norm: batch}, relu, {dropout: 0.5}]`.",
     },
@@ -96,13 +98,20 @@ def shown(value: object) -> str:
     return f"the {kind} `{text}`"
 
 
-def message_for(detail: ErrorDetails, path: Path, root: type[BaseModel]) -> Message:
-    """What a validation error says; `path` leads to the value, or to the key that is missing or unknown."""
+def message_for(detail: ErrorDetails, path: Path, root: type[BaseModel], keys: Sequence[str] = ()) -> Message:
+    """What a validation error says.
+
+    Args:
+        detail: the error.
+        path: leads to the value, or to the key that is missing or unknown.
+        root: the model that was validated.
+        keys: all that stand in the part that holds the value.
+    """
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "missing":
         return _missing(path, root)
     if kind == "extra_forbidden":
-        return _unknown_key(path, root)
+        return _unknown_key(path, root, keys)
     if kind == "refusal":
         return Message(context["code"], shortened(context["found"], 200), repair=shortened(context["repair"], 200))
     if kind == "taken-name":
@@ -147,13 +156,14 @@ def _missing(path: Path, root: type[BaseModel]) -> Message:
     return Message("missing-key", f"the key `{path[-1]}` is missing", repair=_example("Add", path, root))
 
 
-def _unknown_key(path: Path, root: type[BaseModel]) -> Message:
+def _unknown_key(path: Path, root: type[BaseModel], keys: Sequence[str]) -> Message:
     key, model = str(path[-1]), model_at(root, path[:-1])
-    hints = HINTS.get(str(path[0]) if len(path) > 1 else "", {})
-    if hint := next((hint for words, hint in hints.items() if key.lower() in words.split()), None):
+    if hint := _hint(path):
         repair = hint
-    elif guess := meant_key(key, model):
-        repair = f"Did you mean `{guess}`?"
+    elif guess := meant_key(path, root):
+        before = keys[: keys.index(key)] if key in keys else ()
+        taken = next((k for k in keys if k == guess or (k in before and meant_key((*path[:-1], k), root) == guess)), "")
+        repair = f"Remove it, or `{taken}`: both mean `{guess}`." if taken else f"Did you mean `{guess}`?"
     else:
         repair = next(_homes_of(key, root), "Remove it.")
     problem, expected = f"the key `{shortened(key)}` is unknown", f"the keys here are {quoted(_keys_of(model))}"
@@ -248,8 +258,17 @@ def field_of(model: type[BaseModel] | None, key: str | int) -> FieldInfo | None:
     return next((field for name, field in fields.items() if key in (name, written_key(name, field))), None)
 
 
-def meant_key(key: str, model: type[BaseModel] | None) -> str | None:
-    """The key that an unknown one probably stands for."""
+def _hint(path: Path) -> str | None:
+    """What to write for a key of other tools at this path that the language has no word for."""
+    key, hints = str(path[-1]).lower(), HINTS.get(str(path[0]) if len(path) > 1 else "", {})
+    return next((hint for words, hint in hints.items() if key in words.split()), None)
+
+
+def meant_key(path: Path, root: type[BaseModel]) -> str | None:
+    """The key that the unknown one at the end of the path probably stands for."""
+    key, model = str(path[-1]), model_at(root, path[:-1])
+    if _hint(path):
+        return None
     field = field_of(model, key)
     return written_key(key, field) if field else similar(key, _keys_of(model))
 

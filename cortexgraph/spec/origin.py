@@ -43,7 +43,7 @@ class Origin:
             first item of the list that is the fifth entry.
         overrides: what set the value at each path from outside the file, such as ``--set time.steps=4``.
         one_readout: whether `readout` is written as a mapping, not as a list of them.
-        areas: the names as written of areas that stand under another name until theirs is corrected.
+        renamed: the key as written of each path whose last key is a repaired one until the file is corrected.
     """
 
     file: str | None = None
@@ -51,18 +51,17 @@ class Origin:
     connections: tuple[tuple[int, ...], ...] = ()
     overrides: Mapping[Path, str] = field(default_factory=dict)
     one_readout: bool = True
-    areas: Mapping[str, str] = field(default_factory=dict)
+    renamed: Mapping[Path, str] = field(default_factory=dict)
 
     def written(self, path: Path) -> Path:
         """The path as the user wrote it: the index of an expanded connection becomes that of its entry."""
+        first, *rest = (self.renamed.get(path[: n + 1], part) for n, part in enumerate(path)) if path else ("",)
         match path:
-            case ("connections", int(index), *rest) if 0 <= index < len(self.connections):
-                return ("connections", *self.connections[index], *rest)
-            case ("readout", 0, *rest) if self.one_readout:
-                return ("readout", *rest)
-            case ("areas", str(name), *rest):
-                return ("areas", self.areas.get(name, name), *rest)
-        return path
+            case ("connections", int(index), *_) if 0 <= index < len(self.connections):
+                return (first, *self.connections[index], *rest[1:])
+            case ("readout", 0, *_) if self.one_readout:
+                return (first, *rest[1:])
+        return (first, *rest) if path else ()
 
     def override(self, path: Path) -> Path | None:
         """The overridden path that the path is, or lies in, if any."""
