@@ -80,6 +80,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "bad-tie": "A tie names no connection, several connections, or one whose parameters do not fit.",
         "duplicate-connection": "Two connections are identical (warning).",
         "norm-over-one-value": "A norm acts on a single value and makes it 0 (warning).",
+        "uneven-resize": "A transform changes the size slightly before its result is resized (warning).",
+        "wide-kernel": "A kernel is wider than its input can fill (warning).",
+        "one-class": "A readout has a single class (warning).",
         "repeated-readout": "Two readouts have the same name.",
     },
     "Time": {

@@ -19,12 +19,15 @@ from cortexgraph.checks.shapes import (
     readout_transforms,
     shape_mismatch,
     ties,
+    uneven_resize,
     unknown_size,
+    wide_kernel,
 )
 from cortexgraph.checks.structure import (
     declared_kind,
     duplicate_connections,
     look_alikes,
+    one_class,
     operations,
     order,
     repeated_readouts,
@@ -67,6 +70,9 @@ STRUCTURE: tuple[Check, ...] = (
     repeated_readouts,
     duplicate_connections,
     norm_over_one_value,
+    uneven_resize,
+    wide_kernel,
+    one_class,
     too_many_updates,
 )
 

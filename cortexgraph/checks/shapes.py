@@ -10,7 +10,7 @@ from typing import Literal
 from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import AreaGraph, Connection
 from cortexgraph.graph.transforms import transform, written_body
-from cortexgraph.ops import BatchNorm, GroupNorm, Operation, Spatial
+from cortexgraph.ops import BatchNorm, GroupNorm, Operation, Resize, Spatial
 from cortexgraph.spec import ConnectionSpec, ResizeSpec
 from cortexgraph.spec.origin import Path
 from cortexgraph.unrolling import FLOAT_BYTES, UnrolledGraph, total_parameters
@@ -26,7 +26,9 @@ __all__ = [
     "readout_transforms",
     "shape_mismatch",
     "ties",
+    "uneven_resize",
     "unknown_size",
+    "wide_kernel",
 ]
 
 
@@ -124,22 +126,68 @@ def _size_repair(graph: AreaGraph, connection: Connection) -> str:
     return f"Use `resize`, or make {connection.target} {_side(connection.output_shape[1:])}."
 
 
+def _odd_kernels(connection: Connection) -> Iterator[tuple[str, dict[str, object]]]:
+    """The odd kernels next to an even one, as sentences and as the field of the connection."""
+    spatial = next((operation for operation in connection.transform.operations if isinstance(operation, Spatial)), None)
+    for step in (1, -1) if spatial is not None and not all(n % 2 for n in spatial.kernel) else ():
+        assert spatial is not None
+        kernel = tuple(n if n % 2 else n + step for n in spatial.kernel)
+        if min(kernel) > 0:
+            written = list(kernel) if kernel[0] != kernel[1] else kernel[0]
+            yield f"An even kernel changes the size: write `kernel: {written}`.", {"kernel": kernel}
+
+
 def _size_repairs(connection: Connection, declared: ConnectionSpec) -> Iterator[tuple[str, dict[str, object]]]:
     """Repairs to try, as sentences and as the fields of the connection that they change."""
-    spatial = next((operation for operation in connection.transform.operations if isinstance(operation, Spatial)), None)
     up = connection.target_shape[1] > connection.source_shape[1]
-    if declared.transform is None and spatial is not None and not all(n % 2 for n in spatial.kernel):
-        for step in (1, -1):
-            kernel = tuple(n if n % 2 else n + step for n in spatial.kernel)
-            if min(kernel) > 0:
-                written = list(kernel) if kernel[0] != kernel[1] else kernel[0]
-                yield f"An even kernel changes the size: write `kernel: {written}`.", {"kernel": kernel}
+    if declared.transform is None:
+        yield from _odd_kernels(connection)
     if declared.stride is not None:
         repair = "Remove `stride`: by default it is the ratio of sizes."
         yield "A connection that goes up in size needs `resize`: remove `stride`." if up else repair, {"stride": None}
     modes: tuple[Literal["nearest", "pool"], ...] = ("nearest",) if up else ("pool", "nearest")
     for mode in modes:
         yield f"Write `resize: {mode}`, or change `stride` or `kernel`.", {"resize": ResizeSpec(mode=mode)}
+
+
+def uneven_resize(graph: AreaGraph) -> Iterator[Diagnostic]:
+    """`uneven-resize` (a warning): a transform that loses a pixel at the border before its result is resized.
+
+    The sizes of source and target have a whole ratio, but what is resized has none: places no longer lie on each other.
+    """
+    for connection in graph.connections:
+        resizes = [operation for operation in connection.transform.operations if isinstance(operation, Resize)]
+        if 0 in connection.source_shape or 0 in connection.target_shape or not connection.transform.whole or not resizes:
+            continue
+        ends = zip(connection.source_shape[1:], connection.target_shape[1:], strict=True)
+        inner = zip(resizes[-1].shape[1:], connection.target_shape[1:], strict=True)
+        if all(_whole_ratio(*sizes) for sizes in ends) and not all(_whole_ratio(*sizes) for sizes in inner):
+            source, resized = _side(connection.source_shape[1:]), _side(resizes[-1].shape[1:])
+            problem = f"the transform maps {source} to {resized}, which is resized to {_side(connection.target_shape[1:])}"
+            expected = f"{source} itself has a whole ratio to it"
+            repair = next((text for text, _ in _odd_kernels(connection)), "Choose a kernel or padding that keeps the size.")
+            path = ("connections", connection.index)
+            yield graph.spec.diagnostic("uneven-resize", path, problem, expected, repair, severity="warning")
+
+
+def _whole_ratio(size: int, other: int) -> bool:
+    return not size % other or not other % size
+
+
+def wide_kernel(graph: AreaGraph) -> Iterator[Diagnostic]:
+    """`wide-kernel` (a warning): a kernel so wide that some of its weights never see anything but the border.
+
+    Not for the usual 3 × 3 on a single pixel.
+    """
+    for path, _, operation in _operations(graph):
+        if not isinstance(operation, Spatial) or 0 in operation.shape:
+            continue
+        reach = [d * (k - 1) + 1 for d, k in zip(operation.dilation, operation.kernel, strict=True)]
+        if any(extent > 2 * size + 1 for extent, size in zip(reach, operation.shape[1:], strict=True)):
+            size, extent = _side(operation.shape[1:]), _side((reach[0], reach[1]))
+            problem = f"the kernel spans {extent} pixels: some of its weights see only the zeros around the {size} that it reads"
+            repair = f"Choose a kernel of at most {2 * min(operation.shape[1:]) - 1}."
+            yield graph.spec.diagnostic("wide-kernel", path, problem, repair=repair, severity="warning")
 
 
 def _side(pair: tuple[int, int]) -> str:

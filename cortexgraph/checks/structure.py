@@ -21,6 +21,7 @@ __all__ = [
     "declared_kind",
     "duplicate_connections",
     "look_alikes",
+    "one_class",
     "operations",
     "order",
     "repeated_readouts",
@@ -214,6 +215,16 @@ def repeated_readouts(graph: AreaGraph) -> Iterator[Diagnostic]:
             repair = "Give one of them another `name`."
             yield graph.spec.diagnostic("repeated-readout", ("readout", readout.index), problem, expected, repair)
         seen.add(readout.name)
+
+
+def one_class(graph: AreaGraph) -> Iterator[Diagnostic]:
+    """`one-class` (a warning): a classifier that has nothing to decide."""
+    for readout in graph.readouts:
+        if readout.classes == 1:
+            problem = "the readout has one class: the cross-entropy of its only answer is 0 for every image"
+            repair = "Write the number of classes, unless you train it with a loss of your own."
+            path = ("readout", readout.index, "classes")
+            yield graph.spec.diagnostic("one-class", path, problem, repair=repair, severity="warning")
 
 
 def duplicate_connections(graph: AreaGraph) -> Iterator[Diagnostic]:

@@ -99,6 +99,10 @@ def load_experiment(path: str | Path) -> ExperimentSpec:
         expected = "it must be a mapping with `name`, `spec`, `variants` and so on"
         found = "the experiment is empty" if source.data is None else "the experiment is not a mapping"
         raise SpecError(source.findings or Diagnostic("wrong-type", "", found, expected, file=file, line=1))
+    if {"areas", "connections"} <= source.data.keys():
+        repair = f"Train it with `cortexgraph train {file}`, or name it in an experiment: `spec: {path.name}`."
+        problem, expected = "this is a spec", "an experiment is needed"
+        raise SpecError(Diagnostic("wrong-type", "", problem, expected, repair, file=file, line=1))
     origin, findings = Origin(file, source.lines), list(source.findings)
     try:
         experiment = _validated(source.data, origin)
@@ -145,6 +149,8 @@ def plan(experiment: ExperimentSpec, out: Path, data: Data) -> list[Run]:
 def _missing(path: Path) -> Diagnostic:
     beside = [other.name for other in path.parent.glob("*") if other.suffix in {".yaml", ".yml", ".json"}]
     repair = suggest(path.name, beside, "Name an experiment file, .yaml or .json; docs/experiments.md shows one.")
+    if str(path) in zoo():
+        repair = f"`{path}` is a spec of the zoo: name it in an experiment file, under `spec: {path}`."
     return Diagnostic("no-such-experiment", "", "there is no such file", repair=repair, file=str(path))
 
 

@@ -83,6 +83,10 @@ def loads(text: str, *, file: str | None = None, overrides: Overrides = ()) -> N
     source = read_json(text, file) if as_json else read_yaml(text, file)
     if not isinstance(source.data, dict):
         raise SpecError(source.findings or _not_a_mapping(source.data, file))
+    if not {"areas", "connections"} & source.data.keys() and {"spec", "variants", "grid"} & source.data.keys():
+        repair = f"Run it with `cortexgraph compare{f' {file}' if file else ''}`; to check it: --dry-run."
+        problem, expected = "this is an experiment", "a spec is needed"
+        raise SpecError(Diagnostic("wrong-type", "", problem, expected, repair, file=file, line=1))
     findings, settings = list(source.findings), dict[Place, str]()
     try:
         settings = apply_overrides(source.data, changes)

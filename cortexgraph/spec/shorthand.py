@@ -53,7 +53,10 @@ def chain_names(text: str) -> list[str] | None:
     True
     """
     names = [name.strip() for name in text.split(ARROW)]
-    plain = all(name and not name.endswith("-") and not {*"<>"} & {*name} for name in names)  # no other arrows
+    plain = all(
+        name and not name.endswith("-") and not name.startswith(("(", "[", "{")) and not {*"<>"} & {*name}
+        for name in names
+    )  # no other arrows, and no brackets around names or the chain
     return names if len(names) > 1 and plain else None
 
 
@@ -110,7 +113,17 @@ def refuse_entry(entry: object) -> object:
     return entry
 
 
+def _without_brackets(text: str) -> str:
+    """The chain without brackets around it or around its names; a name may end with one: `V1 (L2/3)`."""
+    around = r"^\s*[(\[{]\s*(.*?)\s*[)\]}]\s*$"
+    return re.sub(around, r"\1", f" {ARROW} ".join(re.sub(around, r"\1", name.strip()) for name in text.split(ARROW)))
+
+
 def _chain_repair(text: str) -> str:
+    bare = _without_brackets(text)
+    if chain_names(bare) and not chain_names(text):
+        return f"Remove the brackets: write `{bare}`."
+    text = bare
     if both := re.fullmatch(r"\s*([^<>]+?)\s*(?:<-+>|<=+>|↔|⇄)\s*([^<>]+?)\s*", text):
         return f"Write each direction: `{both[1]} {ARROW} {both[2]}` and `{both[2]} {ARROW} {both[1]}`."
     if back := re.fullmatch(r"\s*([^<>]+?)\s*(?:<-+|<=+|←)\s*([^<>]+?)\s*", text):
