@@ -157,15 +157,16 @@ def uneven_resize(graph: AreaGraph) -> Iterator[Diagnostic]:
     """
     for connection in graph.connections:
         resizes = [operation for operation in connection.transform.operations if isinstance(operation, Resize)]
-        if 0 in connection.source_shape or 0 in connection.target_shape or not connection.transform.whole or not resizes:
+        shapes = (connection.source_shape, connection.target_shape)
+        if any(0 in shape for shape in shapes) or not connection.transform.whole or not resizes:
             continue
-        ends = zip(connection.source_shape[1:], connection.target_shape[1:], strict=True)
+        ends = zip(*(shape[1:] for shape in shapes), strict=True)
         inner = zip(resizes[-1].shape[1:], connection.target_shape[1:], strict=True)
         if all(_whole_ratio(*sizes) for sizes in ends) and not all(_whole_ratio(*sizes) for sizes in inner):
-            source, resized = _side(connection.source_shape[1:]), _side(resizes[-1].shape[1:])
-            problem = f"the transform maps {source} to {resized}, which is resized to {_side(connection.target_shape[1:])}"
-            expected = f"{source} itself has a whole ratio to it"
-            repair = next((text for text, _ in _odd_kernels(connection)), "Choose a kernel or padding that keeps the size.")
+            source, resized, target = (_side(shape[1:]) for shape in (shapes[0], resizes[-1].shape, shapes[1]))
+            problem, expected = f"the transform maps {source} to {resized}", f"that is then resized to {target}"
+            otherwise = "Choose a kernel or padding that keeps the size."
+            repair = next((text for text, _ in _odd_kernels(connection)), otherwise)
             path = ("connections", connection.index)
             yield graph.spec.diagnostic("uneven-resize", path, problem, expected, repair, severity="warning")
 
@@ -185,7 +186,7 @@ def wide_kernel(graph: AreaGraph) -> Iterator[Diagnostic]:
         reach = [d * (k - 1) + 1 for d, k in zip(operation.dilation, operation.kernel, strict=True)]
         if any(extent > 2 * size + 1 for extent, size in zip(reach, operation.shape[1:], strict=True)):
             size, extent = _side(operation.shape[1:]), _side((reach[0], reach[1]))
-            problem = f"the kernel spans {extent} pixels: some of its weights see only the zeros around the {size} that it reads"
+            problem = f"the kernel spans {extent} pixels of {size}: some of its weights see only zeros around them"
             repair = f"Choose a kernel of at most {2 * min(operation.shape[1:]) - 1}."
             yield graph.spec.diagnostic("wide-kernel", path, problem, repair=repair, severity="warning")
 

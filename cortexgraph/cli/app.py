@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Annotated
 
 import typer
+from typer.core import TyperCommand
 
 from cortexgraph.cli.compare import compare
 from cortexgraph.cli.compile import compile_spec, export
@@ -16,6 +18,7 @@ from cortexgraph.cli.record import record
 from cortexgraph.cli.released import import_weights
 from cortexgraph.cli.specs import import_connectome, new, schema
 from cortexgraph.cli.train import train
+from cortexgraph.wording import similar
 
 __all__ = ["app"]
 
@@ -36,6 +39,23 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "schema": schema,
 }
 
+
+class Command(TyperCommand):
+    """A command that reports all unknown options at once, each with the one that was probably meant."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override, unused-ignore]
+        """Check the names of options, then parse as usual."""
+        flags = [flag for param in self.get_params(ctx) for flag in (*param.opts, *param.secondary_opts)]
+        names = {flag.lstrip("-").replace("-", "_"): flag for flag in flags if flag.startswith("--")}
+        written = [word.partition("=")[0] for word in takewhile(lambda word: word != "--", args)]
+        unknown = [word for word in dict.fromkeys(written) if word[:2] == "--" and word not in flags]
+        guesses = [similar(word.lstrip("-").replace("-", "_"), names) for word in unknown]
+        if unknown:
+            hints = [f" Did you mean {names[guess]}?" if guess else "" for guess in guesses]
+            ctx.fail("\n".join(f"No such option: {word}.{hint}" for word, hint in zip(unknown, hints, strict=True)))
+        return super().parse_args(ctx, args)
+
+
 app = typer.Typer(
     help="Declare cortical areas and their connections; draw, train and analyse the network they make.",
     epilog="First steps: cortexgraph new my.yaml, then check, draw and train it.",
@@ -46,13 +66,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for name, function in COMMANDS.items():
-    app.command(name)(function)
+    app.command(name, cls=Command)(function)
 
 import_app = typer.Typer(
     help="Make specs and weights from other sources.", no_args_is_help=True, rich_markup_mode="rich"
 )
-import_app.command("connectome")(import_connectome)
-import_app.command("weights")(import_weights)
+import_app.command("connectome", cls=Command)(import_connectome)
+import_app.command("weights", cls=Command)(import_weights)
 app.add_typer(import_app, name="import")
 
 

@@ -6,6 +6,7 @@ import inspect
 import shlex
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from cortexgraph.cli import options
+from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.fields import pair
 from cortexgraph.training.settings import TrainSettings, choices_of, kind_of, stored_settings
@@ -195,10 +197,21 @@ def train(
 
 def _chosen_settings(changed: dict[str, object], stored: Mapping[str, object] | None) -> TrainSettings:
     """The settings of the options, over the recipe or over what the run that is resumed has stored."""
-    if stored is None:
-        return TrainSettings.model_validate(changed)
-    named = {"recipe": TrainSettings.model_validate(changed).recipe} if "recipe" in changed else {}
-    return stored_settings({**stored, **changed, **named})
+    try:
+        if stored is None:
+            return TrainSettings.model_validate(changed)
+        named = {"recipe": TrainSettings.model_validate(changed).recipe} if "recipe" in changed else {}
+        return stored_settings({**stored, **changed, **named})
+    except SpecError as error:
+        raise SpecError([_at_option(finding, changed) for finding in error.diagnostics]) from None
+
+
+def _at_option(finding: Diagnostic, changed: Mapping[str, object]) -> Diagnostic:
+    """A finding about a setting that was typed as an option, at the option."""
+    first, _, name = finding.place.partition(".")
+    name = name.partition(".")[0]
+    is_typed = first == "settings" and name in changed
+    return replace(finding, place=f"--{name.replace('_', '-')}") if is_typed else finding
 
 
 def _data_arguments(values: Mapping[str, object], before: RunFolder | None) -> dict[str, Any]:

@@ -17,13 +17,16 @@ from cortexgraph.spec.origin import Path
 from cortexgraph.spec.shorthand import WORDS
 from cortexgraph.wording import flow, quoted, shortened, similar, synonym
 
-__all__ = ["Message", "field_of", "meant_key", "message_for", "model_at", "shown", "written_key"]
+__all__ = ["Message", "field_of", "meant_key", "message_for", "model_at", "rule", "shown", "written_key"]
 
 TYPES = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "int_parsing_size": "a whole number",
+    "int_parsing": "a whole number",
     "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "float_parsing": "a number",
     "float_type": "a number",
     "string_type": "text",
     "string_unicode": "text of whole characters",
@@ -129,9 +132,19 @@ def message_for(detail: ErrorDetails, path: Path, root: type[BaseModel], keys: S
     repair = _example("Write", path, root)
     if kind in RANGES:
         empty = kind == "too_short" and not value
-        rule = "at least one entry is needed" if empty else f"it must {RANGES[kind].format(**context)}"
-        return Message("out-of-range", f"the value is {shown(value)}", rule, repair)
+        expected = "at least one entry is needed" if empty else f"it must {rule(detail)}"
+        return Message("out-of-range", f"the value is {shown(value)}", expected, repair)
     return Message("invalid", shortened(detail["msg"], 200).rstrip("."), repair=repair)
+
+
+def rule(detail: ErrorDetails) -> str:
+    """What a value of one type or range must do, after «it must»: «be at least 1»."""
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind in TYPES:
+        return f"be {TYPES[kind]}"
+    numbers = {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
+    text = RANGES[kind].format(**numbers) if kind in RANGES else shortened(detail["msg"], 200)
+    return text.removeprefix("Input should ")
 
 
 def _example(verb: str, path: Path, root: type[BaseModel]) -> str:

@@ -27,6 +27,7 @@ __all__ = [
     "data_card",
     "evaluation_batches",
     "images_text",
+    "left_out",
     "mixed",
     "run_length",
     "set_aside",
@@ -214,6 +215,12 @@ class EpochLoader:
 def run_length(data: ImageData, settings: TrainSettings) -> int:
     """Number of training batches in the whole run."""
     return settings.epochs * max(1, len(data.train) // settings.batch_size)
+
+
+def left_out(data: ImageData, settings: TrainSettings) -> int:
+    """How many images each epoch leaves out, others every time: they do not fill a batch."""
+    count = len(data.train)
+    return count % settings.batch_size if count >= settings.batch_size else 0
 
 
 def train_batches(data: ImageData, settings: TrainSettings, device: torch.device) -> Batches:

@@ -15,7 +15,7 @@ from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import write_text
 from cortexgraph.network import CompiledNetwork
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.training.images import images_text
+from cortexgraph.training.images import images_text, left_out
 from cortexgraph.training.recipe import STANDARD
 from cortexgraph.training.recorder import plain_state
 from cortexgraph.training.records import DECIDING, DataCard, Started
@@ -23,7 +23,7 @@ from cortexgraph.training.run_folder import RunFolder
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.training.starting import Frozen, Start
 from cortexgraph.unrolling import total_parameters, trained_parameters
-from cortexgraph.wording import parameters_text
+from cortexgraph.wording import count_of, parameters_text
 
 __all__ = ["Job", "checkpoint_to_resume"]
 
@@ -108,7 +108,8 @@ class Job:
         print(f"{self.data.name}: {images_text(self.data, settings)}")
         print(
             f"{spec.name}: {parameters_text(*self.counts)}, for {settings.epochs} "
-            f"epoch{'s' * (settings.epochs != 1)} in batches of {settings.batch_size} on {self.device_name}"
+            f"epoch{'s' * (settings.epochs != 1)} in batches of {settings.batch_size}{self._left_out()} on "
+            f"{self.device_name}"
             f"{f' in {settings.precision}' * (settings.precision != '32')}"
             f"{f', recipe {settings.recipe}' * (settings.recipe != STANDARD)}"
         )
@@ -120,6 +121,11 @@ class Job:
         if self.frozen.modules:
             print(f"frozen: {', '.join(settings.freeze)}; their running statistics do not move either")
         sys.stdout.flush()
+
+    def _left_out(self) -> str:
+        """What the announcement says of images that do not fill a batch."""
+        count = left_out(self.data, self.settings)
+        return f" (each epoch leaves out {count_of(count, 'image')}, others every time: no full batch)" if count else ""
 
     def _describe(self) -> None:
         """Write source and drawings, as far as they are not there."""

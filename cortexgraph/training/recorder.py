@@ -249,8 +249,8 @@ def line(record: EpochRecord, epochs: int) -> str:
     steps = "  ".join(f"t{step} {value:.1%}" for step, value in record.accuracies.items())
     return (
         f"epoch {record.epoch:>{len(str(epochs))}}/{epochs}  "
-        f"loss {record.train_loss:.3f} train {record.loss:.3f} {record.split}  "
-        f"accuracy {record.train_accuracy:.1%} train {record.accuracy:.1%} {record.split}"
+        f"loss: train {record.train_loss:.3f}, {record.split} {record.loss:.3f}  "
+        f"accuracy: train {record.train_accuracy:.1%}, {record.split} {record.accuracy:.1%}"
         f"{f' ({steps})' if len(record.accuracies) > 1 else ''}  "
         f"{record.images_per_s:,.0f} images/s  {record.seconds:.1f} s"
     )

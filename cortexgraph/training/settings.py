@@ -16,10 +16,12 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from cortexgraph.errors import Diagnostic, SpecError
+from cortexgraph.spec.messages import rule
 from cortexgraph.training.losses import LOSSES
 from cortexgraph.training.recipe import STANDARD, Recipe, read_recipe, shipped_recipes
 from cortexgraph.training.schedules import SCHEDULES, WARM_UP
@@ -71,6 +73,11 @@ def _images_or_share(value: float) -> float:
     return int(value) if value >= 1 or not value else value
 
 
+def _number_as_text(value: object) -> object:
+    """A number of bits as the word that it is."""
+    return str(value) if type(value) is int else value
+
+
 def _as_text(value: object) -> object:
     """A list of weights as it is written after an option."""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
@@ -112,7 +119,11 @@ class TrainSettings(BaseModel):
         description="Settings under a name, or in a YAML file; other options override them.",
     )
     epochs: Whole = Field(9, description="Passes over the training images.")
-    batch_size: Whole = Field(64, description="Images in a batch, over all devices together.")
+    batch_size: Whole = Field(
+        64,
+        description="Images in a batch, over all devices together; each epoch leaves out images that do not fill one, "
+        "others every time.",
+    )
     optimizer: Literal["sgd", "adamw", "muon"] = Field(
         "adamw",
         description="sgd (with Nesterov momentum), adamw (β₂ = 0.999; Loshchilov & Hutter 2019), or muon (Jordan 2024) "
@@ -163,7 +174,7 @@ class TrainSettings(BaseModel):
         description="Readout steps whose losses are averaged: all, the last alone, or all with a weight for each, such "
         "as 0.5,0.5,1.",
     )
-    precision: Literal["32", "bf16", "16", "auto"] = Field(
+    precision: Annotated[Literal["32", "bf16", "16", "auto"], BeforeValidator(_number_as_text)] = Field(
         "32",
         description="32, or mixed precision with bf16 or (on a GPU) 16 bits; auto: bf16 where the device computes it "
         "natively, else 32.",
@@ -352,8 +363,21 @@ def _problem(detail: ErrorDetails, name: str) -> Diagnostic:
     except ValueError:  # more than 4,300 digits have no text
         value = "a number of thousands of digits"
     field = TrainSettings.model_fields.get(name)
-    choices = choices_of(name) if field is not None else []
-    bounds = detail["msg"].removeprefix("Input should ").replace("'", "")
-    expected = f"be {listed(choices, 'or')}" if choices else bounds
-    repair = f"It means: {field.description}" if field is not None else ""
-    return Diagnostic("bad-setting", place, f"{value} was given", f"it must {expected}", repair)
+    if field is None:  # the settings are no mapping
+        return Diagnostic("bad-setting", place, f"{value} was given", "settings and their values are needed")
+    means = f"It means: {field.description}"
+    if choices := choices_of(name):
+        repair = suggest(str(detail["input"]), choices, means)
+        return Diagnostic("bad-setting", place, f"{value} was given", f"it must be {listed(choices, 'or')}", repair)
+    expected, repair = f"it must {rule(detail)}", f"Give, for example, {_example(name, field)}. {means}"
+    return Diagnostic("bad-setting", place, f"{value} was given", expected, repair)
+
+
+def _example(name: str, field: FieldInfo) -> str:
+    """The default of a setting, or of the choices that it goes with by default."""
+    if isinstance(field.default, tuple):
+        return "none"
+    if field.default is not None:
+        return f"{field.default}"
+    usual = (values[str(TrainSettings.model_fields[other].default)] for other, values in DEFAULTS.items())
+    return next((f"{values[name]:g}" for values in usual if name in values), "0")

@@ -306,7 +306,7 @@ def test_validation_freezing_fine_tuning_and_extending(place: Path, workplace: P
     assert done.exit_code == 0, done.output
     assert "validation and" in done.output
     assert "frozen: V1, IT, V1 -> V1; their running statistics" in done.output
-    assert re.search(r"epoch 1/1 .* validation  accuracy [^(]* validation", done.output)
+    assert re.search(r"epoch 1/1  loss: train \S+, validation \S+  accuracy: train \S+%, validation \S+%", done.output)
     assert re.search(r"readout step +test accuracy, epoch 1 +validation accuracy, best epoch \(1\)", done.output)
     tuned = run("train", "--from", "first", "--data", place / "stripes", "--out", "second", *SHORT)
     assert tuned.exit_code == 0, tuned.output

@@ -211,7 +211,16 @@ def test_one_line_for_each_epoch(
     assert re.fullmatch(r"tiny: 1,025 parameters \(1,017 trained; .*\), for 2 epochs in batches of 16 on cpu", second)
     assert [line.split("  ")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
     assert "t4 " in out
+    assert re.search(r"epoch 2/2  loss: train \d\S+, test \d\S+  accuracy: train \d\S+%, test \d\S+% \(t2 ", out)
     assert err == ""
+
+
+def test_images_that_do_not_fill_a_batch_are_announced(
+    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    train(spec, data, settings(epochs=1, batch_size=10), tmp_path / "run")
+    out = capfd.readouterr().out
+    assert "in batches of 10 (each epoch leaves out 8 images, others every time: no full batch) on cpu" in out
     assert math.isfinite(float(out.split("loss ")[1].split()[0]))
 
 
