@@ -146,8 +146,13 @@ def _size_repairs(connection: Connection, declared: ConnectionSpec) -> Iterator[
         repair = "Remove `stride`: by default it is the ratio of sizes."
         yield "A connection that goes up in size needs `resize`: remove `stride`." if up else repair, {"stride": None}
     modes: tuple[Literal["nearest", "pool"], ...] = ("nearest",) if up else ("pool", "nearest")
+    in_chain = declared.model_fields_set <= {"source", "target"}
     for mode in modes:
-        yield f"Write `resize: {mode}`, or change `stride` or `kernel`.", {"resize": ResizeSpec(mode=mode)}
+        repair = f"Write `resize: {mode}`, or change `stride` or `kernel`."
+        if in_chain:
+            mapping = f"{{from: {declared.source}, to: {declared.target}, resize: {mode}}}"
+            repair = f"Write it as an entry of its own: `{mapping}`, or change the size of an area."
+        yield repair, {"resize": ResizeSpec(mode=mode)}
 
 
 def uneven_resize(graph: AreaGraph) -> Iterator[Diagnostic]:

@@ -45,11 +45,21 @@ def unknown_names(graph: AreaGraph) -> Iterator[Diagnostic]:
             yield _unknown(graph, ("connections", index, "to"), connection.target, areas)
     for index, readout in enumerate(spec.readouts):
         if readout.source not in areas:
-            yield _unknown(graph, ("readout", index, "from"), readout.source, areas)
+            yield (
+                _unread(graph, index)
+                if readout.source == IMAGE
+                else _unknown(graph, ("readout", index, "from"), readout.source, areas)
+            )
     for index, group in enumerate(spec.time.order if isinstance(spec.time.order, tuple) else ()):
         for name in (group,) if isinstance(group, str) else group:
             if name not in areas:
                 yield _unknown(graph, ("time", "order", index), name, areas)
+
+
+def _unread(graph: AreaGraph, index: int) -> Diagnostic:
+    path, last = ("readout", index, "from"), [*graph.spec.areas][-1]
+    repair = f"Read an area that the image drives, such as `from: {last}`."
+    return graph.spec.diagnostic("unknown-area", path, "the image is read out", "a readout reads an area", repair)
 
 
 def _unknown(graph: AreaGraph, path: Path, name: str, known: list[str]) -> Diagnostic:
@@ -145,7 +155,10 @@ def _finding(graph: AreaGraph, path: Path, problem: Problem, registry: Registry[
     if problem.detail is not None and problem.options is not None:
         message = message_for(problem.detail, tuple(problem.detail["loc"]), problem.options)
         inner = problem.inside[:-1] if problem.detail["type"] == "missing" else problem.inside
-        return graph.spec.diagnostic(message.code, (*place, *inner), message.found, message.expected, message.repair)
+        repair = message.repair
+        if not problem.inside and problem.detail["loc"]:  # the main option, written without its name
+            repair = repair.replace(f"`{problem.detail['loc'][0]}", f"`{problem.word}", 1)
+        return graph.spec.diagnostic(message.code, (*place, *inner), message.found, message.expected, repair)
     if problem.found:
         return graph.spec.diagnostic("bad-operation", place, problem.found, repair=problem.repair)
     return _unknown_word(graph, place, registry.family, problem.word, [*registry])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -9,7 +10,7 @@ import typer
 
 from cortexgraph.cli import options
 from cortexgraph.cli.specs import OutOption, write_or_print
-from cortexgraph.errors import CompileError
+from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.wording import shortened
 
 if TYPE_CHECKING:
@@ -83,6 +84,10 @@ def _recorded(requests: list[str]) -> dict[str, str | tuple[int, ...]]:
     recorded: dict[str, str | tuple[int, ...]] = {}
     for request in requests:
         area, _, steps = request.rpartition("=") if "=" in request else (request, "", "all")
+        if (colon := re.fullmatch(r"(.*\S) *[:@] *(all|last|[0-9]+(?:,[0-9]+)*)", request)) and "=" not in request:
+            problem, repair = f"`{shortened(request)}` was given", f"Write --record {colon[1]}={colon[2]}."
+            expected = "steps stand behind `=`"
+            raise CompileError(Diagnostic("bad-record", "--record", problem, expected, repair))
         recorded[area] = options.read_steps(steps, shortened(f"--record {request}"))
     return recorded
 

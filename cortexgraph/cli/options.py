@@ -73,7 +73,7 @@ def _read_number_of_steps(text: str) -> int:
         return int(text)
     which = re.fullmatch("all|last|" + FORMS["STEPS"][0], text)
     repair = f"Choose steps with --at {text}, where the command has it." if which else "Write for example --steps 8."
-    expected = "it is the number of steps T"
+    expected = "it is the number of steps T, a whole number"
     raise CortexGraphError(Diagnostic("wrong-type", "--steps", f"`{shortened(text)}` was given", expected, repair))
 
 

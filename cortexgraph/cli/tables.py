@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cortexgraph.analysis import RESNET18, Explanation, NetworkSummary
+from cortexgraph.analysis.explain import PassEffect
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import order_name
 from cortexgraph.wording import by, count_of, count_text, fields_text, parameters_text, paths_text, step_ranges
@@ -97,18 +98,16 @@ def bar(share: float, width: int) -> str:
 
 def print_explanation(spec: NetworkSpec, explanation: Explanation) -> None:
     """Print the table of `cortexgraph compile --explain`."""
-    print_items(
-        f"What the passes do to {spec.name}, for one static image in evaluation",
-        explanation.effects,
-        {
-            "pass": lambda effect: effect.name or "(none)",
-            "what it does": lambda effect: effect.did or "every live update",
-            "updates>r": lambda effect: str(effect.updates),
-            "evaluations>r": lambda effect: str(effect.evaluations),
-            "FLOP/image>r": lambda effect: count_text(effect.flops),
-            "FLOP/batch>r": lambda effect: count_text(2 * effect.macs_once) if effect.macs_once else "",
-        },
-    )
+    columns: dict[str, Callable[[PassEffect], str]] = {
+        "pass": lambda effect: effect.name or "(none)",
+        "what it does": lambda effect: effect.did or "every live update",
+        "updates>r": lambda effect: str(effect.updates),
+        "evaluations>r": lambda effect: str(effect.evaluations),
+        "FLOP/image>r": lambda effect: count_text(effect.flops),
+    }
+    if any(effect.macs_once for effect in explanation.effects):
+        columns["FLOP/batch>r"] = lambda effect: count_text(2 * effect.macs_once) if effect.macs_once else ""
+    print_items(f"What the passes do to {spec.name}, for one static image in evaluation", explanation.effects, columns)
     typer.echo(f"{explanation.saved:.0%} of the floating-point operations for an image are saved.")
 
 

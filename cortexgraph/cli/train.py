@@ -131,11 +131,7 @@ def train(
     Example: cortexgraph train ventral --data shapes --epochs 12 --out runs/first
     """
     options.prepare("train")
-    from cortexgraph.data import load_data
-    from cortexgraph.training import Interrupted, RunFolder
-    from cortexgraph.training import train as train_network
-    from cortexgraph.training.engine import DEFAULT_TRACKERS, check_trackers, is_first_process
-    from cortexgraph.training.run import find_run
+    from cortexgraph.training import RunFolder
 
     goes_on = "--resume" if resume else "--extend" if extend else ""
     if goes_on and out is None:
@@ -153,9 +149,16 @@ def train(
     changed = {name: value for name, value in settings.items() if value not in (None, [])}
     chosen = _chosen_settings(changed, started.settings if started is not None else None)
     if spec is None:
+        from cortexgraph.training.run import find_run
+
         network = (before or find_run(str(init_from))).read_spec(options.changes(overrides, steps, order))
     else:
         network = options.load_spec(str(spec), overrides, steps, order)
+    from cortexgraph.data import load_data  # what follows takes seconds to import
+    from cortexgraph.training import Interrupted
+    from cortexgraph.training import train as train_network
+    from cortexgraph.training.engine import DEFAULT_TRACKERS, check_trackers, is_first_process
+
     asked = {"source": data, "root": data_root, "train_images": train_images, "test_images": test_images}
     arguments = _data_arguments(asked, before)
     trackers = started.logger if started is not None else DEFAULT_TRACKERS

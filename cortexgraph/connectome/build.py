@@ -79,6 +79,7 @@ def connectome_spec(
         DataError: if the levels are unknown, or an area that the rules name is not in the table.
     """
     rules = rules or Rules()
+    _check_size(rules)
     level = level_of_each(projections)
     usable = [replace(p, weight=None) if (p.weight or 0) > 1 else p for p in projections]
     kept = [p for p in usable if not rules.min_weight or (p.weight is not None and p.weight >= rules.min_weight)]
@@ -163,6 +164,16 @@ def level_of_each(projections: Sequence[Projection]) -> dict[str, float]:
     sln = np.clip([p.sln for p in measured], CLIP, 1 - CLIP)
     solved = np.linalg.lstsq(design, np.log(sln / (1 - sln)), rcond=None)[0]
     return {name: round(float(level - solved.min()), 3) for name, level in zip(names, solved, strict=True)}
+
+
+def _check_size(rules: Rules) -> None:
+    """Each stage halves the size, down to a single pixel."""
+    sizes = [rules.size >> stage for stage in range(rules.stages)]
+    if any(size > 1 and size % 2 for size in sizes[:-1]):
+        problem = f"{rules.size} pixels cannot be halved {rules.stages - 1} times, once from each stage to the next"
+        factor = 2 ** (rules.stages - 1)
+        repair = f"Give a multiple of {factor}, such as {max(1, round(rules.size / factor)) * factor}, or fewer stages."
+        raise DataError(Diagnostic("bad-size", "--size", problem, repair=repair))
 
 
 def _with_inputs(projections: list[Projection], rules: Rules) -> tuple[list[Projection], list[Projection]]:

@@ -80,7 +80,9 @@ def read_connectome(path: str | Path) -> list[Projection]:
         findings.append(_finding(1, "", "the table is empty", "it must begin with a line of column names"))
     elif missing := [f"`{'` or `'.join(COLUMNS[column])}`" for column in NEEDED if column not in places]:
         expected = f"a column {', '.join(missing)} is needed"
-        findings.append(_finding(number, "", f"the columns are {quoted(names)}", expected))
+        other = next((sign for sign in ";\t|" if any(sign in name for name in names)), "")
+        repair = f"Separate the columns by commas, not by `{shortened(other)}`." if other else ""
+        findings.append(_finding(number, "", f"the columns are {quoted(names)}", expected, repair))
     elif len(rows) == 1:
         findings.append(_finding(number, "", "the table has no rows", "at least one projection is needed"))
     for number, cells in rows[1:] if not findings else ():
@@ -134,7 +136,8 @@ def _number_problem(text: str, column: str) -> tuple[str, str, str] | None:
     if low <= value <= high and not math.isinf(value):
         return None
     bound = f"it must lie between {low:g} and {high:g}" if high < math.inf else f"it must be at least {low:g}"
-    return f"the value is {value:g}", bound, ""
+    is_percent = column == "sln" and 1 < value <= 100
+    return f"the value is {value:g}", bound, "Divide percentages by 100." if is_percent else ""
 
 
 def _finding(line: int, place: str, problem: str, expected: str, repair: str = "") -> Diagnostic:

@@ -48,16 +48,17 @@ def read_folder(request: Request) -> ImageData:
     """
     root = as_path(request.source)
     try:
-        listed = _read_layout(root)
+        listed, findings = _read_layout(root)
     except OSError as error:
         raise _unlistable(root, error) from error
-    request.require_available({split: sum(map(len, classes.values())) for split, classes in listed.items()})
+    if not findings:
+        request.require_available({split: sum(map(len, classes.values())) for split, classes in listed.items()})
     splits: dict[str, LabelledImages] = {}
-    findings: list[Diagnostic] = []
     for split, classes in listed.items():
         try:
-            splits[split] = _decoded(classes, split, request)
-        except DataError as error:  # unreadable files of both splits are reported together
+            if any(classes.values()):
+                splits[split] = _decoded(classes, split, request)
+        except DataError as error:  # unreadable files of both splits are reported together, and with the layout
             findings += error.diagnostics
     require(findings)
     prepared = preparation([file for files in listed["train"].values() for file in files], request.size)
@@ -134,12 +135,12 @@ def _stop(error: OSError) -> None:
     raise error
 
 
-def _read_layout(root: Path) -> dict[str, Classes]:
-    """The images of each split and class, the classes in alphabetical order."""
+def _read_layout(root: Path) -> tuple[dict[str, Classes], list[Diagnostic]]:
+    """The images of each split and class, the classes in alphabetical order; and what is wrong with the classes."""
     require(_check_root(root))
     walks = {split: _Walk(root / split) for split in SPLITS}
     folders = {split: walk.class_folders(root / split) for split, walk in walks.items()}
-    require([*_check_classes(root, folders), *(f for walk in walks.values() for f in walk.findings)])
+    unequal = [*_check_classes(root, folders)]
     images = {split: {folder.name: walk.images(folder) for folder in folders[split]} for split, walk in walks.items()}
     problem, expected = "this class folder has no images", "at least one is needed"
     repair = "Add images (such as .png or .jpg), or remove the class from both splits."
@@ -149,8 +150,7 @@ def _read_layout(root: Path) -> dict[str, Classes]:
         for name, files in classes.items()
         if not files
     ]
-    require([*empty, *(f for walk in walks.values() for f in walk.findings)])
-    return images
+    return images, [*unequal, *empty, *(f for walk in walks.values() for f in walk.findings)]
 
 
 def _unlistable(root: Path, error: OSError) -> DataError:

@@ -14,6 +14,7 @@ import numpy as np
 
 from cortexgraph.data.images import ImageData
 from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.wording import suggest
 
 __all__ = ["SOURCES", "Request", "as_path", "balanced_subset", "check_count", "load_data", "register_data", "require"]
 
@@ -132,7 +133,8 @@ def _check(request: Request) -> Iterator[Diagnostic]:
     if not is_name(source) and not _looks_like_path(source):
         found = f"`{source}` is neither a known data set nor a directory"
         expected = f"the known data sets are {', '.join(sorted(filter(is_name, SOURCES)))}"
-        repair = "Give one of these names, or the path of a directory with train/ and test/."
+        otherwise = "Give one of these names, or the path of a directory with train/ and test/."
+        repair = suggest(source, [name for name in SOURCES if is_name(name)], otherwise)
         yield Diagnostic("unknown-data", "data", found, expected, repair)
     if channels not in (1, 3):
         repair = "Give the network's input 1 channel (grey) or 3 (RGB)."

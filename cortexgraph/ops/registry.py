@@ -28,8 +28,9 @@ from cortexgraph.ops.base import (
 from cortexgraph.spec import Model, OperationSpec
 from cortexgraph.spec import json_schema as schema_of_specs
 from cortexgraph.spec.fields import WORD_PATTERN
-from cortexgraph.spec.origin import Path
-from cortexgraph.wording import with_article
+from cortexgraph.spec.findings import details_of
+from cortexgraph.spec.origin import Origin, Path
+from cortexgraph.wording import similar, with_article
 
 __all__ = [
     "CELLS",
@@ -183,16 +184,20 @@ class Registry(Generic[T_co]):
             apart: whether all parameters are per step.
             path: of the entry in problems.
         """
-        if entry.name not in self:
-            return Made(None, problems=(Problem(path, entry.name),))
-        kind, inside, mapping = self[entry.name], (*path, entry.name), isinstance(entry.options, dict)
+        mapping, unknown = isinstance(entry.options, dict), (Problem(path, entry.name),) * (entry.name not in self)
+        meant = similar(entry.name, self) if unknown and mapping else entry.name
+        if meant is None or meant not in self:
+            return Made(None, problems=unknown)
+        kind, inside = self[meant], (*path, entry.name)
         try:
             options, by_place = kind.read(entry.options, context)
         except ValidationError as error:
             start = 0 if mapping else 1  # the main option is not written
-            details = error.errors(include_url=False)
+            details = details_of(error, kind.options, Origin())
             problems = (Problem(inside, entry.name, d, kind.options, tuple(d["loc"])[start:]) for d in details)
-            return Made(None, problems=tuple(problems))
+            return Made(None, problems=(*unknown, *problems))
+        if unknown:
+            return Made(None, problems=unknown)
         place = Place(context, apart, inside, None if mapping else kind.main)
         component = kind.make_from(shape, **{**options, **kind.fixed}).placed(place)
         faults = tuple(Problem(path, entry.name, found=found, repair=repair) for found, repair in component.faults())

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from cortexgraph.spec.fields import INVISIBLE
 from cortexgraph.spec.origin import Path
 from cortexgraph.spec.shorthand import WORDS
-from cortexgraph.wording import flow, quoted, shortened, similar, synonym
+from cortexgraph.wording import SYNONYMS, flow, quoted, shortened, similar, synonym
 
 __all__ = ["Message", "field_of", "meant_key", "message_for", "model_at", "rule", "shown", "written_key"]
 
@@ -52,6 +52,7 @@ ON_CONVOLUTION = "Padding keeps the size by default; to set it, write a transfor
 HINTS = {
     "connections": {
         "padding pad": ON_CONVOLUTION,
+        "depthwise separable": "Write it as the transform: `transform: [{depthwise: 3}, {conv: 1}]`.",
         "in_channels out_channels": "Remove it: the `channels` of the areas at its ends decide it.",
         "pool pooling": "Pool in the transform: `transform: [{max_pool: 2}]`, or write `resize: pool`.",
         "bidirectional feedback": "Write a connection for each direction: `V1 -> V2` and `V2 -> V1`.",
@@ -68,6 +69,14 @@ HINTS = {
     "": {"seed epochs batch_size lr optimizer dataset data loss": TRAINING},
 }
 """What to write for keys of other tools that the language has no word for, by the part of the spec."""
+WORDS_FOR = {
+    "role": {
+        "inhibit inhibitory inhibition subtract suppress": "Write a negative `gain` to subtract, or `role: modulate` "
+        "with `gate: divisive` to divide.",
+        "excite excitatory excitation": "Leave `role` out: a connection adds to its target; `gain` scales it.",
+    }
+}
+"""What to write for words of other fields that are none of a key's choices, by the key."""
 CONNECTION_FORM = "a chain such as `V1 -> V2`, or a mapping with `from` and `to`"
 
 
@@ -158,7 +167,9 @@ def _example(verb: str, path: Path, root: type[BaseModel]) -> str:
     text = (field.description or "").rstrip(".")
     if text.split(" ", 1)[0].istitle():
         text = text[:1].lower() + text[1:]
-    start = f"{verb}, for example, `{key}: {flow(field.examples[0])}`" if field.examples else f"Correct `{key}`"
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
+    example = field.examples[0] if field.examples else default
+    start = f"Correct `{key}`" if example is None else f"{verb}, for example, `{key}: {flow(example, str)}`"
     return f"{start}: {text}." if text else f"{start}."
 
 
@@ -178,7 +189,9 @@ def _unknown_key(path: Path, root: type[BaseModel], keys: Sequence[str]) -> Mess
         taken = next((k for k in keys if k == guess or (k in before and meant_key((*path[:-1], k), root) == guess)), "")
         repair = f"Remove it, or `{taken}`: both mean `{guess}`." if taken else f"Did you mean `{guess}`?"
     else:
-        repair = next(_homes_of(key, root), "Remove it.")
+        repair = next(_homes_of(path, root), "Remove it.")
+    if (colon := re.match(r"([^:\s]+):(?=\S)(.*)", key)) and field_of(model, colon[1]):
+        repair = f"Put a space after the colon: `{colon[1]}: {shortened(colon[2])}`."
     problem, expected = f"the key `{shortened(key)}` is unknown", f"the keys here are {quoted(_keys_of(model))}"
     return Message("unknown-key", problem, expected, repair)
 
@@ -193,7 +206,9 @@ def _not_a_choice(value: object, path: Path, root: type[BaseModel], context: Map
     if not (isinstance(value, str) and choices):
         return _wrong_type(value, expected, path, root)
     guess = similar(value, choices)
-    repair = f"Did you mean `{guess}`?" if guess else _example("Write", path, root)
+    hints = WORDS_FOR.get(str(path[-1]) if path else "", {})
+    hint = next((hint for words, hint in hints.items() if value.lower() in words.split()), None)
+    repair = hint or (f"Did you mean `{guess}`?" if guess else _example("Write", path, root))
     return Message("unknown-value", f"the value is {shown(value)}", f"it must be {expected}", repair)
 
 
@@ -203,6 +218,9 @@ def _bad_name(name: str) -> Message:
     if len(name) > 64:
         problem = f"the name `{shortened(name, 30)}` has {len(name)} characters"
         return Message("bad-name", problem, "a name has at most 64", "Shorten it.")
+    if colon := re.match(r"([^:{\[]+):([{\[].*)", name):
+        problem = f"`{shortened(name)}` cannot be a name"
+        return Message("bad-name", problem, NAME_RULE, f"Put a space after the colon: `{colon[1]}: {colon[2]}`.")
     plain = unicodedata.normalize("NFKC", name)
     cleaned = re.sub(r"^[\W_]+|[^\w.)+*]+$", "", re.sub(r"[^\w .,:/+()*&-]+", "", plain))
     return Message("bad-name", f"`{shortened(name)}` cannot be a name", NAME_RULE, f"Rename it to `{cleaned or 'V1'}`.")
@@ -235,7 +253,8 @@ def _type_repair(value: object, expected: str, path: Path, root: type[BaseModel]
     if expected == "text" and isinstance(value, bool | int | float):
         return f'Put it in quotes: `"{str(value).lower()}"`.'
     if expected == "a list" and isinstance(value, str):
-        return f"Put it in brackets: `[{shortened(value)}]`."
+        word = synonym(value, SYNONYMS) if path and path[-1] in ("transform", "body") else None
+        return f"Put it in brackets: `[{word or shortened(value)}]`."
     if "list of steps" in expected and isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return f"Put it in brackets: `[{value}]`."
     if expected == "true or false":
@@ -301,9 +320,13 @@ def model_at(root: type[BaseModel], path: Path) -> type[BaseModel] | None:
     return model
 
 
-def _homes_of(key: str, root: type[BaseModel]) -> Iterator[str]:
+def _homes_of(path: Path, root: type[BaseModel]) -> Iterator[str]:
     """Where a key that is unknown at its place belongs, as a repair."""
     parts = [(name, field, _model_in(field.annotation)) for name, field in reversed(root.model_fields.items())]
+    key, defaults = str(path[-1]), model_at(root, ("defaults",))
+    if path[:-1] == ("defaults",) and defaults is not None:
+        fields = defaults.model_fields.items()
+        parts = [(f"defaults.{name}", field, _model_in(field.annotation)) for name, field in fields]
     for exact in (True, False):
         for name, field, inner in parts:
             keys = _keys_of(inner)

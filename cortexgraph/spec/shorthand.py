@@ -120,7 +120,7 @@ def _without_brackets(text: str) -> str:
 
 
 def _chain_repair(text: str) -> str:
-    bare = _without_brackets(text)
+    bare = _without_brackets(text) if re.search(r"(^|->)\s*[(\[{]", text) else text
     if chain_names(bare) and not chain_names(text):
         return f"Remove the brackets: write `{bare}`."
     text = bare

@@ -25,7 +25,7 @@ from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.extras import is_installed
 from cortexgraph.training.progress import EpochBar, ProgressLines
 from cortexgraph.training.settings import DEVICE_PATTERN, TrainSettings
-from cortexgraph.wording import listed
+from cortexgraph.wording import listed, suggest
 
 __all__ = [
     "DEFAULT_TRACKERS",
@@ -211,7 +211,8 @@ def check_trackers(names: Sequence[str]) -> None:
         package = TRACKERS.get(name)
         if package is None:
             expected = f"the trackers are {listed(list(TRACKERS))}"
-            findings.append(Diagnostic("unknown-tracker", "logger", f"{name!r} was given", expected, "Give these."))
+            repair = suggest(name, TRACKERS, "Give some of these, with commas.")
+            findings.append(Diagnostic("unknown-tracker", "logger", f"{name!r} was given", expected, repair))
         elif package and not is_installed(package):
             found = f"{name} needs the package `{package}`"
             repair = f"Run `pip install {package}`, or leave {name} out."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,30 @@ def test_all_unknown_options_at_once(run: Run) -> None:
     assert "No such option: --epoch. Did you mean --epochs?" in text
     assert "No such option: --learning-rate. Did you mean --lr?" in text
     assert "No such option: --batch_size. Did you mean --batch-size?" in text
+
+
+def test_an_option_of_two_values_takes_no_other_option_for_one(run: Run) -> None:
+    result = run("draw", "ventral", "--between", "V1@2", "-o", "x.svg")
+    assert result.code == 2
+    assert "--between takes 2 values: A B@8." in result.err
+
+
+def test_numbers_of_steps_and_records_in_other_forms(run: Run) -> None:
+    assert "it is the number of steps T, a whole number" in run("check", "ventral", "--steps", "2.5").err
+    assert "Write --record IT=3." in run("compile", "ventral", "--record", "IT:3").err
+
+
+def test_a_column_that_would_be_empty_is_left_out(run: Run) -> None:
+    assert "FLOP/batch" not in run("compile", "ventral", "--explain").out
+
+
+def test_a_run_that_is_not_there_is_missed_before_torch_is_imported(tmp_path: Path) -> None:
+    words = ["train", "--resume", "--out", str(tmp_path / "no")]
+    code = f"import sys; sys.argv[1:] = {words}\nfrom cortexgraph import cli\ntry: cli.main()\n"
+    code += "finally: print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "False\n")
+    assert "there is no run here to resume" in done.stderr
 
 
 def test_an_argument_after_two_dashes_is_no_option(run: Run) -> None:

@@ -70,6 +70,13 @@ def test_a_key_of_other_tools(path: tuple[Any, ...], key: str, meant: str) -> No
         (CONNECTION, "activation", "an entry of `areas`"),
         (CONNECTION, "inhibitory", "`gain: -1`"),
         (CONNECTION, "bidirectional", "`V1 -> V2` and `V2 -> V1`"),
+        (CONNECTION, "depthwise", "`transform: [{depthwise: 3}, {conv: 1}]`"),
+        (("defaults",), "norm", "It belongs in `defaults.area`: move it there."),
+        (("defaults",), "kernel", "It belongs in `defaults.connection`: move it there."),
+        (("defaults",), "areas", "Did you mean `area`?"),
+        (("defaults",), "edges", "Did you mean `connection`?"),
+        (AREA, "channels:8", "Put a space after the colon: `channels: 8`."),
+        (("areas",), "V3:{channels", "Put a space after the colon: `V3: {channels`."),
         (AREA, "kernel_size", "an entry of `connections`, where it is called `kernel`"),
         (AREA, "stride", "an entry of `connections`: move it there"),
         (AREA, "recurrent", "`V1 -> V1`"),
@@ -112,6 +119,28 @@ def test_a_key_that_belongs_elsewhere(path: tuple[Any, ...], key: str, repair: s
 )
 def test_a_word_of_other_tools(path: tuple[Any, ...], key: str, value: Any, meant: str) -> None:
     assert f"Did you mean `{meant}`?" in repairs(path, key, value)
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "value", "repair"),
+    [
+        (
+            CONNECTION,
+            "role",
+            "inhibit",
+            "Write a negative `gain` to subtract, or `role: modulate` with `gate: divisive`",
+        ),
+        (CONNECTION, "transform", "Conv2d", "Put it in brackets: `[conv]`."),
+        (AREA, "body", [{"dropout": 50}], "Write, for example, `dropout: 0.5`"),
+        (CONNECTION, "from", "input", "Did you mean `image`?"),
+        (READOUT, "from", "image", "Read an area that the image drives, such as `from: V2`."),
+        (AREA, "size", 15, "Write it as an entry of its own: `{from: image, to: V1, resize: pool}`"),
+        (CONNECTION, "transform", [{"conv2d": {"kernel_size": 3}}], "Did you mean `conv`?"),
+        (CONNECTION, "transform", [{"conv2d": {"kernel_size": 3}}], "Did you mean `kernel`?"),
+    ],
+)
+def test_the_repair_of_a_value(path: tuple[Any, ...], key: str, value: Any, repair: str) -> None:
+    assert any(each.startswith(repair) for each in repairs(path, key, value))
 
 
 @pytest.mark.parametrize(("path", "key"), [(CONNECTION, "activation"), (CONNECTION, "norm"), (AREA, "stride")])
