@@ -126,6 +126,8 @@ def test_every_bad_row_is_told_with_its_line(tmp_path: Path) -> None:
         ("", "the table is empty"),
         ("a,b\n1,2\n", r"the columns are `a` and `b`, but a column `source` or `from`, `target` or `to`, `weight`"),
         ("source,target,weight\n", "the table has no rows"),
+        ("source;target;weight\nV1;V2;0,1\n", "Separate the columns by commas, not by `;`"),
+        ("source,target,weight,SLN\nV1,V2,0.1,95\n", "the value is 95(.|\n)*Divide percentages by 100"),
     ],
 )
 def test_a_table_that_is_none(tmp_path: Path, text: str, message: str) -> None:
@@ -143,6 +145,12 @@ def test_without_sln_and_levels_there_is_no_hierarchy() -> None:
 def test_an_unknown_area_of_the_rules() -> None:
     with pytest.raises(DataError, match=r"--readout: there is no area `V22`(.|\n)*mean `V2`"):
         connectome_spec(made({"V1": 0.0, "V2": 1.0}), Rules(readout_area="V22"))
+
+
+def test_a_size_that_cannot_be_halved_at_each_stage() -> None:
+    with pytest.raises(DataError, match=r"--size: 30 pixels cannot be halved 3 times(.|\n)*multiple of 8, such as 32"):
+        connectome_spec(made({"V1": 0.0, "V2": 1.0}), Rules(size=30))
+    assert connectome_spec(made({"V1": 0.0, "V2": 1.0}), Rules(size=4))[0].areas["V1"].size == 4
 
 
 def same_network(found: cg.NetworkSpec, expected: cg.NetworkSpec) -> bool:

@@ -111,6 +111,15 @@ def test_classes_in_one_split_only(folder: Maker) -> None:
     assert findings(root, match) == ["class-in-one-split"] * 3
 
 
+def test_classes_and_images_are_checked_together(folder: Maker) -> None:
+    root = folder()
+    write_image(root / "train" / "newt" / "0.png", (0, 0, 0))
+    (root / "train" / "cat" / "1.png").write_bytes(b"no image at all")
+    (root / "test" / "eel").mkdir()
+    expected = ["class-in-one-split", "class-in-one-split", "empty-class", "unreadable-image"]
+    assert sorted(findings(root, "there is a class folder train/newt")) == expected
+
+
 def test_class_folders_without_images(folder: Maker) -> None:
     root = folder()
     for split in ("train", "test"):

@@ -26,7 +26,7 @@ def repairs(path: tuple[Any, ...], key: str, value: Any, without: str = "") -> l
     data = copy.deepcopy(SPEC)
     part: Any = data
     for step in path:
-        part = part[step]
+        part = part[step] if isinstance(part, list) else part.setdefault(step, {})
     part.pop(without, None)
     part[key] = value
     try:

@@ -32,7 +32,7 @@ from cortexgraph.training import TrainSettings
         ({"augment": "maybe"}, r"'maybe' was given, but it must be true or false\."),
         (
             {"lr": 0},
-            r"settings\.lr: 0 was given, but it must be greater than 0\.\n  Give, for example, 0\.006\. It means: Peak learning",
+            r"lr: 0 was given, but it must be greater than 0\.\n  Give, for example, 0\.006\. It means: Peak learning",
         ),
         ({"lr": float("nan")}, r"settings\.lr: nan was given, but it must be"),
         ({"weight_decay": -1.0}, r"settings\.weight_decay: -1\.0 was given"),
