@@ -69,7 +69,7 @@ class ReadoutSpec(Model):
         validation_alias="from", serialization_alias="from", description="The area read.", examples=["IT"]
     )
     pool: Literal["avg", "max", "flatten"] = Field(
-        default="avg", description="Global average or maximum over space, or none (flatten).", examples=["max"]
+        default="avg", description="Over space: avg (mean), max, or flatten (no pooling).", examples=["max"]
     )
     transform: Chain | None = Field(
         default=None,
