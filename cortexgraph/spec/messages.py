@@ -190,8 +190,9 @@ def _unknown_key(path: Path, root: type[BaseModel], keys: Sequence[str]) -> Mess
         repair = f"Remove it, or `{taken}`: both mean `{guess}`." if taken else f"Did you mean `{guess}`?"
     else:
         repair = next(_homes_of(path, root), "Remove it.")
-    if (colon := re.match(r"([^:\s]+):(?=\S)(.*)", key)) and field_of(model, colon[1]):
-        repair = f"Put a space after the colon: `{colon[1]}: {shortened(colon[2])}`."
+    before, colon, after = key.partition(":")
+    if colon and field_of(model, before):
+        repair = f"Put a space after the colon: `{before}: {shortened(after)}`."
     problem, expected = f"the key `{shortened(key)}` is unknown", f"the keys here are {quoted(_keys_of(model))}"
     return Message("unknown-key", problem, expected, repair)
 
@@ -301,8 +302,8 @@ def meant_key(path: Path, root: type[BaseModel]) -> str | None:
     key, model = str(path[-1]), model_at(root, path[:-1])
     if _hint(path):
         return None
-    field = field_of(model, key)
-    return written_key(key, field) if field else similar(key, _keys_of(model))
+    field = field_of(model, key) or field_of(model, key.partition(":")[0])  # `size:3` lacks a space
+    return written_key(key.partition(":")[0], field) if field else similar(key, _keys_of(model))
 
 
 def model_at(root: type[BaseModel], path: Path) -> type[BaseModel] | None:

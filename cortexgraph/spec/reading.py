@@ -123,7 +123,7 @@ def read_yaml(text: str, file: str | None = None) -> Source:
     try:
         reader.document()
     except yaml.MarkedYAMLError as error:
-        raise _syntax_error(error, file, reader.open_brackets()) from None
+        raise _syntax_error(error, file, reader.open_brackets(), text) from None
     except (yaml.reader.ReaderError, UnicodeEncodeError):
         raise _unreadable_character(text, file) from None
     except (yaml.YAMLError, ValueError) as error:
@@ -335,7 +335,7 @@ def _unreadable_character(text: str, file: str | None) -> SpecError:
     return SpecError(Diagnostic("syntax", "", problem, "a spec is plain text", repair, file=file, line=line))
 
 
-def _syntax_error(error: Any, file: str | None, brackets: list[int]) -> SpecError:
+def _syntax_error(error: Any, file: str | None, brackets: list[int], text: str) -> SpecError:
     mark = error.problem_mark or error.context_mark
     if "nesting depth" in (error.problem or ""):  # libyaml looks ahead
         return _too_deep(file, mark.line + 1)
@@ -343,6 +343,9 @@ def _syntax_error(error: Any, file: str | None, brackets: list[int]) -> SpecErro
     problem = " ".join((error.problem or str(error)).split())
     place, line = (f"column {mark.column + 1}", mark.line + 1) if mark else ("", None)
     repair = _syntax_repair(problem, error.context or "", opened, brackets)
+    written = "".join(text.split("\n")[mark.line : mark.line + 1]) if mark else ""
+    if tight := re.search(r"([\w-]+):([{\[])", written):
+        repair = f"Put a space after the colon: `{tight[1]}: {tight[2]}`."
     found = f"the YAML cannot be read here: {shortened(problem, 160)}"
     return SpecError(Diagnostic("syntax", place, found, repair=repair, file=file, line=line))
 

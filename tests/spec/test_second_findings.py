@@ -90,6 +90,24 @@ def test_what_is_wrong_within_a_part_under_another_key_is_named_by_the_key_that_
     }
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "repair"),
+    [
+        ("V2: {", "V2:{", "Put a space after the colon: `V2: {`."),
+        ("time: {steps: 4}", "time:{steps: 4}", "Put a space after the colon: `time: {steps`."),
+        ("channels: 4,", "channels:4,", "Put a space after the colon: `channels: 4`."),
+    ],
+)
+def test_a_colon_without_a_space(before: str, after: str, repair: str) -> None:
+    text = (
+        "name: v\ninput: {size: 16}\nareas:\n  V1: {channels: 4, size: 16}\n  V2: {channels: 4, size: 8}\n"
+        "connections:\n  - image -> V1 -> V2\nreadout: {from: V2, classes: 2}\ntime: {steps: 4}\n"
+    )
+    with pytest.raises(CortexGraphError, match="Put a space") as caught:
+        cg.loads(text.replace(before, after, 1))
+    assert [finding.repair for finding in caught.value.diagnostics] == [repair]
+
+
 def test_two_keys_that_mean_the_same() -> None:
     area = {"out_channels": 4, "filters": 8, "size": 8}
     first, second = findings({("areas", "V2"): area})
