@@ -132,6 +132,7 @@ def train(
     """
     options.prepare("train")
     from cortexgraph.training import RunFolder
+    from cortexgraph.training.run_folder import is_first_process
 
     goes_on = "--resume" if resume else "--extend" if extend else ""
     if goes_on and out is None:
@@ -157,7 +158,7 @@ def train(
     from cortexgraph.data import load_data  # what follows takes seconds to import
     from cortexgraph.training import Interrupted
     from cortexgraph.training import train as train_network
-    from cortexgraph.training.engine import DEFAULT_TRACKERS, check_trackers, is_first_process
+    from cortexgraph.training.engine import DEFAULT_TRACKERS, check_trackers
 
     asked = {"source": data, "root": data_root, "train_images": train_images, "test_images": test_images}
     arguments = _data_arguments(asked, before)

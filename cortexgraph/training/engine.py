@@ -36,7 +36,6 @@ __all__ = [
     "check_trackers",
     "choose_device",
     "choose_precision",
-    "is_first_process",
     "make_trainer",
     "quiet_lightning",
     "tracking",
@@ -84,12 +83,6 @@ def _check_gpus(device: str, needed: int) -> None:
 def _no_device(device: str, expected: str) -> CortexGraphError:
     repair = "Give --device auto, or cpu."
     return CortexGraphError(Diagnostic("no-device", "device", f"{device} was asked for", expected, repair))
-
-
-def is_first_process() -> bool:
-    """Whether this is the process that the user started; with several devices Lightning starts more of them."""
-    ranks = [os.environ.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK")]
-    return not any(rank.isdecimal() and int(rank) for rank in ranks)
 
 
 def choose_precision(precision: str, device: torch.device) -> str:

@@ -33,7 +33,6 @@ from cortexgraph.training.engine import (
     check_trackers,
     choose_device,
     choose_precision,
-    is_first_process,
     make_trainer,
     quiet_lightning,
     tracking,
@@ -60,7 +59,7 @@ from cortexgraph.training.records import (
     summary_text,
 )
 from cortexgraph.training.run_files import tensors_digest, write_json
-from cortexgraph.training.run_folder import LAYOUT, RunFolder
+from cortexgraph.training.run_folder import LAYOUT, RunFolder, is_first_process
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.training.starting import Source, Start, freeze, load_weights
 from cortexgraph.training.whitening import whiten

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from cortexgraph.wording import shortened
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["LAYOUT", "LOCK", "PART", "RunFolder"]
+__all__ = ["LAYOUT", "LOCK", "PART", "RunFolder", "is_first_process"]
 
 MARK, LAYOUT = "cortexgraph_run", 1
 """Key in `settings.json` that makes a folder a run; its value is the version of the layout."""
@@ -46,6 +47,12 @@ class Validation(TypedDict):
 
 State = Literal["none", "started", "unfinished", "finished"]
 T = TypeVar("T")
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that the user started; with several devices Lightning starts more of them."""
+    ranks = [os.environ.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK")]
+    return not any(rank.isdecimal() and int(rank) for rank in ranks)
 
 
 class RunFolder:
