@@ -25,6 +25,7 @@ from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.extras import require
 from cortexgraph.files import replacing
 from cortexgraph.network import CompiledNetwork, load_class
+from cortexgraph.ops.elementwise import Noise
 from cortexgraph.training.run import TrainedRun, opened
 from cortexgraph.unrolling import Order
 
@@ -152,6 +153,10 @@ def _checked_format(network: CompiledNetwork, path: Path, to: Format | None) -> 
     if network.options.record:
         found, expected = "the network also returns recorded states", "an exported network returns logits"
         raise CortexGraphError(Diagnostic("cannot-export", f"to {to}", found, expected, "Compile it without `record`."))
+    if _is_noisy(network):
+        found, expected = "the network adds noise in evaluation", "an exported network is compared with it"
+        repair = "Remove `evaluation: true` from the noise."
+        raise CortexGraphError(Diagnostic("cannot-export", f"to {to}", found, expected, repair))
     if to == "source" and weights.exists() and not path.exists():
         found = "a file of this name exists, and the weights would replace it"
         repair = f"Remove it, or choose a name other than {path.name}."
@@ -159,6 +164,15 @@ def _checked_format(network: CompiledNetwork, path: Path, to: Format | None) -> 
     if to == "onnx":
         require("onnx")
     return to
+
+
+def _is_noisy(network: CompiledNetwork) -> bool:
+    """Whether two evaluations of the network differ."""
+    areas = network.unrolled.areas
+    chains = [*(area.body for area in areas.areas), *(connection.transform for connection in areas.connections)]
+    chains += [readout.transform for readout in areas.readouts if readout.transform is not None]
+    operations = (link.operation for chain in chains for _, link in chain.walk())
+    return any(isinstance(operation, Noise) and operation.evaluation for operation in operations)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cortexgraph.compiler import check, compile_spec
-from cortexgraph.errors import SpecError
+from cortexgraph.errors import CortexGraphError, SpecError
 from cortexgraph.exporting import export_network
 from cortexgraph.spec import NetworkSpec
 from tests.models.parity import ByHand, States, Weights, compare_by_hand
@@ -264,3 +264,11 @@ def test_networks_of_these_words_are_exported(suffix: str, tmp_path: Path) -> No
     assert check(spec) == []
     exported = export_network(compile_spec(spec), tmp_path / f"network.{suffix}")
     assert exported.difference < 1e-5
+
+
+def test_noise_in_evaluation_is_not_exported(tmp_path: Path) -> None:
+    noise = [{"conv": 3}, {"noise": {"std": 0.1, "evaluation": True}}]
+    network_with_noise = compile_spec(network([{"from": "image", "to": "A", "transform": noise}, "A -> B"]))
+    with pytest.raises(CortexGraphError, match="Remove `evaluation: true` from the noise"):
+        export_network(network_with_noise, tmp_path / "network.pt2")
+    assert not [*tmp_path.iterdir()]
