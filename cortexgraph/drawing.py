@@ -109,7 +109,7 @@ def draw_unrolled(
         upstream: draw only what drives this place, written `V4@3`, or `V4` for all steps.
         downstream: draw only what this place reaches.
         between: draw only what lies on a path from the first place to the second, as in ``("image", "IT@8")``.
-        fold: whether steps that look alike are drawn once: `auto` (where the drawing would be too wide for a page),
+        fold: whether steps that look alike are drawn once: `auto` (where the drawing would be too large for a page),
             `always` or `never`.
         width: the printed width, such as `8.5cm`: steps stand in several lines, and all text has 6 points or more.
 

@@ -105,6 +105,10 @@ PLACES = (0.36, 0.44, 0.3, 0.52, 0.6, 0.68, 0.24, 0.18, 0.76, 0.84, 0.4, 0.48, 0
 LOOP_PLACES = (0.5, 0.36, 0.64, 0.22, 0.78)
 COVERED, BOXED = 20.0, 10.0
 """What a covered sample of another arrow counts, and a covered square point of a box or label."""
+MARGIN = 1.5
+"""Between a label and what it must not cover."""
+BESIDE = 60.0
+"""What it counts that a label stands beside its arrow."""
 EMPTY = np.zeros((0, 2))
 
 
@@ -162,24 +166,28 @@ def add_labels(
             continue
         size = label_width(connection, words, counts[key]), LEAD * len(lines)
         others = np.concatenate([*(points for other, points in samples.items() if other != key), EMPTY])
-        label = min(_places(connection, curves[key], *size), key=partial(_hidden, taken, others))
+        _, label = min(_places(connection, curves[key], *size), key=partial(_cost, taken, others))
         taken.append(label)
         for n, line in enumerate(lines):
             at = (label.x, label.y + ((len(lines) - 1) / 2 - n) * LEAD)
             canvas.text(f"{key}-label-{n}", at, line, SIZE, color=KINDS[connection.kind].color, backed=True)
 
 
-def _places(connection: Connection, curve: Curve, width: float, height: float) -> list[Box]:
-    """Where a label may stand: on the arrow, or outside a loop."""
+def _places(connection: Connection, curve: Curve, width: float, height: float) -> list[tuple[float, Box]]:
+    """Where a label may stand, each place with a penalty: on the arrow, or else beside it; or outside a loop."""
     if connection.source != connection.target:
-        return [Box(*curve.at(t), width, height) for t in PLACES]
+        on = [Box(*curve.at(t), width, height) for t in PLACES]
+        beside = [replace(box, x=box.x + side * (width / 2 + 2)) for side in (1, -1) for box in on]
+        return [*((0.0, box) for box in on), *((BESIDE, box) for box in beside)]
     points = [(curve.at(t), out) for out in (1.0, 6.0, 12.0, 20.0) for t in LOOP_PLACES]
     side = 1 if curve.tip[0] > curve.points[0][0] else -1
-    return [Box(x + side * (width / 2 + out), y + height / 2 + out, width, height) for (x, y), out in points]
+    return [(0.0, Box(x + side * (width / 2 + out), y + height / 2 + out, width, height)) for (x, y), out in points]
 
 
-def _hidden(taken: Iterable[Box], others: Array, label: Box) -> float:
-    """How much a label would hide of boxes, other labels and points of other arrows."""
+def _cost(taken: Iterable[Box], others: Array, place: tuple[float, Box]) -> float:
+    """The penalty of a place, and how much a label there would hide of boxes, other labels and other arrows."""
+    penalty, label = place
     across, up = np.abs(others - label.centre).T
     covered = np.count_nonzero((across < label.width / 2 + 1) & (up < label.height / 2 + 1))
-    return COVERED * float(covered) + BOXED * sum(label.overlap(other) for other in taken)
+    around = Box(label.x, label.y, label.width + 2 * MARGIN, label.height + 2 * MARGIN)
+    return penalty + COVERED * float(covered) + BOXED * sum(around.overlap(other) for other in taken)

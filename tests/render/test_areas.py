@@ -223,7 +223,7 @@ def test_labels_hide_no_part_of_a_box() -> None:
         (label, area)
         for label, (x, y, width, height) in labels.items()
         for area, (a, b, wide, high) in boxes_of(drawn, {"area", "image", "readout"}).items()
-        if abs(x - a) < width + wide - 1 and abs(y - b) < height + high - 1
+        if abs(x - a) < width + wide and abs(y - b) < height + high
     ]
     assert hidden == []
 
