@@ -15,7 +15,7 @@ from cortexgraph.cli.draw import draw, page
 from cortexgraph.cli.evaluate import evaluate, predict
 from cortexgraph.cli.inspect import check, show, zoo
 from cortexgraph.cli.record import record
-from cortexgraph.cli.released import import_weights
+from cortexgraph.cli.released import import_tnn, import_weights
 from cortexgraph.cli.specs import import_connectome, new, schema
 from cortexgraph.cli.train import train
 from cortexgraph.wording import similar
@@ -81,6 +81,7 @@ import_app = typer.Typer(
 )
 import_app.command("connectome", cls=Command)(import_connectome)
 import_app.command("weights", cls=Command)(import_weights)
+import_app.command("tnn", cls=Command)(import_tnn)
 app.add_typer(import_app, name="import")
 
 

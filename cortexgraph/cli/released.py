@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from cortexgraph.cli import options
 from cortexgraph.cli.specs import write_or_print
+from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.files import write_text
 
-__all__ = ["import_weights"]
+__all__ = ["import_tnn", "import_weights"]
 
 
 def import_weights(
@@ -50,3 +52,34 @@ def import_weights(
     )
     if weights.unused:
         typer.echo(f"{len(weights.unused)} tensors of the checkpoint are not used: {', '.join(weights.unused)}")
+
+
+def import_tnn(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration of PyTorchTNN, a JSON file.")],
+    out: Annotated[Path, options.option("-o --out", "SPEC", "Spec file to write, .yaml; the key map goes beside it.")],
+    name: Annotated[str | None, options.option("--name", "NAME", "Name of the network.", "that of the file")] = None,
+    unroll: Annotated[
+        str, options.choice("--unroll", "simultaneous|sequential", "As `forward` or `full_unroll` of PyTorchTNN.")
+    ] = "simultaneous",
+    steps: options.StepsOption = None,
+) -> None:
+    """Turn a configuration of PyTorchTNN into a spec and the key map of its state dicts.
+
+    Example: cortexgraph import tnn rgc_shallow.json -o rgc_shallow.yaml
+    """
+    from cortexgraph.compiler import check
+    from cortexgraph.released.keymap import SUFFIX
+    from cortexgraph.released.tnn import Unroll
+    from cortexgraph.released.tnn import import_tnn as spec_of
+    from cortexgraph.spec import dumps
+
+    if out.suffix not in {".yaml", ".yml"}:
+        raise CompileError(Diagnostic("suffix", str(out), f"the suffix is {out.suffix!r}", repair="Write .yaml."))
+    spec, keys = spec_of(config, name or out.stem, steps=steps, unroll=cast("Unroll", unroll))
+    if errors := [finding for finding in check(spec) if finding.severity == "error"]:
+        raise CompileError(errors)
+    beside = out.with_name(out.stem + SUFFIX)
+    write_text(beside, keys)
+    write_text(out, dumps(spec))
+    parts = f"{len(spec.areas)} areas, {len(spec.connections)} connections, {spec.time.steps} steps"
+    typer.echo(f"wrote {out} ({parts}) and {beside}; next: cortexgraph check {out}")

@@ -28,7 +28,7 @@ MODELS: dict[str, ByHand] = {
 SMALL = [name for name in MODELS if not published_size(name)]
 LARGE = [name for name in MODELS if published_size(name)]
 FROM_TORCHVISION = {"alexnet_imagenet", "resnet18_imagenet", "resnet50_imagenet"}
-AS_RELEASED = {"blt_imagenet"}
+AS_RELEASED = {"blt_imagenet", "blt_vs_imagenet"}
 """Held to modules with the released names, at every step of readout, in `tests/released`."""
 
 PARAMETERS = {

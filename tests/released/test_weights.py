@@ -31,6 +31,7 @@ MODELS = [
     pytest.param("resnet50_imagenet", torchvision.models.resnet50, id="resnet50", marks=slow),
     pytest.param("alexnet_imagenet", torchvision.models.alexnet, id="alexnet", marks=slow),
     pytest.param("blt_imagenet", modules.BLT, id="blt", marks=slow),
+    pytest.param("blt_vs_imagenet", modules.BLTVS, id="blt_vs", marks=slow),
 ]
 
 
