@@ -32,6 +32,9 @@ __all__ = [
 DECIDING = ("sha256", "classes", "mean", "std", "augment")
 """Fields of `DataCard` that decide the weights of a run, or what its network makes of an image."""
 
+AUGMENTATIONS = ("shift", "border", "flip", "cutout", "randaugment", "mixup", "cutmix")
+"""Settings that say what is done to training images."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Split = Literal["test", "validation"]
@@ -281,6 +284,7 @@ def _conditions(summary: Summary) -> list[tuple[str, str]]:
     steps = {"all": "all readout steps", "last": "the last readout step"}.get(
         s.loss_over, f"readout steps with weights {s.loss_over}"
     )
+    chosen = [f"{n} {getattr(s, n)}" for n in AUGMENTATIONS if getattr(s, n) != type(s).model_fields[n].default]
     norms = f" (norms and biases × {s.norm_lr_factor:g})" if s.norm_lr_factor != 1 else ""
     average = [("weights", f"moving average with decay {s.ema:g} per batch")] if s.ema else []
     return [
@@ -293,7 +297,7 @@ def _conditions(summary: Summary) -> list[tuple[str, str]]:
         ("learning rate", f"peak {s.peak_lr:g}{norms}, {s.schedule}"),
         *average,
         ("loss", f"{s.loss}, label smoothing {s.label_smoothing:g}, over {steps}"),
-        ("augmentation", "yes" if s.augment else "no"),
+        ("augmentation", ", ".join(["yes", *chosen]) if s.augment else "no"),
         *([("initial weights", summary.init_from)] if summary.init_from else []),
         *([("frozen", ", ".join(s.freeze))] if s.freeze else []),
     ]

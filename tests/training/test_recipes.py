@@ -94,11 +94,14 @@ def test_unknown_recipe(name: object, message: str) -> None:
 
 
 def test_a_run_is_opened_without_its_recipe(spec: NetworkSpec, data: ImageData, tmp_path: Path) -> None:
-    file = recipe(tmp_path, "epochs: 1\nbatch_size: 16\ndevice: cpu\nema: 0.5\n")
+    file = recipe(tmp_path, "epochs: 1\nbatch_size: 16\ndevice: cpu\nema: 0.5\nshift: 0\nmixup: 0.2\n")
     settings = TrainSettings(recipe=file, seed=3)
     train(spec, data, settings, tmp_path / "run", quiet=True)
     Path(file).unlink()
     stored = json.loads(RunFolder(tmp_path / "run").settings.read_text())["settings"]
     assert (stored["recipe"], stored["ema"], stored["lr"]) == ("mine.yaml", 0.5, 0.006)
     assert load_run(tmp_path / "run").settings == settings
-    assert "recipe: mine.yaml" in RunFolder(tmp_path / "run").summary_text.read_text()
+    text = RunFolder(tmp_path / "run").summary_text.read_text()
+    assert "- recipe: mine.yaml\n" in text
+    assert "- weights: moving average with decay 0.5 per batch\n" in text
+    assert "- augmentation: yes, shift 0, mixup 0.2\n" in text
