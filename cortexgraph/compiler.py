@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, SupportsIndex
 
 from pydantic import ValidationError
 
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.checks import check_graph, check_structure
 from cortexgraph.checks.behaviour import named_steps, record_sinks, silent_sinks
 from cortexgraph.checks.shapes import memory
@@ -49,6 +50,7 @@ __all__ = [
 # ---- the pipeline ------------------------------------------------------------------
 
 
+@arguments_explained
 def check(spec: SpecLike) -> Findings:
     """Every finding about a spec (or its path or zoo name), errors before warnings.
 
@@ -63,6 +65,7 @@ def check(spec: SpecLike) -> Findings:
     return Findings(check_graph(assemble(resolve(spec))))
 
 
+@arguments_explained
 def build(spec: SpecLike) -> AreaGraph:
     """The area graph of a spec (or of its path or zoo name).
 
@@ -77,6 +80,7 @@ def build(spec: SpecLike) -> AreaGraph:
     return graph
 
 
+@arguments_explained
 def unroll(
     spec: SpecLike,
     steps: int | None = None,
@@ -161,6 +165,7 @@ def _unrolled(areas: AreaGraph, record: Record, steps: int | None = None, *, vid
 # ---- what users call ---------------------------------------------------------------
 
 
+@arguments_explained
 def emit(
     spec: SpecLike,
     steps: int | None = None,
@@ -181,6 +186,7 @@ def emit(
     return program(retimed(spec, steps, order), options).source
 
 
+@arguments_explained
 def compile_spec(
     spec: SpecLike,
     steps: int | None = None,
@@ -245,6 +251,7 @@ def restored_network(spec: NetworkSpec, options: CompileOptions, source: str) ->
     return empty_network(program(spec, options), source, program, restored_network)
 
 
+@arguments_explained
 def interpret(
     spec: SpecLike,
     state_dict: Mapping[str, Tensor],
@@ -277,7 +284,7 @@ def interpret(
         DataError: for images that are no floats or have another size, and for a state dict that lacks parameters.
     """
     graph = build(retimed(spec, steps, order))
-    from cortexgraph.network import check_images
+    from cortexgraph.network import States, check_images
 
     check_images(x)
     shape, steps = [*x.shape], graph.spec.time.steps
@@ -285,7 +292,7 @@ def interpret(
         image = ", ".join(map(str, graph.image_shape))
         expected = f"[B, {image}], or [B, T, {image}] of a video with a frame for each of {steps} steps, is expected"
         raise DataError(Diagnostic("bad-images", "x", f"x is {shape}", expected))
-    if not isinstance(state_dict, Mapping):
+    if not isinstance(state_dict, Mapping) or not all(hasattr(each, "dtype") for each in state_dict.values()):
         found, expected = f"a {type(state_dict).__name__} was given", "tensors by their names are needed"
         raise DataError(Diagnostic("bad-state-dict", "state_dict", found, expected, "Give `network.state_dict()`."))
     entries = renamed(graph, state_dict)
@@ -295,7 +302,10 @@ def interpret(
     if silent := list(silent_sinks(unrolled)):
         raise CompileError(silent)
     records = [(node.name, node.step) for node in unrolled.records]
-    return interpret_graph(graph, entries, x, training=training, records=records, running_statistics=running_statistics)
+    logits, states = interpret_graph(
+        graph, entries, x, training=training, records=records, running_statistics=running_statistics
+    )
+    return logits, States(states)
 
 
 def retimed(spec: SpecLike, steps: int | None, order: Order | None) -> NetworkSpec:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.compiler import Record, build, lower
 from cortexgraph.errors import CompileError, CortexGraphError, Diagnostic
 from cortexgraph.graph import AreaGraph
@@ -30,6 +31,7 @@ __all__ = ["draw", "draw_matrix", "draw_schedule", "draw_unrolled", "html_of", "
 Words = str | Sequence[str]
 
 
+@arguments_explained
 def draw(
     spec: SpecLike,
     path: str | Path | None = None,
@@ -62,6 +64,7 @@ def draw(
     return _saved(draw_areas(build(spec), labels=words, scale=scale, width=points), path)
 
 
+@arguments_explained
 def draw_matrix(spec: SpecLike, path: str | Path | None = None, *, width: Words | None = None) -> Drawing:
     """Draw the matrix of connections of a spec, for graphs that are too dense for arrows.
 
@@ -84,6 +87,7 @@ def draw_matrix(spec: SpecLike, path: str | Path | None = None, *, width: Words 
     return _saved(draw_connections(build(spec), scale=scale, width=points), path)
 
 
+@arguments_explained
 def draw_unrolled(
     spec: SpecLike,
     path: str | Path | None = None,
@@ -127,6 +131,7 @@ def draw_unrolled(
     return _saved(draw_updates(full, kept, only=only, subject=subject, fold=fold, width=points), path)
 
 
+@arguments_explained
 def draw_schedule(
     spec: SpecLike,
     path: str | Path | None = None,

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.compiler import build, compile_with, unroll
 from cortexgraph.errors import CompileError, CortexGraphWarning, Diagnostic
 from cortexgraph.graph import AreaGraph
@@ -68,6 +69,7 @@ def _edited(network: SpecLike | nn.Module, change: Change, carry: Carry) -> Netw
 def lesion(network: SpecLike, *cut: str) -> NetworkSpec: ...
 @overload
 def lesion(network: nn.Module, *cut: str) -> nn.Module: ...
+@arguments_explained
 def lesion(network: SpecLike | nn.Module, *cut: str) -> NetworkSpec | nn.Module:
     """Cut connections: the network is as if they had never been there; all other weights stay as they are.
 
@@ -101,7 +103,7 @@ def lesion(network: SpecLike | nn.Module, *cut: str) -> NetworkSpec | nn.Module:
 
     def carry(state: State, before: UnrolledGraph, after: UnrolledGraph) -> dict[str, Tensor]:
         if later := _later_sets(before, after):
-            warnings.warn(later, CortexGraphWarning, stacklevel=4)
+            warnings.warn(later, CortexGraphWarning, stacklevel=5)
         return _left(state, before.areas, after.areas, _cut(before.areas, cut)[0])
 
     return _edited(network, change, carry)
@@ -178,6 +180,7 @@ def _left(state: State, before: AreaGraph, after: AreaGraph, removed: set[int]) 
 def unshare(network: SpecLike) -> NetworkSpec: ...
 @overload
 def unshare(network: nn.Module) -> nn.Module: ...
+@arguments_explained
 def unshare(network: SpecLike | nn.Module) -> NetworkSpec | nn.Module:
     """Give every step weights of its own: all learned operations of connections and bodies become `per_step`.
 
@@ -206,6 +209,7 @@ def unshare(network: SpecLike | nn.Module) -> NetworkSpec | nn.Module:
 def share(network: SpecLike, take: Take = ..., *, norms: bool = ...) -> NetworkSpec: ...
 @overload
 def share(network: nn.Module, take: Take = ..., *, norms: bool = ...) -> nn.Module: ...
+@arguments_explained
 def share(network: SpecLike | nn.Module, take: Take = "mean", *, norms: bool = True) -> NetworkSpec | nn.Module:
     """Give all steps the same weights: what is `per_step` becomes `shared`.
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 from torch.nn import functional
 
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.compiler import check_choice
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.extras import require
@@ -59,6 +60,7 @@ class Exported:
     note: str
 
 
+@arguments_explained
 def export(
     run: str | Path | TrainedRun,
     path: str | Path,
@@ -134,7 +136,9 @@ def _checked_format(network: CompiledNetwork, path: Path, to: Format | None) -> 
 
     Raises: as `export`.
     """
-    weights = path.with_suffix(".pt")
+    if not path.name or path.is_dir():
+        repair = "Name a file, such as network.onnx."
+        raise DataError(Diagnostic("suffix", str(path), "this is a folder", "a file is needed", repair))
     to = to or SUFFIXES.get(path.suffix)
     if to is None:
         expected = f"the suffixes are {', '.join(SUFFIXES)}"
@@ -148,6 +152,7 @@ def _checked_format(network: CompiledNetwork, path: Path, to: Format | None) -> 
             )
         )
     check_choice("to", to, get_args(Format))
+    weights = path.with_suffix(".pt")
     if to == "source" and path == weights:
         raise DataError(Diagnostic("suffix", str(path), "the weights have this name", repair=f"Write {path.stem}.py."))
     if network.options.record:

@@ -31,11 +31,12 @@ def replacing(path: str | Path, *, devices: bool = True) -> Iterator[Path]:
         DataError: if the folder is missing or cannot be written.
     """
     path = Path(path)
+    suffix = path.suffix  # of the name that was given: a link may lead to a file of another one
     try:
         special = devices and path.exists() and not path.is_dir() and not (path.is_file() and _ordinary(path))
         path = path if special else path.resolve()  # a link stays, and its file is replaced
         folder = None if special else path.parent
-        handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=path.suffix, dir=folder)
+        handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=suffix, dir=folder)
         os.close(handle)
     except (OSError, ValueError, RuntimeError) as error:  # of a loop of links Python says RuntimeError
         raise _unwritable(path, error) from None

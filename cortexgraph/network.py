@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, SupportsIndex, cast
 
 import torch
 from torch import Tensor, fx, nn
+from torch.utils._pytree import register_pytree_node
 
-from cortexgraph.errors import CortexGraphWarning, DataError, Diagnostic
+from cortexgraph.errors import CompileError, CortexGraphWarning, DataError, Diagnostic
 from cortexgraph.graph.names import renamed
+from cortexgraph.wording import listed, shortened, step_ranges
 
 if TYPE_CHECKING:
     from cortexgraph.program import CompileOptions, Program
@@ -60,7 +62,10 @@ class CompiledNetwork(nn.Module):
             check_images(x)
         if isinstance(x, Tensor) and (x.ndim == 5) != self.options.video:
             return self._other_class().forward(self, x)
-        return super().forward(x)
+        result = super().forward(x)
+        if not self.options.record or isinstance(x, fx.Proxy) or torch.compiler.is_compiling():
+            return result
+        return result[0], States(result[1])
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
         """Load a state dict, also one of version 0.1, whose names differ."""
@@ -116,6 +121,32 @@ class CompiledNetwork(nn.Module):
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[object, ...]:
         return type(self)._restored, (self.spec, self.options, self.source), self._kept()
+
+
+class MissingStateError(CompileError, KeyError):
+    """A state that was not recorded."""
+
+    __str__ = Exception.__str__
+
+
+class States(dict[tuple[str, int], Tensor]):
+    """Recorded states by (area, step); one that is missing is explained."""
+
+    def __missing__(self, key: object) -> Tensor:
+        steps: dict[str, list[int]] = {}
+        for area, step in self:
+            steps.setdefault(area, []).append(step)
+        recorded = listed([f"{area} at steps {step_ranges(sorted(at))}" for area, at in steps.items()]) or "none"
+        repair = "Add it to `record`; an area has no state at steps at which it is silent (see `cg.summarise`)."
+        if not (isinstance(key, tuple) and len(key) == 2):
+            repair = f"Name an area and a step, such as `states[{next(iter(self), ('V1', 1))!r}]`."
+        found, expected = f"there is no state {shortened(repr(key))}", f"the recorded states are {recorded}"
+        raise MissingStateError(Diagnostic("no-state", "states", found, expected, repair))
+
+
+register_pytree_node(  # so that torch.func and DataParallel treat it as a dictionary
+    States, lambda states: ([*states.values()], [*states]), lambda values, keys: States(zip(keys, values, strict=True))
+)
 
 
 # ---- sets of parameters that training did not reach --------------------------------

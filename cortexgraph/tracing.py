@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.errors import CompileError, Diagnostic
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["trace"]
 
 
+@arguments_explained
 def trace(network: CompiledNetwork) -> fx.GraphModule:
     """The network as a graph of torch.fx, in which the update of V4 at step 3 is a node called `V4_step3`.
 

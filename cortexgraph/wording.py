@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from itertools import groupby, islice
 
 __all__ = [
+    "GPU",
     "PRINTED_WIDTH",
     "by",
     "count_of",
@@ -30,6 +31,9 @@ __all__ = [
 
 PRINTED_WIDTH = r"([0-9]{1,4}(?:\.[0-9]{1,4})?) ?(cm|mm|in|pt)"
 """A length with its unit, such as `8.5cm`."""
+
+GPU = "cuda:[0-9]{1,2}"
+"""One GPU by its number."""
 
 MANY, MOST = 100, 40
 

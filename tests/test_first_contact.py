@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +282,31 @@ def test_a_spec_stays_as_it_is_and_load_makes_a_changed_copy() -> None:
         cg.load(spec, ["connections[" + "9" * 5000 + "].kernel=1"])
     with pytest.raises(cg.SpecError, match=r"time.steps"):
         cg.load(spec, ["time.steps=0"])
+
+
+def test_nothing_inside_a_spec_can_be_changed() -> None:
+    """Also after edits; copies, pickles and comparisons are those of plain mappings."""
+    spec = cg.load("ventral", {"areas.V1.body": [{"conv": {"kernel": 3}}, {"norm": {"kind": "batch"}}, "relu"]})
+    for made in (spec, cg.lesion(spec, "feedback"), cg.share(spec), pickle.loads(pickle.dumps(spec)), deepcopy(spec)):
+        areas, options = made.areas, made.areas["V1"].body[0].options  # type: ignore[index]
+        changes: list[Callable[[], object]] = [
+            *(lambda target=target: target.update(V9=1) for target in (areas, options)),
+            *(lambda target=target: target.pop("V1", None) for target in (areas, options)),
+            *(lambda target=target: target.setdefault("V9", 1) for target in (areas, options)),
+            *(lambda target=target: target.__setitem__("V1", 1) for target in (areas, options)),
+            *(lambda target=target: target.__delitem__("V1") for target in (areas, options)),
+            *(lambda target=target: target.__ior__({"V9": 1}) for target in (areas, options)),
+            areas.clear,
+            areas.popitem,
+        ]
+        before = made.digest
+        for change in changes:
+            with pytest.raises(AttributeError, match=r"a spec stays as it is; make a changed copy: `cg.load"):
+                change()
+        assert made.digest == before
+        assert areas == dict(areas)
+        assert cg.load(made) == made
+    assert json.loads(json.dumps(spec.data()))["areas"]["V1"] == spec.data()["areas"]["V1"]
 
 
 def test_other_things_than_runs_and_images_are_refused() -> None:

@@ -21,7 +21,7 @@ LAYERS = (
     ("errors", "version"),
     ("files",),
     ("wording",),
-    ("extras",),
+    ("arguments", "extras"),
     ("notebook",),
     ("spec",),
     ("ops",),

@@ -10,6 +10,7 @@ from math import prod
 
 from cortexgraph.analysis.paths import Paths, steps_to_readouts
 from cortexgraph.analysis.receptive_field import receptive_fields, window_of
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.compiler import lower
 from cortexgraph.passes import statuses
 from cortexgraph.spec import SpecLike
@@ -221,6 +222,7 @@ def summarise(full: UnrolledGraph, kept: UnrolledGraph) -> NetworkSummary:
     )
 
 
+@arguments_explained
 def summarise_spec(spec: SpecLike, steps: int | None = None, order: Order | None = None) -> NetworkSummary:
     """The numbers of a spec: sizes, parameters, multiply-adds, receptive fields, executed updates, paths.
 

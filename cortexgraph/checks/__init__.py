@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.checks.behaviour import dead_parameters, image_independent, silent_sinks, single_update
 from cortexgraph.checks.shapes import (
     body_shape,
@@ -82,6 +83,7 @@ REGISTERED: list[Check] = []
 """Checks of the user's own."""
 
 
+@arguments_explained
 def register_check(check: Check) -> Check:
     """Decorator: the check runs with the others from now on, once the graph is well formed.
 

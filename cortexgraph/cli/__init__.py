@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
+from typing import Any, NoReturn
 
 from cortexgraph.errors import CortexGraphError, CortexGraphWarning, DataError, Diagnostic
 from cortexgraph.extras import explained
-from cortexgraph.wording import shortened
+from cortexgraph.wording import shortened, similar
 
 __all__ = ["main"]
 
@@ -31,14 +34,27 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.exit(130)
+        _end(130)
+
+
+def _end(code: object) -> NoReturn:
+    """End with an exit code; of Ctrl-C something is said, as the terminal may show nothing but a prompt."""
+    if code == 130:
+        print("Interrupted: nothing was written that is not whole.", file=sys.stderr)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _run() -> None:
+    from typer import BadParameter
+
     from cortexgraph.cli.app import app
 
+    usage_error: Any = BadParameter.__bases__[0]
     try:
-        app(prog_name="cortexgraph")
+        _end(app(prog_name="cortexgraph", standalone_mode=False))  # typer would draw a box around wrong usage
+    except usage_error as error:
+        print(_usage(error), file=sys.stderr)
+        sys.exit(2)
     except ModuleNotFoundError as error:
         raise explained(error) from None
     except UnicodeEncodeError:
@@ -55,6 +71,31 @@ def _run() -> None:
         raise DataError(finding) from None
     finally:
         sys.stdout.flush()  # the last chance to report a full disk
+
+
+WORDS = {"a valid number": "a number", "a valid integer": "a whole number", "greater than or equal to": "at least"}
+"""What we say for words of the parser of the command line."""
+
+
+def _usage(error: Any) -> str:
+    """Wrong usage as a finding; of a command without arguments, its help."""
+    text, context, parameter = str(error.format_message()), error.ctx, getattr(error, "param", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return text
+    command = context.command_path if context else "cortexgraph"
+    hint = str(getattr(error, "param_hint", None) or "").replace("'", "")
+    place = hint or (parameter and (parameter.metavar if text.startswith("Missing arg") else parameter.opts[0]))
+    found, _, guess = str(error.message or text).rstrip(".?").partition(" Did you mean ")
+    found, expected = found[:1].lower() + found[1:].rstrip("."), ""
+    if found.startswith("missing argument"):
+        found = "this argument is missing"
+    guess = guess or similar(getattr(error, "option_name", ""), getattr(error, "possibilities", None) or ()) or ""
+    if match := re.fullmatch("input should (be .*?)(, unable .*)?", found):
+        rule = reduce(lambda rule, words: rule.replace(*words), WORDS.items(), match[1])
+        (problem, *_) = error.__context__.errors() if hasattr(error.__context__, "errors") else [{"input": "?"}]
+        found, expected = f"`{shortened(str(problem['input']))}` was given", f"it must {rule}"
+    repair = f"Did you mean {guess}?" if guess else f"See `{command} --help`."
+    return str(Diagnostic("usage", place or command, found, expected, repair))
 
 
 class StandardOutput(io.TextIOWrapper):

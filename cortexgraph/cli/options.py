@@ -16,7 +16,7 @@ from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.extras import require
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.overrides import Override, written_override
-from cortexgraph.wording import PRINTED_WIDTH, listed, shortened, suggest
+from cortexgraph.wording import GPU, PRINTED_WIDTH, listed, shortened, suggest
 
 if TYPE_CHECKING:
     from cortexgraph.unrolling import Order
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FORMS = {
     "N": ("[1-9][0-9]{0,5}", "a number"),
     "STEPS": ("[0-9]{1,9}( *, *[0-9]{1,9})*", "steps such as 4,6,8"),
-    "cuda:N": ("cuda:[0-9]{1,2}", "`cuda:N`"),
+    "cuda:N": (GPU, "`cuda:N`"),
     "8.5cm": (PRINTED_WIDTH, "a printed width such as `8.5cm`"),
 }
 """Choices that are not words: how they are written, and what a finding calls them."""
@@ -189,7 +189,7 @@ def prepare(*extras: str) -> None:
     findings = [
         Diagnostic("environment", name, f"`{shortened(value)}` is set", NUMBER, f"Run: unset {name}")
         for name, value in os.environ.items()
-        if NUMBERS.fullmatch(name) and not re.fullmatch("[0-9]{1,18}", value)
+        if NUMBERS.fullmatch(name) and value and not re.fullmatch("[0-9]{1,18}", value)
     ]
     if findings:
         raise CortexGraphError(findings)

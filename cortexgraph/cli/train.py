@@ -165,9 +165,9 @@ def train(
     trackers = started.logger if started is not None else DEFAULT_TRACKERS
     if logger is not None:
         trackers = [name.strip() for name in logger.split(",") if name.strip()]
-    check_trackers(trackers)
-    options.check_text()
     folder = out or _free_folder(network, str(arguments["source"]))
+    check_trackers(trackers, folder)
+    options.check_text()
     if is_first_process():  # before the data is loaded, which can take a while
         RunFolder(folder).check_startable(resume=resume, extend=bool(extend), overwrite=overwrite)
     try:

@@ -58,7 +58,9 @@ def _read(root: Path, *, download: bool) -> tuple[tuple[str, ...], Split, Split]
                 root.mkdir(parents=True, exist_ok=True)
                 CIFAR10(root, download=True)
             except (RuntimeError, OSError, EOFError) as error:  # network, disk, a wrong checksum, a broken archive
-                problem = f"CIFAR-10 could not be downloaded ({' '.join(str(error).split())})"
+                reason = getattr(error, "reason", error)  # of urllib, which wraps what the system said
+                words = str(getattr(reason, "strerror", None) or reason)
+                problem = f"CIFAR-10 could not be downloaded ({' '.join(words.split())})"
                 repair = "Check the network and the free space, or give a directory of images as the data."
                 raise DataError(Diagnostic("download-failed", str(root), problem, repair=repair)) from error
         try:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.data.decode import cached, decode_files, files_key, preparation
 from cortexgraph.data.images import Augment, ImageData, LabelledImages
 from cortexgraph.data.load import (
@@ -230,6 +231,7 @@ class Stimuli:
             yield self.read(range(start, min(start + size, len(self))))
 
 
+@arguments_explained
 def load_stimuli(
     source: str,
     *,

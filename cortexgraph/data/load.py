@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.data.images import ImageData
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.wording import suggest
@@ -51,6 +52,7 @@ DIRECTORY = "folder"
 """The source of everything that is not a name."""
 
 
+@arguments_explained
 def register_data(name: str) -> Callable[[Reader], Reader]:
     """Decorator that adds a data set to those that `load_data` and `--data` know by name.
 
@@ -71,6 +73,7 @@ def register_data(name: str) -> Callable[[Reader], Reader]:
     return add
 
 
+@arguments_explained
 def load_data(
     source: str,
     *,

@@ -185,6 +185,13 @@ class RunView:
     facts: tuple[tuple[str, str], ...]
 
 
+def is_run(path: Path) -> bool:
+    """Whether this is the folder of a run."""
+    from cortexgraph.training.run_folder import RunFolder
+
+    return RunFolder(path).is_run
+
+
 def read_view(path: Path, overrides: Sequence[str | Override] = ()) -> tuple[NetworkSpec, RunView]:
     """The spec of a run, and what the page shows of it.
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from cortexgraph.analysis import RESNET18, summarise
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.compiler import CompileOptions, lower, program, retimed
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import write_text
@@ -21,6 +22,7 @@ from cortexgraph.pages.contents import (
     RunView,
     area_table,
     connection_table,
+    is_run,
     read_view,
     script_data,
     source_lines,
@@ -28,7 +30,7 @@ from cortexgraph.pages.contents import (
 )
 from cortexgraph.render import Drawing, draw_areas, draw_updates
 from cortexgraph.render.style import KINDS
-from cortexgraph.spec import NetworkSpec, load
+from cortexgraph.spec import NetworkSpec, load, zoo
 from cortexgraph.spec.overrides import Override
 from cortexgraph.unrolling import Order, UnrolledGraph, order_name
 from cortexgraph.version import __version__
@@ -49,6 +51,7 @@ class Page(str):
         return f'<iframe srcdoc="{escape(self)}" style="width: 100%; height: 640px; border: 0"></iframe>'
 
 
+@arguments_explained
 def page(
     subject: NetworkSpec | str | Path,
     path: str | Path | None = None,
@@ -76,7 +79,7 @@ def page(
     run: RunView | None = None
     if isinstance(subject, NetworkSpec):
         spec = subject
-    elif Path(subject).is_dir():
+    elif Path(subject).is_dir() and (str(subject) not in zoo() or is_run(Path(subject))):
         spec, run = read_view(Path(subject), overrides)
     else:
         spec = load(subject, overrides)

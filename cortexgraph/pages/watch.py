@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import secrets
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +18,7 @@ from cortexgraph.pages.html import page
 from cortexgraph.spec import load
 from cortexgraph.spec.overrides import Override
 
-__all__ = ["Watched", "server_of", "watch"]
+__all__ = ["Server", "Watched", "watch"]
 
 ADDRESS = "127.0.0.1"
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'; frame-src 'self'"
@@ -74,21 +75,38 @@ class Watched:
             ]
 
 
+class Server(ThreadingHTTPServer):
+    """Serves a watched spec on a free port of the loopback address, to those who know the secret in `address`."""
+
+    daemon_threads = True
+
+    def __init__(self, watched: Watched) -> None:
+        super().__init__((ADDRESS, 0), _Handler)
+        self.watched, self.secret = watched, secrets.token_urlsafe(16)
+        self.address = f"http://{ADDRESS}:{self.server_port}/{self.secret}/"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep the terminal free of tracebacks where a browser has closed its connection."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]  # as it came
+
+
 class _Handler(BaseHTTPRequestHandler):
-    def __init__(self, watched: Watched, *arguments: object) -> None:
-        self._watched = watched
-        super().__init__(*arguments)  # type: ignore[arg-type]  # as the server gives them
+    server: Server
 
     def do_GET(self) -> None:
-        """Answer requests of a browser on this machine; a foreign host name may be an attack through DNS."""
+        """Answer a browser that has the secret address; a foreign host name may be an attack through DNS."""
+        watched = self.server.watched
         routes: dict[str, tuple[str, Callable[[], str]]] = {
-            "/": ("text/html", lambda: _text("watch.html")),
-            "/watch.js": ("text/javascript", lambda: _text("watch.js")),
-            "/state": ("application/json", lambda: json.dumps(self._watched.state())),
-            "/page": ("text/html", lambda: self._watched.page),
+            "": ("text/html", lambda: _text("watch.html")),
+            "watch.js": ("text/javascript", lambda: _text("watch.js")),
+            "state": ("application/json", lambda: json.dumps(watched.state())),
+            "page": ("text/html", lambda: watched.page),
         }
-        path = self.path.partition("?")[0]
-        if self.headers.get("Host", "").partition(":")[0] not in {ADDRESS, "localhost"} or path not in routes:
+        secret, _, path = self.path.partition("?")[0].removeprefix("/").partition("/")
+        hosts = {f"{name}:{self.server.server_port}" for name in (ADDRESS, "localhost")}
+        known = secrets.compare_digest(secret.encode(), self.server.secret.encode())
+        if not known or self.headers.get("Host", "") not in hosts or path not in routes:
             self.send_error(404)
             return
         form, body = routes[path]
@@ -97,7 +115,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", f"{form}; charset=utf-8")
         self.send_header("Content-Length", str(len(data)))
         self.send_header("Cache-Control", "no-store")
-        if path == "/":
+        self.send_header("Referrer-Policy", "no-referrer")
+        if not path:
             self.send_header("Content-Security-Policy", POLICY)
         self.end_headers()
         self.wfile.write(data)
@@ -110,13 +129,6 @@ def _text(name: str) -> str:
     return files("cortexgraph.pages").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def server_of(watched: Watched) -> ThreadingHTTPServer:
-    """A server on a free port of the loopback address."""
-    server = ThreadingHTTPServer((ADDRESS, 0), partial(_Handler, watched))
-    server.daemon_threads = True
-    return server
-
-
 def watch(subject: str, overrides: Sequence[str | Override], tell: Callable[[str], object]) -> None:
     """Serve the page of a spec file until Ctrl-C; `tell` gets the address.
 
@@ -127,8 +139,8 @@ def watch(subject: str, overrides: Sequence[str | Override], tell: Callable[[str
     if not path.is_file():
         repair = "Give the path of a spec file; `cortexgraph new mine.yaml` writes one to start from."
         raise DataError(Diagnostic("no-such-spec", subject, "there is no such file to watch", repair=repair))
-    with server_of(Watched(path, overrides)) as server:
-        tell(f"http://{ADDRESS}:{server.server_port}/ shows {path} after each save. Stop with Ctrl-C.")
+    with Server(Watched(path, overrides)) as server:
+        tell(f"{server.address} shows {path} after each save. Stop with Ctrl-C.")
         try:
             server.serve_forever()
         except KeyboardInterrupt:

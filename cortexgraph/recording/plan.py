@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
+from operator import index
+from typing import SupportsIndex
 
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.unrolling import UnrolledGraph
@@ -38,25 +40,22 @@ class Recorded:
 
 
 def plan(
-    graph: UnrolledGraph, areas: Sequence[str] | None = None, steps: str | Sequence[int] = "all"
+    graph: UnrolledGraph, areas: str | Sequence[str] | None = None, steps: str | int | Sequence[int] = "all"
 ) -> tuple[Recorded, ...]:
     """What to record of an unrolled network.
 
     Args:
         graph: before passes.
-        areas: names; all areas by default.
-        steps: `all`, `last`, or a list.
+        areas: a name or several; all areas by default.
+        steps: `all`, `last`, a step or a list.
 
     Raises:
         CompileError: with all findings, for an unknown area, a step outside 1 … T, or an area that is silent at all
             steps that are asked for.
     """
-    names = list(dict.fromkeys(areas)) if areas is not None else [area.name for area in graph.areas.areas]
-    if isinstance(steps, str) and steps not in {"all", "last"}:
-        expected = "steps are `all`, `last` or a list such as 4,6,8"
-        raise CompileError(Diagnostic("bad-steps", "steps", f"`{steps}` was given", expected))
-    last = graph.steps
-    asked = [*range(1, last + 1)] if steps == "all" else [last] if isinstance(steps, str) else sorted(set(steps))
+    every = [area.name for area in graph.areas.areas]
+    names = every if areas is None else [areas] if isinstance(areas, str) else [*dict.fromkeys(areas)]
+    asked = _asked(steps, graph.steps)
     findings = [*_check_areas(graph, names), *_check_steps(graph, asked)]
     recorded: list[Recorded] = []
     for name in names if not findings else ():
@@ -67,6 +66,17 @@ def plan(
     if findings:
         raise CompileError(findings)
     return tuple(recorded)
+
+
+def _asked(steps: str | int | Sequence[int], last: int) -> list[int]:
+    """The steps in rising order."""
+    if isinstance(steps, str):
+        named = {"all": [*range(1, last + 1)], "last": [last]}
+        if steps not in named:
+            expected = "steps are `all`, `last` or a list such as 4,6,8"
+            raise CompileError(Diagnostic("bad-steps", "steps", f"`{steps}` was given", expected))
+        return named[steps]
+    return sorted({*map(index, [steps] if isinstance(steps, SupportsIndex) else steps)})
 
 
 def _check_areas(graph: UnrolledGraph, names: list[str]) -> Iterator[Diagnostic]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.compiler import unroll
 from cortexgraph.data import Stimuli
 from cortexgraph.errors import DataError, Diagnostic
@@ -60,13 +61,14 @@ class Recording:
     plots: tuple[Path, ...]
 
 
+@arguments_explained
 def record(
     run: str | Path | TrainedRun,
     stimuli: Stimuli,
     out: str | Path,
     *,
-    areas: Sequence[str] | None = None,
-    steps: str | Sequence[int] = "all",
+    areas: str | Sequence[str] | None = None,
+    steps: str | int | Sequence[int] = "all",
     total_steps: int | None = None,
     order: Order | None = None,
     device: str = "auto",
@@ -83,8 +85,8 @@ def record(
         run: a run or its folder.
         stimuli: the images, brought to the size that the network takes.
         out: a file that ends in .nc (NetCDF) or .npz.
-        areas: names; all areas by default.
-        steps: `all` at which an area is live, `last`, or a list.
+        areas: a name or several; all areas by default.
+        steps: `all` at which an area is live, `last`, a step or a list.
         total_steps, order: of the unrolling; those of the spec by default.
         device: as in `TrainSettings`.
         batch_size: images at a time, at most.

@@ -18,6 +18,7 @@ from threading import Lock
 from xml.sax.saxutils import escape
 from zlib import crc32
 
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.extras import is_installed
 from cortexgraph.files import write_bytes
@@ -55,6 +56,7 @@ class Drawing:
         """The picture as SVG text."""
         return _render(self.source, "svg").decode()
 
+    @arguments_explained
     def save(self, path: str | Path) -> Path:
         """Write the picture, whole or not at all; the suffix says the format: .svg, .png, .pdf, .dot or .gv.
 

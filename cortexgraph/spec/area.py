@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema, model_serializer
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, WithJsonSchema, model_serializer
 
-from cortexgraph.spec.base import Model
+from cortexgraph.spec.base import Model, frozen
 from cortexgraph.spec.fields import Count, Flag, Level, Name, Pair, Positive, Share, Word
 from cortexgraph.spec.shorthand import expand_operation, expand_word
 
@@ -34,7 +34,7 @@ class OperationSpec(Model):
     """
 
     name: Word
-    options: JsonValue = None
+    options: Annotated[JsonValue, AfterValidator(frozen)] = None
 
     @model_serializer
     def _written(self) -> JsonValue:

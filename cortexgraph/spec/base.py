@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -20,7 +20,7 @@ from cortexgraph.spec.messages import written_key
 from cortexgraph.spec.origin import Origin
 from cortexgraph.spec.shorthand import refusal
 
-__all__ = ["Activity", "Model", "Span", "Window"]
+__all__ = ["Activity", "Model", "Span", "Window", "frozen"]
 
 
 if TYPE_CHECKING:
@@ -56,6 +56,39 @@ else:
         """A pydantic model whose constructor raises SpecError."""
 
 
+CHANGE = 'make a changed copy: `cg.load(spec, ["areas.V1.channels=12", "time.steps=4"])`'
+
+
+def _refused(self: object, *arguments: object, **more: object) -> NoReturn:
+    raise AttributeError(f"a spec stays as it is; {CHANGE}")
+
+
+class FrozenDict(dict[str, Any]):
+    """A mapping inside a spec: it reads, copies and pickles like a `dict`, and cannot be changed."""
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refused
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (dict(self),)
+
+
+class FrozenList(list[Any]):
+    """A list inside a spec, as `FrozenDict`."""
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = append = clear = extend = insert = _refused
+    pop = remove = reverse = sort = _refused
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (list(self),)
+
+
+def frozen(value: Any) -> Any:
+    """The value with every dictionary and list in it frozen."""
+    if isinstance(value, dict):
+        return FrozenDict({key: frozen(part) for key, part in value.items()})
+    return FrozenList(map(frozen, value)) if isinstance(value, list) else value
+
+
 class Model(Part):
     """Base of all parts of a spec: immutable, and an unknown key is an error."""
 
@@ -72,9 +105,12 @@ class Model(Part):
 
     def __setattr__(self, name: str, value: object) -> None:
         if name in type(self).model_fields:
-            change = 'make a changed copy: `cg.load(spec, ["areas.V1.channels=12", "time.steps=4"])`'
-            raise AttributeError(f"a spec stays as it is ({type(self).__name__}.{name} was set); {change}")
+            raise AttributeError(f"a spec stays as it is ({type(self).__name__}.{name} was set); {CHANGE}")
         super().__setattr__(name, value)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields replaced, unchecked."""
+        return super().model_copy(update={name: frozen(value) for name, value in (update or {}).items()}, deep=deep)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: object) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.spec.messages import shown
 from cortexgraph.spec.model import NetworkSpec
@@ -45,6 +46,7 @@ def resolve(spec: SpecLike) -> NetworkSpec:
     raise SpecError(Diagnostic("wrong-type", "spec", problem, expected, repair))
 
 
+@arguments_explained
 def load(spec: SpecLike, overrides: Overrides = ()) -> NetworkSpec:
     """Read a spec from a YAML or JSON file, or from the zoo by its name; or change some fields of a spec.
 
@@ -65,6 +67,7 @@ def load(spec: SpecLike, overrides: Overrides = ()) -> NetworkSpec:
     return loads(read_text(path), file=str(path), overrides=overrides)
 
 
+@arguments_explained
 def loads(text: str, *, file: str | None = None, overrides: Overrides = ()) -> NetworkSpec:
     """Read a spec from text: YAML, or JSON where `file` ends in `.json`.
 

@@ -77,6 +77,7 @@ WORDS_FOR = {
     }
 }
 """What to write for words of other fields that are none of a key's choices, by the key."""
+DURATION = r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|msec|milliseconds?|s)"
 CONNECTION_FORM = "a chain such as `V1 -> V2`, or a mapping with `from` and `to`"
 
 
@@ -247,6 +248,10 @@ def _form_of_part(path: Path, root: type[BaseModel]) -> str:
 
 
 def _type_repair(value: object, expected: str, path: Path, root: type[BaseModel]) -> str:
+    if isinstance(value, str) and "number" in expected and (match := re.fullmatch(DURATION, value.strip())):
+        model, key = model_at(root, path[:-1]), str(path[-1]).removesuffix("_ms")
+        number = f"{float(match[1]) * (1000 if match[2] == 's' else 1):g}"
+        return f"Write `{key}_ms: {number}`, in ms." if field_of(model, f"{key}_ms") else ""
     if isinstance(value, str) and "number" in expected and re.fullmatch(r"[-+]?\d{1,15}", value.strip()):
         return f"Remove the quotes: `{value.strip()}`."
     if isinstance(value, float) and "whole number" in expected and value.is_integer() and abs(value) < 1e15:

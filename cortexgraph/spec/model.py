@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from cortexgraph.errors import Diagnostic, Severity, SpecError
 from cortexgraph.notebook import Shown
 from cortexgraph.spec.area import AreaDefaults, AreaSpec, Chain
-from cortexgraph.spec.base import Model, Window
+from cortexgraph.spec.base import Model, Window, frozen
 from cortexgraph.spec.connection import ConnectionDefaults, ConnectionSpec, Silence
 from cortexgraph.spec.document import Document
 from cortexgraph.spec.fields import AreaName, Count, Milliseconds, Name, Pair, Step, either
@@ -171,7 +171,7 @@ class NetworkSpec(Document, Shown):
         description="Defaults for all areas and connections.",
         examples=[{"area": {"norm": "batch"}}],
     )
-    areas: Annotated[dict[AreaName, AreaSpec], Field(min_length=1, max_length=10_000)] = Field(
+    areas: Annotated[dict[AreaName, AreaSpec], Field(min_length=1, max_length=10_000), AfterValidator(frozen)] = Field(
         description="Areas from low to high: their order is the hierarchy unless `level` says otherwise.",
         examples=[{"V1": {"channels": 32, "size": 32}}],
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cortexgraph.errors import Diagnostic, SpecError
+from cortexgraph.errors import CortexGraphWarning, Diagnostic, SpecError
 from cortexgraph.spec.messages import shown
 from cortexgraph.spec.origin import Path, path_text
 from cortexgraph.spec.reading import read_yaml
@@ -140,6 +141,8 @@ def _set(data: dict[str, object], override: Override) -> tuple[int, Path]:
         raise override.error(found, repair=f"Write `areas.{override.text.removeprefix('--set ')}`.")
     if parts[0] == "connections" and len(parts) > 2 and isinstance(entries, list) and not str(parts[1]).isdecimal():
         parts = ("connections", *_connection(entries, str(parts[1]), override), *parts[2:])
+    elif parts[0] == "connections" and isinstance(entries, list) and [*map(type, parts[1:3])] in ([int], [int, str]):
+        _warn_of_other_count(entries, int(parts[1]), override)
     node: Any = data
     path: Path = ()
     new_from = len(parts)
@@ -155,6 +158,24 @@ def _set(data: dict[str, object], override: Override) -> tuple[int, Path]:
     key = _key(node, parts[-1], path, override)
     node[key] = deepcopy(override.value)
     return new_from, (*path, key)
+
+
+def _warn_of_other_count(entries: list[Any], index: int, override: Override) -> None:
+    """Say which connection an index means, where chains and lists before it make the connections more than the entries.
+
+    Overrides count the entries of the file; `spec.connections` counts single connections.
+    """
+    expanded = [(path[0], item) for path, item in expanded_connections(entries) if isinstance(item, Mapping)]
+    labels = [f"{item.get('from')} {ARROW} {item.get('to')}" for _, item in expanded]
+    position = next((n for n, (entry, _) in enumerate(expanded) if entry == index), index)
+    if position > index:
+        warnings.warn(
+            f"{shortened(override.text, 66)}: `connections[{index}]` is entry {index} of the list, {labels[position]}; "
+            f"`spec.connections[{index}]` is {labels[index]}. Name connections by their ends, such as "
+            f"`connections[{labels[position]}]`",
+            CortexGraphWarning,
+            stacklevel=2,
+        )
 
 
 def _connection(entries: list[Any], word: str, override: Override) -> Path:

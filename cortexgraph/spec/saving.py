@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.files import write_text
 from cortexgraph.spec.loading import SpecLike, resolve
@@ -21,6 +22,7 @@ BLOCKS = ("defaults", "areas", "connections")
 """The parts whose entries stand on lines of their own."""
 
 
+@arguments_explained
 def save(spec: SpecLike, path: str | Path) -> None:
     """Write a spec, or that of a path or zoo name, to a `.yaml`, `.yml` or `.json` file.
 
@@ -41,6 +43,7 @@ def save(spec: SpecLike, path: str | Path) -> None:
     write_text(path, text)
 
 
+@arguments_explained
 def dumps(spec: SpecLike) -> str:
     """The spec as YAML: what was set in it, in shorthand where there is one."""
     return _yaml(_compact(resolve(spec)))

@@ -25,7 +25,7 @@ from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.extras import is_installed
 from cortexgraph.training.progress import EpochBar, ProgressLines
 from cortexgraph.training.settings import DEVICE_PATTERN, TrainSettings
-from cortexgraph.wording import listed, suggest
+from cortexgraph.wording import listed, quoted, suggest
 
 __all__ = [
     "DEFAULT_TRACKERS",
@@ -193,8 +193,8 @@ class WandbRun(WandbLogger):  # type: ignore[misc, unused-ignore]
             self._experiment.finish(exit_code=int(status != "success"))
 
 
-def check_trackers(names: Sequence[str]) -> None:
-    """Check that trackers are known and installed.
+def check_trackers(names: Sequence[str], folder: Path) -> None:
+    """Check that trackers are known and installed, and can write into the folder of the run.
 
     Raises:
         CortexGraphError: with a finding for each that is not.
@@ -210,6 +210,9 @@ def check_trackers(names: Sequence[str]) -> None:
             found = f"{name} needs the package `{package}`"
             repair = f"Run `pip install {package}`, or leave {name} out."
             findings.append(Diagnostic("missing-extra", "logger", found, "it is not installed", repair))
+    if "mlflow" in names and not MLFLOW_SERVER and (signs := set(str(folder.resolve())) & set("?#%")):
+        found = f"the path has {quoted(sorted(signs))}, which mlflow cannot write to"
+        findings.append(Diagnostic("run-folder", str(folder), found, repair="Name another, or leave mlflow out."))
     if findings:
         raise CortexGraphError(findings)
 
@@ -321,6 +324,7 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
+            print("Stopped at once; epochs that are saved can be continued with --resume.", file=sys.stderr, flush=True)
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return

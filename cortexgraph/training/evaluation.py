@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.compiler import check_choice, compile_spec
 from cortexgraph.data import ImageData
 from cortexgraph.data.decode import decode_files
@@ -98,6 +99,7 @@ class Evaluation:
             for s in self.steps
         ]
 
+    @arguments_explained
     def draw(self, path: str | Path) -> None:
         """Draw accuracy over time as .png, .svg or .pdf."""
         from cortexgraph.training.curves import draw_accuracy_over_time
@@ -106,6 +108,7 @@ class Evaluation:
         draw_accuracy_over_time(steps, accuracy, trained, 1 / self.classes, self.title, [Path(path)])
 
 
+@arguments_explained
 def evaluate(
     run: str | Path | TrainedRun | CompiledNetwork,
     data: ImageData,
@@ -166,7 +169,7 @@ def warn_of_infinite(steps: Sequence[int]) -> None:
     if steps:
         what = f"logits at {steps_text(steps)} are infinite or not a number for some images"
         why = "the states grow without bound, or weights are not finite"
-        warnings.warn(f"{what}, which count as wrong: {why}", CortexGraphWarning, stacklevel=3)
+        warnings.warn(f"{what}, which count as wrong: {why}", CortexGraphWarning, stacklevel=4)
 
 
 def _views(images: Tensor, tta: Tta) -> list[tuple[float, Tensor]]:
@@ -221,6 +224,7 @@ class Predictions:
         return self.classes[int(self.probabilities[index, -1].argmax())]
 
 
+@arguments_explained
 def predict(
     files: Sequence[str | Path],
     run: str | Path | TrainedRun = "ventral-cifar10",

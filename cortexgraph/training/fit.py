@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.checks.shapes import batch_norm_over_one_value
 from cortexgraph.codegen import Checkpoint, read_checkpoint
 from cortexgraph.compiler import build, compile_spec
@@ -68,6 +69,7 @@ from cortexgraph.version import __version__
 __all__ = ["train"]
 
 
+@arguments_explained
 def train(
     spec: SpecLike,
     data: ImageData,
@@ -124,7 +126,7 @@ def train(
     if settings is None:
         settings = run.train_settings() if resume and run.is_run else TrainSettings()
     spec = resolved(graph := build(spec))
-    check_trackers(logger)
+    check_trackers(logger, run.path)
     check_fit(spec, data)
     rows = _validation_rows(run, data, settings, resume=resume)
     card, data = data_card(data, origin), set_aside(data, rows)
@@ -271,6 +273,10 @@ def _fit(trainer: Any, recorder: Recorder, module: TrainingModule, checkpoint: P
                 repair="Lower --batch-size, use --precision bf16, --checkpoint sqrt, or fewer steps.",
             )
         ) from None
+    except Exception as error:
+        if checkpoint is None or recorder.has_begun or isinstance(error, CortexGraphError):
+            raise
+        raise recorder.run.damaged(checkpoint, "does not fit the run") from error  # whatever Lightning met in it
 
 
 def _summary(job: Job, history: Sequence[EpochRecord], tested: dict[int, float] | None) -> Summary:

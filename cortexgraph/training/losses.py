@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Logits = Tensor | Mapping[str, Tensor]
     """What a network returns: [B, classes] or [B, n, classes], or such by the name of each of several readouts."""
     Loss = Callable[[Tensor, Tensor, float], Tensor]
+from cortexgraph.arguments import arguments_explained
 
 __all__ = [
     "LOSSES",
@@ -33,6 +34,7 @@ LOSSES: dict[str, Loss] = {}
 """By name: from float32 logits [M, classes], int64 labels [M] and the label smoothing to float32 losses [M]."""
 
 
+@arguments_explained
 def register_loss(name: str) -> Callable[[Loss], Loss]:
     """Decorator that adds a loss to those that `TrainSettings` and `--loss` know by name.
 

@@ -62,6 +62,7 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         self.history: list[EpochRecord] = []
         self.trackers: dict[str, Logger] = {}
         self._started = self._trained = 0.0
+        self.has_begun = False
         self._drawn, self._drawing_s = time.perf_counter(), 0.5
 
     # ---- state in the checkpoint -----------------------------------------------
@@ -80,6 +81,7 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Reinstall our signal handlers and restore the metrics table from the checkpoint."""
+        self.has_begun = True
         self.interrupts.install()
         self._check_interrupts(trainer)
         if trainer.is_global_zero:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.codegen import MemoryFormat
 from cortexgraph.compiler import compile_spec, unroll
 from cortexgraph.data import ImageData
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import write_text
-from cortexgraph.program import Record
+from cortexgraph.program import Record, check_choice
 from cortexgraph.released import read_weights
 from cortexgraph.spec import NetworkSpec, SpecLike
 from cortexgraph.spec.fields import pair
@@ -109,6 +111,7 @@ class TrainedRun:
         """The network with the run's weights, in evaluation mode."""
         return self.compile(**self.options)
 
+    @arguments_explained
     def compile(
         self,
         steps: int | None = None,
@@ -144,6 +147,7 @@ class TrainedRun:
 
     # ---- images ------------------------------------------------------------------
 
+    @arguments_explained
     def prepare(self, images: Tensor | npt.NDArray[Any]) -> Tensor:
         """Images normalised as the training images were.
 
@@ -206,6 +210,7 @@ class TrainedRun:
         return arguments | ({} if root is None else {"root": root}) | size
 
 
+@arguments_explained
 def load_run(
     path: str | Path,
     *,
@@ -229,6 +234,7 @@ def load_run(
             of the last), those of the `best` epoch, or of the `last`.
 
     Raises:
+        CompileError: for an unknown epoch.
         DataError: if this is not a run, has not finished an epoch, or is damaged.
 
     Examples:
@@ -240,6 +246,7 @@ def load_run(
     if spec is not None or key_map is not None or Path(path).is_file():
         return _released(Path(path), spec, key_map, options)
     folder = find_run(path)
+    check_choice("epoch", epoch, get_args(Epoch))
     settings, trained, card = folder.train_settings(), folder.read_spec(), folder.read_card()
     weights = folder.read_weights(trained, card) if epoch == "kept" else folder.read_epoch(epoch, trained, card)
     return TrainedRun(folder, trained, settings, card, weights, options)
@@ -308,7 +315,8 @@ def find_run(name: str | Path) -> RunFolder:
         DataError: if there is neither.
     """
     shipped = packed()
-    if Path(name).exists() or (str(name) not in shipped and Path(name).parent != Path()):
+    is_other = str(name) in shipped and not RunFolder(name).is_run  # a file or folder that only has the name
+    if (Path(name).exists() and not is_other) or (str(name) not in shipped and Path(name).parent != Path()):
         return RunFolder(name)
     if str(name) in shipped:
         return RunFolder(shipped[str(name)])
@@ -318,6 +326,7 @@ def find_run(name: str | Path) -> RunFolder:
     raise DataError(Diagnostic("no-run", str(name), "there is no such folder", listing, repair))
 
 
+@arguments_explained
 def pack(run: str | Path, out: str | Path, *, data: str) -> Path:
     """Copy what a run needs to be used elsewhere: spec, weights, classes, settings and summary.
 
@@ -347,7 +356,7 @@ def pack(run: str | Path, out: str | Path, *, data: str) -> Path:
     if target.path.exists():
         raise _unpackable(target.path, "it exists", "Name another folder, or remove it first.")
     card, summary = source.read_card(), source.read_summary()
-    command = summary.command.replace(card.name, "DIR").replace(str(source.path), "RUN")
+    command = _without_paths(summary.command.replace(card.name, "DIR").replace(str(source.path), "RUN"))
     own = {"command": command, "init_from": Path(summary.init_from).name}
     summary = summary.model_copy(update={"run": Path(target.path.name), "data": data, **own})
     temporary = RunFolder(target.path.with_name(f".{target.path.name}.part"))
@@ -361,6 +370,11 @@ def pack(run: str | Path, out: str | Path, *, data: str) -> Path:
     write_json(temporary.settings, stored.model_copy(update=own))
     temporary.path.rename(target.path)
     return target.path
+
+
+def _without_paths(command: str) -> str:
+    """A command line without the folders of this machine: of a whole path, only the last name is left."""
+    return re.sub(r"(?<![^\s='\"])(?:~|[A-Za-z]:)?[/\\](?:[^\s'\"/\\]+[/\\])*([^\s'\"/\\]*)", r"\1", command)
 
 
 def _unpackable(path: Path, found: str, repair: str) -> DataError:

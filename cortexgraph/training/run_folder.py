@@ -211,7 +211,7 @@ class RunFolder:
         *names, _ = self.FILES
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for name in ("summary.json", *names):
+            for name in ("summary.json", *names, "mlflow.db"):
                 (self.path / name).unlink(missing_ok=True)
             for name in self.FOLDERS:
                 if (self.path / name).is_dir():
@@ -370,11 +370,13 @@ class RunFolder:
             checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             intact = intact and all(checkpoint[key] for key in PARTS)
             intact = intact and all(optimizer["state"] for optimizer in checkpoint["optimizer_states"])
+            intact = intact and bool(checkpoint["callbacks"]["Recorder"]["history"]) and checkpoint["global_step"] > 0
+            values = {name: value.detach() for name, value in checkpoint["state_dict"].items()}
         except Exception:  # torch raises whatever its unpickler met
             intact = False
         if not intact:
             raise self.damaged(path, "is not whole")
-        values, averaged = checkpoint["state_dict"], "averaged.module."
+        averaged = "averaged.module."
         prefix = averaged if any(name.startswith(averaged) for name in values) else "network."
         state = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
         return {**checkpoint, "state_dict": state}

@@ -25,7 +25,7 @@ from cortexgraph.spec.messages import rule
 from cortexgraph.training.losses import LOSSES
 from cortexgraph.training.recipe import STANDARD, Recipe, read_recipe, shipped_recipes
 from cortexgraph.training.schedules import SCHEDULES, WARM_UP
-from cortexgraph.wording import listed, shortened, suggest
+from cortexgraph.wording import GPU, listed, shortened, suggest
 
 __all__ = ["TrainSettings", "choices_of", "in_force", "kind_of", "stored_settings"]
 
@@ -35,7 +35,7 @@ Whole = Annotated[int, Field(strict=True, ge=1)]
 Pixels = Annotated[int, Field(strict=True, ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
-DEVICE_PATTERN = r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$"
+DEVICE_PATTERN = rf"^(auto|cpu|mps|cuda|{GPU})$"
 DEFAULTS: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     "optimizer": {
         "sgd": {"lr": 0.1, "weight_decay": 0.0005, "momentum": 0.9},

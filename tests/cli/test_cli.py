@@ -254,3 +254,38 @@ def test_as_a_module() -> None:
     words = [sys.executable, "-m", "cortexgraph", "--version"]
     result = subprocess.run(words, capture_output=True, text=True, check=True)
     assert result.stdout.startswith("cortexgraph ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "train ventral --lr fast",
+            "--lr: `fast` was given, but it must be a number.\n  See `cortexgraph train --help`",
+        ),
+        (
+            "predict x.png --top 0",
+            "--top: `0` was given, but it must be at least 1.\n  See `cortexgraph predict --help`",
+        ),
+        ("train ventral --epochs 1.5", "--epochs: `1.5` was given, but it must be a whole number"),
+        ("show", "SPEC: this argument is missing.\n"),
+        ("show ventral --stepz 3", "cortexgraph show: no such option: --stepz.\n  Did you mean --steps?"),
+        ("shw", "cortexgraph: no such command 'shw'.\n  Did you mean 'show'?"),
+        ("draw ventral --matrix --schedule", "--schedule and --matrix: choose one picture.\n"),
+        ("train ventral --epochs", "option '--epochs' requires an argument.\n"),
+    ],
+)
+def test_wrong_usage_has_the_form_of_every_finding(run: Run, words: str, said: str) -> None:
+    result = run(*words.split())
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(said) or f": {said}" in result.err
+    assert result.err.endswith("    [usage]\n")
+
+
+def test_an_interruption_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cortexgraph.cli.options.load_spec", interrupted)
+    result = run("show", "ventral")
+    assert (result.code, result.err) == (130, "Interrupted: nothing was written that is not whole.\n")

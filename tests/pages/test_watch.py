@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import pytest
 
 import cortexgraph as cg
 from cortexgraph.pages import watch
-from cortexgraph.pages.watch import Watched, server_of
+from cortexgraph.pages.watch import Server, Watched
 
 GOOD = """\
 cortexgraph: 1
@@ -44,9 +48,9 @@ def spec(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def address(spec: Path) -> Iterator[str]:
-    with server_of(Watched(spec)) as server:
+    with Server(Watched(spec)) as server:
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield server.address.rstrip("/")
         server.shutdown()
 
 
@@ -95,10 +99,29 @@ def test_warnings_are_shown_beside_a_new_picture(spec: Path, address: str) -> No
 
 
 def test_only_this_machine_gets_an_answer(address: str) -> None:
-    for path, headers in (("/state", {"Host": "evil.example"}), ("/../mine.yaml", {}), ("/mine.yaml", {})):
+    root, _, secret = address.rpartition("/")
+    assert len(secret) >= 20
+    port = root.rpartition(":")[2]
+    foreign = [{"Host": host} for host in ("evil.example", f"evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "")]
+    refused = [(f"{address}/state", headers) for headers in foreign]
+    refused += [(f"{address}{path}", {}) for path in ("/../mine.yaml", "/mine.yaml", "/state/")]
+    refused += [(f"{root}{path}", {}) for path in ("/", "/state", "/page", f"/{secret[:-1]}/state", "/é/state")]
+    for url, headers in refused:
         with pytest.raises(HTTPError, match="404"):
-            text_of(address + path, **headers)
+            text_of(quote(url, safe=":/"), **headers)
     assert text_of(address.replace("127.0.0.1", "localhost") + "/").startswith("<!DOCTYPE html>")
+
+
+def test_a_closed_connection_leaves_no_traceback(address: str, capfd: pytest.CaptureFixture[str]) -> None:
+    root, _, secret = address.rpartition("/")
+    port = int(root.rpartition(":")[2])
+    for request in (b"", b"GET /", f"GET /{secret}/page HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()):
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by a reset
+            connection.sendall(request)
+    assert state_of(address)["name"] == "mine.yaml"
+    time.sleep(0.2)
+    assert capfd.readouterr().err == ""
 
 
 def test_what_went_wrong_in_making_the_page_is_said_until_the_file_changes(
@@ -157,7 +180,7 @@ def test_the_browser_redraws_in_place(browser: Any, spec: Path, address: str) ->
     tab.on("console", lambda message: said.append(message.text))
     tab.on("pageerror", lambda error: said.append(str(error)))
     browser.set_offline(False)
-    tab.goto(address)
+    tab.goto(f"{address}/")
     frame = tab.frame_locator("iframe")
     frame.locator('figure.updates [id="V2@2.0"]').dispatch_event("click")
     assert tab.inner_text(".status") == "mine.yaml: fine"

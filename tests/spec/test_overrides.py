@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cortexgraph.errors import SpecError
+from cortexgraph.errors import CortexGraphWarning, SpecError
 from cortexgraph.spec import NetworkSpec, load, loads
 
 SPEC = """\
@@ -62,8 +62,18 @@ def at(spec: NetworkSpec, *path: Any) -> Any:
         ("areas.new={channels: 3}", ("areas", "new", "channels"), 3),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.* is entry 2 of the list")
 def test_sets(override: str, path: tuple[Any, ...], value: Any):
     assert at(changed(override), *path) == value
+
+
+def test_an_index_says_which_connection_it_means_where_two_counts_differ():
+    """Overrides count entries; `spec.connections` counts connections, of which a chain has several."""
+    said = r"entry 2 of the list, TH/TF -> V1; `spec.connections\[2\]` is TH/TF -> 7.*`connections\[TH/TF -> V1\]`"
+    for override in ("connections[2].kernel=1", "connections[2]=V1 -> V1"):
+        with pytest.warns(CortexGraphWarning, match=said):
+            changed(override)
+    changed("connections[1]=V1 -> V1", "connections[TH/TF -> V1].kernel=1", "connections[3][1].delay=2")
 
 
 def test_several_and_the_last_one_holds():
@@ -111,6 +121,7 @@ def test_spec_without_defaults_gets_them():
         ("description=!!python/name:os.system x", "bad-override", "is a YAML tag"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.* is entry 2 of the list")
 def test_findings_name_the_override(override: str, code: str, text: str):
     with pytest.raises(SpecError, match=text) as caught:
         changed(override)

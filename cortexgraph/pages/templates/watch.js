@@ -29,13 +29,13 @@
     const { location, scrollX, scrollY } = frame.contentWindow;
     const hash = picture < 0 ? "" : location.hash;
     frame.onload = () => frame.contentWindow.scrollTo(scrollX, scrollY);
-    frame.src = `/page?${number}${hash}`;
+    frame.src = `page?${number}${hash}`;
     picture = number;
   }
 
   async function ask() {
     try {
-      const state = await (await fetch("/state")).json();
+      const state = await (await fetch("state")).json();
       if (state.picture !== picture) showPicture(state.picture);
       if (state.version !== version) showText(state);
       version = state.version;
