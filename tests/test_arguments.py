@@ -100,7 +100,7 @@ def test_every_public_function_explains_its_arguments() -> None:
         (lambda: cg.draw_unrolled("ventral", between=3), r"between: 3 was given(.|\n)*It means: draw only what lies"),  # type: ignore[arg-type]
         (lambda: cg.compile("ventral", record=5), r"record: 5 was given(.|\n)*It means: states to return"),  # type: ignore[arg-type]
         (lambda: cg.draw("ventral", b"x"), r"path: b'x' was given"),  # type: ignore[arg-type]
-        (lambda: cg.load_run("ventral-cifar10").prepare("x"), r"images: 'x' was given"),  # type: ignore[arg-type]
+        (lambda: cg.load_run("ventral-cifar10", steps=5, at=[4]).compile(record=5), r"record: 5 was given"),  # type: ignore[arg-type]
         (lambda: cg.draw("ventral").save(5), r"path: 5 was given"),  # type: ignore[arg-type]
     ],
 )
@@ -109,6 +109,12 @@ def test_the_finding_names_argument_type_and_meaning(call: Callable[[], object],
         call()
     with pytest.raises(TypeError, match=message):  # as Python's own would be
         call()
+
+
+@pytest.mark.parametrize("images", ["x", None, [[1], [1, 2]], {"a": 1}])
+def test_other_things_than_images_are_refused(images: Any) -> None:
+    with pytest.raises(cg.DataError, match=r"images: they are a \w+, but a tensor or an array is needed"):
+        cg.load_run("ventral-cifar10").prepare(images)
 
 
 def test_only_wrong_arguments_are_blamed() -> None:

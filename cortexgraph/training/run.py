@@ -160,7 +160,11 @@ class TrainedRun:
         Raises:
             DataError: for values or channels that are not those of images.
         """
-        values = torch.as_tensor(images)
+        try:
+            values = torch.as_tensor(images)
+        except (TypeError, ValueError, RuntimeError):
+            kind, repair = type(images).__name__, "Make a tensor of them."
+            raise _bad_images(f"they are a {kind}", "a tensor or an array is needed", repair) from None
         mean, std = (torch.tensor(v, device=values.device)[:, None, None] for v in (self.card.mean, self.card.std))
         if values.ndim < 3 or values.shape[-3] != len(mean):
             shape = f"[..., {len(mean)}, H, W]"

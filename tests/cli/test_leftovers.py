@@ -92,7 +92,7 @@ def test_a_failed_download_says_why_in_words(
 
     monkeypatch.setattr("torchvision.datasets.CIFAR10", fails)
     with pytest.raises(cg.DataError, match=said):
-        cifar10(Request("cifar10", (32, 32), 3, root=tmp_path, download=True))
+        cifar10(Request("cifar10", (32, 32), 3, 0, tmp_path, True, {}, False))
 
 
 def test_an_empty_date_of_the_source_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
