@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -378,7 +379,8 @@ def pack(run: str | Path, out: str | Path, *, data: str) -> Path:
 
 def _without_paths(command: str) -> str:
     """A command line without the folders of this machine: of a whole path, only the last name is left."""
-    return re.sub(r"(?<![^\s='\"])(?:~|[A-Za-z]:)?[/\\](?:[^\s'\"/\\]+[/\\])*([^\s'\"/\\]*)", r"\1", command)
+    whole = re.compile(r"((?:-[^=]*=)?)(?:~|/|[A-Za-z]:[/\\]).*?([^/\\]*)[/\\]?", re.DOTALL)
+    return shlex.join(whole.sub(r"\1\2", word) if whole.fullmatch(word) else word for word in shlex.split(command))
 
 
 def _unpackable(path: Path, found: str, repair: str) -> DataError:

@@ -109,9 +109,9 @@ def test_an_empty_date_of_the_source_is_none(monkeypatch: pytest.MonkeyPatch) ->
     [
         ("train ventral --data cifar10 --data-root /home/ann/data", "train ventral --data cifar10 --data-root data"),
         ("train ventral --data-root=/home/ann/data --out RUN", "train ventral --data-root=data --out RUN"),
-        ("train '/home/ann/my specs/a.yaml' --data DIR", "train 'a.yaml' --data DIR"),
+        ("train '/home/ann/my specs/a.yaml' --data DIR", "train a.yaml --data DIR"),
         ("train ~/specs/a.yaml --lr 0.01", "train a.yaml --lr 0.01"),
-        ("train specs/a.yaml --set areas['TH/TF'].size=8", "train specs/a.yaml --set areas['TH/TF'].size=8"),
+        ("train specs/a.yaml --set areas[TH/TF].size=8", "train specs/a.yaml --set 'areas[TH/TF].size=8'"),
     ],
 )
 def test_no_path_of_this_machine_is_packed(command: str, without: str) -> None:
