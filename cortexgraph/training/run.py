@@ -380,7 +380,8 @@ def pack(run: str | Path, out: str | Path, *, data: str) -> Path:
 def _without_paths(command: str) -> str:
     """A command line without the folders of this machine: of a whole path, only the last name is left."""
     whole = re.compile(r"((?:-[^=]*=)?)(?:~|/|[A-Za-z]:[/\\]).*?([^/\\]*)[/\\]?", re.DOTALL)
-    return shlex.join(whole.sub(r"\1\2", word) if whole.fullmatch(word) else word for word in shlex.split(command))
+    words = [(word, whole.fullmatch(word)) for word in shlex.split(command)]
+    return shlex.join(f"{path[1]}{path[2]}" if path else word for word, path in words)
 
 
 def _unpackable(path: Path, found: str, repair: str) -> DataError:
