@@ -156,7 +156,7 @@ def _size_repairs(connection: Connection, declared: ConnectionSpec) -> Iterator[
 
 
 def uneven_resize(graph: AreaGraph) -> Iterator[Diagnostic]:
-    """`uneven-resize` (a warning): a transform that loses a pixel at the border before its result is resized.
+    """`uneven-resize` (a warning): an even kernel that loses a pixel at the border before its result is resized.
 
     The sizes of source and target have a whole ratio, but what is resized has none: places no longer lie on each other.
     """
@@ -170,10 +170,9 @@ def uneven_resize(graph: AreaGraph) -> Iterator[Diagnostic]:
         if all(_whole_ratio(*sizes) for sizes in ends) and not all(_whole_ratio(*sizes) for sizes in inner):
             source, resized, target = (_side(shape[1:]) for shape in (shapes[0], resizes[-1].shape, shapes[1]))
             problem, expected = f"the transform maps {source} to {resized}", f"that is then resized to {target}"
-            otherwise = "Choose a kernel or padding that keeps the size."
-            repair = next((text for text, _ in _odd_kernels(connection)), otherwise)
             path = ("connections", connection.index)
-            yield graph.spec.diagnostic("uneven-resize", path, problem, expected, repair, severity="warning")
+            for repair, _ in [*_odd_kernels(connection)][:1]:
+                yield graph.spec.diagnostic("uneven-resize", path, problem, expected, repair, severity="warning")
 
 
 def _whole_ratio(size: int, other: int) -> bool:

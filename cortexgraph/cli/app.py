@@ -41,7 +41,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 
 class Command(TyperCommand):
-    """A command that reports unknown options and missing values at once, with the options that were probably meant."""
+    """A command that reports all unknown options at once, each with the one that was probably meant."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override, unused-ignore]
         """Check the names of options, then parse as usual."""
@@ -49,17 +49,9 @@ class Command(TyperCommand):
         names = {flag.lstrip("-").replace("-", "_"): flag for flag in flags if flag.startswith("--")}
         written = [word.partition("=")[0] for word in takewhile(lambda word: word != "--", args)]
         unknown = [word for word in dict.fromkeys(written) if word[:2] == "--" and word not in flags]
-        short = [
-            f"{param.opts[0]} takes {param.nargs} values: {param.metavar}."
-            for param in self.get_params(ctx)
-            for place, word in enumerate(args)
-            if param.nargs > 1 and word in param.opts
-            if len(values := args[place + 1 : place + 1 + param.nargs]) < param.nargs
-            or any(value.startswith("-") for value in values)
-        ]
         guesses = [similar(word.lstrip("-").replace("-", "_"), names) for word in unknown]
         hints = [f" Did you mean {names[guess]}?" if guess else "" for guess in guesses]
-        if problems := [f"No such option: {word}.{hint}" for word, hint in zip(unknown, hints, strict=True)] + short:
+        if problems := [f"No such option: {word}.{hint}" for word, hint in zip(unknown, hints, strict=True)]:
             ctx.fail("\n".join(problems))
         return super().parse_args(ctx, args)
 

@@ -92,8 +92,8 @@ def _finding(
 
 
 def _keys_beside(path: Path, data: object, origin: Origin) -> list[str]:
-    """The keys of the part that the path leads into."""
-    part = data
+    """The keys of the part that the path leads into; none for an override, which the user has just written."""
+    part = data if origin.override(path) is None else None
     for key in origin.written(path)[:-1]:
         part = _part(part, key)
     return [str(key) for key in part] if isinstance(part, Mapping) else []

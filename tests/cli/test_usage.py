@@ -29,12 +29,6 @@ def test_all_unknown_options_at_once(run: Run) -> None:
     assert "No such option: --batch_size. Did you mean --batch-size?" in text
 
 
-def test_an_option_of_two_values_takes_no_other_option_for_one(run: Run) -> None:
-    result = run("draw", "ventral", "--between", "V1@2", "-o", "x.svg")
-    assert result.code == 2
-    assert "--between takes 2 values: A B@8." in result.err
-
-
 def test_numbers_of_steps_and_records_in_other_forms(run: Run) -> None:
     assert "it is the number of steps T, a whole number" in run("check", "ventral", "--steps", "2.5").err
     assert "Write --record IT=3." in run("compile", "ventral", "--record", "IT:3").err
