@@ -52,7 +52,7 @@ def test_a_spec_may_be_named_by_its_path_or_zoo_name(name: str) -> None:
 def test_what_is_no_spec_is_refused(name: str) -> None:
     with pytest.raises(cg.SpecError, match=r"a dict was given, but a spec(.|\n)*`cg.NetworkSpec.model_validate`"):
         TAKING_SPECS[name]({"name": "x"})
-    with pytest.raises(cg.SpecError, match=r"a int was given, but a spec(.|\n)*`cg.load`"):
+    with pytest.raises(cg.SpecError, match=r"an int was given, but a spec(.|\n)*`cg.load`"):
         TAKING_SPECS[name](3)
 
 
