@@ -59,7 +59,7 @@ KEEPING: tuple[Entries, ...] = (
     *([{"norm": norm}] for norm in NORMS),
     ["dropout"],
     [{"noise": 0.3}],
-    [{"noise": {"std": 0.1, "evaluation": True}}],
+    [{"noise": {"std": 0.1}}],
     [{"dropout": {"p": 0.4, "channels": True}}],
     [{"depthwise": {"kernel": 3, "stride": 1}}],
     [{"max_pool": {"kernel": 3, "stride": 1, "padding": 1}}],
