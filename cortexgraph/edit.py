@@ -46,20 +46,58 @@ Carry = Callable[[State, UnrolledGraph, UnrolledGraph], dict[str, "Tensor"]]
 
 def _edited(network: SpecLike | nn.Module, change: Change, carry: Carry) -> NetworkSpec | nn.Module:
     """The changed spec, or the network of the changed spec, with the options and the weights of the given one."""
-    if not hasattr(network, "options"):
+    if not hasattr(network, "named_modules"):
         return change(resolve(network))
-    before = cast("CompiledNetwork", network)
+    from cortexgraph.network import unwrapped
+
+    before = unwrapped(cast("nn.Module", network))
+    started = _unaltered(before)
     after = compile_with(change(before.spec), before.options)
-    state = before.state_dict()
+    state, graphs = before.state_dict(), (unroll(before.spec), unroll(after.spec))
     sample = next((tensor for tensor in state.values() if tensor.is_floating_point()), None)
     if sample is not None:
         after.to(device=sample.device, dtype=sample.dtype)
-    after.load_state_dict(carry(state, unroll(before.spec), unroll(after.spec)))
-    started, parameters = dict(type(before)().named_parameters()), dict(after.named_parameters())
-    for name, parameter in before.named_parameters():
-        if name in parameters and parameter.requires_grad != started[name].requires_grad:  # frozen by the user
-            parameters[name].requires_grad_(parameter.requires_grad)
+    after.load_state_dict(carry(state, *graphs))
+    after.keep_sets_trained_in(before)
+    _freeze(before, started, after, lambda flags: carry(flags, *graphs))
     return after.train(before.training)
+
+
+def _unaltered(network: CompiledNetwork) -> CompiledNetwork:
+    """A fresh network of the same source.
+
+    Raises:
+        CompileError: if the user replaced modules of the network or hooked into it, which no spec says.
+    """
+    import torch
+
+    from cortexgraph.network import alterations
+
+    with torch.random.fork_rng(devices=[]):
+        fresh = type(network)()
+    if changes := alterations(network, fresh):
+        found = f"modules of the network were changed: {listed(changes[:4])}{', …' * (len(changes) > 4)}"
+        expected = "an edited network is compiled afresh from the spec, which does not say so"
+        repair = "Undo it, edit the network, and change the new one; or write the change into the spec."
+        raise CompileError(Diagnostic("altered-network", "network", found, expected, repair))
+    return fresh
+
+
+def _freeze(
+    before: CompiledNetwork, started: CompiledNetwork, after: CompiledNetwork, carry: Callable[[State], State]
+) -> None:
+    """Freeze in the edited network what the user froze in the network before; a mean where all of it was frozen."""
+    import torch
+
+    at_start = dict(started.named_parameters())
+    frozen = {
+        name: torch.tensor(float(at_start[name].requires_grad and not parameter.requires_grad))
+        for name, parameter in before.named_parameters()
+    }
+    parameters = dict(after.named_parameters())
+    for name, share in carry(frozen).items():
+        if name in parameters and share == 1:
+            parameters[name].requires_grad_(False)
 
 
 # ---- cutting connections -------------------------------------------------------
@@ -79,7 +117,7 @@ def lesion(network: SpecLike | nn.Module, *cut: str) -> NetworkSpec | nn.Module:
 
     Args:
         network: a spec, its path or zoo name, or a network from `cortexgraph.compile` or `load_run`, whose weights are
-            carried over.
+            carried over, and what is frozen of them. Hooks and replaced modules are refused: no spec says them.
         cut: kinds (`feedforward`, `lateral`, `feedback`), which stand for all connections of that kind, names of
             connections, or their ends as in `V4 -> V2`.
 
@@ -102,11 +140,14 @@ def lesion(network: SpecLike | nn.Module, *cut: str) -> NetworkSpec | nn.Module:
         return _without(graph, *_cut(graph, cut))
 
     def carry(state: State, before: UnrolledGraph, after: UnrolledGraph) -> dict[str, Tensor]:
-        if later := _later_sets(before, after):
-            warnings.warn(later, CortexGraphWarning, stacklevel=5)
+        later.append(_later_sets(before, after))
         return _left(state, before.areas, after.areas, _cut(before.areas, cut)[0])
 
-    return _edited(network, change, carry)
+    later: list[str] = []
+    edited = _edited(network, change, carry)
+    if any(later):
+        warnings.warn(later[0], CortexGraphWarning, stacklevel=3)
+    return edited
 
 
 def _later_sets(before: UnrolledGraph, after: UnrolledGraph) -> str:
@@ -189,7 +230,7 @@ def unshare(network: SpecLike | nn.Module) -> NetworkSpec | nn.Module:
 
     Args:
         network: a spec, its path or zoo name, or a network from `cortexgraph.compile` or `load_run`, whose weights are
-            carried over.
+            carried over, and what is frozen of them. Hooks and replaced modules are refused: no spec says them.
 
     Returns:
         The spec, or a newly compiled network on the same device.
@@ -215,7 +256,7 @@ def share(network: SpecLike | nn.Module, take: Take = "mean", *, norms: bool = T
 
     Args:
         network: a spec, its path or zoo name, or a network from `cortexgraph.compile` or `load_run`, whose weights are
-            carried over.
+            carried over, and what is frozen of them. Hooks and replaced modules are refused: no spec says them.
         take: which weights all steps share: the mean over the sets that a readout depends on, or the first or last of
             these sets. Running statistics of batch norms are treated alike.
         norms: whether norms are shared too; if not, a norm that has a set for each step keeps them, as Liao & Poggio

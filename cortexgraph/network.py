@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cortexgraph.spec import NetworkSpec
     from cortexgraph.unrolling import UnrolledGraph
 
-__all__ = ["CompiledNetwork", "check_images", "empty_network", "load_class", "make_network"]
+__all__ = ["CompiledNetwork", "alterations", "check_images", "empty_network", "load_class", "make_network", "unwrapped"]
 
 Compiler = Callable[["NetworkSpec", "CompileOptions"], "Program"]
 Restorer = Callable[["NetworkSpec", "CompileOptions", str], "CompiledNetwork"]
@@ -90,6 +90,11 @@ class CompiledNetwork(nn.Module):
             self._warned = True
             warnings.warn(beyond, CortexGraphWarning, stacklevel=4)
 
+    def keep_sets_trained_in(self, source: CompiledNetwork) -> None:
+        """Forget of operations that had one set in the `source` that equal sets look like untrained ones."""
+        single = dict(source.named_modules()).keys() - {path for path, _ in _per_step(source)}
+        self._loaded = {path: number for path, number in self._loaded.items() if path not in single}
+
     @classmethod
     def _other_class(cls) -> type[nn.Module]:
         """The emitted class for the other kind of input."""
@@ -98,6 +103,15 @@ class CompiledNetwork(nn.Module):
                 cls._program(cls.spec, replace(cls.options, video=not cls.options.video)).source, cls.spec.name
             )
         return cls._other
+
+    def under(self, spec: NetworkSpec) -> CompiledNetwork:
+        """The same modules, parameters and hooks, run as this spec says, which has other steps, order or readouts."""
+        if spec == self.spec and not self.options.record:
+            return self
+        compiled = type(self)._program(spec, replace(self.options, record=None, backend="eager"))
+        view = empty_network(compiled, compiled.source, type(self)._program, type(self)._restored)
+        view.__dict__.update(self._kept())
+        return view
 
     def __deepcopy__(self, memo: dict[int, object]) -> CompiledNetwork:
         copied = type(self).__new__(type(self))
@@ -149,6 +163,45 @@ register_pytree_node(  # so that torch.func and DataParallel treat it as a dicti
 )
 
 
+def unwrapped(network: nn.Module) -> CompiledNetwork:
+    """The compiled network, taken out of what `torch.compile` or `DistributedDataParallel` made of it.
+
+    Raises:
+        CompileError: if there is none.
+    """
+    inner = network
+    while not isinstance(inner, CompiledNetwork):
+        inside = [part for name, part in inner.named_children() if name in ("_orig_mod", "module")]
+        if not inside:
+            expected = "a network of `cg.compile` is needed"
+            repair = "Give the network that `cg.compile` returned, or the `.network` of a run."
+            raise CompileError(
+                Diagnostic("no-network", "network", f"a {type(network).__name__} was given", expected, repair)
+            )
+        inner = inside[0]
+    return inner
+
+
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def alterations(network: CompiledNetwork, fresh: nn.Module) -> list[str]:
+    """How the modules of a network differ from those of a `fresh` one: replaced, added or removed ones, and hooks."""
+    now, made = dict(network.named_modules()), dict(fresh.named_modules())
+    changes = [f"{name} was added" for name in now.keys() - made.keys()]
+    changes += [f"{name} was removed" for name in made.keys() - now.keys()]
+    for name in now.keys() & made.keys():
+        own, other = now[name], made[name]
+        kinds = [f"{type(each).__name__}({each.extra_repr()})" for each in (own, other)]
+        if type(own) is not type(other) or kinds[0] != kinds[1]:
+            changes.append(f"{name or 'the network'} is {kinds[0]}, not {kinds[1]}")
+        if any(getattr(own, hooks) for hooks in HOOKS):
+            changes.append(f"{name or 'the network'} has a hook")
+        if "forward" in vars(own):
+            changes.append(f"{name or 'the network'} has another `forward`")
+    return sorted(changes)
+
+
 # ---- sets of parameters that training did not reach --------------------------------
 
 
@@ -186,15 +239,16 @@ def untrained_sets(network: CompiledNetwork, loaded: Mapping[str, int]) -> str:
     beyond = {}
     for path, module in _per_step(network):
         part = path.partition(".")[0]
-        used = min(last_update.get(part, 1), len(module))
-        stand_in = cast("dict[int, int]", getattr(module, "stand_in", {})).get(used, used)
-        reached = min(stand_in, loaded.get(path, used))
+        used = last_update.get(part, 1)
+        held = min(used, len(module))  # fewer where the modules were made for fewer steps
+        stand_in = cast("dict[int, int]", getattr(module, "stand_in", {})).get(held, held)
+        reached = min(stand_in, loaded.get(path, held))
         if not 0 < reached < used:
             continue
-        own = [dict(module[n - 1].named_parameters()) for n in (reached, used)]
+        own = [dict(module[n - 1].named_parameters()) for n in (reached, held)]
         state = dict(module[reached - 1].named_buffers())
         seen = path in loaded or bool(state.get("num_batches_tracked", torch.tensor(0)) > 0)
-        if seen and (stand_in != used or _equal(*own)):
+        if seen and (stand_in != held or _equal(*own)):
             beyond[part] = (reached, used)
     if not beyond:
         return ""

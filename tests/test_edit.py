@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -303,3 +304,52 @@ def test_what_the_user_froze_stays_frozen() -> None:
         if "V1_to_V2.conv.weight" in dict(edited.named_parameters()):
             assert "V1_to_V2.conv.weight" in frozen
         assert "V2_to_V4.conv.weight" not in frozen
+
+
+def test_what_is_frozen_stays_so_under_other_names() -> None:
+    """`share` and `unshare` rename parameters: one set becomes several and back."""
+    network = cg.compile("ventral", steps=4)
+    for part in (network.V1, network.V1_to_V2):
+        part.requires_grad_(False)
+    for edited in (cg.unshare(network), cg.share(network), cg.share(cg.unshare(network))):
+        assert isinstance(edited, torch.nn.Module)
+        frozen = {name.partition(".")[0] for name, p in edited.named_parameters() if not p.requires_grad}
+        assert {"V1", "V1_to_V2"} <= frozen
+        assert not any(p.requires_grad for part in ("V1", "V1_to_V2") for p in edited.get_submodule(part).parameters())
+        assert edited.get_parameter("readout.linear.weight").requires_grad
+
+
+def test_a_share_of_frozen_and_trained_sets_is_trained() -> None:
+    network = cg.compile("ventral", steps=6)
+    network.IT.norm[0].requires_grad_(False)
+    assert all(p.requires_grad for p in cg.share(network).IT.parameters())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda n: n.V4.register_forward_hook(lambda *_: None), r"V4 has a hook"),
+        (lambda n: setattr(n.IT, "activation", nn.Tanh()), r"IT.activation is Tanh\(\), not ReLU\(\)"),
+        (
+            lambda n: setattr(n.readout, "linear", nn.Linear(128, 5)),
+            r"readout.linear is Linear\(in_features=128",
+        ),
+        (lambda n: nn.utils.parametrizations.weight_norm(n.V1_to_V2.conv), r"V1_to_V2.conv.parametrizations was added"),
+    ],
+)
+@pytest.mark.parametrize("edit", [lambda n: cg.lesion(n, "feedback"), cg.share, cg.unshare])
+def test_what_no_spec_says_is_not_dropped(edit: Any, change: Any, message: str) -> None:
+    network = cg.compile("ventral", steps=4)
+    change(network)
+    with pytest.raises(cg.CompileError, match=rf"modules of the network were changed: .*{message}"):
+        edit(network)
+
+
+def test_unshared_sets_are_trained_ones() -> None:
+    """Equal sets are copies of a trained one, so that nothing is said of sets that training did not reach."""
+    network = cg.compile(resnet(3))
+    network.train()(torch.randn(4, 3, 8, 8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cg.unshare(network.eval())
+        cg.unshare(network).eval()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -14,14 +15,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cortexgraph.arguments import arguments_explained
-from cortexgraph.compiler import check_choice, compile_spec
+from cortexgraph.compiler import check_choice, retimed
 from cortexgraph.data import ImageData
 from cortexgraph.data.decode import decode_files
 from cortexgraph.errors import CortexGraphWarning, DataError, Diagnostic
-from cortexgraph.network import CompiledNetwork
+from cortexgraph.network import CompiledNetwork, unwrapped
 from cortexgraph.spec.fields import pair
 from cortexgraph.training.engine import choose_device
-from cortexgraph.training.images import EVALUATION_BATCH_SIZE, EpochLoader, check_fit, evaluation_batches
+from cortexgraph.training.images import (
+    EVALUATION_BATCH_SIZE,
+    EpochLoader,
+    check_classes,
+    check_fit,
+    check_input,
+    evaluation_batches,
+)
 from cortexgraph.training.losses import correct_per_step, logits_per_step, loss_per_step
 from cortexgraph.training.reached import reached_steps, read_steps
 from cortexgraph.training.run import At, TrainedRun, opened, with_readouts
@@ -124,8 +132,8 @@ def evaluate(
     """Evaluate a trained network over time.
 
     Args:
-        run: a run or its folder, or a network from `cortexgraph.compile`, which is
-            left as it is.
+        run: a run or its folder, or a network from `cortexgraph.compile`, which is measured as it is, with its hooks
+            and replaced modules, and left as it was.
         data: the images; for a run they are normalised as its training images were.
         at: steps of readout: `all` from the first response to T, or a list; by default those of the spec.
         steps, order: number of steps T, which may be larger than in training, and order; by default those of
@@ -138,15 +146,15 @@ def evaluate(
 
     Raises:
         DataError: for a missing or damaged run, or data that do not fit it.
-        CompileError: for a readout of a silent area.
+        CompileError: for a readout of a silent area, or a module that is not a network of `cortexgraph.compile`.
     """
     check_choice("split", split, ("test", "train"))
     check_choice("tta", tta, get_args(Tta))
     if isinstance(run, nn.Module):
-        check_fit(run.spec, data)
-        network = compile_spec(with_readouts(run.spec, at), steps, order, memory_format="channels_last")
-        network.load_state_dict(run.state_dict())
-        reached, read_in_training = reached_steps(run.spec, network.spec), read_steps(run.unrolled)
+        own = unwrapped(run)
+        check_input(own.spec, data)
+        network = own.under(retimed(with_readouts(own.spec, at), steps, order))
+        reached, read_in_training = reached_steps(own.spec, network.spec), read_steps(own.unrolled)
     else:
         run = opened(run)
         data = run.normalised(data)
@@ -155,13 +163,31 @@ def evaluate(
         reached, read_in_training = run.reached(network), run.read_in_training
     target = choose_device(device)
     batches = EpochLoader(evaluation_batches(data, target, batch_size, split), lambda: 0)
-    correct, losses, images = _count(network.to(target).eval(), batches, tta)
+    with in_evaluation(network, target):
+        correct, losses, images = _count(network, batches, tta, data)
     measured = [
         StepAccuracy(step, n / images, loss / images, reached[step], step in read_in_training)
         for step, n, loss in zip(reached, correct.tolist(), losses.tolist(), strict=True)
     ]
     warn_of_infinite([each.step for each in measured if not isfinite(each.loss)])
     return Evaluation(network.spec.name, data.name, split, images, len(data.classes), tuple(measured), tta)
+
+
+@contextmanager
+def in_evaluation(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """Run a network in evaluation mode on a device; it is left on its own, each module in the mode that it was in."""
+    before = next((parameter.device for parameter in network.parameters()), device)
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        if before != device:
+            network.to(device)
+        yield
+    finally:
+        if before != device:
+            network.to(before)
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def warn_of_infinite(steps: Sequence[int]) -> None:
@@ -183,13 +209,15 @@ def _views(images: Tensor, tta: Tta) -> list[tuple[float, Tensor]]:
     return [(weight / 2, view) for weight, place in places for view in (place, place.flip(3))]
 
 
-def _count(network: nn.Module, batches: EpochLoader, tta: Tta) -> tuple[Tensor, Tensor, int]:
+def _count(network: nn.Module, batches: EpochLoader, tta: Tta, data: ImageData) -> tuple[Tensor, Tensor, int]:
     """Sums over all images: correct int64 [n], loss [n]; and how many there are."""
     correct, losses, images = torch.zeros(1, dtype=torch.int64), torch.zeros(1), 0
+    kind = next((parameter.dtype for parameter in network.parameters()), torch.float32)
     with torch.inference_mode():
         for x, labels in batches:
-            views = (weight * logits_per_step(network(view)).float() for weight, view in _views(x, tta))
+            views = (weight * logits_per_step(network(view)).float() for weight, view in _views(x.to(kind), tta))
             logits = torch.stack([*views]).sum(0)  # [B, n, classes]
+            check_classes(logits.shape[-1], data)
             correct = correct.to(x.device) + correct_per_step(logits, labels)
             losses = losses.to(x.device) + loss_per_step(logits, labels) * len(labels)
             images += len(labels)

@@ -23,7 +23,9 @@ __all__ = [
     "EpochLoader",
     "augmentation",
     "check_augmentation",
+    "check_classes",
     "check_fit",
+    "check_input",
     "data_card",
     "evaluation_batches",
     "images_text",
@@ -45,29 +47,51 @@ def check_fit(spec: NetworkSpec, data: ImageData) -> None:
     Raises:
         DataError: with one finding for each that differs, and the override that repairs it.
     """
+    _check(spec, data, [[readout.classes] for readout in spec.readouts])
+
+
+def check_input(spec: NetworkSpec, data: ImageData) -> None:
+    """Compare channels and size only.
+
+    Raises:
+        DataError: with one finding for each that differs, and the override that repairs it.
+    """
+    _check(spec, data, [])
+
+
+def check_classes(classes: int, data: ImageData) -> None:
+    """Compare the number of logits with that of classes.
+
+    Raises:
+        DataError: if they differ.
+    """
+    if classes != len(data.classes):
+        raise DataError(_misfit("readout.classes", [classes], [len(data.classes)], "classes", "gives"))
+
+
+def _check(spec: NetworkSpec, data: ImageData, classes: Sequence[list[int]]) -> None:
     if not isinstance(data, ImageData):
         repair = "Load images with `cg.load_data`, such as `cg.load_data('shapes', size=(32, 32), channels=3)`."
         raise DataError(Diagnostic("data-mismatch", "data", f"a {type(data).__name__} was given", repair=repair))
     channels, *size = data.train.images.shape[1:]
-    readouts = list(enumerate(spec.readouts))
+    several = len(spec.readouts) > 1
     declared = [
-        *((f"readout[{n}].classes", [readout.classes], [len(data.classes)], "classes") for n, readout in readouts),
+        *(
+            (f"readout{f'[{n}]' * several}.classes", own, [len(data.classes)], "classes")
+            for n, own in enumerate(classes)
+        ),
         ("input.channels", [spec.input.channels], [channels], "channels"),
         ("input.size", [*pair(spec.input.size)], size, "pixels (height, width)"),
     ]
-    findings = [
-        Diagnostic(
-            "data-mismatch",
-            path := place if len(readouts) > 1 else place.replace("[0]", ""),
-            f"the network declares {' × '.join(map(str, own))}",
-            f"the data has {' × '.join(map(str, other))} {unit}",
-            f"Give --set {path}={repr(str(other)) if len(other) > 1 else other[0]}, or other data.",
-        )
-        for place, own, other, unit in declared
-        if own != other
-    ]
-    if findings:
+    if findings := [_misfit(*each) for each in declared if each[1] != each[2]]:
         raise DataError(findings)
+
+
+def _misfit(path: str, own: list[int], other: list[int], unit: str, verb: str = "declares") -> Diagnostic:
+    found = f"the network {verb} {' × '.join(map(str, own))}"
+    expected = f"the data has {' × '.join(map(str, other))} {unit}"
+    repair = f"Give --set {path}={repr(str(other)) if len(other) > 1 else other[0]}, or other data."
+    return Diagnostic("data-mismatch", path, found, expected, repair)
 
 
 def data_card(data: ImageData, origin: Mapping[str, object] | None = None) -> DataCard:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from cortexgraph.compiler import build, compile_spec, interpret
 from cortexgraph.data import ImageData
 from cortexgraph.errors import CompileError, CortexGraphError, DataError
 from cortexgraph.graph import resolved
+from cortexgraph.network import CompiledNetwork
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training import RunFolder, evaluate, load_run, train
 from cortexgraph.training.evaluation import Tta
@@ -240,3 +243,68 @@ def test_logits_that_are_no_numbers_count_as_wrong_and_are_told(data: ImageData,
     with pytest.warns(cg.CortexGraphWarning, match=r"logits at step .* are infinite or not a number for some images"):
         result = cg.evaluate(network, data)
     assert [step.accuracy for step in result.steps] == [0.0] * len(result.steps)
+
+
+# ---- the very network that is given ---------------------------------------------------
+
+
+def changes() -> dict[str, Callable[[CompiledNetwork], object]]:
+    """What a user may do to a network, by name."""
+
+    def hooked(network: CompiledNetwork) -> None:
+        network.V1.register_forward_hook(lambda area, inputs, state: state * 0)
+
+    def replaced(network: CompiledNetwork) -> None:
+        network.IT.activation = torch.nn.Tanh()
+
+    return {"hook": hooked, "module": replaced}
+
+
+@pytest.mark.parametrize("options", [{}, {"steps": 6}, {"at": "all"}, {"at": [3], "order": "sequential"}])
+@pytest.mark.parametrize("change", ["hook", "module"])
+def test_hooks_and_replaced_modules_count(data: ImageData, change: str, options: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    network = cg.compile(tiny_spec(readout={"from": "IT", "classes": 3}))
+    network.load_state_dict({k: v + 0.1 if v.is_floating_point() else v for k, v in network.state_dict().items()})
+    before = evaluate(network, data, device="cpu", **options)
+    changes()[change](network)
+    after = evaluate(network, data, device="cpu", **options)
+    assert [s.loss for s in after.steps] != [s.loss for s in before.steps]
+    if not options:
+        expected = torch.nn.functional.cross_entropy(network.eval()(normalised(data)), data.test.labels).item()
+        assert after.steps[-1].loss == pytest.approx(expected, rel=1e-4)
+
+
+def test_each_module_stays_in_its_mode_and_type(data: ImageData) -> None:
+    network = cg.compile(tiny_spec()).to(torch.bfloat16)
+    network.V1.eval()
+    modes = [module.training for module in network.modules()]
+    evaluate(network, data, device="cpu", steps=5)
+    assert [module.training for module in network.modules()] == modes
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.bfloat16}
+
+
+def test_networks_that_torch_wrapped(data: ImageData) -> None:
+    network = cg.compile(tiny_spec())
+    expected = evaluate(network, data, device="cpu")
+    for wrapped in (torch.compile(network, backend="eager"), torch.nn.DataParallel(network)):
+        assert evaluate(wrapped, data, device="cpu") == expected
+        assert isinstance(cg.lesion(wrapped, "feedback"), torch.nn.Module)
+    with pytest.raises(CompileError, match=r"a Linear was given, but a network of `cg.compile` is needed"):
+        evaluate(torch.nn.Linear(2, 2), data)
+    with pytest.raises(CompileError, match=r"a Linear was given, but a network of `cg.compile` is needed"):
+        cg.lesion(torch.nn.Linear(2, 2), "feedback")
+
+
+def test_a_network_that_records(data: ImageData) -> None:
+    plain, recording = cg.compile(tiny_spec()), cg.compile(tiny_spec(), record="V1")
+    recording.load_state_dict(plain.state_dict())
+    assert evaluate(recording, data, device="cpu") == evaluate(plain, data, device="cpu")
+
+
+def test_a_replaced_head_is_measured_with_its_own_classes(data: ImageData) -> None:
+    network = cg.compile(tiny_spec(readout={"from": "IT", "classes": 7}))
+    with pytest.raises(DataError, match=r"readout.classes: the network gives 7, but the data has 3 classes"):
+        evaluate(network, data, device="cpu")
+    network.readout.linear = torch.nn.Linear(6, 3)
+    assert evaluate(network, data, device="cpu").classes == 3
