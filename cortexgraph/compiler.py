@@ -240,8 +240,11 @@ def compile_with(spec: NetworkSpec, options: CompileOptions) -> CompiledNetwork:
     if too_large := [replace(f, severity="error") for f in memory(compiled.full) if f.place == "areas"]:
         raise CompileError(too_large)
     from cortexgraph.network import make_network
+    from cortexgraph.own_operations import check_own_operations
 
-    return make_network(compiled, program, restored_network)
+    network = make_network(compiled, program, restored_network)
+    check_own_operations(network)
+    return network
 
 
 def restored_network(spec: NetworkSpec, options: CompileOptions, source: str) -> CompiledNetwork:
@@ -326,7 +329,9 @@ def retimed(spec: SpecLike, steps: int | None, order: Order | None) -> NetworkSp
             "steps": "steps is a whole number from 1",
             "order": "order is simultaneous, sequential or a list of groups of areas",
         }
+        examples = {"steps": "8", "order": '"sequential"'}
         places = {str(problem["loc"][0]): problem["input"] for problem in error.errors()}
         raise CompileError(
-            Diagnostic("bad-time", place, f"{given!r} was given", expected[place]) for place, given in places.items()
+            Diagnostic("bad-time", place, f"{given!r} was given", expected[place], f"Give {place}={examples[place]}.")
+            for place, given in places.items()
         ) from None

@@ -47,6 +47,11 @@ Carry = Callable[[State, UnrolledGraph, UnrolledGraph], dict[str, "Tensor"]]
 def _edited(network: SpecLike | nn.Module, change: Change, carry: Carry) -> NetworkSpec | nn.Module:
     """The changed spec, or the network of the changed spec, with the options and the weights of the given one."""
     if not hasattr(network, "named_modules"):
+        if hasattr(type(network), "network"):
+            found, expected = f"a {type(network).__name__} was given", "a spec or a network is needed"
+            raise CompileError(
+                Diagnostic("no-network", "network", found, expected, "Give its `.network`, or its `.spec`.")
+            )
         return change(resolve(network))
     from cortexgraph.network import unwrapped
 

@@ -8,9 +8,12 @@ A finding names the place, what was found against what was expected, and the rep
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
+
+from cortexgraph.wording import python_words
 
 __all__ = [
     "CompileError",
@@ -21,6 +24,7 @@ __all__ = [
     "Findings",
     "GraphError",
     "SpecError",
+    "in_commands",
 ]
 
 Severity = Literal["error", "warning"]
@@ -53,9 +57,11 @@ class Diagnostic:
     line: int | None = None
 
     def __str__(self) -> str:
-        file, place, found, expected, repair = map(
-            _plain, (self.file or "", self.place, self.found, self.expected, self.repair)
-        )
+        place, found, expected, repair = self.place, self.found, self.expected, self.repair
+        if not _commands:
+            place = place if place.startswith("--set") else python_words(place).strip("`")
+            found, expected, repair = map(python_words, (found, expected, repair))
+        file, place, found, expected, repair = map(_plain, (self.file or "", place, found, expected, repair))
         where = [part for part in (file, str(self.line) if file and self.line else None) if part]
         head = ": ".join([":".join(where)] * bool(where) + [place] * bool(place))
         sentence = f"{found}, but {expected}." if expected else f"{found}."
@@ -63,6 +69,20 @@ class Diagnostic:
         first = f"{head}: {kind}{sentence}" if head else f"{kind}{sentence}"
         tag = f"[{self.code}]"
         return f"{first}\n  {repair}    {tag}" if repair else f"{first}    {tag}"
+
+
+_commands: list[object] = []
+"""Has an entry for each command that runs; a list, because threads of a command speak as it does."""
+
+
+@contextmanager
+def in_commands() -> Iterator[None]:
+    """Findings name options, such as `--out`, where they otherwise name arguments of Python functions."""
+    _commands.append(None)
+    try:
+        yield
+    finally:
+        _commands.pop()
 
 
 MOST_SIGNS = 10_000

@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.nn import functional
 
 from cortexgraph.arguments import arguments_explained
-from cortexgraph.compiler import check_choice
+from cortexgraph.compiler import check_choice, retimed
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.extras import require
 from cortexgraph.files import replacing
-from cortexgraph.network import CompiledNetwork, load_class
+from cortexgraph.network import CompiledNetwork, load_class, unwrapped
 from cortexgraph.ops.elementwise import Noise
 from cortexgraph.training.run import TrainedRun, opened
 from cortexgraph.unrolling import Order
@@ -62,7 +62,7 @@ class Exported:
 
 @arguments_explained
 def export(
-    run: str | Path | TrainedRun,
+    run: str | Path | TrainedRun | nn.Module,
     path: str | Path,
     to: Format | None = None,
     *,
@@ -72,7 +72,8 @@ def export(
     """Export the network of a run, with the weights that it keeps.
 
     Args:
-        run: a run or its folder, or the name of a trained network that ships.
+        run: a run or its folder, or the name of a trained network that ships; or a network of `cg.compile`, whose file
+            does not say how images are scaled.
         path: file to write; an existing one is replaced.
         to: the format; by default that of the suffix: .onnx, .pt2 or .py.
         steps, order: unroll otherwise than the run was trained.
@@ -82,6 +83,9 @@ def export(
         CompileError: for an unknown format, or if the network does not compile.
         CortexGraphError: if a library is missing, the network cannot be exported, or the file computes something else.
     """
+    if isinstance(run, nn.Module):
+        own = unwrapped(run)
+        return export_network(own.under(retimed(own.spec, steps, order)), path, to, {"network": own.spec.name})
     run = opened(run)
     network, card = run.compile(steps, order), run.card
     metadata = {
@@ -153,6 +157,12 @@ def _checked_format(network: CompiledNetwork, path: Path, to: Format | None) -> 
         )
     check_choice("to", to, get_args(Format))
     weights = path.with_suffix(".pt")
+    if SUFFIXES.get(path.suffix, to) != to:
+        found, expected = (
+            f"the suffix {path.suffix} is that of {SUFFIXES[path.suffix]}",
+            f"the format {to} was asked for",
+        )
+        raise DataError(Diagnostic("suffix", str(path), found, expected, "Leave the format out, or change the suffix."))
     if to == "source" and path == weights:
         raise DataError(Diagnostic("suffix", str(path), "the weights have this name", repair=f"Write {path.stem}.py."))
     if network.options.record:

@@ -52,6 +52,7 @@ class CompiledNetwork(nn.Module):
     unrolled: ClassVar[UnrolledGraph]
     _loaded: Mapping[str, int] = MappingProxyType({})
     _warned: bool = False
+    _image_shape: ClassVar[tuple[int, int, int]]
     _other: ClassVar[type[nn.Module] | None] = None
     _program: ClassVar[Compiler]
     _restored: ClassVar[Restorer]
@@ -59,7 +60,7 @@ class CompiledNetwork(nn.Module):
     def forward(self, x: Tensor) -> Any:
         """Logits, and the recorded states if any are recorded: see `cortexgraph.compile`."""
         if not isinstance(x, fx.Proxy):
-            check_images(x)
+            check_images(x, self._image_shape)
         if isinstance(x, Tensor) and (x.ndim == 5) != self.options.video:
             return self._other_class().forward(self, x)
         result = super().forward(x)
@@ -264,18 +265,36 @@ def _equal(some: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> bool:
     return some.keys() == others.keys() and all(torch.equal(some[name], others[name]) for name in some)
 
 
-def check_images(x: object) -> None:
+class ImageError(DataError, ValueError):
+    """Images of another size."""
+
+
+def check_images(x: object, shape: tuple[int, int, int] | None = None) -> None:
     """Reject what is no tensor of floats, such as raw pixels, which would give wrong answers without a word.
+
+    Args:
+        x: what was given.
+        shape: of an image, if it is to be checked.
 
     Raises:
         DataError: with the repair.
     """
     if isinstance(x, Tensor) and x.is_floating_point():
-        return
+        if shape is None or (x.ndim in (4, 5) and tuple(x.shape[-3:]) == shape):
+            return
+        image = ", ".join(map(str, shape))
+        found, expected = f"x is {list(x.shape)}", f"[B, {image}], or [B, T, {image}] of a video, is expected"
+        repair = "Resize the images, or compile a spec with another `input`."
+        if tuple(x.shape) == shape:
+            repair = "Add an axis for the batch: `x[None]`."
+        raise ImageError(Diagnostic("bad-images", "x", found, expected, repair))
     if isinstance(x, Tensor):
         found, repair = f"x is {str(x.dtype).removeprefix('torch.')}", "Scale the pixels"
     else:
-        found, repair = f"x is a {type(x).__name__}", "Make a tensor of it with `torch.as_tensor`, scale the pixels"
+        found, repair = (
+            f"x is a {type(x).__name__}",
+            "Make a float tensor (`torch.as_tensor(x).float()`), scale the pixels",
+        )
     repair += " (`x.float() / 255` of bytes) and normalise them as in training: `prepare` of a run does both."
     raise DataError(Diagnostic("bad-images", "x", found, "a tensor of floats is needed", repair))
 
@@ -323,6 +342,7 @@ def class_of(compiled: Program, source: str, compiler: Compiler, restorer: Resto
         "options": compiled.options,
         "source": source,
         "unrolled": compiled.kept,
+        "_image_shape": compiled.kept.areas.image_shape,
         "_program": staticmethod(compiler),
         "_restored": staticmethod(restorer),
         "__module__": emitted.__module__,
@@ -352,4 +372,12 @@ def make_network(compiled: Program, compiler: Compiler, restorer: Restorer) -> C
         compiler: makes the program for the other kind of input.
         restorer: makes the network that a pickle fills in.
     """
-    return class_of(compiled, compiled.source, compiler, restorer)()._ready()
+    network_class = class_of(compiled, compiled.source, compiler, restorer)
+    try:
+        return network_class()._ready()
+    except NameError as error:
+        found, expected = f"the emitted file does not define `{error.name}`", "an operation names it"
+        repair = "Add the class or function to the `helpers` of your operation."
+        raise CompileError(
+            Diagnostic("own-operation", f"operation of {compiled.spec.name}", found, expected, repair)
+        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -18,6 +19,7 @@ __all__ = [
     "flow",
     "listed",
     "paths_text",
+    "python_words",
     "quoted",
     "shortened",
     "similar",
@@ -301,6 +303,42 @@ def flow(value: object, default: Callable[[object], object] | None = None) -> st
     '[V1, [V2, V4]]'
     """
     return json.dumps(value, ensure_ascii=False, default=default).replace('"', "")
+
+
+OPTION = re.compile(
+    r"(?P<command>`cortexgraph [^`]*`)|--set (?P<path>\S+?)=(?P<set>'[^']*'|[^\s,]*[^\s,.])"
+    r"|`--(?P<quoted>[a-z-]+)(?: (?P<words>[^`]+))?`"
+    r"|--(?P<plain>[a-z-]+)(?: (?P<word>N|[0-9]+|auto|bf16|sqrt|train|test|ray|slurm)\b)?"
+)
+SWITCHES = ("download", "overwrite", "reciprocal", "resume")
+"""Options that take no value."""
+ARGUMENTS = {"input": "input_area", "readout": "readout_area"}
+"""Options whose argument has another name."""
+
+
+def python_words(text: str) -> str:
+    """A text about options of commands, for those who call functions: each option as its argument.
+
+    >>> python_words("Name another with --out, or give --overwrite.")
+    'Name another with `out`, or give `overwrite=True`.'
+    >>> python_words("Give --set readout.classes=10, or --device auto.")
+    'Give `cg.load(spec, ["readout.classes=10"])`, or `device="auto"`.'
+    """
+
+    def argument(match: re.Match[str]) -> str:
+        if match["command"]:
+            return match["command"]
+        if match["path"]:
+            return f'`cg.load(spec, ["{match["path"]}={match["set"].strip(chr(39))}"])`'
+        name, value = match["quoted"] or match["plain"], match["words"] or match["word"]
+        if name in SWITCHES or name.removeprefix("no-") in SWITCHES:
+            return f"`{name.removeprefix('no-')}={name in SWITCHES}`"
+        name = ARGUMENTS.get(name, name).replace("-", "_")
+        if value is None:
+            return f"`{name}`"
+        return f"`{name}={value}`" if value == "N" or value.isdecimal() else f'`{name}="{value}"`'
+
+    return OPTION.sub(argument, text) if "--" in text else text
 
 
 def count_text(count: float) -> str:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cortexgraph.compiler import check
-from cortexgraph.errors import CortexGraphError, Diagnostic
+from cortexgraph.errors import CortexGraphError, Diagnostic, in_commands
 from cortexgraph.spec import load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +27,7 @@ INTRODUCTION = """\
 
 cortexgraph reports all findings at once. Each finding gives the place, what was found and what was expected, the
 repair, and a code in brackets. The code stays the same when the text changes, so you can search for it on this page.
+A repair names options in commands, and arguments of functions in Python.
 A finding is an error, which stops the work (exit code 1), or a warning, which does not. In Python,
 `error.diagnostics` holds the findings of a `CortexGraphError`, and `cg.check(spec)` returns those of a spec.
 
@@ -124,6 +125,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "helper-name": "A registered helper has the name of another definition of the emitted file.",
         "no-source": "The source of a registered helper cannot be read.",
         "no-network": "Something other than a compiled network was given.",
+        "altered-network": "Modules of the network were replaced or hooked into, which its spec does not say.",
+        "own-operation": "The module of a registered operation is not what the operation declares.",
         "unknown-pass": "There is no pass of this name.",
         "unknown-choice": "An argument of `compile` is not one of the choices.",
         "checkpoint": "The checkpoint setting is invalid, there is no loop to divide, or the memory is too small.",
@@ -187,6 +190,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "tensor-shape": "A tensor in a file of weights has another shape than the parameter.",
         "other-weights": "A file holds the weights of another network.",
         "key-map": "An entry of a key map is wrong, or names no parameter of the network.",
+        "bad-loss": "A registered loss does not return one number for each row.",
         "unknown-tracker": "A value of `--logger` is not `csv`, `tensorboard`, `wandb` or `mlflow`.",
         "bad-device": "The device is not one of `auto`, `cpu`, `mps`, `cuda`, `cuda:N`.",
         "no-device": "This machine does not have the device.",
@@ -207,6 +211,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "empty-connectome": "No projections are left.",
         "unreachable": "No signal from the input area reaches the readout.",
         "no-level": "The table does not determine the level of an area.",
+        "bad-rule": "A rule of the import has a value that it cannot have.",
+        "short-distances": "All distances are below a millimetre: probably another unit (warning).",
         "sln-against-levels": "Laminar data (SLN) and levels disagree (warning).",
         "weight-above-one": "A fraction is above 1 (warning).",
         "assumed-reciprocal": "Reciprocal connections are assumed for areas whose inputs were not measured (warning).",
@@ -263,7 +269,12 @@ def examples() -> dict[str, Diagnostic]:
 
 
 def page() -> str:
-    """The text of docs/errors.md."""
+    """The text of docs/errors.md, whose examples name options of commands."""
+    with in_commands():
+        return _page()
+
+
+def _page() -> str:
     shown, sections = examples(), [INTRODUCTION]
     for heading, meanings in MEANINGS.items():
         sections += [f"## {heading}", ""]

@@ -275,7 +275,7 @@ def test_a_batch_norm_over_one_value_is_a_finding_before_training(tmp_path: Path
     graph = build(loads(LAST_BATCH))
     assert [finding.place for finding in batch_norm_over_one_value(graph, 1)] == ["areas.B"]
     assert list(batch_norm_over_one_value(graph, 2)) == []
-    with pytest.raises(CompileError, match=r"(?s)areas\.B: .*--batch-size 2 or more.*\[batch-norm-over-one-value\]"):
+    with pytest.raises(CompileError, match=r"(?s)areas\.B: .*`batch_size=2` or more.*\[batch-norm-over-one-value\]"):
         train(
             loads(LAST_BATCH),
             load_data("shapes", size=(32, 32), channels=3, train_images=20, test_images=10),

@@ -74,7 +74,7 @@ def test_a_video_shows_its_frames_in_order() -> None:
 @pytest.mark.parametrize("shape", [(2, 3, 32, 31), (2, 1, 32, 32), (3, 32, 32), (2, 4, 3, 32, 32)])
 def test_an_image_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
     module = cg.compile(small(), steps=5)
-    with pytest.raises(ValueError, match=r"expected \[B, (5, )?3, 32, 32\]"):
+    with pytest.raises(ValueError, match=r"\[B, (5, )?3, 32, 32\]"):
         module(torch.zeros(shape))
 
 

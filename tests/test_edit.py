@@ -353,3 +353,8 @@ def test_unshared_sets_are_trained_ones() -> None:
         warnings.simplefilter("error")
         cg.unshare(network.eval())
         cg.unshare(network).eval()
+
+
+def test_a_run_is_not_a_network() -> None:
+    with pytest.raises(cg.CompileError, match=r"a TrainedRun was given.*\n  Give its `.network`, or its `.spec`"):
+        cg.lesion(cg.load_run("ventral-cifar10"), "feedback")  # type: ignore[call-overload]

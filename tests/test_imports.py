@@ -18,9 +18,9 @@ PACKAGE = Path(cortexgraph.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
-    ("errors", "version"),
+    ("wording", "version"),
+    ("errors",),
     ("files",),
-    ("wording",),
     ("arguments", "extras"),
     ("notebook",),
     ("spec",),
@@ -32,6 +32,7 @@ LAYERS = (
     ("checks",),
     ("program",),
     ("network",),
+    ("own_operations",),
     ("compiler",),
     ("tracing",),
     ("analysis", "render", "data", "edit", "connectome", "released"),

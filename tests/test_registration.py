@@ -374,3 +374,63 @@ def test_findings_about_ones_own_are_those_of_any_other(plugin: None) -> None:
     assert (finding.code, finding.repair) == ("unknown-operation", "Did you mean `averaging`?")
     (finding,) = cg.check(network(cell={"averaging": {"rates": 1}}))
     assert (finding.place, finding.repair) == ("areas.A.cell.averaging.rates", "Did you mean `rate`?")
+
+
+# ---- operations that are not what they declare ---------------------------------------
+
+
+class Scaled(nn.Module):
+    """x · g."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.gain
+
+
+class Twice(nn.Module):
+    """The channels twice."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x, x], 1)
+
+
+@pytest.mark.parametrize(
+    ("helpers", "constructor", "message"),
+    [
+        ((Scaled,), "Scaled()", r"its module has parameters of shapes \[\(1,\)\], but `parameters\(\)` declares \[\]"),
+        ((Twice,), "Twice()", r"its module returns \[4, 4, 4\], but `output\(\)` declares \[2, 4, 4\]"),
+        (
+            (),
+            "Nowhere()",
+            r"the emitted file does not define `Nowhere`.*\n  Add the class or function to the `hel",
+        ),
+    ],
+)
+def test_a_module_must_be_what_its_operation_declares(helpers: Any, constructor: str, message: str) -> None:
+    @cg.register_operation("own_one")
+    @dataclass(frozen=True)
+    class Own(cg.Operation):
+        equation = "x"
+
+        def summary(self) -> str:
+            return "own"
+
+        def constructor(self) -> str:
+            return constructor
+
+    Own.helpers = helpers
+    try:
+        with pytest.raises(CompileError, match=message):
+            cg.compile(network(body=["own_one"]))
+    finally:
+        OPERATIONS.remove("own_one")
+
+
+@pytest.mark.parametrize("register", [cg.register_operation, cg.register_cell])
+@pytest.mark.parametrize("other", [Scaled, len, 3])
+def test_only_descriptions_are_registered(register: Any, other: Any) -> None:
+    with pytest.raises(ValueError, match=r"is not a dataclass derived from cortexgraph\.(Operation|Cell), which"):
+        register("own_one")(other)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cortexgraph.errors import Diagnostic, in_commands
 from cortexgraph.wording import count_text, similar, suggest
 
 
@@ -29,3 +30,28 @@ def test_suggestions() -> None:
     assert similar("V9", ["V1", "IT"]) is None
     assert suggest("ventrl", ["ventral"], "Look.") == "Did you mean `ventral`?"
     assert suggest("macaque", ["ventral"], "Look.") == "Look."
+
+
+@pytest.mark.parametrize(
+    ("text", "in_python"),
+    [
+        (
+            "Finish it with `cortexgraph train --resume --out r`.",
+            "Finish it with `cortexgraph train --resume --out r`.",
+        ),
+        ("Start one without --resume.", "Start one without `resume=True`."),
+        ("With --no-reciprocal they are left out.", "With `reciprocal=False` they are left out."),
+        ("Lower --batch-size, use --precision bf16.", 'Lower `batch_size`, use `precision="bf16"`.'),
+        ("Train with --batch-size 2 or more.", "Train with `batch_size=2` or more."),
+        ("Add `--download` to fetch it.", "Add `download=True` to fetch it."),
+        ("`--to source` takes every network.", '`to="source"` takes every network.'),
+        ("Give --set input.size='[8, 8]', or else.", 'Give `cg.load(spec, ["input.size=[8, 8]"])`, or else.'),
+        ("a -- b", "a -- b"),
+    ],
+)
+def test_repairs_name_arguments_in_python_and_options_in_commands(text: str, in_python: str) -> None:
+    finding = Diagnostic("code", "place", "found", repair=text)
+    assert in_python in str(finding)
+    with in_commands():
+        assert text in str(finding)
+    assert in_python in str(finding)

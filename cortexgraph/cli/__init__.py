@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import reduce
 from typing import Any, NoReturn
 
-from cortexgraph.errors import CortexGraphError, CortexGraphWarning, DataError, Diagnostic
+from cortexgraph.errors import CortexGraphError, CortexGraphWarning, DataError, Diagnostic, in_commands
 from cortexgraph.extras import explained
 from cortexgraph.wording import shortened, similar
 
@@ -29,7 +29,8 @@ def main() -> None:
         f"warning: {message}.\n" if category is CortexGraphWarning else of_python(message, category, *place)
     )
     try:
-        _run()
+        with in_commands():
+            _run()
     except CortexGraphError as error:
         print(error, file=sys.stderr)
         sys.exit(1)

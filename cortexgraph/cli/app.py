@@ -18,6 +18,7 @@ from cortexgraph.cli.record import record
 from cortexgraph.cli.released import import_tnn, import_weights
 from cortexgraph.cli.specs import import_connectome, new, schema
 from cortexgraph.cli.train import train
+from cortexgraph.errors import in_commands
 from cortexgraph.wording import similar
 
 __all__ = ["app"]
@@ -87,8 +88,9 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def _main(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    pass
+    context.with_resource(in_commands())

@@ -11,8 +11,6 @@ from cortexgraph.unrolling import FLOAT_BYTES, Loop, UnrolledGraph, numbers_with
 
 __all__ = ["Checkpoint", "MemoryBudget", "read_checkpoint", "runs_of"]
 
-EXPECTED = "it is sqrt, a number of segments from 1, or a memory such as 4GB"
-
 
 @dataclass(frozen=True)
 class MemoryBudget:
@@ -42,11 +40,12 @@ def read_checkpoint(text: str, batch: int) -> Checkpoint:
     try:
         return MemoryBudget(float(text[:-2]), batch) if text.upper().endswith("GB") else int(text)
     except ValueError:
-        raise _unknown(text) from None
+        raise _unknown(text, "4GB") from None
 
 
-def _unknown(value: object) -> CompileError:
-    return CompileError(Diagnostic("checkpoint", "checkpoint", f"{value!r} was given", EXPECTED, "Give one of these."))
+def _unknown(value: object, budget: str) -> CompileError:
+    expected = f"it is sqrt, a number of segments from 1, or a memory such as {budget}"
+    return CompileError(Diagnostic("checkpoint", "checkpoint", f"{value!r} was given", expected, "Give one of these."))
 
 
 def runs_of(graph: UnrolledGraph, checkpoint: Checkpoint | None) -> int | None:
@@ -60,7 +59,7 @@ def runs_of(graph: UnrolledGraph, checkpoint: Checkpoint | None) -> int | None:
     budget = isinstance(checkpoint, MemoryBudget) and 0 < checkpoint.gigabytes < float("inf") and checkpoint.batch >= 1
     number = isinstance(checkpoint, int) and not isinstance(checkpoint, bool) and checkpoint >= 1
     if not (checkpoint == "sqrt" or budget or number):
-        raise _unknown(checkpoint)
+        raise _unknown(checkpoint, "`cortexgraph.codegen.MemoryBudget(gigabytes=4, batch=64)`")
     if graph.loop is None:
         found = "the network has no steady state of steps that repeat"
         repair = "Give more steps, leave the pass roll on, or leave checkpoint out."

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cortexgraph.checks.behaviour import dead_parameters
 from cortexgraph.compiler import build, unroll
-from cortexgraph.connectome.table import Projection
+from cortexgraph.connectome.table import Projection, read_connectome
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.wording import quoted, suggest
+from cortexgraph.wording import quoted, shortened, suggest
 
 __all__ = ["Rules", "connectome_spec", "level_of_each", "projections_of"]
 
@@ -62,14 +65,50 @@ class Rules:
     readout_area: str | None = None
     steps: int | None = None
 
+    def __post_init__(self) -> None:
+        numbers = {name: value for name, value in vars(self).items() if name in POSITIVE or name == "min_weight"}
+        findings = [
+            Diagnostic("bad-rule", name, f"{shortened(repr(value))} was given", f"it must be {_kind_of(name)}")
+            for name, value in numbers.items()
+            if not (value is None and name == "steps") and not _is_positive(value, name)
+        ]
+        if findings:
+            raise DataError(findings)
+
+
+POSITIVE: Mapping[str, type] = {
+    "velocity_m_per_s": float,
+    "dt_ms": float,
+    **dict.fromkeys(("channels", "size", "stages", "classes", "steps"), int),
+}
+"""Rules that are numbers above 0."""
+
+
+def _kind_of(rule: str) -> str:
+    if rule not in POSITIVE:
+        return "a number from 0"
+    return "a whole number above 0" if POSITIVE[rule] is int else "a number above 0"
+
+
+def _is_positive(value: object, rule: str) -> bool:
+    kind = Integral if POSITIVE.get(rule) is int else Real
+    if not isinstance(value, kind) or isinstance(value, bool):
+        return False
+    number = float(value)
+    return 0 < number < float("inf") or (number == 0 and rule not in POSITIVE)
+
 
 def connectome_spec(
-    projections: Sequence[Projection], rules: Rules | None = None
+    projections: Sequence[Projection] | str | PathLike[str], rules: Rules | None = None
 ) -> tuple[NetworkSpec, list[Diagnostic]]:
     """A spec with an area for each area of the table and a connection for each projection.
 
     The direction of a connection follows from the levels of its ends, which follow from the laminar origins (SLN) of
     all projections; see `level_of_each`.
+
+    Args:
+        projections: the rows of a table, or the path of its CSV file.
+        rules: what is assumed; by default `Rules()`.
 
     Returns:
         The spec, and warnings: weights above 1 (no fraction is; they are not used as strengths), projections whose own
@@ -79,6 +118,8 @@ def connectome_spec(
         DataError: if the levels are unknown, or an area that the rules name is not in the table.
     """
     rules = rules or Rules()
+    if isinstance(projections, str | PathLike):
+        projections = read_connectome(Path(projections))
     _check_size(rules)
     level = level_of_each(projections)
     usable = [replace(p, weight=None) if (p.weight or 0) > 1 else p for p in projections]
@@ -124,6 +165,11 @@ def _warnings(
             problem, expected = f"the weight is {p.weight:g}", "a fraction of labelled neurons is at most 1"
             repair = "It is not used as a strength; perhaps an exponent was lost."
             yield Diagnostic("weight-above-one", p.label, problem, expected, repair, "warning", line=p.line)
+    distances = [p.distance_mm for p in projections if p.distance_mm]
+    if distances and max(distances) < 1:
+        problem, expected = f"the largest distance is {max(distances):g} mm", "areas lie millimetres apart"
+        repair = "Give distances in millimetres, not metres or centimetres."
+        yield Diagnostic("short-distances", "distance_mm", problem, expected, repair, "warning")
     if assumed:
         areas = quoted(sorted({p.target for p in assumed}))
         problem = f"the inputs of {areas} were not measured: {len(assumed)} reciprocal connections are assumed"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -87,14 +87,31 @@ def read_connectome(path: str | Path) -> list[Projection]:
         findings.append(_finding(number, "", "the table has no rows", "at least one projection is needed"))
     for number, cells in rows[1:] if not findings else ():
         row = _read_row(cells, places, number)
+        if any(cells[len(header) :]):
+            problem, expected = f"the row has {len(cells)} values", f"there are {len(header)} columns"
+            findings.append(_finding(number, "row", problem, expected, "Quote a value that contains a comma."))
         if isinstance(row, list):
             findings += row
         elif (first := projections.setdefault((row.source, row.target), row)) is not row:
             problem = f"this projection stands here and on line {first.line}"
             findings.append(_finding(number, row.label, problem, "", "Keep one."))
+    findings += _contradictions([*projections.values()])
     if findings:
         raise DataError(replace(finding, file=str(path)) for finding in findings)
     return list(projections.values())
+
+
+def _contradictions(projections: Sequence[Projection]) -> Iterator[Diagnostic]:
+    """A finding for each row that gives an area another level than a row above."""
+    levels: dict[str, tuple[float, int]] = {}
+    for row in projections:
+        for name, level in ((row.source, row.source_level), (row.target, row.target_level)):
+            if level is None:
+                continue
+            first, line = levels.setdefault(name, (level, row.line))
+            if level != first:
+                problem, expected = f"the level of {name} is {level:g}", f"it is {first:g} on line {line}"
+                yield _finding(row.line, row.label, problem, expected, "Give an area one level.")
 
 
 def _cells(line: str) -> list[str]:

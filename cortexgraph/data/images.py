@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -85,8 +86,8 @@ class LabelledImages:
     """Images and the index of their class.
 
     Attributes:
-        images: uint8 [N, C, H, W].
-        labels: int64 [N].
+        images: uint8 [N, C, H, W]; a NumPy array becomes a tensor.
+        labels: int64 [N], likewise.
 
     Raises:
         DataError: if the tensors are of another kind or do not fit each other.
@@ -96,13 +97,22 @@ class LabelledImages:
     labels: Tensor
 
     def __post_init__(self) -> None:
+        for name, value in (("images", self.images), ("labels", self.labels)):
+            if isinstance(value, np.ndarray):
+                object.__setattr__(self, name, torch.from_numpy(value))
+            elif not isinstance(value, Tensor):
+                expected = "a tensor or a NumPy array is needed"
+                raise DataError(Diagnostic("bad-tensors", name, f"a {type(value).__name__} was given", expected))
         images, labels = self.images, self.labels
+        if images.ndim == 4 and images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
+            found, repair = f"images are {list(images.shape)}", "Put channels first: `images.permute(0, 3, 1, 2)`."
+            raise DataError(Diagnostic("bad-tensors", "images", found, "they must be [N, C, H, W]", repair))
         types_fit = images.dtype == torch.uint8 and labels.dtype == torch.int64
         if types_fit and images.ndim == 4 and labels.shape == images.shape[:1]:
             return
         kinds = [f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}" for tensor in (images, labels)]
         expected = "uint8 images [N, C, H, W] and int64 labels [N] are needed"
-        repair = "Convert them with `.to(…)`, and give each image one label."
+        repair = "Convert them with `.to(torch.uint8)` and `.to(torch.int64)`, and give each image one label."
         found = f"images are {kinds[0]} and labels are {kinds[1]}"
         raise DataError(Diagnostic("bad-tensors", "LabelledImages", found, expected, repair))
 
@@ -119,7 +129,7 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class ImageData:
-    """A data set with its two splits.
+    """A data set with its two splits; `ImageData.of` makes one of images of your own.
 
     Attributes:
         name: of the source, such as ``shapes``, or the directory's path.
@@ -143,9 +153,44 @@ class ImageData:
 
     @classmethod
     def of(
-        cls, name: str, classes: Sequence[str], splits: Mapping[str, LabelledImages], augment: Augment, preparation: str
+        cls,
+        name: str,
+        classes: Sequence[str],
+        splits: Mapping[str, LabelledImages],
+        augment: Augment | None = None,
+        preparation: str = "",
     ) -> ImageData:
-        """The data set of some `splits` (train and test), with the statistics of its training images."""
+        """The data set of some `splits` (train and test), with the statistics of its training images.
+
+        Args:
+            name: of the data set.
+            classes: their names; a label is an index into them.
+            splits: under `train` and `test`.
+            augment: by default mirroring and crops shifted by up to 4 pixels.
+            preparation: what was done to the images, in words.
+
+        Raises:
+            DataError: if a split is missing, or a label is no index of a class.
+
+        Examples:
+            >>> images = torch.randint(256, (20, 3, 8, 8), dtype=torch.uint8)
+            >>> some = LabelledImages(images, torch.arange(20) % 2)
+            >>> ImageData.of("mine", ["cat", "dog"], {"train": some, "test": some}).train
+            <20 images of 3 × 8 × 8>
+        """
+        findings = [
+            Diagnostic("bad-tensors", "splits", f"there is no split `{split}`", repair="Give `train` and `test`.")
+            for split in ("train", "test")
+            if split not in splits
+        ]
+        for split, data in splits.items():
+            if len(data) and not 0 <= int(data.labels.min()) <= int(data.labels.max()) < len(classes):
+                found = f"labels go from {int(data.labels.min())} to {int(data.labels.max())}"
+                expected, repair = f"there are {len(classes)} classes", "Count classes from 0, and name each of them."
+                findings.append(Diagnostic("bad-tensors", f"splits.{split}", found, expected, repair))
+        if findings:
+            raise DataError(findings)
+        augment = augment or Augment()
         mean, std = channel_statistics(splits["train"].images)
         return cls(name, tuple(classes), splits["train"], splits["test"], mean, std, augment, preparation)
 

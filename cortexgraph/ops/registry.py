@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import Field as DataclassField
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any, Generic, TypeVar, cast, get_type_hints
 
@@ -154,6 +154,12 @@ class Registry(Generic[T_co]):
                 raise ValueError(f"`{name}` cannot be {what}: use small letters, digits and underscores")
             if name in self._kinds:
                 raise ValueError(f"{self.family} `{name}` is registered already")
+            base = f"cortexgraph.{self.family.capitalize()}"
+            if not (isinstance(make_from, type) and is_dataclass(make_from) and hasattr(make_from, "constructor")):
+                named = getattr(make_from, "__name__", repr(make_from))
+                found = f"`{named}` is not a dataclass derived from {base}"
+                repair = "Its `constructor` names the torch module, which stands in its `helpers`"
+                raise ValueError(f"{found}, which describes the {self.family}. {repair}: see docs/language.md.")
             self._kinds[name] = Kind(name, cast("type[T_co]", make_from), fixed)
             return make_from
 

@@ -9,7 +9,7 @@ from operator import index
 from typing import SupportsIndex
 
 from cortexgraph.errors import CompileError, Diagnostic
-from cortexgraph.unrolling import UnrolledGraph
+from cortexgraph.unrolling import UnrolledGraph, first_responses
 from cortexgraph.wording import quoted, suggest
 
 __all__ = ["Recorded", "plan"]
@@ -98,7 +98,10 @@ def _check_steps(graph: UnrolledGraph, asked: list[int]) -> Iterator[Diagnostic]
 
 
 def _silent(graph: UnrolledGraph, area: str) -> Diagnostic:
-    first = graph.first_response(area)
-    when = f"it first responds at step {first}" if first else f"it is silent at all {graph.steps} steps"
+    response = first_responses(graph.areas, graph.groups).get(area)
+    when = f"it first responds at step {response.step}" if response else "no path drives it"
     problem = f"{area} is silent at every step that was asked for"
-    return Diagnostic("silent-record", f"record {area}", problem, when, "Ask for a later step, or leave the area out.")
+    repair = "Ask for a later step, or leave the area out."
+    if response and response.step > graph.steps:
+        repair = f"Run the network for {response.step} steps or more, or leave the area out."
+    return Diagnostic("silent-record", f"record {area}", problem, when, repair if response else "Leave the area out.")

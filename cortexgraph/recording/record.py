@@ -101,6 +101,9 @@ def record(
     """
     path = Path(out)
     check_format(plots)
+    if batch_size < 1:
+        found, repair = f"{batch_size} images at a time were asked for", "Give a positive number."
+        raise DataError(Diagnostic("bad-batches", "batch_size", found, "it must be 1 or more", repair))
     run = opened(run)
     recorded = plan(unroll(run.spec, total_steps, order), areas, steps)
     image_bytes = sum(each.bytes_per_image for each in recorded)

@@ -128,6 +128,8 @@ def _existing(path_or_zoo_name: str | PathLike[str]) -> Path:
         return shipped[name]
     if is_folder and name:
         problem, repair = f"`{shortened(name)}` is a folder", "Name a spec file in it."
+        if (path / "settings.json").exists():
+            repair = f"It is a run: give `cg.load_run({str(name)!r}).network`, which has its weights."
     else:
         guess = similar(path.stem, list(shipped))
         if not guess and (beside := similar(path.name, _files_beside(path))):

@@ -268,7 +268,9 @@ def _type_repair(value: object, expected: str, path: Path, root: type[BaseModel]
     if expected == CONNECTION_FORM:
         return ""
     if expected == "a mapping with `channels`":
-        return f"Write `{{channels: {value}}}`." if isinstance(value, int) else ""
+        if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(part, int) for part in value):
+            return f"Write `{{channels: {value[0]}, size: {value[1]}}}`."
+        return f"Write `{{channels: {value}}}`." if isinstance(value, int) else "Write, for example, `{channels: 32}`."
     return _example("Write", path, root)
 
 

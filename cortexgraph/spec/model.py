@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -224,7 +224,10 @@ class NetworkSpec(Document, Shown):
             )
             found = f"the logits are combined over the steps of `at` (`{self.readouts[combined].over_time}`)"
             raise SpecError([self.diagnostic("combined-readout", path, found, "other steps would mean others", repair)])
-        at = ReadoutSpec(source="readout", classes=1, at=at).at
+        try:
+            at = ReadoutSpec(source="readout", classes=1, at=at).at
+        except SpecError as error:
+            raise SpecError(replace(finding, place="at") for finding in error.diagnostics) from None
         readouts = tuple(readout.model_copy(update={"at": at}) for readout in self.readouts)
         return self.model_copy(update={"readouts": readouts})
 
@@ -243,6 +246,20 @@ class NetworkSpec(Document, Shown):
             connection = self.connections[int(path[1])]
             label = f"{connection.source} {ARROW} {connection.target}"
         return self._origin.diagnostic(code, path, found, expected, repair, label=label, severity=severity)
+
+    @property
+    def readout(self) -> ReadoutSpec:
+        """The first readout, whose accuracy is reported."""
+        return self.readouts[0]
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with other fields; a mapping for a part of the spec, such as `time`, becomes that part."""
+        parts = {name: type(part) for name, part in self if isinstance(part, Model)}
+        changes = {
+            name: parts[name].model_validate(value) if name in parts and isinstance(value, Mapping) else value
+            for name, value in (update or {}).items()
+        }
+        return super().model_copy(update=changes, deep=deep)
 
     @property
     def digest(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
+from os import PathLike
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -34,7 +35,7 @@ from cortexgraph.training.losses import correct_per_step, logits_per_step, loss_
 from cortexgraph.training.reached import reached_steps, read_steps
 from cortexgraph.training.run import At, TrainedRun, opened, with_readouts
 from cortexgraph.unrolling import Order
-from cortexgraph.wording import steps_text
+from cortexgraph.wording import listed, steps_text
 
 __all__ = ["Evaluation", "Predictions", "StepAccuracy", "Tta", "evaluate", "predict"]
 
@@ -254,7 +255,7 @@ class Predictions:
 
 @arguments_explained
 def predict(
-    files: Sequence[str | Path],
+    files: str | PathLike[str] | Sequence[str | PathLike[str]],
     run: str | Path | TrainedRun = "ventral-cifar10",
     *,
     at: At | None = None,
@@ -268,7 +269,7 @@ def predict(
     normalised as the training images were.
 
     Args:
-        files: the images.
+        files: the paths of images, or of one.
         run: a run or its folder, or the name of a trained network that ships.
         at: steps of readout: `all`, `last` or a list; by default those of the run.
         steps, order: number of steps T and order; by default those of the run.
@@ -282,29 +283,35 @@ def predict(
         >>> predict(["cat.jpg"]).best(0)  # doctest: +SKIP
         'cat'
     """
-    run = opened(run)
+    paths, run = _existing(files), opened(run)
     network = run.compile(steps, order, at=at)
     shape = pair(run.spec.input.size), run.spec.input.channels
-    images = decode_files(_existing(files), *shape, run.card.resize)
+    images = decode_files(paths, *shape, run.card.resize)
     target = choose_device(device)
     network.to(target)
     with torch.inference_mode():
         batches = torch.split(images, EVALUATION_BATCH_SIZE)
         logits = torch.cat([logits_per_step(network(run.prepare(batch.to(target)))) for batch in batches])
     probabilities = logits.float().softmax(2).cpu()  # [N, n, classes]
-    paths, read = tuple(map(Path, files)), read_steps(network.unrolled)
+    read = read_steps(network.unrolled)
     finite = probabilities.isfinite().all(2).all(0).tolist()
     warn_of_infinite([step for step, whole in zip(read, finite, strict=True) if not whole])
-    return Predictions(run.spec.name, run.data, paths, run.classes, read, probabilities)
+    return Predictions(run.spec.name, run.data, tuple(paths), run.classes, read, probabilities)
 
 
-def _existing(files: Sequence[str | Path]) -> list[Path]:
+def _existing(files: str | PathLike[str] | Sequence[str | PathLike[str]]) -> list[Path]:
     """The files.
 
     Raises:
         DataError: naming every one that is not there.
     """
-    paths = [Path(file) for file in files]
+    several = [files] if isinstance(files, str | PathLike) else [*files] if isinstance(files, Sequence) else [files]
+    others = {type(file).__name__ for file in several if not isinstance(file, str | PathLike)}
+    if others:
+        found, expected = f"{listed(sorted(others))} was given", "paths of images are needed"
+        repair = "Give images in memory to the network: `run.network(run.prepare(images))`."
+        raise DataError(Diagnostic("no-image", "files", found, expected, repair))
+    paths = [Path(file) for file in several if isinstance(file, str | PathLike)]
     findings = []
     for path in paths:
         if path.is_dir():

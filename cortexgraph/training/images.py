@@ -71,7 +71,7 @@ def check_classes(classes: int, data: ImageData) -> None:
 
 def _check(spec: NetworkSpec, data: ImageData, classes: Sequence[list[int]]) -> None:
     if not isinstance(data, ImageData):
-        repair = "Load images with `cg.load_data`, such as `cg.load_data('shapes', size=(32, 32), channels=3)`."
+        repair = "Load images with `cg.load_data`, or make them of tensors with `cortexgraph.data.ImageData.of`."
         raise DataError(Diagnostic("data-mismatch", "data", f"a {type(data).__name__} was given", repair=repair))
     channels, *size = data.train.images.shape[1:]
     several = len(spec.readouts) > 1

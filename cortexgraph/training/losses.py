@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from cortexgraph.errors import CortexGraphError, Diagnostic
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -107,6 +109,10 @@ def loss_per_step(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0, 
     batch, steps, classes = logits.shape
     targets = labels[:, None].expand(batch, steps).flatten()  # [B · n]
     losses = LOSSES[loss](logits.float().reshape(-1, classes), targets, label_smoothing)
+    if losses.shape != targets.shape:
+        found, expected = f"it returned {list(losses.shape)}", f"a loss for each row is needed: {list(targets.shape)}"
+        repair = 'Do not average over the batch, as with `reduction="none"`.'
+        raise CortexGraphError(Diagnostic("bad-loss", f"loss {loss}", found, expected, repair))
     return losses.reshape(batch, steps).mean(0)
 
 

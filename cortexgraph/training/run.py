@@ -8,9 +8,10 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import index
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, get_args
 
 import torch
 from torch import Tensor
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["At", "TrainedRun", "find_run", "load_run", "opened", "pack", "packed", "with_readouts"]
 
-At = Literal["all", "last"] | Sequence[int]
+At = Literal["all", "last"] | int | Sequence[int]
 Epoch = Literal["kept", "best", "last"]
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights"
@@ -164,12 +165,20 @@ class TrainedRun:
         try:
             values = torch.as_tensor(images)
         except (TypeError, ValueError, RuntimeError):
-            kind, repair = type(images).__name__, "Make a tensor of them."
+            kind = type(images).__name__
+            repair = "Make one with `torch.as_tensor(numpy.asarray(image))`, or give the file to `cg.predict`."
             raise _bad_images(f"they are a {kind}", "a tensor or an array is needed", repair) from None
         mean, std = (torch.tensor(v, device=values.device)[:, None, None] for v in (self.card.mean, self.card.std))
         if values.ndim < 3 or values.shape[-3] != len(mean):
             shape = f"[..., {len(mean)}, H, W]"
-            raise _bad_images(f"their shape is {list(values.shape)}", f"{shape} is expected", "Put channels first.")
+            repair = f"The network takes {len(mean)} channels."
+            if values.ndim > 2 and values.shape[-1] == len(mean):
+                repair = "Put channels first: `.movedim(-1, -3)` of a tensor."
+            elif values.ndim > 2 and values.shape[-3] == 1:
+                repair = "Repeat the channel: `.expand(-1, 3, -1, -1)` of a tensor."
+            elif values.ndim > 2 and values.shape[-3] == 4:
+                repair = "Leave the fourth channel out: `[:, :3]`."
+            raise _bad_images(f"their shape is {list(values.shape)}", f"{shape} is expected", repair)
         if values.dtype == torch.uint8:
             return (values.float() / 255 - mean) / std
         if not values.is_floating_point():
@@ -239,7 +248,7 @@ def load_run(
             of the last), those of the `best` epoch, or of the `last`.
 
     Raises:
-        CompileError: for an unknown epoch.
+        CompileError, SpecError: for an unknown epoch, and as `TrainedRun.compile`.
         DataError: if this is not a run, has not finished an epoch, or is damaged.
 
     Examples:
@@ -253,6 +262,7 @@ def load_run(
     folder = find_run(path)
     check_choice("epoch", epoch, get_args(Epoch))
     settings, trained, card = folder.train_settings(), folder.read_spec(), folder.read_card()
+    unroll(with_readouts(trained, at), steps, order, record)  # so that wrong options are told now
     weights = folder.read_weights(trained, card) if epoch == "kept" else folder.read_epoch(epoch, trained, card)
     return TrainedRun(folder, trained, settings, card, weights, options)
 
@@ -286,7 +296,10 @@ def opened(run: str | Path | TrainedRun) -> TrainedRun:
         return run
     if not isinstance(run, str | PathLike):
         found = f"a {type(run).__name__} was given, but a run of `cg.load_run`, or its folder, is needed"
-        raise DataError(Diagnostic("no-run", "run", found, repair="Train the network first, with `cg.train`."))
+        repair = "Train the network first, with `cg.train`."
+        if isinstance(run, torch.nn.Module):
+            repair = "A network knows neither its classes nor the normalisation: see docs/own_training_loop.md."
+        raise DataError(Diagnostic("no-run", "run", found, repair=repair))
     return load_run(run)
 
 
@@ -294,7 +307,11 @@ def with_readouts(spec: NetworkSpec, at: At | None) -> NetworkSpec:
     """The spec with other steps of readout, if they are given."""
     if at is None:
         return spec
-    return spec.read_at(at if isinstance(at, str | int) else tuple(sorted(set(at))))
+    if isinstance(at, str):
+        return spec.read_at(at)
+    steps = [at] if isinstance(at, SupportsIndex) else [*at]
+    plain = {index(step) if isinstance(step, SupportsIndex) else step for step in steps}
+    return spec.read_at(tuple(sorted(plain, key=repr) if any(isinstance(s, str) for s in plain) else sorted(plain)))
 
 
 def _some(names: Sequence[str]) -> str:

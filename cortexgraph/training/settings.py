@@ -46,6 +46,8 @@ DEFAULTS: Mapping[str, Mapping[str, Mapping[str, float]]] = {
 }
 """Settings whose default depends on another one: by that setting, and by its value."""
 STORED = "as a run has stored them"
+LONG_NAMES = {"learning_rate": "lr", "wd": "weight_decay", "gradient_clip": "clip", "batchsize": "batch_size"}
+"""What settings are called elsewhere."""
 REGISTRIES: Mapping[str, Collection[str]] = {"schedule": SCHEDULES, "loss": LOSSES}
 """Settings whose choices are registered."""
 
@@ -64,6 +66,11 @@ def _registered(setting: str) -> AfterValidator:
 def _one_or_more(value: object) -> object:
     """A single name as a list of one."""
     return [value] if isinstance(value, str) else value
+
+
+def _number_as_text(value: object) -> object:
+    """A number of bits as the word that settings keep."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _images_or_share(value: float) -> float:
@@ -356,7 +363,8 @@ def _problem(detail: ErrorDetails, name: str) -> Diagnostic:
     place = f"settings.{'.'.join(map(str, detail['loc']))}"
     if detail["type"] == "extra_forbidden":
         expected = f"the settings are {', '.join(TrainSettings.model_fields)}"
-        repair = suggest(name, TrainSettings.model_fields, "")
+        meant = LONG_NAMES.get(name.lower())
+        repair = f"Did you mean `{meant}`?" if meant else suggest(name, TrainSettings.model_fields, "")
         return Diagnostic("bad-setting", place, "this is not a setting", expected, repair)
     try:
         value = shortened(repr(detail["input"]))

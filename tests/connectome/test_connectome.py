@@ -143,12 +143,12 @@ def test_without_sln_and_levels_there_is_no_hierarchy() -> None:
 
 
 def test_an_unknown_area_of_the_rules() -> None:
-    with pytest.raises(DataError, match=r"--readout: there is no area `V22`(.|\n)*mean `V2`"):
+    with pytest.raises(DataError, match=r"readout_area: there is no area `V22`(.|\n)*mean `V2`"):
         connectome_spec(made({"V1": 0.0, "V2": 1.0}), Rules(readout_area="V22"))
 
 
 def test_a_size_that_cannot_be_halved_at_each_stage() -> None:
-    with pytest.raises(DataError, match=r"--size: 30 pixels cannot be halved 3 times(.|\n)*multiple of 8, such as 32"):
+    with pytest.raises(DataError, match=r"^size: 30 pixels cannot be halved 3 times(.|\n)*multiple of 8, such as 32"):
         connectome_spec(made({"V1": 0.0, "V2": 1.0}), Rules(size=30))
     assert connectome_spec(made({"V1": 0.0, "V2": 1.0}), Rules(size=4))[0].areas["V1"].size == 4
 
@@ -222,5 +222,48 @@ def test_the_macaque_compiles_draws_trains_a_step_and_comes_back(tmp_path: Path)
 
 def test_two_unknown_areas_are_two_findings() -> None:
     projections = [Projection("A", "B", 0.1, sln=0.8)]
-    with pytest.raises(DataError, match=r"--input: there is no area `X`(.|\n)*--readout: there is no area `Y`"):
+    with pytest.raises(DataError, match=r"input_area: there is no area `X`(.|\n)*readout_area: there is no area `Y`"):
         connectome_spec(projections, Rules(input_area="X", readout_area="Y"))
+
+
+# ---- what a table or the rules may not say ------------------------------------------
+
+
+def written(folder: Path, *lines: str) -> Path:
+    path = folder / "table.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            ["source,target,weight,source_level,target_level", "V1,V2,0.1,1,5", "V2,V4,0.1,1,3"],
+            r":3: V2 -> V4: the level of V2 is 1, but it is 5 on line 2",
+        ),
+        (["source,target,weight", "V1,V2,0.1,3,4"], r":2: row: the row has 5 values, but there are 3 columns"),
+        (["source,target,weight,sln", "V1,V2,0.1,95"], r"the value is 95, but .*\n  Divide percentages by 100"),
+        (["source;target;weight", "V1;V2;0.1"], r"a column .* is needed\.\n  Separate the columns by commas"),
+    ],
+)
+def test_tables_that_contradict_themselves(tmp_path: Path, lines: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_connectome(written(tmp_path, *lines))
+
+
+def test_empty_values_at_the_end_of_a_row_are_no_values(tmp_path: Path) -> None:
+    assert len(read_connectome(written(tmp_path, "source,target,weight", "V1,V2,0.1,,"))) == 1
+
+
+def test_distances_in_another_unit_are_told_and_a_path_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path, "source,target,weight,sln,distance", "V1,V2,0.1,0.9,0.009", "V2,V1,0.1,0.1,0.009")
+    for source in (path, str(path)):
+        _, warnings = connectome_spec(source)
+        assert [each.code for each in warnings] == ["short-distances"]
+
+
+def test_rules_are_checked() -> None:
+    with pytest.raises(DataError, match=r"min_weight: 'a' was given(.|\n)*dt_ms: 0 was given, but it must be a"):
+        Rules(dt_ms=0, min_weight="a")  # type: ignore[arg-type]
+    assert Rules(size=4).size == 4

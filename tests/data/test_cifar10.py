@@ -107,7 +107,7 @@ def test_the_default_place_is_the_users_cache(tiny: Path, cache_home: Path) -> N
 
 def test_nothing_is_downloaded_unasked(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"no sound copy of CIFAR-10.*\n  Add `--download` to fetch it .* or give a dir"
+        DataError, match=r"no sound copy of CIFAR-10.*\n  Add `download=True` to fetch it .* or give a dir"
     ):
         load(tmp_path)
     assert not list(tmp_path.iterdir())

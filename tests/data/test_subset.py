@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
+from cortexgraph.data import ImageData, LabelledImages
 from cortexgraph.data.load import balanced_subset, check_count
+from cortexgraph.errors import DataError
 
 LABELS = [0] * 20 + [1] * 20 + [2] * 3
 
@@ -36,3 +41,32 @@ def test_all() -> None:
 )
 def test_requests(wanted: int | None, available: int | None, count: int) -> None:
     assert len(check_count("train", wanted, available)) == count
+
+
+# ---- data of one's own ------------------------------------------------------------------
+
+
+def test_arrays_become_images() -> None:
+    some = LabelledImages(np.zeros((6, 3, 8, 8), np.uint8), np.arange(6) % 2)  # type: ignore[arg-type]
+    assert isinstance(some.images, torch.Tensor)
+    assert ImageData.of("mine", ["a", "b"], {"train": some, "test": some}).classes == ("a", "b")
+    with pytest.raises(DataError, match=r"labels go from 0 to 1, but there are 1 classes(.|\n)*"):
+        ImageData.of("mine", ["a"], {"train": some, "test": some})
+    with pytest.raises(DataError, match=r"there is no split `test`"):
+        ImageData.of("mine", ["a", "b"], {"train": some})
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (
+            np.zeros((6, 8, 8, 3), np.uint8),
+            r"images are \[6, 8, 8, 3\], but they must be \[N, .*\n  Put channels",
+        ),
+        (np.zeros((6, 3, 8, 8), np.float32), r"images are float32 \[6, 3, 8, 8\].*uint8 images"),
+        ([1, 2], r"images: a list was given, but a tensor or a NumPy array is needed"),
+    ],
+)
+def test_what_are_no_images(images: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        LabelledImages(images, torch.arange(6) % 2)

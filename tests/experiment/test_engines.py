@@ -42,6 +42,6 @@ def test_a_package_that_is_not_installed(
     write: Write, tmp_path: Path, engine: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, package, None)
-    message = rf"--engine {engine}: {package} is not installed\.\n  Run: pip install {package} "
+    message = rf'engine="{engine}": {package} is not installed\.\n  Run: pip install {package} '
     with pytest.raises(CortexGraphError, match=message):
         compare(write("seeds: [0]"), tmp_path / "out", engine=engine)

@@ -80,6 +80,10 @@ def test_a_run_can_be_exported_over_other_steps(finished: Path, tmp_path: Path) 
         ),
         (["RUN", "--out", "net.mlmodel"], "the suffixes are .onnx, .pt2, .py"),
         (["RUN", "--to", "source", "--out", "net.pt"], "Write net.py."),
+        (
+            ["RUN", "--to", "pt2", "--out", "net.onnx"],
+            "the suffix .onnx is that of onnx, but the format pt2 was asked for",
+        ),
         (["RUN", "--steps", "1", "--out", "net.py"], "IT first responds at step 2"),
         ([".", "--out", "net.py"], "is not a cortexgraph run"),
         (["nowhere", "--out", "net.py"], "nowhere: there is no such folder"),
@@ -188,7 +192,7 @@ def test_networks_of_videos_and_of_64_bits_are_exported(to: exporting.Format, tm
     small = {f"areas.{area}.channels": 4 for area in ("V1", "V2", "V4", "IT")}
     spec = cg.load("ventral", small)
     for name, network in {"video": cg.compile(spec, video=True), "double": cg.compile(spec).double()}.items():
-        exported = exporting.export_network(network, tmp_path / f"{name}.py", to)
+        exported = exporting.export_network(network, tmp_path / name, to)
         assert exported.difference < 1e-5
 
 

@@ -168,7 +168,7 @@ def test_bfloat16_and_clipping(data: ImageData, settings: Make, tmp_path: Path) 
 def test_divergence_stops_with_advice(spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path) -> None:
     broken = striped_data(std=(1e-38,), mean=(0.3,))
     with pytest.raises(
-        CortexGraphError, match=r"epoch 1, step 1: the training loss is infinite or not a number\.\n.*lower --lr"
+        CortexGraphError, match=r"epoch 1, step 1: the training loss is infinite or not a number\.\n.*lower `lr`"
     ):
         train(spec, broken, settings(), tmp_path / "run", quiet=True)
     assert not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()

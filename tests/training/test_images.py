@@ -31,11 +31,11 @@ def test_everything_that_does_not_fit_at_once(data: ImageData) -> None:
         check_fit(spec, data)
     assert str(error.value).splitlines() == [
         "readout.classes: the network declares 10, but the data has 3 classes.",
-        "  Give --set readout.classes=3, or other data.    [data-mismatch]",
+        '  Give `cg.load(spec, ["readout.classes=3"])`, or other data.    [data-mismatch]',
         "input.channels: the network declares 3, but the data has 1 channels.",
-        "  Give --set input.channels=1, or other data.    [data-mismatch]",
+        '  Give `cg.load(spec, ["input.channels=1"])`, or other data.    [data-mismatch]',
         "input.size: the network declares 8 × 16, but the data has 8 × 8 pixels (height, width).",
-        "  Give --set input.size='[8, 8]', or other data.    [data-mismatch]",
+        '  Give `cg.load(spec, ["input.size=[8, 8]"])`, or other data.    [data-mismatch]',
     ]
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import cortexgraph as cg
-from cortexgraph.errors import SpecError
+from cortexgraph.errors import CortexGraphError, SpecError
 from cortexgraph.training import TrainSettings
-from cortexgraph.training.losses import LOSSES, correct_per_step, loss_per_step, readout_loss
+from cortexgraph.training.losses import LOSSES, correct_per_step, loss_per_step, readout_loss, register_loss
 
 # Two images, two readout steps, three classes.
 LOGITS = torch.tensor([[[2.0, 0.0, -1.0], [0.5, 1.5, 0.0]], [[0.0, 0.0, 0.0], [1.0, -2.0, 3.0]]])
@@ -110,3 +110,12 @@ def test_weights_of_steps_by_hand() -> None:
         ((one + 2 * two) / 3 + (three + 2 * two) / 3) / 2,
     )
     assert TrainSettings(loss_over=[0.5, 0, 1.5]).loss_over == "0.5,0,1.5"  # type: ignore[arg-type]
+
+
+def test_a_loss_gives_one_number_for_each_row() -> None:
+    register_loss("mean")(lambda logits, labels, smoothing: logits.mean())
+    try:
+        with pytest.raises(CortexGraphError, match=r"loss mean: it returned \[\], but a loss for each row is .*\[20\]"):
+            loss_per_step(torch.zeros(4, 5, 2), torch.zeros(4, dtype=torch.int64), loss="mean")
+    finally:
+        LOSSES.pop("mean")

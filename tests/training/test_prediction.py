@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+import cortexgraph as cg
 from cortexgraph.cli.app import app
 from cortexgraph.data import load_data
 from cortexgraph.errors import CortexGraphError, DataError
@@ -138,3 +140,27 @@ def test_the_shipped_network_is_as_accurate_as_its_summary_says(tmp_path: Path) 
     assert {step.step: step.accuracy for step in found.steps} == pytest.approx(
         {4: 0.7389, 5: 0.8002, 6: 0.8129}, abs=0.005
     )
+
+
+def test_images_in_memory_and_networks_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no\.png: there is no such file"):
+        predict(tmp_path / "no.png")
+    for files in ([torch.zeros(1)], torch.zeros(1), [None]):
+        with pytest.raises(DataError, match=r"files: \w+ was given, but paths of images are needed"):
+            predict(files)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=r"see docs/own_training_loop\.md"):
+        predict([], cg.compile("ventral"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("images", "repair"),
+    [
+        (torch.rand(2, 1, 32, 32), "Repeat the channel"),
+        (torch.rand(2, 4, 32, 32), "Leave the fourth channel out"),
+        (torch.rand(2, 32, 32, 3), "Put channels first"),
+        ("cat.png", "give the file to `cg.predict`"),
+    ],
+)
+def test_channels_that_are_not_those_of_the_network(images: Any, repair: str) -> None:
+    with pytest.raises(DataError, match=repair):
+        cg.load_run("ventral-cifar10").prepare(images)

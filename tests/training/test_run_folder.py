@@ -69,7 +69,9 @@ def test_settings_of_something_else(tmp_path: Path, content: str) -> None:
 
 def test_unfinished_run(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", finished=False)
-    with pytest.raises(DataError, match=r"holds an unfinished run.\n  Continue it with --resume, or give --overwrite"):
+    with pytest.raises(
+        DataError, match=r"holds an unfinished run.\n  Continue it with `resume=True`, or give `overwrite=True`"
+    ):
         run.check_startable()
     run.check_startable(resume=True)
     run.check_startable(overwrite=True)

@@ -73,3 +73,9 @@ def test_defaults_follow_the_optimizer() -> None:
 def test_settings_survive_json() -> None:
     settings = TrainSettings(lr=0.3, clip=1.0, device="cuda:1")
     assert TrainSettings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_a_number_of_bits_and_long_names() -> None:
+    assert TrainSettings(precision=16).precision == "16"  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match=r"settings\.learning_rate: .*\n  Did you mean `lr`\?"):
+        TrainSettings(learning_rate=0.1)  # type: ignore[call-arg]
