@@ -68,11 +68,6 @@ def _one_or_more(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _number_as_text(value: object) -> object:
-    """A number of bits as the word that settings keep."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
 def _images_or_share(value: float) -> float:
     """A whole number of images as an integer, or a share below 1."""
     if value > 1 and value != int(value):
