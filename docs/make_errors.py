@@ -190,6 +190,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "tensor-shape": "A tensor in a file of weights has another shape than the parameter.",
         "other-weights": "A file holds the weights of another network.",
         "key-map": "An entry of a key map is wrong, or names no parameter of the network.",
+        "tnn": "A configuration of PyTorchTNN has an entry that is wrong or that no spec can say.",
         "bad-loss": "A registered loss does not return one number for each row.",
         "unknown-tracker": "A value of `--logger` is not `csv`, `tensorboard`, `wandb` or `mlflow`.",
         "bad-device": "The device is not one of `auto`, `cpu`, `mps`, `cuda`, `cuda:N`.",
