@@ -79,14 +79,20 @@ WORDS = {"a valid number": "a number", "a valid integer": "a whole number", "gre
 
 
 def _usage(error: Any) -> str:
-    """Wrong usage as a finding; of a command without arguments, its help."""
-    text, context, parameter = str(error.format_message()), error.ctx, getattr(error, "param", None)
+    """Wrong usage as findings, one for each line of the message; of a command without arguments, its help."""
+    text = str(error.format_message())
     if type(error).__name__ == "NoArgsIsHelpError":
         return text
-    command = context.command_path if context else "cortexgraph"
+    return "\n".join(str(_usage_finding(error, text, line)) for line in str(error.message or text).splitlines())
+
+
+def _usage_finding(error: Any, text: str, message: str) -> Diagnostic:
+    """What is wrong, in one line of the message or the text that the parser of the command line makes of it."""
+    command = error.ctx.command_path if error.ctx else "cortexgraph"
+    parameter = getattr(error, "param", None)
     hint = str(getattr(error, "param_hint", None) or "").replace("'", "")
     place = hint or (parameter and (parameter.metavar if text.startswith("Missing arg") else parameter.opts[0]))
-    found, _, guess = str(error.message or text).rstrip(".?").partition(" Did you mean ")
+    found, _, guess = message.rstrip(".?").partition(" Did you mean ")
     found, expected = found[:1].lower() + found[1:].rstrip("."), ""
     if found.startswith("missing argument"):
         found = "this argument is missing"
@@ -96,7 +102,7 @@ def _usage(error: Any) -> str:
         (problem, *_) = error.__context__.errors() if hasattr(error.__context__, "errors") else [{"input": "?"}]
         found, expected = f"`{shortened(str(problem['input']))}` was given", f"it must {rule}"
     repair = f"Did you mean {guess}?" if guess else f"See `{command} --help`."
-    return str(Diagnostic("usage", place or command, found, expected, repair))
+    return Diagnostic("usage", place or command, found, expected, repair)
 
 
 class StandardOutput(io.TextIOWrapper):

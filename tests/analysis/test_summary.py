@@ -62,7 +62,7 @@ def test_parameters_are_those_of_the_module() -> None:
 @pytest.mark.parametrize("order", ["simultaneous", "sequential", ("V1", "V2", "V4", "IT", "V4", "V2", "V1")])
 def test_paths_are_those_of_the_unrolled_graph(order: Any) -> None:
     """Against all ancestors of each readout, in networkx."""
-    spec = cg.load("ventral", {"readout.at": [4, 6], "connections[2].delay": 1})
+    spec = cg.load("ventral", {"readout.at": [4, 6], "connections[IT -> V4].delay": 1})
     graph = cg.unroll(spec, order=order)
     areas, connections = steps_to_readouts(graph)
     expected: dict[str, set[int]] = {}

@@ -21,7 +21,12 @@ from tests.cli.conftest import Run
 
 PLACEHOLDERS = {"N": "number", "STEPS": "steps", "4GB": "4GB"}
 ARGUMENTS = {"train": ["ventral"], "record": ["run", "-o", "a.npz"], "export": ["run", "-o", "a.onnx"]}
-OTHERS = {"order": "a spec's own language answers", "data": "any folder"}
+OTHERS = {
+    "order": "a spec's own language answers",
+    "data": "any folder",
+    "init_from": "any run or file",
+    "validation": "any number",
+}
 
 
 def options() -> Iterator[tuple[str, str, str]]:
@@ -54,8 +59,7 @@ def test_a_bad_value_is_answered_with_the_choices_of_the_option(
     assert len(result.err) < 700
     own = choices.split("|")
     first = result.err.splitlines()[0]
-    place = f"settings.{option[2:].replace('-', '_')}" if command == "train" else option
-    assert first.startswith(f"{place}: ")
+    assert first.startswith(f"{option}: ")
     names = {} if command == "train" else PLACEHOLDERS
     assert [word for word in own if names.get(word, word) not in first] == []
     foreign = {word for _, other, words in CHOICES if other != option for word in words.split("|")} - {*own}

@@ -23,10 +23,14 @@ EXPERIMENT = "name: e\nspec: ventral\nvariants: {short: {set: {time.steps: 4}}}\
 def test_all_unknown_options_at_once(run: Run) -> None:
     result = run("train", "ventral", "--epoch", "3", "--learning-rate=0.1", "--batch_size", "4", "--lr", "1")
     assert result.code == 2
-    text = " ".join(result.err.replace("│", " ").split())
-    assert "No such option: --epoch. Did you mean --epochs?" in text
-    assert "No such option: --learning-rate. Did you mean --lr?" in text
-    assert "No such option: --batch_size. Did you mean --batch-size?" in text
+    assert result.err.splitlines() == [
+        "cortexgraph train: no such option: --epoch.",
+        "  Did you mean --epochs?    [usage]",
+        "cortexgraph train: no such option: --learning-rate.",
+        "  Did you mean --lr?    [usage]",
+        "cortexgraph train: no such option: --batch_size.",
+        "  Did you mean --batch-size?    [usage]",
+    ]
 
 
 def test_numbers_of_steps_and_records_in_other_forms(run: Run) -> None:
