@@ -97,7 +97,6 @@ def test_every_public_function_explains_its_arguments() -> None:
     [
         (lambda: cg.draw("ventral", width=8.5), r"width: 8.5 was given, .*`str \| Sequence\[str\] \| None`"),  # type: ignore[arg-type]
         (lambda: cg.load("ventral", [5]), r"overrides: \[5\] was given(.|\n)*changes, as"),  # type: ignore[list-item]
-        (lambda: cg.draw_unrolled("ventral", between=3), r"between: 3 was given(.|\n)*It means: draw only what lies"),  # type: ignore[arg-type]
         (lambda: cg.compile("ventral", record=5), r"record: 5 was given(.|\n)*It means: states to return"),  # type: ignore[arg-type]
         (lambda: cg.draw("ventral", b"x"), r"path: b'x' was given"),  # type: ignore[arg-type]
         (lambda: cg.load_run("ventral-cifar10", steps=5, at=[4]).compile(record=5), r"record: 5 was given"),  # type: ignore[arg-type]

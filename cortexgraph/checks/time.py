@@ -67,7 +67,20 @@ def late_relays(graph: AreaGraph) -> Iterator[Diagnostic]:
 
     The other area also reads what the relay reads, or the relay reads its state, so that two steps meet in one sum.
     """
-    found = [(area, out, sources) for area in graph.areas for out, sources in _relayed(graph, area)]
+    outgoing: dict[str, list[Connection]] = {}
+    for connection in graph.connections:
+        if connection.active != "never":
+            outgoing.setdefault(connection.source, []).append(connection)
+    read = {readout.source for readout in graph.readouts}
+    groups = groups_of(graph, graph.spec.time.order)
+    groups_with = {area.name: {i for i, group in enumerate(groups) if area.name in group} for area in graph.areas}
+    found = [
+        (area, out, sources)
+        for area in graph.areas
+        if area.name not in read and len(outgoing.get(area.name, ())) == 1
+        for out, sources in _relayed(graph, area, outgoing[area.name][0])
+        if groups_with[area.name] & groups_with.get(out.target, set())
+    ]
     relays = [area.name for area, *_ in found]
     rest = [area.name for area in graph.areas if area.name not in relays]
     order = [[name] for name in sorted(relays, key=lambda name: -_relays_behind(graph, name, relays))] + [rest]
@@ -81,19 +94,14 @@ def late_relays(graph: AreaGraph) -> Iterator[Diagnostic]:
         yield graph.spec.diagnostic("late-relay", ("areas", area.name), problem, expected, repair, severity="warning")
 
 
-def _relayed(graph: AreaGraph, area: Area) -> Iterator[tuple[Connection, list[str]]]:
-    """The connection by which an area without memory passes its value on as it is, and the sources that come late."""
-    outgoing = [c for c in graph.connections if c.source == area.name and c.active != "never"]
-    read = {readout.source for readout in graph.readouts}
-    if area.cell.has_memory or len(outgoing) != 1 or area.name in read or outgoing[0].target not in graph.spec.areas:
+def _relayed(graph: AreaGraph, area: Area, out: Connection) -> Iterator[tuple[Connection, list[str]]]:
+    """The only connection of an area, if it passes on the area's value as it is, and the sources that come late."""
+    if area.cell.has_memory or out.target == area.name or out.delay:
         return
-    (out,) = outgoing
-    groups = groups_of(graph, graph.spec.time.order)
-    together = any(area.name in group and out.target in group for group in groups)
     passes = all(isinstance(op, Elementwise | GainOperation | GateOperation) for op in out.transform.operations)
     direct = {c.source for c in graph.incoming(out.target)} | {out.target}
     sources = [c.source for c in graph.incoming(area.name) if c.source in direct and graph.is_area(c.source)]
-    if together and passes and not out.delay and out.target != area.name and sources:
+    if passes and sources:
         yield out, list(dict.fromkeys(sources))
 
 

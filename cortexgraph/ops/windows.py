@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 from cortexgraph.ops.base import Fault, Operation, Pair, Place, Shape, StandIn, call, option, text
 from cortexgraph.ops.registry import register_operation
-from cortexgraph.ops.torch_names import F, Tensor, nn
+from cortexgraph.ops.torch_names import F, Tensor, nn, torch
 from cortexgraph.spec.fields import Border, Flag, Square
 from cortexgraph.wording import by
 
@@ -246,6 +246,7 @@ class Antialias(nn.Module):
         self.size = (size, size) if isinstance(size, int) else size
 
     def forward(self, x: Tensor) -> Tensor:
+        x = x.to(torch.promote_types(x.dtype, torch.float32))  # on a processor there is none of 16 bits
         return F.interpolate(x, self.size, mode="bilinear", antialias=True)
 
 

@@ -65,6 +65,8 @@ BASES: dict[str, list[str]] = {
     "new": ["new.yaml"],
     "schema": [],
     "import connectome": ["areas.csv", "-o", "x.yaml"],
+    "import weights": ["a.pth", "--spec", "alexnet", "-o", "x.safetensors"],
+    "import tnn": ["a.json", "-o", "x.yaml"],
 }
 """Command lines that work, to which one or two absurd things are added."""
 
