@@ -189,7 +189,7 @@ def prepare(*extras: str) -> None:
     findings = [
         Diagnostic("environment", name, f"`{shortened(value)}` is set", NUMBER, f"Run: unset {name}")
         for name, value in os.environ.items()
-        if NUMBERS.fullmatch(name) and value and not re.fullmatch("[0-9]{1,18}", value)
+        if NUMBERS.fullmatch(name) and (value or name != "SOURCE_DATE_EPOCH") and not re.fullmatch("[0-9]{1,18}", value)
     ]
     if findings:
         raise CortexGraphError(findings)

@@ -190,11 +190,12 @@ def train(
             command=["cortexgraph", *sys.argv[1:]],
         )
     except KeyboardInterrupt as stopped:
-        run = RunFolder(folder)
+        run, code = RunFolder(folder), stopped.exit_code if isinstance(stopped, Interrupted) else 130
         if run.is_being_extended or (run.is_run and not run.is_finished):  # not before the data is loaded
             message = str(stopped) or "Stopped."
             typer.echo(f"{message} Resume with: cortexgraph train --resume --out {shlex.quote(str(folder))}", err=True)
-        raise typer.Exit(stopped.exit_code if isinstance(stopped, Interrupted) else 130) from None
+            raise SystemExit(code) from None  # all is said
+        raise typer.Exit(code) from None
     if not quiet and is_first_process():
         _report(summary)
 

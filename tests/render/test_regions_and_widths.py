@@ -68,7 +68,7 @@ def test_the_wider_the_more_parameters(stream: AreaGraph) -> None:
 
 
 def test_strengths_and_what_has_none() -> None:
-    spec = cg.load("ventral", ["connections[0].strength=0.5", "connections[2].strength=0.001"])
+    spec = cg.load("ventral", ["connections[0].strength=0.5", "connections[IT -> V4].strength=0.001"])
     graph = cg.build(spec)
     drawn = widths(graph, "strength")
     noted = {c.identifier: c.strength for c in graph.connections if c.strength}
@@ -120,7 +120,7 @@ def test_parameters_of_a_network_whose_readout_is_silent() -> None:
 
 
 def test_a_connection_without_strength_has_a_pale_line_of_its_kind() -> None:
-    graph = cg.build(cg.load("ventral", ["connections[0].strength=0.5", "connections[2].strength=0.001"]))
+    graph = cg.build(cg.load("ventral", ["connections[0].strength=0.5", "connections[IT -> V4].strength=0.001"]))
     drawn = pygraphviz.AGraph(string=draw_areas(graph, scale="strength").source)
     colours = {edge.attr["id"].removesuffix("-arrow"): edge.attr["color"] for edge in drawn.edges()}
     for c in graph.connections:

@@ -105,7 +105,7 @@ def test_options_reach_the_run(place: Path, workplace: Path) -> None:
     [
         (["--set", "readout.classes=7"], r"declares 7, but the data has 3 classes\.\n  Give --set readout\.classes=3"),
         (["--data", "shape"], "`shape` is neither a known data set nor a directory"),
-        (["--lr", "0"], r"settings\.lr: 0\.0 was given"),
+        (["--lr", "0"], r"--lr: 0\.0 was given"),
         (["--resume", "--out", "nothing"], "there is no run here to resume"),
         (["--set", "areas.V9.channels=3"], "V9"),
     ],
@@ -172,7 +172,7 @@ def test_bad_recipes_write_nothing(place: Path, workplace: Path) -> None:
     (workplace / "mine.yaml").write_text("epochs: 3\nlearning_rate: 0.05\n")
     bad = run(*words(place, "--recipe", "mine.yaml", "--lr", "-1", "--out", "r"))
     assert "mine.yaml:2: learning_rate: this is not a setting" in str(bad.exception)
-    assert "settings.lr: -1.0 was given" in str(bad.exception)
+    assert "--lr: -1.0 was given" in str(bad.exception)
     large = run(*words(place, "--shift", "8", "--out", "r"))
     assert "crop_padding_px is 8, but images of 8 × 8 pixels allow at most 7" in str(large.exception)
     assert not (workplace / "r").exists()

@@ -58,7 +58,7 @@ def test_all_findings_at_once_with_their_places(tmp_path: Path) -> None:
     places = {(f.file, f.line, f.place) for f in error.value.diagnostics}
     own = {(file, 5, "recipe"), (file, 2, "epochs"), (file, 3, "flips"), (file, 4, "optimizer")}
     assert places == own | {(None, None, "settings.lr")}
-    assert f"{file}:2: epochs: 'many' was given, but it must be a valid integer." in str(error.value)
+    assert f"{file}:2: epochs: 'many' was given, but it must be a whole number." in str(error.value)
     assert "flips: this is not a setting" in str(error.value)
     assert "Did you mean `flip`?" in str(error.value)
 
