@@ -152,7 +152,10 @@ def train(
     if spec is None:
         from cortexgraph.training.run import find_run
 
-        network = (before or find_run(str(init_from))).read_spec(options.changes(overrides, steps, order))
+        source = before or find_run(str(init_from))
+        if not source.is_run:
+            raise source.no_run()
+        network = source.read_spec(options.changes(overrides, steps, order))
     else:
         network = options.load_spec(str(spec), overrides, steps, order)
     from cortexgraph.data import load_data  # what follows takes seconds to import

@@ -117,6 +117,12 @@ def test_findings_leave_nothing_behind(place: Path, workplace: Path, arguments: 
     assert [path.name for path in workplace.iterdir() if path.name != "cache"] == []
 
 
+def test_a_run_to_start_from_that_is_not_there(workplace: Path) -> None:
+    done = run("train", "--from", "runs/nothere")
+    assert isinstance(done.exception, CortexGraphError)
+    assert str(done.exception).startswith("runs/nothere: this does not exist, ")
+
+
 @pytest.mark.parametrize(
     "arguments", [["train"], ["train", "tiny.yaml", "--resume"], ["train", "--epochs", "x"], ["eval"]]
 )
