@@ -209,7 +209,10 @@ def _key(node: object, part: str | int, path: Path, override: Override) -> str |
         return str(part)
     where = f"`{path_text(path)}`"
     if not isinstance(node, list):
-        repair = "Write the connections of a chain as mappings to change one." if path[:1] == ("connections",) else ""
+        repair = ""
+        if path[:1] == ("connections",) and isinstance(node, str) and "->" in node:
+            ends = " -> ".join(name.strip() for name in node.split("->")[:2])
+            repair = f"Name a connection of the chain by its ends, as in `connections[{shortened(ends)}].{part}`."
         raise override.error(f"{where} is {shown(node)}", f"it must be a mapping to have `{part}`", repair)
     if not str(part).isdecimal() or len(str(part)) > MOST_DIGITS:
         raise override.error(

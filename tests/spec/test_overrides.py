@@ -107,7 +107,7 @@ def test_spec_without_defaults_gets_them():
         ("areas.V2.channels=4", "bad-override", "there is no area `V2`; the areas are `V1`, `TH/TF` and `7`"),
         ("areas.v1.channels=4", "bad-override", "Did you mean `V1`"),
         ("connections[9].kernel=1", "bad-override", r"no entry 9: the last one is `connections\[3\]`"),
-        ("connections[1].kernel=1", "bad-override", "as mappings"),
+        ("connections[1].kernel=1", "bad-override", r"`connections\[[^]]+ -> [^]]+\]\.kernel`"),
         ("connections.V1.kernel=1", "bad-override", "`V1` is not an index"),
         ("time.steps.x=1", "bad-override", "`time.steps` is `3`"),
         ("time.steps", "bad-override", "not `path=value`"),
