@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import Area, AreaGraph, Connection
@@ -81,16 +81,17 @@ def late_relays(graph: AreaGraph) -> Iterator[Diagnostic]:
         for out, sources in _relayed(graph, area, outgoing[area.name][0])
         if groups_with[area.name] & groups_with.get(out.target, set())
     ]
-    relays = [area.name for area, *_ in found]
-    rest = [area.name for area in graph.areas if area.name not in relays]
-    order = [[name] for name in sorted(relays, key=lambda name: -_relays_behind(graph, name, relays))] + [rest]
+    targets = {area.name: out.target for area, out, _ in found}
+    rest = [area.name for area in graph.areas if area.name not in targets]
+    order = [[name] for name in sorted(targets, key=lambda name: -_relays_behind(name, targets))] + [rest]
+    order_text = shortened(flow(order), 120)
     for area, out, sources in found:
         problem = (
             f"{area.name} passes {listed(sources)} on to {out.target} a step late: through it {out.target} reads "
             f"{listed(sources)} of step t − 2"
         )
         expected = "what it reads directly is of step t − 1"
-        repair = f"Update {area.name} before {out.target}: `order: {shortened(flow(order), 120)}` under `time`."
+        repair = f"Update {area.name} before {out.target}: `order: {order_text}` under `time`."
         yield graph.spec.diagnostic("late-relay", ("areas", area.name), problem, expected, repair, severity="warning")
 
 
@@ -105,10 +106,13 @@ def _relayed(graph: AreaGraph, area: Area, out: Connection) -> Iterator[tuple[Co
         yield out, list(dict.fromkeys(sources))
 
 
-def _relays_behind(graph: AreaGraph, name: str, relays: list[str]) -> int:
-    """How many relays follow a relay, one after another."""
-    after = [c.target for c in graph.connections if c.source == name and c.target in relays and c.target != name]
-    return 1 + _relays_behind(graph, after[0], [r for r in relays if r != name]) if after else 0
+def _relays_behind(name: str, targets: Mapping[str, str]) -> int:
+    """How many relays follow a relay, one after another, itself included; `targets` are the areas that relays drive."""
+    behind: set[str] = set()
+    while name in targets and name not in behind:
+        behind.add(name)
+        name = targets[name]
+    return len(behind)
 
 
 MAX_UPDATES = 60_000
