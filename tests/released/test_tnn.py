@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from cortexgraph.compiler import compile_spec
 from cortexgraph.errors import CortexGraphError
 from cortexgraph.released import read_weights
 from cortexgraph.released.tnn import Unroll, import_tnn
+from tests import changes
 from tests.cli.conftest import Run
 from tests.released.modules import randomised
 from tests.released.tnn_by_hand import TNN
@@ -147,15 +147,7 @@ def test_the_command_writes_a_spec_and_its_key_map(run: Run) -> None:
 
 def changed(*path: str | int, value: object) -> Json:
     """The configuration with another value somewhere; None removes it."""
-    config = copy.deepcopy(RECURRENT)
-    part: Any = config
-    for key in path[:-1]:
-        part = part[key]
-    if value is None:
-        del part[path[-1]]
-    else:
-        part[path[-1]] = value
-    return config
+    return changes.changed(RECURRENT, {path: value})
 
 
 WRONG = {

@@ -10,27 +10,11 @@ import pytest
 import cortexgraph as cg
 from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.spec.origin import path_text
-
-BASE: dict[str, Any] = {
-    "name": "v",
-    "input": {"size": 16},
-    "areas": {"V1": {"channels": 4, "size": 16}, "V2": {"channels": 4, "size": 8}},
-    "connections": [{"from": "image", "to": "V1"}, {"from": "V1", "to": "V2"}],
-    "readout": {"from": "V2", "classes": 2},
-    "time": {"steps": 4},
-}
+from tests.changes import TWO_AREAS, changed
 
 
 def findings(changes: dict[tuple[Any, ...], Any]) -> list[Diagnostic]:
-    data = json.loads(json.dumps(BASE))
-    for path, value in changes.items():
-        part = data
-        for key in path[:-1]:
-            part = part[key]
-        if value is None:
-            del part[path[-1]]
-        else:
-            part[path[-1]] = value
+    data = changed(TWO_AREAS, changes)
     try:
         return list(cg.check(cg.loads(json.dumps(data), file="v.json")))
     except CortexGraphError as error:

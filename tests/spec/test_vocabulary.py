@@ -10,20 +10,13 @@ import pytest
 
 import cortexgraph as cg
 from cortexgraph.errors import CortexGraphError
+from tests.changes import TWO_AREAS
 
-SPEC: dict[str, Any] = {
-    "name": "v",
-    "input": {"size": 16},
-    "areas": {"V1": {"channels": 4, "size": 16}, "V2": {"channels": 4, "size": 8}},
-    "connections": [{"from": "image", "to": "V1"}, {"from": "V1", "to": "V2"}],
-    "readout": {"from": "V2", "classes": 2},
-    "time": {"steps": 4},
-}
 AREA, CONNECTION, READOUT = ("areas", "V1"), ("connections", 1), ("readout",)
 
 
 def repairs(path: tuple[Any, ...], key: str, value: Any, without: str = "") -> list[str]:
-    data = copy.deepcopy(SPEC)
+    data = copy.deepcopy(TWO_AREAS)
     part: Any = data
     for step in path:
         part = part[step] if isinstance(part, list) else part.setdefault(step, {})
@@ -163,7 +156,7 @@ def test_a_word_of_the_language_is_no_misspelling_of_another(path: tuple[Any, ..
     ],
 )
 def test_another_arrow(written: str, repair: str) -> None:
-    data = copy.deepcopy(SPEC)
+    data = copy.deepcopy(TWO_AREAS)
     data["connections"].append(written)
     with pytest.raises(CortexGraphError, match="bad-chain") as caught:
         cg.loads(json.dumps(data), file="v.json")
