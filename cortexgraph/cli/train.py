@@ -171,8 +171,8 @@ def train(
     folder = out or _free_folder(network, str(arguments["source"]))
     check_trackers(trackers, folder)
     options.check_text()
-    if is_first_process():  # before the data is loaded, which can take a while
-        RunFolder(folder).check_startable(resume=resume, extend=bool(extend), overwrite=overwrite)
+    if before is None and is_first_process():  # before the data is loaded, which can take a while
+        RunFolder(folder).check_startable(overwrite=overwrite)
     try:
         summary = train_network(
             network,

@@ -6,7 +6,7 @@ the only list of names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from cortexgraph.errors import CortexGraphError, Diagnostic
@@ -28,6 +28,7 @@ __all__ = [
     "readout_loss",
     "register_loss",
     "step_weights",
+    "weighted_steps",
 ]
 
 CROSS_ENTROPY = "cross-entropy"
@@ -121,6 +122,11 @@ def step_weights(over: str, steps: int) -> list[float]:
     if over == "all":
         return [1.0] * steps
     return [0.0] * (steps - 1) + [1.0] if over == "last" else [float(word) for word in over.split(",")]
+
+
+def weighted_steps(over: str, steps: Collection[int]) -> tuple[int, ...]:
+    """Those of the readout steps that count in the loss."""
+    return tuple(step for step, weight in zip(steps, step_weights(over, len(steps)), strict=True) if weight)
 
 
 def readout_loss(

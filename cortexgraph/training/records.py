@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, FiniteFloat, JsonValue, ValidationInfo, field_validator
 
-from cortexgraph.training.losses import step_weights
+from cortexgraph.training.losses import weighted_steps
 from cortexgraph.training.settings import stored_settings
 from cortexgraph.wording import parameters_text
 
@@ -269,8 +269,7 @@ class Summary(BaseModel, frozen=True):
     @property
     def read_in_training(self) -> list[int]:
         """The readout steps over which the loss was taken."""
-        weights = step_weights(str(self.settings.get("loss_over", "all")), len(self.accuracy))
-        return [step for step, weight in zip(self.accuracy, weights, strict=True) if weight]
+        return [*weighted_steps(str(self.settings.get("loss_over", "all")), self.accuracy)]
 
 
 NOUNS = {"train": "training"}

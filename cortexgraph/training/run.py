@@ -26,7 +26,7 @@ from cortexgraph.program import Record, check_choice
 from cortexgraph.released import read_weights
 from cortexgraph.spec import NetworkSpec, SpecLike
 from cortexgraph.spec.fields import pair
-from cortexgraph.training.losses import step_weights
+from cortexgraph.training.losses import weighted_steps
 from cortexgraph.training.reached import reached_steps, read_steps
 from cortexgraph.training.records import DataCard, summary_text
 from cortexgraph.training.run_files import write_json
@@ -95,9 +95,7 @@ class TrainedRun:
     @property
     def read_in_training(self) -> tuple[int, ...]:
         """The steps at which the loss of training read the first readout."""
-        steps = read_steps(unroll(self.spec))
-        weights = step_weights(self.settings.loss_over, len(steps))
-        return tuple(step for step, weight in zip(steps, weights, strict=True) if weight)
+        return weighted_steps(self.settings.loss_over, read_steps(unroll(self.spec)))
 
     def labels(self, names: Iterable[str]) -> dict[str, int]:
         """The logit of each class; those of a released network whose classes have other names: in their order."""

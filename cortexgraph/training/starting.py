@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cortexgraph.errors import CompileError, DataError, Diagnostic
 from cortexgraph.graph import AreaGraph
 from cortexgraph.graph.names import renamed
-from cortexgraph.released.weights import named_tensors
+from cortexgraph.released.weights import COUNTER, named_tensors
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training.run import TrainedRun, load_run
 from cortexgraph.wording import quoted, suggest
@@ -24,9 +24,6 @@ __all__ = ["Frozen", "Source", "Start", "freeze", "load_weights"]
 
 Source = str | Path | TrainedRun | Mapping[str, Tensor]
 """Weights to start from: a run or its folder, the name of a trained network that ships, a file, or a state dict."""
-
-COUNTER = "num_batches_tracked"
-"""Of batch norms: no result depends on it, and older files have none."""
 
 
 # ---- weights -----------------------------------------------------------------------

@@ -73,6 +73,15 @@ def test_relays_of_relays_get_an_order_together() -> None:
     assert check(repaired(spec, findings[0].repair)) == []
 
 
+def test_a_thousand_relays_in_a_row() -> None:
+    names = [f"m{n}" for n in range(1100)]
+    rows = [f"A -> {names[0]}", *(relay("A", name) for name in names[1:])]
+    rows += [relay(name, after) for name, after in zip(names, [*names[1:], "B"], strict=True)]
+    findings = [finding for finding in check(network(rows, *names)) if finding.code == "late-relay"]
+    assert len(findings) >= 200
+    assert "`order: [[m0], [m1], [m2]," in findings[0].repair
+
+
 @pytest.mark.parametrize(
     "spec",
     [
