@@ -48,7 +48,6 @@ from cortexgraph.training.images import (
 )
 from cortexgraph.training.job import Job, checkpoint_to_resume
 from cortexgraph.training.module import TrainingModule
-from cortexgraph.training.optimizers import check_optimizer
 from cortexgraph.training.reached import check_step_weights
 from cortexgraph.training.recorder import Recorder, plain_state
 from cortexgraph.training.records import (
@@ -236,7 +235,6 @@ def _check_ingredients(network: CompiledNetwork, data: ImageData, settings: Trai
     Raises:
         CortexGraphError: for what is not there or does not fit.
     """
-    check_optimizer(settings)
     check_augmentation(data, settings)
     check_step_weights(network.unrolled, settings.loss_over)
 

@@ -8,19 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 
-from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.training.schedules import SCHEDULES
 from cortexgraph.training.settings import TrainSettings
 
-__all__ = ["Muon", "check_optimizer", "lr_factor", "make_optimizer", "make_scheduler", "parameter_groups"]
-
-
-def check_optimizer(settings: TrainSettings) -> None:
-    """Raise CortexGraphError if this version of torch does not have the optimiser."""
-    if settings.optimizer == "muon" and not hasattr(optim, "Muon"):
-        found, expected = f"muon was given, but torch {torch.__version__} has no Muon", "torch 2.9 has it"
-        repair = "Upgrade torch, or give --optimizer sgd or adamw."
-        raise CortexGraphError(Diagnostic("old-torch", "settings.optimizer", found, expected, repair))
+__all__ = ["Muon", "lr_factor", "make_optimizer", "make_scheduler", "parameter_groups"]
 
 
 def parameter_groups(network: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
@@ -52,20 +43,21 @@ def make_optimizer(network: nn.Module, settings: TrainSettings) -> optim.Optimiz
 
 
 class Muon(optim.AdamW):
-    """torch's Muon for the groups marked `muon`, AdamW for the others (Jordan 2024).
+    """Muon for the groups marked `muon`, AdamW for the others (Jordan 2024).
 
-    torch's Muon takes matrices only, so it gets each weight as a view: outputs × (inputs × places of the kernel). Its
-    steps are scaled to those of AdamW (Liu et al. 2025, arXiv 2502.16982), so that one learning rate fits both.
+    A weight W with gradient G is a matrix of outputs × (inputs × places of the kernel). With momentum μ and decay λ:
+
+        M ← μ M + (1 − μ) G
+        W ← (1 − lr λ) W − 0.2 lr √max(rows, columns) orthogonalised(μ M + (1 − μ) G)
+
+    The factor makes steps as long as those of AdamW (Liu et al. 2025, arXiv 2502.16982): one learning rate fits both.
+    This is torch.optim.Muon with `match_rms_adamw`, except that it orthogonalises in float32: torch does it in
+    bfloat16, which took a quarter of the training time on a processor that emulates it.
     """
 
     def __init__(self, groups: list[dict[str, Any]], lr: float, momentum: float) -> None:
         super().__init__(groups, lr)
-        marked = [group for group in groups if group.get("muon")]
-        self._weights: list[nn.Parameter] = [p for group in marked for p in group["params"]]
-        self._matrices = [nn.Parameter(as_matrix(p.detach(), p)) for p in self._weights]
-        options: dict[str, Any] = {"momentum": momentum, "adjust_lr_fn": "match_rms_adamw"}
-        decay = marked[0]["weight_decay"] if marked else 0.0
-        self._muon = optim.Muon(self._matrices, lr, decay, **options) if marked else None
+        self.momentum = momentum
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -74,31 +66,38 @@ class Muon(optim.AdamW):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for weight, matrix in zip(self._weights, self._matrices, strict=True):
-            matrix.grad = None if weight.grad is None else as_matrix(weight.grad, weight)
-            weight.grad = None  # AdamW passes over it
-        if self._muon is not None:
-            self._muon.param_groups[0]["lr"] = self.param_groups[0]["lr"]
-            self._muon.step()  # type: ignore[no-untyped-call]
+        for group in self.param_groups:
+            for weight in group["params"] if group.get("muon") else ():
+                self._step(weight, group["lr"], group["weight_decay"])
+                weight.grad = None  # AdamW passes over it
         super().step()
         return loss
 
-    def state_dict(self) -> dict[str, Any]:
-        """The state of AdamW, and that of Muon under `muon`."""
-        return super().state_dict() | ({"muon": self._muon.state_dict()} if self._muon is not None else {})
+    def _step(self, weight: nn.Parameter, lr: float, decay: float) -> None:
+        if weight.grad is None:
+            return
+        state = self.state[weight]
+        if not state:  # by the names of AdamW, which looks for `step` when it loads a state
+            state.update(step=torch.zeros(()), exp_avg=torch.zeros_like(weight))
+        average = state["exp_avg"]
+        average.lerp_(weight.grad, 1 - self.momentum)
+        update = orthogonalised(weight.grad.lerp(average, self.momentum).flatten(1))
+        length = 0.2 * lr * max(update.shape) ** 0.5
+        weight.mul_(1 - lr * decay).sub_(update.view(weight.shape), alpha=length)
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore both."""
-        rest = dict(state_dict)
-        if self._muon is not None:
-            self._muon.load_state_dict(rest.pop("muon"))
-        super().load_state_dict(rest)
 
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """A matrix with the singular vectors of `matrix` and singular values near 1, by five Newton–Schulz steps.
 
-def as_matrix(values: Tensor, weight: Tensor) -> Tensor:
-    """A weight's values as a matrix, outputs × all others in the order of the weight's memory: a view of the weight."""
-    order = sorted(range(1, weight.ndim), key=weight.stride, reverse=True)
-    return values.permute(0, *order).flatten(1)
+    Jordan (2024): X ← 3.4445 X − 4.775 (X Xᵀ) X + 2.0315 (X Xᵀ)² X, from X = matrix / ‖matrix‖.
+    """
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T if tall else matrix
+    x = x / x.norm().clamp(min=1e-7)
+    for _ in range(5):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=-4.775, alpha=2.0315), x, beta=3.4445)
+    return x.T if tall else x
 
 
 def make_scheduler(optimizer: optim.Optimizer, settings: TrainSettings, batches: int) -> optim.lr_scheduler.LambdaLR:

@@ -47,7 +47,7 @@ def tensors(run: Path) -> dict[str, torch.Tensor]:
     states = found["optimizer_states"][0]
     optimizer = {
         f"optimizer {key} {name}": value
-        for key, state in [*states["state"].items(), *states.get("muon", {"state": {}})["state"].items()]
+        for key, state in states["state"].items()
         for name, value in state.items()
         if value is not None
     }
