@@ -93,6 +93,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "repeated-step": "A list contains a step twice.",
         "delay-without-dt": "A delay is in ms, but the duration of a step is not set.",
         "delay-rounded": "A delay in ms is not a whole number of steps (warning).",
+        "bad-sign": "The area, the gain or an operation of a connection contradicts its `sign`.",
+        "bad-init": "The weights of a connection cannot start as `init` says.",
         "bad-output": "An operation in `output` cannot follow the area's cell.",
         "bad-readout": "The transform of a readout does not give its logits.",
         "late-relay": "An area only passes a term on to another area, which reads it one step late (warning).",

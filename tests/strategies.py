@@ -52,6 +52,7 @@ CELLS: tuple[Any, ...] = (
     "intersection",
     {"reciprocal_gated": {"kernel": 1, "bias": True}},
 )
+SIGNS = ("excitatory", "inhibitory")
 GATES = ("linear", "tanh", "sigmoid", "product", "logistic", "complement")
 """All but the divisive one, whose values must stay above −1."""
 TAME = tuple(word for word in ACTIVATIONS if word != "square")
@@ -254,6 +255,11 @@ def _connections(
         connection.update(_transform(draw, shapes[connection["from"]], shapes[connection["to"]]))
         connection.update({"weights": "per_step"} if draw(st.integers(0, 5)) == 5 else {})
         connection.update({"init": draw(st.sampled_from(INITS))} if draw(st.integers(0, 3)) == 3 else {})
+        connection.update({"weight_norm": True} if "kernel" in connection and draw(st.integers(0, 5)) == 5 else {})
+        if "kernel" in connection and draw(st.integers(0, 3)) == 3:
+            connection.update({"sign": draw(st.sampled_from(SIGNS))})
+            connection.update({"gain": 0.5} if draw(st.booleans()) else {})
+            continue
         gain = draw(st.sampled_from([None, None, None, "learned", -0.5]))
         connection.update({"gain": gain} if gain is not None else {})
     for connection in extra:
@@ -338,12 +344,15 @@ def _tie(draw: st.DrawFn, connections: list[dict[str, Any]]) -> None:
     """Sometimes a connection more that shares the parameters of one, or uses them transposed; or two more."""
     if draw(st.integers(0, 2)) < 2:
         return
-    single = [c for c in connections if c["from"] != "image" and not c.keys() & {"transform", "dilation", "resize"}]
+    special = {"transform", "dilation", "weight_norm", "sign", "resize"}
+    single = [c for c in connections if c["from"] != "image" and not c.keys() & special]
     transposed = bool(single) and draw(st.booleans())
     owner = draw(st.sampled_from(single if transposed else connections))
     owner["name"] = "owner"
     geometry = {
-        key: owner[key] for key in ("transform", "kernel", "dilation", "groups", "bias", "resize") if key in owner
+        key: owner[key]
+        for key in ("transform", "kernel", "dilation", "groups", "bias", "weight_norm", "sign", "resize")
+        if key in owner
     }
     if transposed:
         tie: dict[str, Any] = {"connection": "owner", "transpose": True}

@@ -38,6 +38,7 @@ WANTED = {
     *("weights per step of an area", "weights per step of a connection"),
     *("norm per step", "norm eps", "norm momentum", "batch norm in a transform", "several areas of a level"),
     *("region", "not square", "defaults", "merge by default", "output"),
+    *("sign excitatory", "sign inhibitory", "weight norm"),
     *("long", "long, read at few steps", "zeros before an image with a norm", "weights per step beside a norm"),
     *("head of several delays", "transposed into a concatenation", "memory in a concatenation"),
 }
@@ -109,6 +110,7 @@ def _said_of(connection: ConnectionSpec, spec: NetworkSpec) -> Iterator[str]:
     yield from ["weights per step of a connection"] * (connection.weights == "per_step")
     if connection.resize is not None:
         yield from (f"resize {connection.resize.mode}", f"resize {connection.resize.at}")
+    yield from [f"sign {connection.sign}"] * bool(connection.sign) + ["weight norm"] * bool(connection.weight_norm)
     if connection.gain is not None:
         yield "gain learned" if connection.gain == "learned" else "gain number"
     if connection.tie is not None:

@@ -10,7 +10,8 @@ import networkx as nx
 
 from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import AreaGraph
-from cortexgraph.ops import CELLS, NORMS, OPERATIONS, Component, Problem, Registry
+from cortexgraph.graph.transforms import sign_of
+from cortexgraph.ops import CELLS, NORMS, OPERATIONS, Component, GainOperation, GateOperation, Problem, Registry
 from cortexgraph.ops.elementwise import activations, function
 from cortexgraph.spec import IMAGE
 from cortexgraph.spec.messages import message_for
@@ -25,6 +26,8 @@ __all__ = [
     "operations",
     "order",
     "repeated_readouts",
+    "signs",
+    "starts_of_weights",
     "unknown_names",
     "unknown_words",
     "unreachable",
@@ -162,6 +165,50 @@ def _finding(graph: AreaGraph, path: Path, problem: Problem, registry: Registry[
     if problem.found:
         return graph.spec.diagnostic("bad-operation", place, problem.found, repair=problem.repair)
     return _unknown_word(graph, place, registry.family, problem.word, [*registry])
+
+
+# ---- weights -------------------------------------------------------------------
+
+
+def signs(graph: AreaGraph) -> Iterator[Diagnostic]:
+    """`bad-sign`: a connection with a `sign` that its area, its gain or one of its operations contradicts."""
+    spec = graph.spec
+    for connection in graph.connections:
+        declared, sign = spec.connections[connection.index], sign_of(spec, spec.connections[connection.index])
+        path = ("connections", connection.index)
+        if sign is None or not connection.transform.whole:
+            continue
+        area = spec.areas.get(connection.source)
+        if area is not None and area.sign not in (None, sign):
+            found, expected = f"the connection is {sign}", f"{connection.source} is {area.sign} (Dale's law)"
+            yield spec.diagnostic("bad-sign", (*path, "sign"), found, expected, "Remove one of the two signs.")
+        if declared.gain == "learned" or (declared.gain is not None and declared.gain < 0):
+            word = "learned" if declared.gain == "learned" else "negative"
+            found = f"the connection is {sign}, but its gain is {word}"
+            repair = "Remove `gain`, or write a positive number: the sign says the rest."
+            yield spec.diagnostic("bad-sign", (*path, "gain"), found, repair=repair)
+        for link in connection.transform:
+            if not isinstance(link.operation, GainOperation | GateOperation) and not link.operation.rises():
+                found = f"the connection is {sign}, but its {link.operation.summary()} may turn the sign of a change"
+                expected = "its operations are convolutions and linear layers, pooling, resizing and rising functions"
+                repair = "Move the operation into the `body` of an area, or remove the sign."
+                yield spec.diagnostic("bad-sign", path, found, expected, repair)
+
+
+def starts_of_weights(graph: AreaGraph) -> Iterator[Diagnostic]:
+    """`bad-init`: weights that start where |v| has no slope, or v / ‖v‖ no value, or that another form would undo."""
+    for connection in graph.connections:
+        operations = [link.operation for _, link in connection.transform.walk()] if connection.owner is None else []
+        for key, word, excluded in (
+            ("positive", "a `sign`", {"zeros", "identity", "dirac", "whitened"}),
+            ("weight_norm", "weight norm", {"zeros", "whitened"}),
+        ):
+            if connection.init in excluded and any(getattr(operation, key, False) for operation in operations):
+                found = f"the convolution has {word}, and starts as `{connection.init}`"
+                expected = "|v| has no slope, and v / ‖v‖ no value, where v is 0" * (connection.init != "whitened")
+                repair = "Write `init: he`, `orthogonal` or `default`."
+                path = ("connections", connection.index, "init")
+                yield graph.spec.diagnostic("bad-init", path, found, expected, repair)
 
 
 # ---- orders, kinds and paths -------------------------------------------------

@@ -129,6 +129,9 @@ def started(module: nn.Module, fill: Callable[[Tensor], Tensor]) -> nn.Module:
             fill(part.weight)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
+            rescale: Any = getattr(part, "rescale", None)
+            if rescale is not None:  # the norms that it learns are those of the new weight
+                rescale()
     return module
 
 

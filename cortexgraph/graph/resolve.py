@@ -31,7 +31,7 @@ def resolved(graph: AreaGraph) -> NetworkSpec:
 def _area(graph: AreaGraph, area: Area) -> dict[str, object]:
     declared = graph.spec.areas[area.name]
     written: dict[str, object] = {"channels": area.channels, "size": _brief(area.shape[1:]), "level": area.level}
-    written |= declared.model_dump(mode="json", include={"region", "weights"}, exclude_defaults=True)
+    written |= declared.model_dump(mode="json", include={"region", "sign", "weights"}, exclude_defaults=True)
     written |= {"merge": area.merge} if area.merge != "sum" else {}
     cell = declared.cell or graph.spec.defaults.area.cell
     if cell is not None:
@@ -66,7 +66,8 @@ def _connection(graph: AreaGraph, connection: Connection) -> dict[str, object]:
     written |= _transform(declared, connection)
     written["delay"] = connection.delay
     kept = declared.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
-    written |= {key: kept[key] for key in ("name", "role", "gate", "gain", "active", "tie", "strength") if key in kept}
+    same = ("name", "role", "gate", "gain", "sign", "active", "tie", "strength")
+    written |= {key: kept[key] for key in same if key in kept}
     written |= {"silence": connection.silence} if declared.silence else {}
     if declared.tie is not None:
         return written

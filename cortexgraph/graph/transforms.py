@@ -43,6 +43,7 @@ __all__ = [
     "merge_of",
     "output",
     "readout",
+    "sign_of",
     "transform",
     "unbridged",
     "written_body",
@@ -82,9 +83,15 @@ def _normalises(spec: NetworkSpec, area: AreaSpec | None) -> bool:
 # ---- connections -------------------------------------------------------------
 
 
+def sign_of(spec: NetworkSpec, connection: ConnectionSpec) -> str | None:
+    """`excitatory`, `inhibitory`, or None: the sign of the connection, or of the area that it reads."""
+    source = spec.areas.get(connection.source)
+    return connection.sign or (source.sign if source is not None else None)
+
+
 def _entries_of(spec: NetworkSpec, connection: ConnectionSpec) -> tuple[OperationSpec, ...]:
     """The connection's operations with the spec's defaults for convolutions; without resizing, gain and gate."""
-    defaults = _plain_options(spec.defaults.connection)
+    defaults = _plain_options(spec.defaults.connection) | ({"positive": True} if sign_of(spec, connection) else {})
     if connection.transform is not None:
         return tuple(_with_defaults(entry, defaults) for entry in connection.transform)
     options, target = _plain_options(connection), spec.areas.get(connection.target)
@@ -103,15 +110,20 @@ def _plain_options(declared: ConnectionDefaults) -> dict[str, object]:
 
 
 def _with_defaults(entry: OperationSpec, defaults: dict[str, object]) -> OperationSpec:
-    """The entry with the defaults that it does not set, if it is a convolution; so for the chains inside it."""
+    """The entry with the defaults that it does not set, if it is a convolution; so for the chains inside it.
+
+    A linear layer takes only that its weights are positive.
+    """
     if not defaults or entry.name not in OPERATIONS:
         return entry
     kind, options = OPERATIONS[entry.name], entry.options
-    known = kind.options.model_fields
-    if not {"kernel", "bias"} <= known.keys():
+    fields = kind.options.model_fields.keys()
+    taken = fields if {"kernel", "bias"} <= fields else fields & {"positive"}
+    own = {key: value for key, value in defaults.items() if key in taken}
+    if not own:
         return OperationSpec(name=entry.name, options=_inside_with_defaults(options, defaults))
     written = {} if options is None else options if isinstance(options, dict) else {str(kind.main): options}
-    return OperationSpec(name=entry.name, options={k: v for k, v in defaults.items() if k in known} | written)
+    return OperationSpec(name=entry.name, options=own | written)
 
 
 def _inside_with_defaults(options: object, defaults: dict[str, object]) -> object:
@@ -164,9 +176,11 @@ def transform(spec: NetworkSpec, connection: ConnectionSpec, source: Shape, targ
         chain = replace(after, shape=source, links=(replace(before, name=_free(before.name, after)), *after.links))
     else:
         chain = _resized(make_chain(entries, source, context, apart=apart), bridge.mode, target)
-    if connection.gain is not None:
-        gain = None if connection.gain == "learned" else float(connection.gain)
-        chain = _then(chain, GainOperation(chain.output, gain))
+    gain = connection.gain
+    if sign_of(spec, connection) == "inhibitory" and not isinstance(gain, str):
+        gain = -1.0 if gain is None else -gain
+    if gain is not None:
+        chain = _then(chain, GainOperation(chain.output, None if isinstance(gain, str) else float(gain)))
     if connection.role == "modulate":
         chain = _then(chain, GateOperation(chain.output, connection.gate or "linear"))
     return chain

@@ -124,6 +124,9 @@ def _tied_link(link: Link, path: str, own: Link | None, owner: Connection) -> Li
     if bool(own.options.get("per_step")) != bool(link.options.get("per_step")):
         expected = f"that of {owner.label} is {_per_step(own)}"
         raise TieError(f"{summary} is {_per_step(link)}", expected, "Set `per_step` alike on both connections.")
+    if getattr(own.operation, "positive", False) != getattr(link.operation, "positive", False):
+        found = "the weights of one of them have one sign"
+        raise TieError(found, f"those of {owner.label} are used as they are", "Give both connections a `sign`.")
     same = own.operation.constructor() == link.operation.constructor()
     if not same and not isinstance(link.operation, Conv):
         problem = f"{summary} differs from {own.operation.summary()} of {owner.label}"

@@ -206,6 +206,7 @@ class Operation(Component):
         role: its name within a chain, where that is not its word in the language: all activations have one.
         former_role: its name within a chain in version 0.1, where it was another.
         random: whether two evaluations on equal input may differ.
+        rising: whether its result never falls where its input rises (`rises`).
         averages: whether it has running statistics, which every evaluation in training moves: its module does so as
             torch's batch norms do, only while `track_running_stats` holds.
     """
@@ -213,7 +214,12 @@ class Operation(Component):
     role: ClassVar[str] = ""
     former_role: ClassVar[str] = ""
     random: ClassVar[bool] = False
+    rising: ClassVar[bool] = False
     averages: ClassVar[bool] = False
+
+    def rises(self) -> bool:
+        """Whether its result never falls where its input rises, so that a connection with a `sign` may have it."""
+        return self.rising
 
     def shared(self, owner: str, same: bool) -> str:
         """The expression that makes its module with the parameters of the module at `owner`.

@@ -34,6 +34,7 @@ class PadChannelsOperation(Operation):
     """Channels of zeros behind those of the input: a shortcut without parameters (He et al. 2016, option A)."""
 
     equation: ClassVar[str] = "y[c] = x[c], and 0 for c beyond x"
+    rising: ClassVar[bool] = True
 
     channels: Count = option(CONTEXT, "Number of output channels; default: those of the area.", main=True)
 
@@ -73,6 +74,7 @@ class MaxoutOperation(Operation):
     """
 
     equation: ClassVar[str] = "y[c] = max_j x[j · C + c], C = channels / pieces"
+    rising: ClassVar[bool] = True
 
     pieces: Count = option(2, "Number of groups of which the largest is taken.", main=True)
 

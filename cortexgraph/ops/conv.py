@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, ClassVar
 
-from cortexgraph.ops.base import CONTEXT, Fault, Operation, Pair, Shape, call, option, text
+from cortexgraph.ops.base import CONTEXT, Constructor, Fault, Operation, Pair, Shape, call, option, text
 from cortexgraph.ops.registry import register_operation
 from cortexgraph.ops.torch_names import F, Tensor, nn
 from cortexgraph.ops.windows import Windowed, same_padding
@@ -20,6 +20,90 @@ KERNEL = "Kernel size."
 STRIDE = "Stride; default 1, or what takes the source to the target's size."
 CHANNELS = "Number of output channels; default: those of the area."
 BIAS = "Learned bias; default: only where no norm follows."
+
+
+# ---- weights that follow from learned ones ------------------------------------------
+
+
+class Reweighted(nn.Module):
+    """A layer that uses, of its learned weight v, |v| (`positive`), or g v / ‖v‖ for each output channel (`scaled`)."""
+
+    weight: Tensor
+    output_axis = 0
+
+    def __init__(self, *sizes: Any, positive: bool = False, scaled: bool = False, **options: Any) -> None:
+        super().__init__(*sizes, **options)
+        self.positive = positive
+        self.scale = nn.Parameter(self.norms().detach()) if scaled else None
+
+    def norms(self) -> Tensor:
+        return self.weight.transpose(0, self.output_axis).flatten(1).norm(dim=1)
+
+    def used(self) -> Tensor:
+        weight, scale = self.weight, self.scale
+        if scale is not None:
+            shape = [-1 if axis == self.output_axis else 1 for axis in range(weight.ndim)]
+            weight = weight * (scale / self.norms()).reshape(shape)
+        return weight.abs() if self.positive else weight
+
+    def rescale(self) -> None:
+        if self.scale is not None:
+            self.scale.data.copy_(self.norms())
+
+
+class ReweightedConv2d(Reweighted, nn.Conv2d):
+    """A convolution whose weight follows from the learned one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.used(), self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+class ReweightedConvTranspose2d(Reweighted, nn.ConvTranspose2d):
+    """A transposed convolution whose weight follows from the learned one."""
+
+    output_axis = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        geometry: Any = (self.stride, self.padding, self.output_padding)
+        return F.conv_transpose2d(x, self.used(), self.bias, *geometry)
+
+
+class ReweightedFullyConnected(Reweighted, nn.Linear):
+    """A linear layer over channels and space whose weight follows from the learned one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x.flatten(1), self.used(), self.bias)[:, :, None, None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighted(Operation):
+    """Base of the layers whose weight may follow from the learned one."""
+
+    weight_norm: Flag = option(False, "Whether the weight is g v / ‖v‖ for each output channel, with a learned g.")
+    positive: Flag = option(False, "Whether the weight is |v|, as under a `sign`.")
+
+    def rises(self) -> bool:
+        return self.positive
+
+    def reweighted(self, plain: Constructor) -> Constructor:
+        """The constructor of the layer, from that of the layer that uses the learned weight as it is."""
+        if not (self.positive or self.weight_norm):
+            return plain
+        sizes = [value for name, value in plain.arguments if not name]
+        options: dict[str, tuple[object, object]] = {name: (value, None) for name, value in plain.arguments if name}
+        options |= {"positive": (self.positive, False), "scaled": (self.weight_norm, False)}
+        return call(f"Reweighted{plain.name.removeprefix('nn.')}", *sizes, **options)
+
+    def others(self, channels: int, bias: bool) -> dict[str, tuple[int, ...]]:
+        """The shapes of its parameters beside the weight: the bias and the learned norms g, as far as it has them."""
+        return {name: (channels,) for name, has in (("bias", bias), ("scale", self.weight_norm)) if has}
+
+    def extras(self) -> list[str]:
+        """What the summary says of the weight."""
+        return ["weight norm"] * self.weight_norm + ["weights of one sign"] * self.positive
+
+
+# ---- convolutions -------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -52,7 +136,7 @@ class Spatial(Windowed):
         """Arguments of the constructor behind the kernel, with torch's defaults."""
         return {"stride": (self.stride, 1), "padding": (self.border, 0), "dilation": (self.dilation, 1)}
 
-    def constructor(self) -> str:
+    def constructor(self) -> Constructor:
         sizes = (self.shape[0], self.outputs, self.kernel)
         return call(self.module, *sizes, **self.arguments(), bias=(self.bias, True))
 
@@ -68,7 +152,7 @@ class Spatial(Windowed):
 
 @register_operation("conv")
 @dataclass(frozen=True)
-class Conv(Spatial):
+class Conv(Weighted, Spatial):
     """Convolution: y[o] = Σ_i w[o, i] ⋆ x[i] + b[o], padded with zeros."""
 
     equation: ClassVar[str] = "y[o] = Σ_i w[o, i] ⋆ x[i] + b[o]"
@@ -79,13 +163,16 @@ class Conv(Spatial):
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         weight = (self.channels, self.shape[0] // self.groups, *self.kernel)
-        return {"weight": weight} | ({"bias": (self.channels,)} if self.bias else {})
+        return {"weight": weight, **self.others(self.channels, self.bias)}
+
+    def constructor(self) -> Constructor:
+        return self.reweighted(super().constructor())
 
     def arguments(self) -> dict[str, tuple[object, object]]:
         return {**super().arguments(), "groups": (self.groups, 1)}
 
     def notes(self) -> list[str]:
-        return [f"{self.groups} groups"] if self.groups != 1 else []
+        return [f"{self.groups} groups"] * (self.groups != 1) + self.extras()
 
     def shared(self, owner: str, same: bool) -> str:
         if same:
@@ -97,30 +184,38 @@ class Conv(Spatial):
         """Its transpose: from its output to its input, of this size, without bias.
 
         The result has no places where the transpose does not reach that size. None for a dilated convolution, and for
-        one with groups.
+        one with groups or weight norm.
         """
-        if self.dilation != (1, 1) or self.groups != 1:
+        if self.dilation != (1, 1) or self.groups != 1 or self.weight_norm:
             return None
         height, width = (
             size - ((n - 1) * s - 2 * p + k)
             for size, n, s, p, k in zip(size, shape[1:], self.stride, self.border, self.kernel, strict=True)
         )
-        return ConvTranspose(shape, self.kernel, self.stride, self.border, (height, width), self.shape[0], bias=False)
+        rim, channels = (height, width), self.shape[0]
+        transposed = ConvTranspose(shape, self.kernel, self.stride, self.border, rim, channels, bias=False)
+        return replace(transposed, positive=self.positive)
 
 
 @register_operation("depthwise")
 @dataclass(frozen=True)
-class Depthwise(Spatial):
+class Depthwise(Weighted, Spatial):
     """Each channel with a kernel of its own: y[c] = w[c] ⋆ x[c] + b[c]."""
 
     equation: ClassVar[str] = "y[c] = w[c] ⋆ x[c] + b[c]"
     name: ClassVar[str] = "depthwise conv"
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
-        return {"weight": (self.shape[0], 1, *self.kernel)} | ({"bias": (self.shape[0],)} if self.bias else {})
+        return {"weight": (self.shape[0], 1, *self.kernel), **self.others(self.shape[0], self.bias)}
 
     def arguments(self) -> dict[str, tuple[object, object]]:
         return {**super().arguments(), "groups": (self.shape[0], None)}
+
+    def constructor(self) -> Constructor:
+        return self.reweighted(super().constructor())
+
+    def notes(self) -> list[str]:
+        return self.extras()
 
 
 class SeparableConv2d(nn.Module):
@@ -165,7 +260,7 @@ class Separable(Spatial):
 
 @register_operation("conv_transpose")
 @dataclass(frozen=True)
-class ConvTranspose(Operation):
+class ConvTranspose(Weighted):
     """Transposed convolution («deconvolution»): each input place adds its kernel to the output."""
 
     former_role: ClassVar[str] = "conv"
@@ -218,14 +313,14 @@ class ConvTranspose(Operation):
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         weight = (self.shape[0], self.channels, *self.kernel)
-        return {"weight": weight} | ({"bias": (self.channels,)} if self.bias else {})
+        return {"weight": weight, **self.others(self.channels, self.bias)}
 
     def macs(self) -> int:
         return prod((*self.shape, self.channels, *self.kernel))
 
     def summary(self) -> str:
-        stride = f", stride {text(self.stride)}" if self.stride != (1, 1) else ""
-        return f"{by(self.kernel)} transposed conv{stride}{', bias' if self.bias else ''}"
+        stride = [f"stride {text(self.stride)}"] * (self.stride != (1, 1))
+        return ", ".join([f"{by(self.kernel)} transposed conv", *stride, *self.extras(), *["bias"] * self.bias])
 
     def arguments(self) -> dict[str, tuple[object, object]]:
         """Stride and paddings of the constructor, with torch's defaults."""
@@ -233,7 +328,7 @@ class ConvTranspose(Operation):
 
     def constructor(self) -> str:
         sizes = (self.shape[0], self.channels, self.kernel)
-        return call("nn.ConvTranspose2d", *sizes, **self.arguments(), bias=(self.bias, True))
+        return self.reweighted(call("nn.ConvTranspose2d", *sizes, **self.arguments(), bias=(self.bias, True)))
 
     def shared(self, owner: str, same: bool) -> str:
         return super().shared(owner, same) if same else call("SharedTransposed", f"self.{owner}", **self.arguments())
@@ -251,7 +346,7 @@ class FullyConnected(nn.Linear):
 
 @register_operation("linear")
 @dataclass(frozen=True)
-class Dense(Operation):
+class Dense(Weighted):
     """A fully connected layer over channels and space: y[o] = Σ_i W[o, i] x[i] + b[o]; the result has size 1 × 1."""
 
     equation: ClassVar[str] = "y = W x + b"
@@ -263,16 +358,16 @@ class Dense(Operation):
         return (self.channels, 1, 1)
 
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
-        return {"weight": (self.channels, prod(self.shape))} | ({"bias": (self.channels,)} if self.bias else {})
+        return {"weight": (self.channels, prod(self.shape)), **self.others(self.channels, self.bias)}
 
     def field(self, axis: int, place: int) -> Iterable[int]:
         return range(self.shape[1 + axis])
 
     def summary(self) -> str:
-        return f"linear to {self.channels}{', bias' if self.bias else ''}"
+        return ", ".join([f"linear to {self.channels}", *self.extras(), *["bias"] * self.bias])
 
     def constructor(self) -> str:
-        return call("FullyConnected", prod(self.shape), self.channels, bias=(self.bias, True))
+        return self.reweighted(call("FullyConnected", prod(self.shape), self.channels, bias=(self.bias, True)))
 
 
 @dataclass(frozen=True)
@@ -303,13 +398,17 @@ class Shared(nn.Module):
     def at(self, update: int) -> Any:
         return self.owner[0].at(update) if hasattr(self.owner[0], "at") else self.owner[0]
 
+    def weight(self, update: int) -> Tensor:
+        module = self.at(update)
+        return module.used() if hasattr(module, "used") else module.weight
+
     def forward(self, x: Tensor, update: int = 1) -> Tensor:
         module = self.at(update)
-        return F.conv2d(x, module.weight, module.bias, **self.geometry) if self.geometry else module(x)
+        return F.conv2d(x, self.weight(update), module.bias, **self.geometry) if self.geometry else module(x)
 
 
 class SharedTransposed(Shared):
     """The transpose of another connection's convolution, without bias."""
 
     def forward(self, x: Tensor, update: int = 1) -> Tensor:
-        return F.conv_transpose2d(x, self.at(update).weight, **self.geometry)
+        return F.conv_transpose2d(x, self.weight(update), **self.geometry)

@@ -108,6 +108,9 @@ ACTIVATIONS: Mapping[str, str] = {
 }
 """The constructor of each activation's module, by the word of the language."""
 
+NOT_RISING = {"gelu", "silu", "abs", "square", "complement"}
+"""The activations that fall somewhere."""
+
 
 @dataclass(frozen=True)
 class Activation(Elementwise):
@@ -119,6 +122,9 @@ class Activation(Elementwise):
 
     def summary(self) -> str:
         return self.kind
+
+    def rises(self) -> bool:
+        return self.kind not in NOT_RISING
 
     def constructor(self) -> str:
         return ACTIVATIONS[self.kind]
@@ -167,6 +173,7 @@ class Clamp(Elementwise):
     """Values below `min` become `min`, values above `max` become `max`."""
 
     equation: ClassVar[str] = "y = min(max(x, a), b)"
+    rising: ClassVar[bool] = True
 
     min: Number | None = option(None, "The least value a; default: no bound.")
     max: Number | None = option(None, "The greatest value b; default: no bound.", main=True, example=1.0)
@@ -219,6 +226,7 @@ class Dropout(Operation):
     """
 
     equation: ClassVar[str] = "y = x · m / (1 − p), m ~ Bernoulli(1 − p)"
+    rising: ClassVar[bool] = True
     random: ClassVar[bool] = True
 
     p: Probability = option(0.5, "Probability of being dropped.", main=True)
@@ -259,6 +267,7 @@ class Noise(Operation):
     """
 
     equation: ClassVar[str] = "y = x + σ n, n ~ N(0, 1)"
+    rising: ClassVar[bool] = True
     random: ClassVar[bool] = True
 
     std: Positive = option(1.0, "σ, the standard deviation.", main=True, example=0.1)

@@ -46,7 +46,8 @@ NAME = re.compile(r"(?<![\w.])[^\W\d]\w*+(?!\s*=[^=])")
 @cache
 def library() -> Mapping[str, str]:
     """The source of every module in the files of operations and cells, by its name."""
-    return {module.__name__: source_of(module) for module in _below(Module)}
+    modules = sorted(_below(Module), key=lambda module: len(module.__mro__))  # bases first
+    return {module.__name__: source_of(module) for module in modules}
 
 
 def _below(base: type) -> Iterator[type]:

@@ -26,5 +26,6 @@ else:
         Module = Module
         Linear = type("Linear", (Module,), {})
         Conv2d = type("Conv2d", (Module,), {})
+        ConvTranspose2d = type("ConvTranspose2d", (Module,), {})
 
     torch = Tensor = F = None

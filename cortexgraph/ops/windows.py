@@ -66,6 +66,7 @@ class WindowPool(Windowed):
     """Base of the poolings by a window."""
 
     role: ClassVar[str] = "pool"
+    rising: ClassVar[bool] = True
     name: ClassVar[str]
     module: ClassVar[str]
 
@@ -140,6 +141,7 @@ class Pad(Operation):
     """
 
     equation: ClassVar[str] = "y[i] = x[i − rim], continued beyond the edges"
+    rising: ClassVar[bool] = True
 
     rim: Border = option((1, 1), "Rows above and below, and columns left and right.", main=True)
     mode: Literal["zeros", "reflect", "replicate"] = option("zeros", "zeros, reflect or replicate.")
@@ -193,6 +195,7 @@ class Resize(Operation):
     """Base of the resizing operations: to a fixed height and width."""
 
     role: ClassVar[str] = "resize"
+    rising: ClassVar[bool] = True
 
     size: Square = option(..., "Height and width of the result.", main=True, example=16)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, WithJsonSchema, model_serializer
 
 from cortexgraph.spec.base import Model, frozen
-from cortexgraph.spec.fields import Count, Flag, Level, Name, Pair, Positive, Share, Word
+from cortexgraph.spec.fields import Count, Flag, Level, Name, Pair, Positive, Share, Sign, Word
 from cortexgraph.spec.shorthand import expand_operation, expand_word
 
 __all__ = [
@@ -158,6 +158,11 @@ class AreaSpec(AreaDefaults):
         default=None,
         description="The region of which this area is a population or layer; drawn together.",
         examples=["V1"],
+    )
+    sign: Sign | None = Field(
+        default=None,
+        description="Of all connections from the area (Dale's law): excitatory or inhibitory; see `sign` there.",
+        examples=["inhibitory"],
     )
     weights: Weights = Field(
         default="shared",

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from cortexgraph.spec.area import Chain, Weights
 from cortexgraph.spec.base import Activity, Model
-from cortexgraph.spec.fields import Count, Flag, Kind, Name, Number, Pair, Positive, either
+from cortexgraph.spec.fields import Count, Flag, Kind, Name, Number, Pair, Positive, Sign, either
 from cortexgraph.spec.shorthand import expand_word
 
 __all__ = [
@@ -74,6 +74,12 @@ class ConnectionDefaults(Model):
     )
     bias: Annotated[Flag | None, ConvolutionKey()] = Field(
         default=None, description="Learned bias; default: only where the target area has no norm.", examples=[True]
+    )
+    weight_norm: Annotated[Flag | None, ConvolutionKey()] = Field(
+        default=None,
+        description="Weight normalisation of the convolution (Salimans & Kingma 2016): its weight is g v / ‖v‖ for "
+        "each output channel, with learned v and g; g starts at ‖v‖.",
+        examples=[True],
     )
     weights: Weights | None = Field(
         default=None,
@@ -157,6 +163,13 @@ class ConnectionSpec(ConnectionDefaults):
         default=None,
         description="Factor on the transform's result: a number, or learned (starts at 1).",
         examples=[0.5],
+    )
+    sign: Sign | None = Field(
+        default=None,
+        description="excitatory: no weight of its convolutions and linear layers is negative; inhibitory: the same, "
+        "and the result is multiplied by −1. The weights in use are |v| of learned v. Default: the `sign` of the area "
+        "read. Operations that may turn the sign, such as norms, are refused.",
+        examples=["inhibitory"],
     )
     delay: Annotated[int, Field(strict=True, ge=0, le=100_000)] = Field(
         default=0, description="Extra steps of conduction delay.", examples=[2]

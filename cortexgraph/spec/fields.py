@@ -26,6 +26,7 @@ __all__ = [
     "Positive",
     "Probability",
     "Share",
+    "Sign",
     "Square",
     "Step",
     "Word",
@@ -120,6 +121,7 @@ Word = Annotated[str, Field(strict=True, max_length=64)]
 """The name of an operation or cell."""
 Level = Annotated[float, Field(strict=True, allow_inf_nan=False), AfterValidator(lambda level: level + 0.0)]  # no -0.0
 Kind = Literal["feedforward", "lateral", "feedback"]
+Sign = Literal["excitatory", "inhibitory"]
 INVISIBLE = re.compile(
     "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\uffa0"
     "\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"

@@ -56,13 +56,14 @@ HINTS = {
         "in_channels out_channels": "Remove it: the `channels` of the areas at its ends decide it.",
         "pool pooling": "Pool in the transform: `transform: [{max_pool: 2}]`, or write `resize: pool`.",
         "bidirectional feedback": "Write a connection for each direction: `V1 -> V2` and `V2 -> V1`.",
-        "inhibitory excitatory sign": "Set the sign of a connection by its gain, such as `gain: -1`.",
+        "inhibitory excitatory": "Write `sign: inhibitory` or `sign: excitatory`.",
         "activation norm dropout": "It belongs in an entry of `areas`, or in the `transform` of this connection.",
     },
     "areas": {
         "padding pad": ON_CONVOLUTION,
         "in_channels input_channels": "Remove it: the connections into an area decide the channels of its input.",
         "recurrent recurrence lateral": "Write a connection from the area to itself, such as `V1 -> V1`.",
+        "inhibitory excitatory": "Write `sign: inhibitory` or `sign: excitatory`.",
         "dropout pool pooling": "Write all operations as the area's `body`: `[{norm: batch}, relu, {dropout: 0.5}]`.",
     },
     "time": {"tau tau_ms": "Set it on an area's cell, such as `cell: {leaky: {tau_ms: 20}}`."},
@@ -71,9 +72,9 @@ HINTS = {
 """What to write for keys of other tools that the language has no word for, by the part of the spec."""
 WORDS_FOR = {
     "role": {
-        "inhibit inhibitory inhibition subtract suppress": "Write a negative `gain` to subtract, or `role: modulate` "
+        "inhibit inhibitory inhibition subtract suppress": "Write `sign: inhibitory` to subtract, or `role: modulate` "
         "with `gate: divisive` to divide.",
-        "excite excitatory excitation": "Leave `role` out: a connection adds to its target; `gain` scales it.",
+        "excite excitatory excitation": "Leave `role` out, and write `sign: excitatory` for weights of 0 or more.",
     }
 }
 """What to write for words of other fields that are none of a key's choices, by the key."""

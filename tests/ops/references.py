@@ -44,7 +44,7 @@ from cortexgraph.ops.channels import (
     PadChannelsOperation,
     RadialBasisOperation,
 )
-from cortexgraph.ops.conv import Dense, Depthwise, Separable
+from cortexgraph.ops.conv import Dense, Depthwise, Separable, Weighted
 from cortexgraph.ops.elementwise import Clamp, Dropout, Noise, Power
 from cortexgraph.ops.evaluate import State, StatisticsMove
 from cortexgraph.ops.gabor import Gabor
@@ -285,15 +285,26 @@ def moved(op: Spatial, x: Tensor, weight: Tensor, groups: int = 1) -> Tensor:
     return convolve(x, weight, stride=op.stride, padding=op.border, dilation=op.dilation, groups=groups)
 
 
+def weight_of(op: Weighted, entries: State, axis: int = 0) -> Tensor:
+    """|v|, and g v / ‖v‖ with one norm for each index along the axis of output channels (Salimans & Kingma 2016)."""
+    weight = entries["weight"]
+    scales = [entries["scale"][n] if op.weight_norm else None for n in range(weight.shape[axis])]
+    parts = []
+    for part, scale in zip(weight.unbind(axis), scales, strict=True):
+        normed = part if scale is None else scale * part / part.square().sum().sqrt()
+        parts.append(normed * normed.sign() if op.positive else normed)
+    return torch.stack(parts, axis)
+
+
 @reference_of(Conv)
 def conv(op: Conv, x: Tensor, entries: State, training: bool) -> Tensor:
-    y = moved(op, x, entries["weight"], op.groups)
+    y = moved(op, x, weight_of(op, entries), op.groups)
     return y + entries["bias"].reshape(1, -1, 1, 1) if op.bias else y
 
 
 @reference_of(Depthwise)
 def depthwise(op: Depthwise, x: Tensor, entries: State, training: bool) -> Tensor:
-    weight, bias = entries["weight"], entries.get("bias")
+    weight, bias = weight_of(op, entries), entries.get("bias")
     y = torch.cat([moved(op, x[:, c : c + 1], weight[c : c + 1]) for c in range(len(weight))], 1)
     return y if bias is None else y + bias.reshape(1, -1, 1, 1)
 
@@ -308,7 +319,7 @@ def separable(op: Separable, x: Tensor, entries: State, training: bool) -> Tenso
 
 @reference_of(ConvTranspose)
 def conv_transpose(op: ConvTranspose, x: Tensor, entries: State, training: bool) -> Tensor:
-    y = deconvolve(x, entries["weight"], stride=op.stride, padding=op.border, size=op.output()[1:])
+    y = deconvolve(x, weight_of(op, entries, 1), stride=op.stride, padding=op.border, size=op.output()[1:])
     return y + entries["bias"].reshape(1, -1, 1, 1) if op.bias else y
 
 
@@ -504,7 +515,7 @@ def noise(op: Noise, x: Tensor, entries: State, training: bool) -> Tensor:
 
 @reference_of(Dense)
 def dense(op: Dense, x: Tensor, entries: State, training: bool) -> Tensor:
-    y = (x.reshape(len(x), 1, -1) * entries["weight"]).sum(2)
+    y = (x.reshape(len(x), 1, -1) * weight_of(op, entries)).sum(2)
     return (y + entries["bias"] if op.bias else y)[:, :, None, None]
 
 

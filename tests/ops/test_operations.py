@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 from torch.utils.flop_counter import FlopCounterMode
 
 from cortexgraph.codegen import prelude
@@ -64,7 +65,11 @@ CASES = [
     case("conv", (2, 5, 3), 2, padding=0),
     case("conv", (2, 3, 4), channels=3, kernel=5, padding=[4, 1], dilation=[2, 1], bias=True, stride=[3, 1]),
     case("conv", (2, 3, 3), kernel=4, padding=3, dilation=2),
+    case("conv", (4, 5, 7), 6, weight_norm=True, bias=True),
+    case("conv", (4, 5, 7), 6, positive=True, groups=2),
+    case("conv", (4, 5, 7), 6, positive=True, weight_norm=True, kernel=[1, 3]),
     case("depthwise", (4, 5, 7)),
+    case("depthwise", (4, 5, 7), positive=True, weight_norm=True),
     case("depthwise", (3, 8, 6), 7, **SMALL, bias=True),
     case("depthwise", (2, 7, 9), kernel=4, dilation=[1, 2], padding=[0, 3]),
     case("separable", (4, 5, 7), 6),
@@ -76,7 +81,11 @@ CASES = [
     case("conv_transpose", (2, 3, 3), kernel=1, stride=[3, 2]),
     case("conv_transpose", (2, 3, 3), kernel=5, stride=1, padding=[0, 1], bias=True),
     case("conv_transpose", (3, 2, 4), channels=2, kernel=3, stride=[4, 3], padding=[1, 0], output_padding=[3, 1]),
+    case("conv_transpose", (2, 3, 4), 3, weight_norm=True, bias=True),
+    case("conv_transpose", (2, 3, 4), 3, positive=True),
     case("linear", (3, 2, 5), 4),
+    case("linear", (3, 2, 5), 4, weight_norm=True, bias=True),
+    case("linear", (3, 2, 5), 4, positive=True),
     case("linear", (3, 1, 1), channels=6, bias=True),
     *[case("norm", (4, 3, 5), kind=kind) for kind in NORMS],
     case("norm", (6, 3, 2), kind="group", groups=3),
@@ -717,7 +726,7 @@ def test_options_say_the_whole_operation() -> None:
     assert Conv((2, 8, 8), **link.options) == link.operation
     assert link.options == {
         "kernel": (5, 5), "stride": (2, 2), "dilation": (1, 1), "padding": None, "bias": True, "channels": 3,
-        "groups": 1,
+        "groups": 1, "weight_norm": False, "positive": False,
     }  # fmt: skip
 
 
@@ -849,6 +858,53 @@ def test_shorthand_keys_of_a_connection_are_the_options_of_its_convolution() -> 
     conv, transposed = (OPERATIONS[word].options.model_fields.keys() for word in ("conv", "conv_transpose"))
     assert SHORTHAND.keys() == conv & ConnectionSpec.model_fields.keys()
     assert {key for key, marker in SHORTHAND.items() if marker.transposed} == SHORTHAND.keys() & transposed
+
+
+# ---- weights that follow from learned ones ---------------------------------------
+
+
+def test_weight_norm_is_that_of_torch() -> None:
+    """Values and gradients of `torch.nn.utils.parametrizations.weight_norm`, from the same v and g."""
+    module = randomised(made(make_operation("conv", (3, 5, 5), 4, kernel=3, weight_norm=True)))
+    theirs = parametrizations.weight_norm(nn.Conv2d(3, 4, 3, padding=1, bias=False))
+    g, v = theirs.parametrizations["weight"].original0, theirs.parametrizations["weight"].original1
+    v.data.copy_(module.weight.data)
+    g.data.copy_(module.scale.data.reshape(-1, 1, 1, 1))
+    x = images((3, 5, 5))
+    ours, expected = module(x), theirs(x)
+    torch.testing.assert_close(ours, expected)
+    slopes = gradients(ours, [module.weight, module.scale])
+    torch.testing.assert_close(slopes, [gradients(expected, [v])[0], gradients(theirs(x), [g])[0].flatten()])
+
+
+@pytest.mark.parametrize("word", ["conv", "conv_transpose", "linear"])
+def test_weight_norm_starts_with_the_learned_weight_itself(word: str) -> None:
+    torch.manual_seed(0)
+    module = made(make_operation(word, (3, 4, 4), 2, weight_norm=True))
+    torch.testing.assert_close(module.used(), module.weight)
+    prelude.started(module, nn.init.orthogonal_)
+    torch.testing.assert_close(module.used(), module.weight)
+
+
+RISING_WITHOUT_WEIGHTS = ("relu", "saturating", "max_pool", "avg_pool", "pad", "maxout", "pad_channels", "upsample")
+
+
+@pytest.mark.parametrize("word", ["conv", "depthwise", "conv_transpose", "linear", *RISING_WITHOUT_WEIGHTS])
+def test_what_rises_never_falls(word: str) -> None:
+    positive = {"positive": True} if "positive" in OPERATIONS[word].options.model_fields else {}
+    operation = make_operation(word, (4, 6, 6), **positive)
+    module, x = randomised(made(operation)), images((4, 6, 6))
+    assert operation.rises()
+    assert (module(x + torch.rand_like(x)) >= module(x)).all()
+
+
+@pytest.mark.parametrize("word", ["conv", "abs", "silu", "gelu", "square", "complement", "separable", "gabor"])
+def test_what_may_fall_is_said_to(word: str) -> None:
+    operation = make_operation(word, (4, 6, 6))
+    module = randomised(made(operation))
+    x = 3 * torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(3))
+    assert not operation.rises()
+    assert (module(x + 1 + x.abs() / 9) < module(x)).any()
 
 
 # ---- found by review -------------------------------------------------------------
