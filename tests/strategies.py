@@ -402,7 +402,9 @@ def _add_readouts(draw: st.DrawFn, spec: dict[str, Any], names: tuple[str, ...],
             )
             readouts.append(more | head)
     for readout in readouts:
-        over_time = draw(st.sampled_from(["each", "each", "mean", "cumulative"]))
+        over_time = draw(st.sampled_from(["each", "each", "mean", "cumulative", "concat"]))
+        if over_time == "concat" and not isinstance(readout["at"], list):
+            continue
         if over_time != "each" and readout["at"] != "last":
             readout |= {"over_time": over_time}
             readout["at"] = sorted(readout["at"]) if isinstance(readout["at"], list) else readout["at"]

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cortexgraph.compiler import check, compile_spec
+from cortexgraph.compiler import check, compile_spec, unroll
 from cortexgraph.errors import CortexGraphError, SpecError
 from cortexgraph.exporting import export_network
 from cortexgraph.spec import NetworkSpec
+from cortexgraph.training.reached import read_steps
+from cortexgraph.unrolling.cost import macs_of
 from tests.models.parity import ByHand, States, Weights, compare_by_hand
 
 
@@ -211,6 +213,39 @@ def test_a_readout_with_layers_of_its_own() -> None:
         return torch.stack([read[0], read[0] + read[1]], 1), states
 
     equals(spec, by_hand)
+
+
+@pytest.mark.parametrize(("pool", "steps"), [("avg", 4), ("flatten", 4), ("transform", 4), ("avg", 12)])
+def test_a_readout_of_the_states_of_several_steps_together(pool: str, steps: int) -> None:
+    """Also out of a loop over steps: the features of all its steps stand one after another."""
+    how = {"transform": ["relu", {"pool": 1}, {"linear": 3}]} if pool == "transform" else {"pool": pool}
+    at = [2, 4] if steps == 4 else [2, 8, 9, 10, 11, 12]
+    readout = {"from": "B", "classes": 3, "at": at, "over_time": "concat"} | how
+    spec = network(["image -> A -> B", "B -> B"], steps=steps, readout=[readout])
+
+    def by_hand(w: Weights, x: Tensor) -> tuple[Tensor, States]:
+        a = F.relu(w.conv("image_to_A.conv", x))
+        states: States = {("A", t): a for t in range(1, steps + 1)}
+        for t in range(2, steps + 1):
+            u = w.conv("A_to_B.conv", a, stride=2)
+            states["B", t] = F.relu(u if t == 2 else u + w.conv("B_to_B.conv", states["B", t - 1]))
+        read = [states["B", t].flatten(1) if pool == "flatten" else states["B", t].mean((2, 3)) for t in at]
+        return w.classify(torch.cat(read, 1)), states
+
+    equals(spec, by_hand)
+    unrolled = unroll(spec)
+    features = len(at) * 4 * (16 if pool == "flatten" else 1)
+    assert sum(macs_of(unrolled, node) for node in unrolled.readouts) == 3 * features
+    assert read_steps(unrolled) == (steps,)
+
+
+def test_the_steps_of_a_readout_of_states_together_are_listed() -> None:
+    for at, found in (
+        ("all", "the number of steps of `at: all` depends on T"),
+        ([3, 2], "the steps of `at` do not rise"),
+    ):
+        with pytest.raises(SpecError, match=found):
+            network(["image -> A -> B"], readout={"at": at, "over_time": "concat"})
 
 
 def test_combined_logits_are_not_read_at_other_steps() -> None:

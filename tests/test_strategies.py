@@ -31,7 +31,10 @@ WANTED = {
     *(f"{owner} silence {silence}" for owner in ("network", "connection") for silence in SILENCES),
     *(f"init {init}" for init in INITS),
     *(f"pool {pool}" for pool in get_args(ReadoutSpec.model_fields["pool"].annotation)),
-    *(f"readout {at}" for at in ("last", "all", "list", "several", "each", "mean", "cumulative", "transform")),
+    *(
+        f"readout {at}"
+        for at in ("last", "all", "list", "several", "each", "mean", "cumulative", "concat", "transform")
+    ),
     *(f"order {order}" for order in ("simultaneous", "sequential", "explicit", "with repeated areas")),
     *("merge sum", "merge concat", "gain learned", "gain number", "delay", "delay_ms", "parallel connections"),
     *("operation gain", "operation gate", "tie", "tie transposed", "tie of a tie"),

@@ -158,8 +158,11 @@ def _contract(graph: UnrolledGraph) -> str:
     else:
         (readout,) = graph.areas.readouts
         steps = graph.readout_steps(readout.name)
-        what = {"each": "Logits", "mean": "Mean logits so far", "cumulative": "Summed logits so far"}[readout.over_time]
-        logits = f"{what} [B, {len(steps)}, {readout.classes}] at {len(steps)} steps from {steps[0]} to {steps[-1]}"
+        several = f"at {len(steps)} steps from {steps[0]} to {steps[-1]}"
+        what = {"mean": "Mean logits so far", "cumulative": "Summed logits so far"}.get(readout.over_time, "Logits")
+        logits = f"{what} [B, {len(steps)}, {readout.classes}] {several}"
+        if readout.over_time == "concat":
+            logits = f"Logits [B, {readout.classes}] of the states {several} together"
         if readout.at == "last":
             logits = f"Logits [B, {readout.classes}] at step {steps[0]}"
     return f"{logits}, and the recorded states by (area, step)" if graph.records else logits

@@ -5,16 +5,22 @@ from __future__ import annotations
 import builtins
 
 from cortexgraph.codegen.text import prelude
+from cortexgraph.graph import Readout
 from cortexgraph.graph.names import RESERVED, Namespace
 from cortexgraph.passes.roll import is_moving
 from cortexgraph.spec import IMAGE
 from cortexgraph.unrolling import Node, UnrolledGraph, heads_of
 
-__all__ = ["Names"]
+__all__ = ["Names", "list_name"]
 
 
 LOCAL = RESERVED | {"t", *dir(builtins), *prelude()}
 """What `forward` may read or count with, and no value may be called."""
+
+
+def list_name(readout: Readout) -> str:
+    """The name of the list that gathers a readout's logits, or the states that it reads together."""
+    return ("read" if readout.over_time == "concat" else "logits") + readout.identifier.removeprefix("readout")
 
 
 class Names:
@@ -30,7 +36,7 @@ class Names:
         self._names = Namespace(LOCAL)
         self._claimed: dict[tuple[Node, str], str] = {}
         for readout in graph.areas.readouts:
-            self._names.claim("logits" + readout.identifier.removeprefix("readout"))
+            self._names.claim(list_name(readout))
         groups: dict[str, list[int]] = {}
         for index, group in enumerate(graph.groups):
             for area in group:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from cortexgraph.codegen.names import Names
+from cortexgraph.codegen.names import Names, list_name
 from cortexgraph.codegen.statements import Append, Assign, Do, Statement
 from cortexgraph.codegen.text import WIDTH, Call, Code, literal
 from cortexgraph.graph import Readout
@@ -19,11 +19,7 @@ class Sinks:
     def __init__(self, graph: UnrolledGraph, names: Names, step: Callable[[Node], str]) -> None:
         self.graph, self.names, self.step = graph, names, step
         self.readouts = {readout.name: readout for readout in graph.areas.readouts}
-        self.lists = {
-            readout.name: "logits" + readout.identifier.removeprefix("readout")
-            for readout in graph.areas.readouts
-            if readout.at != "last"
-        }
+        self.lists = {readout.name: list_name(readout) for readout in graph.areas.readouts if readout.at != "last"}
         self.states = "states" if graph.records else ""
 
     def containers(self) -> Iterator[tuple[str, str]]:
@@ -46,7 +42,7 @@ class Sinks:
             yield Assign((), self._reads(sink) | {self.states}, sink, value=self._state(sink), target=target)
         elif sink.name in self.lists:
             name = self.lists[sink.name]
-            yield Append((), self._reads(sink) | {name}, sink, container=name, value=self._logits(sink))
+            yield Append((), self._reads(sink) | {name}, sink, container=name, value=self._gathered(sink))
 
     def result(self) -> Statement:
         """The statement that returns."""
@@ -66,6 +62,8 @@ class Sinks:
             (sink,) = (node for node in self.graph.readouts if node.name == readout.name)
             return self._logits(sink).behind(start)
         name, at = self.lists[readout.name], readout.at
+        if readout.over_time == "concat":
+            return Call(f"{start}self.{readout.identifier}(", (Call("torch.cat(", (name, "dim=1")),))
         if isinstance(at, str) or list(at) == sorted(at):
             end = ").cumsum(1)" if readout.over_time == "cumulative" else ")"
             stacked = Call("torch.stack(", (name, "dim=1"), end)
@@ -73,6 +71,10 @@ class Sinks:
         order = sorted(at)  # gathered in time, returned as listed
         listed = Call("[", tuple(f"{name}[{order.index(step)}]" for step in at), "]")
         return Call(f"{start}torch.stack(", (listed, "dim=1"))
+
+    def _gathered(self, sink: Node) -> Code:
+        """What a step adds to the list of a readout: logits, or the state that is read together with others."""
+        return self._state(sink) if self.readouts[sink.name].over_time == "concat" else self._logits(sink)
 
     def _logits(self, sink: Node) -> Call:
         return Call(f"self.{self.readouts[sink.name].identifier}(", (self._state(sink),))

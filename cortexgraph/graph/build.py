@@ -96,6 +96,8 @@ def _readouts(spec: NetworkSpec, names: Identifiers, shapes: Mapping[str, Shape]
     readouts = []
     for index, declared in enumerate(spec.readouts):
         shape = shapes.get(declared.source, (0, 0, 0))
+        if declared.over_time == "concat":
+            shape = (len(declared.at) * shape[0], *shape[1:])
         pool = GlobalPool(shape, declared.pool)
         readout = Readout(
             name=declared.name or declared.source,

@@ -155,7 +155,10 @@ class Connection:
 
 @dataclass(frozen=True)
 class Readout:
-    """What is read of one area: see `ReadoutSpec`. With a `transform`, `pool` and `linear` are not used."""
+    """What is read of one area: see `ReadoutSpec`. With a `transform`, `pool` and `linear` are not used.
+
+    Under `over_time: concat` the `source_shape` is that of the states of all steps together.
+    """
 
     name: str
     identifier: str
@@ -177,8 +180,9 @@ class Readout:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulate operations of one evaluation for one image."""
-        return self.linear.macs() if self.transform is None else self.transform.macs
+        """Multiply-accumulate operations for one image and step; where states are read together, its share."""
+        macs = self.linear.macs() if self.transform is None else self.transform.macs
+        return macs // len(self.at) if self.over_time == "concat" else macs
 
 
 class AreaGraph(Shown, nx.MultiDiGraph):  # type: ignore[misc]

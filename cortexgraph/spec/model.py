@@ -86,10 +86,11 @@ class ReadoutSpec(Model):
         description="Steps at which the area is read at the end of the step: last, all, or a list of steps.",
         examples=[[4, 6]],
     )
-    over_time: Literal["each", "mean", "cumulative"] = Field(
+    over_time: Literal["each", "mean", "cumulative", "concat"] = Field(
         default="each",
         description="The logits at each step: of that step (each), or the mean or the sum (cumulative) of the logits "
-        "at the steps of `at` up to then.",
+        "at the steps of `at` up to then. concat: one classifier reads the states of all these steps, concatenated "
+        "along channels in the order of time.",
         examples=["cumulative"],
     )
 
@@ -102,6 +103,9 @@ class ReadoutSpec(Model):
         elif self.over_time != "each" and not isinstance(self.at, str) and list(self.at) != sorted(self.at):
             problem = f"`over_time: {self.over_time}` is set, but the steps of `at` do not rise"
             yield problem, f"Write `at: {sorted(self.at)}`.", "over_time"
+        elif self.over_time == "concat" and isinstance(self.at, str):
+            problem = "`over_time: concat` is set, but the number of steps of `at: all` depends on T"
+            yield problem, "Write a list of steps, such as `at: [2, 4]`.", "over_time"
 
 
 Group = Annotated[

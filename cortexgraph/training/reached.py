@@ -14,6 +14,7 @@ import networkx as nx
 from cortexgraph.codegen import trained_sets
 from cortexgraph.compiler import unroll
 from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.graph import Readout
 from cortexgraph.passes import prune
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training.losses import step_weights
@@ -27,8 +28,14 @@ Part = tuple[str, int]
 
 
 def read_steps(graph: UnrolledGraph) -> tuple[int, ...]:
-    """The steps at which the first readout is read, in the order of its logits."""
-    return graph.readout_steps(graph.areas.readouts[0].name)
+    """The steps of the first readout's logits, in their order."""
+    return _steps_of_logits(graph, graph.areas.readouts[0])
+
+
+def _steps_of_logits(graph: UnrolledGraph, readout: Readout) -> tuple[int, ...]:
+    """The steps at which a readout is read, or the last of them where it reads all states together."""
+    steps = graph.readout_steps(readout.name)
+    return steps[-1:] if readout.over_time == "concat" else steps
 
 
 def check_step_weights(graph: UnrolledGraph, loss_over: str) -> None:
@@ -46,7 +53,7 @@ def check_step_weights(graph: UnrolledGraph, loss_over: str) -> None:
             "Give one weight for each step, with commas between.",
         )
         for readout in graph.areas.readouts
-        if len(steps := graph.readout_steps(readout.name)) != len(step_weights(loss_over, len(steps)))
+        if len(steps := _steps_of_logits(graph, readout)) != len(step_weights(loss_over, len(steps)))
     ]
     if findings:
         raise CompileError(findings)

@@ -269,13 +269,16 @@ def _read_at(trial: _Trial, readout: Readout) -> list[int]:
 def _logits(trial: _Trial, readout: Readout, states: Mapping[tuple[str, int], Tensor]) -> Tensor:
     import torch
 
-    def read(t: int) -> Tensor:
+    def read(*steps: int) -> Tensor:
+        state = torch.cat([states[readout.source, t] for t in steps], 1)
         if readout.transform is not None:
-            return trial.chain(readout.transform, states[readout.source, t], readout.identifier, 1)[0].flatten(1)
-        pooled, _ = evaluate_operation(readout.pool, states[readout.source, t], {}, trial.training)
+            return trial.chain(readout.transform, state, readout.identifier, 1)[0].flatten(1)
+        pooled, _ = evaluate_operation(readout.pool, state, {}, trial.training)
         own = below(trial.state_dict, f"{readout.identifier}.linear")
         return evaluate_operation(readout.linear, pooled.flatten(1), own, trial.training)[0]
 
+    if readout.over_time == "concat":
+        return read(*_read_at(trial, readout))
     every = [read(t) for t in _read_at(trial, readout)]
     if readout.over_time != "each":
         sums = [torch.stack(every[: n + 1]).sum(0) for n in range(len(every))]
