@@ -101,10 +101,10 @@ def rounded(size: float) -> Iterator[None]:
     generator = torch.Generator().manual_seed(1)
     exact = evaluate.evaluate_operation
 
-    def nudged(operation: Operation, x: Tensor, entries: Any, training: bool) -> Any:
+    def nudged(operation: Operation, x: Tensor, entries: Any, training: bool, update: int = 1) -> Any:
         if isinstance(operation, Norm) or operation.averages:
             x = x * (1 + size * torch.randn(x.shape, dtype=x.dtype, generator=generator))
-        return exact(operation, x, entries, training)
+        return exact(operation, x, entries, training, update)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "evaluate_operation", nudged)

@@ -64,6 +64,7 @@ KEEPING: tuple[Entries, ...] = (
     ["dropout"],
     [{"noise": 0.3}],
     [{"noise": {"std": 0.1}}],
+    [{"noise": {"std": 0.1, "seed": 2, "evaluation": True}}],
     [{"dropout": {"p": 0.4, "channels": True}}],
     [{"depthwise": {"kernel": 3, "stride": 1}}],
     [{"max_pool": {"kernel": 3, "stride": 1, "padding": 1}}],

@@ -96,6 +96,30 @@ def test_products_powers_and_clamps_in_transforms_bodies_and_cells() -> None:
     equals(spec, by_hand)
 
 
+# ---- noise ----------------------------------------------------------------------------
+
+
+def test_noise_of_a_seed_is_the_same_in_every_call_and_another_at_every_update() -> None:
+    """As written by hand: also in a loop over steps, and in evaluation only where that is asked for."""
+    seeded = {"noise": {"std": 0.5, "seed": 7, "evaluation": True}}
+    for body, steps in (([seeded], 3), ([{"residual": {"body": [seeded], "shortcut": []}}], 12)):
+        areas = {"A": {"channels": 2, "size": 8, "body": body}, "B": {"channels": 4, "size": 4}}
+        spec = network([{"from": "image", "to": "A", "transform": []}, "A -> B"], steps=steps, areas=areas)
+        module, x = compile_spec(spec, record={"A": "all"}), torch.randn(2, 2, 8, 8)
+        torch.manual_seed(0)
+        (_, states), (_, again) = module(x), module.eval()(x)
+        drawn = {t: torch.Generator().manual_seed(1_000_003 * 7 + t) for t in range(1, steps + 1)}
+        noise = {t: torch.randn(x.shape, generator=generator) for t, generator in drawn.items()}
+        for t in range(1, steps + 1):
+            expected = x + 0.5 * noise[t] + (x if steps == 12 else 0)
+            torch.testing.assert_close(states["A", t], expected)
+            assert torch.equal(states["A", t], again["A", t])
+    without = {"noise": {"std": 0.5, "seed": 7}}
+    silent = compile_spec(network([{"from": "image", "to": "A", "transform": [{"conv": 3}, without]}, "A -> B"])).eval()
+    assert torch.equal(silent(x), silent(x))
+    assert not torch.equal(silent(x), silent.train()(x))
+
+
 # ---- merging ------------------------------------------------------------------------
 
 

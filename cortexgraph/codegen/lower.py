@@ -214,7 +214,7 @@ class _Lowering:
             return value
         if self.graph.constant(source) and not self._pure(connection):
             value = Call("expanded(", (value, "x"))
-        update = (f"update={self.ordinal(reader)}",) if connection.per_step else ()
+        update = (f"update={self.ordinal(reader)}",) if connection.transform.counts else ()
         return Call(f"self.{connection.identifier}(", (value, *update))
 
     def _pure(self, connection: Connection) -> bool:
@@ -231,7 +231,7 @@ class _Lowering:
                 reads |= self._read(before, node, part)
                 name = self.names.read(before, node, part)
                 arguments.append(Call("expanded(", (name, "x")) if expands else name)
-        if area.per_step:
+        if area.body.counts:
             arguments.append(f"update={self.ordinal(node)}")
         return Update(
             self._targets(node),

@@ -221,6 +221,10 @@ class Operation(Component):
         """Whether its result never falls where its input rises, so that a connection with a `sign` may have it."""
         return self.rising
 
+    def counts(self) -> bool:
+        """Whether its module takes the number of the update, from 1, beside the input."""
+        return False
+
     def shared(self, owner: str, same: bool) -> str:
         """The expression that makes its module with the parameters of the module at `owner`.
 
@@ -398,6 +402,11 @@ class Chain:
     def per_step(self) -> bool:
         """Whether some operation, also of an inner chain, has one set of parameters for each live update."""
         return any(link.per_step for _, link in self.walk())
+
+    @cached_property
+    def counts(self) -> bool:
+        """Whether its module needs the number of the update."""
+        return self.per_step or any(link.operation.counts() for _, link in self.walk())
 
     @cached_property
     def random(self) -> bool:

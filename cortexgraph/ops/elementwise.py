@@ -11,7 +11,7 @@ from cortexgraph.ops.registry import OPERATIONS, register_operation
 from cortexgraph.ops.torch_names import Tensor, nn, torch
 from cortexgraph.spec import OperationSpec
 from cortexgraph.spec.connection import GateKind
-from cortexgraph.spec.fields import Flag, Number, Positive, Probability
+from cortexgraph.spec.fields import Flag, Number, Positive, Probability, Seed
 from cortexgraph.wording import suggest
 
 __all__ = [
@@ -247,15 +247,26 @@ class Dropout(Operation):
 
 
 class GaussianNoise(nn.Module):
-    """y = x + std · n, with n drawn anew from N(0, 1): in training, and in evaluation where that is asked for."""
+    """y = x + std · n, with n from N(0, 1): in training, and in evaluation where that is asked for.
 
-    def __init__(self, std: float, evaluation: bool = False) -> None:
+    Each evaluation draws anew; with a seed, the draw depends on it and on the number of the update alone.
+    """
+
+    stepwise = True
+
+    def __init__(self, std: float, evaluation: bool = False, seed: int | None = None) -> None:
         super().__init__()
         self.std = std
         self.evaluation = evaluation
+        self.seed = seed
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.std * torch.randn_like(x) if self.training or self.evaluation else x
+    def forward(self, x: Tensor, update: int = 1) -> Tensor:
+        if not (self.training or self.evaluation):
+            return x
+        if self.seed is None:
+            return x + self.std * torch.randn_like(x)
+        generator = torch.Generator(x.device).manual_seed(1_000_003 * self.seed + update)
+        return x + self.std * torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
 
 
 @register_operation("noise")
@@ -263,7 +274,9 @@ class GaussianNoise(nn.Module):
 class Noise(Operation):
     """Adds Gaussian noise to each value, drawn anew at each evaluation: in training, and in evaluation if asked.
 
-    It draws from torch's generator, so `torch.manual_seed` (in training, the seed of the run) repeats it.
+    It draws from torch's generator, so `torch.manual_seed` (in training, the seed of the run) repeats it. With a `seed`
+    every call of the network draws the same noise (for the same shape, on the same kind of device): at the nth live
+    update of the area what the seed and n give. Two operations with one seed draw alike.
     """
 
     equation: ClassVar[str] = "y = x + σ n, n ~ N(0, 1)"
@@ -272,12 +285,16 @@ class Noise(Operation):
 
     std: Positive = option(1.0, "σ, the standard deviation.", main=True, example=0.1)
     evaluation: Flag = option(False, "Whether it is added in evaluation as well.")
+    seed: Seed | None = option(None, "Seed of its own, so that every call draws the same noise.", example=0)
 
     def summary(self) -> str:
-        return f"noise {self.std:g}"
+        return f"noise {self.std:g}{f', seed {self.seed}' if self.seed is not None else ''}"
 
     def constructor(self) -> str:
-        return call("GaussianNoise", self.std, evaluation=(self.evaluation, False))
+        return call("GaussianNoise", self.std, evaluation=(self.evaluation, False), seed=(self.seed, None))
+
+    def counts(self) -> bool:
+        return self.seed is not None
 
     @classmethod
     def shifts(cls, options: Options) -> bool | None:

@@ -63,7 +63,7 @@ def evaluate_chain(
             )
             for name, part in link.operation.chains().items()
         }
-        x, moved = evaluate_operation(link.operation, x, entries | inner, training)
+        x, moved = evaluate_operation(link.operation, x, entries | inner, training, update)
         if moved is not None and moves is not None:
             moves.append(partial(_moved, path, moved))
     return x
@@ -75,7 +75,7 @@ def _moved(path: str, move: StatisticsMove, state: State) -> dict[str, Tensor]:
 
 
 def evaluate_operation(
-    operation: Operation, x: Tensor, entries: State, training: bool
+    operation: Operation, x: Tensor, entries: State, training: bool, update: int = 1
 ) -> tuple[Tensor, StatisticsMove | None]:
     """The result of the operation's module, and how it moves its running statistics, if it has any.
 
@@ -87,7 +87,7 @@ def evaluate_operation(
         block = names[operation.constructor()](**branches)
         return block(x), None
     module = _module(operation, x).train(training)
-    result: Tensor = _call(module, entries, x)[0]
+    result: Tensor = _call(module, entries, x, *([update] if operation.counts() else []))[0]
     if not (training and operation.averages):
         return result, None
     return result, partial(_statistics, module, entries, x.detach())
@@ -142,7 +142,7 @@ def _module(component: Component, x: Tensor) -> nn.Module:
     return _empty_module(component.constructor(), component.definitions(), x.dtype, x.device)
 
 
-def _call(module: nn.Module, entries: State, *inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def _call(module: nn.Module, entries: State, *inputs: Tensor | int) -> tuple[Tensor, dict[str, Tensor]]:
     """The result with these entries of the state dict, and the buffers as the module leaves them."""
     from torch.func import functional_call
 

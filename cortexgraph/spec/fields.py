@@ -25,6 +25,7 @@ __all__ = [
     "Pair",
     "Positive",
     "Probability",
+    "Seed",
     "Share",
     "Sign",
     "Square",
@@ -91,6 +92,7 @@ Offset = Annotated[int, Field(strict=True, ge=0, le=65_536)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Probability = Annotated[float, Field(strict=True, ge=0, lt=1, allow_inf_nan=False)]
+Seed = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(strict=True, gt=0, le=1e6, allow_inf_nan=False)]
 Pair = Annotated[Count | tuple[Count, Count], either("a whole number, or two: [height, width]")]

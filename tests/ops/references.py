@@ -70,10 +70,11 @@ def reference_of(component: type) -> Callable[[Implementation], Implementation]:
 
 
 def reference_operation(
-    operation: Operation, x: Tensor, entries: State, training: bool
+    operation: Operation, x: Tensor, entries: State, training: bool, update: int = 1
 ) -> tuple[Tensor, StatisticsMove | None]:
     """What `evaluate_operation` gives, by the independent implementation."""
-    result = REFERENCES[type(operation)](operation, x, entries, training)
+    counted = [update] if operation.counts() else []
+    result = REFERENCES[type(operation)](operation, x, entries, training, *counted)
     return result if isinstance(result, tuple) else (result, None)
 
 
@@ -507,9 +508,12 @@ def dropout(op: Dropout, x: Tensor, entries: State, training: bool) -> Tensor:
 
 
 @reference_of(Noise)
-def noise(op: Noise, x: Tensor, entries: State, training: bool) -> Tensor:
+def noise(op: Noise, x: Tensor, entries: State, training: bool, update: int = 1) -> Tensor:
     if not (training or op.evaluation):
         return x
+    if op.seed is not None:
+        drawn = torch.Generator().manual_seed(1_000_003 * op.seed + update)
+        return x + op.std * torch.randn(x.shape, generator=drawn, dtype=x.dtype)
     return x + op.std * torch.randn_like(x)  # its meaning is the draw, as for dropout
 
 

@@ -120,6 +120,7 @@ CASES = [
     case("dropout", (8, 4, 5), p=0.2, channels=True),
     case("noise", (3, 4, 5)),
     case("noise", (3, 4, 5), std=0.2, evaluation=True),
+    case("noise", (3, 4, 5), std=0.2, seed=3),
     case("identity", (3, 4, 5)),
     case("residual", (4, 5, 7), body=BLOCK),
     case("residual", (4, 6, 5), 6, body=[{"conv": {"stride": 2}}], shortcut=[{"conv": {"kernel": 1, "stride": 2}}]),
