@@ -138,8 +138,8 @@ def plan(experiment: ExperimentSpec, out: Path, data: Data) -> list[Run]:
             experiment.evaluate,
             out / "runs" / folder_name(variant.name) / f"seed-{seed}",
         )
+        for seed in experiment.seeds  # the outer loop: an interrupted experiment has trained every variant once
         for variant in variants
-        for seed in experiment.seeds
     ]
 
 

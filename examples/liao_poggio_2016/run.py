@@ -1,6 +1,7 @@
 """The questions of Liao & Poggio (2016): six experiments, one after another.
 
     python examples/liao_poggio_2016/run.py --data path/to/cifar10            # small: some 40 minutes on 2 CPU cores
+    python examples/liao_poggio_2016/run.py --setting medium --data cifar10   # medium: estimated 33 hours of one core
     python examples/liao_poggio_2016/run.py --setting full --data cifar10     # full: for a GPU
 
 Repeat the same command to continue after an interruption. Runs that two experiments share are trained once. `report.py`
@@ -32,7 +33,7 @@ QUESTIONS = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--setting", choices=("small", "full"), default="small")
+    parser.add_argument("--setting", choices=("small", "medium", "full"), default="small")
     parser.add_argument("--data", required=True, help="cifar10 (as cortexgraph train downloads it), or a folder")
     parser.add_argument("--out", type=Path, default=Path("runs/liao_poggio_2016"))
     parser.add_argument("--jobs", type=int, default=1)
