@@ -24,6 +24,7 @@ __all__ = [
     "Findings",
     "GraphError",
     "SpecError",
+    "UsageError",
     "in_commands",
 ]
 
@@ -139,6 +140,12 @@ class CortexGraphError(Exception):
 
     def __reduce__(self) -> tuple[type[CortexGraphError], tuple[tuple[Diagnostic, ...]]]:
         return type(self), (self.diagnostics,)
+
+
+class UsageError(CortexGraphError):
+    """The command line has an unknown option, or lacks a value."""
+
+    code = "usage"
 
 
 class SpecError(CortexGraphError):

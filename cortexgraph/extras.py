@@ -57,12 +57,15 @@ def require(extra: str) -> None:
 
 
 def explained(error: ModuleNotFoundError) -> ImportError:
-    """What to raise for an import that failed: a finding if an extra is not installed, else the error itself."""
+    """What to raise for an import that failed: a finding if a package is not installed, else the error itself."""
     module = (error.name or "").split(".")[0]
     for extra, packages in EXTRAS.items():
         if module in packages and not is_installed(module):
             return _error(extra, [package for name, package in packages.items() if not is_installed(name)])
-    return error
+    if module in ("", "cortexgraph") or is_installed(module):
+        return error
+    repair = "Run: pip install cortexgraph-compiler"
+    return MissingPackageError(Diagnostic(MissingPackageError.code, "", f"{module} is not installed", repair=repair))
 
 
 def import_explained(name: str) -> ModuleType:

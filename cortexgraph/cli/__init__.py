@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import reduce
 from typing import Any, NoReturn
 
-from cortexgraph.errors import CortexGraphError, CortexGraphWarning, DataError, Diagnostic, in_commands
+from cortexgraph.errors import CortexGraphError, CortexGraphWarning, DataError, Diagnostic, UsageError, in_commands
 from cortexgraph.extras import explained
 from cortexgraph.wording import shortened, similar
 
@@ -33,7 +33,7 @@ def main() -> None:
             _run()
     except CortexGraphError as error:
         print(error, file=sys.stderr)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:
         _end(130)
 
@@ -46,15 +46,18 @@ def _end(code: object) -> NoReturn:
 
 
 def _run() -> None:
-    from typer import BadParameter
-
-    from cortexgraph.cli.app import app
-
-    usage_error: Any = BadParameter.__bases__[0]
+    usage_error: Any = ()
     try:
+        from typer import BadParameter
+
+        from cortexgraph.cli.app import app
+
+        usage_error = BadParameter.__bases__[0]
         _end(app(prog_name="cortexgraph", standalone_mode=False))  # typer would draw a box around wrong usage
     except usage_error as error:
-        print(_usage(error), file=sys.stderr)
+        if type(error).__name__ != "NoArgsIsHelpError":
+            raise UsageError(_usage_finding(error)) from None
+        print(error.format_message(), file=sys.stderr)  # of a command without arguments, its help
         sys.exit(2)
     except ModuleNotFoundError as error:
         raise explained(error) from None
@@ -78,16 +81,10 @@ WORDS = {"a valid number": "a number", "a valid integer": "a whole number", "gre
 """What we say for words of the parser of the command line."""
 
 
-def _usage(error: Any) -> str:
-    """Wrong usage as findings, one for each line of the message; of a command without arguments, its help."""
+def _usage_finding(error: Any) -> Diagnostic:
+    """What the parser of the command line says is wrong."""
     text = str(error.format_message())
-    if type(error).__name__ == "NoArgsIsHelpError":
-        return text
-    return "\n".join(str(_usage_finding(error, text, line)) for line in str(error.message or text).splitlines())
-
-
-def _usage_finding(error: Any, text: str, message: str) -> Diagnostic:
-    """What is wrong, in one line of the message or the text that the parser of the command line makes of it."""
+    message = str(error.message or text)
     command = error.ctx.command_path if error.ctx else "cortexgraph"
     parameter = getattr(error, "param", None)
     hint = str(getattr(error, "param_hint", None) or "").replace("'", "")

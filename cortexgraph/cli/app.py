@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import takewhile
 from typing import Annotated
 
@@ -18,7 +18,7 @@ from cortexgraph.cli.record import record
 from cortexgraph.cli.released import import_tnn, import_weights
 from cortexgraph.cli.specs import import_connectome, new, schema
 from cortexgraph.cli.train import train
-from cortexgraph.errors import in_commands
+from cortexgraph.errors import Diagnostic, UsageError
 from cortexgraph.wording import similar
 
 __all__ = ["app"]
@@ -42,19 +42,34 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 
 class Command(TyperCommand):
-    """A command that reports all unknown options at once, each with the one that was probably meant."""
+    """A command that reports all unknown options and all missing values at once."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override, unused-ignore]
-        """Check the names of options, then parse as usual."""
-        flags = [flag for param in self.get_params(ctx) for flag in (*param.opts, *param.secondary_opts)]
-        names = {flag.lstrip("-").replace("-", "_"): flag for flag in flags if flag.startswith("--")}
-        written = [word.partition("=")[0] for word in takewhile(lambda word: word != "--", args)]
-        unknown = [word for word in dict.fromkeys(written) if word[:2] == "--" and word not in flags]
-        guesses = [similar(word.lstrip("-").replace("-", "_"), names) for word in unknown]
-        hints = [f" Did you mean {names[guess]}?" if guess else "" for guess in guesses]
-        if problems := [f"No such option: {word}.{hint}" for word, hint in zip(unknown, hints, strict=True)]:
-            ctx.fail("\n".join(problems))
+        """Check the names of options and that values follow them, then parse as usual."""
+        if findings := [*self._findings(ctx, [*takewhile(lambda word: word != "--", args)])]:
+            raise UsageError(findings)
         return super().parse_args(ctx, args)
+
+    def _findings(self, ctx: typer.Context, words: list[str]) -> Iterator[Diagnostic]:
+        """Each unknown option with the one that was probably meant, and each that another one follows in place of
+        a value.
+        """
+        options = {flag: param for param in self.get_params(ctx) for flag in (*param.opts, *param.secondary_opts)}
+        names = {flag.lstrip("-").replace("-", "_"): flag for flag in options if flag.startswith("--")}
+        for word in dict.fromkeys(word.partition("=")[0] for word in words):
+            if word[:2] == "--" and word not in options:
+                guess = similar(word.lstrip("-").replace("-", "_"), names)
+                repair = f"Did you mean {names[guess]}?" if guess else f"See `{ctx.command_path} --help`."
+                yield Diagnostic("usage", ctx.command_path, f"no such option: {word}", repair=repair)
+        for place, word in enumerate(words):
+            param = options.get(word)
+            if param is None or param.param_type_name != "option" or getattr(param, "is_flag", False):
+                continue
+            following = words[place + 1 : place + 1 + param.nargs]
+            if len(following) < param.nargs or any(each in options or each[:2] == "--" for each in following):
+                missing = "the value is missing" if param.nargs == 1 else f"{param.nargs} values are needed"
+                repair = f"Write `{word} {param.metavar}`; see `{ctx.command_path} --help`."
+                yield Diagnostic("usage", word, missing, repair=repair)
 
 
 app = typer.Typer(
@@ -88,9 +103,8 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def _main(
-    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    context.with_resource(in_commands())
+    pass

@@ -28,13 +28,6 @@ LOWER = {
 """What draws less than the pictures that can be taller than a page."""
 
 
-def _two_places(value: tuple[str, str] | None) -> tuple[str, str] | None:
-    """Reject an option in the place of the second place, before what follows it is taken for an argument."""
-    if value is not None and value[1].startswith("-"):
-        raise typer.BadParameter(f"it needs two places: after {value[0]} stands {value[1]}, not one like readout@6")
-    return value
-
-
 def draw(
     spec: options.SpecArgument,
     out: Annotated[
@@ -65,9 +58,7 @@ def draw(
     ] = None,
     between: Annotated[
         tuple[str, str] | None,
-        options.option(
-            "--between", "A B@8", "Unrolled: only what lies on a path from A to B at step 8.", callback=_two_places
-        ),
+        options.option("--between", "A B@8", "Unrolled: only what lies on a path from A to B at step 8."),
     ] = None,
     fold: Annotated[str | None, options.choice("--fold", "auto|always|never", "Draw equal steps once.", "auto")] = None,
     overrides: options.SetOption = None,

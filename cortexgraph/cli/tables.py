@@ -43,8 +43,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     gap = GAP if sum(widths) + GAP * (len(widths) - 1) <= room else 1
     for number, part in enumerate(_parts(least, room, gap)):
         words = f"{title}, continued" if title and number else title
-        style = {"title_justify": "left", "title_style": "bold", "header_style": "bold"}
-        table = Table(title=words or None, padding=(0, gap, 0, 0), pad_edge=False, box=None, **style)  # type: ignore[arg-type]
+        table = Table(padding=(0, gap, 0, 0), pad_edge=False, box=None, header_style="bold")
         for n, width in zip(part, _narrowed([(widths[n], least[n]) for n in part], room, gap), strict=True):
             justify: Literal["left", "right"] = "right" if columns[n].endswith(">r") else "left"
             table.add_column(names[n], justify=justify, overflow="fold", no_wrap=whole[n], width=width)
@@ -52,6 +51,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
             table.add_row(*(row[n] for n in part if n < len(row)))
         console = Console(highlight=False, markup=False, emoji=False)
         console.width = FULL_WIDTH
+        if words:
+            console.print(words, style="bold", soft_wrap=True)  # the terminal breaks it: a name can be copied
         console.print(table, crop=False)
 
 

@@ -135,7 +135,7 @@ def test_a_picture_taller_than_a_page_says_so(run: Run) -> None:
 def test_between_needs_two_places(run: Run) -> None:
     result = run("draw", "ventral", "--between", "V1@2", "-o", "x.svg")
     assert result.code == 2
-    assert "it needs two places: after V1@2 stands -o" in " ".join(result.err.replace("│", " ").split())
+    assert result.err.startswith("--between: 2 values are needed.\n  Write `--between A B@8`")
 
 
 def test_draw_with_labels_widths_focus_and_folding(run: Run, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cortexgraph.extras import explained
 from tests.cli.conftest import Run
 
 SPEC = """name: a
@@ -31,6 +32,42 @@ def test_all_unknown_options_at_once(run: Run) -> None:
         "cortexgraph train: no such option: --batch_size.",
         "  Did you mean --batch-size?    [usage]",
     ]
+
+
+@pytest.mark.parametrize("after", [(), ("--steps", "4"), ("--steps=4",), ("-o", "x.svg")])
+@pytest.mark.parametrize(
+    ("command", "option", "metavar"),
+    [
+        ("eval r", "--tta", "none|mirror|mirror+shift"),
+        ("record r --out x.nc", "--plots", "png|svg|pdf"),
+        ("draw ventral", "--upstream", "V4@3"),
+        ("train ventral", "--epochs", "N"),
+        ("compile ventral", "--out", "FILE"),
+        ("import weights c.pth", "--spec", "SPEC"),
+    ],
+)
+def test_a_missing_value_is_said_at_its_option(
+    run: Run, command: str, option: str, metavar: str, after: tuple[str, ...]
+) -> None:
+    result = run(*command.split(), option, *after)
+    words = command.partition(" r")[0] if command.startswith(("eval", "record")) else command
+    name = " ".join(words.split()[: 2 if words.startswith("import") else 1])
+    assert result.code == 2
+    assert (
+        f"{option}: the value is missing.\n  Write `{option} {metavar}`; see `cortexgraph {name} --help`." in result.err
+    )
+
+
+def test_a_missing_package_is_said_in_a_line(tmp_path: Path) -> None:
+    """What the command line itself needs, what a command needs, and what ours lacks, which is a defect of ours."""
+    for module, found in (("typer", "typer is not installed"), ("networkx", "networkx is not installed")):
+        code = f"import sys; sys.modules[{module!r}] = None; sys.argv[1:] = ['show', 'ventral']\n"
+        code += "from cortexgraph.cli import main; main()"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"{found}.\n  Run: pip install cortexgraph-compiler    [missing-extra]\n"
+    own = ModuleNotFoundError("No module named 'cortexgraph.lost'", name="cortexgraph.lost")
+    assert explained(own) is own
 
 
 def test_numbers_of_steps_and_records_in_other_forms(run: Run) -> None:
