@@ -13,12 +13,13 @@ from types import NoneType, UnionType
 from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from cortexgraph.errors import CortexGraphError, Diagnostic
-from cortexgraph.wording import shortened
+from cortexgraph.wording import quoted, shortened, suggest
 
 __all__ = ["ArgumentError", "arguments_explained"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 MODULE = re.compile(r"(?<![\w'])(?:\w+\.)+(?=\w)")
 
 
@@ -54,12 +55,20 @@ def arguments_explained(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _findings(function: Callable[..., object], args: Iterable[Any], kwargs: Mapping[str, Any]) -> Iterator[Diagnostic]:
-    """What is wrong with the arguments; nothing where the call itself does not fit the function."""
+    """What is wrong with the arguments: those that are missing or unknown, then those of a wrong type."""
     signature = inspect.signature(function)
     try:
-        bound = signature.bind(*args, **kwargs).arguments
+        bound = signature.bind_partial(*args, **kwargs).arguments
     except TypeError:
+        known = [name for name, each in signature.parameters.items() if each.kind is not each.POSITIONAL_ONLY]
+        for name in kwargs.keys() - {*known}:
+            repair = suggest(name, known, f"The arguments are {quoted(known)}.")
+            yield Diagnostic("bad-argument", name, "there is no such argument", repair=repair)
         return
+    for name, parameter in signature.parameters.items():
+        is_needed = parameter.default is parameter.empty and parameter.kind not in VARIABLE
+        if is_needed and name not in bound:
+            yield Diagnostic("bad-argument", name, "this argument is missing", repair=_meaning(function, name))
     for name, value in bound.items():
         parameter = signature.parameters[name]
         try:

@@ -192,15 +192,19 @@ def synonym(word: str, choices: Iterable[str]) -> str | None:
 
 
 def similar(word: str, choices: Iterable[str]) -> str | None:
-    """The choice that the word probably means: another name for it, or a misspelling, capitals aside.
+    """The choice that the word probably means: another name for it, its beginning, or a misspelling, capitals aside.
 
     >>> similar("Chanels", ["channels", "size"])
     'channels'
+    >>> similar("resnet18", ["resnet20", "resnet18_imagenet"])
+    'resnet18_imagenet'
     """
     choices = [*choices]
     if (choice := synonym(word, choices)) or word.lower() in SYNONYMS:  # a word of the language is no misspelling
         return choice
     by_lower = {choice.lower(): choice for choice in choices}
+    if longer := [choice for choice in by_lower if choice.startswith(word[:100].lower()) and len(word) > 2]:
+        return by_lower[min(longer, key=len)]
     if len(by_lower) > MANY:  # comparing is slow
         near = (c for c in by_lower if c[:1] == word[:1].lower() and abs(len(c) - len(word)) <= 2)
         by_lower = {choice: by_lower[choice] for choice in islice(near, MANY)}
@@ -350,6 +354,11 @@ def count_text(count: float) -> str:
         if value < 999.5 or unit == "T":
             return f"{value:.0f} {unit}" if value >= 99.95 else f"{value:.1f} {unit}"
     raise AssertionError(count)
+
+
+PLOT_FORMATS = ("png", "svg", "pdf")
+"""Of figures, such as training curves; pictures of networks also have .dot."""
+PLOT_SUFFIXES = [f".{form}" for form in PLOT_FORMATS]
 
 
 def parameters_text(total: int, trained: int, frozen: int = 0) -> str:

@@ -303,6 +303,11 @@ def test_nothing_inside_a_spec_can_be_changed() -> None:
         for change in changes:
             with pytest.raises(AttributeError, match=r"a spec stays as it is; make a changed copy: `cg.load"):
                 change()
+        for entries in (made.connections, made.areas["V1"].body, made.references):
+            assert isinstance(entries, tuple)
+            for name, arguments in {"append": [1], "extend": [()], "__setitem__": [0, 1], "__delitem__": [0]}.items():
+                with pytest.raises(AttributeError, match=r"a spec stays as it is; .*\*spec.connections"):
+                    getattr(entries, name)(*arguments)
         assert made.digest == before
         assert areas == dict(areas)
         assert cg.load(made) == made

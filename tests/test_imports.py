@@ -21,7 +21,7 @@ LAYERS = (
     ("wording", "version"),
     ("errors",),
     ("files",),
-    ("arguments", "extras"),
+    ("arguments", "environment", "extras"),
     ("notebook",),
     ("spec",),
     ("ops",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import networkx as nx
 
@@ -16,7 +16,7 @@ from cortexgraph.ops.elementwise import activations, function
 from cortexgraph.spec import IMAGE
 from cortexgraph.spec.messages import message_for
 from cortexgraph.spec.origin import Path, path_text
-from cortexgraph.wording import quoted, skeleton, suggest
+from cortexgraph.wording import quoted, shortened, skeleton, suggest, synonym
 
 __all__ = [
     "declared_kind",
@@ -40,9 +40,9 @@ def unknown_names(graph: AreaGraph) -> Iterator[Diagnostic]:
     for index, connection in enumerate(spec.connections):
         if connection.source not in (IMAGE, *areas):
             yield _unknown(graph, ("connections", index, "from"), connection.source, [IMAGE, *areas])
-        if connection.target == IMAGE:
-            problem, repair = "a connection leads into the image", "Reverse the connection, or remove it."
-            path = ("connections", index, "to")
+        if _is_image(connection.target, areas):
+            problem = f"a connection leads into the image{_called(connection.target)}"
+            path, repair = ("connections", index, "to"), "Reverse the connection, or remove it."
             yield spec.diagnostic("image-as-target", path, problem, "connections only start there", repair)
         elif connection.target not in areas:
             yield _unknown(graph, ("connections", index, "to"), connection.target, areas)
@@ -50,7 +50,7 @@ def unknown_names(graph: AreaGraph) -> Iterator[Diagnostic]:
         if readout.source not in areas:
             yield (
                 _unread(graph, index)
-                if readout.source == IMAGE
+                if _is_image(readout.source, areas)
                 else _unknown(graph, ("readout", index, "from"), readout.source, areas)
             )
     for index, group in enumerate(spec.time.order if isinstance(spec.time.order, tuple) else ()):
@@ -62,7 +62,17 @@ def unknown_names(graph: AreaGraph) -> Iterator[Diagnostic]:
 def _unread(graph: AreaGraph, index: int) -> Diagnostic:
     path, last = ("readout", index, "from"), [*graph.spec.areas][-1]
     repair = f"Read an area that the image drives, such as `from: {last}`."
-    return graph.spec.diagnostic("unknown-area", path, "the image is read out", "a readout reads an area", repair)
+    problem = f"the image{_called(graph.spec.readouts[index].source)} is read out"
+    return graph.spec.diagnostic("unknown-area", path, problem, "a readout reads an area", repair)
+
+
+def _is_image(name: str, areas: Sequence[str]) -> bool:
+    """Whether the image is meant, under its name or a word of other tools, such as `input`."""
+    return name not in areas and synonym(name, [IMAGE]) is not None
+
+
+def _called(name: str) -> str:
+    return "" if name == IMAGE else f" (`{shortened(name)}`)"
 
 
 def _unknown(graph: AreaGraph, path: Path, name: str, known: list[str]) -> Diagnostic:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cortexgraph.cli import options
+from cortexgraph.wording import count_of
 
 if TYPE_CHECKING:
     from cortexgraph.experiment.compare import Comparison
@@ -123,7 +124,7 @@ def _report(result: Comparison) -> None:
         )
     seeds = max(len(row.accuracies) for row in result.table)
     print_table(
-        f"Test accuracy at the last readout step, mean ± s.d. over {seeds} seeds",
+        f"Test accuracy at the last readout step, mean ± s.d. over {count_of(seeds, 'seed')}",
         [*(axes or ["variant"]), "evaluation", "epoch", "step>r", "trained parameters>r", "accuracy (%)>r", "time>r"],
         cells,
     )

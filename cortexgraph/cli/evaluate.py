@@ -10,6 +10,7 @@ import typer
 
 from cortexgraph.cli import options
 from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.wording import PLOT_SUFFIXES, count_of, listed
 
 if TYPE_CHECKING:
     from cortexgraph.training import Evaluation, Predictions
@@ -29,7 +30,7 @@ def evaluate(
     split: options.SplitOption = "test",
     csv: Annotated[Path | None, options.option("--csv", "FILE", "Also write the table as CSV.")] = None,
     plot: Annotated[
-        Path | None, options.option("--plot", "FILE", "Also draw accuracy over time: .png, .svg or .pdf.")
+        Path | None, options.option("--plot", "FILE", f"Also draw accuracy over time: {listed(PLOT_SUFFIXES, 'or')}.")
     ] = None,
     device: options.DeviceOption = "auto",
     batch_size: options.BatchSizeOption = 500,
@@ -82,9 +83,9 @@ def _check_files(csv: Path | None, plot: Path | None) -> None:
         for path in (csv, plot)
         if path is not None and not path.parent.is_dir()
     ]
-    if plot is not None and plot.suffix not in {".png", ".svg", ".pdf"}:
-        found, repair = "the suffix is not .png, .svg or .pdf", "Give one of these."
-        findings.append(Diagnostic("suffix", str(plot), found, repair=repair))
+    if plot is not None and plot.suffix not in PLOT_SUFFIXES:
+        found = f"the suffix is not {listed(PLOT_SUFFIXES, 'or')}"
+        findings.append(Diagnostic("suffix", str(plot), found, repair="Give one of these."))
     if findings:
         raise DataError(findings)
 
@@ -93,7 +94,7 @@ def _print_evaluation(result: Evaluation) -> None:
     from cortexgraph.cli.tables import bar, print_table
     from cortexgraph.wording import step_ranges
 
-    title = f"{result.title}: {result.images:,} {result.split} images"
+    title = f"{result.title}: {count_of(result.images, f'{result.split} image')}"
     columns = ["readout step>r", "accuracy>r", "cross-entropy (nats)>r", ""]
     rows = [
         (f"{s.step}{'' if s.trained else '†'}", f"{s.accuracy:.2%}", f"{s.loss:.3f}", bar(s.accuracy, 30))

@@ -48,9 +48,7 @@ def check(
     if errors:
         raise GraphError(errors)
     warned = f", {count_of(len(findings), 'warning')}" if findings else ""
-    counts = ((network.areas, "area"), (network.connections, "connection"))
-    counted = ", ".join([*(count_of(len(items), word) for items, word in counts), count_of(network.time.steps, "step")])
-    typer.echo(f"{network.name}: {counted}: fine{warned}.")
+    typer.echo(f"{network.name}: {options.parts_text(network)}: fine{warned}.")
 
 
 def show(

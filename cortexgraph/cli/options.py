@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, overload
 import typer
 from typer.models import OptionInfo
 
+from cortexgraph.environment import check_numbers
 from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.extras import require
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.overrides import Override, written_override
-from cortexgraph.wording import GPU, PRINTED_WIDTH, listed, shortened, suggest
+from cortexgraph.wording import GPU, PRINTED_WIDTH, count_of, listed, shortened, suggest
 
 if TYPE_CHECKING:
     from cortexgraph.unrolling import Order
@@ -151,6 +152,12 @@ def read_steps(text: str, place: str = "--at") -> Literal["all", "last"] | tuple
     return tuple(int(step) for step in text.split(","))
 
 
+def parts_text(spec: NetworkSpec) -> str:
+    """How many areas, connections and steps a spec has."""
+    counts = ((len(spec.areas), "area"), (len(spec.connections), "connection"), (spec.time.steps, "step"))
+    return ", ".join(count_of(count, word) for count, word in counts)
+
+
 @overload
 def located(source: str) -> str: ...
 @overload
@@ -163,14 +170,6 @@ def located(source: str | None) -> str | None:
 
     path = as_path(source)
     return str(path.resolve()) if not is_name(source) and path.is_dir() else source
-
-
-NUMBERS = re.compile(
-    r"(LOCAL_|NODE_|GROUP_)?RANK|(LOCAL_)?WORLD_SIZE|MASTER_PORT|SOURCE_DATE_EPOCH"
-    r"|SLURM_(NTASKS|NTASKS_PER_NODE|PROCID|LOCALID|NODEID|JOB_ID|JOBID|NNODES)"
-)
-"""Environment variables that torch, Lightning, matplotlib and this package read as whole numbers."""
-NUMBER = "it must be a whole number"
 
 
 def prepare(*extras: str) -> None:
@@ -186,13 +185,7 @@ def prepare(*extras: str) -> None:
     """
     for extra in extras:
         require(extra)
-    findings = [
-        Diagnostic("environment", name, f"`{shortened(value)}` is set", NUMBER, f"Run: unset {name}")
-        for name, value in os.environ.items()
-        if NUMBERS.fullmatch(name) and (value or name != "SOURCE_DATE_EPOCH") and not re.fullmatch("[0-9]{1,18}", value)
-    ]
-    if findings:
-        raise CortexGraphError(findings)
+    check_numbers()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cortexgraph.cli import options
+from cortexgraph.wording import PLOT_FORMATS, count_of
 
 if TYPE_CHECKING:
     from cortexgraph.recording import Recording
@@ -39,7 +40,9 @@ def record(
     yes: Annotated[bool, options.option("-y --yes", None, "Record all areas, however large the file is.")] = False,
     plots: Annotated[
         str | None,
-        options.choice("--plots", "png|svg|pdf", "Also draw activity, dissimilarity and accuracy over time.", "none"),
+        options.choice(
+            "--plots", "|".join(PLOT_FORMATS), "Also draw activity, dissimilarity and accuracy over time.", "none"
+        ),
     ] = None,
     order: options.OrderOption = None,
     device: options.DeviceOption = "auto",
@@ -93,7 +96,7 @@ def _report(result: Recording) -> None:
         silent = f" (silent: {step_ranges(area.silent)})" if area.silent else ""
         numbers = (str(channels), by((height, width)), f"{step_ranges(area.steps)}{silent}")
         rows.append((area.area, area.identifier, *numbers))
-    title = f"{result.images:,} images in {result.path}"
+    title = f"{count_of(result.images, 'image')} in {result.path}"
     print_table(title, ["area", "group", "channels>r", "size>r", "steps"], rows)
     if result.accuracy is not None:
         pairs = zip(result.readout_steps, result.accuracy, strict=True)

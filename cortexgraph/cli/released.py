@@ -11,6 +11,7 @@ from cortexgraph.cli import options
 from cortexgraph.cli.specs import write_or_print
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.files import write_text
+from cortexgraph.wording import count_of
 
 __all__ = ["import_tnn", "import_weights"]
 
@@ -47,11 +48,11 @@ def import_weights(
     write_weights(weights, target)
     images = weights.images
     mean, std = (", ".join(f"{value:g}" for value in values) for values in (images.mean, images.std))
-    typer.echo(
-        f"wrote {target}: {len(weights.state)} tensors of {network.name}, images scaled by mean {mean}, std {std}"
-    )
+    counted = f"{count_of(len(weights.state), 'tensor')} of {network.name}"
+    typer.echo(f"wrote {target}: {counted}, images scaled by mean {mean}, std {std}")
     if weights.unused:
-        typer.echo(f"{len(weights.unused)} tensors of the checkpoint are not used: {', '.join(weights.unused)}")
+        count = count_of(len(weights.unused), "tensor")
+        typer.echo(f"not used: {count} of the checkpoint: {', '.join(weights.unused)}")
 
 
 def import_tnn(
@@ -81,5 +82,4 @@ def import_tnn(
     beside = out.with_name(out.stem + SUFFIX)
     write_text(beside, keys)
     write_text(out, dumps(spec))
-    parts = f"{len(spec.areas)} areas, {len(spec.connections)} connections, {spec.time.steps} steps"
-    typer.echo(f"wrote {out} ({parts}) and {beside}; next: cortexgraph check {out}")
+    typer.echo(f"wrote {out} ({options.parts_text(spec)}) and {beside}; next: cortexgraph check {out}")

@@ -13,6 +13,7 @@ import typer
 from cortexgraph.cli import options
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.files import write_text
+from cortexgraph.wording import count_of
 
 __all__ = ["OutOption", "import_connectome", "new", "schema", "write_or_print"]
 
@@ -129,6 +130,6 @@ def import_connectome(
         typer.echo(str(replace(warning, file=str(table)) if warning.line else warning), err=True)
     measured = sum(connection.strength is not None for connection in spec.connections)
     typer.echo(
-        f"wrote {out}: {len(spec.areas)} areas, {len(spec.connections)} connections ({measured} with a measured "
-        f"strength), {spec.time.steps} steps of {dt:g} ms; next: cortexgraph check {out}"
+        f"wrote {out}: {options.parts_text(spec)} of {dt:g} ms ({count_of(measured, 'connection')} with a measured "
+        f"strength); next: cortexgraph check {out}"
     )

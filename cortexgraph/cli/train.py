@@ -19,6 +19,7 @@ from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.fields import pair
 from cortexgraph.training.settings import TrainSettings, choices_of, kind_of, stored_settings
+from cortexgraph.wording import count_of
 
 if TYPE_CHECKING:
     from cortexgraph.training import RunFolder, Summary
@@ -250,7 +251,7 @@ def _report(summary: Summary) -> None:
         summary.rows(),
     )
     typer.echo(
-        f"{summary.parameters_text}, {summary.epochs} epochs in {summary.seconds:,.0f} s "
+        f"{summary.parameters_text}, {count_of(summary.epochs, 'epoch')} in {summary.seconds:,.0f} s "
         f"on {summary.device}.\n"
         f"Run:  {summary.run}  (summary.md, curves.png, metrics.csv, weights.safetensors, …)\n"
         f"Next: {_next_step(summary)}\n"

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cortexgraph.checks.behaviour import dead_parameters
 from cortexgraph.compiler import build, unroll
-from cortexgraph.connectome.table import Projection, read_connectome
+from cortexgraph.connectome.table import Projection, Table, read_connectome
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.wording import quoted, shortened, suggest
@@ -99,7 +97,7 @@ def _is_positive(value: object, rule: str) -> bool:
 
 
 def connectome_spec(
-    projections: Sequence[Projection] | str | PathLike[str], rules: Rules | None = None
+    projections: Sequence[Projection] | Table, rules: Rules | None = None
 ) -> tuple[NetworkSpec, list[Diagnostic]]:
     """A spec with an area for each area of the table and a connection for each projection.
 
@@ -118,8 +116,8 @@ def connectome_spec(
         DataError: if the levels are unknown, or an area that the rules name is not in the table.
     """
     rules = rules or Rules()
-    if isinstance(projections, str | PathLike):
-        projections = read_connectome(Path(projections))
+    if not isinstance(projections, Sequence) or isinstance(projections, str):
+        projections = read_connectome(projections)
     _check_size(rules)
     level = level_of_each(projections)
     usable = [replace(p, weight=None) if (p.weight or 0) > 1 else p for p in projections]

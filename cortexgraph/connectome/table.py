@@ -7,9 +7,12 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from cortexgraph import files
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.spec.reading import read_text
 from cortexgraph.spec.shorthand import ARROW
@@ -60,16 +63,31 @@ class Projection:
         return f"{self.source} {ARROW} {self.target}"
 
 
-def read_connectome(path: str | Path) -> list[Projection]:
-    """Read a CSV file with the columns source, target, weight (or FLN), and if they are there SLN and distance (mm).
+@runtime_checkable
+class DataFrame(Protocol):
+    """A table of pandas."""
+
+    def to_csv(self, *, index: bool) -> str: ...
+
+
+Table = str | PathLike[str] | DataFrame
+
+
+@arguments_explained
+def read_connectome(path: Table) -> list[Projection]:
+    """Read a table with the columns source, target, weight (or FLN), and if they are there SLN and distance (mm).
 
     Lines that start with `#` are comments. An empty number is one that was not measured.
+
+    Args:
+        path: a CSV file, or a DataFrame of pandas.
 
     Raises:
         SpecError: if the file cannot be read.
         DataError: with one finding for every bad row.
     """
-    lines = enumerate(read_text(Path(path)).splitlines(), 1)
+    text = read_text(Path(path)) if isinstance(path, str | PathLike) else path.to_csv(index=False)
+    lines = enumerate(text.splitlines(), 1)
     rows = [(number, _cells(line)) for number, line in lines if line.strip() and not line.startswith("#")]
     number, header = rows[0] if rows else (1, [])
     names = [name.lower() for name in header]
@@ -97,7 +115,8 @@ def read_connectome(path: str | Path) -> list[Projection]:
             findings.append(_finding(number, row.label, problem, "", "Keep one."))
     findings += _contradictions([*projections.values()])
     if findings:
-        raise DataError(replace(finding, file=str(path)) for finding in findings)
+        file = str(path) if isinstance(path, str | PathLike) else type(path).__name__
+        raise DataError(replace(finding, file=file) for finding in findings)
     return list(projections.values())
 
 

@@ -92,7 +92,7 @@ def load_data(
     Args:
         source: ``shapes`` (built in), ``cifar10``, another registered name, or a directory `train/<class>/*`,
             `test/<class>/*` (write ``./shapes`` for a directory of such a name).
-        size: (H, W) in pixels to which images are brought where they differ.
+        size: (H, W) in pixels, such as ``(32, 32)``, to which images are brought where they differ.
         channels: 1 (luminance) or 3 (RGB).
         seed: of the built-in data, and of the choice where fewer images are asked for than there are.
         root: the folder of CIFAR-10; by default one in the user's cache.

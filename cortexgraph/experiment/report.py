@@ -142,7 +142,7 @@ def draw_figure(
     experiment: ExperimentSpec, table: Sequence[Row], paths: Sequence[Path], chance: float | None = None
 ) -> None:
     """Draw the table as the experiment's `figure` asks; a dotted line is the accuracy of guessing, in [0, 1]."""
-    from cortexgraph.training.curves import figure_of, save_figure
+    from cortexgraph.training.curves import LEGEND, figure_of, save_figure
 
     x = experiment.figure.x
     lines = _lines(experiment, table)
@@ -169,7 +169,7 @@ def draw_figure(
             axis.set(xlim=(0.9 * float(places[0]) - 0.5, 1.1 * float(places[0]) + 0.5))
         axis.set(xlabel=AXIS_LABELS.get(x, x), ylabel="test accuracy (%)")
         if list(lines) != [""] or chance is not None:
-            axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+            axis.legend(**LEGEND, fontsize=8)
         save_figure(figure, paths)
 
 

@@ -16,11 +16,10 @@ from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.recording.measures import dissimilarity, separation
 from cortexgraph.recording.plan import Recorded
 from cortexgraph.recording.sinks import Sink
-from cortexgraph.training.curves import draw_accuracy_over_time, figure_of, save_figure
+from cortexgraph.training.curves import LEGEND, draw_accuracy_over_time, figure_of, save_figure
+from cortexgraph.wording import PLOT_FORMATS
 
-__all__ = ["PLOT_FORMATS", "PlotData", "check_format", "dissimilarities", "draw_plots"]
-
-PLOT_FORMATS = ("png", "svg", "pdf")
+__all__ = ["PlotData", "check_format", "dissimilarities", "draw_plots"]
 
 MOST_IMAGES, MOST_COLUMNS = 100, 8
 PATTERN_BYTES = 1 << 28
@@ -28,7 +27,6 @@ PATTERN_BYTES = 1 << 28
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#222222")  # Okabe & Ito
 MARKERS, DASHES = "osD^vPX", ("-", "--", ":", "-.")
-LEGEND: dict[str, Any] = {"frameon": False, "loc": "center left", "bbox_to_anchor": (1, 0.5)}
 
 Floats = npt.NDArray[np.floating[Any]]
 

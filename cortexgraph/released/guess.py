@@ -49,8 +49,10 @@ def guessed_key_map(path: str | Path, spec: NetworkSpec) -> tuple[str, list[str]
             doubts.append(f"{mine}: {best} by order; it could be {', '.join(equal[:3])}{' …' * (len(equal) > 3)}")
         del rest[best]
     doubts += [f"{name}: nothing in the network has its shapes ({_shapes(rest[name])})" for name in rest]
-    lines = [f"# {doubt}" for doubt in doubts]
-    lines += ["images: {mean: [0.0, 0.0, 0.0], std: [1.0, 1.0, 1.0]}  # as in training", "keys:"]
+    doubts.append("images: a checkpoint does not say how images were scaled in training; these are not scaled")
+    lines = [f"# uncertain: {doubt}" for doubt in doubts]
+    zeros, ones = [0.0] * spec.input.channels, [1.0] * spec.input.channels
+    lines += [f"images: {{mean: {zeros}, std: {ones}}}  # uncertain: write those of training", "keys:"]
     lines += [f"  {json.dumps(name)}: {json.dumps(entries.get(name))}" for name in theirs]
     return "\n".join(lines) + "\n", doubts
 

@@ -19,11 +19,11 @@ from xml.sax.saxutils import escape
 from zlib import crc32
 
 from cortexgraph.arguments import arguments_explained
+from cortexgraph.environment import DATE, check_numbers
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.extras import is_installed
 from cortexgraph.files import write_bytes
 from cortexgraph.render.style import BOLD, FONT
-from cortexgraph.wording import shortened
 
 __all__ = ["Drawing", "bundled_fonts", "check_suffixes"]
 
@@ -118,12 +118,8 @@ def _render(source: str, form: str) -> bytes:
     """
     import pygraphviz
 
-    date = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if form == "pdf" and not re.fullmatch("[0-9]{0,18}", date):  # Cairo would end the process
-        problem, expected = f"`{shortened(date)}` is set", "it must be a whole number"
-        raise CompileError(
-            Diagnostic("environment", "SOURCE_DATE_EPOCH", problem, expected, "Run: unset SOURCE_DATE_EPOCH")
-        )
+    if form == "pdf":
+        check_numbers(DATE)
     drawn: bytes | None = None
     with _ONE_AT_A_TIME, _quiet() as messages:
         _load_fonts()

@@ -82,10 +82,27 @@ class FrozenList(list[Any]):
         return type(self), (list(self),)
 
 
+ADD = 'make a changed copy: `cg.load(spec, {"connections": [*spec.connections, "V4 -> V1"]})`, or `cg.lesion(spec, …)`'
+
+
+def _refused_of_tuple(self: object, *arguments: object, **more: object) -> NoReturn:
+    raise AttributeError(f"a spec stays as it is; {ADD}")
+
+
+class FrozenTuple(tuple[Any, ...]):
+    """The entries of a list inside a spec: a tuple that refuses to be changed as a list with a repair."""
+
+    __slots__ = ()
+    __setitem__ = __delitem__ = append = clear = extend = insert = _refused_of_tuple
+    pop = remove = reverse = sort = _refused_of_tuple
+
+
 def frozen(value: Any) -> Any:
     """The value with every dictionary and list in it frozen."""
     if isinstance(value, dict):
         return FrozenDict({key: frozen(part) for key, part in value.items()})
+    if type(value) is tuple:
+        return FrozenTuple(map(frozen, value))
     return FrozenList(map(frozen, value)) if isinstance(value, list) else value
 
 
@@ -143,6 +160,7 @@ class Model(Part):
             for found, repair, key in self._conflicts()
         ]:
             raise ValidationError.from_exception_data(type(self).__name__, errors)
+        self.__dict__.update({name: FrozenTuple(v) for name, v in self.__dict__.items() if type(v) is tuple})
         return self
 
 

@@ -192,11 +192,15 @@ def _unknown_key(path: Path, root: type[BaseModel], keys: Sequence[str]) -> Mess
         repair = f"Remove it, or `{taken}`: both mean `{guess}`." if taken else f"Did you mean `{guess}`?"
     else:
         repair = next(_homes_of(path, root), "Remove it.")
-    before, colon, after = key.partition(":")
-    if colon and field_of(model, before):
-        repair = f"Put a space after the colon: `{before}: {shortened(after)}`."
+    repair = _spaced(key, model) or repair
     problem, expected = f"the key `{shortened(key)}` is unknown", f"the keys here are {quoted(_keys_of(model))}"
     return Message("unknown-key", problem, expected, repair)
+
+
+def _spaced(text: str, model: type[BaseModel] | None) -> str:
+    """The repair of `size:8`, which YAML reads as one word."""
+    before, colon, after = text.partition(":")
+    return f"Put a space after the colon: `{before}: {shortened(after)}`." if colon and field_of(model, before) else ""
 
 
 def _not_a_choice(value: object, path: Path, root: type[BaseModel], context: Mapping[str, Any]) -> Message:
@@ -249,6 +253,8 @@ def _form_of_part(path: Path, root: type[BaseModel]) -> str:
 
 
 def _type_repair(value: object, expected: str, path: Path, root: type[BaseModel]) -> str:
+    if isinstance(value, str) and (repair := _spaced(value, model_at(root, path))):
+        return repair
     if isinstance(value, str) and "number" in expected and (match := re.fullmatch(DURATION, value.strip())):
         model, key = model_at(root, path[:-1]), str(path[-1]).removesuffix("_ms")
         number = f"{float(match[1]) * (1000 if match[2] == 's' else 1):g}"

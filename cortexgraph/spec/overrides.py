@@ -73,6 +73,9 @@ def _parsed(item: str | Override | tuple[str, object]) -> Override:
             raise override.error(f"`{shortened(text)}` is not a path", repair=EXAMPLE)
         return override
     path, end = _path(item)
+    if path and ":" in str(path[0]):
+        repair = f"Write `{shortened(item.replace(':', '.', 1))}`."
+        raise Override((), None, f"--set {item}").error(f"`{shortened(str(path[0]))}` is not a path", repair=repair)
     if not path or item[end : end + 1] != "=":
         raise Override((), None, f"--set {item}").error("this is not `path=value`", repair=EXAMPLE)
     return written_override(path, item[end + 1 :], f"--set {item}")

@@ -343,9 +343,10 @@ def _syntax_error(error: Any, file: str | None, brackets: list[int], text: str) 
     problem = " ".join((error.problem or str(error)).split())
     place, line = (f"column {mark.column + 1}", mark.line + 1) if mark else ("", None)
     repair = _syntax_repair(problem, error.context or "", opened, brackets)
-    written = "".join(text.split("\n")[mark.line : mark.line + 1]) if mark else ""
-    if tight := re.search(r"([\w-]+):([{\[])", written):
-        repair = f"Put a space after the colon: `{tight[1]}: {tight[2]}`."
+    for number, written in [*enumerate(text.split("\n"), 1)][max(0, mark.line - 1) : mark.line + 1] if mark else ():
+        if tight := re.search(r"([\w-]+):([{\[])", written) or re.fullmatch(r"\s*([\w-]+):([\w.]+)\s*", written):
+            repair = f"Put a space after the colon: `{tight[1]}: {tight[2]}`."
+            place, line = f"column {tight.start(2) + 1}", number
     found = f"the YAML cannot be read here: {shortened(problem, 160)}"
     return SpecError(Diagnostic("syntax", place, found, repair=repair, file=file, line=line))
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["draw_accuracy_over_time", "draw_curves", "figure_of", "save_figure"]
 
 TRAIN, TEST, GREY = "#0072b2", "#d55e00", "#999999"  # Okabe & Ito: told apart by colour-blind readers too
+LEGEND: dict[str, Any] = {"frameon": False, "loc": "center left", "bbox_to_anchor": (1, 0.5)}
+"""Right of the axes, where nothing is covered."""
+ABOVE: dict[str, Any] = {"frameon": False, "loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 2}
+"""Above the axes, for few entries."""
 
 
 def draw_curves(history: Sequence[EpochRecord], title: str, paths: Sequence[Path]) -> None:
@@ -37,7 +41,7 @@ def draw_curves(history: Sequence[EpochRecord], title: str, paths: Sequence[Path
         )
         axes[1].set_ylabel("accuracy (%)")
         for axis in axes[:2]:
-            axis.legend(frameon=False)
+            axis.legend(**ABOVE)
         if several:
             _by_step(figure, axes[2], history)
         for axis in axes:
@@ -66,7 +70,7 @@ def draw_accuracy_over_time(
             axes[0].plot(*places, "o", color=TEST, markerfacecolor="white", label="uses untrained parameters")
         axes[0].axhline(100 * chance, color=GREY, linestyle=":", label="chance")
         axes[0].set(xlabel="step of readout", ylabel="accuracy (%)", ylim=(0, 100))
-        axes[0].legend(frameon=False)
+        axes[0].legend(**ABOVE)
         save_figure(figure, paths)
 
 
@@ -86,7 +90,7 @@ def _by_step(figure: Figure, axis: Any, history: Sequence[EpochRecord]) -> None:
         values = [100 * record.accuracies[step] for record in history]
         axis.plot(epochs, values, color=colour, marker="o" if len(epochs) == 1 else ".", label=f"step {step}")
     axis.set_ylabel(f"{history[-1].split} accuracy by readout step (%)")
-    axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), ncols=1 + len(steps) // 13)
+    axis.legend(**LEGEND, ncols=1 + len(steps) // 13)
 
 
 @contextmanager

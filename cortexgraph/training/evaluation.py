@@ -35,7 +35,7 @@ from cortexgraph.training.losses import correct_per_step, logits_per_step, loss_
 from cortexgraph.training.reached import reached_steps, read_steps
 from cortexgraph.training.run import At, TrainedRun, opened, with_readouts
 from cortexgraph.unrolling import Order
-from cortexgraph.wording import listed, steps_text
+from cortexgraph.wording import count_of, listed, steps_text
 
 __all__ = ["Evaluation", "Predictions", "StepAccuracy", "Tta", "evaluate", "predict"]
 
@@ -249,7 +249,15 @@ class Predictions:
     probabilities: Tensor
 
     def best(self, index: int) -> str:
-        """The most probable class of one image at the last readout step."""
+        """The most probable class of one image at the last readout step.
+
+        Raises:
+            DataError: if there is no image of this index.
+        """
+        if not -len(self.files) <= index < len(self.files):
+            expected = f"there {'is' if len(self.files) == 1 else 'are'} {count_of(len(self.files), 'image')}"
+            repair = "Count images from 0; `probabilities[image, step]` has all classes."
+            raise DataError(Diagnostic("no-image", "index", f"image {index} was asked for", expected, repair))
         return self.classes[int(self.probabilities[index, -1].argmax())]
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, FiniteFloat, JsonValue, ValidationInfo, f
 
 from cortexgraph.training.losses import weighted_steps
 from cortexgraph.training.settings import stored_settings
-from cortexgraph.wording import parameters_text
+from cortexgraph.wording import count_of, parameters_text
 
 __all__ = [
     "Count",
@@ -309,7 +309,7 @@ def summary_text(summary: Summary) -> str:
         ("data", f"{summary.data} (sha256 {summary.data_digest[:16]})"),
         *_conditions(summary),
         ("size", summary.parameters_text),
-        ("time", f"{summary.seconds:,.0f} s for {summary.epochs} epochs on {summary.device}"),
+        ("time", f"{summary.seconds:,.0f} s for {count_of(summary.epochs, 'epoch')} on {summary.device}"),
         ("precision", summary.precision),
         ("seed", summary.seed),
         ("spec", f"sha256 {summary.spec_digest[:16]}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,10 @@ def test_guess_proposes_a_map_that_reads_the_checkpoint(run: Run, checkpoint: st
     assert (result.code, result.out) == (0, "wrote guessed.yaml\n")
     guessed = read_weights(checkpoint, "small.yaml", "guessed.yaml").state
     assert all(torch.equal(guessed[key], value) for key, value in read_weights(checkpoint, "small.yaml").state.items())
+    assert "uncertain: images: a checkpoint does not say how images were scaled" in result.err
+    text = Path("guessed.yaml").read_text()
+    assert "# uncertain: images: " in text
+    assert re.search(r"^images: .*# uncertain: write those of training$", text, re.MULTILINE)
     other = run("import", "weights", checkpoint, "--spec", "ventral", "--guess")
     assert "uncertain: V1_to_V1.conv: no module of the checkpoint has tensors of these shapes" in other.err
     assert '"conv1": null' in other.out

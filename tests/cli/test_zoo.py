@@ -16,6 +16,7 @@ from cortexgraph.render import draw_beside
 from cortexgraph.spec import load
 from cortexgraph.spec import zoo as list_zoo
 from cortexgraph.spec.zoo import citation, short_citation
+from cortexgraph.wording import SYNONYMS, similar
 from tests.cli.conftest import Run
 
 
@@ -89,6 +90,12 @@ def test_a_misspelt_name_is_one_finding(run: Run) -> None:
     assert (found.code, found.out) == (1, "")
     assert "`cornet-s`: no such file, and no zoo spec of this name" in found.err
     assert "Did you mean `cornet_s`?" in found.err
+
+
+@pytest.mark.parametrize("name", [name for name in list_zoo() if "_" in name])
+def test_the_beginning_of_a_name_leads_to_a_name_that_begins_so(name: str) -> None:
+    for part in {name[:at].rstrip("_") for at in range(3, len(name))} - {*list_zoo(), *SYNONYMS}:
+        assert (similar(part, list_zoo()) or "").startswith(part)
 
 
 def test_citations_are_short() -> None:

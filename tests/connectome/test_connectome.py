@@ -10,6 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 import cortexgraph as cg
+from cortexgraph.arguments import ArgumentError
 from cortexgraph.cli.app import app
 from cortexgraph.connectome import (
     Projection,
@@ -261,6 +262,27 @@ def test_distances_in_another_unit_are_told_and_a_path_is_read(tmp_path: Path) -
     for source in (path, str(path)):
         _, warnings = connectome_spec(source)
         assert [each.code for each in warnings] == ["short-distances"]
+
+
+def test_a_data_frame_is_a_table(tmp_path: Path) -> None:
+    class Frame:
+        """As of pandas, which is not needed."""
+
+        def __init__(self, text: str) -> None:
+            self.text = text
+
+        def to_csv(self, *, index: bool) -> str:
+            assert not index
+            return self.text
+
+    lines = ["source,target,weight,sln", "V1,V2,0.1,0.9", "V2,V1,,0.1"]
+    frame = Frame("\n".join(lines))
+    assert read_connectome(frame) == read_connectome(written(tmp_path, *lines))
+    assert connectome_spec(frame)[0] == connectome_spec(read_connectome(frame))[0]
+    with pytest.raises(DataError, match=r"^Frame:2: weight: `x` is no number"):
+        read_connectome(Frame("source,target,weight\nV1,V2,x"))
+    with pytest.raises(ArgumentError, match=r"path: 5 was given(.|\n)*It means: a CSV file, or a DataFrame of pandas"):
+        read_connectome(5)  # type: ignore[arg-type]
 
 
 def test_rules_are_checked() -> None:

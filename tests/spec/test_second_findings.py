@@ -134,3 +134,39 @@ def test_a_list_that_is_empty_is_too_short() -> None:
 def test_an_option_of_an_operation_under_another_name_is_not_missing() -> None:
     (finding,) = findings({("connections", 1, "transform"): [{"upsample": {"factr": 2}}]})
     assert "Did you mean" in finding.repair
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "place", "repair"),
+    [
+        ("input: {size: 16}", "input: size:16", "input", "Put a space after the colon: `size: 16`."),
+        ("time: {steps: 4}", "time:\n  steps:4", "time", "Put a space after the colon: `steps: 4`."),
+        ("name: v", "name:v", "column 6", "Put a space after the colon: `name: v`."),
+    ],
+)
+def test_a_colon_without_a_space_in_a_text(before: str, after: str, place: str, repair: str) -> None:
+    text = "name: v\ninput: {size: 16}\nareas: {V1: {channels: 4}}\nconnections: [image -> V1]\n"
+    text += "readout: {from: V1, classes: 2}\ntime: {steps: 4}\n"
+    with pytest.raises(CortexGraphError, match="Put a space") as caught:
+        cg.loads(text.replace(before, after, 1))
+    (finding,) = caught.value.diagnostics
+    assert (finding.place, finding.repair) == (place, repair)
+    assert finding.line == text[: text.index(before)].count("\n") + 1
+
+
+def test_a_colon_in_the_path_of_an_override() -> None:
+    with pytest.raises(CortexGraphError, match=r"^--set time:steps=3: `time:steps` is not a path\.\n  Write `time"):
+        cg.load("ventral", ["time:steps=3"])
+
+
+@pytest.mark.parametrize("name", ["input", "Image", "stimulus"])
+def test_other_words_for_the_image_lead_to_it(name: str) -> None:
+    text = "name: v\ninput: {size: 16}\nareas: {V1: {channels: 4}}\nconnections: [image -> V1]\n"
+    text += f"readout: {{from: {name}, classes: 2}}\ntime: {{steps: 2}}\n"
+    (finding,) = cg.check(cg.loads(text))
+    assert (finding.place, finding.expected) == ("readout.from", "a readout reads an area")
+    assert finding.found == f"the image (`{name}`) is read out"
+    back = text.replace("image -> V1", f"image -> V1 -> {name}").replace(f"from: {name}", "from: V1")
+    assert [(each.code, each.place) for each in cg.check(cg.loads(back))] == [
+        ("image-as-target", f"connections[0].to V1 -> {name}")
+    ]

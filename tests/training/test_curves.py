@@ -58,6 +58,26 @@ def test_every_loss_stands_within_its_axis_and_fills_it(monkeypatch: pytest.Monk
     assert max(losses) - min(losses) > 0.8 * (high - low)
 
 
+def test_no_legend_covers_a_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    drawn: list[Figure] = []
+    monkeypatch.setattr(curves, "save_figure", lambda figure, paths: drawn.append(figure))
+    draw_curves(history((2, 3, 4), epochs=5), "t", [])
+    draw_curves(history((2,), epochs=1), "t", [])
+    draw_accuracy_over_time([4, 5], [0.99, 0.98], [True, False], 0.1, "t", [])
+    legends = 0
+    for figure in drawn:
+        FigureCanvasAgg(figure).draw()
+        for axis in figure.axes:
+            box = axis.get_legend().get_window_extent()
+            assert not box.overlaps(axis.get_window_extent()), axis.get_ylabel()
+            assert 0 <= box.x0 <= box.x1 <= figure.bbox.width
+            assert box.y1 <= figure.bbox.height
+            legends += 1
+    assert legends == 6
+
+
 def test_equal_runs_give_equal_files(tmp_path: Path) -> None:
     for name in ("a.svg", "b.svg"):
         draw_curves(history((2, 3)), "t", [tmp_path / name])

@@ -17,7 +17,7 @@ import cortexgraph as cg
 from cortexgraph.cli.app import app
 from cortexgraph.data import load_data
 from cortexgraph.errors import CortexGraphError, DataError
-from cortexgraph.training import evaluate, load_run, pack, packed, predict
+from cortexgraph.training import Predictions, evaluate, load_run, pack, packed, predict
 from cortexgraph.training.run import MAX_BYTES
 
 CIFAR = Path(__file__).parents[3] / "shared" / "data" / "cifar10-jpeg.tar.xz"
@@ -140,6 +140,13 @@ def test_the_shipped_network_is_as_accurate_as_its_summary_says(tmp_path: Path) 
     assert {step.step: step.accuracy for step in found.steps} == pytest.approx(
         {4: 0.7389, 5: 0.8002, 6: 0.8129}, abs=0.005
     )
+
+
+def test_the_best_class_of_an_image_that_is_not_there() -> None:
+    one = Predictions("n", "d", (Path("a.png"),), ("cat", "dog"), (4,), torch.tensor([[[0.2, 0.8]]]))
+    assert (one.best(0), one.best(-1)) == ("dog", "dog")
+    with pytest.raises(DataError, match=r"index: image 5 was asked for, but there is 1 image\.\n  Count images from 0"):
+        one.best(5)
 
 
 def test_images_in_memory_and_networks_are_explained(tmp_path: Path) -> None:
