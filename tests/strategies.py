@@ -207,6 +207,8 @@ def _area(draw: st.DrawFn, size: Any) -> dict[str, Any]:
     if draw(st.integers(0, 3)) == 3:
         area["output"] = draw(st.sampled_from(OUTPUTS))
     if draw(st.integers(0, 3)) == 3:
+        area["start"] = draw(st.sampled_from(["zeros", "learned"]))
+    if draw(st.integers(0, 3)) == 3:
         area["merge"] = "concat"
         if "body" in area:
             area["body"] = [*draw(st.sampled_from(CONVERTING)), *area["body"]]

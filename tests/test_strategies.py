@@ -41,7 +41,7 @@ WANTED = {
     *("weights per step of an area", "weights per step of a connection"),
     *("norm per step", "norm eps", "norm momentum", "batch norm in a transform", "several areas of a level"),
     *("region", "not square", "defaults", "merge by default", "output"),
-    *("noise of a seed", "sign excitatory", "sign inhibitory", "weight norm"),
+    *("start zeros", "start learned", "noise of a seed", "sign excitatory", "sign inhibitory", "weight norm"),
     *("long", "long, read at few steps", "zeros before an image with a norm", "weights per step beside a norm"),
     *("head of several delays", "transposed into a concatenation", "memory in a concatenation"),
 }
@@ -65,6 +65,7 @@ def said(spec: NetworkSpec) -> Iterator[str]:
         cell = area.cell or spec.defaults.area.cell
         yield f"cell {cell.name if cell else 'simple'}"
         yield f"merge {merge_of(spec, area)}"
+        yield from [f"start {area.start}"] * (area.start is not None)
         yield from ["output"] * (area.output is not None)
         yield from ["weights per step of an area"] * (area.weights == "per_step") + ["region"] * bool(area.region)
         yield from ["not square"] * isinstance(area.size, tuple)

@@ -175,6 +175,8 @@ def image_independent(unrolled: UnrolledGraph) -> Iterator[Diagnostic]:
         )
         problem = f"the readout at {_steps_text(constant)} does not depend on the image: {since}"
         repair = "Read later, or use `silence: skip`, under which an area is silent until the image reaches it."
+        if any(area.start for area in unrolled.areas.areas):
+            repair = "Read later, or remove `start`, so that areas are silent until the image reaches them."
         path = ("readout", readout.index, "at")
         yield unrolled.areas.spec.diagnostic("image-independent", path, problem, repair=repair, severity="warning")
 

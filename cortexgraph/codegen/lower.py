@@ -125,7 +125,10 @@ class _Lowering:
 
     def _zero(self, node: Node) -> Statement:
         shape, name = self.graph.areas.shape(node.name), self.names.made(node)
-        return Assign((name,), node=node, value=self._zeros(shape, node), comment="a silent source counts as zeros")
+        value, comment = self._zeros(shape, node), "start state" if node.part else "a silent source counts as zeros"
+        if node.part and (area := self.graph.areas.area(node.name)).start == "learned":
+            value = Call(f"self.{area.start_identifier}(", ("x[:1]" if self.graph.constant(node) else "x",))
+        return Assign((name,), node=node, value=value, comment=comment)
 
     def _zeros(self, shape: Sequence[int], node: Node) -> Call:
         """Zeros for the batch, or for a batch of one where the node that reads or makes them is constant."""
@@ -227,7 +230,7 @@ class _Lowering:
         arguments: list[Code] = []
         if before is not None:
             expands = graph.constant(before) and not graph.constant(node)
-            for part in area.cell.reads:
+            for part in _continued(area, before):
                 reads |= self._read(before, node, part)
                 name = self.names.read(before, node, part)
                 arguments.append(Call("expanded(", (name, "x")) if expands else name)
@@ -357,6 +360,11 @@ class _Lowering:
         for source, _, edge in self.graph.in_edges(reader, data=True):
             if self.graph.live(source):
                 yield from ((source, part) for part in parts_read(self.graph, source, edge))
+
+
+def _continued(area: Area, before: Node) -> tuple[str, ...]:
+    """The tensors of an old state that the cell reads; of a start state the visible one, for hidden ones begin at 0."""
+    return tuple("h" for name in area.cell.reads if name in {"h", "state"}) if before.part else area.cell.reads
 
 
 def banner(text: str) -> str:

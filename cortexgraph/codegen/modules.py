@@ -76,6 +76,7 @@ def parameter_groups(full: UnrolledGraph) -> Iterator[ParameterGroup]:
         return Sets(counts[part.identifier], tuple(sorted(trained.get(part.identifier, ()))))
 
     groups = {"areas": [_area(area, sets(area)) for area in areas.areas]}
+    groups["start states"] = [*_starts(full)]
     groups["what several connections first do with a state"] = [
         Module(head.identifier, head.source, _module(head.links, Sets(1, ()))) for head in dict.fromkeys(heads.values())
     ]
@@ -97,6 +98,16 @@ def _area(area: Area, sets: Sets) -> Module:
         return Module(area.identifier, area.name, _module(area.body.links, sets, end))
     operations = (*(_link(link, sets) for link in area.body), _made("cell=", area.cell.constructor()))
     return Module(area.identifier, area.name, Call("Area(", operations, f"){end}"))
+
+
+def _starts(full: UnrolledGraph) -> Iterator[Module]:
+    """The learned start states; one that no readout depends on requires no gradient."""
+    read = {node.name for node in full.live_past(full.readouts) if node.part == "start"}
+    for area in full.areas.areas:
+        if area.start == "learned":
+            end = "" if area.name in read else ".requires_grad_(False)"
+            call = Call("StartState(", tuple(map(str, area.shape)), f"){end}")
+            yield Module(area.start_identifier, area.name, call)
 
 
 def _connection(connection: Connection, links: tuple[Link, ...], sets: Sets) -> Module:

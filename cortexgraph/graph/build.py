@@ -35,6 +35,7 @@ def assemble(spec: NetworkSpec) -> AreaGraph:
     graph.add_node(IMAGE)
     for index, name in enumerate(spec.areas):
         area = _area(spec, index, name, names.areas[name], shapes[name], drives[name])
+        area = replace(area, start_identifier=names.starts[name])
         graph.add_node(name, area=replace(area, size=size[name], level=level[name]))
     for connection in connections:
         graph.add_edge(connection.source, connection.target, key=connection.identifier, connection=connection)
@@ -64,6 +65,7 @@ def _area(spec: NetworkSpec, index: int, name: str, identifier: str, shape: Shap
         cell_options=cell.options,
         cell_problems=cell.problems,
         output=output,
+        start=transforms.start(spec, declared),
     )
 
 

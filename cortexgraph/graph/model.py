@@ -37,6 +37,8 @@ class Area:
         cell_options: what a spec would have to say for this very cell.
         cell_problems: why the declared cell, which is left out, could not be made.
         output: operations after the cell, as declared.
+        start: the state before step 1: `zeros`, `learned`, or None where it is silent.
+        start_identifier: name of the module of a learned start state.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Area:
     cell_options: Mapping[str, Any] = field(default_factory=dict, compare=False)
     cell_problems: tuple[Problem, ...] = field(default=(), compare=False)
     output: Chain = NOTHING
+    start: str | None = None
+    start_identifier: str = ""
 
     @property
     def shape(self) -> Shape:
@@ -74,7 +78,8 @@ class Area:
 
     def parameters(self, sets: int = 1) -> int:
         """Number of learned numbers with `sets` sets of the per-step operations."""
-        return self.body.parameters(sets) + sum(prod(shape) for shape in self.cell.parameters().values())
+        start = self.channels if self.start == "learned" else 0
+        return start + self.body.parameters(sets) + sum(prod(shape) for shape in self.cell.parameters().values())
 
 
 @dataclass(frozen=True)

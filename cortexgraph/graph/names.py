@@ -68,9 +68,10 @@ class Namespace:
 
 @dataclass(frozen=True)
 class Identifiers:
-    """The identifiers of a network: of its areas by name, of connections and readouts by their index in the spec."""
+    """The identifiers of a network: of areas and their start states by name, of the rest by their index in the spec."""
 
     areas: Mapping[str, str]
+    starts: Mapping[str, str]
     connections: Mapping[int, str]
     readouts: Mapping[int, str]
 
@@ -89,7 +90,8 @@ def identifiers(spec: NetworkSpec) -> Identifiers:
     if len(spec.readouts) > 1:
         called = [readout.name or readout.source for readout in spec.readouts]
         readouts = {n: names.identifier(f"readout_{name}") for n, name in enumerate(called)}
-    return Identifiers(areas, connections, readouts)
+    starts = {name: names.claim(f"{areas[name]}_start") for name in spec.areas}
+    return Identifiers(areas, starts, connections, readouts)
 
 
 # ---- state dicts of version 0.1 ------------------------------------------------

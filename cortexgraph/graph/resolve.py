@@ -33,6 +33,7 @@ def _area(graph: AreaGraph, area: Area) -> dict[str, object]:
     written: dict[str, object] = {"channels": area.channels, "size": _brief(area.shape[1:]), "level": area.level}
     written |= declared.model_dump(mode="json", include={"region", "sign", "weights"}, exclude_defaults=True)
     written |= {"merge": area.merge} if area.merge != "sum" else {}
+    written |= {"start": area.start} if area.start is not None else {}
     cell = declared.cell or graph.spec.defaults.area.cell
     if cell is not None:
         written["cell"] = {cell.name: _options(area.cell_options)} if area.cell_options else cell.name

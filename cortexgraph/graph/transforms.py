@@ -44,6 +44,7 @@ __all__ = [
     "output",
     "readout",
     "sign_of",
+    "start",
     "transform",
     "unbridged",
     "written_body",
@@ -293,6 +294,11 @@ def output(spec: NetworkSpec, area: AreaSpec, shape: Shape, *, remembers: bool) 
     entries = (area.output if area.output is not None else spec.defaults.area.output) or ()
     apart = area.weights == "per_step" and not remembers
     return make_chain(entries, shape, _context_of_area(spec, area), apart=apart)
+
+
+def start(spec: NetworkSpec, area: AreaSpec) -> str | None:
+    """The area's state before step 1, if it has one."""
+    return area.start or spec.defaults.area.start
 
 
 def joined(first: Chain, second: Chain) -> Chain:

@@ -1,4 +1,4 @@
-"""Operations after a cell: others read their result, and the cell goes on from the state before them."""
+"""Start states, and operations after a cell, which goes on from the state before them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,21 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cortexgraph.ops.base import Cell, Chain, Helper, Pair, call
-from cortexgraph.ops.torch_names import Tensor, nn
+from cortexgraph.ops.torch_names import Tensor, nn, torch
 
 __all__ = ["CellWithOutput"]
+
+
+class StartState(nn.Module):
+    """The state of an area before step 1: a learned value for each channel, for each image of a batch."""
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(channels))
+        self.size = (height, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.value[:, None, None].expand(len(x), -1, *self.size)
 
 
 class Output(nn.Module):

@@ -135,6 +135,13 @@ class AreaDefaults(Model):
         examples=[["relu"]],
     )
 
+    start: Literal["zeros", "learned"] | None = Field(
+        default=None,
+        description="The state before step 1: zeros, or a learned value for each channel (0 at first); default: none, "
+        "the area is silent until something drives it. See [semantics.md](semantics.md#start-states).",
+        examples=["learned"],
+    )
+
     def _conflicts(self) -> Iterator[tuple[str, str, str]]:
         if self.body is not None and (self.norm is not None or self.activation is not None):
             problem = "`body` is set together with `norm` or `activation`, which it replaces"

@@ -108,7 +108,7 @@ class _Clock:
         for connection, _, counts in reads:
             if counts and connection.active == "first":
                 self.fired.add(connection.identifier)
-        before = self.latest.get(node.name) if area.cell.has_memory else None
+        before = self.latest.get(node.name) or self._start(node.name) if area.cell.has_memory else None
         if before is not None and not graph.live(before):
             before = None
         live = driven or before is not None or graph.areas.silence != "skip"
@@ -129,7 +129,7 @@ class _Clock:
 
     def _source(self, connection: Connection, node: Node) -> tuple[Node | None, bool]:
         """What a connection reads, and whether it counts as a drive: a silent source may stand for zeros."""
-        source = _read(connection, node.step, node.group, self.positions)
+        source = _read(connection, node.step, node.group, self.positions) or self._start(connection.source)
         if source is not None and self.graph.live(source):
             return source, True
         if connection.silence == "zero_input":
@@ -137,6 +137,14 @@ class _Clock:
             self.graph.add_node(zero, info=NodeInfo())
             return zero, True
         return (None, True) if connection.silence == "zero_drive" else (source, False)
+
+    def _start(self, area: str) -> Node | None:
+        """The state of an area before step 1, if it has one."""
+        if area == IMAGE or self.areas[area].start is None:
+            return None
+        start = Node("zero", area, 0, part="start")
+        self.graph.add_node(start, info=NodeInfo())
+        return start
 
     # ---- held states -------------------------------------------------------------
 

@@ -45,6 +45,9 @@ def trained_parameters(graph: UnrolledGraph) -> int:
     reached = trained_sets(graph)
     parts: list[Area | Connection] = [*graph.areas.areas, *graph.areas.connections]
     numbers = sum(part.parameters(len(reached[part.identifier])) for part in parts if part.identifier in reached)
+    starts = {area.identifier: area for area in graph.areas.areas if area.start == "learned"}
+    read = {node.name for node in graph.live_past(graph.readouts) if node.part == "start"}
+    numbers -= sum(area.channels for name, area in starts.items() if name in reached and area.name not in read)
     return numbers + sum(readout.parameters for readout in graph.areas.readouts)
 
 
@@ -61,7 +64,7 @@ def macs_of(graph: UnrolledGraph, node: Node) -> int:
     if node.kind == "readout":
         return next(readout.macs for readout in graph.areas.readouts if readout.name == node.name)
     own = graph.areas.area(node.name).macs if node.kind == "update" else 0
-    if node.part:
+    if node.kind == "evaluation" and node.part:
         return graph.applied(node).macs
     return own + sum(connection.macs for connection in evaluations(graph, node))
 

@@ -41,7 +41,7 @@ def heads_of(areas: AreaGraph) -> dict[str, Head]:
         by_source.setdefault(connection.source, []).append(connection)
     names = Namespace()
     parts: list[Area | Connection | Readout] = [*areas.areas, *areas.connections, *areas.readouts]
-    for identifier in [part.identifier for part in parts]:
+    for identifier in [part.identifier for part in parts] + [area.start_identifier for area in areas.areas]:
         names.claim(identifier)
     heads: dict[str, Head] = {}
     for source, connections in by_source.items():

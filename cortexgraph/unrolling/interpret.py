@@ -24,6 +24,9 @@ __all__ = ["interpret_graph", "state_problems"]
 
 State = Mapping[str, "Tensor"]
 
+ENDLESS = 10**9
+"""More steps than any delay."""
+
 
 @dataclass
 class _Evaluation:
@@ -114,7 +117,8 @@ def interpret_graph(
         Logits as the compiled module gives them, and the state of every live area at the end of every step,
         by (area, step).
     """
-    trial = _Trial(areas, state_dict, x, training, {area.name: [_Write((0, 0))] for area in areas.areas})
+    trial = _Trial(areas, state_dict, x, training)
+    trial.history = {area.name: [_start(trial, area)] for area in areas.areas}
     states: dict[tuple[str, int], Tensor] = {}
     for t in range(1, areas.spec.time.steps + 1):
         for k, group in enumerate(_groups(areas, areas.spec.time.order)):
@@ -126,6 +130,16 @@ def interpret_graph(
         running_statistics.update(_running_statistics(trial, records))
     logits = {readout.name: _logits(trial, readout, states) for readout in areas.readouts}
     return (logits if len(logits) > 1 else next(iter(logits.values()))), states
+
+
+def _start(trial: _Trial, area: Area) -> _Write:
+    """What stands for all time before step 1: silence, or a start state."""
+    if area.start is None:
+        return _Write((-ENDLESS, 0))
+    value = trial.zeros(area.shape)
+    if area.start == "learned":
+        value = value + trial.state_dict[f"{area.start_identifier}.value"].reshape(-1, 1, 1)
+    return _Write((-ENDLESS, 0), value, ("start", area.name), {"state": value})
 
 
 def _groups(areas: AreaGraph, order: Order) -> Sequence[Sequence[str]]:
@@ -158,7 +172,7 @@ def _value(trial: _Trial, c: Connection, t: int, k: int) -> _Write:
         if trial.x.dim() == 4:
             return _Write((t, k), trial.x, IMAGE)  # a static image is one value
         return _Write((t, k), trial.x[:, t - 1], (IMAGE, t))
-    return trial.before(c.source, (t, k)) if t >= 1 else _Write((t, k))
+    return trial.before(c.source, (t, k))
 
 
 def _contribution(trial: _Trial, c: Connection, t: int, k: int) -> _Write | None:
@@ -332,6 +346,8 @@ def _parameters(areas: AreaGraph) -> Iterator[tuple[str, tuple[int, ...]]]:
             if link.owner is None:
                 yield from ((f"{start}.{name}", shape) for name, shape in link.operation.parameters().items())
     for area in areas.areas:
+        if area.start == "learned":
+            yield f"{area.start_identifier}.value", (area.channels,)
         yield from ((f"{area.identifier}.cell.{name}", shape) for name, shape in area.cell.parameters().items())
     for readout in areas.readouts:
         if readout.transform is None:

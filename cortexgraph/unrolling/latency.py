@@ -22,7 +22,8 @@ class Response:
 
     Attributes:
         step, group: of the update.
-        path: names from the image to the area; from a source that counts as zeros, `A (zeros)`.
+        path: names from the image to the area; from a source that counts as zeros, `A (zeros)`, or a start
+            state, `A (start)`.
     """
 
     step: int
@@ -65,7 +66,7 @@ def _names(path: list[Node]) -> tuple[str, ...]:
     """The names along a path, without the rounds by which it comes back to an area."""
     names: list[str] = []
     for node in path:
-        name = f"{node.name} (zeros)" if node.kind == "zero" else node.name
+        name = f"{node.name} ({node.part or 'zeros'})" if node.kind == "zero" else node.name
         names = [*names[: names.index(name)], name] if name in names else [*names, name]
     return tuple(names)
 

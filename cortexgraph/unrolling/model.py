@@ -45,7 +45,8 @@ class Node(NamedTuple):
         name: the image, the area, the readout, or the identifier of the evaluated connection.
         step: from 1; of an evaluation, that of the first update that reads it.
         group: index of the group within the step, for updates and evaluations.
-        part: `head` for the first operations of a connection's transform alone; otherwise empty.
+        part: `head` for the first operations of a connection's transform alone; `start` for a zero that is the area's
+            start state, which may be learned; otherwise empty.
     """
 
     kind: Literal["image", "zero", "update", "evaluation", "readout", "record"]
