@@ -88,7 +88,7 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
 
     def lr(self, batch: int) -> float:
         """The learning rate of a batch of the run, from 0."""
-        return self.settings.peak_lr * lr_factor(self.settings, batch, self.batches)
+        return self.settings.lr * lr_factor(self.settings, batch, self.batches)
 
     # ---- data ----------------------------------------------------------------
 

@@ -20,13 +20,13 @@ def parameter_groups(network: nn.Module, settings: TrainSettings) -> list[dict[s
     Norms and biases, those with at most one axis, have a learning rate of their own. The weights of classifiers are a
     group of their own for Muon, which is not meant for them.
     """
-    lr, muon = settings.peak_lr, settings.optimizer == "muon"
+    lr, muon = settings.lr, settings.optimizer == "muon"
     classifiers = {id(m.weight) for m in network.modules() if type(m) is nn.Linear} if muon else set()
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
     weights = [p for p in trainable if p.ndim > 1 and id(p) not in classifiers]
     groups = [
-        {"params": weights, "lr": lr, "weight_decay": settings.decay, **({"muon": True} if muon else {})},
-        {"params": [p for p in trainable if id(p) in classifiers], "lr": lr, "weight_decay": settings.decay},
+        {"params": weights, "lr": lr, "weight_decay": settings.weight_decay, **({"muon": True} if muon else {})},
+        {"params": [p for p in trainable if id(p) in classifiers], "lr": lr, "weight_decay": settings.weight_decay},
         {"params": [p for p in trainable if p.ndim <= 1], "lr": lr * settings.norm_lr_factor, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
@@ -34,12 +34,12 @@ def parameter_groups(network: nn.Module, settings: TrainSettings) -> list[dict[s
 
 def make_optimizer(network: nn.Module, settings: TrainSettings) -> optim.Optimizer:
     """The optimiser that the settings ask for."""
-    groups, momentum = parameter_groups(network, settings), settings.filled("momentum")
+    groups, momentum = parameter_groups(network, settings), settings.momentum
     if settings.optimizer == "sgd":
-        return optim.SGD(groups, settings.peak_lr, momentum=momentum, nesterov=momentum > 0)
+        return optim.SGD(groups, settings.lr, momentum=momentum, nesterov=momentum > 0)
     if settings.optimizer == "muon":
-        return Muon(groups, settings.peak_lr, momentum)
-    return optim.AdamW(groups, settings.peak_lr, betas=(momentum, 0.999))
+        return Muon(groups, settings.lr, momentum)
+    return optim.AdamW(groups, settings.lr, betas=(momentum, 0.999))
 
 
 class Muon(optim.AdamW):
@@ -117,4 +117,4 @@ def lr_factor(settings: TrainSettings, batch: int, batches: int) -> float:
     starts = [epoch * batches // settings.epochs for epoch in (0, *settings.restarts)]
     start = max(each for each in starts if each <= batch)
     end = min((each for each in starts if each > batch), default=batches)
-    return SCHEDULES[settings.schedule](batch - start, end - start, settings.filled("warmup"))
+    return SCHEDULES[settings.schedule](batch - start, end - start, settings.warmup)

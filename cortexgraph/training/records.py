@@ -291,9 +291,9 @@ def _conditions(summary: Summary) -> list[tuple[str, str]]:
         ("images", ", ".join(f"{n:,} {NOUNS.get(split, split)}" for split, n in summary.images.items())),
         (
             "optimiser",
-            f"{s.optimizer}, momentum {s.filled('momentum'):g}, weight decay {s.decay:g}, batches of {s.batch_size}",
+            f"{s.optimizer}, momentum {s.momentum:g}, weight decay {s.weight_decay:g}, batches of {s.batch_size}",
         ),
-        ("learning rate", f"peak {s.peak_lr:g}{norms}, {s.schedule}"),
+        ("learning rate", f"peak {s.lr:g}{norms}, {s.schedule}"),
         *average,
         ("loss", f"{s.loss}, label smoothing {s.label_smoothing:g}, over {steps}"),
         ("augmentation", ", ".join(["yes", *chosen]) if s.augment else "no"),

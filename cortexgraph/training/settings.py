@@ -16,7 +16,6 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -46,21 +45,18 @@ DEFAULTS: Mapping[str, Mapping[str, Mapping[str, float]]] = {
 }
 """Settings whose default depends on another one: by that setting, and by its value."""
 STORED = "as a run has stored them"
-LONG_NAMES = {"learning_rate": "lr", "wd": "weight_decay", "gradient_clip": "clip", "batchsize": "batch_size"}
-"""What settings are called elsewhere."""
 REGISTRIES: Mapping[str, Collection[str]] = {"schedule": SCHEDULES, "loss": LOSSES}
 """Settings whose choices are registered."""
 
 
-def _registered(setting: str) -> AfterValidator:
+def _registered(value: str, info: ValidationInfo) -> str:
     """The value is one of the registered names."""
+    if value not in REGISTRIES[str(info.field_name)]:
+        raise PydanticCustomError("choice", "unknown")  # the finding lists the names
+    return value
 
-    def check(value: str) -> str:
-        if value not in REGISTRIES[setting]:
-            raise PydanticCustomError("choice", "unknown")  # the finding lists the names
-        return value
 
-    return AfterValidator(check)
+Registered = Annotated[str, AfterValidator(_registered)]
 
 
 def _one_or_more(value: object) -> object:
@@ -94,14 +90,19 @@ def _weights(value: str) -> str:
     return value
 
 
-def _by(other: str, setting: str) -> str:
-    """The defaults of a setting, by the value of the other one that decides it."""
-    return ", ".join(f"{values[setting]:g} for {choice}" for choice, values in DEFAULTS[other].items())
+def _decided(other: str, setting: str, meaning: str) -> Any:
+    """A field whose default depends on the value of another setting; help names what decides it."""
+    usual = {choice: values[setting] for choice, values in DEFAULTS[other].items()}
+    listing = ", ".join(f"{value:g} for {choice}" for choice, value in usual.items())
+    return Field(
+        default_factory=lambda settings: usual[settings[other]],
+        json_schema_extra={"default": f"by {other}"},
+        description=f"{meaning}; default {listing}.",
+    )
 
 
-def _decided(other: str) -> dict[str, Any]:
-    """Schema of a setting without a default of its own: help names what decides it."""
-    return {"default": f"by {other}"}
+BY_DATA: dict[str, Any] = {"default": "by data set"}
+"""Schema of a setting whose default depends on the data set."""
 
 
 class TrainSettings(BaseModel):
@@ -131,44 +132,26 @@ class TrainSettings(BaseModel):
         description="sgd (with Nesterov momentum), adamw (β₂ = 0.999; Loshchilov & Hutter 2019), or muon (Jordan 2024) "
         "for kernels and matrices with adamw for classifiers, norms and biases.",
     )
-    lr: Positive | None = Field(
-        None,
-        json_schema_extra=_decided("optimizer"),
-        description=f"Peak learning rate; default {_by('optimizer', 'lr')}.",
-    )
-    weight_decay: NotNegative | None = Field(
-        None,
-        json_schema_extra=_decided("optimizer"),
-        description=f"Of weights, not of norms and biases; default {_by('optimizer', 'weight_decay')}.",
-    )
-    momentum: Share | None = Field(
-        None,
-        json_schema_extra=_decided("optimizer"),
-        description=f"Of the optimiser (β₁ of adamw alone); default {_by('optimizer', 'momentum')}.",
-    )
+    lr: Positive = _decided("optimizer", "lr", "Peak learning rate")
+    weight_decay: NotNegative = _decided("optimizer", "weight_decay", "Of weights, not of norms and biases")
+    momentum: Share = _decided("optimizer", "momentum", "Of the optimiser (β₁ of adamw alone)")
     norm_lr_factor: Positive = Field(
         1.0, description="Factor on the learning rate of norms and biases (Jordan 2024 uses 64 for biases)."
     )
-    schedule: Annotated[str, _registered("schedule")] = Field(
-        "one-cycle", description="The learning rate over the run, set for every batch."
-    )
+    schedule: Registered = Field("one-cycle", description="The learning rate over the run, set for every batch.")
     restarts: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (),
         json_schema_extra={"metavar": "EPOCH", "default": "none"},
         description="Epochs after which the schedule starts again (warm restarts, Loshchilov & Hutter 2017); --extend "
         "adds one. Repeatable.",
     )
-    warmup: Share | None = Field(
-        None,
-        json_schema_extra=_decided("schedule"),
-        description=f"Share of the run in which the learning rate rises; default {_by('schedule', 'warmup')}.",
-    )
+    warmup: Share = _decided("schedule", "warmup", "Share of the run in which the learning rate rises")
     ema: Share = Field(
         0.0,
         description="Evaluate and save an exponential moving average of weights and running statistics with this decay "
         "per batch, such as 0.999 (Polyak & Juditsky 1992); 0 uses the weights of the last batch.",
     )
-    loss: Annotated[str, _registered("loss")] = Field("cross-entropy", description="What training minimises.")
+    loss: Registered = Field("cross-entropy", description="What training minimises.")
     label_smoothing: Share = Field(0.1, description="Share of each target spread evenly over all classes.")
     loss_over: Annotated[str, BeforeValidator(_as_text), AfterValidator(_weights)] = Field(
         "all",
@@ -193,21 +176,21 @@ class TrainSettings(BaseModel):
     clip: NotNegative = Field(0.0, description="Largest norm of the gradient; 0 does not clip.")
     augment: bool = Field(True, description="Augment training images as suits the data set, and as the next ones say.")
     shift: Pixels | None = Field(
-        None, json_schema_extra=_decided("data set"), description="Largest random shift, in pixels; 0 for none."
+        None, json_schema_extra=BY_DATA, description="Largest random shift, in pixels; 0 for none."
     )
     border: Literal["reflect", "zero"] | None = Field(
         None,
-        json_schema_extra=_decided("data set"),
+        json_schema_extra=BY_DATA,
         description="What a shift brings in: the image reflected at its border, or black.",
     )
     flip: Literal["random", "alternating", "none"] | None = Field(
         None,
-        json_schema_extra=_decided("data set"),
+        json_schema_extra=BY_DATA,
         description="Mirror images: at random, or alternating: each in every second epoch (Jordan 2024).",
     )
     cutout: Pixels | None = Field(
         None,
-        json_schema_extra=_decided("data set"),
+        json_schema_extra=BY_DATA,
         description="Side in pixels of a square that is cut out of each image (DeVries & Taylor 2017); 0 for none.",
     )
     randaugment: Annotated[int, Field(strict=True, ge=0, le=14)] = Field(
@@ -253,9 +236,10 @@ class TrainSettings(BaseModel):
             data = {**data, "recipe": recipe.name}
         findings = list(recipe.findings)
         try:
-            settings = handler(_with_defaults(data, recipe))
+            settings = handler(_with_recipe(data, recipe))
         except ValidationError as error:
-            findings += [_finding(detail, recipe, data) for detail in error.errors(include_url=False)]
+            details = [each for each in error.errors(include_url=False) if each["type"] != "default_factory_not_called"]
+            findings += [_finding(detail, recipe, data) for detail in details]
         if findings:
             raise SpecError(findings) from None
         if settings.batch_size % settings.devices:
@@ -267,40 +251,25 @@ class TrainSettings(BaseModel):
             raise SpecError(Diagnostic("bad-setting", "settings.restarts", found, expected, "Correct them."))
         return settings
 
-    @property
-    def peak_lr(self) -> float:
-        """The learning rate that the schedule scales: `lr`, which is filled in by the optimiser."""
-        assert self.lr is not None
-        return self.lr
 
-    @property
-    def decay(self) -> float:
-        """The weight decay: `weight_decay`, which is filled in by the optimiser."""
-        assert self.weight_decay is not None
-        return self.weight_decay
-
-    def filled(self, name: Literal["momentum", "warmup"]) -> float:
-        """A setting that another one has filled in where it was left out."""
-        value: float = getattr(self, name)
-        return value
+DEFAULT = TrainSettings.model_construct()
+"""The default of every setting."""
 
 
-def _with_defaults(data: object, recipe: Recipe) -> Any:
-    """The arguments over the recipe, with the defaults that depend on another setting where both leave them out.
+def _with_recipe(data: object, recipe: Recipe) -> object:
+    """The arguments over the recipe; what the recipe says for its own optimiser or schedule does not hold for another.
 
-    What the recipe says for its own optimiser or schedule does not hold for another one.
+    None, as earlier versions stored it, leaves a setting to its default.
     """
     if not isinstance(data, Mapping):
         return data
     settings = {**recipe.settings, **data}
-    for other, defaults in DEFAULTS.items():
-        default = TrainSettings.model_fields[other].default
-        chosen = settings.get(other, default)
-        if chosen != recipe.settings.get(other, default):
-            lapsed = {*defaults[default]} - {*data}
-            settings = {name: value for name, value in settings.items() if name not in lapsed}
-        filled = defaults.get(str(chosen), {})
-        settings |= {name: value for name, value in filled.items() if settings.get(name) is None}
+    for other, values in DEFAULTS.items():
+        default = getattr(DEFAULT, other)
+        names = {*values[default]}
+        if settings.get(other, default) != recipe.settings.get(other, default):
+            settings = {name: value for name, value in settings.items() if name in data or name not in names}
+        settings = {name: value for name, value in settings.items() if value is not None or name not in names}
     return settings
 
 
@@ -328,10 +297,8 @@ def in_force(settings: TrainSettings | Mapping[str, Any]) -> dict[str, Any]:
 
 def kind_of(name: str) -> type:
     """The type of a setting's values as options give them: int, float, bool, or str for words."""
-    field = TrainSettings.model_fields[name]
-    if field.default is not None:
-        return type(field.default)
-    return str if choices_of(name) else int if Pixels in get_args(field.annotation) else float
+    default = getattr(DEFAULT, name)
+    return type(default) if default is not None else str if choices_of(name) else int
 
 
 def choices_of(name: str) -> list[str]:
@@ -358,8 +325,7 @@ def _problem(detail: ErrorDetails, name: str) -> Diagnostic:
     place = f"settings.{'.'.join(map(str, detail['loc']))}"
     if detail["type"] == "extra_forbidden":
         expected = f"the settings are {', '.join(TrainSettings.model_fields)}"
-        meant = LONG_NAMES.get(name.lower())
-        repair = f"Did you mean `{meant}`?" if meant else suggest(name, TrainSettings.model_fields, "")
+        repair = suggest(name, TrainSettings.model_fields, "")
         return Diagnostic("bad-setting", place, "this is not a setting", expected, repair)
     try:
         value = shortened(repr(detail["input"]))
@@ -372,15 +338,7 @@ def _problem(detail: ErrorDetails, name: str) -> Diagnostic:
     if choices := choices_of(name):
         repair = suggest(str(detail["input"]), choices, means)
         return Diagnostic("bad-setting", place, f"{value} was given", f"it must be {listed(choices, 'or')}", repair)
-    expected, repair = f"it must {rule(detail)}", f"Give, for example, {_example(name, field)}. {means}"
-    return Diagnostic("bad-setting", place, f"{value} was given", expected, repair)
-
-
-def _example(name: str, field: FieldInfo) -> str:
-    """The default of a setting, or of the choices that it goes with by default."""
-    if isinstance(field.default, tuple):
-        return "none"
-    if field.default is not None:
-        return f"{field.default}"
-    usual = (values[str(TrainSettings.model_fields[other].default)] for other, values in DEFAULTS.items())
-    return next((f"{values[name]:g}" for values in usual if name in values), "0")
+    default = getattr(DEFAULT, name)
+    example = "none" if default == () else default or 0
+    repair = f"Give, for example, {example}. {means}"
+    return Diagnostic("bad-setting", place, f"{value} was given", f"it must {rule(detail)}", repair)

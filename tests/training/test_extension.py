@@ -56,7 +56,7 @@ def contents(run: RunFolder) -> dict[str, bytes]:
 def test_the_schedule_starts_again() -> None:
     settings = TrainSettings(epochs=6, restarts=(1, 4), schedule="cosine")
     factors = [lr_factor(settings, batch, 60) for batch in range(61)]
-    cosine, warmup = SCHEDULES["cosine"], settings.filled("warmup")
+    cosine, warmup = SCHEDULES["cosine"], settings.warmup
     expected = [cosine(batch, length, warmup) for length in (10, 30, 20) for batch in range(length)]
     assert factors == [*expected, cosine(20, 20, warmup)]
 

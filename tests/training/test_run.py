@@ -122,7 +122,7 @@ def test_damaged_settings(copied: Path) -> None:
 def test_settings_of_an_earlier_version_mean_what_they_meant(copied: Path) -> None:
     change(copied / "settings.json", settings={"epochs": 4, "lr": None, "weight_decay": None})
     change_metadata(copied / "weights.safetensors", identity=None, tensors_sha256=None)  # which 0.1 did not write
-    assert load_run(copied).settings.peak_lr == 0.006
+    assert load_run(copied).settings.lr == 0.006
 
 
 def test_a_flipped_bit_in_the_checkpoint_is_seen(copied: Path) -> None:

@@ -63,11 +63,10 @@ def test_all_bad_settings_at_once() -> None:
 
 def test_defaults_follow_the_optimizer() -> None:
     adamw, sgd = TrainSettings(), TrainSettings(optimizer="sgd")
-    assert (sgd.peak_lr, sgd.decay) == (0.1, 0.0005)
-    assert (adamw.peak_lr, adamw.decay) == (0.006, 0.01)
-    assert TrainSettings(lr=0.3, weight_decay=0).peak_lr == 0.3
-    assert TrainSettings(weight_decay=0).decay == 0
     assert (sgd.lr, sgd.weight_decay) == (0.1, 0.0005)
+    assert (adamw.lr, adamw.weight_decay) == (0.006, 0.01)
+    assert TrainSettings(lr=0.3, weight_decay=0).lr == 0.3
+    assert TrainSettings(weight_decay=0).weight_decay == 0
 
 
 def test_settings_survive_json() -> None:
