@@ -19,13 +19,15 @@ __all__ = ["csv_table", "csv_text", "leftovers", "locked", "replacing", "write_b
 
 
 @contextmanager
-def replacing(path: str | Path, *, devices: bool = True) -> Iterator[Path]:
+def replacing(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
     """A temporary file in the same folder, renamed to `path` when the block ends well and removed otherwise.
 
+    Until then a file of that name stays as it was: at no time is it missing or half written.
+
     Args:
-        path: the file to write; where it is a link, the file that it leads to is replaced.
-        devices: whether a device or pipe, such as `/dev/null` or `/dev/stdout`, is written to and stays what it is;
-            otherwise the file takes its place.
+        path: the file to write; where it is a link, the file that it leads to is replaced. A device or pipe, such as
+            `/dev/null` or `/dev/stdout`, is written to and stays what it is.
+        durable: for the files of a run: the file replaces a device or pipe too, once its bytes are on the disk.
 
     Raises:
         DataError: if the folder is missing or cannot be written.
@@ -33,7 +35,7 @@ def replacing(path: str | Path, *, devices: bool = True) -> Iterator[Path]:
     path = Path(path)
     suffix = path.suffix  # of the name that was given: a link may lead to a file of another one
     try:
-        special = devices and path.exists() and not path.is_dir() and not (path.is_file() and _ordinary(path))
+        special = not durable and path.exists() and not path.is_dir() and not (path.is_file() and _ordinary(path))
         path = path if special else path.resolve()  # a link stays, and its file is replaced
         folder = None if special else path.parent
         handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=suffix, dir=folder)
@@ -47,6 +49,9 @@ def replacing(path: str | Path, *, devices: bool = True) -> Iterator[Path]:
             with temporary.open("rb") as source, path.open("wb") as target:
                 shutil.copyfileobj(source, target)
             return
+        if durable:
+            with temporary.open("rb") as source:
+                os.fsync(source.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
@@ -141,12 +146,12 @@ def _cell(value: object) -> object:
     return value
 
 
-def write_bytes(path: str | Path, data: bytes, *, devices: bool = True) -> None:
-    """Write a file whole or not at all; `devices` as for `replacing`."""
-    with replacing(path, devices=devices) as temporary:
+def write_bytes(path: str | Path, data: bytes, *, durable: bool = False) -> None:
+    """Write a file whole or not at all; `durable` as for `replacing`."""
+    with replacing(path, durable=durable) as temporary:
         temporary.write_bytes(data)
 
 
-def write_text(path: str | Path, text: str, *, devices: bool = True) -> None:
-    """Write a text file in UTF-8 whole or not at all; `devices` as for `replacing`."""
-    write_bytes(path, text.encode(), devices=devices)
+def write_text(path: str | Path, text: str, *, durable: bool = False) -> None:
+    """Write a text file in UTF-8 whole or not at all; `durable` as for `replacing`."""
+    write_bytes(path, text.encode(), durable=durable)

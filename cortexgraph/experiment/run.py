@@ -26,8 +26,7 @@ from cortexgraph.experiment.plan import Run
 from cortexgraph.files import locked
 from cortexgraph.spec.fields import pair
 from cortexgraph.training.records import Count, Share, Split
-from cortexgraph.training.run_files import write_json
-from cortexgraph.training.run_folder import RunFolder
+from cortexgraph.training.run_folder import RunFolder, write_json
 from cortexgraph.training.settings import in_force
 
 if TYPE_CHECKING:

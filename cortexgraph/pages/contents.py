@@ -204,7 +204,7 @@ def read_view(path: Path, overrides: Sequence[str | Override] = ()) -> tuple[Net
     run = RunFolder(path)
     settings, spec = run.read_settings().settings, run.read_spec(overrides)
     facts = [(name.replace("_", " "), str(value)) for name, value in settings.items() if value is not None]
-    curves = run.path / "curves.svg"
+    curves = run.curves[0]
     picture = base64.b64encode(curves.read_bytes()).decode() if curves.is_file() else ""
     curves_url = f"data:image/svg+xml;base64,{picture}" if picture else None
     if not run.is_finished:

@@ -137,7 +137,7 @@ def write_weights(weights: Weights, path: str | Path) -> None:
         "classes": weights.classes,
     }
     state = {name: value.contiguous().clone() for name, value in weights.state.items()}
-    with replacing(path, devices=False) as temporary:
+    with replacing(path, durable=True) as temporary:
         save_file(state, temporary, metadata={MARK: json.dumps(card), "spec_sha256": weights.spec.digest})
 
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cortexgraph.files import replacing
 from cortexgraph.training.records import EpochRecord, best_epoch
-from cortexgraph.training.run_files import writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -129,5 +129,5 @@ def save_figure(figure: Figure, paths: Sequence[Path]) -> None:
     """Write the figure, whole or not at all; an SVG has no date in it."""
     for path in paths:
         metadata = {"Date": None} if path.suffix == ".svg" else None
-        with writing(path) as temporary:
+        with replacing(path, durable=True) as temporary:
             figure.savefig(temporary, dpi=200, metadata=metadata)

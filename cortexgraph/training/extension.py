@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cortexgraph.errors import CortexGraphError
+from cortexgraph.files import replacing
 from cortexgraph.training.records import Summary
-from cortexgraph.training.run_files import save_tensors, write_json, writing
-from cortexgraph.training.run_folder import LOCK, PART, RunFolder
+from cortexgraph.training.run_folder import LOCK, PART, RunFolder, save_tensors, write_json
 
 __all__ = ["begin_extension", "finish_extension", "withdrawn_if_nothing_was_trained"]
 
@@ -49,7 +49,7 @@ def _adopt(run: RunFolder) -> None:
     identity = run.identity(run.read_spec(), run.read_card())
     checkpoint = torch.load(run.last, map_location="cpu", weights_only=True)
     checkpoint["callbacks"]["Recorder"]["identity"] = identity
-    with writing(run.last) as temporary:
+    with replacing(run.last, durable=True) as temporary:
         torch.save(checkpoint, temporary)
     state, metadata = run.tensors(run.weights)
     save_tensors(run.weights, state, metadata | {"identity": identity})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import shlex
 import signal
 from collections.abc import Mapping, Sequence
@@ -10,14 +9,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import lightning
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from cortexgraph.arguments import arguments_explained
 from cortexgraph.checks.shapes import batch_norm_over_one_value
-from cortexgraph.codegen import Checkpoint, read_checkpoint
+from cortexgraph.codegen import MemoryFormat, read_checkpoint
 from cortexgraph.compiler import build, compile_spec
 from cortexgraph.data import ImageData
 from cortexgraph.errors import CompileError, CortexGraphError, DataError, Diagnostic
@@ -50,20 +48,10 @@ from cortexgraph.training.job import Job, checkpoint_to_resume
 from cortexgraph.training.module import TrainingModule
 from cortexgraph.training.reached import check_step_weights
 from cortexgraph.training.recorder import Recorder, plain_state
-from cortexgraph.training.records import (
-    EpochRecord,
-    Started,
-    Summary,
-    best_epoch,
-    reported_epoch,
-    summary_text,
-)
-from cortexgraph.training.run_files import tensors_digest, write_json
-from cortexgraph.training.run_folder import LAYOUT, RunFolder, is_first_process
+from cortexgraph.training.records import Started, Summary, summary_text
+from cortexgraph.training.run_folder import LAYOUT, RunFolder, is_first_process, tensors_digest, write_json
 from cortexgraph.training.settings import TrainSettings
-from cortexgraph.training.starting import Source, Start, freeze, load_weights
-from cortexgraph.training.whitening import whiten
-from cortexgraph.version import __version__
+from cortexgraph.training.starting import Source, Start, freeze, load_weights, whiten
 
 __all__ = ["train"]
 
@@ -119,8 +107,7 @@ def train(
         raise DataError(Diagnostic("run-folder", str(out), found, repair=repair))
     options = {"quiet": quiet, "logger": logger, "origin": origin, "command": command}
     if extend or (resume and run.is_being_extended):
-        if is_first_process():
-            run.check_startable(resume=resume, extend=bool(extend), overwrite=overwrite)
+        run.check_startable(resume=resume, extend=bool(extend), overwrite=overwrite)
         return _extended(run, spec, data, settings, extend, options)
     if settings is None:
         settings = run.train_settings() if resume and run.is_run else TrainSettings()
@@ -134,11 +121,11 @@ def train(
         raise CompileError(findings)
     device = choose_device(settings.device)
     computed = settings.model_copy(update={"precision": choose_precision(settings.precision, device)})
-    if is_first_process():
-        run.check_startable(resume=resume, overwrite=overwrite)
+    run.check_startable(resume=resume, overwrite=overwrite)
     with torch.random.fork_rng([device.index] if device.type == "cuda" else []), quiet_lightning():
         network, start = _initial_network(spec, settings, data, init_from, run.read_initial() if resume else None)
-        _check_ingredients(network, data, settings)
+        check_augmentation(data, settings)
+        check_step_weights(network.unrolled, settings.loss_over)
         frozen = freeze(network, settings.freeze)
         started = Started(
             cortexgraph_run=LAYOUT,
@@ -168,11 +155,9 @@ def _initial_network(
 ) -> tuple[CompiledNetwork, Start | None]:
     """The network as training starts: new weights from the seed, those of another network, or what a run has stored."""
     torch.manual_seed(settings.seed)
-    network = compile_spec(
-        spec,
-        memory_format="channels_last" if settings.channels_last else "contiguous",
-        checkpoint=_checkpoint(settings),
-    )
+    checkpoint = None if settings.checkpoint == "none" else read_checkpoint(settings.checkpoint, settings.batch_size)
+    layout: MemoryFormat = "channels_last" if settings.channels_last else "contiguous"
+    network = compile_spec(spec, memory_format=layout, checkpoint=checkpoint)
     if stored is not None:
         network.load_state_dict(dict(stored))
     elif init_from is None:
@@ -181,24 +166,24 @@ def _initial_network(
 
 
 def _carried_out(job: Job, logger: Sequence[str], *, resume: bool, overwrite: bool, quiet: bool) -> Summary:
-    """Train, or resume, and write what is known at the end."""
-    run, first = job.run, is_first_process()
+    """Train, or resume, and write what is known at the end; `summary.json`, the mark of a finished run, last."""
+    run = job.run
     recorder = Recorder(run, Interrupts(), quiet=quiet)
     trainer = make_trainer(job.settings, job.device, run.path, [recorder], quiet=quiet)
-    with run.locked() if first else nullcontext():
-        if first:
-            last = job.begin(resume=resume, overwrite=overwrite, quiet=quiet)
-        else:
-            last = checkpoint_to_resume(run, job.started, job.spec, job.card) if resume else None
+    with run.locked():
+        last = job.begin(resume=resume, overwrite=overwrite, quiet=quiet)
         recorder.metadata = job.metadata
         step = last["global_step"] if last else 0
         versions = last["callbacks"]["Recorder"].get("trackers", {}) if last else {}
-        with tracking(logger if first else (), run.path, job.spec.name, step, versions) as recorder.trackers:
+        names = logger if is_first_process() else ()
+        with tracking(names, run.path, job.spec.name, step, versions) as recorder.trackers:
             module = TrainingModule(job.network, job.data, job.settings, job.frozen.modules)
             tested = _fit(trainer, recorder, module, run.last if last else None)
-        summary = _summary(job, recorder.history, tested)
+        summary = job.summary(recorder.history, tested)
         if trainer.is_global_zero:
-            _finish(run, summary, recorder)
+            draw_curves(recorder.history, recorder.title, run.curves)
+            write_text(run.summary_text, summary_text(summary), durable=True)
+            write_json(run.summary, summary)
     return summary
 
 
@@ -212,7 +197,7 @@ def _extended(
 ) -> Summary:
     """Extend a run, or go on with its extension if no epochs are given."""
     first = is_first_process()
-    with run.locked() if first else nullcontext():
+    with run.locked():
         if epochs and first:
             run.check_startable(extend=True)  # another process may have been here meanwhile
             network, stored = resolved(build(spec)), settings or run.train_settings()
@@ -227,20 +212,6 @@ def _extended(
             with withdrawn_if_nothing_was_trained(run) if epochs else nullcontext():
                 summary = train(spec, data, settings, run.extension.path, resume=True, **options)
         return finish_extension(run) if first else summary
-
-
-def _check_ingredients(network: CompiledNetwork, data: ImageData, settings: TrainSettings) -> None:
-    """Check what the settings ask of torch, the images and the readouts.
-
-    Raises:
-        CortexGraphError: for what is not there or does not fit.
-    """
-    check_augmentation(data, settings)
-    check_step_weights(network.unrolled, settings.loss_over)
-
-
-def _checkpoint(settings: TrainSettings) -> Checkpoint | None:
-    return None if settings.checkpoint == "none" else read_checkpoint(settings.checkpoint, settings.batch_size)
 
 
 # ---- run ---------------------------------------------------------------------
@@ -275,46 +246,3 @@ def _fit(trainer: Any, recorder: Recorder, module: TrainingModule, checkpoint: P
         if checkpoint is None or recorder.has_begun or isinstance(error, CortexGraphError):
             raise
         raise recorder.run.damaged(checkpoint, "does not fit the run") from error  # whatever Lightning met in it
-
-
-def _summary(job: Job, history: Sequence[EpochRecord], tested: dict[int, float] | None) -> Summary:
-    """What the run says of itself at the end; `tested` is the accuracy on test images that were evaluated once."""
-    splits = {"train": job.data.train, "validation": job.data.validation, "test": job.data.test}
-    (total, trained, untrained), started = job.counts, job.run.read_settings()
-    return Summary(
-        name=job.spec.name,
-        run=job.run.path,
-        data=job.card.name,
-        epochs=len(history),
-        accuracy=dict(history[-1].accuracies) if tested is None else tested,
-        best_epoch=best_epoch(history).epoch,
-        best_accuracy=dict(best_epoch(history).accuracies),
-        chosen_on=history[-1].split,
-        kept_epoch=reported_epoch(history).epoch,
-        parameters=trained,
-        total_parameters=total,
-        frozen_parameters=untrained,
-        seconds=sum(record.seconds for record in history),
-        precision=job.settings.precision,
-        seed=job.settings.seed,
-        spec_digest=job.spec.digest,
-        data_digest=job.card.sha256,
-        device=job.device_name,
-        command=started.command,
-        init_from=started.init_from,
-        versions={
-            "cortexgraph": __version__,
-            "torch": torch.__version__,
-            "lightning": lightning.__version__,
-            "python": platform.python_version(),
-        },
-        settings=job.settings.model_dump(mode="json"),
-        images={split: len(images) for split, images in splits.items() if images is not None},
-    )
-
-
-def _finish(run: RunFolder, summary: Summary, recorder: Recorder) -> None:
-    """Write what is known at the end; `summary.json`, the mark of a finished run, last."""
-    draw_curves(recorder.history, recorder.title, [run.path / "curves.png", run.path / "curves.svg"])
-    write_text(run.summary_text, summary_text(summary), devices=False)
-    write_json(run.summary, summary)

@@ -1,11 +1,14 @@
-"""A training that is checked and ready to begin, and how it begins in its folder."""
+"""A training that is checked and ready to begin: how it begins in its folder, and its summary at the end."""
 
 from __future__ import annotations
 
+import platform
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import lightning
 import torch
 
 from cortexgraph.compiler import unroll
@@ -18,11 +21,20 @@ from cortexgraph.spec import NetworkSpec
 from cortexgraph.training.images import images_text, left_out
 from cortexgraph.training.recipe import STANDARD
 from cortexgraph.training.recorder import plain_state
-from cortexgraph.training.records import DECIDING, DataCard, Started
-from cortexgraph.training.run_folder import RunFolder
+from cortexgraph.training.records import (
+    DECIDING,
+    DataCard,
+    EpochRecord,
+    Started,
+    Summary,
+    best_epoch,
+    reported_epoch,
+)
+from cortexgraph.training.run_folder import RunFolder, is_first_process
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.training.starting import Frozen, Start
 from cortexgraph.unrolling import total_parameters, trained_parameters
+from cortexgraph.version import __version__
 from cortexgraph.wording import count_of, parameters_text
 
 __all__ = ["Job", "checkpoint_to_resume"]
@@ -68,6 +80,8 @@ class Job:
         run = self.run
         run.check_startable(resume=resume, overwrite=overwrite)  # another process may have been here meanwhile
         last = checkpoint_to_resume(run, self.started, self.spec, self.card) if resume else None
+        if not is_first_process():
+            return last
         if resume:
             run.complete(self.spec, self.card, self.rows)
         else:
@@ -130,13 +144,50 @@ class Job:
     def _describe(self) -> None:
         """Write source and drawings, as far as they are not there."""
         if not self.run.source.exists():
-            write_text(self.run.source, self.network.source, devices=False)
-        for name, make in (("areas", draw), ("unrolled", draw_unrolled)):
-            paths = [self.run.path / f"{name}.{suffix}" for suffix in ("svg", "pdf")]
+            write_text(self.run.source, self.network.source, durable=True)
+        for make, paths in ((draw, self.run.areas), (draw_unrolled, self.run.unrolled)):
             if not all(path.exists() for path in paths):
                 drawing = make(self.spec)
                 for path in paths:
                     drawing.save(path)
+
+    # ---- the end -----------------------------------------------------------------
+
+    def summary(self, history: Sequence[EpochRecord], tested: Mapping[int, float] | None) -> Summary:
+        """What the run says of itself at the end; `tested` is the accuracy on test images that were evaluated once."""
+        splits = {"train": self.data.train, "validation": self.data.validation, "test": self.data.test}
+        (total, trained, untrained), started, best = self.counts, self.run.read_settings(), best_epoch(history)
+        return Summary(
+            name=self.spec.name,
+            run=self.run.path,
+            data=self.card.name,
+            epochs=len(history),
+            accuracy=dict(history[-1].accuracies if tested is None else tested),
+            best_epoch=best.epoch,
+            best_accuracy=dict(best.accuracies),
+            chosen_on=best.split,
+            kept_epoch=reported_epoch(history).epoch,
+            parameters=trained,
+            total_parameters=total,
+            frozen_parameters=untrained,
+            seconds=sum(record.seconds for record in history),
+            device=self.device_name,
+            precision=self.settings.precision,
+            seed=self.settings.seed,
+            spec_digest=self.spec.digest,
+            data_digest=self.card.sha256,
+            command=started.command,
+            init_from=started.init_from,
+            versions=versions(),
+            settings=self.settings.model_dump(mode="json"),
+            images={split: len(images) for split, images in splits.items() if images is not None},
+        )
+
+
+def versions() -> dict[str, str]:
+    """The versions of what computes a run."""
+    own = {"cortexgraph": __version__, "torch": torch.__version__, "lightning": lightning.__version__}
+    return own | {"python": platform.python_version()}
 
 
 def checkpoint_to_resume(run: RunFolder, started: Started, spec: NetworkSpec, card: DataCard) -> dict[str, Any] | None:

@@ -22,13 +22,12 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor, nn
 
 from cortexgraph.errors import CortexGraphError, Diagnostic
-from cortexgraph.files import csv_table, write_text
+from cortexgraph.files import csv_table, replacing, write_text
 from cortexgraph.training.curves import draw_curves
 from cortexgraph.training.engine import Interrupts
 from cortexgraph.training.module import TrainingModule
 from cortexgraph.training.records import EpochRecord, best_epoch, reported_epoch
-from cortexgraph.training.run_files import save_tensors, writing
-from cortexgraph.training.run_folder import RunFolder
+from cortexgraph.training.run_folder import RunFolder, save_tensors
 
 __all__ = ["Recorder", "plain_state"]
 
@@ -177,19 +176,19 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         if not trainer.is_global_zero:
             trainer.save_checkpoint(self.run.last)  # every process takes part; only the first one writes
             return
-        with writing(self.run.last) as temporary:
+        with replacing(self.run.last, durable=True) as temporary:
             trainer.save_checkpoint(temporary)
             if record is best_epoch(self.history):
-                with writing(self.run.best) as copy:
+                with replacing(self.run.best, durable=True) as copy:
                     shutil.copyfile(temporary, copy)
             if record is reported_epoch(self.history):
                 figures = {"epoch": str(record.epoch), "accuracy": repr(record.accuracy), "split": record.split}
-                save_weights(module.evaluated, self.run.weights, {**self.metadata, **figures})
+                save_tensors(self.run.weights, plain_state(module.evaluated), {**self.metadata, **figures})
 
     def _draw(self) -> None:
         """Draw the curves so far."""
         start = time.perf_counter()
-        draw_curves(self.history, self.title, [self.run.path / "curves.svg"])
+        draw_curves(self.history, self.title, self.run.curves[:1])
         self._drawn = time.perf_counter()
         self._drawing_s = self._drawn - start
 
@@ -200,7 +199,7 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
 
     def _write_table(self) -> None:
         if self.history:
-            write_text(self.run.metrics, csv_table([record.row() for record in self.history]), devices=False)
+            write_text(self.run.metrics, csv_table([record.row() for record in self.history]), durable=True)
         else:
             self.run.metrics.unlink(missing_ok=True)
 
@@ -218,11 +217,6 @@ def _tracked(record: EpochRecord) -> dict[str, float]:
     if len(record.accuracies) > 1:
         values |= {f"accuracy_by_step/{step}": value for step, value in record.accuracies.items()}
     return values
-
-
-def save_weights(network: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
-    """Write the state dict of a compiled network as safetensors, with a digest of it, whole or not at all."""
-    save_tensors(path, plain_state(network), metadata)
 
 
 def plain_state(network: nn.Module) -> dict[str, Tensor]:

@@ -29,8 +29,7 @@ from cortexgraph.spec.fields import pair
 from cortexgraph.training.losses import weighted_steps
 from cortexgraph.training.reached import reached_steps, read_steps
 from cortexgraph.training.records import DataCard, summary_text
-from cortexgraph.training.run_files import write_json
-from cortexgraph.training.run_folder import RunFolder
+from cortexgraph.training.run_folder import RunFolder, write_json
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.unrolling import Order
 from cortexgraph.wording import quoted, similar

@@ -1,32 +1,32 @@
-"""The folder of a run: its files, who may write into it, and what is in it."""
+"""The folder of a run: its files, which process may write into it, and how each file is written and read."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic, SpecError
-from cortexgraph.files import leftovers, locked, write_text
+from cortexgraph.files import leftovers, locked, replacing, write_text
 from cortexgraph.spec import NetworkSpec, load, save
 from cortexgraph.spec.overrides import Override
 from cortexgraph.training.records import Count, DataCard, Started, Summary, identity
-from cortexgraph.training.run_files import save_tensors, tensors_digest, write_json, writing
 from cortexgraph.training.settings import TrainSettings, stored_settings
 from cortexgraph.wording import shortened
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["LAYOUT", "LOCK", "PART", "RunFolder", "is_first_process"]
+__all__ = ["LAYOUT", "LOCK", "PART", "RunFolder", "is_first_process", "save_tensors", "tensors_digest", "write_json"]
 
 MARK, LAYOUT = "cortexgraph_run", 1
 """Key in `settings.json` that makes a folder a run; its value is the version of the layout."""
@@ -62,37 +62,26 @@ class RunFolder:
         path: the folder, which need not exist.
     """
 
-    FILES = (
-        "spec.yaml",
-        "model.py",
-        "areas.svg",
-        "areas.pdf",
-        "unrolled.svg",
-        "unrolled.pdf",
-        "data.json",
-        "validation.json",
-        "initial.safetensors",
-        "metrics.csv",
-        "weights.safetensors",
-        "curves.png",
-        "curves.svg",
-        "summary.json",
-        "summary.md",
-        "settings.json",
-    )
-    """All files. The last one marks the folder as a run: it is written first and never removed."""
-    FOLDERS = ("checkpoints", "tensorboard", "extension", PART)
-
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.lock = self.path / LOCK
+        self.settings = self.path / "settings.json"
+        self.summary, self.summary_text = self.path / "summary.json", self.path / "summary.md"
         self.spec, self.source = self.path / "spec.yaml", self.path / "model.py"
-        self.settings, self.data = self.path / "settings.json", self.path / "data.json"
+        self.areas = [self.path / f"areas.{suffix}" for suffix in ("svg", "pdf")]
+        self.unrolled = [self.path / f"unrolled.{suffix}" for suffix in ("svg", "pdf")]
+        self.curves = [self.path / f"curves.{suffix}" for suffix in ("svg", "png")]
+        self.data, self.metrics = self.path / "data.json", self.path / "metrics.csv"
         self.validation, self.initial = self.path / "validation.json", self.path / "initial.safetensors"
-        self.metrics, self.weights = self.path / "metrics.csv", self.path / "weights.safetensors"
+        self.weights = self.path / "weights.safetensors"
         self.checkpoints, self.tensorboard = self.path / "checkpoints", self.path / "tensorboard"
         self.last, self.best = self.checkpoints / "last.ckpt", self.checkpoints / "best.ckpt"
-        self.summary, self.summary_text = self.path / "summary.json", self.path / "summary.md"
-        self.lock = self.path / LOCK
+
+    @property
+    def _files(self) -> list[Path]:
+        """All files but the settings, which are written first and never removed; first the mark of a finished run."""
+        own = [self.summary, self.summary_text, self.spec, self.source, *self.areas, *self.unrolled, *self.curves]
+        return [*own, self.data, self.metrics, self.validation, self.initial, self.weights]
 
     # ---- what it is ----------------------------------------------------------
 
@@ -132,11 +121,13 @@ class RunFolder:
     # ---- starting ------------------------------------------------------------
 
     def check_startable(self, *, resume: bool = False, overwrite: bool = False, extend: bool = False) -> None:
-        """Check that a run may start, resume, or be extended here; changes nothing.
+        """Check in the first process that a run may start, resume, or be extended here; changes nothing.
 
         Raises:
             DataError: if it may not, with what to do instead.
         """
+        if not is_first_process():
+            return
         asked = [name for name, value in (("resume", resume), ("extend", extend), ("overwrite", overwrite)) if value]
         if len(asked) > 1:
             raise self._refusal(f"both {asked[0]} and {asked[1]} were asked for", "Choose one of them.")
@@ -187,12 +178,12 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from writing into the folder, which is made where it is missing.
+        """Keep other runs from writing into the folder, which is made where it is missing; the first process does so.
 
         Raises:
             DataError: if another process writes into it, or it cannot be written.
         """
-        with locked(self.lock, "another process is training in this folder"):
+        with locked(self.lock, "another process is training in this folder") if is_first_process() else nullcontext():
             yield
 
     def start(
@@ -208,14 +199,13 @@ class RunFolder:
         Raises:
             DataError: if it cannot be written.
         """
-        *names, _ = self.FILES
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for name in ("summary.json", *names, "mlflow.db"):
-                (self.path / name).unlink(missing_ok=True)
-            for name in self.FOLDERS:
-                if (self.path / name).is_dir():
-                    shutil.rmtree(self.path / name)
+            for path in (*self._files, self.path / "mlflow.db"):
+                path.unlink(missing_ok=True)
+            for path in (self.checkpoints, self.tensorboard, self.extension.path, self.path / PART):
+                if path.is_dir():
+                    shutil.rmtree(path)
         except OSError as error:
             raise self._unwritable(error) from None
         write_json(self.settings, started)
@@ -227,10 +217,10 @@ class RunFolder:
         """Write spec, validation images and data where they are missing, and remove what a killed process left."""
         self.remove_leftovers()
         if not self.spec.exists():
-            with writing(self.spec) as temporary:
+            with replacing(self.spec, durable=True) as temporary:
                 save(spec, temporary)
         if rows and not self.validation.exists():
-            write_text(self.validation, json.dumps({"rows": list(rows)}) + "\n", devices=False)
+            write_text(self.validation, json.dumps({"rows": list(rows)}) + "\n", durable=True)
         if not self.data.exists():
             write_json(self.data, card)
         self.checkpoints.mkdir(exist_ok=True)
@@ -241,7 +231,7 @@ class RunFolder:
         Raises:
             DataError: if one cannot be removed.
         """
-        for path in (*(self.path / name for name in self.FILES), self.last, self.best):
+        for path in (self.settings, *self._files, self.last, self.best):
             for left in leftovers(path):
                 try:
                     left.unlink(missing_ok=True)
@@ -466,3 +456,32 @@ class RunFolder:
 
     def _refusal(self, found: str, repair: str) -> DataError:
         return DataError(Diagnostic("run-folder", str(self.path), found, repair=repair))
+
+
+# ---- writing -----------------------------------------------------------------------
+
+
+def write_json(path: Path, content: BaseModel | Mapping[str, Any]) -> None:
+    """Write a JSON object for people and programs, whole or not at all."""
+    values = content.model_dump(mode="json", exclude_unset=True) if isinstance(content, BaseModel) else content
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n", durable=True)
+
+
+def tensors_digest(state: Mapping[str, Tensor]) -> str:
+    """A digest of the names, types, shapes and bytes of tensors."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        value = state[name].contiguous()
+        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        digest.update(value.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def save_tensors(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors of a processor as safetensors, with a digest of them, whole or not at all."""
+    from safetensors.torch import save_file
+
+    with replacing(path, durable=True) as temporary:
+        save_file(dict(state), temporary, metadata={**metadata, "tensors_sha256": tensors_digest(state)})

@@ -45,8 +45,8 @@ def cut_at(monkeypatch: pytest.MonkeyPatch, name: str, calls: int) -> None:
 @pytest.mark.parametrize(
     ("name", "calls", "epochs_in_last"),
     [
-        ("writing", 4, 1),  # second epoch: before last.ckpt
-        ("save_weights", 2, 1),  # after best.ckpt, before the weights
+        ("replacing", 4, 1),  # second epoch: before last.ckpt
+        ("save_tensors", 2, 1),  # after best.ckpt, before the weights
         ("write_text", 2, 2),  # after last.ckpt, before the table
     ],
 )

@@ -15,9 +15,9 @@ from pydantic import JsonValue
 from cortexgraph import files
 from cortexgraph.errors import DataError
 from cortexgraph.files import locked, replacing
-from cortexgraph.training import RunFolder, run_files
+from cortexgraph.training import RunFolder, run_folder
 from cortexgraph.training.records import DataCard, Started
-from cortexgraph.training.run_files import write_json, writing
+from cortexgraph.training.run_folder import write_json
 
 from .conftest import tiny_spec
 
@@ -196,13 +196,13 @@ def test_damaged_card(tmp_path: Path, changes: dict[str, object]) -> None:
 def test_crash_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
     file = tmp_path / "last.ckpt"
     file.write_text("old")
-    with pytest.raises(RuntimeError, match="power cut"), writing(file) as temporary:
+    with pytest.raises(RuntimeError, match="power cut"), replacing(file, durable=True) as temporary:
         temporary.write_text("half of the n")
         assert file.read_text() == "old"
         raise RuntimeError("power cut")
     assert file.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
-    with writing(file) as temporary:
+    with replacing(file, durable=True) as temporary:
         temporary.write_text("new")
     assert file.read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
@@ -286,14 +286,14 @@ def test_a_start_without_room_can_be_repeated(tmp_path: Path, monkeypatch: pytes
         left = iter(range(writes))
 
         @contextmanager
-        def full(path: Path, *, devices: bool = True, left: Iterator[int] = left) -> Iterator[Path]:
+        def full(path: Path, *, durable: bool = False, left: Iterator[int] = left) -> Iterator[Path]:
             if next(left, None) is None:
                 raise DataError("no space left on device")
-            with replacing(path, devices=devices) as temporary:
+            with replacing(path, durable=durable) as temporary:
                 yield temporary
 
         with monkeypatch.context() as patch:
-            patch.setattr(run_files, "replacing", full)
+            patch.setattr(run_folder, "replacing", full)
             patch.setattr(files, "replacing", full)
             with run.locked(), nullcontext() if writes == 4 else pytest.raises(DataError, match="no space left"):
                 run.start(started(), tiny_spec(), CARD)

@@ -14,7 +14,7 @@ from cortexgraph.data import ImageData
 from cortexgraph.errors import SpecError
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training import TrainSettings, load_run, train
-from cortexgraph.training.whitening import whiten, whiten_
+from cortexgraph.training.starting import whiten, whiten_
 
 from .conftest import striped_data, tiny_spec
 
