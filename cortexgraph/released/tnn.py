@@ -30,6 +30,7 @@ from cortexgraph.released.tnn_config import (
     TimeDecay,
     activation,
     load_config,
+    result_of,
 )
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.fields import IMAGE, pair
@@ -116,7 +117,7 @@ class _Built:
     def add(self, node: Node) -> None:
         """Add the areas and connections of a node."""
         entry, size, channels = self._entry(node)
-        pre = node.pre_memory.ops(f"{node.name}._pre_memory", channels)
+        pre = node.pre_memory.ops(f"{node.name}._pre_memory")
         before, shortcut, after = node.post_ops()
         if not node.has_memory:
             self.unused += [f"{node.name}._recurrent_cell.tau"] * isinstance(node.recurrent_cell, TimeDecay)
@@ -216,8 +217,7 @@ class _Built:
     # ---- areas and connections ---------------------------------------------------
 
     def _area(self, node: Node, name: str, size: Size, channels: int, rank: int, ops: Sequence[Op]) -> tuple[Size, int]:
-        for op in ops:
-            size, channels = op.shape(size, channels)
+        size, channels = result_of(ops, size, channels)
         if name == node.name and channels != node.out_channels:
             found = f"`out_channels` is {node.out_channels}, but its operations give {channels} channels"
             raise self.refusal(f"nodes {node.name}", found)

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from cortexgraph.errors import Diagnostic, SpecError
+from cortexgraph.ops import Context, make_chain
+from cortexgraph.spec import OperationSpec
 from cortexgraph.spec.base import Model
 from cortexgraph.spec.fields import IMAGE, Border, Count, Flag, Name, Number, Pair, Probability, pair
 from cortexgraph.spec.findings import findings_of
@@ -28,6 +30,7 @@ __all__ = [
     "TimeDecay",
     "activation",
     "load_config",
+    "result_of",
 ]
 
 Size = tuple[int, int]
@@ -54,30 +57,22 @@ class Op:
     chains: tuple[list[Op], ...] = ()
     per_step: bool = False
 
+    @property
+    def all_options(self) -> dict[str, Any]:
+        """The options with the inner chains, as a spec writes them."""
+        parts = dict(zip(("body", "shortcut"), ([op.entry() for op in ops] for ops in self.chains), strict=False))
+        return self.options | {part: entries for part, entries in parts.items() if entries}
+
     def entry(self) -> object:
         """The operation as a spec writes it."""
-        parts = dict(zip(("body", "shortcut"), ([op.entry() for op in ops] for ops in self.chains), strict=False))
-        options = self.options | {part: entries for part, entries in parts.items() if entries}
-        return {self.word: options} if options else self.word
+        return {self.word: options} if (options := self.all_options) else self.word
 
-    def shape(self, size: Size, channels: int) -> tuple[Size, int]:
-        """Size and channels of the result."""
-        if self.chains:
-            for op in self.chains[0]:
-                size, channels = op.shape(size, channels)
-        o = self.options
-        if self.word in {"conv", "max_pool"}:
-            sides = zip(size, *(pair(o.get(key, 1)) for key in ("kernel", "stride", "dilation")),
-                        pair(o.get("padding", 0)), strict=True)  # fmt: skip
-            spare = [(n + 2 * p - d * (k - 1) - 1, s) for n, k, s, d, p in sides]
-            ceil = 1 if o.get("ceil_mode") else 0
-            height, width = (-(-room // s) + 1 if ceil else room // s + 1 for room, s in spare)
-            size = height, width
-        elif "size" in o:
-            size = pair(o["size"] if isinstance(o["size"], int) else tuple(o["size"]))
-        elif self.word == "linear":
-            size = 1, 1
-        return size, o.get("channels", channels)
+
+def result_of(ops: Sequence[Op], size: Size, channels: int) -> tuple[Size, int]:
+    """Size and channels of what a chain makes of an input."""
+    entries = [OperationSpec(name=op.word, options=op.all_options) for op in ops]
+    channels, height, width = make_chain(entries, (channels, *size), Context(channels)).output
+    return (height, width), channels
 
 
 def activation(kind: str | None) -> list[Op]:
@@ -121,7 +116,7 @@ class Conv2dCell(Normed):
     groups: Count = 1
     padding_mode: Literal["zeros"] = "zeros"
 
-    def ops(self, key: str, channels: int) -> list[Op]:
+    def ops(self, key: str) -> list[Op]:
         kernel, dilation = pair(self.ksize), pair(self.dilation)
         same = tuple(d * (k - 1) // 2 for k, d in zip(kernel, dilation, strict=True))
         padding = {"same": same, "valid": (0, 0)}.get(self.padding) if isinstance(self.padding, str) else self.padding
@@ -138,7 +133,7 @@ class FullyConnected(Normed):
     name: Literal["FullyConnected"]
     activation: Function | None = "ReLU"
 
-    def ops(self, key: str, channels: int) -> list[Op]:
+    def ops(self, key: str) -> list[Op]:
         return self.around(Op("linear", {"channels": self.out_channels, "bias": self.use_bias}, f"{key}.lin"), key)
 
 
@@ -147,7 +142,7 @@ class Identity(Model):
 
     name: Literal["Identity"]
 
-    def ops(self, key: str, channels: int) -> list[Op]:
+    def ops(self, key: str) -> list[Op]:
         return []
 
 
@@ -162,7 +157,7 @@ class MaxPool(Model):
     dilation: Literal[1] = 1
     return_indices: Literal[False] = False
 
-    def ops(self, key: str, channels: int) -> list[Op]:
+    def ops(self, key: str) -> list[Op]:
         stride = self.ksize if self.stride is None else self.stride
         options: dict[str, Any] = {"kernel": [*pair(self.ksize)], "stride": [*pair(stride)], "padding": [*self.padding]}
         return [Op("max_pool", options | ({"ceil_mode": True} if self.ceil_mode else {}))]
@@ -175,7 +170,7 @@ class AdaptiveAvgPool(Model):
     output_size: Pair = (6, 6)
     flatten: Flag = False
 
-    def ops(self, key: str, channels: int) -> list[Op]:
+    def ops(self, key: str) -> list[Op]:
         return [Op("pool", {"size": [*pair(self.output_size)]})]
 
 
@@ -186,7 +181,7 @@ class ActivationLayer(Model):
     activation: Function = "ReLU"
     activation_func_kwargs: Nothing = Field(default={})
 
-    def ops(self, key: str, channels: int) -> list[Op]:
+    def ops(self, key: str) -> list[Op]:
         return activation(self.activation)
 
 
@@ -310,14 +305,14 @@ class Node(Model):
         key, post = f"{self.name}._post_memory", self.post_memory
         listed: Sequence[Any] = post.list_of_func_kwargs if isinstance(post, Sequential) else [post]
         keys = [f"{key}.sequential_mem.{n}" if isinstance(post, Sequential) else key for n in range(len(listed))]
-        chains = [[] if isinstance(one, ResidualAdd) else one.ops(k, 0) for one, k in zip(listed, keys, strict=True)]
+        chains = [[] if isinstance(one, ResidualAdd) else one.ops(k) for one, k in zip(listed, keys, strict=True)]
         first = listed[0]
         if not isinstance(first, ResidualAdd):
             return [op for ops in chains for op in ops], None, []
         shortcut = first.residual_func_kwargs
-        added = shortcut.ops(f"{keys[0]}.residual", 0) if shortcut is not None else []
+        added = shortcut.ops(f"{keys[0]}.residual") if shortcut is not None else []
         after = activation(first.activation) + [op for ops in chains[1:] for op in ops]
-        return first.feedforward_func_kwargs.ops(f"{keys[0]}.feedforward", 0), added, after
+        return first.feedforward_func_kwargs.ops(f"{keys[0]}.feedforward"), added, after
 
 
 class Edge(Model):
@@ -363,10 +358,7 @@ class Config(Model):
             return self.input_shape[1:]
         node = self.nodes_by_name[name]
         before, _, after = node.post_ops()
-        size = self.size_in(node)
-        for op in [*node.pre_memory.ops("", 0), *before, *after]:
-            size, _ = op.shape(size, 0)
-        return size
+        return result_of([*node.pre_memory.ops(""), *before, *after], self.size_in(node), 1)[0]
 
     def faults(self) -> list[tuple[tuple[str | int, ...], str, str]]:
         """Places, what is wrong there, and repairs: names that no node has, and sizes that follow from themselves."""
