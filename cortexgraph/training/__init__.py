@@ -7,30 +7,20 @@ from typing import TYPE_CHECKING
 from cortexgraph.extras import import_explained, require
 
 if TYPE_CHECKING:
-    from cortexgraph.training.engine import Interrupted
-    from cortexgraph.training.evaluation import Evaluation, Predictions, StepAccuracy, evaluate, predict
-    from cortexgraph.training.fit import train
-    from cortexgraph.training.records import Summary
-    from cortexgraph.training.run import TrainedRun, load_run, pack, packed
-    from cortexgraph.training.run_folder import RunFolder
-    from cortexgraph.training.settings import TrainSettings
-
-__all__ = [
-    "Evaluation",
-    "Interrupted",
-    "Predictions",
-    "RunFolder",
-    "StepAccuracy",
-    "Summary",
-    "TrainSettings",
-    "TrainedRun",
-    "evaluate",
-    "load_run",
-    "pack",
-    "packed",
-    "predict",
-    "train",
-]
+    from cortexgraph.training.engine import Interrupted as Interrupted
+    from cortexgraph.training.evaluation import Evaluation as Evaluation
+    from cortexgraph.training.evaluation import Predictions as Predictions
+    from cortexgraph.training.evaluation import StepAccuracy as StepAccuracy
+    from cortexgraph.training.evaluation import evaluate as evaluate
+    from cortexgraph.training.evaluation import predict as predict
+    from cortexgraph.training.fit import train as train
+    from cortexgraph.training.records import Summary as Summary
+    from cortexgraph.training.run import TrainedRun as TrainedRun
+    from cortexgraph.training.run import load_run as load_run
+    from cortexgraph.training.run import pack as pack
+    from cortexgraph.training.run import packed as packed
+    from cortexgraph.training.run_folder import RunFolder as RunFolder
+    from cortexgraph.training.settings import TrainSettings as TrainSettings
 
 # Imported on first use: the command line shows the settings' defaults without waiting for torch.
 _HOMES = {
@@ -43,6 +33,8 @@ _HOMES = {
     "records": ("Summary",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> object:

@@ -28,7 +28,6 @@ from cortexgraph.training.images import (
     EpochLoader,
     check_classes,
     check_fit,
-    check_input,
     evaluation_batches,
 )
 from cortexgraph.training.losses import correct_per_step, logits_per_step, loss_per_step
@@ -153,7 +152,7 @@ def evaluate(
     check_choice("tta", tta, get_args(Tta))
     if isinstance(run, nn.Module):
         own = unwrapped(run)
-        check_input(own.spec, data)
+        check_fit(own.spec, data, classes=False)
         network = own.under(retimed(with_readouts(own.spec, at), steps, order))
         reached, read_in_training = reached_steps(own.spec, network.spec), read_steps(own.unrolled)
     else:

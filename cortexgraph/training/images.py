@@ -25,7 +25,6 @@ __all__ = [
     "check_augmentation",
     "check_classes",
     "check_fit",
-    "check_input",
     "data_card",
     "evaluation_batches",
     "images_text",
@@ -41,22 +40,28 @@ EVALUATION_BATCH_SIZE = 500
 FLIPS: dict[str, Any] = {"random": True, "alternating": "alternating", "none": False}
 
 
-def check_fit(spec: NetworkSpec, data: ImageData) -> None:
-    """Compare classes, channels and size.
+def check_fit(spec: NetworkSpec, data: ImageData, *, classes: bool = True) -> None:
+    """Compare channels and size, and the classes of every readout.
 
     Raises:
         DataError: with one finding for each that differs, and the override that repairs it.
     """
-    _check(spec, data, [[readout.classes] for readout in spec.readouts])
-
-
-def check_input(spec: NetworkSpec, data: ImageData) -> None:
-    """Compare channels and size only.
-
-    Raises:
-        DataError: with one finding for each that differs, and the override that repairs it.
-    """
-    _check(spec, data, [])
+    if not isinstance(data, ImageData):
+        repair = "Load images with `cg.load_data`, or make them of tensors with `cortexgraph.data.ImageData.of`."
+        raise DataError(Diagnostic("data-mismatch", "data", f"a {type(data).__name__} was given", repair=repair))
+    channels, *size = data.train.images.shape[1:]
+    several = len(spec.readouts) > 1
+    compared = [
+        *(
+            (f"readout{f'[{n}]' * several}.classes", [readout.classes], [len(data.classes)], "classes")
+            for n, readout in enumerate(spec.readouts)
+            if classes
+        ),
+        ("input.channels", [spec.input.channels], [channels], "channels"),
+        ("input.size", [*pair(spec.input.size)], size, "pixels (height, width)"),
+    ]
+    if findings := [_misfit(*each) for each in compared if each[1] != each[2]]:
+        raise DataError(findings)
 
 
 def check_classes(classes: int, data: ImageData) -> None:
@@ -67,24 +72,6 @@ def check_classes(classes: int, data: ImageData) -> None:
     """
     if classes != len(data.classes):
         raise DataError(_misfit("readout.classes", [classes], [len(data.classes)], "classes", "gives"))
-
-
-def _check(spec: NetworkSpec, data: ImageData, classes: Sequence[list[int]]) -> None:
-    if not isinstance(data, ImageData):
-        repair = "Load images with `cg.load_data`, or make them of tensors with `cortexgraph.data.ImageData.of`."
-        raise DataError(Diagnostic("data-mismatch", "data", f"a {type(data).__name__} was given", repair=repair))
-    channels, *size = data.train.images.shape[1:]
-    several = len(spec.readouts) > 1
-    declared = [
-        *(
-            (f"readout{f'[{n}]' * several}.classes", own, [len(data.classes)], "classes")
-            for n, own in enumerate(classes)
-        ),
-        ("input.channels", [spec.input.channels], [channels], "channels"),
-        ("input.size", [*pair(spec.input.size)], size, "pixels (height, width)"),
-    ]
-    if findings := [_misfit(*each) for each in declared if each[1] != each[2]]:
-        raise DataError(findings)
 
 
 def _misfit(path: str, own: list[int], other: list[int], unit: str, verb: str = "declares") -> Diagnostic:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cortexgraph.network import CompiledNetwork
     from cortexgraph.training.losses import Logits
 
-__all__ = ["Counts", "TrainingModule", "moving_average"]
+__all__ = ["Counts", "TrainingModule", "as_training", "moving_average"]
 
 
 class Counts:
@@ -146,9 +146,7 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         if len(batch[1]):
             self._count("evaluation", *batch)
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
-        """The same of test images."""
-        self.validation_step(batch, batch_index)
+    test_step = validation_step
 
     # ---- epochs --------------------------------------------------------------
 
@@ -172,9 +170,7 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         """Start counting."""
         self.counts["evaluation"] = self._zero()
 
-    def on_test_epoch_start(self) -> None:
-        """Start counting."""
-        self.counts["evaluation"] = self._zero()
+    on_test_epoch_start = on_validation_epoch_start
 
     def by_step(self, values: Sequence[float]) -> dict[int, float]:
         """Values for each readout step, with the steps."""
@@ -185,6 +181,12 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         optimizer = make_optimizer(self.network, self.settings)
         schedule = make_scheduler(optimizer, self.settings, self.batches)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def as_training(module: pl.LightningModule) -> TrainingModule:
+    """The module that a callback of Lightning gets, by its own type."""
+    assert isinstance(module, TrainingModule)
+    return module
 
 
 def _finished_epochs(trainer: pl.Trainer) -> int:

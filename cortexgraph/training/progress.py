@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import BatchesProcessedColumn, CustomBarColumn
 from rich.progress import TextColumn
 
-from cortexgraph.training.module import TrainingModule
+from cortexgraph.training.module import as_training
 
 __all__ = ["EpochBar", "ProgressLines"]
 
@@ -75,12 +75,12 @@ def progress_of(trainer: pl.Trainer, module: pl.LightningModule, seconds: float)
         module: the network in training.
         seconds: since the epoch began.
     """
-    assert isinstance(module, TrainingModule)
-    counts, done = module.counts["train"], _batches_done(trainer)
+    training, done = as_training(module), _batches_done(trainer)
+    counts = training.counts["train"]
     if not done:
         return {}
     images = int(counts.images)
-    shares = [f"t{step} {n / images:.1%}" for step, n in module.by_step(counts.correct.tolist()).items()]
+    shares = [f"t{step} {n / images:.1%}" for step, n in training.by_step(counts.correct.tolist()).items()]
     left = round(seconds / done * (int(trainer.num_training_batches) - done))
     return {
         "loss": f"{float(counts.loss) / images:.3f}",

@@ -25,7 +25,7 @@ from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.files import csv_table, replacing, write_text
 from cortexgraph.training.curves import draw_curves
 from cortexgraph.training.engine import Interrupts
-from cortexgraph.training.module import TrainingModule
+from cortexgraph.training.module import TrainingModule, as_training
 from cortexgraph.training.records import EpochRecord, best_epoch, reported_epoch
 from cortexgraph.training.run_folder import RunFolder, save_tensors
 
@@ -86,7 +86,7 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         if trainer.is_global_zero:
             self._write_table()
             for tracker in self.trackers.values():
-                tracker.log_hyperparams(_training(pl_module).settings.model_dump())
+                tracker.log_hyperparams(as_training(pl_module).settings.model_dump())
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -98,28 +98,26 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         """Stop on a signal, or when the loss is not a number any more."""
         self._check_interrupts(trainer)
         if pl_module.device.type == "cpu" or batch_idx % LOOK_EVERY == LOOK_EVERY - 1:
-            check_finite(_training(pl_module).counts["train"].loss, trainer, "training loss")
+            check_finite(as_training(pl_module).counts["train"].loss, trainer, "training loss")
 
     def on_validation_batch_end(self, trainer: pl.Trainer, *arguments: object, **named: object) -> None:
         """Stop on a signal."""
         self._check_interrupts(trainer)
 
+    on_test_batch_end = on_validation_batch_end
+
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Reinstall our signal handlers."""
         self.interrupts.install()
 
-    def on_test_batch_end(self, trainer: pl.Trainer, *arguments: object, **named: object) -> None:
-        """Stop on a signal."""
-        self._check_interrupts(trainer)
-
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The epoch's training ends here."""
-        check_finite(_training(pl_module).counts["train"].loss, trainer, "training loss")
+        check_finite(as_training(pl_module).counts["train"].loss, trainer, "training loss")
         self._trained = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record the epoch."""
-        module = _training(pl_module)
+        module = as_training(pl_module)
         record = self._record(trainer, module)
         check_finite(torch.tensor(record.loss), trainer, f"{record.split} loss")
         self.history.append(record)
@@ -250,8 +248,3 @@ def line(record: EpochRecord, epochs: int) -> str:
         f"{f' ({steps})' if len(record.accuracies) > 1 else ''}  "
         f"{record.images_per_s:,.0f} images/s  {record.seconds:.1f} s"
     )
-
-
-def _training(module: pl.LightningModule) -> TrainingModule:
-    assert isinstance(module, TrainingModule)
-    return module
