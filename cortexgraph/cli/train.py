@@ -135,18 +135,8 @@ def train(
     from cortexgraph.training import RunFolder
     from cortexgraph.training.run_folder import is_first_process
 
-    goes_on = "--resume" if resume else "--extend" if extend else ""
-    if goes_on and out is None:
-        raise typer.BadParameter(f"{goes_on} needs the folder of the run", param_hint="--out")
-    if goes_on and init_from is not None:
-        raise typer.BadParameter(f"with {goes_on}, the run has its own weights: leave out --from", param_hint="--from")
-    if spec is None and not goes_on and (init_from is None or Path(init_from).is_file()):
-        raise typer.BadParameter("a spec file, or the name of a zoo spec, is needed", param_hint="SPEC")
-    before = RunFolder(out) if goes_on and out is not None else None
-    if before is not None:
-        if is_first_process():
-            before.check_startable(resume=resume, extend=bool(extend), overwrite=overwrite)
-        before = before.extension if before.extension.is_run else before
+    _check_usage(spec, out, init_from, "--resume" if resume else "--extend" if extend else "")
+    before = _run_to_go_on_with(RunFolder(out), resume, extend, overwrite) if out and (resume or extend) else None
     started = before.read_settings() if before is not None else None
     changed = {name: value for name, value in settings.items() if value not in (None, [])}
     chosen = _chosen_settings(changed, started.settings if started is not None else None)
@@ -158,9 +148,8 @@ def train(
             raise source.no_run()
         network = source.read_spec(options.changes(overrides, steps, order))
     else:
-        network = options.load_spec(str(spec), overrides, steps, order)
+        network = options.load_spec(spec, overrides, steps, order)
     from cortexgraph.data import load_data  # what follows takes seconds to import
-    from cortexgraph.training import Interrupted
     from cortexgraph.training import train as train_network
     from cortexgraph.training.engine import DEFAULT_TRACKERS, check_trackers
 
@@ -172,16 +161,13 @@ def train(
     folder = out or _free_folder(network, str(arguments["source"]))
     check_trackers(trackers, folder)
     options.check_text()
-    if before is None and is_first_process():  # before the data is loaded, which can take a while
+    if before is None:  # before the data is loaded, which can take a while
         RunFolder(folder).check_startable(overwrite=overwrite)
+    shape = {"size": pair(network.input.size), "channels": network.input.channels}
     try:
         summary = train_network(
             network,
-            load_data(
-                **{**arguments, "download": download},
-                size=pair(network.input.size),
-                channels=network.input.channels,
-            ),
+            load_data(**{**arguments, "download": download, **shape}),
             chosen,
             folder,
             resume=resume,
@@ -194,14 +180,37 @@ def train(
             command=["cortexgraph", *sys.argv[1:]],
         )
     except KeyboardInterrupt as stopped:
-        run, code = RunFolder(folder), stopped.exit_code if isinstance(stopped, Interrupted) else 130
-        if run.is_being_extended or (run.is_run and not run.is_finished):  # not before the data is loaded
-            message = str(stopped) or "Stopped."
-            typer.echo(f"{message} Resume with: cortexgraph train --resume --out {shlex.quote(str(folder))}", err=True)
-            raise SystemExit(code) from None  # all is said
-        raise typer.Exit(code) from None
+        raise _exit(stopped, RunFolder(folder)) from None
     if not quiet and is_first_process():
         _report(summary)
+
+
+def _check_usage(spec: str | None, out: Path | None, init_from: str | None, going_on: str) -> None:
+    """Refuse arguments that do not go together; `going_on` is the option by which a run goes on."""
+    if going_on and out is None:
+        raise typer.BadParameter(f"{going_on} needs the folder of the run", param_hint="--out")
+    if going_on and init_from is not None:
+        raise typer.BadParameter(f"with {going_on}, the run has its own weights: leave out --from", param_hint="--from")
+    if spec is None and not going_on and (init_from is None or Path(init_from).is_file()):
+        raise typer.BadParameter("a spec file, or the name of a zoo spec, is needed", param_hint="SPEC")
+
+
+def _run_to_go_on_with(run: RunFolder, resume: bool, extend: int | None, overwrite: bool) -> RunFolder:
+    """The run that is resumed or extended, or its extension if it has one."""
+    run.check_startable(resume=resume, extend=bool(extend), overwrite=overwrite)
+    return run.extension if run.extension.is_run else run
+
+
+def _exit(stopped: KeyboardInterrupt, run: RunFolder) -> BaseException:
+    """What ends the command after Ctrl-C or SIGTERM; it says how to resume what has begun."""
+    from cortexgraph.training import Interrupted
+
+    code = stopped.exit_code if isinstance(stopped, Interrupted) else 130
+    if not (run.is_being_extended or (run.is_run and not run.is_finished)):  # before the data was loaded
+        return typer.Exit(code)
+    message = str(stopped) or "Stopped."
+    typer.echo(f"{message} Resume with: cortexgraph train --resume --out {shlex.quote(str(run.path))}", err=True)
+    return SystemExit(code)
 
 
 def _chosen_settings(changed: dict[str, object], stored: Mapping[str, object] | None) -> TrainSettings:
