@@ -15,8 +15,6 @@ from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.wording import quoted, shortened, suggest
 
-__all__ = ["ArgumentError", "arguments_explained"]
-
 P = ParamSpec("P")
 R = TypeVar("R")
 VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

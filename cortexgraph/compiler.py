@@ -12,14 +12,14 @@ from pydantic import ValidationError
 
 from cortexgraph.arguments import arguments_explained
 from cortexgraph.checks import check_graph, check_structure
-from cortexgraph.checks.behaviour import named_steps, record_sinks, silent_sinks
+from cortexgraph.checks.behaviour import Record, named_steps, record_sinks, silent_sinks
 from cortexgraph.checks.shapes import memory
 from cortexgraph.codegen import Checkpoint, MemoryFormat, emit_source, runs_of
 from cortexgraph.errors import CompileError, DataError, Diagnostic, Findings, GraphError
 from cortexgraph.graph import AreaGraph, assemble
 from cortexgraph.graph.names import renamed
 from cortexgraph.passes import lowered, run_passes
-from cortexgraph.program import Backend, CompileOptions, Program, Record, Roll, check_choice
+from cortexgraph.program import Backend, CompileOptions, Program, Roll, check_choice
 from cortexgraph.spec import NetworkSpec, SpecLike, resolve
 from cortexgraph.spec.model import TimeSpec
 from cortexgraph.unrolling import Order, UnrolledGraph, interpret_graph, settle, state_problems, unroll_graph, verify

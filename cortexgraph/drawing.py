@@ -26,8 +26,6 @@ from cortexgraph.spec import NetworkSpec, SpecLike, dumps
 from cortexgraph.unrolling import Focus, Order, UnrolledGraph, focused
 from cortexgraph.wording import PRINTED_WIDTH, listed, quoted, shortened, suggest
 
-__all__ = ["draw", "draw_matrix", "draw_schedule", "draw_unrolled", "html_of", "picture_of"]
-
 Words = str | Sequence[str]
 
 

@@ -15,19 +15,6 @@ from typing import Literal
 
 from cortexgraph.wording import python_words
 
-__all__ = [
-    "CompileError",
-    "CortexGraphError",
-    "CortexGraphWarning",
-    "DataError",
-    "Diagnostic",
-    "Findings",
-    "GraphError",
-    "SpecError",
-    "UsageError",
-    "in_commands",
-]
-
 Severity = Literal["error", "warning"]
 
 MOST_FINDINGS = 200

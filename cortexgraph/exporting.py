@@ -30,8 +30,6 @@ from cortexgraph.ops.elementwise import Noise
 from cortexgraph.training.run import TrainedRun, opened
 from cortexgraph.unrolling import Order
 
-__all__ = ["Exported", "Format", "export", "export_network"]
-
 Format = Literal["onnx", "pt2", "source"]
 """ONNX; a program of `torch.export`; or a Python file that needs only torch, with its weights beside it."""
 

@@ -10,8 +10,6 @@ from types import ModuleType
 from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.wording import listed
 
-__all__ = ["EXTRAS", "MissingPackageError", "explained", "import_explained", "is_installed", "require"]
-
 EXTRAS: dict[str, dict[str, str]] = {
     "train": {
         "filelock": "filelock",

@@ -15,8 +15,6 @@ from pathlib import Path
 
 from cortexgraph.errors import DataError, Diagnostic
 
-__all__ = ["csv_table", "csv_text", "leftovers", "locked", "replacing", "write_bytes", "write_text"]
-
 
 @contextmanager
 def replacing(path: str | Path, *, durable: bool = False) -> Iterator[Path]:

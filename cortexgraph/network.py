@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from cortexgraph.spec import NetworkSpec
     from cortexgraph.unrolling import UnrolledGraph
 
-__all__ = ["CompiledNetwork", "alterations", "check_images", "empty_network", "load_class", "make_network", "unwrapped"]
-
 Compiler = Callable[["NetworkSpec", "CompileOptions"], "Program"]
 Restorer = Callable[["NetworkSpec", "CompileOptions", str], "CompiledNetwork"]
 

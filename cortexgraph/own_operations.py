@@ -12,8 +12,6 @@ from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.network import CompiledNetwork
 from cortexgraph.ops import Link, Operation
 
-__all__ = ["check_own_operations"]
-
 
 def check_own_operations(network: CompiledNetwork) -> None:
     """Compare the parameters and results of modules with what operations outside of cortexgraph declare.

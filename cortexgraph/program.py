@@ -13,8 +13,6 @@ from cortexgraph.passes import chosen
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import UnrolledGraph
 
-__all__ = ["Backend", "CompileOptions", "Program", "Record", "Roll", "check_choice"]
-
 Roll = Literal["auto", "always", "never"]
 """Whether to write the steady state as a loop; `always` and `auto` are the same."""
 

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from cortexgraph.network import CompiledNetwork
 
-__all__ = ["trace"]
-
 
 @arguments_explained
 def trace(network: CompiledNetwork) -> fx.GraphModule:

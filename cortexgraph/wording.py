@@ -9,28 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import groupby, islice
 
-__all__ = [
-    "GPU",
-    "PRINTED_WIDTH",
-    "by",
-    "count_of",
-    "count_text",
-    "fields_text",
-    "flow",
-    "listed",
-    "paths_text",
-    "python_words",
-    "quoted",
-    "shortened",
-    "similar",
-    "step_ranges",
-    "steps_text",
-    "suggest",
-    "synonym",
-    "with_article",
-]
-
-
 PRINTED_WIDTH = r"([0-9]{1,4}(?:\.[0-9]{1,4})?) ?(cm|mm|in|pt)"
 """A length with its unit, such as `8.5cm`."""
 
@@ -212,48 +190,16 @@ def similar(word: str, choices: Iterable[str]) -> str | None:
     return by_lower[match[0]] if match else None
 
 
-ALIKE: dict[str, str] = {
-    "A": "\u0391\u0410",
-    "B": "\u0392\u0412",
-    "C": "\u03f9\u0421",
-    "E": "\u0395\u0415",
-    "G": "\u050c",
-    "H": "\u0397\u041d",
-    "J": "\u037f\u0408",
-    "K": "\u039a\u041a\u212a",
-    "M": "\u039c\u041c",
-    "N": "\u039d",
-    "O": "0\u039f\u041e",
-    "P": "\u03a1\u0420",
-    "Q": "\u051a",
-    "S": "\u0405",
-    "T": "\u03a4\u0422",
-    "V": "\u0474",
-    "W": "\u051c",
-    "X": "\u03a7\u0425",
-    "Y": "\u03a5\u04ae",
-    "Z": "\u0396",
-    "a": "\u0430\u0251",
-    "c": "\u03f2\u0441",
-    "d": "\u0501",
-    "e": "\u0435",
-    "g": "\u0261",
-    "h": "\u04bb",
-    "i": "\u0456\u0131",
-    "j": "\u03f3\u0458",
-    "l": "1I\u0399\u0406\u04c0\u04cf",
-    "o": "\u03bf\u043e",
-    "p": "\u0440",
-    "q": "\u051b",
-    "s": "\u0455",
-    "v": "\u03bd\u0475",
-    "w": "\u051d",
-    "x": "\u0445",
-    "y": "\u0443",
-}
-"""Letters of Latin, and what looks like them in Latin, Greek and Cyrillic (after Unicode's table of confusables)."""
+ALIKE = (
+    "A\u0391\u0410 B\u0392\u0412 C\u03f9\u0421 E\u0395\u0415 G\u050c H\u0397\u041d J\u037f\u0408 "
+    "K\u039a\u041a\u212a M\u039c\u041c N\u039d O0\u039f\u041e P\u03a1\u0420 Q\u051a S\u0405 T\u03a4\u0422 "
+    "V\u0474 W\u051c X\u03a7\u0425 Y\u03a5\u04ae Z\u0396 a\u0430\u0251 c\u03f2\u0441 d\u0501 e\u0435 g\u0261 "
+    "h\u04bb i\u0456\u0131 j\u03f3\u0458 l1I\u0399\u0406\u04c0\u04cf o\u03bf\u043e p\u0440 q\u051b s\u0455 "
+    "v\u03bd\u0475 w\u051d x\u0445 y\u0443"
+)
+"""Letters of Latin, each followed by what looks like it in Latin, Greek and Cyrillic (after Unicode's confusables)."""
 
-FOLDED = str.maketrans({sign: latin for latin, signs in ALIKE.items() for sign in signs})
+FOLDED = str.maketrans({sign: letters[0] for letters in ALIKE.split() for sign in letters[1:]})
 
 
 def skeleton(name: str) -> str:

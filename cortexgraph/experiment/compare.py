@@ -23,8 +23,6 @@ from cortexgraph.extras import EXTRAS, require
 from cortexgraph.files import locked, write_text
 from cortexgraph.training.run_folder import RunFolder
 
-__all__ = ["ENGINES", "Comparison", "compare", "prepare"]
-
 
 @dataclass(frozen=True)
 class Comparison:

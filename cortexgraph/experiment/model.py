@@ -12,8 +12,6 @@ from cortexgraph.spec.fields import Name, Step, either
 from cortexgraph.spec.model import Group
 from cortexgraph.spec.shorthand import refusal
 
-__all__ = ["DataChoice", "EvaluationSpec", "ExperimentSpec", "FigureSpec", "MatchSpec", "VariantSpec"]
-
 Overrides = dict[str, JsonValue]
 """Values by path, as for `--set`: `{time.steps: 4, areas.V1.channels: 64}`."""
 

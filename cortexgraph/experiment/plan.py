@@ -27,8 +27,6 @@ from cortexgraph.training.settings import TrainSettings
 from cortexgraph.unrolling import trained_parameters
 from cortexgraph.wording import quoted, suggest
 
-__all__ = ["Data", "Run", "Variant", "collected", "folder_name", "load_experiment", "plan"]
-
 Data = Mapping[str, Any]
 """Arguments of `load_data`, except size and channels."""
 

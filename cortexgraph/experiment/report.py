@@ -16,8 +16,6 @@ from cortexgraph.files import csv_text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["AS_TRAINED", "Row", "draw_figure", "rows", "table_text"]
-
 AS_TRAINED = "as trained"
 """The evaluation that every run has: the test images with the weights that it keeps."""
 

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from cortexgraph.data import ImageData
     from cortexgraph.network import CompiledNetwork
 
-__all__ = ["Outcome", "Result", "adopt", "carry_out", "outcome_of", "stale"]
-
 RESULT = "result.json"
 
 

@@ -20,17 +20,6 @@ from cortexgraph.spec.overrides import Override
 from cortexgraph.unrolling import UnrolledGraph
 from cortexgraph.wording import by, count_text, fields_text, paths_text, step_ranges
 
-__all__ = [
-    "RunView",
-    "Table",
-    "area_table",
-    "connection_table",
-    "read_view",
-    "script_data",
-    "source_lines",
-    "source_style",
-]
-
 
 @dataclass(frozen=True)
 class Table:

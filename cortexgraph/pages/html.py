@@ -36,8 +36,6 @@ from cortexgraph.unrolling import Order, UnrolledGraph, order_name
 from cortexgraph.version import __version__
 from cortexgraph.wording import count_text
 
-__all__ = ["check_path", "page"]
-
 
 class Page(str):
     """A page as HTML text, which notebooks show."""

@@ -18,8 +18,6 @@ from cortexgraph.pages.html import page
 from cortexgraph.spec import load
 from cortexgraph.spec.overrides import Override
 
-__all__ = ["Server", "Watched", "watch"]
-
 ADDRESS = "127.0.0.1"
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'; frame-src 'self'"
 """Content security policy of the frame around the page; the page brings its own."""

@@ -14,8 +14,6 @@ from cortexgraph.released.tensors import read_tensors
 from cortexgraph.released.weights import COUNTER, parameters_of, without_ones
 from cortexgraph.spec import NetworkSpec
 
-__all__ = ["guessed_key_map"]
-
 Leaves = frozenset[tuple[str, tuple[int, ...]]]
 """Names and shapes of a module's tensors."""
 

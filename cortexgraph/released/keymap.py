@@ -19,8 +19,6 @@ from cortexgraph.spec.origin import Origin
 from cortexgraph.spec.reading import read_text, read_yaml
 from cortexgraph.spec.zoo import zoo
 
-__all__ = ["SUFFIX", "Images", "KeyMap", "Target", "Unmatched", "find_key_map", "load_key_map", "resolve"]
-
 SUFFIX = ".keys.yaml"
 """The key map of `cornet_s_imagenet.yaml` is `cornet_s_imagenet.keys.yaml` beside it."""
 

@@ -16,8 +16,6 @@ from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.extras import require
 from cortexgraph.wording import shortened
 
-__all__ = ["read_tensors", "refusal"]
-
 WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net")
 """Keys under which training scripts store the state dict."""
 PREFIXES = ("module.", "model.", "network.", "net.", "_orig_mod.")

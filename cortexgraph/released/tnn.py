@@ -35,8 +35,6 @@ from cortexgraph.released.tnn_config import (
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.fields import IMAGE, pair
 
-__all__ = ["Unroll", "import_tnn"]
-
 Unroll = Literal["simultaneous", "sequential"]
 MOST_PATHS = 10_000
 GATE = {"role": "modulate", "gate": "complement"}

@@ -19,20 +19,6 @@ from cortexgraph.spec.findings import findings_of
 from cortexgraph.spec.origin import Origin
 from cortexgraph.spec.reading import read_json, read_text
 
-__all__ = [
-    "BasicCell",
-    "Config",
-    "GatedCell",
-    "Node",
-    "Op",
-    "ReciprocalGatedCell",
-    "Size",
-    "TimeDecay",
-    "activation",
-    "load_config",
-    "result_of",
-]
-
 Size = tuple[int, int]
 Ignored = Any
 """Initial values, and what follows from other keys."""

@@ -23,8 +23,6 @@ from cortexgraph.spec import NetworkSpec, SpecLike
 from cortexgraph.spec import resolve as resolve_spec
 from cortexgraph.wording import shortened, suggest
 
-__all__ = ["COUNTER", "Weights", "parameters_of", "read_weights", "without_ones", "write_weights"]
-
 MARK = "cortexgraph_weights"
 """Key of the metadata that holds the spec and the preparation of images."""
 COUNTER = "num_batches_tracked"

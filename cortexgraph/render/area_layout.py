@@ -16,8 +16,6 @@ from cortexgraph.render.style import elide, residual_blocks, text_width
 from cortexgraph.spec import IMAGE
 from cortexgraph.wording import count_of
 
-__all__ = ["NAME_SIZE", "READOUT", "SHAPE_SIZE", "Arrow", "Layout", "box_lines", "courses", "place", "shape_text"]
-
 READOUT = "\0"
 """Before the name of a readout, among the names of areas: no name has a control character."""
 

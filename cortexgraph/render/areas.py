@@ -41,8 +41,6 @@ from cortexgraph.render.style import (
 from cortexgraph.spec import IMAGE, NetworkSpec
 from cortexgraph.unrolling import parameter_counts
 
-__all__ = ["draw_areas", "draw_beside", "is_dense"]
-
 AREA = BoxStyle("area", INK, "#FFFFFF", INK, width=1.1)
 END = BoxStyle("image or readout", INK, "#EFEFEF", INK, width=0.8)
 PITCH, TIGHT = 12.0, 9.0

@@ -32,20 +32,6 @@ from cortexgraph.render.style import (
     wrap,
 )
 
-__all__ = [
-    "PAD",
-    "PAGE",
-    "PAGE_CM",
-    "ROOM",
-    "Canvas",
-    "Entry",
-    "add_legend",
-    "add_title",
-    "fitted",
-    "line_entries",
-    "plain",
-]
-
 PAD = 0.08 * 72
 """Around a drawing, in points."""
 LEGIBLE = 6.0

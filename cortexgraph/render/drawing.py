@@ -25,8 +25,6 @@ from cortexgraph.extras import is_installed
 from cortexgraph.files import write_bytes
 from cortexgraph.render.style import BOLD, FONT
 
-__all__ = ["Drawing", "bundled_fonts", "check_suffixes"]
-
 SUFFIXES = {".svg": "svg", ".png": "png", ".pdf": "pdf", ".dot": "dot", ".gv": "dot"}
 """File name suffixes, and the formats that they stand for."""
 

@@ -10,21 +10,6 @@ from math import hypot
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "Array",
-    "Box",
-    "Curve",
-    "Obstacles",
-    "Point",
-    "Traffic",
-    "arc",
-    "bow",
-    "cheapest",
-    "line",
-    "straight",
-    "turn",
-]
-
 Point = tuple[float, float]
 Array = NDArray[np.float64]
 

@@ -17,8 +17,6 @@ from cortexgraph.render.geometry import Array, Box, Curve
 from cortexgraph.render.style import INK, KINDS, LineStyle, text_width
 from cortexgraph.wording import count_text
 
-__all__ = ["LABELS", "WEIGHTS", "Scale", "add_labels", "label_width", "scale_of"]
-
 PARAMETERS, STRENGTH = "parameters", "strength"
 WEIGHTS = (PARAMETERS, STRENGTH)
 THINNEST, THICKEST = 0.4, 3.4

@@ -25,8 +25,6 @@ from cortexgraph.render.style import (
 from cortexgraph.spec import IMAGE
 from cortexgraph.unrolling import parameter_counts
 
-__all__ = ["draw_connections"]
-
 CELL, DELAYED_CELL, LARGEST_CELL = 15.0, 17.0, 20.0
 """Sides of cells; where delays stand beside marks; and beside marks of different sizes."""
 MOVED = 1.5

@@ -15,8 +15,6 @@ from cortexgraph.render.style import elide, is_inhibitory, residual_blocks, text
 from cortexgraph.render.update_layout import NAME_SIZE, Grid
 from cortexgraph.unrolling import Loop, Node, UnrolledGraph, response_path
 
-__all__ = ["FOLDS", "Fold", "Read", "Scene", "Span", "scene_of"]
-
 LONGEST_PERIOD = 6
 BESIDE_SIZE = 8.5
 """Of names at the left of rows."""

@@ -18,8 +18,6 @@ from cortexgraph.render.updates import node_key
 from cortexgraph.unrolling import Node, UnrolledGraph, macs_of, order_name
 from cortexgraph.wording import count_of, count_text
 
-__all__ = ["Costs", "costs_of", "draw_timetable"]
-
 
 @dataclass(frozen=True)
 class Costs:

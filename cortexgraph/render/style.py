@@ -12,27 +12,6 @@ from cortexgraph.ops.elementwise import GainOperation
 from cortexgraph.ops.residual import ResidualOperation
 from cortexgraph.wording import count_of, count_text
 
-__all__ = [
-    "BOLD",
-    "DELAY",
-    "FONT",
-    "INHIBITORY",
-    "INK",
-    "KINDS",
-    "MUTED",
-    "RESIDUAL",
-    "STATES",
-    "BoxStyle",
-    "LineStyle",
-    "elide",
-    "is_inhibitory",
-    "network_text",
-    "residual_blocks",
-    "text_width",
-    "with_role",
-    "wrap",
-]
-
 FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"
 BOLD = " bold"
 """Behind the families of a font; `render_dot` makes it a `font-weight` in SVG."""

@@ -13,8 +13,6 @@ from cortexgraph.render.style import text_width
 from cortexgraph.spec import IMAGE
 from cortexgraph.unrolling import Node, UnrolledGraph
 
-__all__ = ["NAME_SIZE", "SMALL_SIZE", "Grid", "routes"]
-
 NAME_SIZE, SMALL_SIZE = 10.0, 8.5
 HEIGHT = 21.0
 TALL, LOW, MANY_ROWS = 50.0, 36.0, 12

@@ -25,8 +25,6 @@ from cortexgraph.render.update_layout import NAME_SIZE, SMALL_SIZE, routes
 from cortexgraph.unrolling import Node, UnrolledGraph, order_name
 from cortexgraph.wording import count_of
 
-__all__ = ["draw_updates", "node_key"]
-
 SHAPES = {"update": "rounded", "image": "", "readout": "rounded"}
 RECORD = BoxStyle("recorded", "#FFFFFF", "#CC79A7", INK, width=0.8)
 FOLDED = BoxStyle("steps that are alike", INK, "#FFFFFF", INK)

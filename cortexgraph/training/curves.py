@@ -13,8 +13,6 @@ from cortexgraph.training.records import EpochRecord, best_epoch
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw_accuracy_over_time", "draw_curves", "figure_of", "save_figure"]
-
 TRAIN, TEST, GREY = "#0072b2", "#d55e00", "#999999"  # Okabe & Ito: told apart by colour-blind readers too
 LEGEND: dict[str, Any] = {"frameon": False, "loc": "center left", "bbox_to_anchor": (1, 0.5)}
 """Right of the axes, where nothing is covered."""

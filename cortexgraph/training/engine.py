@@ -27,20 +27,6 @@ from cortexgraph.training.progress import EpochBar, ProgressLines
 from cortexgraph.training.settings import DEVICE_PATTERN, TrainSettings
 from cortexgraph.wording import listed, quoted, suggest
 
-__all__ = [
-    "DEFAULT_TRACKERS",
-    "TRACKERS",
-    "Interrupted",
-    "Interrupts",
-    "StopTraining",
-    "check_trackers",
-    "choose_device",
-    "choose_precision",
-    "make_trainer",
-    "quiet_lightning",
-    "tracking",
-]
-
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 NATIVE_BF16 = re.compile(r"\b(avx512_bf16|amx_bf16|bf16)\b")
 """Flags of processors (x86, ARM) with instructions for bf16."""

@@ -36,8 +36,6 @@ from cortexgraph.training.run import At, TrainedRun, opened, with_readouts
 from cortexgraph.unrolling import Order
 from cortexgraph.wording import count_of, listed, steps_text
 
-__all__ = ["Evaluation", "Predictions", "StepAccuracy", "Tta", "evaluate", "predict"]
-
 Tta = Literal["none", "mirror", "mirror+shift"]
 """Test-time augmentation: the views of each image whose logits are averaged."""
 

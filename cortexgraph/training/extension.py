@@ -15,8 +15,6 @@ from cortexgraph.files import replacing
 from cortexgraph.training.records import Summary
 from cortexgraph.training.run_folder import LOCK, PART, RunFolder, save_tensors, write_json
 
-__all__ = ["begin_extension", "finish_extension", "withdrawn_if_nothing_was_trained"]
-
 
 def begin_extension(run: RunFolder, epochs: int, command: str) -> None:
     """Copy a finished run into its extension, as an unfinished run of `epochs` more epochs.

@@ -53,8 +53,6 @@ from cortexgraph.training.run_folder import LAYOUT, RunFolder, is_first_process,
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.training.starting import Source, Start, freeze, load_weights, whiten
 
-__all__ = ["train"]
-
 
 @arguments_explained
 def train(

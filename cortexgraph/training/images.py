@@ -18,24 +18,6 @@ from cortexgraph.spec.fields import pair
 from cortexgraph.training.records import DataCard, Origin
 from cortexgraph.training.settings import TrainSettings
 
-__all__ = [
-    "EVALUATION_BATCH_SIZE",
-    "EpochLoader",
-    "augmentation",
-    "check_augmentation",
-    "check_classes",
-    "check_fit",
-    "data_card",
-    "evaluation_batches",
-    "images_text",
-    "left_out",
-    "mixed",
-    "run_length",
-    "set_aside",
-    "train_batches",
-    "validation_rows",
-]
-
 EVALUATION_BATCH_SIZE = 500
 FLIPS: dict[str, Any] = {"random": True, "alternating": "alternating", "none": False}
 

@@ -37,8 +37,6 @@ from cortexgraph.unrolling import total_parameters, trained_parameters
 from cortexgraph.version import __version__
 from cortexgraph.wording import count_of, parameters_text
 
-__all__ = ["Job", "checkpoint_to_resume"]
-
 
 @dataclass(frozen=True)
 class Job:

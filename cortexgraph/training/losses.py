@@ -19,18 +19,6 @@ if TYPE_CHECKING:
     Loss = Callable[[Tensor, Tensor, float], Tensor]
 from cortexgraph.arguments import arguments_explained
 
-__all__ = [
-    "LOSSES",
-    "correct_per_step",
-    "logits_per_step",
-    "loss_per_step",
-    "predicted_per_step",
-    "readout_loss",
-    "register_loss",
-    "step_weights",
-    "weighted_steps",
-]
-
 CROSS_ENTROPY = "cross-entropy"
 
 LOSSES: dict[str, Loss] = {}

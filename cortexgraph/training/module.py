@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from cortexgraph.network import CompiledNetwork
     from cortexgraph.training.losses import Logits
 
-__all__ = ["Counts", "TrainingModule", "as_training", "moving_average"]
-
 
 class Counts:
     """Sums over the batches of an epoch, kept on the device so that no batch waits for them.

@@ -11,8 +11,6 @@ from torch import Tensor, nn, optim
 from cortexgraph.training.schedules import SCHEDULES
 from cortexgraph.training.settings import TrainSettings
 
-__all__ = ["Muon", "lr_factor", "make_optimizer", "make_scheduler", "parameter_groups"]
-
 
 def parameter_groups(network: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
     """Trainable parameters in groups: weights (matrices and kernels) decay; norms and biases do not.

@@ -12,8 +12,6 @@ from rich.progress import TextColumn
 
 from cortexgraph.training.module import as_training
 
-__all__ = ["EpochBar", "ProgressLines"]
-
 LINE_EVERY_S = 60.0
 LOOK_EVERY_S = 0.5
 """Looking at the counts makes the processor wait for the device."""

@@ -21,8 +21,6 @@ from cortexgraph.training.losses import step_weights
 from cortexgraph.unrolling import Node, UnrolledGraph
 from cortexgraph.wording import step_ranges
 
-__all__ = ["check_step_weights", "reached_steps", "read_steps"]
-
 Part = tuple[str, int]
 """An area's or connection's identifier, with the number of its parameter set (0 without sets)."""
 

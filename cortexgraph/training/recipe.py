@@ -12,8 +12,6 @@ from cortexgraph.spec.origin import Origin
 from cortexgraph.spec.reading import read_text, read_yaml
 from cortexgraph.wording import listed, shortened, suggest
 
-__all__ = ["STANDARD", "Recipe", "read_recipe", "shipped_recipes"]
-
 STANDARD = "standard"
 FOLDER = Path(__file__).with_name("recipes")
 

@@ -29,8 +29,6 @@ from cortexgraph.training.module import TrainingModule, as_training
 from cortexgraph.training.records import EpochRecord, best_epoch, reported_epoch
 from cortexgraph.training.run_folder import RunFolder, save_tensors
 
-__all__ = ["Recorder", "plain_state"]
-
 DRAWING_PAUSE = 100
 """The curves are drawn after an epoch if that takes at most 1 % of the time."""
 LOOK_EVERY = 20

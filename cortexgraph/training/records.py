@@ -15,20 +15,6 @@ from cortexgraph.training.losses import weighted_steps
 from cortexgraph.training.settings import stored_settings
 from cortexgraph.wording import count_of, parameters_text
 
-__all__ = [
-    "Count",
-    "DataCard",
-    "EpochRecord",
-    "Share",
-    "Split",
-    "Started",
-    "Summary",
-    "best_epoch",
-    "identity",
-    "reported_epoch",
-    "summary_text",
-]
-
 DECIDING = ("sha256", "classes", "mean", "std", "augment")
 """Fields of `DataCard` that decide the weights of a run, or what its network makes of an image."""
 

@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 
 from cortexgraph.arguments import arguments_explained
+from cortexgraph.checks.behaviour import Record
 from cortexgraph.codegen import MemoryFormat
 from cortexgraph.compiler import compile_spec, unroll
 from cortexgraph.data import ImageData
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import write_text
-from cortexgraph.program import Record, check_choice
+from cortexgraph.program import check_choice
 from cortexgraph.released import read_weights
 from cortexgraph.spec import NetworkSpec, SpecLike
 from cortexgraph.spec.fields import pair
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from cortexgraph.network import CompiledNetwork
-
-__all__ = ["At", "TrainedRun", "find_run", "load_run", "opened", "pack", "packed", "with_readouts"]
 
 At = Literal["all", "last"] | int | Sequence[int]
 Epoch = Literal["kept", "best", "last"]

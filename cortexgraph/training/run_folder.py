@@ -26,8 +26,6 @@ from cortexgraph.wording import shortened
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["LAYOUT", "LOCK", "PART", "RunFolder", "is_first_process", "save_tensors", "tensors_digest", "write_json"]
-
 MARK, LAYOUT = "cortexgraph_run", 1
 """Key in `settings.json` that makes a folder a run; its value is the version of the layout."""
 PARTS = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks")

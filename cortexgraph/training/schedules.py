@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import cos, pi
 
-__all__ = ["SCHEDULES", "WARM_UP"]
-
 
 def constant(batch: int, batches: int, warmup: float) -> float:
     """The peak throughout, after a linear warm-up if there is one."""

@@ -26,8 +26,6 @@ from cortexgraph.training.recipe import STANDARD, Recipe, read_recipe, shipped_r
 from cortexgraph.training.schedules import SCHEDULES, WARM_UP
 from cortexgraph.wording import GPU, listed, shortened, suggest
 
-__all__ = ["TrainSettings", "choices_of", "in_force", "kind_of", "stored_settings"]
-
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True, ge=1)]

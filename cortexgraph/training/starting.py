@@ -24,8 +24,6 @@ from cortexgraph.wording import quoted, suggest
 if TYPE_CHECKING:
     from cortexgraph.network import CompiledNetwork
 
-__all__ = ["Frozen", "Source", "Start", "freeze", "load_weights", "whiten", "whiten_"]
-
 Source = str | Path | TrainedRun | Mapping[str, Tensor]
 """Weights to start from: a run or its folder, the name of a trained network that ships, a file, or a state dict."""
 
