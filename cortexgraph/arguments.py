@@ -113,7 +113,7 @@ def _fits(value: object, kind: Any) -> bool:
 
 
 def _holds(value: object, origin: Any, parts: tuple[Any, ...]) -> bool:
-    """Whether a container holds what is annotated."""
+    """Whether the items of a container have the annotated types."""
     if isinstance(value, Mapping):
         return len(parts) != 2 or all(_fits(k, parts[0]) and _fits(v, parts[1]) for k, v in value.items())
     if not issubclass(origin, Iterable) or not isinstance(value, Collection):

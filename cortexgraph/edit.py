@@ -132,7 +132,7 @@ def lesion(network: SpecLike | nn.Module, *cut: str) -> NetworkSpec | nn.Module:
 
     Raises:
         CompileError: for a word that names no connection, or a readout that falls silent.
-        GraphError: if what is left does not make a network.
+        GraphError: if the rest is not a network.
 
     Examples:
         >>> import cortexgraph as cg
@@ -189,8 +189,8 @@ def _cut(graph: AreaGraph, words: tuple[str, ...]) -> tuple[set[int], set[int]]:
 def _unknown(word: object, spec: NetworkSpec) -> Diagnostic:
     expected = f"{quoted(KINDS)} name all connections of a kind, and ends such as `V4 -> V2` name one"
     if not isinstance(word, str):
-        found = f"{word!r} was given, which is no name"
-        return Diagnostic("bad-lesion", "lesion", found, expected, "Give each name as an argument of its own.")
+        found = f"{word!r} was given, which is not a name"
+        return Diagnostic("bad-lesion", "lesion", found, expected, "Give each name as a separate argument.")
     ends = [f"{c.source} -> {c.target}" for c in spec.connections]
     guess = similar(word, ends if len(chain_names(word) or ()) == 2 else [*KINDS, *ends])
     repair = f"Did you mean `{guess}`?" if guess else "See the connections with `cortexgraph show`."
@@ -202,7 +202,7 @@ def _without(graph: AreaGraph, removed: set[int], never: set[int]) -> NetworkSpe
     for index in never:
         data["connections"][index]["active"] = "never"
     data["connections"] = [c for index, c in enumerate(data["connections"]) if index not in removed]
-    # Levels and sizes may have been inferred from what is cut, and stay as they were.
+    # Levels and sizes may have been inferred from the removed parts: they do not change.
     for area in graph.areas:
         data["areas"][area.name] |= {"size": list(area.shape[1:]), "level": area.level}
     return NetworkSpec.model_validate(data)
@@ -228,7 +228,7 @@ def unshare(network: SpecLike) -> NetworkSpec: ...
 def unshare(network: nn.Module) -> nn.Module: ...
 @arguments_explained
 def unshare(network: SpecLike | nn.Module) -> NetworkSpec | nn.Module:
-    """Give every step weights of its own: all learned operations of connections and bodies become `per_step`.
+    """Give every step separate weights: all learned operations of connections and bodies become `per_step`.
 
     Every step starts with the weights that all shared, so that the network computes the same as before until it is
     trained. Cells, learned gains and readouts keep their one set.
@@ -257,7 +257,7 @@ def share(network: SpecLike, take: Take = ..., *, norms: bool = ...) -> NetworkS
 def share(network: nn.Module, take: Take = ..., *, norms: bool = ...) -> nn.Module: ...
 @arguments_explained
 def share(network: SpecLike | nn.Module, take: Take = "mean", *, norms: bool = True) -> NetworkSpec | nn.Module:
-    """Give all steps the same weights: what is `per_step` becomes `shared`.
+    """Give all steps the same weights: `per_step` becomes `shared`.
 
     Args:
         network: a spec, its path or zoo name, or a network from `cortexgraph.compile` or `load_run`, whose weights are

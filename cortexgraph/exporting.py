@@ -77,7 +77,7 @@ def export(
         steps, order: unroll otherwise than the run was trained.
 
     Raises:
-        DataError: if this is no run, it is damaged, or the file cannot be written.
+        DataError: if this is not a run, it is damaged, or the file cannot be written.
         CompileError: for an unknown format, or if the network does not compile.
         CortexGraphError: if a library is missing, the network cannot be exported, or the file computes something else.
     """
@@ -195,7 +195,7 @@ def _explained(to: Format) -> Iterator[None]:
         yield
     except (CortexGraphError, OSError):
         raise
-    except Exception as error:  # the exporters raise many kinds of their own
+    except Exception as error:  # the exporters raise many kinds of errors
         found = f"torch refused: {(str(error).strip().splitlines() or [type(error).__name__])[0]}"
         repair = "A custom operation may have no counterpart there; `--to source` takes every network."
         if to == "source":

@@ -153,7 +153,7 @@ class States(dict[tuple[str, int], Tensor]):
         repair = "Add it to `record`; an area has no state at steps at which it is silent (see `cg.summarise`)."
         if not (isinstance(key, tuple) and len(key) == 2):
             repair = f"Name an area and a step, such as `states[{next(iter(self), ('V1', 1))!r}]`."
-        found, expected = f"there is no state {shortened(repr(key))}", f"the recorded states are {recorded}"
+        found, expected = f"{shortened(repr(key))} is not a recorded state", f"the recorded states are {recorded}"
         raise MissingStateError(Diagnostic("no-state", "states", found, expected, repair))
 
 
@@ -166,7 +166,7 @@ def unwrapped(network: nn.Module) -> CompiledNetwork:
     """The compiled network, taken out of what `torch.compile` or `DistributedDataParallel` made of it.
 
     Raises:
-        CompileError: if there is none.
+        CompileError: if it has none.
     """
     inner = network
     while not isinstance(inner, CompiledNetwork):
@@ -233,7 +233,7 @@ def sets_trained(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, i
 
 
 def untrained_sets(network: CompiledNetwork, loaded: Mapping[str, int]) -> str:
-    """What to say of the sets that are used and were not trained; empty text if there is nothing to say."""
+    """The warning about sets that are used and were not trained; empty if all were."""
     last_update = {part: max(sets) for part, sets in network.unrolled.sets_used(network.unrolled).items()}
     beyond = {}
     for path, module in _per_step(network):
@@ -268,7 +268,7 @@ class ImageError(DataError, ValueError):
 
 
 def check_images(x: object, shape: tuple[int, int, int] | None = None) -> None:
-    """Reject what is no tensor of floats, such as raw pixels, which would give wrong answers without a word.
+    """Reject an input that is not a tensor of floats, such as raw pixels, which would silently give wrong answers.
 
     Args:
         x: what was given.

@@ -1,6 +1,6 @@
 """How specs and graphs show themselves in notebooks: as their drawings.
 
-The renderer stands above what it draws, so it is named here by text and imported when something is shown.
+The renderer is in a higher layer than its subjects, so it is named here by text and imported when one is shown.
 """
 
 from __future__ import annotations

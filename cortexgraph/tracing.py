@@ -23,7 +23,7 @@ def trace(network: CompiledNetwork) -> fx.GraphModule:
         network: from `cortexgraph.compile`.
 
     Raises:
-        CompileError: for what is no compiled network.
+        CompileError: if this is not a compiled network.
 
     Examples:
         >>> import cortexgraph as cg

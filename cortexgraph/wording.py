@@ -158,7 +158,7 @@ SYNONYMS = {
 
 
 def synonym(word: str, choices: Iterable[str]) -> str | None:
-    """The choice that the word is but for capitals and underscores, or that another field calls so.
+    """The choice that equals the word up to capitals and underscores, or that another field calls by it.
 
     >>> synonym("kernel_size", ["channels", "kernel"]), synonym("Linear", ["identity", "linear"])
     ('kernel', 'linear')
@@ -203,7 +203,7 @@ FOLDED = str.maketrans({sign: letters[0] for letters in ALIKE.split() for sign i
 
 
 def skeleton(name: str) -> str:
-    """What the eye sees of a name: names that look alike have one skeleton.
+    """The visual form of a name: names that look alike have the same skeleton.
 
     >>> skeleton("V1") == skeleton("\uff361") != skeleton("V2")
     True
@@ -218,7 +218,7 @@ def suggest(word: str, choices: Iterable[str], otherwise: str) -> str:
     if alike is not None:
         other = next((sign for sign in word if sign not in alike), word)
         spelt = unicodedata.name(other[0], "another letter").lower()
-        return f"It looks like `{alike}`, but has {spelt} in it: type the name anew."
+        return f"It looks like `{alike}`, but has {spelt} in it: retype the name."
     near = similar(word, choices)
     return f"Did you mean `{near}`?" if near else otherwise
 
@@ -267,7 +267,7 @@ ARGUMENTS = {"input": "input_area", "readout": "readout_area"}
 
 
 def python_words(text: str) -> str:
-    """A text about options of commands, for those who call functions: each option as its argument.
+    """A text about command-line options for users of Python: each option becomes an argument.
 
     >>> python_words("Name another with --out, or give --overwrite.")
     'Name another with `out`, or give `overwrite=True`.'

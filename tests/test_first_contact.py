@@ -132,7 +132,7 @@ def test_passes_are_a_list_of_names(passes: Any) -> None:
 def test_a_lesion_takes_names(word: Any) -> None:
     for network in ("ventral", cg.compile("ventral")):
         with pytest.raises(
-            cg.CompileError, match=r"lesion: .* was given, which is no name(.|\n)*an argument of its own"
+            cg.CompileError, match=r"lesion: .* was given, which is not a name(.|\n)*a separate argument"
         ):
             cg.lesion(network, word)
 

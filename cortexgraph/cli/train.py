@@ -91,7 +91,7 @@ def train(
         options.option(
             "--extend",
             "N",
-            "Go on with the finished run in RUN for N epochs; the schedule starts again.",
+            "Continue the finished run in RUN for N epochs; the schedule starts again.",
             "none",
             min=1,
         ),
@@ -127,7 +127,7 @@ def train(
     """Train a spec on images, and write a folder with weights, metrics, curves and a summary.
 
     Ctrl-C stops the run after the current batch. --resume, which needs only --out, then continues it bit for bit.
-    --extend, which also needs only --out, goes on with a finished run.
+    --extend, which also needs only --out, continues a finished run.
 
     Example: cortexgraph train ventral --data shapes --epochs 12 --out runs/first
     """

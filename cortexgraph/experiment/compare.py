@@ -138,7 +138,7 @@ def _line(outcome: Outcome) -> str:
 
 
 def here(runs: Sequence[Run], jobs: int, overwrite: bool, options: Mapping[str, JsonValue]) -> Iterator[Outcome]:
-    """One run after another in this process, or `jobs` at a time in processes of their own."""
+    """One run after another in this process, or `jobs` at a time in separate processes."""
     if jobs == 1:
         yield from (carry_out(run, overwrite=overwrite) for run in runs)
         return
@@ -149,7 +149,7 @@ def here(runs: Sequence[Run], jobs: int, overwrite: bool, options: Mapping[str, 
 
 
 def _in_process(run: Run, overwrite: bool, threads: str) -> Outcome:
-    """Carry out a run in a process of its own, so that a crash ends nothing else."""
+    """Carry out a run in a separate process, so that a crash ends only this run."""
     process = subprocess.run(
         [sys.executable, "-m", "cortexgraph.experiment.run"],
         input=pickle.dumps((run, overwrite)),

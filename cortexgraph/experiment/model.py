@@ -41,8 +41,8 @@ class DataChoice(Model):
     source: str = Field(
         default="shapes", description="shapes, cifar10, or a folder with train/CLASS/* and test/CLASS/*."
     )
-    train_images: Images | None = Field(default=None, description="Use only so many; default all.", examples=[10000])
-    test_images: Images | None = Field(default=None, description="Use only so many; default all.", examples=[2000])
+    train_images: Images | None = Field(default=None, description="Use only this many; default all.", examples=[10000])
+    test_images: Images | None = Field(default=None, description="Use only this many; default all.", examples=[2000])
 
     @property
     def arguments(self) -> dict[str, object]:

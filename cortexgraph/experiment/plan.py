@@ -149,7 +149,7 @@ def _missing(path: Path) -> Diagnostic:
     repair = suggest(path.name, beside, "Name an experiment file, .yaml or .json; docs/experiments.md shows one.")
     if str(path) in zoo():
         repair = f"`{path}` is a spec of the zoo: name it in an experiment file, under `spec: {path}`."
-    return Diagnostic("no-such-experiment", "", "there is no such file", repair=repair, file=str(path))
+    return Diagnostic("no-such-experiment", "", "this file does not exist", repair=repair, file=str(path))
 
 
 def _validated(data: Mapping[str, object], origin: Origin) -> ExperimentSpec:
@@ -179,7 +179,7 @@ def _findings_beside(findings: list[Diagnostic], data: Mapping[str, object], ori
 
 @dataclass(frozen=True)
 class _Entry:
-    """A variant as it is written: where, what it is called, and what it changes."""
+    """A variant as it is written: its place, its name, and its changes."""
 
     place: Place
     values: dict[str, str]
@@ -253,7 +253,7 @@ def _label(value: JsonValue) -> str:
 
 
 def _variant(entry: _Entry, experiment: ExperimentSpec, findings: list[Diagnostic]) -> Variant | None:
-    """The variant, or None; what is wrong with it is added to the findings."""
+    """The variant, or None after its errors were added to the findings."""
     settings = TrainSettings()
     with collected(findings):
         settings = TrainSettings.model_validate(_located(entry.settings, experiment))
@@ -262,7 +262,7 @@ def _variant(entry: _Entry, experiment: ExperimentSpec, findings: list[Diagnosti
         findings.append(Diagnostic("bad-setting", "settings.seed", "a seed is given here", repair=repair))
     if entry.spec is None:
         repair = "Add `spec`, a file or a zoo name, to the variant or to the experiment."
-        findings.append(Diagnostic("missing-key", "", "there is no spec to vary", repair=repair))
+        findings.append(Diagnostic("missing-key", "", "a spec to vary is missing", repair=repair))
         return None
     with collected(findings):
         spec = load(_file(entry.spec, experiment, zoo()), entry.overrides)

@@ -1,6 +1,6 @@
 """One run of an experiment: train, measure, and leave the result in the run's folder.
 
-`python -m cortexgraph.experiment.run` carries out the run that it reads from standard input, in a process of its own.
+`python -m cortexgraph.experiment.run` carries out the run that it reads from standard input, in a separate process.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Reading(TypedDict):
 
 
 class Result(TypedDict):
-    """What was measured, as in `result.json`; `asked` is what it was measured for."""
+    """The measurements, as in `result.json`; `asked` is the request that they answer."""
 
     asked: dict[str, JsonValue]
     variant: str
@@ -96,7 +96,7 @@ def outcome_of(run: Run) -> Outcome | None:
 
 
 def stale(run: Run) -> Diagnostic | None:
-    """What in a run's folder is of another experiment, if anything is.
+    """The finding for a run's folder that belongs to another experiment, if it does.
 
     Raises:
         DataError: if the folder is damaged.
@@ -118,7 +118,7 @@ def stale(run: Run) -> Diagnostic | None:
 
 
 def carry_out(run: Run, *, overwrite: bool = False) -> Outcome:
-    """Train and measure, as far as it is not done; the outcome holds whatever goes wrong.
+    """Train and measure where that is not done yet; the outcome holds any error.
 
     A run that was interrupted resumes after its last finished epoch. The run is locked against other processes.
     """
@@ -161,7 +161,7 @@ def adopt(runs: Sequence[Run], folders: Sequence[Path]) -> list[Run]:
     return adopted
 
 
-# ---- what is measured --------------------------------------------------------
+# ---- measuring --------------------------------------------------------
 
 
 def _measured(run: Run, *, overwrite: bool) -> Outcome:
@@ -207,7 +207,7 @@ def _readings(run: Run, evaluation: EvaluationSpec, images: ImageData) -> list[R
     return [Reading(step=s.step, accuracy=s.accuracy, loss=s.loss, trained=s.trained) for s in measured.steps]
 
 
-# ---- what decides it ---------------------------------------------------------
+# ---- identity ---------------------------------------------------------
 
 
 def _asked(run: Run) -> dict[str, JsonValue]:
@@ -233,11 +233,11 @@ def _stored_as(folder: RunFolder) -> dict[str, JsonValue]:
     return own | ({"initial": started.initial} if started.initial else {})  # no experiment has such a run
 
 
-# ---- a process of its own ----------------------------------------------------
+# ---- a separate process ----------------------------------------------------
 
 
 def main() -> int:
-    """Carry out the run on standard input; what goes wrong goes to standard error."""
+    """Carry out the run on standard input; errors go to standard error."""
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     run, overwrite = pickle.load(sys.stdin.buffer)  # from the process that started this one
     outcome = carry_out(run, overwrite=overwrite)

@@ -185,7 +185,7 @@ def read_view(path: Path, overrides: Sequence[str | Override] = ()) -> tuple[Net
     """The spec of a run, and what the page shows of it.
 
     Raises:
-        DataError: if this is no run, or is damaged.
+        DataError: if this is not a run, or is damaged.
         SpecError: if its spec cannot be read.
     """
     from cortexgraph.training.run_folder import RunFolder

@@ -34,7 +34,7 @@ class Watched:
         self._version = self._picture = 0
         self._lines: list[str] = []
         self._findings: list[Diagnostic] = []
-        self.page = "<p>There is no picture yet: fix the findings first.</p>"
+        self.page = "<p>The picture appears once the findings are fixed.</p>"
 
     def state(self) -> dict[str, object]:
         """What the browser asks for again and again; the numbers rise with each change."""
@@ -57,7 +57,7 @@ class Watched:
         return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
     def _made_again(self) -> list[Diagnostic]:
-        """Read the file, and replace the page if there are no errors; the findings."""
+        """Read the file, and replace the page unless it has errors; returns the findings."""
         try:
             self._lines = self._path.read_bytes()[:MOST_BYTES].decode(errors="replace").splitlines()
             spec = load(self._path, self._overrides)
@@ -131,12 +131,12 @@ def watch(subject: str, overrides: Sequence[str | Override], tell: Callable[[str
     """Serve the page of a spec file until Ctrl-C; `tell` gets the address.
 
     Raises:
-        DataError: if there is no such file.
+        DataError: if the file does not exist.
     """
     path = Path(subject)
     if not path.is_file():
         repair = "Give the path of a spec file; `cortexgraph new mine.yaml` writes one to start from."
-        raise DataError(Diagnostic("no-such-spec", subject, "there is no such file to watch", repair=repair))
+        raise DataError(Diagnostic("no-such-spec", subject, "this file does not exist", repair=repair))
     with Server(Watched(path, overrides)) as server:
         tell(f"{server.address} shows {path} after each save. Stop with Ctrl-C.")
         try:

@@ -47,8 +47,8 @@ class Target(Model):
     to: Text = Field(description="The parameters of the network, as a pattern.")
     chunks: tuple[Offset, ...] = Field(
         default=(),
-        description="The tensor is cut along its first axis into so many equal parts, which are put into this order, "
-        "from 0: the gates of a cell.",
+        description="The tensor is cut along its first axis into as many equal parts as this list has numbers, which "
+        "are put into this order, from 0: the gates of a cell.",
     )
     rows: tuple[Offset, Offset] | None = Field(
         default=None, description="Only the rows from the first number, counted from 0, to before the second."
@@ -77,7 +77,7 @@ class KeyMap(Model):
 
 
 def find_key_map(spec: SpecLike) -> Path | None:
-    """The key map beside the file of a spec, or that of the zoo spec of this name; None where there is none."""
+    """The key map beside the file of a spec, or that of the zoo spec of this name; None if neither has one."""
     name = spec.name if isinstance(spec, NetworkSpec) else str(spec)
     own = zoo().get(name)
     path = Path(name) if not isinstance(spec, NetworkSpec) and Path(name).is_file() else own

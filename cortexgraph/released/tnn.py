@@ -1,8 +1,8 @@
 """Configurations of PyTorchTNN as specs, with the key maps of their state dicts.
 
 A node is resize and concatenate → pre-memory → recurrent cell → post-memory. Without memory it becomes one area.
-Otherwise its state, what is concatenated before it and what follows it are areas of their own, all in one region and
-updated in the same step.
+Otherwise its state, the concatenation before it and the operations after it become separate areas, all in one region
+and updated in the same step.
 """
 
 from __future__ import annotations

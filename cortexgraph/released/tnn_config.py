@@ -21,7 +21,7 @@ from cortexgraph.spec.reading import read_json, read_text
 
 Size = tuple[int, int]
 Ignored = Any
-"""Initial values, and what follows from other keys."""
+"""Initial values, and keys whose values follow from others."""
 Function = Literal["ReLU", "ELU", "Tanh", "Sigmoid", "GELU", "SiLU", "Softplus", "Identity"]
 Nothing = Annotated[dict[str, Any], Field(max_length=0)]
 
@@ -55,7 +55,7 @@ class Op:
 
 
 def result_of(ops: Sequence[Op], size: Size, channels: int) -> tuple[Size, int]:
-    """Size and channels of what a chain makes of an input."""
+    """Size and channels of the result of a chain."""
     entries = [OperationSpec(name=op.word, options=op.all_options) for op in ops]
     channels, height, width = make_chain(entries, (channels, *size), Context(channels)).output
     return (height, width), channels
@@ -357,7 +357,7 @@ class Config(Model):
             used += [(("edges", n, "from"), edge.source), (("edges", n, "to"), edge.target)]
         for place, name in used:
             if name is not None and name not in names:
-                faults.append((place, f"there is no node `{name}`", "Name one of `nodes`."))
+                faults.append((place, f"no node is called `{name}`", "Name one of `nodes`."))
         for n, node in enumerate(self.nodes):
             chain, at = [node.name], node.shape_from
             while at in names and at not in chain:

@@ -54,7 +54,7 @@ class Weights:
 
 
 def read_weights(path: str | Path, spec: SpecLike | None = None, key_map: str | Path | KeyMap | None = None) -> Weights:
-    """Read the weights of a network from a checkpoint, whoever wrote it.
+    """Read the weights of a network from a checkpoint of any library.
 
     Args:
         path: a .safetensors, .pth, .pt or Keras .h5 file. No code in it is run.

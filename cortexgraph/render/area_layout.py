@@ -36,7 +36,7 @@ def shape_text(shape: Shape) -> str:
 
 
 def box_lines(area: Area, brief: bool, blocks: int = 0) -> list[Line]:
-    """What the box of an area says: its name and shape, and what it does with its input, unless it is brief."""
+    """The text in the box of an area: its name and shape, and unless it is brief its operations."""
     names = [(part, NAME_SIZE, True) for part in textwrap.wrap(area.name, 24) or [""]]
     if brief:
         return [*names, (shape_text(area.shape), BODY_SIZE, False)]
@@ -159,7 +159,7 @@ def place(
 
 
 def _parts(row: Sequence[str], most: int) -> Iterator[Sequence[str]]:
-    """The row in as few parts as have no more than so many areas, evenly filled."""
+    """The row in as few parts of at most this many areas as possible, evenly filled."""
     count = -(-len(row) // most)
     size = -(-len(row) // count)
     yield from (row[start : start + size] for start in range(0, len(row), size))

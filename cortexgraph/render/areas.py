@@ -46,7 +46,7 @@ END = BoxStyle("image or readout", INK, "#EFEFEF", INK, width=0.8)
 PITCH, TIGHT = 12.0, 9.0
 """From one parallel arrow to the next, where no label is between them; and where there is little room."""
 MANY_AREAS, MANY_ARROWS = 10, 40
-"""Beyond so many, boxes say less, and lines are thinner."""
+"""With more areas, boxes say less and lines are thinner."""
 DENSE = 3
 """Connections for each area, beyond which a matrix is easier to read."""
 BESIDE, ABOVE, BELOW = 25.0, 19.0, 7.0
@@ -69,7 +69,7 @@ def draw_areas(
         width: of the printed drawing, in points: rows are broken, and boxes say less, where they must.
 
     Raises:
-        CompileError: if no connection has what the scale should say, or text would be too small to read.
+        CompileError: if no connection has a value for the scale, or text would be too small to read.
     """
     return fitted(lambda points: _laid_out(graph, labels, scale, points), width)
 
@@ -209,7 +209,7 @@ def _entries(graph: AreaGraph, scale: Scale | None) -> Iterator[Entry]:
 
 
 def is_dense(network: NetworkSpec | AreaGraph) -> bool:
-    """Whether arrows are so many that a matrix is easier to read."""
+    """Whether the graph has too many arrows to be easier to read than a matrix."""
     return len(network.connections) > max(MANY_ARROWS, DENSE * len(network.areas))
 
 

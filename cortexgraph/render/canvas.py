@@ -260,11 +260,11 @@ class _Extent:
 
 
 def fitted(paint: Callable[[float | None], Canvas], width: float | None) -> Drawing:
-    """The drawing for a printed width in points, or of its own width.
+    """The drawing for a printed width in points, or as wide as its content.
 
     Args:
         paint: lays the drawing out for a width.
-        width: None for a drawing of its own width.
+        width: None for a drawing as wide as its content.
 
     Raises:
         CompileError: if text would be too small to read; it names the least width, in tenths of centimetres, above
@@ -304,7 +304,7 @@ class Entry:
         sample: the look.
         mark: a sign inside a box.
         shape: of a box, as in DOT: `box`, `circle`, `diamond`.
-        size: of what is no box, in points.
+        size: of the parts other than boxes, in points.
         mark_size: of the sign.
     """
 

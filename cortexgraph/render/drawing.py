@@ -186,7 +186,7 @@ def _quiet() -> Iterator[list[str]]:
             messages.append(sink.read().decode(errors="replace"))
 
 
-# ---- fonts: those of matplotlib where the system has none ----------------------
+# ---- fonts: matplotlib's where the system lacks them ----------------------
 
 _CONFIG = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">

@@ -48,7 +48,7 @@ class Scale:
         return log(value / low) / log(high / low) if high > low else 1.0
 
     def style(self, connection: Connection, style: LineStyle) -> LineStyle:
-        """The line of a connection, as wide as its value says; pale where it has none."""
+        """The line of a connection, as wide as its value says; pale without a value."""
         share = self.share(connection)
         if share is None:
             return replace(style, color=style.color + PALE, width=UNKNOWN.width, head_size=UNKNOWN.head_size)
@@ -111,7 +111,7 @@ EMPTY = np.zeros((0, 2))
 
 
 def label_width(connection: Connection, words: Collection[str], parameters: int) -> float:
-    """Width of the label of a connection in points; 0 where it has none."""
+    """Width of the label of a connection in points; 0 without a label."""
     return max((text_width(line, SIZE) for line in _lines(connection, words, parameters)), default=0.0)
 
 

@@ -41,7 +41,7 @@ NONE = BoxStyle("", "#8A8A8A", "#FFFFFF", INK, width=0.6)
 
 
 def draw_connections(graph: AreaGraph, *, scale: str | None = None, width: float | None = None) -> Drawing:
-    """Draw the connections as a matrix: a row for what each area sends, a column for what it receives.
+    """Draw the connections as a matrix: a row for each source, a column for each target.
 
     Areas stand from low to high, from the upper left to the lower right: feedforward connections above the
     diagonal, feedback below it. Colour and shape show the kind; a modulating connection is hollow; a delay
@@ -53,7 +53,7 @@ def draw_connections(graph: AreaGraph, *, scale: str | None = None, width: float
         width: of the printed drawing, in points.
 
     Raises:
-        CompileError: if no connection has what the scale should say, or text would be too small to read.
+        CompileError: if no connection has a value for the scale, or text would be too small to read.
     """
     counts = parameter_counts(graph)
     sizes = scale_of(graph, scale, counts) if scale else None

@@ -109,7 +109,7 @@ MANY_READS = 36
 """For each column; with more, lines are thinner."""
 
 WIDEST = 900.0
-"""Points; what is wider would be illegible on a page, and is folded by itself."""
+"""In points: a wider drawing would be illegible on a page, so its steps are folded."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class Scene:
 
 
 def _starts(count: int, most: int, size: int) -> tuple[int, ...]:
-    """Where lines start that hold at most so many items of a size: as few as may be, evenly filled."""
+    """Where lines start, each of at most this many items: as few lines as possible, evenly filled."""
     lines = -(-count // most)
     return tuple(range(0, count * size, -(-count // lines) * size))
 
@@ -215,7 +215,7 @@ def scene_of(
     pitch: float | None = None,
     room: float | None = None,
 ) -> Scene:
-    """Choose what is drawn, and in which columns.
+    """Choose the nodes that are drawn, and their columns.
 
     Args:
         full: the graph before passes.

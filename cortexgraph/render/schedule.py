@@ -1,4 +1,4 @@
-"""The executed schedule: what is computed when, how long it is held, and what it costs."""
+"""The executed schedule: when each state is computed, how long it is held, and its cost."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Costs:
 
 
 def costs_of(kept: UnrolledGraph) -> Costs:
-    """Costs of what is executed. A state is held from its update to the last statement of `forward` that reads it."""
+    """Costs of the executed statements. A state is held until `forward` reads it for the last time."""
     held, states, numbers = tuple(lives(kept)), Counter[int](), Counter[int]()
     for life in held:
         size = prod(kept.areas.area(life.node.name).shape)

@@ -129,7 +129,7 @@ def elide(text: str, size: float, width: float) -> str:
 
 
 def wrap(text: str, size: float, width: float) -> list[str]:
-    """The text in lines that fit; a word that is too long has a line of its own, cut."""
+    """The text in lines that fit; a word that is too long stands alone on a line, cut."""
     lines: list[str] = []
     for word in text.split():
         if lines and text_width(f"{lines[-1]} {word}", size) <= width:

@@ -24,7 +24,7 @@ LANE = 4.0
 LINE_GAP = 12.0
 """Between the lines of a drawing that does not fit beside itself."""
 MANY_GROUPS, NARROW_GAP = 8, 20.0
-"""Beyond so many groups in a step, the states of an area stand closer."""
+"""With more groups in a step, the states of an area stand closer."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,13 @@ class Grid:
 
     @cached_property
     def _crown(self) -> float:
-        """Room above the highest row for arrows over several steps, where there is no row of readouts."""
+        """Room above the highest row for arrows over several steps, if there are no readouts."""
         long = any(head.step > tail.step + 1 for tail, head in self.graph.edges)
         return CROWN if long and not self.read else 0.0
 
     @cached_property
     def rows(self) -> dict[str, int]:
-        """Row of the image (0) and of each area, as far as they occur."""
+        """Row of the image (0) and of each area that occurs."""
         occurring = {node.name for node in self.graph if node.kind in {"image", "update"}}
         names = [IMAGE, *(area.name for area in self.graph.areas.areas)]
         return {name: row for row, name in enumerate(name for name in names if name in occurring)}
@@ -140,7 +140,7 @@ class Grid:
 
     @property
     def top(self) -> float:
-        """y of the highest row of readouts; that of the highest area where there are none."""
+        """y of the highest row of readouts; without readouts, that of the highest area."""
         return (len(self.rows) - 1 + len(self.read)) * self.row
 
     @cached_property

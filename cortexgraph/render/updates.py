@@ -1,4 +1,4 @@
-"""Drawing an unrolled graph: what is computed at each step, from what, and what need not be."""
+"""Drawing an unrolled graph: the updates of each step, their inputs, and the updates that are left out."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def choose_device(device: str) -> torch.device:
     """The device of `auto`, `cpu`, `mps`, `cuda` or `cuda:N`.
 
     Raises:
-        CortexGraphError: if there is no device of this name, or this machine has none such.
+        CortexGraphError: if this is not the name of a device, or this machine lacks the device.
     """
     if not re.fullmatch(DEVICE_PATTERN, device):
         expected, repair = "auto, cpu, mps, cuda and cuda:N are known", "Give one of these."
@@ -139,7 +139,7 @@ def make_trainer(
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Leave out Lightning's announcements and tips; warnings about what goes wrong stay."""
+    """Leave out Lightning's announcements and tips; warnings about errors stay."""
     log = logging.getLogger("lightning.pytorch")
     level = log.level
     log.setLevel(logging.WARNING)
@@ -213,7 +213,7 @@ def tracking(
         names: checked by `check_trackers`.
         folder: of the run.
         network: its name, under which wandb and mlflow keep the run.
-        step: from which training goes on: what TensorBoard has of later steps was lost with an interruption, and is
+        step: from which training goes on: TensorBoard's values of later steps were lost with an interruption, and are
             hidden.
         versions: what the trackers call the run that goes on.
     """
@@ -244,7 +244,7 @@ def tracking(
 def _wait_for_a_later_name(folder: Path) -> None:
     """Wait until an event file of this second would be named after those in the folder.
 
-    TensorBoard reads the files of a folder by name. A name starts with the second; what follows does not rise (process
+    TensorBoard reads the files of a folder by name. A name starts with the second; the rest does not rise (process
     9 comes after process 10), and a resumed run read before what it goes on from loses all its steps.
     """
     names = [path.name.split(".") for path in folder.glob("events.out.tfevents.*")]

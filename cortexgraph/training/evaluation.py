@@ -1,4 +1,4 @@
-"""A trained network over time: its accuracy at each step of readout, and what it sees in images."""
+"""A trained network over time: its accuracy at each step of readout, and its predictions for single images."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def evaluate(
 
 @contextmanager
 def in_evaluation(network: nn.Module, device: torch.device) -> Iterator[None]:
-    """Run a network in evaluation mode on a device; it is left on its own, each module in the mode that it was in."""
+    """Run a network in evaluation mode on a device; device and modes of its modules are restored afterwards."""
     before = next((parameter.device for parameter in network.parameters()), device)
     modes = {module: module.training for module in network.modules()}
     network.eval()
@@ -308,7 +308,7 @@ def _existing(files: str | PathLike[str] | Sequence[str | PathLike[str]]) -> lis
     """The files.
 
     Raises:
-        DataError: naming every one that is not there.
+        DataError: naming every one that does not exist.
     """
     several = [files] if isinstance(files, str | PathLike) else [*files] if isinstance(files, Sequence) else [files]
     others = {type(file).__name__ for file in several if not isinstance(file, str | PathLike)}
@@ -322,7 +322,7 @@ def _existing(files: str | PathLike[str] | Sequence[str | PathLike[str]]) -> lis
         if path.is_dir():
             findings.append(Diagnostic("no-image", str(path), "this is a folder", repair="Name the images in it."))
         elif not path.is_file():
-            findings.append(Diagnostic("no-image", str(path), "there is no such file", repair="Check the path."))
+            findings.append(Diagnostic("no-image", str(path), "this file does not exist", repair="Check the path."))
     if findings:
         raise DataError(findings)
     return paths

@@ -1,7 +1,7 @@
-"""A finished run that goes on for more epochs.
+"""Extending a finished run by more epochs.
 
-Until the extension is finished it is an unfinished run of its own, in the folder `extension` of the run, which stays as
-it is. The finished extension then takes the place of the run, file by file.
+Until the extension is finished it is a separate unfinished run, in the folder `extension` of the run, which does not
+change. The finished extension then takes the place of the run, file by file.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def begin_extension(run: RunFolder, epochs: int, command: str) -> None:
 
 
 def _adopt(run: RunFolder) -> None:
-    """Let checkpoint and weights belong to the changed settings."""
+    """Mark checkpoint and weights as those of the changed settings."""
     import torch
 
     identity = run.identity(run.read_spec(), run.read_card())
@@ -65,7 +65,7 @@ def withdrawn_if_nothing_was_trained(run: RunFolder) -> Iterator[None]:
 
 
 def finish_extension(run: RunFolder) -> Summary:
-    """Let the finished extension take the place of the run; what an interruption left undone is done.
+    """Replace the run by its finished extension; also completes a replacement that was interrupted.
 
     Returns:
         The summary of the whole run.

@@ -83,7 +83,7 @@ def train(
         settings: how to train; if none are given, the defaults, or those of the run that is resumed or extended.
         out: the folder, made here; no other process may write into it meanwhile.
         resume: resume the interrupted run, or extension of a run, in `out` after its last finished epoch, bit for bit.
-        extend: go on with the finished run in `out` for so many epochs. The schedule starts again over them. The run
+        extend: continue the finished run in `out` for this many epochs. The schedule starts again over them. The run
             stays as it is until they are finished.
         init_from: weights to start from: a run or its folder, the name of a trained network that ships, a file, or a
             state dict. Readouts for other classes stay new. `initial.safetensors` keeps the initial weights.
@@ -96,12 +96,12 @@ def train(
     Raises:
         GraphError, CompileError: if the spec does not compile.
         DataError: if the data or the initial weights do not fit the network, or `out` is not free (or not resumable).
-        CortexGraphError: for a device that is not there, a tracker that is not installed, or when training diverges.
+        CortexGraphError: for a device that does not exist, a tracker that is not installed, or when training diverges.
         Interrupted: on Ctrl-C or SIGTERM, when the folder is ready to be resumed.
     """
     run = RunFolder(out)
     if init_from is not None and (resume or extend):
-        found, repair = "weights to start from are given for a run that goes on", "Leave them out: it has its own."
+        found, repair = "a run that is resumed or extended has its own weights", "Leave `init_from` out."
         raise DataError(Diagnostic("run-folder", str(out), found, repair=repair))
     options = {"quiet": quiet, "logger": logger, "origin": origin, "command": command}
     if extend or (resume and run.is_being_extended):
@@ -151,7 +151,7 @@ def _initial_network(
     init_from: Source | None,
     stored: Mapping[str, Tensor] | None,
 ) -> tuple[CompiledNetwork, Start | None]:
-    """The network as training starts: new weights from the seed, those of another network, or what a run has stored."""
+    """The network as training starts: new weights from the seed, or those of another network or a stored run."""
     torch.manual_seed(settings.seed)
     checkpoint = None if settings.checkpoint == "none" else read_checkpoint(settings.checkpoint, settings.batch_size)
     layout: MemoryFormat = "channels_last" if settings.channels_last else "contiguous"
@@ -164,7 +164,7 @@ def _initial_network(
 
 
 def _carried_out(job: Job, logger: Sequence[str], *, resume: bool, overwrite: bool, quiet: bool) -> Summary:
-    """Train, or resume, and write what is known at the end; `summary.json`, the mark of a finished run, last."""
+    """Train, or resume, and write the results; `summary.json`, which marks a finished run, last."""
     run = job.run
     recorder = Recorder(run, Interrupts(), quiet=quiet)
     trainer = make_trainer(job.settings, job.device, run.path, [recorder], quiet=quiet)
@@ -193,7 +193,7 @@ def _extended(
     epochs: int,
     options: dict[str, Any],
 ) -> Summary:
-    """Extend a run, or go on with its extension if no epochs are given."""
+    """Extend a run, or without epochs resume its extension."""
     first = is_first_process()
     with run.locked():
         if epochs and first:

@@ -1,4 +1,4 @@
-"""The images of a run: whether they fit the network, what identifies them, what is done to them, and their batches."""
+"""The images of a run: whether they fit the network, their digest, their augmentation, and their batches."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def set_aside(data: ImageData, rows: Sequence[int]) -> ImageData:
 
 
 def augmentation(data: ImageData, settings: TrainSettings) -> Augment | None:
-    """What is done to the training images: what suits the data, as far as the settings do not say otherwise."""
+    """The augmentation of training images: that of the data set, with the settings over it."""
     if not settings.augment:
         return None
     chosen = {
@@ -128,7 +128,7 @@ def augmentation(data: ImageData, settings: TrainSettings) -> Augment | None:
 
 
 def mixed(images: Tensor, settings: TrainSettings) -> tuple[Tensor, float]:
-    """A batch [B, C, H, W] with each image mixed with the one before it, and the share of its own, by mixup or cutmix.
+    """A batch [B, C, H, W] with each image mixed with the one before it, and its own share, by mixup or cutmix.
 
     Drawn from torch's global generator, whose state follows from seed and epoch.
     """
@@ -136,7 +136,7 @@ def mixed(images: Tensor, settings: TrainSettings) -> tuple[Tensor, float]:
         return images, 1.0
     from torchvision.transforms import v2
 
-    # With the numbers of the images as labels, the mixed labels hold the shares, whatever the loss is.
+    # With the numbers of the images as labels, the mixed labels hold the shares, for any loss.
     count = len(images)
     makers = [(v2.MixUp, settings.mixup), (v2.CutMix, settings.cutmix)]
     transforms = [maker(alpha=alpha, num_classes=count) for maker, alpha in makers if alpha]
@@ -151,7 +151,7 @@ def check_augmentation(data: ImageData, settings: TrainSettings) -> None:
 
 
 def images_text(data: ImageData, settings: TrainSettings) -> str:
-    """What training shows to the network and what is done to it, for people."""
+    """The images and their augmentation, as the run announces them."""
     channels, height, width = data.train.images.shape[1:]
     augment, mixing = augmentation(data, settings), {"mixup": settings.mixup, "cutmix": settings.cutmix}
     counts = f"{len(data.train):,} training and {len(data.test):,} test images"
@@ -172,8 +172,8 @@ def images_text(data: ImageData, settings: TrainSettings) -> str:
 class EpochLoader:
     """`Batches` that ask for the number of the epoch when an iteration starts.
 
-    The order and augmentation of an epoch follow from its number, so a resumed run sees what an uninterrupted
-    one would have seen.
+    The order and augmentation of an epoch follow from its number, so a resumed run sees the same images as an
+    uninterrupted one.
 
     Args:
         batches: what to iterate over.

@@ -67,7 +67,7 @@ class Job:
     frozen: Frozen
 
     def begin(self, *, resume: bool, overwrite: bool, quiet: bool) -> dict[str, Any] | None:
-        """Write what makes the folder a run, as far as it is not there, and say what is trained.
+        """Write the files of a new run, or those that a resumed run lacks, and announce the training.
 
         Returns:
             The checkpoint from which a resumed run goes on.
@@ -92,7 +92,7 @@ class Job:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the weights say of themselves; the run has begun."""
+        """The metadata of the weights; the run has begun."""
         spec, own = self.spec, self.run.identity(self.spec, self.card)
         return {
             "network": spec.name,
@@ -104,7 +104,7 @@ class Job:
 
     @property
     def device_name(self) -> str:
-        """What people call the devices."""
+        """The name of the devices, for people."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
         return f"{self.settings.devices} × {name}" if self.settings.devices > 1 else name
 
@@ -115,7 +115,7 @@ class Job:
         return total_parameters(full), trained_parameters(full) - frozen, frozen
 
     def _announce(self) -> None:
-        """Say once, before training, what is trained on what, from which weights, and what is frozen."""
+        """Announce network, data, initial weights and frozen parts before training."""
         spec, settings = self.spec, self.settings
         print(f"{self.data.name}: {images_text(self.data, settings)}")
         print(
@@ -140,7 +140,7 @@ class Job:
         return f" (each epoch leaves out {count_of(count, 'image')}, others every time: no full batch)" if count else ""
 
     def _describe(self) -> None:
-        """Write source and drawings, as far as they are not there."""
+        """Write source and drawings where they are missing."""
         if not self.run.source.exists():
             write_text(self.run.source, self.network.source, durable=True)
         for make, paths in ((draw, self.run.areas), (draw_unrolled, self.run.unrolled)):
@@ -152,7 +152,7 @@ class Job:
     # ---- the end -----------------------------------------------------------------
 
     def summary(self, history: Sequence[EpochRecord], tested: Mapping[int, float] | None) -> Summary:
-        """What the run says of itself at the end; `tested` is the accuracy on test images that were evaluated once."""
+        """The summary of the finished run; `tested` is the accuracy on test images that were evaluated once."""
         splits = {"train": self.data.train, "validation": self.data.validation, "test": self.data.test}
         (total, trained, untrained), started, best = self.counts, self.run.read_settings(), best_epoch(history)
         return Summary(
@@ -183,7 +183,7 @@ class Job:
 
 
 def versions() -> dict[str, str]:
-    """The versions of what computes a run."""
+    """The versions of the packages that compute a run."""
     own = {"cortexgraph": __version__, "torch": torch.__version__, "lightning": lightning.__version__}
     return own | {"python": platform.python_version()}
 
@@ -219,5 +219,5 @@ def _changed(place: str, before: object, now: object) -> Diagnostic:
         place,
         f"it is {now} now",
         f"the run was started with {was}",
-        "Resume with what the run was started with (leave options out), or start another run.",
+        "Resume with the arguments of the start (leave options out), or start another run.",
     )

@@ -1,4 +1,4 @@
-"""What training minimises and what it counts, over the steps at which the network is read out.
+"""Losses and counts of correct images, over the steps at which the network is read out.
 
 A loss is a function registered with `register_loss`; `TrainSettings.loss` and `--loss` name it. The registry holds
 the only list of names.

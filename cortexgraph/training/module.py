@@ -115,7 +115,7 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
     # ---- steps ---------------------------------------------------------------
 
     def _count(self, split: str, images: Tensor, labels: Tensor, share: float = 1.0) -> Tensor:
-        """The loss of a batch, images [B, C, H, W] and labels [B], which is counted with what is correct.
+        """The loss of a batch, images [B, C, H, W] and labels [B], which is counted with the correct images.
 
         The labels hold for this share of each image, and that of the image before it for the rest.
         """
@@ -140,7 +140,7 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
             self.averaged.update_parameters(self.network)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
-        """Count what is correct in one batch, of which a process may have no image."""
+        """Count the correct images of one batch, of which a process may have none."""
         if len(batch[1]):
             self._count("evaluation", *batch)
 
@@ -156,7 +156,7 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
                 group["lr"] = peak * factor(schedule.last_epoch)
 
     def on_train_epoch_start(self) -> None:
-        """Make all randomness of the epoch follow from the seed, the epoch and the process; keep frozen parts still."""
+        """Seed all randomness by the seed, the epoch and the process; keep frozen parts in evaluation mode."""
         for module in self.frozen:
             module.eval()
         numbers = (self.settings.seed, _finished_epochs(self.trainer), self.trainer.global_rank)

@@ -15,8 +15,8 @@ from cortexgraph.training.settings import TrainSettings
 def parameter_groups(network: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
     """Trainable parameters in groups: weights (matrices and kernels) decay; norms and biases do not.
 
-    Norms and biases, those with at most one axis, have a learning rate of their own. The weights of classifiers are a
-    group of their own for Muon, which is not meant for them.
+    Norms and biases, those with at most one axis, have their own learning rate. The weights of classifiers are a
+    separate group for Muon, which is not meant for them.
     """
     lr, muon = settings.lr, settings.optimizer == "muon"
     classifiers = {id(m.weight) for m in network.modules() if type(m) is nn.Linear} if muon else set()

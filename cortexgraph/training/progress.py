@@ -48,7 +48,7 @@ class EpochBar(RichProgressBar):  # type: ignore[misc, unused-ignore]
 
 
 class ProgressLines(pl.Callback):  # type: ignore[misc, unused-ignore]
-    """A line once a minute within an epoch, for logs; an epoch that is shorter has none."""
+    """A line once a minute within an epoch, for logs; a shorter epoch prints none."""
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""

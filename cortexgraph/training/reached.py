@@ -40,7 +40,7 @@ def check_step_weights(graph: UnrolledGraph, loss_over: str) -> None:
     """Check that the loss has one weight for each readout step, of every readout.
 
     Raises:
-        CompileError: if it has not.
+        CompileError: if the number of weights is another.
     """
     findings = [
         Diagnostic(

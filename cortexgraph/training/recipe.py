@@ -43,7 +43,7 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def read_recipe(recipe: object) -> Recipe:
-    """The recipe that ships under this name, or the one in this YAML file; what is wrong is in its findings."""
+    """The recipe that ships under this name, or the one in this YAML file; its findings list the errors."""
     shipped, text = shipped_recipes(), str(recipe)
     path = shipped.get(text) or Path(text)
     name = text if text in shipped else path.name
@@ -60,7 +60,7 @@ def read_recipe(recipe: object) -> Recipe:
 
 
 def _checked(recipe: Recipe, data: object) -> Recipe:
-    """The recipe with the settings in `data`, or with a finding if there are none."""
+    """The recipe with the settings in `data`, or with a finding if it has none."""
     if data is None or not isinstance(data, Mapping):
         found, repair = "the recipe is not a mapping", "Write settings and values, such as `epochs: 30`."
         finding = Diagnostic("wrong-type", "", found, repair=repair, file=recipe.origin.file, line=1)

@@ -65,7 +65,7 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
     # ---- state in the checkpoint -----------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """The history, what the run is, and what its trackers call it."""
+        """The history, the identity of the run, and its names in the trackers."""
         versions = {name: tracker.version for name, tracker in self.trackers.items()}
         history = [asdict(record) for record in self.history]
         return {"history": history, "identity": self.metadata["identity"], "trackers": versions}
@@ -93,7 +93,7 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
-        """Stop on a signal, or when the loss is not a number any more."""
+        """Stop on a signal, or when the loss is no longer a number."""
         self._check_interrupts(trainer)
         if pl_module.device.type == "cpu" or batch_idx % LOOK_EVERY == LOOK_EVERY - 1:
             check_finite(as_training(pl_module).counts["train"].loss, trainer, "training loss")
@@ -221,7 +221,7 @@ def plain_state(network: nn.Module) -> dict[str, Tensor]:
 
 
 def check_finite(loss: Tensor, trainer: pl.Trainer, name: str) -> None:
-    """Stop training when a loss is infinite or not a number; what was saved before stays.
+    """Stop training when a loss is infinite or not a number; saved files stay.
 
     Raises:
         CortexGraphError: naming epoch and step.

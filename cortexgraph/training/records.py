@@ -1,4 +1,4 @@
-"""What a run writes about itself: how it was started, its data, each finished epoch, and the summary."""
+"""The records of a run: how it was started, its data, each finished epoch, and the summary."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from cortexgraph.training.settings import stored_settings
 from cortexgraph.wording import count_of, parameters_text
 
 DECIDING = ("sha256", "classes", "mean", "std", "augment")
-"""Fields of `DataCard` that decide the weights of a run, or what its network makes of an image."""
+"""Fields of `DataCard` that decide the weights of a run, or the response of its network to an image."""
 
 AUGMENTATIONS = ("shift", "border", "flip", "cutout", "randaugment", "mixup", "cutmix")
-"""Settings that say what is done to training images."""
+"""Settings of augmentation."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -64,7 +64,7 @@ class Origin(BaseModel, frozen=True, strict=True, extra="forbid"):
 
 
 class DataCard(BaseModel, frozen=True, strict=True):
-    """What a run keeps of its data, `data.json`: enough to load, normalise and augment alike, and to notice a change.
+    """What a run keeps of its data, `data.json`: enough to load and prepare it again, and to notice a change.
 
     Attributes:
         name: of the data set.
@@ -102,7 +102,7 @@ class DataCard(BaseModel, frozen=True, strict=True):
 
 
 def identity(spec_digest: str, started: Started, card: DataCard, rows: Sequence[int]) -> str:
-    """A digest of all that decides the weights of a run, as its files have it; `rows` are the validation images."""
+    """A digest of what decides the weights of a run, as stored in its files; `rows` are the validation images."""
     data = card.model_dump(mode="json", include=set(DECIDING))
     deciding: list[object] = [spec_digest, started.settings, data]
     deciding += [list(rows)] if rows else []  # runs of earlier versions have neither of the two

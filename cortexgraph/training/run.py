@@ -1,4 +1,4 @@
-"""A trained run, opened in one way: its spec, settings and weights, and the networks that they make."""
+"""A trained run: its spec, settings and weights, and the networks with these weights."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ MAX_BYTES = 5_000_000
 
 @dataclass(frozen=True, eq=False)
 class TrainedRun:
-    """A trained run: what `train` left, read and checked, and the networks with its weights.
+    """A trained run, read and checked, and the networks with its weights.
 
     Attributes:
         folder: its files.
@@ -258,7 +258,7 @@ def load_run(
     folder = find_run(path)
     check_choice("epoch", epoch, get_args(Epoch))
     settings, trained, card = folder.train_settings(), folder.read_spec(), folder.read_card()
-    unroll(with_readouts(trained, at), steps, order, record)  # so that wrong options are told now
+    unroll(with_readouts(trained, at), steps, order, record)  # so that wrong options are reported now
     weights = folder.read_weights(trained, card) if epoch == "kept" else folder.read_epoch(epoch, trained, card)
     return TrainedRun(folder, trained, settings, card, weights, options)
 
@@ -341,12 +341,12 @@ def find_run(name: str | Path) -> RunFolder:
     guess = similar(str(name), list(shipped))
     listing = f"the trained networks that ship are {quoted(shipped)}" if shipped else "none ships"
     repair = f"Did you mean `{guess}`?" if guess else "Give the folder of a run, or one of these names."
-    raise DataError(Diagnostic("no-run", str(name), "there is no such folder", listing, repair))
+    raise DataError(Diagnostic("no-run", str(name), "this folder does not exist", listing, repair))
 
 
 @arguments_explained
 def pack(run: str | Path, out: str | Path, *, data: str) -> Path:
-    """Copy what a run needs to be used elsewhere: spec, weights, classes, settings and summary.
+    """Copy the files that another machine needs to use a run: spec, weights, classes, settings and summary.
 
     Paths of this machine are left out. The copy is a run folder without checkpoints, which `load_run` opens.
 

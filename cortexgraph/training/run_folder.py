@@ -81,11 +81,11 @@ class RunFolder:
         own = [self.summary, self.summary_text, self.spec, self.source, *self.areas, *self.unrolled, *self.curves]
         return [*own, self.data, self.metrics, self.validation, self.initial, self.weights]
 
-    # ---- what it is ----------------------------------------------------------
+    # ---- state ----------------------------------------------------------
 
     @property
     def state(self) -> State:
-        """Whether this is no run, one whose start was cut off, one that can be resumed, or a finished one."""
+        """`none` (not a run), `started` (its start was interrupted), `unfinished` (resumable) or `finished`."""
         try:
             text = self.settings.read_bytes() if self.settings.is_file() else b""
             if MARK not in TypeAdapter(dict[str, Any]).validate_json(text):
@@ -122,7 +122,7 @@ class RunFolder:
         """Check in the first process that a run may start, resume, or be extended here; changes nothing.
 
         Raises:
-            DataError: if it may not, with what to do instead.
+            DataError: if it may not, with the repair.
         """
         if not is_first_process():
             return
@@ -138,7 +138,7 @@ class RunFolder:
             raise self._refusal(*refusals[state])
 
     def _taken(self) -> dict[State, tuple[str, str]]:
-        """In which states no run may start here, and what to do instead."""
+        """The states in which no run may start here, each with the repair."""
         refusals: dict[State, tuple[str, str]] = {
             "unfinished": ("this folder holds an unfinished run", "Continue it with --resume, or give --overwrite."),
             "finished": ("this folder holds a finished run", "Name another with --out, or give --overwrite."),
@@ -169,7 +169,7 @@ class RunFolder:
         return refusals
 
     def _has_other_files(self) -> bool:
-        """Whether the folder holds anything besides what a run that is killed at once leaves."""
+        """Whether the folder holds files other than those that a run leaves if it is killed at its start."""
         names = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
         left = {path.name for path in leftovers(self.settings)}
         return bool(names - left - {self.lock.name})
@@ -212,7 +212,7 @@ class RunFolder:
         self.complete(spec, card, rows)
 
     def complete(self, spec: NetworkSpec, card: DataCard, rows: Sequence[int] = ()) -> None:
-        """Write spec, validation images and data where they are missing, and remove what a killed process left."""
+        """Write spec, validation rows and data where missing, and remove temporary files of a killed process."""
         self.remove_leftovers()
         if not self.spec.exists():
             with replacing(self.spec, durable=True) as temporary:
@@ -242,7 +242,7 @@ class RunFolder:
         """The path of a file of this run.
 
         Raises:
-            DataError: if there is none, or it is a folder, a pipe or a device.
+            DataError: if it is missing, or is a folder, a pipe or a device.
         """
         if not path.is_file():
             raise self.damaged(path, "is not a file" if path.exists() else "is missing")
@@ -301,7 +301,7 @@ class RunFolder:
         return self.read(self.data, DataCard)
 
     def read_validation(self) -> list[int]:
-        """Which of the training images were set aside for validation; none if there is no such file.
+        """The rows of training images that were set aside for validation; empty without the file.
 
         Raises:
             DataError: if it is damaged.
@@ -438,7 +438,7 @@ class RunFolder:
 
     def too_young(self) -> DataError:
         """Nothing was trained yet."""
-        repair = f"Go on with `cortexgraph train --resume --out {self.path}`."
+        repair = f"Resume it with `cortexgraph train --resume --out {self.path}`."
         return self._refusal("this run has not finished its first epoch", repair)
 
     def damaged(self, path: Path, problem: str) -> DataError:

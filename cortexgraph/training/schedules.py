@@ -64,4 +64,4 @@ SCHEDULES: dict[str, Callable[[int, int, float], float]] = {
 """By name: from the index of a batch, the number of batches and the share of warm-up to a factor of the peak."""
 
 WARM_UP = {"one-cycle": 0.3, "step": 0.05, "cosine": 0.05, "linear": 0.05, "constant": 0.0}
-"""The usual share of a run in which the rate rises; `constant` has none."""
+"""The usual share of a run in which the rate rises; `constant` does not warm up."""

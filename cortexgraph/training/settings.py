@@ -1,4 +1,4 @@
-"""What a training run is: every number that decides its result, validated."""
+"""The settings of training: every number that decides its result, validated."""
 
 from __future__ import annotations
 

@@ -73,7 +73,9 @@ def load_weights(network: CompiledNetwork, source: Source, classes: Sequence[str
         if _part(key) not in fresh and key not in misshaped and not key.endswith(COUNTER)
     ]
     findings += [
-        Diagnostic("unexpected-tensor", labels.get(_part(key), key), f"{name} has `{key}`, which the network has not")
+        Diagnostic(
+            "unexpected-tensor", labels.get(_part(key), key), f"{name} has `{key}`, which the network does not have"
+        )
         for key in loaded.unexpected_keys
     ]
     findings += [
@@ -114,7 +116,7 @@ def _new_readouts(
         keys = [key for key in own if _part(key) == readout.identifier]
         words = "the readout" if len(areas.readouts) == 1 else f"readout {readout.name}"
         if keys and not any(key in state for key in keys):
-            yield readout.identifier, f"{words} is new: the weights have none"
+            yield readout.identifier, f"{words} is new: the weights do not include it"
         elif any(state[key].shape[:1] != own[key].shape[:1] for key in keys if key in state):
             before = next(len(state[key]) for key in keys if key in state)
             yield readout.identifier, f"{words} is new: it has {readout.classes} classes, the weights have {before}"
@@ -200,7 +202,7 @@ def freeze(network: CompiledNetwork, words: Sequence[str]) -> Frozen:
         words: names, or several of them with commas between.
 
     Raises:
-        CompileError: for a word that names no part with parameters, or when nothing is left to train.
+        CompileError: if no part with parameters has this name, or nothing is left to train.
     """
     if not words:
         return Frozen()
@@ -242,9 +244,9 @@ def _parts(areas: AreaGraph) -> dict[str, set[str]]:
 def _unknown(name: str, known: Mapping[str, object]) -> Diagnostic:
     expected = f"areas, connections and readouts have names such as {quoted(list(known)[:2])}, `V1 -> V2` or `-> V1`"
     repair = suggest(name, known, "See the names with `cortexgraph show`.")
-    return Diagnostic("frozen", f"freeze {name}", "this names no part of the network", expected, repair)
+    return Diagnostic("frozen", f"freeze {name}", "no part of the network has this name", expected, repair)
 
 
 def _without_parameters(name: str) -> Diagnostic:
     repair = f"Give `-> {name}` to freeze the connections into it, or leave it out."
-    return Diagnostic("frozen", f"freeze {name}", "this part has no parameters of its own", repair=repair)
+    return Diagnostic("frozen", f"freeze {name}", "this part has no parameters", repair=repair)

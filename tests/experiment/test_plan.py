@@ -75,7 +75,7 @@ def test_a_recipe_lies_beside_the_experiment(write: Write, tmp_path: Path) -> No
         ("evaluate: {early: {at: [1]}}", r"evaluate.early.*IT first responds at step 2"),
         ("match_parameters: {to: b}", r"match_parameters: no variant is called `b`"),
         ("match_parameters: {to: 10}", r"the nearest that .* comes to 10 trained parameters"),
-        ("spec: null", r"the spec: there is no spec to vary"),
+        ("spec: null", r"the spec: a spec to vary is missing"),
         ("data: {train_images: 0}", r"data.train_images"),
         ("figure: {x: stepp}", r"tiny.yaml:\d+: figure.x: `stepp` is not an axis of this experiment(.|\n)*mean `step`"),
         ("figure: {series: weights}", r"figure.series: `weights` is not an axis of this experiment"),
@@ -115,9 +115,9 @@ def test_a_mistake_in_the_variants_tells_nothing_false_about_the_rest(write: Wri
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "order.yaml").write_text("")
-    with pytest.raises(SpecError, match=r"odrer.yaml: there is no such file\.\n  Did you mean `order.yaml`\?"):
+    with pytest.raises(SpecError, match=r"odrer.yaml: this file does not exist\.\n  Did you mean `order.yaml`\?"):
         load_experiment(tmp_path / "odrer.yaml")
-    with pytest.raises(SpecError, match=r"nope.yaml: there is no such file\.\n  Name an experiment file"):
+    with pytest.raises(SpecError, match=r"nope.yaml: this file does not exist\.\n  Name an experiment file"):
         load_experiment(tmp_path / "nothing" / "nope.yaml")
 
 

@@ -163,7 +163,7 @@ def test_ctrl_c_ends_the_command_cleanly(spec: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["ventral"], 1, "there is no such file to watch"),
+        (["ventral"], 1, "this file does not exist"),
         (["mine.yaml", "-o", "a.html"], 2, "leave out --out"),
     ],
 )

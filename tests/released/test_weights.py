@@ -225,7 +225,7 @@ def test_what_is_no_checkpoint(spec: Path, tmp_path: Path) -> None:
     for name, found in [("text.pth", "this is not a checkpoint"), ("empty.pth", "there are no tensors in this file")]:
         with pytest.raises(DataError, match=found):
             read_weights(tmp_path / name, spec)
-    with pytest.raises(DataError, match=r"gone\.pth: there is no such file"):
+    with pytest.raises(DataError, match=r"gone\.pth: this file does not exist"):
         read_weights(tmp_path / "gone.pth", spec)
 
 

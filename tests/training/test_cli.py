@@ -132,7 +132,7 @@ def test_wrong_usage(arguments: list[str]) -> None:
 
 def test_eval_of_nothing() -> None:
     done = run("eval", "nothing")
-    assert "there is no such folder" in str(done.exception)
+    assert "this folder does not exist" in str(done.exception)
 
 
 def test_eval_needs_data_for_a_run_made_in_python(finished: Path) -> None:
@@ -337,10 +337,10 @@ def test_validation_freezing_fine_tuning_and_extending(place: Path, workplace: P
         (["--resume", "--out", "r", "--from", "other"], "leave out --from"),
         (["--extend", "2", "--out", "r"], "there is no run here to extend"),
         (["--from", "nothing/here", "tiny.yaml"], "this does not exist"),
-        (["--from", "nothing"], "there is no such folder"),
+        (["--from", "nothing"], "this folder does not exist"),
         (["tiny.yaml", "--validation", "2.5"], "it must be a whole number of images, or a share below 1"),
         (["tiny.yaml", "--validation", "36"], "36 of 24 training images would be set aside"),
-        (["tiny.yaml", "--freeze", "V7"], "freeze V7: this names no part of the network"),
+        (["tiny.yaml", "--freeze", "V7"], "freeze V7: no part of the network has this name"),
     ],
 )
 def test_what_a_run_cannot_go_on_with(place: Path, workplace: Path, arguments: list[str], message: str) -> None:

@@ -177,7 +177,7 @@ def test_no_run(tmp_path: Path, data: ImageData) -> None:
     [
         ("cut", r"weights\.safetensors is not whole"),
         ("remove", r"weights\.safetensors is missing"),
-        ("young", r"has not finished its first epoch\.\n  Go on with `cortexgraph train --resume --out "),
+        ("young", r"has not finished its first epoch\.\n  Resume it with `cortexgraph train --resume --out "),
         ("respec", r"weights\.safetensors belongs to another spec"),
         ("unspec", r"spec\.yaml cannot be read as a spec"),
     ],

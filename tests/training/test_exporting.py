@@ -86,7 +86,7 @@ def test_a_run_can_be_exported_over_other_steps(finished: Path, tmp_path: Path) 
         ),
         (["RUN", "--steps", "1", "--out", "net.py"], "IT first responds at step 2"),
         ([".", "--out", "net.py"], "is not a cortexgraph run"),
-        (["nowhere", "--out", "net.py"], "nowhere: there is no such folder"),
+        (["nowhere", "--out", "net.py"], "nowhere: this folder does not exist"),
     ],
 )
 def test_bad_input_is_one_clear_message_and_leaves_nothing(

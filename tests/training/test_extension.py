@@ -171,7 +171,7 @@ def test_what_cannot_be_extended(
     for options in ({"resume": True}, {"overwrite": True}):
         with pytest.raises(DataError, match=r"both .* were asked for"):
             train(spec, data, None, run.path, extend=2, quiet=True, **options)
-    with pytest.raises(DataError, match="weights to start from are given for a run that goes on"):
+    with pytest.raises(DataError, match="a run that is resumed or extended has its own weights"):
         train(spec, data, None, run.path, extend=2, quiet=True, init_from="ventral-cifar10")
     assert contents(run) == before
 

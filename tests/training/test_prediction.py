@@ -57,14 +57,14 @@ def test_probabilities_are_those_of_the_network_on_the_normalised_image(finished
 
 
 def test_every_image_that_is_not_there_is_named(finished: Path, pictures: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no such file") as caught:
+    with pytest.raises(DataError, match="this file does not exist") as caught:
         predict([*pictures, tmp_path / "a.png", tmp_path, tmp_path / "b.png"], finished)
     told = [finding.found for finding in caught.value.diagnostics]
-    assert told == ["there is no such file", "this is a folder", "there is no such file"]
+    assert told == ["this file does not exist", "this is a folder", "this file does not exist"]
 
 
 def test_a_name_that_does_not_ship(pictures: list[Path]) -> None:
-    with pytest.raises(DataError, match=r"ventral-cifar100: there is no such folder(.|\n)*mean `ventral-cifar10`"):
+    with pytest.raises(DataError, match=r"ventral-cifar100: this folder does not exist(.|\n)*mean `ventral-cifar10`"):
         predict(pictures, "ventral-cifar100")
 
 
@@ -150,7 +150,7 @@ def test_the_best_class_of_an_image_that_is_not_there() -> None:
 
 
 def test_images_in_memory_and_networks_are_explained(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no\.png: there is no such file"):
+    with pytest.raises(DataError, match=r"no\.png: this file does not exist"):
         predict(tmp_path / "no.png")
     for files in ([torch.zeros(1)], torch.zeros(1), [None]):
         with pytest.raises(DataError, match=r"files: \w+ was given, but paths of images are needed"):

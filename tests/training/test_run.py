@@ -86,7 +86,7 @@ def test_an_opened_run_serves_every_use(finished: Path, data: ImageData, tmp_pat
     run = load_run(finished)
     assert evaluate(run, data, device="cpu") == evaluate(finished, data, device="cpu")
     assert cg.export(run, tmp_path / "net.py").difference <= 1e-4
-    with pytest.raises(DataError, match="there is no such file"):
+    with pytest.raises(DataError, match="this file does not exist"):
         predict([tmp_path / "cat.png"], run)
 
 

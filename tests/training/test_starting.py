@@ -223,9 +223,9 @@ def test_freezing_a_tied_connection_freezes_the_parameters_that_it_shares() -> N
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["V11"], r"freeze V11: this names no part of the network.*\n.*Did you mean `V1`"),
+        (["V11"], r"freeze V11: no part of the network has this name.*\n.*Did you mean `V1`"),
         (["V1 -> I"], r"Did you mean `V1 -> IT`"),
-        (["V1, V9"], r"freeze V9: this names no part"),
+        (["V1, V9"], r"freeze V9: no part of the network has this name"),
         (["V1", "IT", "-> V1", "-> IT", "readout"], r"nothing is left to train"),
     ],
 )
