@@ -30,9 +30,9 @@ def guessed_key_map(path: str | Path, spec: NetworkSpec) -> tuple[str, list[str]
     Raises:
         DataError, SpecError: as `read_weights`.
     """
-    wanted, areas = parameters_of(spec)
+    parameters, areas = parameters_of(spec)
     theirs = _modules(read_tensors(Path(path))[0])
-    ours = sorted(_modules(wanted).items(), key=lambda module: _place(module[0], areas))
+    ours = sorted(_modules(parameters).items(), key=lambda module: _place(module[0], areas))
     rest, entries, doubts = dict(theirs), dict[str, str | None](), list[str]()
     for mine, leaves in ours:
         among = [name for name, others in rest.items() if others == leaves]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import chain as joined
 from itertools import islice, product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import networkx as nx
 
@@ -85,8 +85,8 @@ class _Built:
 
     config: Config
     file: str
-    areas: dict[str, dict[str, Any]] = field(default_factory=dict)
-    connections: list[tuple[dict[str, Any], list[Op]]] = field(default_factory=list)
+    areas: dict[str, dict[str, object]] = field(default_factory=dict)
+    connections: list[tuple[dict[str, object], list[Op]]] = field(default_factory=list)
     ranks: dict[str, int] = field(default_factory=dict)
     of_node: dict[str, list[str]] = field(default_factory=dict)
     tensors: dict[str, tuple[str | int, str, tuple[int, ...]]] = field(default_factory=dict)
@@ -229,7 +229,7 @@ class _Built:
         entry = {"from": source, "to": target, "transform": [op.entry() for op in ops], **(more or {})}
         self.connections.append((entry, ops))
 
-    def spec(self, name: str, steps: int, unroll: Unroll) -> dict[str, Any]:
+    def spec(self, name: str, steps: int, unroll: Unroll) -> dict[str, object]:
         """The spec as data."""
         used = sorted({*self.ranks.values()})
         groups = [[area for area, rank in self.ranks.items() if rank == one] for one in used]

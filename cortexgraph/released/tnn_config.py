@@ -38,13 +38,13 @@ class Op:
     """
 
     word: str
-    options: dict[str, Any]
+    options: dict[str, object]
     key: str | None = None
     chains: tuple[list[Op], ...] = ()
     per_step: bool = False
 
     @property
-    def all_options(self) -> dict[str, Any]:
+    def all_options(self) -> dict[str, object]:
         """The options with the inner chains, as a spec writes them."""
         parts = dict(zip(("body", "shortcut"), ([op.entry() for op in ops] for ops in self.chains), strict=False))
         return self.options | {part: entries for part, entries in parts.items() if entries}
@@ -106,7 +106,11 @@ class Conv2dCell(Normed):
         kernel, dilation = pair(self.ksize), pair(self.dilation)
         same = tuple(d * (k - 1) // 2 for k, d in zip(kernel, dilation, strict=True))
         padding = {"same": same, "valid": (0, 0)}.get(self.padding) if isinstance(self.padding, str) else self.padding
-        options: dict[str, Any] = {"kernel": [*kernel], "stride": [*pair(self.stride)], "padding": [*(padding or ())]}
+        options: dict[str, object] = {
+            "kernel": [*kernel],
+            "stride": [*pair(self.stride)],
+            "padding": [*(padding or ())],
+        }
         options |= {"dilation": [*dilation]} if dilation != (1, 1) else {}
         options |= {"groups": self.groups} if self.groups > 1 else {}
         more = {"bias": self.use_bias, "channels": self.out_channels}
@@ -145,7 +149,11 @@ class MaxPool(Model):
 
     def ops(self, key: str) -> list[Op]:
         stride = self.ksize if self.stride is None else self.stride
-        options: dict[str, Any] = {"kernel": [*pair(self.ksize)], "stride": [*pair(stride)], "padding": [*self.padding]}
+        options: dict[str, object] = {
+            "kernel": [*pair(self.ksize)],
+            "stride": [*pair(stride)],
+            "padding": [*self.padding],
+        }
         return [Op("max_pool", options | ({"ceil_mode": True} if self.ceil_mode else {}))]
 
 
@@ -233,7 +241,12 @@ class BasicCell(Cell):
     activation_func_kwargs: Nothing = Field(default={})
 
     def conv(self, key: str) -> list[Op]:
-        options: dict[str, Any] = {"kernel": [*pair(self.ksize)], "stride": 1, "padding": [*self.padding], "bias": True}
+        options: dict[str, object] = {
+            "kernel": [*pair(self.ksize)],
+            "stride": 1,
+            "padding": [*self.padding],
+            "bias": True,
+        }
         return [Op("conv", options | ({"channels": self.out_channels} if self.out_channels else {}), key)]
 
 

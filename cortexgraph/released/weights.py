@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 from torch import Tensor
 
 from cortexgraph.compiler import compile_spec
@@ -68,22 +67,22 @@ def read_weights(path: str | Path, spec: SpecLike | None = None, key_map: str | 
     """
     path = Path(path)
     tensors, metadata = read_tensors(path)
-    card: dict[str, Any] = json.loads(metadata[MARK]) if MARK in metadata else {}
+    card: dict[str, JsonValue] = json.loads(metadata[MARK]) if MARK in metadata else {}
     if spec is None and not card:
         repair = "Name the network with `--spec`, such as `--spec cornet_s_imagenet`."
         raise refusal(path, "nothing in the file says which network it belongs to", repair=repair)
     network = NetworkSpec.model_validate(card["spec"]) if spec is None else resolve_spec(spec)
-    wanted, areas = parameters_of(network)
+    parameters, areas = parameters_of(network)
     tensors = renamed(areas, tensors)
-    file = key_map or (None if wanted.keys() <= tensors.keys() else find_key_map(spec or network))
+    file = key_map or (None if parameters.keys() <= tensors.keys() else find_key_map(spec or network))
     used = file if isinstance(file, KeyMap) else load_key_map(file) if file else _own_names(card)
-    placed, unused, findings = _placed(tensors, wanted, used, areas)
-    findings += _missing(placed, wanted, areas)
+    placed, unused, findings = _placed(tensors, parameters, used, areas)
+    findings += _missing(placed, parameters, areas)
     if findings:
-        raise DataError(_in_short(findings, path, placed, tensors, wanted, map=file is not None))
+        raise DataError(_in_short(findings, path, placed, tensors, parameters, map=file is not None))
     state = {
         name: placed[name][1] if name in placed else torch.ones_like(value, device="cpu")
-        for name, value in wanted.items()
+        for name, value in parameters.items()
     }
     classes = _class_names(used, network.readouts[0].classes)
     return Weights(path, network, state, used.images, used.data, classes, unused)
@@ -98,12 +97,12 @@ def named_tensors(path: str | Path, spec: NetworkSpec) -> dict[str, Tensor]:
     Raises:
         DataError, SpecError: if the file or the key map cannot be read.
     """
-    wanted, areas = parameters_of(spec)
+    parameters, areas = parameters_of(spec)
     tensors = renamed(areas, read_tensors(Path(path))[0])
-    file = None if wanted.keys() & tensors.keys() else find_key_map(spec)
+    file = None if parameters.keys() & tensors.keys() else find_key_map(spec)
     if file is None:
         return tensors
-    placed, unused, _ = _placed(tensors, wanted, load_key_map(file), areas)
+    placed, unused, _ = _placed(tensors, parameters, load_key_map(file), areas)
     known = {key for key, _ in placed.values()} | {*unused}
     rest = {key: tensor for key, tensor in tensors.items() if key not in known}
     return rest | {name: tensor for name, (_, tensor) in placed.items()}
@@ -139,7 +138,7 @@ def write_weights(weights: Weights, path: str | Path) -> None:
         save_file(state, temporary, metadata={MARK: json.dumps(card), "spec_sha256": weights.spec.digest})
 
 
-def _own_names(card: Mapping[str, Any]) -> KeyMap:
+def _own_names(card: Mapping[str, JsonValue]) -> KeyMap:
     """The key map of a file whose keys are the names of the network."""
     try:
         known = {key: card[key] for key in ("images", "data", "classes") if key in card}
@@ -164,7 +163,7 @@ Placed = dict[str, tuple[str, Tensor]]
 
 
 def _placed(
-    tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], key_map: KeyMap, areas: AreaGraph
+    tensors: Mapping[str, Tensor], parameters: Mapping[str, Tensor], key_map: KeyMap, areas: AreaGraph
 ) -> tuple[Placed, tuple[str, ...], list[Diagnostic]]:
     """The tensor of each parameter, the keys that are not used, and what does not fit."""
     placed: Placed = {}
@@ -172,22 +171,22 @@ def _placed(
     findings: list[Diagnostic] = []
     for key, tensor in tensors.items():
         if key_map.keys:
-            targets = resolve(key, key_map, wanted)
+            targets = resolve(key, key_map, parameters)
         else:
-            targets = [(key, Target(to=key)) if key in wanted else Unmatched()]
+            targets = [(key, Target(to=key)) if key in parameters else Unmatched()]
         unused += [] if targets else [key]
         for target in targets:
             if isinstance(target, Unmatched):
-                findings += [] if key.endswith(COUNTER) else [_unmatched(key, tensor, target, wanted)]
+                findings += [] if key.endswith(COUNTER) else [_unmatched(key, tensor, target, parameters)]
             elif target[0] in placed:
                 found = f"`{placed[target[0]][0]}` and `{key}` both give `{target[0]}`"
                 findings.append(Diagnostic("key-map", _label(target[0], areas), found, repair="Correct the key map."))
             else:
-                value = _fitted(tensor, target[1], wanted[target[0]])
+                value = _fitted(tensor, target[1], parameters[target[0]])
                 placed[target[0]] = key, tensor if value is None else value
                 if value is None:
                     found = f"`{key}` has shape {[*tensor.shape]}"
-                    expected = f"`{target[0]}` has shape {[*wanted[target[0]].shape]}"
+                    expected = f"`{target[0]}` has shape {[*parameters[target[0]].shape]}"
                     findings.append(Diagnostic("tensor-shape", _label(target[0], areas), found, expected))
     return placed, tuple(unused), findings
 
@@ -234,9 +233,9 @@ def _unmatched(key: str, tensor: Tensor, target: Unmatched, names: Iterable[str]
     return Diagnostic("key-map", place, found, "the network has no such parameter", repair)
 
 
-def _missing(placed: Placed, wanted: Mapping[str, Tensor], areas: AreaGraph) -> list[Diagnostic]:
+def _missing(placed: Placed, parameters: Mapping[str, Tensor], areas: AreaGraph) -> list[Diagnostic]:
     missing: dict[str, list[str]] = {}
-    for name, value in wanted.items():
+    for name, value in parameters.items():
         owner, _, leaf = name.rpartition(".")
         if name not in placed and leaf != COUNTER:
             missing.setdefault(owner, []).append(f"{leaf} {[*value.shape]}")

@@ -11,6 +11,7 @@ from cortexgraph.files import replacing
 from cortexgraph.training.records import EpochRecord, best_epoch
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 TRAIN, TEST, GREY = "#0072b2", "#d55e00", "#999999"  # Okabe & Ito: told apart by colour-blind readers too
@@ -72,13 +73,13 @@ def draw_accuracy_over_time(
         save_figure(figure, paths)
 
 
-def _two_lines(axis: Any, epochs: Sequence[int], train: Sequence[float], other: Sequence[float], split: str) -> None:
+def _two_lines(axis: Axes, epochs: Sequence[int], train: Sequence[float], other: Sequence[float], split: str) -> None:
     marker = "o" if len(epochs) == 1 else "." if len(epochs) < 40 else None
     axis.plot(epochs, train, color=TRAIN, linestyle="--", marker=marker, label="train (augmented)")
     axis.plot(epochs, other, color=TEST, marker=marker, label=split)
 
 
-def _by_step(figure: Figure, axis: Any, history: Sequence[EpochRecord]) -> None:
+def _by_step(figure: Figure, axis: Axes, history: Sequence[EpochRecord]) -> None:
     """One line for each readout step, from light (early) to dark (late)."""
     from matplotlib import colormaps
 
@@ -94,7 +95,7 @@ def _by_step(figure: Figure, axis: Any, history: Sequence[EpochRecord]) -> None:
 @contextmanager
 def figure_of(
     panels: int, title: str, size: tuple[float, float] | None = None, *, integers: bool = True
-) -> Iterator[tuple[Figure, Sequence[Any]]]:
+) -> Iterator[tuple[Figure, Sequence[Axes]]]:
     """A figure of some panels side by side; it needs no display and leaves the user's matplotlib as it was.
 
     Args:

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -215,7 +216,9 @@ def _extended(
 # ---- run ---------------------------------------------------------------------
 
 
-def _fit(trainer: Any, recorder: Recorder, module: TrainingModule, checkpoint: Path | None) -> dict[int, float] | None:
+def _fit(
+    trainer: pl.Trainer, recorder: Recorder, module: TrainingModule, checkpoint: Path | None
+) -> dict[int, float] | None:
     """Train; with validation images, evaluate the epoch that is best on them on the test images: accuracy by step."""
     interrupts = recorder.interrupts
     try:

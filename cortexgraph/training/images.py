@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from cortexgraph.training.records import DataCard, Origin
 from cortexgraph.training.settings import TrainSettings
 
 EVALUATION_BATCH_SIZE = 500
-FLIPS: dict[str, Any] = {"random": True, "alternating": "alternating", "none": False}
+FLIPS: dict[str, bool | str] = {"random": True, "alternating": "alternating", "none": False}
 
 
 def check_fit(spec: NetworkSpec, data: ImageData, *, classes: bool = True) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.spec.origin import Origin
@@ -28,7 +27,7 @@ class Recipe:
     """
 
     name: str = STANDARD
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
     origin: Origin = field(default_factory=Origin)
     findings: tuple[Diagnostic, ...] = ()
 

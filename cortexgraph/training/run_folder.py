@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic, SpecError
@@ -88,7 +88,7 @@ class RunFolder:
         """`none` (not a run), `started` (its start was interrupted), `unfinished` (resumable) or `finished`."""
         try:
             text = self.settings.read_bytes() if self.settings.is_file() else b""
-            if MARK not in TypeAdapter(dict[str, Any]).validate_json(text):
+            if MARK not in TypeAdapter(dict[str, JsonValue]).validate_json(text):
                 return "none"
         except (OSError, ValidationError):
             return "none"
@@ -272,7 +272,7 @@ class RunFolder:
         """
         if not self.is_run:
             raise self.no_run()
-        version = self.read(self.settings, dict[str, Any])[MARK]
+        version = self.read(self.settings, dict[str, JsonValue])[MARK]
         if version != LAYOUT:
             found = f"the layout of this run has version {shortened(str(version))}"
             expected = f"version {LAYOUT} is known"
@@ -459,7 +459,7 @@ class RunFolder:
 # ---- writing -----------------------------------------------------------------------
 
 
-def write_json(path: Path, content: BaseModel | Mapping[str, Any]) -> None:
+def write_json(path: Path, content: BaseModel | Mapping[str, object]) -> None:
     """Write a JSON object for people and programs, whole or not at all."""
     values = content.model_dump(mode="json", exclude_unset=True) if isinstance(content, BaseModel) else content
     write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n", durable=True)

@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     ValidationError,
     ValidationInfo,
     model_validator,
@@ -99,7 +100,7 @@ def _decided(other: str, setting: str, meaning: str) -> Any:
     )
 
 
-BY_DATA: dict[str, Any] = {"default": "by data set"}
+BY_DATA: dict[str, JsonValue] = {"default": "by data set"}
 """Schema of a setting whose default depends on the data set."""
 
 
@@ -271,7 +272,7 @@ def _with_recipe(data: object, recipe: Recipe) -> object:
     return settings
 
 
-def stored_settings(values: Mapping[str, Any]) -> TrainSettings:
+def stored_settings(values: Mapping[str, object]) -> TrainSettings:
     """Settings as a run of this or an earlier version stored them: its recipe is in them, and is not read again.
 
     Raises:
@@ -280,7 +281,7 @@ def stored_settings(values: Mapping[str, Any]) -> TrainSettings:
     return TrainSettings.model_validate(values, context=STORED)
 
 
-def in_force(settings: TrainSettings | Mapping[str, Any]) -> dict[str, Any]:
+def in_force(settings: TrainSettings | Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """Settings without the name of their recipe, also those that another version stored, in today's form.
 
     They are as they are where they are not settings.
