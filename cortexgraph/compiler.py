@@ -96,7 +96,7 @@ def unroll(
         steps: number of steps T; the spec's by default.
         order: `simultaneous`, `sequential` or groups of areas; the spec's by default.
         record: states to keep, such as ``{"V4": "all", "IT": [3, 8]}``, as for `compile_spec`.
-        video: whether each step reads a frame of its own; otherwise the image is static.
+        video: whether each step reads its own frame; otherwise the image is static.
 
     Raises:
         GraphError: if the spec does not make a network.

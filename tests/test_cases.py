@@ -178,7 +178,7 @@ def repaired(text: str) -> str:
             lines[finding.line - 1] = re.sub(r"kernel: (\d+|\[[^]]*\])", kernel[1], line)
         elif "remove `stride`" in finding.repair.lower():
             lines[finding.line - 1] = re.sub(r", stride: \d+", "", line)
-        elif entry := re.search(r"Write it as an entry of its own: `(\{[^`]+\})`", finding.repair):
+        elif entry := re.search(r"Write it as a separate entry: `(\{[^`]+\})`", finding.repair):
             lines[finding.line - 1] = re.sub(r"\{.*\}", entry[1], line)
         elif resize := re.search(r"Write `(resize: \w+)`", finding.repair):
             lines[finding.line - 1] = re.sub(r"\}(,?)$", rf", {resize[1]}}}\1", line)

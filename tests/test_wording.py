@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from cortexgraph.errors import Diagnostic, in_commands
@@ -55,3 +58,29 @@ def test_repairs_name_arguments_in_python_and_options_in_commands(text: str, in_
     with in_commands():
         assert text in str(finding)
     assert in_python in str(finding)
+
+
+ROOT = Path(__file__).parents[1]
+UNCLEAR = {
+    r"\banew\b": "again, or new values",
+    r"\b(what|which) is no (?!longer)": "which is not a …",
+    r"\bso many\b": "this many, or at most N",
+    r"\b(lest|thereof|whereof|hereof)\b": "words of today",
+    r"(?<!neither )\b(never|not) \w+ nor\b": "or",
+    r"\bthere (is|are) no such\b": "this file does not exist",
+    r"\bnone such\b": "no such …",
+    r"\b(merge|mend) these\b": "Fix these",
+}
+"""Phrases that readers must parse twice, and what to write."""
+
+
+def test_texts_are_in_plain_english() -> None:
+    files = [*ROOT.glob("cortexgraph/**/*.py"), *ROOT.glob("docs/*.md"), ROOT / "README.md"]
+    findings = [
+        f"{file.relative_to(ROOT)}:{number}: write «{better}»: {line.strip()}"
+        for file in files
+        for number, line in enumerate(file.read_text().splitlines(), 1)
+        for phrase, better in UNCLEAR.items()
+        if re.search(phrase, line, re.IGNORECASE)
+    ]
+    assert not findings, "\n".join(findings)

@@ -15,7 +15,7 @@ def steps_to_readouts(graph: UnrolledGraph) -> tuple[dict[str, Paths], dict[str,
 
     A path starts at a live state: for an area, at one of its own; for a connection, at one that it reads. Its
     length is the number of steps from that state to a readout that depends on it, 0 if they are of one step. The
-    longest path that T steps have room for counts; an area or connection that no readout depends on has none.
+    longest path that T steps have room for counts; an area or connection that no readout depends on has no path.
 
     Returns:
         The paths by name of the area, and by identifier of the connection.

@@ -33,7 +33,7 @@ __all__ = [
 
 
 def unknown_size(graph: AreaGraph) -> Iterator[Diagnostic]:
-    """`unknown-size`: an area whose size is neither given nor inferred."""
+    """`unknown-size`: an area whose size is not set and cannot be inferred."""
     for area in graph.areas:
         if area.size is None:
             problem = "the area has no `size`, and no feedforward connection from an area of known size gives it one"
@@ -151,7 +151,7 @@ def _size_repairs(connection: Connection, declared: ConnectionSpec) -> Iterator[
         repair = f"Write `resize: {mode}`, or change `stride` or `kernel`."
         if in_chain:
             mapping = f"{{from: {declared.source}, to: {declared.target}, resize: {mode}}}"
-            repair = f"Write it as an entry of its own: `{mapping}`, or change the size of an area."
+            repair = f"Write it as a separate entry: `{mapping}`, or change the size of an area."
         yield repair, {"resize": ResizeSpec(mode=mode)}
 
 
@@ -276,7 +276,7 @@ def norm_over_one_value(graph: AreaGraph) -> Iterator[Diagnostic]:
 
 
 def batch_norm_over_one_value(graph: AreaGraph, images: int) -> Iterator[Diagnostic]:
-    """`batch-norm-over-one-value`: a batch norm that training with so many images in a batch cannot evaluate."""
+    """`batch-norm-over-one-value`: a batch norm that training cannot evaluate with this number of images in a batch."""
     for path, _, norm in _operations(graph):
         if isinstance(norm, BatchNorm) and images * prod(norm.shape[1:]) == 1:
             yield graph.spec.diagnostic(

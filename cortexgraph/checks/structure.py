@@ -78,7 +78,7 @@ def _called(name: str) -> str:
 def _unknown(graph: AreaGraph, path: Path, name: str, known: list[str]) -> Diagnostic:
     repair = suggest(name, known, "Declare the area under `areas`, or correct the name.")
     if "," in name and {part.strip() for part in name.split(",")} <= {*known}:
-        repair = "Write each chain as an entry of its own: split this one at the comma."
+        repair = "Write each chain as a separate entry: split this one at the comma."
     return graph.spec.diagnostic(
         "unknown-area", path, f"no area is called `{name}`", f"the names are {quoted(known)}", repair
     )
@@ -241,7 +241,7 @@ def order(graph: AreaGraph) -> Iterator[Diagnostic]:
         if repeated:
             problem = f"one group updates {quoted(repeated)} more than once"
             expected = "all areas of a group are updated at the same time"
-            repair = "Put the second update into a group of its own."
+            repair = "Put the second update into a separate group."
             yield graph.spec.diagnostic("order-repeats-area", ("time", "order", index), problem, expected, repair)
 
 

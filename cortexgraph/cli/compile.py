@@ -43,7 +43,7 @@ def compile_spec(
         options.choice(
             "--checkpoint",
             "sqrt|N",
-            "Recompute steps in the backward pass, in so many segments, to save memory.",
+            "Recompute steps in the backward pass, in this many segments, to save memory.",
             "none",
         ),
     ] = None,

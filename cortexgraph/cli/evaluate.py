@@ -79,7 +79,9 @@ def evaluate(
 def _check_files(csv: Path | None, plot: Path | None) -> None:
     """Refuse files that cannot be written, before the evaluation, which can take a while."""
     findings = [
-        Diagnostic("unwritable", str(path), f"there is no folder {path.parent}", repair="Create it, or name another.")
+        Diagnostic(
+            "unwritable", str(path), f"the folder {path.parent} does not exist", repair="Create it, or name another."
+        )
         for path in (csv, plot)
         if path is not None and not path.parent.is_dir()
     ]

@@ -173,7 +173,7 @@ def located(source: str | None) -> str | None:
 
 
 def prepare(*extras: str) -> None:
-    """Check and set what has to hold before torch is imported.
+    """Check packages and environment variables, and set those that torch reads when it is imported.
 
     Torch's threads sleep while they wait for each other, unless the user's environment says otherwise. Spinning threads
     were 5 to 20 times slower in training on 2 cores of which another program used one; on an idle machine, sleeping
@@ -181,7 +181,7 @@ def prepare(*extras: str) -> None:
 
     Raises:
         MissingPackageError: if a package of an extra is not installed.
-        CortexGraphError: for environment variables that are read as whole numbers and are none.
+        CortexGraphError: for environment variables that must be whole numbers and are not.
     """
     for extra in extras:
         require(extra)
@@ -190,7 +190,7 @@ def prepare(*extras: str) -> None:
 
 
 def check_text() -> None:
-    """Refuse arguments that are no text, before they are kept in the files of a run.
+    """Refuse arguments that are not valid text, before the files of a run store them.
 
     Raises:
         CortexGraphError: with every such argument.

@@ -54,7 +54,7 @@ def schema(out: OutOption = None) -> None:
 
 
 def write_or_print(text: str, out: Path | None, suffix: str) -> None:
-    """Write a text to a file of this suffix, so that no spec is overwritten, or print it where there is none."""
+    """Write a text to a file of this suffix, so that no spec is overwritten, or without a file print it."""
     if out is None or str(out) == "-":
         typer.echo(text, nl=False)
     elif out.suffix != suffix and (out.is_file() or not out.exists()):

@@ -32,7 +32,7 @@ MOST_STEPS = 24
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table whose cells are plain text; `name>r` aligns a column to the right.
 
-    Words, numbers, and the names in the first column are never broken nor cut: in a narrow terminal, columns that do
+    Words, numbers, and the names in the first column are never broken or cut: in a narrow terminal, columns that do
     not fit follow below, with the first column again. In a pipe or file no line is broken.
     """
     rows, names, room = [*rows], [column.partition(">")[0] for column in columns], _room()
@@ -57,7 +57,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
 
 
 def _room() -> int:
-    """Columns of the terminal; what is no terminal has all that are needed, unless COLUMNS says otherwise."""
+    """Columns of the terminal; output to a file or pipe has as many as it needs, unless COLUMNS is set."""
     console = Console()
     return console.width if console.is_terminal or "COLUMNS" in os.environ else FULL_WIDTH
 

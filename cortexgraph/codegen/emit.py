@@ -72,7 +72,7 @@ def emit_source(
 ) -> Emitted:
     """The module that computes `graph`; `full` is the graph before passes, which owns the parameters.
 
-    With `runs`, so many runs of the loop's body are one segment that the backward pass recomputes.
+    With `runs`, that many runs of the loop's body are one segment that the backward pass recomputes.
 
     Equal graphs give equal bytes. Names from the spec enter as identifiers and escaped text only.
     """

@@ -84,7 +84,7 @@ class _Lowering:
         return Do(code=Call("check_shape(", ("x", *map(str, shape))))
 
     def _enters(self, node: Node) -> bool:
-        """Whether an evaluation stands before the first step: of a static image that comes first wherever it stands.
+        """Whether an evaluation stands before the first step: of a static image it always does.
 
         Running statistics move in the order of the steps, so that what else moves the same ones keeps it in its place:
         a tied connection, or the same connection where it reads zeros before the image is shown.

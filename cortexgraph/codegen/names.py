@@ -63,7 +63,7 @@ class Names:
         return self._name(node, f"t_{ahead}" if ahead else "t", part)
 
     def before(self, node: Node, back: int, part: str) -> str:
-        """The name that a loop gives to the value so many steps before a run of its body."""
+        """The name that a loop gives to the value this many steps before a run of its body."""
         return self._name(node, f"before_{back}" if back > 1 else "before", part)
 
     def left(self, node: Node, part: str) -> str:

@@ -111,7 +111,7 @@ def zeros(x: Tensor, *shape: int) -> Tensor:
     return x.new_zeros(x.shape[0], *shape)
 
 
-# ---- what is returned ------------------------------------------------------------------
+# ---- the return value ------------------------------------------------------------------
 
 
 def means_so_far(logits: Tensor) -> Tensor:

@@ -113,7 +113,7 @@ class Delete(Statement):
 
 
 SHORT = 4
-"""So many terms are read at a glance; with more, each stands on a line of its own."""
+"""Up to this many terms stand on one line; with more, each stands on its own line."""
 
 
 @dataclass(frozen=True)

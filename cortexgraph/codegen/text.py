@@ -30,7 +30,7 @@ __all__ = [
 WIDTH = 120
 """Width of emitted lines, that of the project's own formatter."""
 SHORT = 6
-"""So many numbers are written out."""
+"""Up to this many numbers are written out."""
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def connectome_spec(
         Diagnostic(
             "unknown-area",
             f"--{option}",
-            f"there is no area `{area}`",
+            f"no area is called `{area}`",
             f"there are {quoted(names)}",
             suggest(area, names, "Name one of these."),
         )

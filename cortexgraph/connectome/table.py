@@ -168,7 +168,7 @@ def _number_problem(text: str, column: str) -> tuple[str, str, str] | None:
     try:
         value = float(text)
     except ValueError:
-        return f"`{shortened(text)}` is no number", "", "Leave it empty if not measured."
+        return f"`{shortened(text)}` is not a number", "", "Leave it empty if not measured."
     if low <= value <= high and not math.isinf(value):
         return None
     bound = f"it must lie between {low:g} and {high:g}" if high < math.inf else f"it must be at least {low:g}"

@@ -33,7 +33,7 @@ class Batches:
         batch_size: B; the last batch may be smaller.
         augment: what to do to each image, or None.
         seed: of the order and the augmentation.
-        shuffle: whether each epoch has an order of its own; otherwise the order of `data`.
+        shuffle: whether each epoch has its own random order; otherwise the order of `data`.
         device: where the batches live.
         drop_last: leave out a last batch of fewer than `batch_size` images.
 

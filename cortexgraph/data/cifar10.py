@@ -66,7 +66,7 @@ def _read(root: Path, *, download: bool) -> tuple[tuple[str, ...], Split, Split]
         try:
             train, test = CIFAR10(root, train=True), CIFAR10(root, train=False)
         except (RuntimeError, OSError) as error:
-            problem = "there is no sound copy of CIFAR-10 (cifar-10-batches-py) here"
+            problem = "no intact copy of CIFAR-10 (cifar-10-batches-py) was found here"
             repair = "Add `--download` to fetch it (170 MB), or give a directory of images as the data."
             finding = Diagnostic("missing-cifar10", str(root), problem, "all of its files are needed", repair)
             raise DataError(finding) from error

@@ -170,11 +170,13 @@ def _check_root(root: Path) -> Iterator[Diagnostic]:
     if root.is_file():
         yield _finding("not-a-directory", root, "this is a file", expected, "Unpack it and give the directory.")
     elif not root.is_dir():
-        yield _finding("missing-directory", root, "there is no such directory", expected, "Check the path.")
+        yield _finding("missing-directory", root, "this directory does not exist", expected, "Check the path.")
     else:
         for split in SPLITS:
             if not (root / split).is_dir():
-                yield _finding("missing-split", root, f"there is no folder {split}/", "both splits are needed", LAYOUT)
+                yield _finding(
+                    "missing-split", root, f"the folder {split}/ is missing", "both splits are needed", LAYOUT
+                )
 
 
 def _check_classes(root: Path, folders: dict[str, list[Path]]) -> Iterator[Diagnostic]:
@@ -183,7 +185,7 @@ def _check_classes(root: Path, folders: dict[str, list[Path]]) -> Iterator[Diagn
     for split in SPLITS:
         if not names[split]:
             expected = "at least one folder per class is needed"
-            yield _finding("no-classes", root / split, "there are no class folders", expected, LAYOUT)
+            yield _finding("no-classes", root / split, "it has no class folders", expected, LAYOUT)
     for here, there in (SPLITS, SPLITS[::-1]) if all(names.values()) else ():
         for name in sorted(names[here] - names[there]):
             problem, expected = f"there is a class folder {here}/{name}", f"there is no {there}/{name}"
@@ -200,8 +202,8 @@ class Stimuli:
 
     Attributes:
         name: of the source.
-        classes: the class of each image; empty text where there is none.
-        files: the file of each image, relative to the source; empty text where there is none.
+        classes: the class of each image; empty text without one.
+        files: the file of each image, relative to the source; empty text without one.
         read: gives the images of some places as uint8 [n, C, H, W].
     """
 
@@ -214,10 +216,10 @@ class Stimuli:
         return len(self.classes)
 
     def chosen(self, count: int | None, seed: int = 0) -> Stimuli:
-        """So many of them, evenly over the classes, in the same order.
+        """This many of them, evenly over the classes, in the same order.
 
         Raises:
-            DataError: if there are not so many.
+            DataError: if the folder has fewer.
         """
         require(replace(finding, place="images") for finding in check_count("recorded", count, len(self)))
         names = sorted(set(self.classes))
@@ -253,7 +255,7 @@ def load_stimuli(
         arguments: further ones of `load_data`, for the sources that are no folder.
 
     Raises:
-        DataError: if there are no images, or they cannot be read.
+        DataError: if the folder has no images, or they cannot be read.
     """
     if is_name(source) or not as_path(source).is_dir():
         other = {"train_images" if split == "test" else "test_images": 1}  # the other split is not looked at
@@ -268,7 +270,7 @@ def load_stimuli(
     require(walk.findings)
     if not files:
         repair = "Give a folder with images (such as .png or .jpg), or with a folder of images for each class."
-        raise DataError(_finding("no-images", root, "there are no images in this folder", "", repair))
+        raise DataError(_finding("no-images", root, "this folder has no images", "", repair))
     inside = [file.relative_to(root) for file in files]
     classes = tuple(path.parts[0] if len(path.parts) > 1 else "" for path in inside)
     names = tuple(path.as_posix() for path in inside)
@@ -289,7 +291,7 @@ def _split_folder(folder: Path, split: str) -> Path:
         return folder / split
     other = "train" if split == "test" else "test"
     if (folder / other).is_dir():
-        problem, expected = f"there is a folder {other}/", f"there is no folder {split}/"
+        problem, expected = f"the folder {other}/ exists", f"the folder {split}/ does not"
         repair = f"Give --split {other}, or {folder / other}{os.sep}."
         raise DataError(_finding("missing-split", folder, problem, expected, repair))
     return folder

@@ -20,7 +20,7 @@ class Augment:
     """What is done to training images, each time afresh.
 
     Attributes:
-        crop_padding_px: pad by so many pixels on each side, then crop the original size at random; 0 for none.
+        crop_padding_px: pad by this many pixels on each side, then crop the original size at random; 0 for none.
         flip: mirror half of the images left to right: afresh each time, or ``alternating``: each image in every
             second epoch (Jordan 2024, arXiv 2404.00498).
         cutout_px: side of a square set to the mean colour at a random place (DeVries & Taylor 2017, arXiv
@@ -179,7 +179,7 @@ class ImageData:
             <20 images of 3 × 8 × 8>
         """
         findings = [
-            Diagnostic("bad-tensors", "splits", f"there is no split `{split}`", repair="Give `train` and `test`.")
+            Diagnostic("bad-tensors", "splits", f"the split `{split}` is missing", repair="Give `train` and `test`.")
             for split in ("train", "test")
             if split not in splits
         ]

@@ -44,7 +44,7 @@ def assemble(spec: NetworkSpec) -> AreaGraph:
 
 
 def _area(spec: NetworkSpec, index: int, name: str, identifier: str, shape: Shape, drives: int) -> Area:
-    """An area on drives of so many channels in all; its size is the shape's, and its level is still to come."""
+    """An area whose drives have this many channels in all, with the size of the shape; its level is set later."""
     declared = spec.areas[name]
     cell, merge = transforms.cell(spec, declared, shape), transforms.merge_of(spec, declared)
     component = cell.component if cell.component is not None else Simple(shape)

@@ -250,7 +250,7 @@ class AreaGraph(Shown, nx.MultiDiGraph):  # type: ignore[misc]
         """The area of this name.
 
         Raises:
-            KeyError: if there is none.
+            KeyError: if none has this name.
         """
         return cast(Area, self.nodes[name]["area"])
 
@@ -264,7 +264,7 @@ class AreaGraph(Shown, nx.MultiDiGraph):  # type: ignore[misc]
         """The connection of this identifier.
 
         Raises:
-            KeyError: if there is none.
+            KeyError: if none has this name.
         """
         return {connection.identifier: connection for connection in self.connections}[identifier]
 

@@ -83,7 +83,7 @@ def identifiers(spec: NetworkSpec) -> Identifiers:
     connections = {}
     for index, connection in enumerate(spec.connections):
         if connection.source in areas and connection.target in spec.areas:
-            # the ends count for others' numbers also where a name stands for them: then no name of 0.1 is used anew
+            # with a name the ends count too for the numbers of others, so that names of 0.1 keep their meaning
             ends = names.claim(f"{areas[connection.source]}_to_{areas[connection.target]}")
             connections[index] = names.identifier(connection.name, "connection") if connection.name else ends
     readouts = {0: "readout"}

@@ -19,7 +19,7 @@ __all__ = ["resolved"]
 def resolved(graph: AreaGraph) -> NetworkSpec:
     """An equivalent spec in which levels, sizes, kinds, strides, resizings and defaults are explicit.
 
-    It compiles to the same network whatever the defaults of a later version of the language.
+    It compiles to the same network even if a later version of the language has other defaults.
     """
     spec = graph.spec
     written = spec.model_dump(mode="json", by_alias=True, exclude={"areas", "connections", "defaults"})

@@ -57,13 +57,13 @@ def merge_of(spec: NetworkSpec, area: AreaSpec) -> str:
 
 
 def _norm_of(spec: NetworkSpec, area: AreaSpec) -> NormSpec | None:
-    """The norm that `norm` asks for, where there is no explicit body."""
+    """The norm that `norm` asks for, if the area has no explicit body."""
     norm = area.norm or spec.defaults.area.norm
     return None if written_body(spec, area) is not None or norm is None or norm.kind == "none" else norm
 
 
 def written_body(spec: NetworkSpec, area: AreaSpec) -> tuple[OperationSpec, ...] | None:
-    """The explicit body: the area's own, or that of the defaults where the area says nothing of its own."""
+    """The explicit body: the area's own, or that of the defaults if the area sets neither body, norm nor activation."""
     if area.body is not None or area.norm is not None or area.activation is not None:
         return area.body
     return spec.defaults.area.body
@@ -111,7 +111,7 @@ def _plain_options(declared: ConnectionDefaults) -> dict[str, object]:
 
 
 def _with_defaults(entry: OperationSpec, defaults: dict[str, object]) -> OperationSpec:
-    """The entry with the defaults that it does not set, if it is a convolution; so for the chains inside it.
+    """The entry with the defaults that it does not set, if it is a convolution, also in its inner chains.
 
     A linear layer takes only that its weights are positive.
     """
@@ -145,7 +145,7 @@ def _written_with_defaults(entry: object, defaults: dict[str, object]) -> object
 
 
 def _context_of_connection(spec: NetworkSpec, connection: ConnectionSpec) -> Context:
-    """Defaults of options in the connection's transform, but for the stride."""
+    """Defaults of options in the connection's transform, except the stride."""
     target = spec.areas.get(connection.target)
     bias = next((b for b in (connection.bias, spec.defaults.connection.bias) if b is not None), None)
     channels = target.channels if target else 1
@@ -153,7 +153,7 @@ def _context_of_connection(spec: NetworkSpec, connection: ConnectionSpec) -> Con
 
 
 def unbridged(spec: NetworkSpec, connection: ConnectionSpec, source: Shape) -> Chain:
-    """The transform with a stride of 1 wherever none is written."""
+    """The transform with a stride of 1 where none is written."""
     return make_chain(_entries_of(spec, connection), source, _context_of_connection(spec, connection))
 
 
@@ -190,7 +190,7 @@ def transform(spec: NetworkSpec, connection: ConnectionSpec, source: Shape, targ
 def _bridged(
     entries: Sequence[OperationSpec], source: Shape, target: Shape, context: Context, apart: bool, literal: bool
 ) -> Chain:
-    """The chain with sizes bridged as far as nothing literal forbids it."""
+    """The chain with sizes bridged, unless sizes are written literally."""
     chain = make_chain(entries, source, context, apart=apart)
     height, width = chain.output[1:]
     if literal or not all(target[1:]) or min(height, width) < 1 or (height, width) == target[1:]:

@@ -39,7 +39,7 @@ def _tied(
         if isinstance(end, TieError):
             raise end
         owner = by_index.get(end)
-        if owner is not None and owner.transform.whole:  # otherwise the owner has a finding of its own
+        if owner is not None and owner.transform.whole:  # otherwise the owner has a finding already
             if tie.transpose:
                 chain = _transposed(connection, owner)
             else:

@@ -200,7 +200,7 @@ class Conv(Weighted, Spatial):
 @register_operation("depthwise")
 @dataclass(frozen=True)
 class Depthwise(Weighted, Spatial):
-    """Each channel with a kernel of its own: y[c] = w[c] ⋆ x[c] + b[c]."""
+    """Each channel with its own kernel: y[c] = w[c] ⋆ x[c] + b[c]."""
 
     equation: ClassVar[str] = "y[c] = w[c] ⋆ x[c] + b[c]"
     name: ClassVar[str] = "depthwise conv"
@@ -387,7 +387,7 @@ class Linear(Dense):
 
 
 class Shared(nn.Module):
-    """An operation of another connection, used once more; a convolution perhaps with a geometry of its own."""
+    """An operation of another connection, used again; a convolution may have another geometry."""
 
     stepwise = True
 

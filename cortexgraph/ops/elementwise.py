@@ -222,7 +222,7 @@ def unknown_activation(name: str) -> Iterator[Fault]:
 class Dropout(Operation):
     """In training, zeros values with probability p and scales the rest by 1/(1 − p) (Srivastava et al. 2014).
 
-    Each evaluation draws anew; with `channels: true` whole channels are dropped.
+    Each evaluation draws new values; with `channels: true` whole channels are dropped.
     """
 
     equation: ClassVar[str] = "y = x · m / (1 − p), m ~ Bernoulli(1 − p)"
@@ -249,7 +249,7 @@ class Dropout(Operation):
 class GaussianNoise(nn.Module):
     """y = x + std · n, with n from N(0, 1): in training, and in evaluation where that is asked for.
 
-    Each evaluation draws anew; with a seed, the draw depends on it and on the number of the update alone.
+    Each evaluation draws new values; with a seed, the draw depends on it and on the number of the update alone.
     """
 
     stepwise = True
@@ -272,7 +272,7 @@ class GaussianNoise(nn.Module):
 @register_operation("noise")
 @dataclass(frozen=True)
 class Noise(Operation):
-    """Adds Gaussian noise to each value, drawn anew at each evaluation: in training, and in evaluation if asked.
+    """Adds Gaussian noise to each value, drawn at each evaluation: in training, and in evaluation if asked.
 
     It draws from torch's generator, so `torch.manual_seed` (in training, the seed of the run) repeats it. With a `seed`
     every call of the network draws the same noise (for the same shape, on the same kind of device): at the nth live
@@ -285,7 +285,7 @@ class Noise(Operation):
 
     std: Positive = option(1.0, "σ, the standard deviation.", main=True, example=0.1)
     evaluation: Flag = option(False, "Whether it is added in evaluation as well.")
-    seed: Seed | None = option(None, "Seed of its own, so that every call draws the same noise.", example=0)
+    seed: Seed | None = option(None, "Its own seed, with which every call draws the same noise.", example=0)
 
     def summary(self) -> str:
         return f"noise {self.std:g}{f', seed {self.seed}' if self.seed is not None else ''}"

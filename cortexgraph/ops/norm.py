@@ -85,7 +85,7 @@ class GroupNorm(Norm):
 class LocalResponseNorm(Norm):
     """Divides by the activity of neighbouring channels (Krizhevsky et al. 2012).
 
-    As a norm it has α = 1e-4, β = 0.75, k = 1, n = 5; as an operation of its own, `local_response`, any.
+    As a norm it has α = 1e-4, β = 0.75, k = 1, n = 5; as the operation `local_response` any values.
     """
 
     equation: ClassVar[str] = "y[c] = x[c] / (k + α/n Σ_{|d−c| ≤ n/2} x[d]²)^β"

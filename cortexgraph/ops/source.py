@@ -40,7 +40,7 @@ TEXT = re.compile(r'"""(?:[^"\\]|\\.|"(?!""))*"""|"(?:[^"\\\n]|\\.)*"|#[^\n]*')
 """Docstrings, strings and comments."""
 
 NAME = re.compile(r"(?<![\w.])[^\W\d]\w*+(?!\s*=[^=])")
-"""A name that is no attribute, and neither assigned nor the name of an argument."""
+"""A name that is read, but is not an attribute, an assigned name or an argument."""
 
 
 @cache

@@ -34,7 +34,7 @@ class Windowed(Operation):
 
     @property
     def outputs(self) -> int:
-        """Number of output channels: the option `channels`, or where there is none those of the input."""
+        """Number of output channels: the option `channels`, by default those of the input."""
         channels: int = getattr(self, "channels", self.shape[0])
         return channels
 
@@ -249,7 +249,7 @@ class Antialias(nn.Module):
         self.size = (size, size) if isinstance(size, int) else size
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.to(torch.promote_types(x.dtype, torch.float32))  # on a processor there is none of 16 bits
+        x = x.to(torch.promote_types(x.dtype, torch.float32))  # processors do not implement it in 16 bits
         return F.interpolate(x, self.size, mode="bilinear", antialias=True)
 
 
@@ -293,7 +293,7 @@ RESIZES: dict[str, type[Resize]] = {
     "antialiased": Antialiased,
     "pool": Pool,
 }
-"""The modes of a connection's `resize` that are operations of their own."""
+"""The modes of a connection's `resize` that are operations."""
 
 
 @register_operation("upsample")

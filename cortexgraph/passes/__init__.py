@@ -55,7 +55,7 @@ def chosen(names: object = None, *, loops: bool = True) -> list[str]:
         loops: whether those that write loops may run.
 
     Raises:
-        CompileError: for what is not a list of names of passes.
+        CompileError: if this is not a list of names of passes.
     """
     if names is not None and not isinstance(names, str | Iterable):
         found, repair = f"{names!r} was given", "Give their names, such as `passes=['prune']`."

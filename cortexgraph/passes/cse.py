@@ -22,8 +22,8 @@ def cse(graph: UnrolledGraph) -> UnrolledGraph:
 
     Ensures: every value that is left is computed from the same values by the same parameters as before. Two values
     are the same function of the same values if they are of one area (or connection), read equal values through the
-    same connections, continue from equal states, and use the same per-step sets. What draws anew at each evaluation
-    (dropout) is never merged, nor is what moves running statistics.
+    same connections, continue from equal states, and use the same per-step sets. Evaluations that draw random
+    values (dropout) or move running statistics are never merged.
     """
     return _Numbering(graph).build()
 
@@ -70,7 +70,7 @@ class _Numbering:
         self.first.setdefault(self.numbers[node], node)
 
     def _result(self, connection: Connection, source: Node, reader: Node) -> int:
-        """The number of what an update reads through a connection."""
+        """The number of the value that an update reads through a connection."""
         if source.kind == "evaluation":
             return self.numbers[source]
         alone: Hashable = reader if connection.transform.random else None

@@ -1,4 +1,4 @@
-"""Dead-code elimination: leave out what is silent, and what no readout or record needs."""
+"""Dead-code elimination: leave out silent nodes, and nodes that no readout or record needs."""
 
 from __future__ import annotations
 

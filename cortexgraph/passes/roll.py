@@ -89,7 +89,7 @@ def _named_steps(areas: AreaGraph) -> Iterator[int]:
             yield from window
 
 
-# ---- what a step does ------------------------------------------------------------
+# ---- the pattern of a step ------------------------------------------------------------
 
 
 def _reach(areas: AreaGraph) -> int:
@@ -176,7 +176,7 @@ def _rates(graph: UnrolledGraph, loop: Loop) -> dict[str, int] | None:
     return rates
 
 
-# ---- what a loop carries -----------------------------------------------------------
+# ---- the values that a loop carries -----------------------------------------------------------
 
 
 class Carried(NamedTuple):

@@ -46,7 +46,7 @@ def separation(matrix: Floats, labels: npt.NDArray[np.integer[Any]]) -> float:
         labels: class of each image.
 
     Returns:
-        0 where the classes are not told apart; NaN if there are no two images of one class, or of two classes.
+        0 where the classes are not told apart; NaN without two images of one class, or of two classes.
     """
     upper = np.triu_indices(len(matrix), 1)
     same = labels[upper[0]] == labels[upper[1]]

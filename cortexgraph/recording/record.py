@@ -202,7 +202,7 @@ def _stream(
     activity: dict[str, list[Floats]] = {each.area: [] for each in recorded}
     predicted: list[npt.NDArray[np.int64]] = []
     device = next(network.parameters()).device
-    # One buffer for all batches: allocated anew for each, they would leave holes in memory that add up.
+    # One buffer for all batches: separate buffers would leave holes in memory that add up.
     buffers = [np.empty((size, len(each.steps), *each.shape), np.float32) for each in recorded]
     start, count = 0, len(stimuli)
     with torch.inference_mode():

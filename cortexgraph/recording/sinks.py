@@ -143,7 +143,7 @@ class NetCDF:
 
 
 class Npz:
-    """NumPy's npz: each variable streams into a file of its own, and all are packed together at the end."""
+    """NumPy's npz: each variable streams into its own file, and all are packed together at the end."""
 
     def __init__(self, path: Path, variables: Sequence[Variable], attributes: Mapping[str, str]) -> None:
         self._path, self._variables, self._attributes = path, variables, attributes
@@ -208,7 +208,7 @@ def opened_sink(path: Path, variables: Sequence[Variable], attributes: Mapping[s
 
 
 def check_sink(path: Path, size: int) -> None:
-    """Check that so many bytes can be recorded into this file, before anything is computed.
+    """Check before any computation that this many bytes can be recorded into this file.
 
     Raises:
         DataError: for an unknown suffix, a missing folder, or too small a disk.
@@ -222,7 +222,7 @@ def check_sink(path: Path, size: int) -> None:
         findings.append(Diagnostic("unknown-format", str(path), suffix, expected, repair))
     if not path.parent.is_dir():
         repair = "Create it, or name another."
-        findings.append(Diagnostic("unwritable", str(path), f"there is no folder {path.parent}", repair=repair))
+        findings.append(Diagnostic("unwritable", str(path), f"the folder {path.parent} does not exist", repair=repair))
     elif path.is_dir():
         findings.append(Diagnostic("unwritable", str(path), "this is a folder", repair="Name a file."))
     if findings:

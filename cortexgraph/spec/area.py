@@ -60,7 +60,7 @@ NORM_OPTIONS: Mapping[str, tuple[str, ...]] = {
 
 
 def misplaced_options(norm: object) -> Iterator[tuple[str, str, str]]:
-    """The options of a norm that its kind lacks: what is wrong, the repair, and the option."""
+    """The options of a norm that its kind lacks: the error, the repair, and the option."""
     for key, kinds in NORM_OPTIONS.items():
         kind = getattr(norm, "kind", None)
         if getattr(norm, key) is not None and kind not in kinds:

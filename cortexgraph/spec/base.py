@@ -150,7 +150,7 @@ class Model(Part):
         return written
 
     def _conflicts(self) -> Iterator[tuple[str, str, str]]:
-        """Values that exclude each other: what is wrong, the repair, and the key that a repair may leave out."""
+        """Values that exclude each other: the error, the repair, and the key that a repair may leave out."""
         return iter(())
 
     @model_validator(mode="after")

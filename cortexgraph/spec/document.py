@@ -27,14 +27,14 @@ from cortexgraph.wording import similar
 __all__ = ["FURTHER", "Document"]
 
 FURTHER: list[Callable[[Document, list[Path]], Iterable[Diagnostic]]] = []
-"""Later checks: called with what was salvaged of a document, and the paths of what was lost."""
+"""Later checks: called with the valid rest of a document, and the paths of the parts that were left out."""
 
 ROUNDS = 4
 """How often a document is validated to see what its wrong parts hide."""
 
 
 class Document(Model):
-    """Base of what is written in a file of its own: a network, an experiment.
+    """Base of networks and experiments, each of which is written in its own file.
 
     Raises:
         SpecError: with every finding, when the data does not fit.
@@ -100,7 +100,7 @@ class Document(Model):
         return self._origin
 
 
-# ---- what is left of data that does not fit ----------------------------------
+# ---- the valid rest of invalid data ----------------------------------
 
 
 def _expanded(data: Mapping[str, object]) -> dict[str, object]:

@@ -38,7 +38,7 @@ def findings_of(error: ValidationError, data: object, origin: Origin, model: typ
 
 
 def details_of(error: ValidationError, model: type[BaseModel], origin: Origin) -> list[ErrorDetails]:
-    """The errors but for those that follow from others.
+    """The errors, except those that follow from others.
 
     These are keys that are missing under their name, where an unknown key beside them means them; parts of a value
     whose key was guessed; and lists that pydantic finds too short because it counts only their entries without errors.

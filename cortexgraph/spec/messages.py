@@ -77,7 +77,7 @@ WORDS_FOR = {
         "excite excitatory excitation": "Leave `role` out, and write `sign: excitatory` for weights of 0 or more.",
     }
 }
-"""What to write for words of other fields that are none of a key's choices, by the key."""
+"""What to write for words of other fields that are not choices of a key, by the key."""
 DURATION = r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|msec|milliseconds?|s)"
 CONNECTION_FORM = "a chain such as `V1 -> V2`, or a mapping with `from` and `to`"
 
@@ -159,7 +159,7 @@ def rule(detail: ErrorDetails) -> str:
 
 
 def _example(verb: str, path: Path, root: type[BaseModel]) -> str:
-    """«Write, for example, `classes: 10`: number of classes.», where nothing more is known than what the field is."""
+    """«Write, for example, `classes: 10`: number of classes.», if only the meaning of the field is known."""
     while path and isinstance(path[-1], int):
         path = path[:-1]
     field = field_of(model_at(root, path[:-1]), path[-1]) if path else None
@@ -236,7 +236,7 @@ def _bad_name(name: str) -> Message:
 def _wrong_type(value: object, expected: str, path: Path, root: type[BaseModel]) -> Message:
     if expected == "a mapping":
         expected = _form_of_part(path, root)
-    found = "there is no value here" if value is None else f"the value is {shown(value)}"
+    found = "the value is missing" if value is None else f"the value is {shown(value)}"
     return Message("wrong-type", found, f"it must be {expected}", _type_repair(value, expected, path, root))
 
 

@@ -242,5 +242,5 @@ def _opened(value: object, key: str | int, path: Path) -> object:
 def _no_such_area(name: str, areas: Mapping[str, object], override: Override) -> SpecError:
     guess = similar(name, list(areas))
     new = f"To add an area, write `areas['{shortened(name)}']={{channels: 32}}`."
-    problem = f"there is no area `{shortened(name)}`; the areas are {quoted(areas) or 'none'}"
+    problem = f"no area is called `{shortened(name)}`; the areas are {quoted(areas) or 'none'}"
     return override.error(problem, repair=f"Did you mean `{guess}`?" if guess else new)

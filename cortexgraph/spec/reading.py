@@ -44,7 +44,7 @@ NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufff
 
 @dataclass
 class Source:
-    """Plain data, the line of each of its paths, and what is wrong with the way it is written."""
+    """Plain data, the line of each of its paths, and errors in the way it is written."""
 
     data: Any = None
     lines: dict[Path, int] = field(default_factory=dict)

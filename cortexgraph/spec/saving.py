@@ -19,7 +19,7 @@ from cortexgraph.spec.shorthand import ARROW, WORDS, chain_names
 __all__ = ["dumps", "json_schema", "save"]
 
 BLOCKS = ("defaults", "areas", "connections")
-"""The parts whose entries stand on lines of their own."""
+"""The parts whose entries stand on separate lines."""
 
 
 @arguments_explained

@@ -163,5 +163,5 @@ def expand_operation(raw: object) -> object:
         return {"name": name, "options": options}
     if isinstance(raw, Mapping) and raw and all(isinstance(name, str) for name in raw):
         problem = f"this entry names {len(raw)} operations: {', '.join(raw)}"
-        raise refusal(problem, f"Put each in an entry of its own: `- {next(iter(raw))}: …`.", "bad-operation")
+        raise refusal(problem, f"Put each in a separate entry: `- {next(iter(raw))}: …`.", "bad-operation")
     return raw

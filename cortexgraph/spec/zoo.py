@@ -30,7 +30,7 @@ def zoo_path(name: str) -> Path:
     """The file of a shipped spec.
 
     Raises:
-        SpecError: if there is none of that name.
+        SpecError: if no zoo spec has this name.
     """
     shipped = zoo()
     if name in shipped:

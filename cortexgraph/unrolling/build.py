@@ -22,7 +22,7 @@ def unroll_graph(
         areas: the graph to unroll.
         steps: number of steps T; the spec's by default.
         order: `simultaneous`, `sequential` or explicit groups; the spec's by default.
-        video: whether each step reads a frame of its own; otherwise the image is static.
+        video: whether each step reads its own frame; otherwise the image is static.
 
     Returns:
         The graph with every update, silent and held ones included, and the readouts that the spec asks for. With
@@ -119,7 +119,7 @@ class _Clock:
             graph.add_read(held, node)
             return
         for connection, source, _ in reads:
-            if source is not None and (driven or connection.role == "drive"):  # otherwise there is nothing to gate
+            if source is not None and (driven or connection.role == "drive"):  # otherwise it has no drive to gate
                 graph.add_read(source, node, (connection,))
         if before is not None:
             graph.add_read(before, node, memory=True)
@@ -198,7 +198,7 @@ def _add_readouts(graph: UnrolledGraph) -> None:
 
 
 def add_sink(graph: UnrolledGraph, node: Node, area: str) -> None:
-    """Add a readout or record of an area's state at the end of a step (silent where there is none)."""
+    """Add a readout or record of an area's state at the end of a step (silent if it has none)."""
     state = graph.state(area, node.step)
     graph.add_node(node, info=NodeInfo(live=state is not None and graph.live(state)))
     if state is not None:

@@ -1,4 +1,4 @@
-"""The part of an unrolled graph that matters for a question: what drives a value, and what it reaches."""
+"""The part of an unrolled graph that matters for a question: the ancestors of a value, or its descendants."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ def _contribution(trial: _Trial, c: Connection, t: int, k: int) -> _Write | None
 def _result(trial: _Trial, c: Connection, source: _Write, ordinal: int) -> tuple[Tensor, int | None]:
     """The transform of a value, evaluated once for each value, and the index of the evaluation, if there was one.
 
-    With per-step parameters, and where dropout draws anew, it is evaluated for each update.
+    With per-step parameters, and where dropout draws new values, it is evaluated for each update.
     """
     if source.value is None:
         silent = trial.zeros(c.output_shape)

@@ -120,7 +120,7 @@ class UnrolledInfo:
         steps: number of steps T.
         order: of the updates within a step, as the spec has it.
         groups: the same as groups of areas.
-        video: whether each step reads a frame of its own; otherwise the image is static.
+        video: whether each step reads its own frame; otherwise the image is static.
         live_updates: for each area, its number of live updates up to the end of each step of the graph.
         loop: the steady state that the pass `roll` found.
         constant: values that are the same for every image, computed for a batch of one.
@@ -197,7 +197,7 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
 
     @property
     def video(self) -> bool:
-        """Whether each step reads a frame of its own; otherwise the image is static."""
+        """Whether each step reads its own frame; otherwise the image is static."""
         return self.info.video
 
     @property

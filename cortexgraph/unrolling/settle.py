@@ -14,14 +14,14 @@ _Key = tuple[str, Node, int]
 
 
 def settle(full: UnrolledGraph) -> UnrolledGraph:
-    """The updates and evaluations that are carried out, whatever passes run.
+    """The updates and evaluations that are carried out, for any choice of passes.
 
     Running statistics move with what is carried out, so that no pass may add or remove what moves them; it is decided
     here, once for training and evaluation:
 
     * A held update is left out; its readers read the update whose value stays. A static image is one value.
     * A connection that keeps running statistics is evaluated once for each value that it reads (with per-step
-      parameters or dropout, once for each update): such an evaluation is a node of its own.
+      parameters or dropout, once for each update): such an evaluation is a separate node.
     * What moves running statistics, and no readout or record depends on, is left out, and with it what depends on it.
     """
     return _Settling(full).run()

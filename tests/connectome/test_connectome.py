@@ -104,11 +104,11 @@ image,V2,nan,,
 def test_every_bad_row_is_told_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "bad.csv"
     path.write_text(BAD)
-    with pytest.raises(DataError, match=r"bad.csv:4: weight: `much` is no number") as caught:
+    with pytest.raises(DataError, match=r"bad.csv:4: weight: `much` is not a number") as caught:
         read_connectome(path)
     told = [(d.line, d.place, d.found) for d in caught.value.diagnostics]
     assert told == [
-        (4, "weight", "`much` is no number"),
+        (4, "weight", "`much` is not a number"),
         (5, "weight", "the value is -0.1"),
         (5, "sln", "the value is 1.4"),
         (6, "row", "the row has 3 values"),
@@ -144,7 +144,7 @@ def test_without_sln_and_levels_there_is_no_hierarchy() -> None:
 
 
 def test_an_unknown_area_of_the_rules() -> None:
-    with pytest.raises(DataError, match=r"readout_area: there is no area `V22`(.|\n)*mean `V2`"):
+    with pytest.raises(DataError, match=r"readout_area: no area is called `V22`(.|\n)*mean `V2`"):
         connectome_spec(made({"V1": 0.0, "V2": 1.0}), Rules(readout_area="V22"))
 
 
@@ -223,7 +223,7 @@ def test_the_macaque_compiles_draws_trains_a_step_and_comes_back(tmp_path: Path)
 
 def test_two_unknown_areas_are_two_findings() -> None:
     projections = [Projection("A", "B", 0.1, sln=0.8)]
-    with pytest.raises(DataError, match=r"input_area: there is no area `X`(.|\n)*readout_area: there is no area `Y`"):
+    with pytest.raises(DataError, match=r"input_area: no area is called `X`(.|\n)*readout_area: no area is called `Y`"):
         connectome_spec(projections, Rules(input_area="X", readout_area="Y"))
 
 

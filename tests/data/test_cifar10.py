@@ -107,7 +107,7 @@ def test_the_default_place_is_the_users_cache(tiny: Path, cache_home: Path) -> N
 
 def test_nothing_is_downloaded_unasked(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"no sound copy of CIFAR-10.*\n  Add `download=True` to fetch it .* or give a dir"
+        DataError, match=r"no intact copy of CIFAR-10.*\n  Add `download=True` to fetch it .* or give a dir"
     ):
         load(tmp_path)
     assert not list(tmp_path.iterdir())
@@ -115,7 +115,7 @@ def test_nothing_is_downloaded_unasked(tmp_path: Path) -> None:
 
 def test_a_damaged_copy(tiny: Path) -> None:
     (tiny / "cifar-10-batches-py" / "data_batch_3").write_bytes(b"")
-    with pytest.raises(DataError, match="no sound copy of CIFAR-10"):
+    with pytest.raises(DataError, match="no intact copy of CIFAR-10"):
         load(tiny)
 
 

@@ -84,7 +84,7 @@ def test_odd_names(name: str) -> None:
 
 
 def test_missing_directory(tmp_path: Path) -> None:
-    assert findings(tmp_path / "none", "none: there is no such directory, but .*train/") == ["missing-directory"]
+    assert findings(tmp_path / "none", "none: this directory does not exist, but .*train/") == ["missing-directory"]
 
 
 def test_a_file_instead_of_a_directory(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_no_classes(folder: Maker) -> None:
     root = folder()
     shutil.rmtree(root / "test")
     (root / "test").mkdir()
-    assert findings(root, "test: there are no class folders") == ["no-classes"]
+    assert findings(root, "test: it has no class folders") == ["no-classes"]
 
 
 def test_classes_in_one_split_only(folder: Maker) -> None:

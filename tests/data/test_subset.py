@@ -52,7 +52,7 @@ def test_arrays_become_images() -> None:
     assert ImageData.of("mine", ["a", "b"], {"train": some, "test": some}).classes == ("a", "b")
     with pytest.raises(DataError, match=r"labels go from 0 to 1, but there are 1 classes(.|\n)*"):
         ImageData.of("mine", ["a"], {"train": some, "test": some})
-    with pytest.raises(DataError, match=r"there is no split `test`"):
+    with pytest.raises(DataError, match=r"the split `test` is missing"):
         ImageData.of("mine", ["a", "b"], {"train": some})
 
 

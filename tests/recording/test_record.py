@@ -153,7 +153,7 @@ def test_nothing_stays_of_a_recording_that_fails(
         ),
         ({"out": "acts.mat"}, r"the suffix is `.mat`, but recordings are .nc \(NetCDF\) or .npz"),
         ({"out": "acts"}, "the file name has no suffix"),
-        ({"out": "no/such/acts.nc"}, "there is no folder"),
+        ({"out": "no/such/acts.nc"}, "the folder no/such does not exist"),
         ({"plots": "gif"}, "`gif` was given, but plots are png, svg, pdf"),
         ({"run": "nowhere"}, "a folder that `cortexgraph train` wrote is needed"),
     ],
@@ -198,9 +198,9 @@ def test_any_folder_of_images_can_be_shown(run: Path, tmp_path: Path) -> None:
         "vertical",
     )
     (tmp_path / "empty" / "train").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"there is a folder train/, but there is no folder test/"):
+    with pytest.raises(DataError, match=r"the folder train/ exists, but the folder test/ does not"):
         load_stimuli(str(tmp_path / "empty"), size=(8, 8), channels=1)
-    with pytest.raises(DataError, match=r"there are no images in this folder"):
+    with pytest.raises(DataError, match=r"this folder has no images"):
         load_stimuli(str(tmp_path / "empty"), size=(8, 8), channels=1, split="train")
     with pytest.raises(DataError, match=r"9 images are asked for, but the recorded split has 4"):
         stimuli.chosen(9)
@@ -276,8 +276,8 @@ def test_memory_does_not_grow_with_the_recording(run: Path, tmp_path: Path, suff
     [
         (["--areas", "V9"], "no area is called `V9`"),
         (["--at", "7"], "step 7 was asked for, but the network runs for 4 steps"),
-        (["--data", "nowhere/at/all"], "there is no such directory"),
-        (["-o", "no/such/acts.nc"], "there is no folder no/such"),
+        (["--data", "nowhere/at/all"], "this directory does not exist"),
+        (["-o", "no/such/acts.nc"], "the folder no/such does not exist"),
         (["-o", "acts.csv"], "recordings are .nc (NetCDF) or .npz"),
         (["--plots", "gif"], "`gif` was given"),
         (["--images", "99"], "99 images are asked for"),

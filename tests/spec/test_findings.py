@@ -74,7 +74,7 @@ def test_no_jargon_of_the_validator():
         ("input: {size: 8, present: frist}", "input.present", "Did you mean `first`"),
         ("input: {size: 8.0}", "input.size", "must be a whole number"),
         ("input: 8", "input", "a mapping with `size`"),
-        ("input:", "input", "there is no value here"),
+        ("input:", "input", "the value is missing"),
     ],
 )
 def test_one_finding_for_a_value_that_may_be_written_in_two_ways(line: str, place: str, text: str):

@@ -107,4 +107,4 @@ def test_repairs_of_one_broken_spec_until_nothing_is_left(channels: str, size: s
 def test_two_chains_in_one_entry() -> None:
     text = BROKEN.replace("A -> B -> C", "A -> B, B -> C")
     repairs = {finding.repair for finding in findings(text) if finding.code == "unknown-area"}
-    assert repairs == {"Write each chain as an entry of its own: split this one at the comma."}
+    assert repairs == {"Write each chain as a separate entry: split this one at the comma."}

@@ -127,7 +127,7 @@ def test_a_word_of_other_tools(path: tuple[Any, ...], key: str, value: Any, mean
         (AREA, "body", [{"dropout": 50}], "Write, for example, `dropout: 0.5`"),
         (CONNECTION, "from", "input", "Did you mean `image`?"),
         (READOUT, "from", "image", "Read an area that the image drives, such as `from: V2`."),
-        (AREA, "size", 15, "Write it as an entry of its own: `{from: image, to: V1, resize: pool}`"),
+        (AREA, "size", 15, "Write it as a separate entry: `{from: image, to: V1, resize: pool}`"),
         (CONNECTION, "transform", [{"conv2d": {"kernel_size": 3}}], "Did you mean `conv`?"),
         (CONNECTION, "transform", [{"conv2d": {"kernel_size": 3}}], "Did you mean `kernel`?"),
     ],

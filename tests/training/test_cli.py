@@ -147,7 +147,7 @@ def test_plot_of_unknown_kind(finished: Path, place: Path) -> None:
 
 def test_files_to_write_are_checked_before_the_evaluation(finished: Path, place: Path) -> None:
     done = run("eval", finished, "--data", place / "stripes", "--csv", "no/t.csv", "--plot", "no/t.svg")
-    assert str(done.exception).count("there is no folder no") == 2
+    assert str(done.exception).count("the folder no does not exist") == 2
     assert done.output == ""
 
 

@@ -239,7 +239,7 @@ def test_what_cannot_be_frozen(
 
 def test_an_area_without_parameters_is_not_frozen() -> None:
     network = compile_spec(tiny_spec(defaults={"area": {"norm": None}}))
-    with pytest.raises(CortexGraphError, match=r"no parameters of its own\.\n.*`-> V1`"):
+    with pytest.raises(CortexGraphError, match=r"this part has no parameters\.\n.*`-> V1`"):
         freeze(network, ["V1"])
 
 
