@@ -27,6 +27,7 @@ from cortexgraph.checks.shapes import (
 from cortexgraph.checks.structure import (
     declared_kind,
     duplicate_connections,
+    empty_values,
     look_alikes,
     one_class,
     operations,
@@ -68,6 +69,7 @@ STRUCTURE: tuple[Check, ...] = (
     outputs,
     readout_transforms,
     declared_kind,
+    empty_values,
     unreachable,
     steps,
     delays,

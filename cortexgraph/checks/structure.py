@@ -13,7 +13,7 @@ from cortexgraph.graph import AreaGraph
 from cortexgraph.graph.transforms import sign_of
 from cortexgraph.ops import CELLS, NORMS, OPERATIONS, Component, GainOperation, GateOperation, Problem, Registry
 from cortexgraph.ops.elementwise import activations, function
-from cortexgraph.spec import IMAGE
+from cortexgraph.spec import IMAGE, AreaDefaults, AreaSpec, ConnectionDefaults, ConnectionSpec
 from cortexgraph.spec.messages import message_for
 from cortexgraph.spec.origin import Path, path_text
 from cortexgraph.wording import quoted, shortened, skeleton, suggest, synonym
@@ -21,6 +21,7 @@ from cortexgraph.wording import quoted, shortened, skeleton, suggest, synonym
 __all__ = [
     "declared_kind",
     "duplicate_connections",
+    "empty_values",
     "look_alikes",
     "one_class",
     "operations",
@@ -175,6 +176,24 @@ def _finding(graph: AreaGraph, path: Path, problem: Problem, registry: Registry[
     if problem.found:
         return graph.spec.diagnostic("bad-operation", place, problem.found, repair=problem.repair)
     return _unknown_word(graph, place, registry.family, problem.word, [*registry])
+
+
+def empty_values(graph: AreaGraph) -> Iterator[Diagnostic]:
+    """`empty-value` (a warning): a key without a value, as in `norm: null`, which leaves that of the defaults."""
+    spec, nothing = graph.spec, {"norm": "none", "activation": "identity"}
+    parts: list[tuple[Path, AreaSpec | ConnectionSpec, AreaDefaults | ConnectionDefaults]] = [
+        *((("areas", name), area, spec.defaults.area) for name, area in spec.areas.items()),
+        *((("connections", n), each, spec.defaults.connection) for n, each in enumerate(spec.connections)),
+    ]
+    said = spec.origin.lines.keys() | spec.origin.overrides.keys()
+    for entry, part, defaults in parts:
+        for key in sorted(part.model_fields_set & type(defaults).model_fields.keys()):
+            path = (*entry, key)
+            empty = getattr(part, key) is None and getattr(defaults, key) is not None
+            if empty and spec.origin.written(path) in said:
+                found = f"`{key}` has no value, which leaves that of `defaults`"
+                repair = f"Write `{key}: {nothing[key]}`, or remove the key." if key in nothing else "Remove the key."
+                yield spec.diagnostic("empty-value", path, found, repair=repair, severity="warning")
 
 
 # ---- weights -------------------------------------------------------------------

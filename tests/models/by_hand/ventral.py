@@ -123,6 +123,25 @@ def ventral(steps: int, *, lateral: bool, feedback: str, per_step: bool) -> ByHa
     return run
 
 
+def ventral_strong(w: Weights, x: Tensor) -> tuple[Tensor, States]:
+    """V1, V2, IT one after another, twice: GELU(BN_t(maxpool(W ⋆ below) + lateral(t − 1) + feedback(t − 1)))."""
+    stages = ("LGN", "V1", "V2", "IT", None)
+    r = {"LGN": F.gelu(w.conv("image_to_LGN.conv", x))}
+    states: States = {}
+    logits = []
+    for t in (1, 2):
+        for below, area, above in zip(stages, stages[1:], stages[2:], strict=False):
+            u = F.max_pool2d(w.conv(f"{below}_to_{area}.conv", r[str(below)]), 2)
+            if t == 2:
+                u = u + w.conv(f"{area}_to_{area}.conv", r[str(area)])
+            if t == 2 and above is not None:
+                u = u + F.interpolate(w.conv(f"{above}_to_{area}.conv", r[above]), scale_factor=2)
+            r[str(area)] = F.gelu(w.batch_norm(f"{area}.norm.{t - 1}", u))
+        states |= {(area, t): value for area, value in r.items()}
+        logits.append(w.classify(r["IT"].amax((2, 3))))
+    return torch.stack(logits, 1), states
+
+
 def convrnn_rgc(w: Weights, x: Tensor) -> tuple[Tensor, States]:
     """h' = elu((1 − σ(W_ch ∗ c)) u + (1 − σ(W_hh ∗ h)) h), c' likewise with W_hc, W_cc (Nayebi et al. 2018)."""
     incoming = {"V1": ("IT",), "V2": ("V1", "V4"), "V4": ("V2", "IT"), "IT": ("V4",)}
@@ -294,6 +313,7 @@ MODELS: Mapping[str, ByHand] = {
     "blt": blt,
     "ventral": ventral(6, lateral=True, feedback="nearest", per_step=True),
     "ventral_feedforward": ventral(4, lateral=False, feedback="none", per_step=False),
+    "ventral_strong": ventral_strong,
     "deconv_feedback": ventral(6, lateral=False, feedback="transposed", per_step=True),
     "convrnn_rgc": convrnn_rgc,
     "blt_vs": blt_vs,
