@@ -63,6 +63,7 @@ KEEPING: tuple[Entries, ...] = (
     *([{"norm": norm}] for norm in NORMS),
     ["dropout"],
     [{"noise": 0.3}],
+    [{"dropout": {"p": 0.4, "over_time": "shared"}}],
     [{"noise": {"std": 0.1}}],
     [{"noise": {"std": 0.1, "seed": 2, "evaluation": True}}],
     [{"dropout": {"p": 0.4, "channels": True}}],

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cortexgraph.compiler import check, compile_spec, unroll
+from cortexgraph.compiler import check, compile_spec, interpret, unroll
 from cortexgraph.errors import CortexGraphError, SpecError
 from cortexgraph.exporting import export_network
 from cortexgraph.spec import NetworkSpec
@@ -118,6 +118,48 @@ def test_noise_of_a_seed_is_the_same_in_every_call_and_another_at_every_update()
     silent = compile_spec(network([{"from": "image", "to": "A", "transform": [{"conv": 3}, without]}, "A -> B"])).eval()
     assert torch.equal(silent(x), silent(x))
     assert not torch.equal(silent(x), silent.train()(x))
+
+
+@pytest.mark.parametrize("channels", [False, True])
+@pytest.mark.parametrize("steps", [3, 12])
+def test_dropout_of_one_mask_for_all_steps(steps: int, channels: bool) -> None:
+    """At every step of a call the same places are 0, and the others twice as large; another call draws others."""
+    body = [{"dropout": {"p": 0.5, "over_time": "shared", "channels": channels}}]
+    areas = {"A": {"channels": 6, "size": 8, "body": body}, "B": {"channels": 4, "size": 4}}
+    spec = network([{"from": "image", "to": "A", "kernel": 1, "bias": False}, "A -> B"], steps=steps, areas=areas)
+    module, x = compile_spec(spec, record={"A": "all"}), torch.rand(2, 2, 8, 8)
+    kernel = module.state_dict()["image_to_A.conv.weight"]
+    assert set(module.state_dict()) == {"image_to_A.conv.weight", "A_to_B.conv.weight", "A_to_B.conv.bias"} | {
+        f"readout.linear.{part}" for part in ("weight", "bias")
+    }
+    factors = []
+    for _ in range(2):
+        _, states = module(x)
+        factor = states["A", 1] / F.conv2d(x, kernel)
+        factors.append(factor.round(decimals=3))
+        assert all(torch.equal(states["A", t], states["A", 1]) for t in range(1, steps + 1))
+    assert {*factors[0].unique().tolist()} == {0.0, 2.0}
+    assert not torch.equal(*factors)
+    if channels:
+        assert torch.equal(factors[0], factors[0][:, :, :1, :1].expand_as(factors[0]))
+    _, states = interpret(spec, module.state_dict(), x, training=True)
+    assert all(torch.equal(states["A", t], states["A", 1]) for t in range(1, steps + 1))
+    torch.testing.assert_close(module.eval()(x)[1]["A", steps], F.conv2d(x, kernel))
+
+
+def test_segments_that_are_recomputed_have_the_masks_of_their_own_call() -> None:
+    body = [{"dropout": {"p": 0.5, "over_time": "shared"}}, "tanh"]
+    areas = {"A": {"channels": 4, "size": 8, "body": body}, "B": {"channels": 4, "size": 4, "norm": "batch"}}
+    spec = network(["image -> A -> B", "A -> A"], steps=12, areas=areas, readout={"at": "last"})
+    plain, segmented = compile_spec(spec), compile_spec(spec, checkpoint=3)
+    segmented.load_state_dict(plain.state_dict())
+    found = []
+    for module in (plain, segmented):
+        torch.manual_seed(0)
+        images = [torch.rand(2, 2, 8, 8) for _ in range(2)]
+        sum(module(x).square().sum() for x in images).backward()
+        found.append({name: p.grad for name, p in module.named_parameters()})
+    torch.testing.assert_close(found[0], found[1])
 
 
 # ---- merging ------------------------------------------------------------------------

@@ -41,7 +41,15 @@ WANTED = {
     *("weights per step of an area", "weights per step of a connection"),
     *("norm per step", "norm eps", "norm momentum", "batch norm in a transform", "several areas of a level"),
     *("region", "not square", "defaults", "merge by default", "output"),
-    *("start zeros", "start learned", "noise of a seed", "sign excitatory", "sign inhibitory", "weight norm"),
+    *(
+        "start zeros",
+        "start learned",
+        "noise of a seed",
+        "dropout shared over time",
+        "sign excitatory",
+        "sign inhibitory",
+        "weight norm",
+    ),
     *("long", "long, read at few steps", "zeros before an image with a norm", "weights per step beside a norm"),
     *("head of several delays", "transposed into a concatenation", "memory in a concatenation"),
 }
@@ -54,6 +62,7 @@ def said(spec: NetworkSpec) -> Iterator[str]:
     chains = [area.body for area in graph.areas] + [connection.transform for connection in graph.connections]
     links = [link for chain in chains for _, link in chain.walk()]
     yield from (f"operation {link.word}" for link in links)
+    yield from ("dropout shared over time" for link in links if link.operation.masks())
     yield from ("noise of a seed" for link in links if link.operation.counts())
     norms = [link for link in links if isinstance(link.operation, Norm) and link.word == "norm"]
     yield from (f"norm {link.options['kind']}" for link in norms)

@@ -146,9 +146,10 @@ def _template() -> Template:
 
 def _operations_of(areas: AreaGraph) -> list[Operation | Cell]:
     """Every operation and cell of the network, also those inside others."""
-    chains = [area.body for area in areas.areas] + [c.transform for c in areas.connections]
-    chains += [readout.transform for readout in areas.readouts if readout.transform is not None]
-    return [*(link.operation for chain in chains for _, link in chain.walk()), *(area.cell for area in areas.areas)]
+    return [
+        *(link.operation for chain in areas.chains.values() for _, link in chain.walk()),
+        *(area.cell for area in areas.areas),
+    ]
 
 
 def _contract(graph: UnrolledGraph) -> str:

@@ -62,7 +62,15 @@ class _Lowering:
             if node not in set(first):
                 by_step.setdefault(node.step, []).append(node)
         sections = [
-            Section("", (self._check(), *chain.from_iterable(map(self._statements, first)), *self.sinks.start()))
+            Section(
+                "",
+                (
+                    self._check(),
+                    *self._draws(),
+                    *chain.from_iterable(map(self._statements, first)),
+                    *self.sinks.start(),
+                ),
+            )
         ]
         kept = {name for statement in self.sinks.start() for name in statement.defines}
         for step in sorted(by_step):
@@ -82,6 +90,11 @@ class _Lowering:
     def _check(self) -> Statement:
         shape = (*[self.graph.steps] * self.graph.video, *self.graph.areas.image_shape)
         return Do(code=Call("check_shape(", ("x", *map(str, shape))))
+
+    def _draws(self) -> Iterator[Statement]:
+        """What is drawn once for all steps."""
+        if any(part.masks for part in self.graph.areas.chains.values()):
+            yield Do(code=Call("draw_masks(", ("self", "x")))
 
     def _enters(self, node: Node) -> bool:
         """Whether an evaluation stands before the first step: of a static image it always does.

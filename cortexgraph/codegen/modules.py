@@ -170,6 +170,7 @@ FIRST_ARGUMENTS = {
     "nn.AdaptiveAvgPool2d": "size",
     "nn.MaxPool2d": "kernel_size",
     "nn.Dropout": "p",
+    "SharedDropout": "p",
     "Gain": "value",
 }
 """What the first argument of a module is; otherwise a number of channels."""
@@ -185,7 +186,12 @@ def _arguments(constructor: Constructor) -> Iterator[str | Value]:
         elif isinstance(value, int | float) and not isinstance(value, bool):
             yield Value(name, code, type(value).__name__, keyword=bool(keyword))
         elif isinstance(value, tuple):
-            yield Value(name, code, "int" if code.isdecimal() else "tuple[int, int]", keyword=bool(keyword))
+            yield Value(
+                name,
+                code,
+                "int" if code.isdecimal() else f"tuple[{', '.join(['int'] * len(value))}]",
+                keyword=bool(keyword),
+            )
         else:
             yield f"{keyword}={code}" if keyword else code
 

@@ -111,6 +111,14 @@ def zeros(x: Tensor, *shape: int) -> Tensor:
     return x.new_zeros(x.shape[0], *shape)
 
 
+def draw_masks(network: nn.Module, x: Tensor) -> None:
+    """Draw what holds for all steps of this call: the masks of dropouts that are shared over time."""
+    for part in network.modules() if network.training else ():
+        draw: Any = getattr(part, "draw", None)
+        if draw is not None:
+            draw(x)
+
+
 # ---- the return value ------------------------------------------------------------------
 
 
@@ -157,9 +165,14 @@ def dirac_(weight: Tensor) -> Tensor:
 
 
 @contextmanager
-def buffers_kept(network: nn.Module) -> Iterator[None]:
-    """Leave buffers, such as running statistics, as they were: what happens inside happens to copies."""
+def buffers_kept(network: nn.Module, masks: Collection[tuple[Any, Any]]) -> Iterator[None]:
+    """Leave buffers, such as running statistics, as they were: what happens inside happens to copies.
+
+    Dropouts that are shared over time have these masks, also where another call has drawn others since.
+    """
     kept = [(part, dict(part.named_buffers(recurse=False))) for part in network.modules()]
+    for part, mask in masks:
+        part.mask = mask
     try:
         for part, buffers in kept:
             for name, buffer in buffers.items():
@@ -179,7 +192,9 @@ def recomputed(network: nn.Module, steps: Callable[..., Any], first: int, *carri
     if not torch.is_grad_enabled():
         return steps(first, *carried)
 
+    masks: list[tuple[Any, Any]] = [(part, part.mask) for part in network.modules() if hasattr(part, "mask")]
+
     def contexts() -> tuple[Any, Any]:
-        return nullcontext(), buffers_kept(network)
+        return nullcontext(), buffers_kept(network, masks)
 
     return checkpoint(steps, first, *carried, use_reentrant=False, context_fn=contexts)

@@ -240,6 +240,13 @@ class AreaGraph(Shown, nx.MultiDiGraph):  # type: ignore[misc]
         return tuple(sorted(connections, key=lambda connection: connection.index))
 
     @property
+    def chains(self) -> dict[str, Chain]:
+        """The bodies, transforms and readout transforms, by their path in the state dict."""
+        chains = {area.identifier: area.body for area in self.areas}
+        chains |= {connection.identifier: connection.transform for connection in self.connections}
+        return chains | {r.identifier: r.transform for r in self.readouts if r.transform is not None}
+
+    @property
     def labels(self) -> dict[str, str]:
         """What a user calls each area, connection and readout, by identifier."""
         parts: tuple[Area | Readout, ...] = (*self.areas, *self.readouts)

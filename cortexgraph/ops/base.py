@@ -225,6 +225,10 @@ class Operation(Component):
         """Whether its module takes the number of the update, from 1, beside the input."""
         return False
 
+    def masks(self) -> bool:
+        """Whether its module draws, by `draw(x)`, what holds for all steps of a call of the network: its `mask`."""
+        return False
+
     def shared(self, owner: str, same: bool) -> str:
         """The expression that makes its module with the parameters of the module at `owner`.
 
@@ -407,6 +411,11 @@ class Chain:
     def counts(self) -> bool:
         """Whether its module needs the number of the update."""
         return self.per_step or any(link.operation.counts() for _, link in self.walk())
+
+    @cached_property
+    def masks(self) -> bool:
+        """Whether something in it is drawn once for all steps of a call."""
+        return any(link.operation.masks() for _, link in self.walk())
 
     @cached_property
     def random(self) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from cortexgraph.ops.base import Context, Fault, Operation, Options, call, option
 from cortexgraph.ops.registry import OPERATIONS, register_operation
-from cortexgraph.ops.torch_names import Tensor, nn, torch
+from cortexgraph.ops.torch_names import F, Tensor, nn, torch
 from cortexgraph.spec import OperationSpec
 from cortexgraph.spec.connection import GateKind
 from cortexgraph.spec.fields import Flag, Number, Positive, Probability, Seed
@@ -217,12 +217,34 @@ def unknown_activation(name: str) -> Iterator[Fault]:
 # ---- dropout -------------------------------------------------------------------
 
 
+class SharedDropout(nn.Module):
+    """Dropout with one mask for all steps: a network draws it (`draw`) when it is called."""
+
+    def __init__(self, p: float, size: tuple[int, int, int], channels: bool = False) -> None:
+        super().__init__()
+        self.p = p
+        self.size = size
+        self.channels = channels
+        self.mask: Tensor | None = None
+
+    def draw(self, x: Tensor) -> Tensor:
+        drop = F.dropout2d if self.channels else F.dropout
+        self.mask = drop(x.new_ones(len(x), *self.size), self.p)
+        return self.mask
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        return x * (self.draw(x) if self.mask is None else self.mask)
+
+
 @register_operation("dropout")
 @dataclass(frozen=True)
 class Dropout(Operation):
     """In training, zeros values with probability p and scales the rest by 1/(1 − p) (Srivastava et al. 2014).
 
-    Each evaluation draws new values; with `channels: true` whole channels are dropped.
+    Each evaluation draws new values; with `over_time: shared` a call of the network draws one mask for all steps (Gal &
+    Ghahramani 2016). With `channels: true` whole channels are dropped.
     """
 
     equation: ClassVar[str] = "y = x · m / (1 − p), m ~ Bernoulli(1 − p)"
@@ -231,11 +253,17 @@ class Dropout(Operation):
 
     p: Probability = option(0.5, "Probability of being dropped.", main=True)
     channels: Flag = option(False, "Whether whole channels are dropped.")
+    over_time: Literal["each", "shared"] = option("each", "A mask for each evaluation, or one for all steps of a call.")
 
     def summary(self) -> str:
-        return f"dropout {self.p:g}"
+        return f"dropout {self.p:g}{', one mask for all steps' if self.masks() else ''}"
+
+    def masks(self) -> bool:
+        return self.over_time == "shared"
 
     def constructor(self) -> str:
+        if self.masks():
+            return call("SharedDropout", self.p, size=(self.shape, None), channels=(self.channels, False))
         return call("nn.Dropout2d" if self.channels else "nn.Dropout", self.p)
 
     @classmethod

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache, partial
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cortexgraph.ops.base import Cell, Chain, Component, Helper, Operation
 from cortexgraph.ops.source import imports_for, library
@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-__all__ = ["State", "StatisticsMove", "below", "evaluate_cell", "evaluate_chain", "evaluate_operation", "modules"]
+__all__ = [
+    "State",
+    "StatisticsMove",
+    "below",
+    "draw_mask",
+    "evaluate_cell",
+    "evaluate_chain",
+    "evaluate_operation",
+    "modules",
+]
 
 State = Mapping[str, "Tensor"]
 """A state dict, or the entries of one operation by short name."""
@@ -86,11 +95,20 @@ def evaluate_operation(
         names = {**modules(), **{helper.__name__: helper for helper in operation.definitions()}}
         block = names[operation.constructor()](**branches)
         return block(x), None
-    module = _module(operation, x).train(training)
+    module: Any = _module(operation, x).train(training)
+    if operation.masks():
+        module.mask = entries.get("mask")
     result: Tensor = _call(module, entries, x, *([update] if operation.counts() else []))[0]
     if not (training and operation.averages):
         return result, None
     return result, partial(_statistics, module, entries, x.detach())
+
+
+def draw_mask(operation: Operation, x: Tensor) -> Tensor:
+    """What an operation draws for all steps of a call with the images x."""
+    module: Any = _module(operation, x)
+    mask: Tensor = module.draw(x)
+    return mask
 
 
 def evaluate_cell(

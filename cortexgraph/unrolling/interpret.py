@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import Area, AreaGraph, Connection, Readout
 from cortexgraph.ops import Chain
-from cortexgraph.ops.evaluate import StatisticsMove, below, evaluate_cell, evaluate_chain, evaluate_operation
+from cortexgraph.ops.evaluate import StatisticsMove, below, draw_mask, evaluate_cell, evaluate_chain, evaluate_operation
 from cortexgraph.spec import IMAGE, Span
 from cortexgraph.unrolling.model import Order
 
@@ -117,7 +117,7 @@ def interpret_graph(
         Logits as the compiled module gives them, and the state of every live area at the end of every step,
         by (area, step).
     """
-    trial = _Trial(areas, state_dict, x, training)
+    trial = _Trial(areas, {**state_dict, **_masks(areas, x)}, x, training)
     trial.history = {area.name: [_start(trial, area)] for area in areas.areas}
     states: dict[tuple[str, int], Tensor] = {}
     for t in range(1, areas.spec.time.steps + 1):
@@ -130,6 +130,12 @@ def interpret_graph(
         running_statistics.update(_running_statistics(trial, records))
     logits = {readout.name: _logits(trial, readout, states) for readout in areas.readouts}
     return (logits if len(logits) > 1 else next(iter(logits.values()))), states
+
+
+def _masks(areas: AreaGraph, x: Tensor) -> dict[str, Tensor]:
+    """What is drawn once for all steps, below the paths of the operations."""
+    links = [each for prefix, chain in areas.chains.items() for each in chain.walk(prefix)]
+    return {f"{path}.mask": draw_mask(link.operation, x) for path, link in links if link.operation.masks()}
 
 
 def _start(trial: _Trial, area: Area) -> _Write:
@@ -339,8 +345,7 @@ def state_problems(areas: AreaGraph, state_dict: State, dtype: dtype) -> Iterato
 
 def _parameters(areas: AreaGraph) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Name and shape of each parameter; of a per-step operation, those of its first set."""
-    bodies = [(area.body, area.identifier) for area in areas.areas]
-    for chain, prefix in (*bodies, *((c.transform, c.identifier) for c in areas.connections)):
+    for prefix, chain in areas.chains.items():
         for path, link in chain.walk(prefix):
             start = f"{path}.0" if link.per_step else path
             if link.owner is None:

@@ -504,6 +504,9 @@ def gate(op: GateOperation, x: Tensor, entries: State, training: bool) -> Tensor
 def dropout(op: Dropout, x: Tensor, entries: State, training: bool) -> Tensor:
     # The one operation whose reference is torch's own: its meaning is the draw.
     drop = functional.dropout2d if op.channels else functional.dropout
+    if op.over_time == "shared":
+        mask = entries["mask"] if "mask" in entries else drop(torch.ones_like(x), op.p)
+        return x * mask if training else x
     return drop(x, op.p, training)
 
 

@@ -118,6 +118,8 @@ CASES = [
     case("upsample", (2, 3, 4), factor=[2, 3], mode="bilinear"),
     case("dropout", (3, 4, 5)),
     case("dropout", (8, 4, 5), p=0.2, channels=True),
+    case("dropout", (8, 4, 5), over_time="shared"),
+    case("dropout", (8, 4, 5), p=0.2, channels=True, over_time="shared"),
     case("noise", (3, 4, 5)),
     case("noise", (3, 4, 5), std=0.2, evaluation=True),
     case("noise", (3, 4, 5), std=0.2, seed=3),
