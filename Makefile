@@ -25,7 +25,7 @@ types: $(VENV)/.ready-dev
 	$(BIN)/mypy
 
 # in a variable, because `call` would split it at its commas
-DEMO := .[train,record,onnx]
+DEMO := .[train,record,onnx,attribution]
 
 # uv resolves and installs many times faster than pip; pip does where uv cannot be had.
 define install

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from cortexgraph.ops import register_operation as register_operation
     from cortexgraph.ops.registry import json_schema as json_schema
     from cortexgraph.pages import page as page
+    from cortexgraph.probing import attribute as attribute
+    from cortexgraph.probing import preferred_stimulus as preferred_stimulus
     from cortexgraph.recording import record as record
     from cortexgraph.spec import NetworkSpec as NetworkSpec
     from cortexgraph.spec import dumps as dumps
@@ -70,6 +72,7 @@ _HOMES = {
     "cortexgraph.compiler": ("build", "check", "emit", "interpret", "unroll"),
     "cortexgraph.pages": ("page",),
     "cortexgraph.data": ("load_data", "load_stimuli"),
+    "cortexgraph.probing": ("attribute", "preferred_stimulus"),
     "cortexgraph.recording": ("record",),
     "cortexgraph.drawing": ("draw", "draw_matrix", "draw_schedule", "draw_unrolled"),
     "cortexgraph.exporting": ("export",),

@@ -22,6 +22,7 @@ EXTRAS: dict[str, dict[str, str]] = {
     },
     "record": {"h5netcdf": "h5netcdf", "h5py": "h5py"},
     "onnx": {"onnx": "onnx", "onnxruntime": "onnxruntime", "onnxscript": "onnxscript"},
+    "attribution": {"captum": "captum"},
     "ray": {"ray": "ray"},
     "slurm": {"submitit": "submitit"},
 }
@@ -31,6 +32,7 @@ FEATURES = {
     "train": "training, evaluation and recording",
     "record": "NetCDF files",
     "onnx": "ONNX files",
+    "attribution": "attribution",
     "ray": "--engine ray",
     "slurm": "--engine slurm",
 }

@@ -22,7 +22,7 @@ from cortexgraph.graph.names import renamed
 from cortexgraph.wording import listed, shortened, step_ranges
 
 if TYPE_CHECKING:
-    from cortexgraph.program import CompileOptions, Program
+    from cortexgraph.program import CompileOptions, Program, Record
     from cortexgraph.spec import NetworkSpec
     from cortexgraph.unrolling import UnrolledGraph
 
@@ -103,11 +103,17 @@ class CompiledNetwork(nn.Module):
             )
         return cls._other
 
-    def under(self, spec: NetworkSpec) -> CompiledNetwork:
-        """The same modules, parameters and hooks, run as this spec says, which has other steps, order or readouts."""
-        if spec == self.spec and not self.options.record:
+    def under(self, spec: NetworkSpec, record: Record | None = None) -> CompiledNetwork:
+        """The same modules, parameters and hooks, run as this spec says, which has other steps, order or readouts.
+
+        Args:
+            spec: with the same areas and connections.
+            record: states to return, as for `cortexgraph.compile`; gradients with respect to them are available.
+        """
+        if spec == self.spec and not self.options.record and not record:
             return self
-        compiled = type(self)._program(spec, replace(self.options, record=None, backend="eager"))
+        options = replace(self.options, record=record, backend="eager")
+        compiled = type(self)._program(spec, replace(options, checkpoint=None) if record else options)
         view = empty_network(compiled, compiled.source, type(self)._program, type(self)._restored)
         view.__dict__.update(self._kept())
         return view

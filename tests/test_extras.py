@@ -109,6 +109,7 @@ def test_the_core_compiles_loads_and_edits_networks(folder: Path) -> None:
         ("record ventral-cifar10 --data shapes --images 10 -o a.nc", ["h5netcdf", "h5py"], ["h5netcdf", "h5py"]),
         ("export ventral-cifar10 -o a.onnx", ["onnx", "onnxscript"], ["onnx", "onnxscript"]),
         ("export run -o a.pt2", ["safetensors"], ["safetensors"]),
+        ("attribute ventral-cifar10 cat.jpg", ["captum"], ["captum"]),
         ("compare experiment.yaml", ["filelock", "matplotlib"], ["filelock", "matplotlib"]),
         ("compare experiment.yaml --engine ray", ["ray"], ["ray"]),
         ("compare experiment.yaml --engine slurm", ["submitit"], ["submitit"]),
@@ -181,4 +182,4 @@ def test_the_distribution_has_a_name_of_its_own() -> None:
 def test_the_first_command_of_the_readme_installs_every_extra_it_needs(tmp_path: Path) -> None:
     words = ["make", "--dry-run", "demo", f"VENV={tmp_path / 'venv'}"]
     commands = subprocess.run(words, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True).stdout
-    assert '--editable ".[train,record,onnx]"' in commands
+    assert '--editable ".[train,record,onnx,attribution]"' in commands

@@ -38,7 +38,7 @@ LAYERS = (
     ("analysis", "render", "data", "edit", "connectome", "released"),
     ("drawing",),
     ("training",),
-    ("exporting", "pages", "recording", "experiment"),
+    ("exporting", "pages", "recording", "experiment", "probing"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -14,6 +14,7 @@ from cortexgraph.cli.compile import compile_spec, export
 from cortexgraph.cli.draw import draw, page
 from cortexgraph.cli.evaluate import evaluate, predict
 from cortexgraph.cli.inspect import check, show, zoo
+from cortexgraph.cli.probe import attribute, preferred
 from cortexgraph.cli.record import record
 from cortexgraph.cli.released import import_tnn, import_weights
 from cortexgraph.cli.specs import import_connectome, new, schema
@@ -34,6 +35,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "predict": predict,
     "record": record,
+    "attribute": attribute,
+    "preferred": preferred,
     "export": export,
     "zoo": zoo,
     "new": new,

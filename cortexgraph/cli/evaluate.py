@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cortexgraph.training import Evaluation, Predictions
     from cortexgraph.training.evaluation import Tta
 
-__all__ = ["evaluate", "predict"]
+__all__ = ["check_files", "evaluate", "predict"]
 
 
 def evaluate(
@@ -56,7 +56,7 @@ def evaluate(
 
     updates = options.read_order(order)
     trained = load_run(run, spec=spec, key_map=key_map)
-    _check_files(csv, plot)
+    check_files(csv, plot)
     result = evaluate_run(
         trained,
         load_data(**{**trained.data_arguments(options.located(data), data_root), "download": download}),
@@ -76,7 +76,7 @@ def evaluate(
         typer.echo(f"wrote {plot}")
 
 
-def _check_files(csv: Path | None, plot: Path | None) -> None:
+def check_files(csv: Path | None, plot: Path | None) -> None:
     """Refuse files that cannot be written, before the evaluation, which can take a while."""
     findings = [
         Diagnostic(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FORMS = {
     "N": ("[1-9][0-9]{0,5}", "a number"),
+    "UNITS": ("[0-9]{1,6}(-[0-9]{1,6})?( *, *[0-9]{1,6}(-[0-9]{1,6})?)*", "units such as 0-8 or 3,7"),
     "STEPS": ("[0-9]{1,9}( *, *[0-9]{1,9})*", "steps such as 4,6,8"),
     "cuda:N": (GPU, "`cuda:N`"),
     "8.5cm": (PRINTED_WIDTH, "a printed width such as `8.5cm`"),
@@ -156,6 +157,12 @@ def parts_text(spec: NetworkSpec) -> str:
     """How many areas, connections and steps a spec has."""
     counts = ((len(spec.areas), "area"), (len(spec.connections), "connection"), (spec.time.steps, "step"))
     return ", ".join(count_of(count, word) for count, word in counts)
+
+
+def read_units(text: str) -> tuple[int, ...]:
+    """Units as numbers and ranges with commas, such as `0-8,12`; the last of a range is among them."""
+    ranges = [[int(number) for number in part.split("-")] for part in text.split(",")]
+    return tuple(dict.fromkeys(unit for ends in ranges for unit in range(ends[0], ends[-1] + 1)))
 
 
 @overload

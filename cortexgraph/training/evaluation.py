@@ -290,8 +290,7 @@ def predict(
     """
     paths, run = _existing(files), opened(run)
     network = run.compile(steps, order, at=at)
-    shape = pair(run.spec.input.size), run.spec.input.channels
-    images = decode_files(paths, *shape, run.card.resize)
+    images = read_images(paths, run)
     target = choose_device(device)
     network.to(target)
     with torch.inference_mode():
@@ -302,6 +301,15 @@ def predict(
     finite = probabilities.isfinite().all(2).all(0).tolist()
     warn_of_infinite([step for step, whole in zip(read, finite, strict=True) if not whole])
     return Predictions(run.spec.name, run.data, tuple(paths), run.classes, read, probabilities)
+
+
+def read_images(files: str | PathLike[str] | Sequence[str | PathLike[str]], run: TrainedRun) -> Tensor:
+    """Images of files in the size that a run takes, uint8 [N, C, H, W].
+
+    Raises:
+        DataError: naming every file that cannot be read.
+    """
+    return decode_files(_existing(files), pair(run.spec.input.size), run.spec.input.channels, run.card.resize)
 
 
 def _existing(files: str | PathLike[str] | Sequence[str | PathLike[str]]) -> list[Path]:
