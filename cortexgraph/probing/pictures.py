@@ -85,7 +85,7 @@ def draw_stimuli(stimuli: Tensor, names: Sequence[str], title: str, path: Path) 
 
 
 def _spread(count: int) -> list[int]:
-    """Which of so many frames are shown: the last among them."""
+    """The frames that are shown, at most MOST_COLUMNS, with the first and the last."""
     return [*dict.fromkeys(np.linspace(0, count - 1, min(count, MOST_COLUMNS)).round().astype(int).tolist())]
 
 
