@@ -22,7 +22,8 @@ from cortexgraph.graph.names import renamed
 from cortexgraph.wording import listed, shortened, step_ranges
 
 if TYPE_CHECKING:
-    from cortexgraph.program import CompileOptions, Program, Record
+    from cortexgraph.checks.behaviour import Record
+    from cortexgraph.program import CompileOptions, Program
     from cortexgraph.spec import NetworkSpec
     from cortexgraph.unrolling import UnrolledGraph
 
