@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cortexgraph.experiment.model import ExperimentSpec
 from cortexgraph.experiment.run import Outcome, Result
 from cortexgraph.files import csv_text
+from cortexgraph.training.curves import COLOURS, GREY, LEGEND, figure_of, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
 AS_TRAINED = "as trained"
 """The evaluation that every run has: the test images with the weights that it keeps."""
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
-"""Okabe & Ito: told apart by colour-blind readers too."""
-MARKERS = "os^Dv<>P"
+MARKERS = "os^Dv<>"
 
 
 AXIS_LABELS = {"step": "step of readout", "parameters": "trained parameters"}
@@ -140,8 +139,6 @@ def draw_figure(
     experiment: ExperimentSpec, table: Sequence[Row], paths: Sequence[Path], chance: float | None = None
 ) -> None:
     """Draw the table as the experiment's `figure` asks; a dotted line is the accuracy of guessing, in [0, 1]."""
-    from cortexgraph.training.curves import LEGEND, figure_of, save_figure
-
     x = experiment.figure.x
     lines = _lines(experiment, table)
     places = list(dict.fromkeys(place for line in lines.values() for place, _ in line))
@@ -160,7 +157,7 @@ def draw_figure(
         if not numeric:
             axis.set_xticks(range(len(places)), list(map(str, places)), rotation=20 if len(places) > 4 else 0)
         if chance is not None:
-            axis.axhline(100 * chance, color="#999999", linestyle=":", linewidth=1, label="chance", zorder=0)
+            axis.axhline(100 * chance, color=GREY, linestyle=":", linewidth=1, label="chance", zorder=0)
         low, high = axis.get_ylim()
         axis.set(ylim=(max(0.0, low), min(101.0, high)))
         if numeric and len(places) == 1:

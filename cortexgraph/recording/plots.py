@@ -16,7 +16,7 @@ from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.recording.measures import dissimilarity, separation
 from cortexgraph.recording.plan import Recorded
 from cortexgraph.recording.sinks import Sink
-from cortexgraph.training.curves import LEGEND, draw_accuracy_over_time, figure_of, save_figure
+from cortexgraph.training.curves import COLOURS, GREY, LEGEND, draw_accuracy_over_time, figure_of, save_figure
 from cortexgraph.wording import PLOT_FORMATS
 
 __all__ = ["PlotData", "check_format", "dissimilarities", "draw_plots"]
@@ -25,7 +25,6 @@ MOST_IMAGES, MOST_COLUMNS = 100, 8
 PATTERN_BYTES = 1 << 28
 """Of the patterns of one area at one step: fewer images are compared where they are larger."""
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#222222")  # Okabe & Ito
 MARKERS, DASHES = "osD^vPX", ("-", "--", ":", "-.")
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -148,7 +147,7 @@ def _draw_dissimilarity(compared: Dissimilarities, title: str, path: Path) -> No
             axis.plot(at, values, **_style(n, area))
         axis.set(xlabel="step", ylabel="between − within classes", xlim=(steps[0] - 0.5, steps[-1] + 0.5))
         axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.axhline(0, color="#999999", linestyle=":", linewidth=0.8)
+        axis.axhline(0, color=GREY, linestyle=":", linewidth=0.8)
         axis.legend(**LEGEND)
         save_figure(figure, [path])
 

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TRAIN, TEST, GREY = "#0072b2", "#d55e00", "#999999"  # Okabe & Ito: told apart by colour-blind readers too
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#222222")
+"""Okabe & Ito (2008): colour-blind readers tell them apart too."""
+TRAIN, TEST, *_ = COLOURS
+GREY = "#999999"
 LEGEND: dict[str, Any] = {"frameon": False, "loc": "center left", "bbox_to_anchor": (1, 0.5)}
 """Right of the axes, where nothing is covered."""
 ABOVE: dict[str, Any] = {"frameon": False, "loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 2}

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import BatchesProcessedColumn, CustomBarColumn
 from rich.progress import TextColumn
 
+from cortexgraph.training.curves import TRAIN
 from cortexgraph.training.module import as_training
 
 LINE_EVERY_S = 60.0
@@ -30,7 +31,7 @@ class EpochBar(RichProgressBar):  # type: ignore[misc, unused-ignore]
 
     def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
         """Epoch, bar and batches; Lightning adds what `get_metrics` gives."""
-        bar = CustomBarColumn(bar_width=20, complete_style="#0072b2", finished_style="#0072b2")
+        bar = CustomBarColumn(bar_width=20, complete_style=TRAIN, finished_style=TRAIN)
         return [TextColumn("{task.description}"), bar, BatchesProcessedColumn(style="")]
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
