@@ -94,7 +94,7 @@ def _decided(other: str, setting: str, meaning: str) -> Any:
     usual = {choice: values[setting] for choice, values in DEFAULTS[other].items()}
     listing = ", ".join(f"{value:g} for {choice}" for choice, value in usual.items())
     return Field(
-        default_factory=lambda settings: usual[settings[other]],
+        default_factory=lambda settings: usual.get(settings.get(other, ""), 0.0),  # 0 where the other is refused
         json_schema_extra={"default": f"by {other}"},
         description=f"{meaning}; default {listing}.",
     )
