@@ -84,7 +84,7 @@ def record_all(spec: NetworkSpec) -> dict[str, str]:
 def repeatable_dropout() -> Iterator[None]:
     """Dropout and noise whose draw depends on the values alone, so that compiled and interpreted draw alike."""
 
-    def drop(x: Tensor, p: float, training: bool, inplace: bool = False) -> Tensor:
+    def drop(x: Tensor, p: float, training: bool = True, inplace: bool = False) -> Tensor:
         places = torch.arange(x[0].numel(), dtype=x.dtype).reshape(x[0].shape)  # a mask is drawn of ones
         kept = (997 * x.detach() + places).sin().abs() >= p
         return x * kept / (1 - p) if training else x
