@@ -12,6 +12,7 @@ from pydantic_core.core_schema import ErrorType
 __all__ = [
     "IMAGE",
     "WORD_PATTERN",
+    "Amount",
     "AreaName",
     "Border",
     "Count",
@@ -91,6 +92,7 @@ Flag = Annotated[bool, Field(strict=True)]
 Offset = Annotated[int, Field(strict=True, ge=0, le=65_536)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Amount = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Probability = Annotated[float, Field(strict=True, ge=0, lt=1, allow_inf_nan=False)]
 Seed = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]

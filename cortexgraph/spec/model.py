@@ -19,7 +19,7 @@ from cortexgraph.spec.area import AreaDefaults, AreaSpec, Chain
 from cortexgraph.spec.base import Model, Window, frozen
 from cortexgraph.spec.connection import ConnectionDefaults, ConnectionSpec, Silence
 from cortexgraph.spec.document import Document
-from cortexgraph.spec.fields import AreaName, Count, Milliseconds, Name, Pair, Step, either
+from cortexgraph.spec.fields import Amount, AreaName, Count, Milliseconds, Name, Pair, Step, either
 from cortexgraph.spec.origin import Origin, Path
 from cortexgraph.spec.shorthand import ARROW, connection_paths, expand_connections, expand_readouts, refuse_entry
 from cortexgraph.wording import flow
@@ -94,7 +94,29 @@ class ReadoutSpec(Model):
         examples=["cumulative"],
     )
 
+    loss: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        default=None,
+        description="The registered loss that training minimises for this readout, such as cross-entropy or "
+        "squared-error; default: that of the training settings.",
+        examples=["squared-error"],
+    )
+    loss_over: (
+        Annotated[
+            Literal["all", "last"] | Annotated[tuple[Amount, ...], Field(min_length=1)],
+            either("`all`, `last`, or a list of weights such as [0.5, 1]", "all", "last"),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="The weight of each of its steps in the loss: all (1 each), last (the last step alone), or a "
+        "number for each step; default: that of the training settings. The loss is the weighted mean over all steps of "
+        "all readouts.",
+        examples=[[0.5, 1.0]],
+    )
+
     def _conflicts(self) -> Iterator[tuple[str, str, str]]:
+        if isinstance(self.loss_over, tuple) and not any(self.loss_over):
+            yield "all weights of `loss_over` are 0", "Give at least one a weight above 0.", "loss_over"
         if self.transform is not None and self.pool != "avg":
             yield "`pool` is set together with `transform`, which replaces it", "Write it into `transform`.", "pool"
         if self.over_time != "each" and self.at == "last":

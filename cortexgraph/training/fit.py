@@ -47,7 +47,7 @@ from cortexgraph.training.images import (
 )
 from cortexgraph.training.job import Job, checkpoint_to_resume
 from cortexgraph.training.module import TrainingModule
-from cortexgraph.training.reached import check_step_weights
+from cortexgraph.training.reached import check_losses
 from cortexgraph.training.recorder import Recorder, plain_state
 from cortexgraph.training.records import Started, Summary, summary_text
 from cortexgraph.training.run_folder import LAYOUT, RunFolder, is_first_process, tensors_digest, write_json
@@ -124,7 +124,7 @@ def train(
     with torch.random.fork_rng([device.index] if device.type == "cuda" else []), quiet_lightning():
         network, start = _initial_network(spec, settings, data, init_from, run.read_initial() if resume else None)
         check_augmentation(data, settings)
-        check_step_weights(network.unrolled, settings.loss_over)
+        check_losses(network.unrolled, settings.loss_over)
         frozen = freeze(network, settings.freeze)
         started = Started(
             cortexgraph_run=LAYOUT,

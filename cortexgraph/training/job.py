@@ -155,6 +155,8 @@ class Job:
         """The summary of the finished run; `tested` is the accuracy on test images that were evaluated once."""
         splits = {"train": self.data.train, "validation": self.data.validation, "test": self.data.test}
         (total, trained, untrained), started, best = self.counts, self.run.read_settings(), best_epoch(history)
+        over = self.spec.readout.loss_over
+        own = {} if over is None else {"loss_over": over if isinstance(over, str) else ",".join(map(str, over))}
         return Summary(
             name=self.spec.name,
             run=self.run.path,
@@ -177,7 +179,7 @@ class Job:
             command=started.command,
             init_from=started.init_from,
             versions=versions(),
-            settings=self.settings.model_dump(mode="json"),
+            settings=self.settings.model_dump(mode="json") | own,
             images={split: len(images) for split, images in splits.items() if images is not None},
         )
 

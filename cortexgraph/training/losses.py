@@ -6,13 +6,15 @@ the only list of names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cortexgraph.errors import CortexGraphError, Diagnostic
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from cortexgraph.spec.model import ReadoutSpec
 
     Logits = Tensor | Mapping[str, Tensor]
     """What a network returns: [B, classes] or [B, n, classes], or such by the name of each of several readouts."""
@@ -105,14 +107,16 @@ def loss_per_step(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0, 
     return losses.reshape(batch, steps).mean(0)
 
 
-def step_weights(over: str, steps: int) -> list[float]:
+def step_weights(over: str | Sequence[float], steps: int) -> list[float]:
     """The weight of each readout step in the loss: `all` and `last` written out, or the numbers as they are."""
+    if not isinstance(over, str):
+        return [*over]
     if over == "all":
         return [1.0] * steps
     return [0.0] * (steps - 1) + [1.0] if over == "last" else [float(word) for word in over.split(",")]
 
 
-def weighted_steps(over: str, steps: Collection[int]) -> tuple[int, ...]:
+def weighted_steps(over: str | Sequence[float], steps: Collection[int]) -> tuple[int, ...]:
     """Those of the readout steps that count in the loss."""
     return tuple(step for step, weight in zip(steps, step_weights(over, len(steps)), strict=True) if weight)
 
@@ -123,6 +127,7 @@ def readout_loss(
     label_smoothing: float = 0.0,
     over: str = "all",
     loss: str = CROSS_ENTROPY,
+    readouts: Sequence[ReadoutSpec] = (),
 ) -> Tensor:
     """The number that training minimises: the mean over all readouts and their steps, or their last steps alone.
 
@@ -134,11 +139,20 @@ def readout_loss(
         label_smoothing: share of each target spread evenly over all classes.
         over: which readout steps count: `all`, `last`, or the weight of each, with commas between.
         loss: its registered name.
+        readouts: of the spec, which may have losses and weights of their own.
     """
     import torch
 
-    parts = [part[:, -1:] if over == "last" else part for part in _by_readout(logits)]
-    losses = [loss_per_step(part, labels, label_smoothing, loss) for part in parts]
+    parts = _by_readout(logits)
+    names = [readout.loss or loss for readout in readouts] or [loss] * len(parts)
+    weighted = any(readout.loss_over is not None for readout in readouts)
+    parts = [part[:, -1:] if over == "last" and not weighted else part for part in parts]
+    losses = [loss_per_step(part, labels, label_smoothing, name) for part, name in zip(parts, names, strict=True)]
+    if weighted:
+        overs = [over if readout.loss_over is None else readout.loss_over for readout in readouts]
+        numbers = [n for own, part in zip(overs, parts, strict=True) for n in step_weights(own, part.shape[1])]
+        every = torch.tensor(numbers, device=labels.device)
+        return torch.cat(losses) @ (every / every.sum())
     if over in {"all", "last"}:
         return torch.cat(losses).mean()
     weights = torch.tensor(step_weights(over, len(losses[0])), device=labels.device)  # [n]

@@ -122,7 +122,7 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         settings = self.settings
         network = self.network if split == "train" else self.evaluated
         logits = network(images)  # [B, classes] or [B, n, classes]
-        options = settings.label_smoothing, settings.loss_over, settings.loss
+        options = settings.label_smoothing, settings.loss_over, settings.loss, self.network.spec.readouts
         loss = readout_loss(logits, labels, *options)
         if share < 1:
             loss = share * loss + (1 - share) * readout_loss(logits, labels.roll(1), *options)

@@ -17,9 +17,9 @@ from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.graph import Readout
 from cortexgraph.passes import prune
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.training.losses import step_weights
+from cortexgraph.training.losses import LOSSES, step_weights
 from cortexgraph.unrolling import Node, UnrolledGraph
-from cortexgraph.wording import step_ranges
+from cortexgraph.wording import quoted, step_ranges, suggest
 
 Part = tuple[str, int]
 """An area's or connection's identifier, with the number of its parameter set (0 without sets)."""
@@ -36,23 +36,30 @@ def _steps_of_logits(graph: UnrolledGraph, readout: Readout) -> tuple[int, ...]:
     return steps[-1:] if readout.over_time == "concat" else steps
 
 
-def check_step_weights(graph: UnrolledGraph, loss_over: str) -> None:
-    """Check that the loss has one weight for each readout step, of every readout.
+def check_losses(graph: UnrolledGraph, loss_over: str) -> None:
+    """Check that the losses of readouts are registered, and that each has one weight for each readout step.
 
     Raises:
-        CompileError: if the number of weights is another.
+        CompileError: if not.
     """
-    findings = [
-        Diagnostic(
-            "loss-weights",
-            "settings.loss_over",
-            f"{len(step_weights(loss_over, len(steps)))} weights were given",
-            f"{readout.name} is read out at {len(steps)} steps ({step_ranges(steps)})",
-            "Give one weight for each step, with commas between.",
-        )
-        for readout in graph.areas.readouts
-        if len(steps := _steps_of_logits(graph, readout)) != len(step_weights(loss_over, len(steps)))
-    ]
+    findings: list[Diagnostic] = []
+    for readout, declared in zip(graph.areas.readouts, graph.areas.spec.readouts, strict=True):
+        place = ("readout", readout.index)
+        if declared.loss is not None and declared.loss not in LOSSES:
+            found, expected = f"no loss is called `{declared.loss}`", f"the names are {quoted(LOSSES)}"
+            repair = suggest(declared.loss, LOSSES, "Register the loss with `register_loss`, or name another.")
+            findings.append(graph.areas.spec.diagnostic("unknown-value", (*place, "loss"), found, expected, repair))
+        steps, over = _steps_of_logits(graph, readout), declared.loss_over or loss_over
+        if len(weights := step_weights(over, len(steps))) != len(steps):
+            found, expected = (
+                f"{len(weights)} weights were given",
+                f"{readout.name} is read out at {len(steps)} steps ({step_ranges(steps)})",
+            )
+            repair = "Give one weight for each step, with commas between."
+            diagnostic = Diagnostic("loss-weights", "settings.loss_over", found, expected, repair)
+            if declared.loss_over is not None:
+                diagnostic = graph.areas.spec.diagnostic("loss-weights", (*place, "loss_over"), found, expected, repair)
+            findings.append(diagnostic)
     if findings:
         raise CompileError(findings)
 

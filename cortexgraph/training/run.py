@@ -93,7 +93,7 @@ class TrainedRun:
     @property
     def read_in_training(self) -> tuple[int, ...]:
         """The steps at which the loss of training read the first readout."""
-        return weighted_steps(self.settings.loss_over, read_steps(unroll(self.spec)))
+        return weighted_steps(self.spec.readout.loss_over or self.settings.loss_over, read_steps(unroll(self.spec)))
 
     def labels(self, names: Iterable[str]) -> dict[str, int]:
         """The logit of each class; those of a released network whose classes have other names: in their order."""

@@ -6,9 +6,13 @@ import pytest
 import torch
 
 import cortexgraph as cg
-from cortexgraph.errors import CortexGraphError, SpecError
+from cortexgraph.compiler import unroll
+from cortexgraph.errors import CompileError, CortexGraphError, SpecError
+from cortexgraph.spec import load
+from cortexgraph.spec.model import ReadoutSpec
 from cortexgraph.training import TrainSettings
 from cortexgraph.training.losses import LOSSES, correct_per_step, loss_per_step, readout_loss, register_loss
+from cortexgraph.training.reached import check_losses
 
 # Two images, two readout steps, three classes.
 LOGITS = torch.tensor([[[2.0, 0.0, -1.0], [0.5, 1.5, 0.0]], [[0.0, 0.0, 0.0], [1.0, -2.0, 3.0]]])
@@ -110,6 +114,30 @@ def test_weights_of_steps_by_hand() -> None:
         ((one + 2 * two) / 3 + (three + 2 * two) / 3) / 2,
     )
     assert TrainSettings(loss_over=[0.5, 0, 1.5]).loss_over == "0.5,0,1.5"  # type: ignore[arg-type]
+
+
+def test_readouts_with_losses_and_weights_of_their_own_by_hand() -> None:
+    logits, other, labels = torch.randn(5, 3, 4), torch.randn(5, 4), torch.tensor([0, 1, 2, 3, 0])
+    entropy = [torch.nn.functional.cross_entropy(logits[:, n], labels) for n in range(3)]
+    error = (other - torch.nn.functional.one_hot(labels, 4)).square().mean()
+    every = ReadoutSpec(source="A", classes=4, at="all")
+    squared = ReadoutSpec(source="B", classes=4, loss="squared-error")
+    both = {"a": logits, "b": other}
+    plain = readout_loss(both, labels, readouts=[every, squared])
+    torch.testing.assert_close(plain, (sum(entropy) + error) / 4)
+    weighted = every.model_copy(update={"loss_over": (1.0, 0.0, 0.5)})
+    expected = (entropy[0] + 0.5 * entropy[2] + error) / 2.5
+    torch.testing.assert_close(readout_loss(both, labels, over="last", readouts=[weighted, squared]), expected)
+
+
+def test_losses_of_readouts_are_checked_before_training() -> None:
+    path = ["readout.loss=squared-eror", "readout.at=all", "readout.loss_over=[1, 2]"]
+    with pytest.raises(CompileError, match=r"Did you mean `squared-error`\?") as caught:
+        check_losses(unroll(load("ventral", path)), "all")
+    places = [(finding.code, finding.place.split("=")[0]) for finding in caught.value.diagnostics]
+    assert [code for code, _ in places] == ["unknown-value", "loss-weights"]
+    with pytest.raises(SpecError, match="all weights of `loss_over` are 0"):
+        ReadoutSpec(source="A", classes=4, loss_over=(0.0, 0.0))
 
 
 def test_a_loss_gives_one_number_for_each_row() -> None:
