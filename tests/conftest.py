@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+import typer.main
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: one torch thread each
+
+typer.main.get_command = cache(typer.main.get_command)  # else each call of the command line builds all commands again
 
 GOLDENS = Path(__file__).parent / "goldens"
 

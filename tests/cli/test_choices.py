@@ -44,7 +44,7 @@ CHOICES = [each for each in options() if each[1] != "--weights"]
 def test_there_are_many() -> None:
     assert len(CHOICES) > 20
     assert {command for command, _, _ in CHOICES} == {
-        "draw", "compile", "train", "eval", "predict", "record", "export", "compare",
+        "draw", "compile", "train", "eval", "predict", "record", "attribute", "preferred", "export", "compare",
     }  # fmt: skip
 
 
