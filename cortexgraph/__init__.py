@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from cortexgraph.spec import loads as loads
     from cortexgraph.spec import save as save
     from cortexgraph.spec import zoo as zoo
+    from cortexgraph.streaming import State as State
+    from cortexgraph.streaming import Stepper as Stepper
     from cortexgraph.tracing import trace as trace
     from cortexgraph.training import TrainSettings as TrainSettings
     from cortexgraph.training import evaluate as evaluate
@@ -90,6 +92,7 @@ _HOMES = {
     "cortexgraph.ops.registry": ("json_schema",),
     "cortexgraph.checks": ("register_check",),
     "cortexgraph.edit": ("lesion", "share", "unshare"),
+    "cortexgraph.streaming": ("State", "Stepper"),
     "cortexgraph.spec": ("NetworkSpec", "dumps", "load", "loads", "save", "zoo"),
     "cortexgraph.tracing": ("trace",),
     "cortexgraph.training": ("TrainSettings", "evaluate", "load_run", "predict", "train"),

@@ -22,12 +22,23 @@ from cortexgraph.passes import lowered, run_passes
 from cortexgraph.program import Backend, CompileOptions, Program, Roll, check_choice
 from cortexgraph.spec import NetworkSpec, SpecLike, resolve
 from cortexgraph.spec.model import TimeSpec
-from cortexgraph.unrolling import Order, UnrolledGraph, interpret_graph, settle, state_problems, unroll_graph, verify
+from cortexgraph.unrolling import (
+    Moment,
+    Order,
+    UnrolledGraph,
+    interpret_graph,
+    settle,
+    state_problems,
+    unroll_graph,
+    unroll_piece,
+    verify,
+    with_state,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cortexgraph.network import CompiledNetwork
+    from cortexgraph.network import CompiledNetwork, Compilers
 
 __all__ = [
     "Backend",
@@ -140,6 +151,26 @@ def program(spec: NetworkSpec, options: CompileOptions) -> Program:
     return Program(spec, options, full, kept, emitted)
 
 
+def piece_of_stream(
+    areas: AreaGraph, options: CompileOptions, moment: Moment, steps: int, *, same: bool = False
+) -> tuple[Program, Moment]:
+    """The emitted next piece of a stream, and the moment at its end.
+
+    Args:
+        areas: the network.
+        options: how it is compiled; recorded states are those of the piece.
+        moment: where the stream stands.
+        steps: number of steps of the piece.
+        same: whether it goes on with the static image of the piece before.
+    """
+    full, end = unroll_piece(areas, moment, steps, video=options.video, same=same)
+    full = verify(record_sinks(full, options.record or {}))
+    settled, end = with_state(settle(full), end)
+    kept = run_passes(verify(settled), options.pass_names)
+    end = replace(end, constant=frozenset(kept.info.constant & end.nodes.keys()))
+    return Program(areas.spec, options, full, kept, emit_source(full, kept, options.memory_format)), end
+
+
 def _lowered(areas: AreaGraph, options: CompileOptions) -> tuple[UnrolledGraph, UnrolledGraph]:
     record, names = options.record or {}, options.pass_names
 
@@ -242,7 +273,7 @@ def compile_with(spec: NetworkSpec, options: CompileOptions) -> CompiledNetwork:
     from cortexgraph.network import make_network
     from cortexgraph.own_operations import check_own_operations
 
-    network = make_network(compiled, program, restored_network)
+    network = make_network(compiled, _compilers())
     check_own_operations(network)
     return network
 
@@ -251,7 +282,13 @@ def restored_network(spec: NetworkSpec, options: CompileOptions, source: str) ->
     """A network of this source, whose state a pickle fills in."""
     from cortexgraph.network import empty_network
 
-    return empty_network(program(spec, options), source, program, restored_network)
+    return empty_network(program(spec, options), source, _compilers())
+
+
+def _compilers() -> Compilers:
+    from cortexgraph.network import Compilers
+
+    return Compilers(program, piece_of_stream, restored_network)
 
 
 @arguments_explained
@@ -287,7 +324,8 @@ def interpret(
         DataError: for images that are no floats or have another size, and for a state dict that lacks parameters.
     """
     graph = build(retimed(spec, steps, order))
-    from cortexgraph.network import States, check_images
+    from cortexgraph.loading import check_images
+    from cortexgraph.network import States
 
     check_images(x)
     shape, steps = [*x.shape], graph.spec.time.steps

@@ -25,7 +25,8 @@ from cortexgraph.compiler import check_choice, retimed
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.extras import require
 from cortexgraph.files import replacing
-from cortexgraph.network import CompiledNetwork, load_class, unwrapped
+from cortexgraph.loading import load_class
+from cortexgraph.network import CompiledNetwork, unwrapped
 from cortexgraph.ops.elementwise import Noise
 from cortexgraph.training.run import TrainedRun, opened
 from cortexgraph.unrolling import Order

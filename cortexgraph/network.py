@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import linecache
-import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import replace
-from types import MappingProxyType, ModuleType
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, SupportsIndex, cast
 
 import torch
 from torch import Tensor, fx, nn
 from torch.utils._pytree import register_pytree_node
 
-from cortexgraph.errors import CompileError, CortexGraphWarning, DataError, Diagnostic
+from cortexgraph.errors import CompileError, CortexGraphWarning, Diagnostic
 from cortexgraph.graph.names import renamed
+from cortexgraph.loading import check_images, load_class
+from cortexgraph.streaming import PieceCompiler, Pieces, State
 from cortexgraph.wording import listed, shortened, step_ranges
 
 if TYPE_CHECKING:
@@ -27,8 +25,20 @@ if TYPE_CHECKING:
     from cortexgraph.spec import NetworkSpec
     from cortexgraph.unrolling import UnrolledGraph
 
-Compiler = Callable[["NetworkSpec", "CompileOptions"], "Program"]
-Restorer = Callable[["NetworkSpec", "CompileOptions", str], "CompiledNetwork"]
+
+@dataclass(frozen=True)
+class Compilers:
+    """What a network asks the compiler for.
+
+    Attributes:
+        program: the program for other options.
+        piece: the next piece of a stream.
+        restored: the network that a pickle fills in.
+    """
+
+    program: Callable[[NetworkSpec, CompileOptions], Program]
+    piece: PieceCompiler
+    restored: Callable[[NetworkSpec, CompileOptions, str], CompiledNetwork]
 
 
 class CompiledNetwork(nn.Module):
@@ -53,8 +63,34 @@ class CompiledNetwork(nn.Module):
     _warned: bool = False
     _image_shape: ClassVar[tuple[int, int, int]]
     _other: ClassVar[type[nn.Module] | None] = None
-    _program: ClassVar[Compiler]
-    _restored: ClassVar[Restorer]
+    _compilers: ClassVar[Compilers]
+    _pieces: ClassVar[Pieces]
+
+    def __call__(
+        self, x: Tensor, state: State | None = None, *, steps: int | None = None, return_state: bool = False
+    ) -> Any:
+        """Run the network; with one of the further arguments, as a stream that goes on where it stopped.
+
+        Args:
+            x: images [B, C, H, W], or a video [B, T, C, H, W] of any number of frames.
+            state: what the call before returned as its state; None begins a stream.
+            steps: number of steps for which images are shown; the spec's by default.
+            return_state: whether to return the state as well.
+
+        Returns:
+            Logits, with `record` the recorded states by (area, step) of the stream, and with `return_state` the
+            `State`; a tuple where these are several. Logits are those of the readout steps within the call, where
+            `last` is the last step of the call; None if there are none.
+
+        Raises:
+            DataError: for images of another size, or a state of another network or of other images.
+        """
+        if state is None and steps is None and not return_state:
+            return super().__call__(x)
+        check_images(x, self._image_shape)
+        logits, records, state = self._pieces.run(self, x, state, steps)
+        values = [logits, *([States(records)] if self.options.record else []), *([state] if return_state else [])]
+        return values[0] if len(values) == 1 else tuple(values)
 
     def forward(self, x: Tensor) -> Any:
         """Logits, and the recorded states if any are recorded: see `cortexgraph.compile`."""
@@ -99,9 +135,8 @@ class CompiledNetwork(nn.Module):
     def _other_class(cls) -> type[nn.Module]:
         """The emitted class for the other kind of input."""
         if cls._other is None:
-            cls._other = load_class(
-                cls._program(cls.spec, replace(cls.options, video=not cls.options.video)).source, cls.spec.name
-            )
+            other = replace(cls.options, video=not cls.options.video)
+            cls._other = load_class(cls._compilers.program(cls.spec, other).source, cls.spec.name)
         return cls._other
 
     def under(self, spec: NetworkSpec, record: Record | None = None) -> CompiledNetwork:
@@ -114,8 +149,8 @@ class CompiledNetwork(nn.Module):
         if spec == self.spec and not self.options.record and not record:
             return self
         options = replace(self.options, record=record, backend="eager")
-        compiled = type(self)._program(spec, replace(options, checkpoint=None) if record else options)
-        view = empty_network(compiled, compiled.source, type(self)._program, type(self)._restored)
+        compiled = self._compilers.program(spec, replace(options, checkpoint=None) if record else options)
+        view = empty_network(compiled, compiled.source, self._compilers)
         view.__dict__.update(self._kept())
         return view
 
@@ -140,7 +175,7 @@ class CompiledNetwork(nn.Module):
         return self
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[object, ...]:
-        return type(self)._restored, (self.spec, self.options, self.source), self._kept()
+        return self._compilers.restored, (self.spec, self.options, self.source), self._kept()
 
 
 class MissingStateError(CompileError, KeyError):
@@ -270,76 +305,10 @@ def _equal(some: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> bool:
     return some.keys() == others.keys() and all(torch.equal(some[name], others[name]) for name in some)
 
 
-class ImageError(DataError, ValueError):
-    """Images of another size."""
+# ---- making networks -----------------------------------------------------------------
 
 
-def check_images(x: object, shape: tuple[int, int, int] | None = None) -> None:
-    """Reject an input that is not a tensor of floats, such as raw pixels, which would silently give wrong answers.
-
-    Args:
-        x: what was given.
-        shape: of an image, if it is to be checked.
-
-    Raises:
-        DataError: with the repair.
-    """
-    if isinstance(x, Tensor) and x.is_floating_point():
-        if shape is None or (x.ndim in (4, 5) and tuple(x.shape[-3:]) == shape):
-            return
-        image = ", ".join(map(str, shape))
-        found, expected = f"x is {list(x.shape)}", f"[B, {image}], or [B, T, {image}] of a video, is expected"
-        repair = "Resize the images, or compile a spec with another `input`."
-        if tuple(x.shape) == shape:
-            repair = "Add an axis for the batch: `x[None]`."
-        raise ImageError(Diagnostic("bad-images", "x", found, expected, repair))
-    if isinstance(x, Tensor):
-        found, repair = f"x is {str(x.dtype).removeprefix('torch.')}", "Scale the pixels"
-    else:
-        found, repair = (
-            f"x is a {type(x).__name__}",
-            "Make a float tensor (`torch.as_tensor(x).float()`), scale the pixels",
-        )
-    repair += " (`x.float() / 255` of bytes) and normalise them as in training: `prepare` of a run does both."
-    raise DataError(Diagnostic("bad-images", "x", found, "a tensor of floats is needed", repair))
-
-
-# ---- loading -----------------------------------------------------------------------
-
-
-def load_class(source: str, name: str) -> type[nn.Module]:
-    """Execute emitted source and return the class of its network.
-
-    The module stands in `sys.modules` under a name made of the source's hash, so that its classes can be pickled, and
-    the source in `linecache`, so that a traceback shows the emitted line.
-    """
-    digest = hashlib.sha256(source.encode()).hexdigest()[:16]
-    module_name = f"cortexgraph_emitted_{digest}"
-    with _LOADING:
-        _load(module_name, source, f"<cortexgraph {name} {digest}>")
-    namespace = vars(sys.modules[module_name])
-    network: type[nn.Module] = namespace[namespace["__all__"][0]]
-    return network
-
-
-_LOADING = threading.RLock()
-"""One thread loads at a time: others find a module whole, or not at all."""
-
-
-def _load(module_name: str, source: str, file: str) -> None:
-    if module_name not in sys.modules:
-        linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-        module = ModuleType(module_name)
-        module.__file__ = file
-        sys.modules[module_name] = module
-        try:
-            exec(compile(source, file, "exec"), module.__dict__)  # our own emission: nothing in it is the spec's text
-        except BaseException:
-            del sys.modules[module_name]
-            raise
-
-
-def class_of(compiled: Program, source: str, compiler: Compiler, restorer: Restorer) -> type[CompiledNetwork]:
+def class_of(compiled: Program, source: str, compilers: Compilers) -> type[CompiledNetwork]:
     """The class of a compiled network."""
     emitted = load_class(source, compiled.spec.name)
     attributes = {
@@ -348,8 +317,8 @@ def class_of(compiled: Program, source: str, compiler: Compiler, restorer: Resto
         "source": source,
         "unrolled": compiled.kept,
         "_image_shape": compiled.kept.areas.image_shape,
-        "_program": staticmethod(compiler),
-        "_restored": staticmethod(restorer),
+        "_compilers": compilers,
+        "_pieces": Pieces(compiled.kept.areas, compiled.options, compilers.piece, compiled.full.sets),
         "__module__": emitted.__module__,
         "__doc__": emitted.__doc__,
         "__qualname__": emitted.__qualname__,
@@ -357,15 +326,15 @@ def class_of(compiled: Program, source: str, compiler: Compiler, restorer: Resto
     return type(emitted.__name__, (CompiledNetwork, emitted), attributes)
 
 
-def empty_network(compiled: Program, source: str, compiler: Compiler, restorer: Restorer) -> CompiledNetwork:
+def empty_network(compiled: Program, source: str, compilers: Compilers) -> CompiledNetwork:
     """A network without its modules, which a pickle fills in."""
-    network_class = class_of(compiled, source, compiler, restorer)
+    network_class = class_of(compiled, source, compilers)
     network = network_class.__new__(network_class)
     nn.Module.__init__(network)
     return network
 
 
-def make_network(compiled: Program, compiler: Compiler, restorer: Restorer) -> CompiledNetwork:
+def make_network(compiled: Program, compilers: Compilers) -> CompiledNetwork:
     """The network of emitted source, handed to `torch.compile` where the options ask for it.
 
     With `inductor` the whole forward becomes one graph for each kind of input. On a CUDA device it is captured as CUDA
@@ -374,10 +343,9 @@ def make_network(compiled: Program, compiler: Compiler, restorer: Restorer) -> C
 
     Args:
         compiled: the emitted network.
-        compiler: makes the program for the other kind of input.
-        restorer: makes the network that a pickle fills in.
+        compilers: what it asks the compiler for.
     """
-    network_class = class_of(compiled, compiled.source, compiler, restorer)
+    network_class = class_of(compiled, compiled.source, compilers)
     try:
         return network_class()._ready()
     except NameError as error:

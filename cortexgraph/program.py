@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from cortexgraph.checks.behaviour import Record
+from cortexgraph.checks.behaviour import Record, named_steps
 from cortexgraph.codegen import Checkpoint, Emitted, MemoryFormat
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.passes import chosen
@@ -41,6 +41,11 @@ class CompileOptions:
             found = "a checkpoint and the backend inductor were given"
             finding = Diagnostic("checkpoint", "checkpoint", found, "torch.compile chooses itself", "Give one.")
             raise CompileError(finding)
+
+    @property
+    def recorded_steps(self) -> tuple[int, ...]:
+        """The steps that `record` names by their numbers."""
+        return named_steps(self.record or {})
 
     @property
     def pass_names(self) -> list[str]:

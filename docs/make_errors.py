@@ -175,6 +175,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "bad-size": "An image size is invalid.",
         "bad-seed": "A seed is not a whole number from 0.",
         "bad-images": "Images given to a network or a trained run have the wrong shape, type or range.",
+        "bad-state": "A stream cannot go on from this state: it is of another network, of other images, or elsewhere.",
         "bad-state-dict": "A state dict lacks a parameter of the network, or has it in another shape.",
         "bad-tensors": "Tensors made in Python are not valid images and labels.",
         "data-mismatch": "The network does not fit the images: classes, size or channels.",

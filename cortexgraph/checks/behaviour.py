@@ -224,7 +224,7 @@ def record_sinks(graph: UnrolledGraph, record: Record) -> UnrolledGraph:
             continue
         words = {"all": [*graph.live_steps(name)], "last": [graph.steps]}
         steps = words.get(asked, []) if isinstance(asked, str) else _steps(asked)
-        findings += _problems(graph, name, asked, steps)
+        findings += _problems(graph, name, asked, steps) if graph.info.piece is None else ()
         if not findings:
             for step in sorted(set(steps)):
                 add_sink(graph, Node("record", name, step), name)

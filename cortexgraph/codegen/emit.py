@@ -63,6 +63,7 @@ class ModuleView:
     summary: str
     parameters: tuple[ParameterGroup, ...]
     channels_last: bool
+    arguments: str
     returns: str
     contract: str
 
@@ -85,25 +86,27 @@ def emit_source(
         replace(group, modules=tuple(by_block.get(module.identifier, module) for module in group.modules))
         for group in groups
     )
-    logits = "Tensor" if len(areas.readouts) == 1 else "dict[str, Tensor]"
-    returns = f"tuple[{logits}, dict[tuple[str, int], Tensor]]" if graph.records else logits
+    piece = graph.info.piece
     body, places = _body(graph, runs)
     classes = [block.source for block in blocks]
     channels_last = memory_format == "channels_last"
     made = [module.text for group in groups for module in group.modules]
+    returns = _returns(graph)
     written = "\n".join(["torch nn" if channels_last else "nn", returns, *made, *body, *classes])
     used = names_in(written)
     helpers = dict.fromkeys(helper for operation in operations for helper in operation.definitions())
     definitions = sources_of([*(n for n in (*prelude(), *library()) if n in used), *helpers], prelude())
     identifier = Namespace().identifier(areas.spec.name, "network")
-    steps = count_of(graph.steps, "step")
-    frames = f"videos [B, {graph.steps}, C, H, W], a frame for each step" if graph.video else "images [B, C, H, W]"
+    steps = _steps(graph)
+    length = graph.steps + 1 - graph.first
+    frames = f"videos [B, {length}, C, H, W], a frame for each step" if graph.video else "images [B, C, H, W]"
     view = ModuleView(
         docstring=tuple(_docstring(graph)),
         imports=imports_for([*definitions, written]),
         definitions=(*definitions, *classes),
         class_name=class_name(identifier, {*taken, *(block.name for block in blocks)}),
         summary=docstring_text(f"The network `{areas.spec.name}`, unrolled over {steps}."),
+        arguments="x: Tensor" if piece is None else "x: Tensor, state: tuple[Tensor, ...]",
         parameters=groups,
         channels_last=channels_last,
         returns=returns,
@@ -152,8 +155,27 @@ def _operations_of(areas: AreaGraph) -> list[Operation | Cell]:
     ]
 
 
+def _steps(graph: UnrolledGraph) -> str:
+    if graph.info.piece is None:
+        return count_of(graph.steps, "step")
+    return f"step {graph.first} to {graph.steps} of a stream"
+
+
+def _returns(graph: UnrolledGraph) -> str:
+    """The type of what `forward` returns."""
+    piece = graph.info.piece
+    logits = "Tensor" if piece is None else "Tensor | None"
+    values = [logits if len(graph.areas.readouts) == 1 else f"dict[str, {logits}]"]
+    values += ["dict[tuple[str, int], Tensor]"] * bool(graph.records)
+    values += ["tuple[Tensor, ...]"] * (piece is not None)
+    return values[0] if len(values) == 1 else f"tuple[{', '.join(values)}]"
+
+
 def _contract(graph: UnrolledGraph) -> str:
     """What `forward` returns, in words."""
+    if graph.info.piece is not None:
+        records = ", the recorded states by (area, step)" if graph.records else ""
+        return f"Logits of the steps that are read out, if any{records}, and the state for the next piece"
     if len(graph.areas.readouts) > 1:
         logits = "Logits by readout: [B, classes], or [B, n, classes] for n steps"
     else:
@@ -175,15 +197,17 @@ def _contract(graph: UnrolledGraph) -> str:
 def _docstring(graph: UnrolledGraph) -> Iterator[str]:
     """Lines of the module's docstring."""
     spec = graph.areas.spec
-    updates = sum(len(graph.every_step(node)) for node in graph.live_updates() if graph.written(node))
+    written = (node for node in graph.live_updates() if graph.written(node) and not graph.given(node))
+    updates = sum(len(graph.every_step(node)) for node in written)
     kind = "video, a frame for each step" if graph.video else "static image"
-    read = "; ".join(f"{r.source} read out at step {_brief(graph.readout_steps(r.name))}" for r in graph.areas.readouts)
-    steps = f"{count_of(graph.steps, 'step')}, {order_name(graph.order)} order"
+    at = ((readout, graph.readout_steps(readout.name)) for readout in graph.areas.readouts)
+    read = "; ".join(f"{readout.source} read out at step {_brief(steps)}" for readout, steps in at if steps)
+    steps = f"{_steps(graph)}, {order_name(graph.order)} order"
     yield from wrapped(f"{spec.name}: {spec.description}" if spec.description else f"{spec.name}.", room=3)
     yield ""
     yield f"Emitted by cortexgraph {__version__} from the spec with sha256 {spec.digest[:16]}: edit that instead."
     yield ""
-    yield from wrapped(f"{steps}, {kind}: {count_of(updates, 'update')}; {read}.", room=0)
+    yield from wrapped(f"{steps}, {kind}: {count_of(updates, 'update')}; {read or 'no readout'}.", room=0)
     yield ""
     yield from _table(graph.areas)
 

@@ -18,6 +18,7 @@ from cortexgraph.codegen.statements import (
     Segments,
     Statement,
     Term,
+    Unpack,
     Update,
     released,
 )
@@ -55,22 +56,15 @@ class _Lowering:
 
     def sections(self, runs: int | None) -> list[Section]:
         graph, loop = self.graph, self.graph.loop
-        nodes = [node for node in graph if graph.live(node) and graph.written(node) and node.kind != "image"]
+        nodes = [node for node in graph if graph.live(node) and graph.written(node) and not graph.given(node)]
+        nodes = [node for node in nodes if node.kind not in {"image", "state"} and not self._only_given(node)]
         first = [node for node in nodes if node.kind == "zero" or self._enters(node)]
         by_step: dict[int, list[Node]] = {}
         for node in nodes:
             if node not in set(first):
                 by_step.setdefault(node.step, []).append(node)
         sections = [
-            Section(
-                "",
-                (
-                    self._check(),
-                    *self._draws(),
-                    *chain.from_iterable(map(self._statements, first)),
-                    *self.sinks.start(),
-                ),
-            )
+            Section("", (*self._entering(), *chain.from_iterable(map(self._statements, first)), *self.sinks.start()))
         ]
         kept = {name for statement in self.sinks.start() for name in statement.defines}
         for step in sorted(by_step):
@@ -87,14 +81,21 @@ class _Lowering:
             sections = released([*sections, Section("", (results,))], kept)[:-1]
         return [*sections, Section("", (self.sinks.result(),))]
 
-    def _check(self) -> Statement:
-        shape = (*[self.graph.steps] * self.graph.video, *self.graph.areas.image_shape)
-        return Do(code=Call("check_shape(", ("x", *map(str, shape))))
-
-    def _draws(self) -> Iterator[Statement]:
-        """What is drawn once for all steps."""
-        if any(part.masks for part in self.graph.areas.chains.values()):
+    def _entering(self) -> Iterator[Statement]:
+        """What enters: the input, and what a stream carries."""
+        graph, piece = self.graph, self.graph.info.piece
+        shape = (*[graph.steps + 1 - graph.first] * graph.video, *graph.areas.image_shape)
+        yield Do(code=Call("check_shape(", ("x", *map(str, shape))))
+        if piece is not None and piece.takes:
+            read = {part for reader in graph if not graph.given(reader) for part in self._parts(reader)}
+            names = (self.names.made(*p) if p in read and not self.names.is_input(p[0]) else "_" for p in piece.takes)
+            yield Unpack(tuple(names), value="state")
+        if graph.first == 1 and any(part.masks for part in graph.areas.chains.values()):
             yield Do(code=Call("draw_masks(", ("self", "x")))
+
+    def _only_given(self, node: Node) -> bool:
+        """Whether zeros were read by earlier pieces of a stream alone."""
+        return node.kind == "zero" and all(map(self.graph.given, self.graph.successors(node)))
 
     def _enters(self, node: Node) -> bool:
         """Whether an evaluation stands before the first step: of a static image it always does.
@@ -111,7 +112,7 @@ class _Lowering:
 
     def _inlined(self, node: Node) -> bool:
         """Whether an evaluation is written inside the one update that reads it, at once."""
-        if node.kind != "evaluation" or node.part or self._enters(node):
+        if node.kind != "evaluation" or node.part or self.graph.given(node) or self._enters(node):
             return False
         readers = [reader for reader in self.graph.successors(node) if self.graph.live(reader)]
         if [(reader.kind, reader.step, reader.group) for reader in readers] != [("update", node.step, node.group)]:
@@ -207,11 +208,11 @@ class _Lowering:
     def _read(self, source: Node, reader: Node, part: str = "h") -> frozenset[str]:
         if self._inlined(source):
             return self._read(self.graph.evaluated(source)[1], source)
-        return frozenset() if source.kind == "image" else frozenset({self.names.read(source, reader, part)})
+        return frozenset() if self.names.is_input(source) else frozenset({self.names.read(source, reader, part)})
 
     def _value(self, source: Node, reader: Node) -> str:
-        if source.kind == "image":  # frames are counted from 0
-            return f"x[:, {self._step_at(reader, source.step - 1)}]" if self.graph.video else "x"
+        if self.names.is_input(source):  # frames are counted from 0
+            return f"x[:, {self._step_at(reader, source.step - self.graph.first)}]" if self.graph.video else "x"
         return self.names.read(source, reader)
 
     def _call(self, connection: Connection, source: Node, reader: Node) -> Code:

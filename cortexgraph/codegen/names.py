@@ -84,12 +84,18 @@ class Names:
 
     def from_static_image(self, node: Node) -> bool:
         """Whether an evaluation reads a static image, directly or through its head, so that there is one of it."""
-        if self.graph.video or node not in self.graph:
+        if self.graph.video or node not in self.graph or self.graph.given(node):
             return False
         applied, (_, source) = self.graph.applied(node), self.graph.evaluated(node)
         if applied.per_step or applied.random:
             return False
-        return source.kind == "image" or (source.kind == "evaluation" and self.from_static_image(source))
+        return self.is_input(source) or (source.kind == "evaluation" and self.from_static_image(source))
+
+    def is_input(self, node: Node) -> bool:
+        """Whether a value is `x` or a frame of it; a piece of a stream may also read images shown before."""
+        piece = self.graph.info.piece
+        first = 1 if piece is None else piece.first if self.graph.video else piece.since
+        return node.kind == "image" and node.step >= first
 
     def _stem(self, node: Node) -> str:
         if node.kind == "evaluation":

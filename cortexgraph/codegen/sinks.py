@@ -50,20 +50,41 @@ class Sinks:
         logits = [self._result(r, f"{literal(name)}: " if several else "") for name, r in self.readouts.items()]
         value = Call("{", tuple(logits), "}") if several else logits[0]
         last = [n for n in self.graph.readouts if n.name not in self.lists and self.graph.written(n)]
-        reads = frozenset[str]().union(*map(self._reads, last))
-        if self.states:
-            line = f"return {value}, {self.states}"
-            pair = Call("return (", (value, self.states))
-            return Do(reads=reads, code=line if len(line) <= WIDTH - 8 else pair)
-        return Do(reads=reads, code=value.behind("return "))
+        left = self._left()
+        reads = frozenset[str]().union(*map(self._reads, last), left)
+        values: tuple[Code, ...] = (value, self.states) if self.states else (value,)
+        if self.graph.info.piece is not None:
+            values = (*values, Call("(", left, ",)" if len(left) == 1 else ")"))
+        if len(values) == 1:
+            return Do(reads=reads, code=value.behind("return "))
+        line = f"return {', '.join(map(str, values))}"
+        return Do(reads=reads, code=line if len(line) <= WIDTH - 8 else Call("return (", values))
+
+    def _left(self) -> tuple[str, ...]:
+        """The names of what a piece of a stream leaves to the next."""
+        graph, piece = self.graph, self.graph.info.piece
+        if piece is None:
+            return ()
+        sink = Node("state", "visible", graph.steps + 1)
+        parts = ((graph.info.merged.get(node, node), part) for node, part in piece.leaves)
+        frame = "x[:, {}]" if graph.video else "x"
+        return tuple(
+            frame.format(n.step - graph.first) if self.names.is_input(n) else self.names.read(n, sink, part)
+            for n, part in parts
+        )
 
     def _result(self, readout: Readout, start: str) -> Call:
+        steps = self.graph.readout_steps(readout.name)
+        if not steps:  # a piece of a stream in which the area is silent, or that ends before
+            return Call(f"{start}None", (), "")
         if readout.at == "last":
             (sink,) = (node for node in self.graph.readouts if node.name == readout.name)
             return self._logits(sink).behind(start)
-        name, at = self.lists[readout.name], readout.at
+        name, at = self.lists[readout.name], readout.at if isinstance(readout.at, str) else steps
         if readout.over_time == "concat":
             return Call(f"{start}self.{readout.identifier}(", (Call("torch.cat(", (name, "dim=1")),))
+        if self.graph.info.piece is not None and sorted(steps) == list(steps):
+            return Call(f"{start}torch.stack(", (name, "dim=1"))  # combined over the steps of all pieces
         if isinstance(at, str) or list(at) == sorted(at):
             end = ").cumsum(1)" if readout.over_time == "cumulative" else ")"
             stacked = Call("torch.stack(", (name, "dim=1"), end)

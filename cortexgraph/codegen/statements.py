@@ -21,6 +21,7 @@ __all__ = [
     "Segments",
     "Statement",
     "Term",
+    "Unpack",
     "Update",
     "last_uses",
     "released",
@@ -107,6 +108,16 @@ class Delete(Statement):
         if len(line) <= WIDTH:
             return [line]
         return (" " * indent + Call("del (", self.names).laid_out(indent, after=WIDTH)).splitlines()
+
+
+@dataclass(frozen=True)
+class Unpack(Statement):
+    """`a, b = values`, to the names that it defines."""
+
+    value: str = ""
+
+    def lines(self, indent: int) -> list[str]:
+        return _unpacked(self.defines, indent, self.value)
 
 
 # ---- updates -------------------------------------------------------------------
@@ -310,15 +321,15 @@ def _returned(value: Call, names: Sequence[str], indent: int) -> list[str]:
     return (" " * indent + call.laid_out(indent)).splitlines()
 
 
-def _unpacked(names: Sequence[str], indent: int) -> list[str]:
-    """The statement that unpacks `carried`."""
+def _unpacked(names: Sequence[str], indent: int, value: str = "carried") -> list[str]:
+    """The statement that unpacks a tuple."""
     pad = " " * indent
     if len(names) < 2:
-        return [f"{pad}({name},) = carried" for name in names]
-    line = f"{pad}{', '.join(names)} = carried"
+        return [f"{pad}({name},) = {value}" for name in names]
+    line = f"{pad}{', '.join(names)} = {value}"
     if len(line) <= WIDTH:
         return [line]
-    return (pad + Call("(", tuple(names), ") = carried").laid_out(indent, after=WIDTH)).splitlines()
+    return (pad + Call("(", tuple(names), f") = {value}").laid_out(indent, after=WIDTH)).splitlines()
 
 
 # ---- sections and the life of values ---------------------------------------------

@@ -143,6 +143,11 @@ class Connection:
         return self.transform.parameters(sets)
 
     @property
+    def alone(self) -> bool:
+        """Whether each update evaluates it anew, also where others have read the same value."""
+        return self.per_step or self.transform.random
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulate operations of one evaluation for one image."""
         return self.transform.macs
@@ -260,6 +265,16 @@ class AreaGraph(Shown, nx.MultiDiGraph):  # type: ignore[misc]
             KeyError: if none has this name.
         """
         return cast(Area, self.nodes[name]["area"])
+
+    def stepwise(self, name: str) -> list[str]:
+        """Of an area and the connections that it reads, the identifiers of those with parameters per step."""
+        parts: list[Area | Connection] = [self.area(name), *self.incoming(name)]
+        return [part.identifier for part in parts if part.per_step]
+
+    def draws_by_update(self, name: str) -> bool:
+        """Whether noise of an area or of the connections that it reads depends on the number of the update."""
+        chains = [self.area(name).body, *(connection.transform for connection in self.incoming(name))]
+        return any(chain.random and chain.counts for chain in chains)
 
     def incoming(self, name: str) -> tuple[Connection, ...]:
         """Connections into an area: feedforward, lateral, then feedback; each in the order of declaration."""

@@ -56,7 +56,7 @@ class _Numbering:
 
     def _number(self, node: Node) -> None:
         function: Hashable = node
-        if node.kind == "update":
+        if node.kind == "update" and not self.graph.given(node):
             terms = [self._result(connection, source, node) for connection, source in self.graph.terms(node)]
             area, before = self.graph.areas.area(node.name), self.graph.memory(node)
             if not (area.per_step or area.body.random or area.statistics):

@@ -20,9 +20,9 @@ def fold(graph: UnrolledGraph) -> UnrolledGraph:
     value's path, for dropout draws for each image; nothing that keeps running statistics over the batch; and no norm
     over one value, which torch refuses for a batch of one.
     """
-    constant: set[Node] = set()
+    constant = set(graph.info.constant)  # of a piece of a stream, what those before it folded
     for node in graph:
-        if graph.live(node) and _is_constant(graph, node, constant):
+        if graph.live(node) and not graph.given(node) and _is_constant(graph, node, constant):
             constant.add(node)
     return graph.noted(constant=frozenset(constant))
 

@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from cortexgraph.errors import CompileError
 from cortexgraph.graph import AreaGraph
-from cortexgraph.spec import Span
-from cortexgraph.unrolling import Loop, Node, UnrolledGraph
+from cortexgraph.unrolling import Loop, Node, UnrolledGraph, named_steps
 
 __all__ = ["Carried", "Lowered", "Lowering", "carried_values", "is_moving", "lowered_by_loop", "parts_read", "roll"]
 
@@ -57,7 +56,7 @@ def lowered_by_loop(lower: Lowering, areas: AreaGraph, recorded: tuple[int, ...]
         areas: the network.
         recorded: the steps that a record names.
     """
-    total, named = areas.spec.time.steps, max([0, *recorded, *_named_steps(areas)])
+    total, named = areas.spec.time.steps, max([0, *recorded, *named_steps(areas)])
     reach = _reach(areas)
     steps = max(16, 4 * reach, reach + 8 + named)  # nothing can change the state of the network later
     while 2 * steps < total:
@@ -79,16 +78,6 @@ def _extended(graph: UnrolledGraph, loop: Loop, steps: int) -> UnrolledGraph:
     return graph.noted(steps=steps, loop=replace(loop, times=times))
 
 
-def _named_steps(areas: AreaGraph) -> Iterator[int]:
-    """The steps that the spec names: a loop that is made longer must lie behind them."""
-    spec = areas.spec
-    for window in (spec.input.present, *(c.active for c in areas.connections), *(r.at for r in areas.readouts)):
-        if isinstance(window, Span):
-            yield window.last or window.first
-        elif not isinstance(window, str):
-            yield from window
-
-
 # ---- the pattern of a step ------------------------------------------------------------
 
 
@@ -99,7 +88,7 @@ def _reach(areas: AreaGraph) -> int:
 
 def is_moving(graph: UnrolledGraph, source: Node, reader: Node) -> bool:
     """Whether a reader that repeats reads this value by its distance in time; otherwise it reads one and the same."""
-    static = source.kind == "zero" or (source.kind == "image" and not graph.video)
+    static = source.kind == "zero" or (source.kind == "image" and not (graph.video and source.step >= graph.first))
     return not static and reader.step - source.step <= _reach(graph.areas)
 
 
@@ -108,7 +97,7 @@ def _patterns(graph: UnrolledGraph) -> dict[int, Pattern]:
     needed = graph.live_past(graph.readouts)
     actions: dict[int, list[Hashable]] = {}
     for node in graph:
-        if node.kind == "zero" or (node.kind == "image" and not graph.video):
+        if node.kind == "zero" or graph.given(node) or (node.kind == "image" and not graph.video):
             continue
         reads = frozenset(
             (

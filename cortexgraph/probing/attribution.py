@@ -29,7 +29,8 @@ from cortexgraph.compiler import unroll
 from cortexgraph.errors import CompileError, CortexGraphError, DataError, Diagnostic
 from cortexgraph.extras import require
 from cortexgraph.files import csv_table, replacing, write_text
-from cortexgraph.network import CompiledNetwork, check_images, unwrapped
+from cortexgraph.loading import check_images
+from cortexgraph.network import CompiledNetwork, unwrapped
 from cortexgraph.training.evaluation import in_evaluation
 from cortexgraph.training.run import with_readouts
 from cortexgraph.unrolling import UnrolledGraph

@@ -1,6 +1,6 @@
 """Unrolling an area graph over time, and the reference interpreter that defines its meaning."""
 
-from cortexgraph.unrolling.build import add_sink, parameter_counts, unroll_graph
+from cortexgraph.unrolling.build import add_sink, parameter_counts, unroll_graph, unroll_piece
 from cortexgraph.unrolling.cost import (
     FLOAT_BYTES,
     evaluations,
@@ -21,6 +21,8 @@ from cortexgraph.unrolling.model import (
     Node,
     NodeInfo,
     Order,
+    Part,
+    Piece,
     UnrolledGraph,
     UnrolledInfo,
     groups_of,
@@ -29,6 +31,7 @@ from cortexgraph.unrolling.model import (
     verify,
 )
 from cortexgraph.unrolling.settle import settle
+from cortexgraph.unrolling.stream import Moment, named_steps, with_state
 
 __all__ = [
     "FLOAT_BYTES",
@@ -36,9 +39,12 @@ __all__ = [
     "Groups",
     "Head",
     "Loop",
+    "Moment",
     "Node",
     "NodeInfo",
     "Order",
+    "Part",
+    "Piece",
     "Response",
     "UnrolledGraph",
     "UnrolledInfo",
@@ -50,6 +56,7 @@ __all__ = [
     "heads_of",
     "interpret_graph",
     "macs_of",
+    "named_steps",
     "numbers_of",
     "numbers_within",
     "order_name",
@@ -63,5 +70,7 @@ __all__ = [
     "trained_parameters",
     "trained_sets",
     "unroll_graph",
+    "unroll_piece",
     "verify",
+    "with_state",
 ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cortexgraph.graph import Area, AreaGraph, Connection
 from cortexgraph.spec import IMAGE, Span
-from cortexgraph.unrolling.model import Node, NodeInfo, Order, UnrolledGraph, UnrolledInfo, groups_of
+from cortexgraph.unrolling.model import Node, NodeInfo, Order, Piece, UnrolledGraph, UnrolledInfo, groups_of
+from cortexgraph.unrolling.stream import Moment, moment_of
 
-__all__ = ["add_sink", "parameter_counts", "unroll_graph"]
+__all__ = ["add_sink", "parameter_counts", "unroll_graph", "unroll_piece"]
 
 
 def unroll_graph(
@@ -28,26 +29,56 @@ def unroll_graph(
         The graph with every update, silent and held ones included, and the readouts that the spec asks for. With
         ``at: all`` these are the steps at whose end the area is live.
     """
-    graph = _updates_of(areas, steps, order, video=video)
+    graph = _updates_of(_info(areas, steps, order, video=video)).graph
     _add_readouts(graph)
     return graph
 
 
-def _updates_of(areas: AreaGraph, steps: int | None, order: Order | None, *, video: bool) -> UnrolledGraph:
-    """The unrolled graph without its readouts."""
-    steps = areas.spec.time.steps if steps is None else steps
-    order = areas.spec.time.order if order is None else order
-    graph = UnrolledGraph.of(UnrolledInfo(areas, steps, order, groups_of(areas, order), video))
-    for step in range(1, steps + 1):
-        graph.add_node(Node("image", IMAGE, step), info=NodeInfo(live=_shown(areas.spec.input.present, step)))
-    clock = _Clock(graph)
-    counts: dict[str, list[int]] = {area.name: [] for area in areas.areas}
-    for step in range(1, steps + 1):
+def unroll_piece(
+    areas: AreaGraph, moment: Moment, steps: int, *, video: bool = False, same: bool = False
+) -> tuple[UnrolledGraph, Moment]:
+    """Unroll the next piece of a stream.
+
+    Args:
+        areas: the network.
+        moment: where the stream stands.
+        steps: number of steps of the piece.
+        video: whether each step reads a frame of its own.
+        same: whether it goes on with the static image of the piece before.
+
+    Returns:
+        The graph of the piece, with the readouts that are live in it, and the moment at its end: see `with_state`.
+    """
+    first = moment.step + 1
+    since = moment.since if same and moment.since is not None else first
+    info = replace(_info(areas, moment.step + steps, None, video=video), constant=moment.constant)
+    clock = _updates_of(replace(info, piece=Piece(first, since, moment.parts)), moment)
+    _add_readouts(clock.graph)
+    return clock.graph, moment_of(clock.graph, clock.latest, clock.carried, frozenset(clock.fired), clock.ordinals)
+
+
+def _info(areas: AreaGraph, steps: int | None, order: Order | None, *, video: bool) -> UnrolledInfo:
+    time = areas.spec.time
+    steps, order = time.steps if steps is None else steps, time.order if order is None else order
+    return UnrolledInfo(areas, steps, order, groups_of(areas, order), video)
+
+
+def _updates_of(info: UnrolledInfo, moment: Moment | None = None) -> _Clock:
+    """The unrolled graph without its readouts, and what its updates came to."""
+    graph, present = UnrolledGraph.of(info), info.areas.spec.input.present
+    moment = moment or Moment()
+    moment.put_into(graph)
+    for step in range(graph.first, info.steps + 1):
+        graph.add_node(Node("image", IMAGE, step), info=NodeInfo(live=_shown(present, step)))
+    clock = _Clock(graph, dict(moment.latest), dict(moment.carried), set(moment.fired), dict(moment.ordinals))
+    counts = {name: [count] * moment.step for name, count in clock.ordinals.items()}
+    for step in range(graph.first, info.steps + 1):
         for group, names in enumerate(graph.groups):
             clock.update([Node("update", name, step, group) for name in names])
         for name, count in clock.ordinals.items():
             counts[name].append(count)
-    return graph.noted(live_updates={name: tuple(numbers) for name, numbers in counts.items()})
+    clock.graph = graph.noted(live_updates={name: tuple(numbers) for name, numbers in counts.items()})
+    return clock
 
 
 def parameter_counts(areas: AreaGraph) -> dict[str, int]:
@@ -56,7 +87,7 @@ def parameter_counts(areas: AreaGraph) -> dict[str, int]:
     The graph is unrolled only where an operation is per step, and readouts of silent areas are no hindrance.
     """
     parts: list[Area | Connection] = [*areas.areas, *areas.connections]
-    sets = _updates_of(areas, None, None, video=False).sets if any(part.per_step for part in parts) else {}
+    sets = _updates_of(_info(areas, None, None, video=False)).graph.sets if any(part.per_step for part in parts) else {}
     return {part.identifier: part.parameters(sets.get(part.identifier, 1)) for part in parts}
 
 
@@ -93,7 +124,7 @@ class _Clock:
         self.positions = {
             name: [index for index, group in enumerate(self.graph.groups) if name in group] for name in self.areas
         }
-        self.ordinals = dict.fromkeys(self.incoming, 0)
+        self.ordinals = dict.fromkeys(self.incoming, 0) | self.ordinals
 
     def update(self, group: list[Node]) -> None:
         """Add the updates of one group: all read before any writes."""
@@ -150,23 +181,17 @@ class _Clock:
 
     def _held(self, area: Area, node: Node, reads: list[tuple[Connection, Node | None, bool]]) -> Node | None:
         """The area's last update that was carried out, if this one is the same function of the same values."""
-        contributing = [(connection, source) for connection, source, counts in reads if counts]
+        graph, contributing = self.graph, [(connection, source) for connection, source, counts in reads if counts]
         changing = [area.body, *(connection.transform for connection, _ in contributing)]
         if area.cell.has_memory or any(chain.per_step or chain.random for chain in changing):
             function: Hashable = node
         else:
-            function = tuple((c.identifier, self._value(source)) for c, source in contributing)
+            function = tuple((c.identifier, source and graph.origin(source)) for c, source in contributing)
         earlier = self.carried.get(node.name)
         if earlier is not None and earlier[1] == function:
             return earlier[0]
         self.carried[node.name] = (node, function)
         return None
-
-    def _value(self, source: Node | None) -> Hashable:
-        """The value of a node: of a held update that of the one before it, of a static image one and the same."""
-        if source is None or (source.kind == "image" and not self.graph.video):
-            return source and source.kind
-        return self.graph.held(source) or source
 
 
 def _read(connection: Connection, step: int, group: int, positions: Mapping[str, list[int]]) -> Node | None:
@@ -193,13 +218,21 @@ def _add_readouts(graph: UnrolledGraph) -> None:
     for readout in graph.areas.readouts:
         if graph.areas.is_area(readout.source):
             at = graph.live_steps(readout.source) if readout.at == "all" else readout.at
+            if readout.over_time == "concat" and not graph.whole(readout):
+                continue
             for step in (graph.steps,) if isinstance(at, str) else at:
                 add_sink(graph, Node("readout", readout.name, int(step)), readout.source)
 
 
 def add_sink(graph: UnrolledGraph, node: Node, area: str) -> None:
-    """Add a readout or record of an area's state at the end of a step (silent if it has none)."""
+    """Add a readout or record of an area's state at the end of a step (silent if it has none).
+
+    In a piece of a stream, those of silent states and of steps outside it are left out.
+    """
     state = graph.state(area, node.step)
-    graph.add_node(node, info=NodeInfo(live=state is not None and graph.live(state)))
+    live = state is not None and graph.live(state)
+    if graph.info.piece is not None and not (live and node.step >= graph.first):
+        return
+    graph.add_node(node, info=NodeInfo(live=live))
     if state is not None:
         graph.add_read(state, node)

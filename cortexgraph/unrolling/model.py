@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import networkx as nx
 
-from cortexgraph.graph import AreaGraph, Connection
+from cortexgraph.graph import AreaGraph, Connection, Readout
 from cortexgraph.notebook import Shown
 from cortexgraph.ops import Chain
 
@@ -18,6 +19,8 @@ __all__ = [
     "Node",
     "NodeInfo",
     "Order",
+    "Part",
+    "Piece",
     "UnrolledGraph",
     "UnrolledInfo",
     "groups_of",
@@ -41,15 +44,17 @@ class Node(NamedTuple):
         kind: `image` (the frame of a step), `zero` (a state of zeros, which a silent source counts as under
             `zero_input`; its step is 0), `update` (of an area, in one group of one step), `evaluation` (the result of a
             connection, or of the first operations of its transform, that several readers use; only after `settle`),
-            `readout`, or `record` (an area's state at the end of a step, requested by the user).
-        name: the image, the area, the readout, or the identifier of the evaluated connection.
+            `readout`, `record` (an area's state at the end of a step, requested by the user), or `state` (what a
+            piece of a stream leaves to the next; its step is the next).
+        name: the image, the area, the readout, or the identifier of the evaluated connection; of a state, whether it
+            is what others read, `visible`, or what the cells keep, `hidden`.
         step: from 1; of an evaluation, that of the first update that reads it.
         group: index of the group within the step, for updates and evaluations.
         part: `head` for the first operations of a connection's transform alone; `start` for a zero that is the area's
             start state, which may be learned; otherwise empty.
     """
 
-    kind: Literal["image", "zero", "update", "evaluation", "readout", "record"]
+    kind: Literal["image", "zero", "update", "evaluation", "readout", "record", "state"]
     name: str
     step: int
     group: int = 0
@@ -75,6 +80,27 @@ class NodeInfo:
     ordinal: int = 0
     held: Node | None = None
     applied: Chain | None = None
+
+
+Part = tuple[Node, str]
+"""A value that a stream carries: its node, and the visible state `h` or a hidden one of the cell."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What makes an unrolled graph a piece of a stream.
+
+    Attributes:
+        first: its first step.
+        since: the step since which its static image has been shown.
+        takes: the values that it takes over from the piece before.
+        leaves: the values that it leaves to the next.
+    """
+
+    first: int = 1
+    since: int = 1
+    takes: tuple[Part, ...] = ()
+    leaves: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,6 +152,7 @@ class UnrolledInfo:
         constant: values that are the same for every image, computed for a batch of one.
         releases: whether values are deleted after their last use.
         merged: updates that a pass found equal to an earlier one and left out, each with that one.
+        piece: of a piece of a stream, where it begins and what it carries; its last step is `steps`.
     """
 
     areas: AreaGraph
@@ -138,6 +165,7 @@ class UnrolledInfo:
     constant: frozenset[Node] = frozenset()
     releases: bool = False
     merged: Mapping[Node, Node] = field(default_factory=dict)
+    piece: Piece | None = None
 
 
 class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
@@ -201,6 +229,11 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
         return self.info.video
 
     @property
+    def first(self) -> int:
+        """The first step: 1, or a later one in a piece of a stream."""
+        return 1 if self.info.piece is None else self.info.piece.first
+
+    @property
     def loop(self) -> Loop | None:
         """The steady state that is written as a loop, if there is one."""
         return self.info.loop
@@ -249,6 +282,17 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
         """Of an update that is not carried out, the earlier update whose value stays."""
         return self.node_info(node).held
 
+    def given(self, node: Node) -> bool:
+        """Whether an earlier piece of a stream made the value."""
+        return node.step < self.first and node.kind != "zero"
+
+    def origin(self, node: Node) -> Node:
+        """The node that makes a live node's value: the first one of a held state, or of a static image."""
+        since = 1 if self.info.piece is None else self.info.piece.since
+        if node.kind == "image" and not self.video and node.step >= since:
+            return next(image for image in self.images if self.live(image) and image.step >= since)
+        return self.held(node) or node
+
     def carried_out(self, node: Node) -> bool:
         """Whether an update is live and computed."""
         return self.live(node) and self.held(node) is None
@@ -264,6 +308,11 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
     def live_updates(self, area: str | None = None) -> Iterator[Node]:
         """Updates whose value is not silent, held ones included."""
         return (node for node in self.updates(area) if self.live(node))
+
+    @cached_property
+    def images(self) -> tuple[Node, ...]:
+        """The frames, in their order."""
+        return tuple(node for node in self if node.kind == "image")
 
     @property
     def readouts(self) -> tuple[Node, ...]:
@@ -281,7 +330,7 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
 
     def live_steps(self, area: str) -> tuple[int, ...]:
         """Steps at whose end the area is live."""
-        states = (self.state(area, step) for step in range(1, self.clock + 1))
+        states = (self.state(area, step) for step in range(self.first, self.clock + 1))
         return tuple(state.step for state in states if state is not None and self.live(state))
 
     def first_response(self, area: str) -> int | None:
@@ -389,6 +438,11 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
                     used.setdefault(identifier, set()).update(self.every_ordinal(node))
         return used
 
+    def whole(self, readout: Readout) -> bool:
+        """Whether all steps of a readout lie in the graph, which may be a piece of a stream."""
+        at = range(1, self.areas.spec.time.steps + 1) if isinstance(readout.at, str) else readout.at
+        return self.first <= min(at) and max(at) <= self.steps
+
     def written(self, node: Node) -> bool:
         """Whether a node is written out: all are, but for the runs of a loop after its first."""
         return self.loop is None or not self.loop.last < node.step < self.loop.end
@@ -397,7 +451,7 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
         """The steps of time of a readout, in the order in which its logits are returned."""
         readout = next(readout for readout in self.areas.readouts if readout.name == name)
         if isinstance(readout.at, tuple):
-            return readout.at
+            return tuple(step for step in readout.at if self.first <= step <= self.steps)
         shown = [node for node in self.readouts if node.name == name and self.written(node)]
         return tuple(sorted(step for node in shown for step in self.every_step(node)))
 
@@ -450,6 +504,6 @@ def verify(graph: UnrolledGraph) -> UnrolledGraph:
                 raise AssertionError(f"{connection.label} does not join {source} and {target}")
     silences = {connection.silence for connection in graph.areas.connections} | {graph.areas.silence}
     for node in graph.live_updates() if silences == {"skip"} else ():
-        if not any(graph.live(source) for source in graph.predecessors(node)):
+        if not graph.given(node) and not any(graph.live(source) for source in graph.predecessors(node)):
             raise AssertionError(f"{node} is live but reads nothing live")
     return graph

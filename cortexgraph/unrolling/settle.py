@@ -22,7 +22,8 @@ def settle(full: UnrolledGraph) -> UnrolledGraph:
     * A held update is left out; its readers read the update whose value stays. A static image is one value.
     * A connection that keeps running statistics is evaluated once for each value that it reads (with per-step
       parameters or dropout, once for each update): such an evaluation is a separate node.
-    * What moves running statistics, and no readout or record depends on, is left out, and with it what depends on it.
+    * What moves running statistics, and no readout or record depends on, is left out, and with it what depends on it;
+      not so in a stream, in which later steps may depend on every update.
     """
     return _Settling(full).run()
 
@@ -30,11 +31,10 @@ def settle(full: UnrolledGraph) -> UnrolledGraph:
 class _Settling:
     def __init__(self, full: UnrolledGraph) -> None:
         self.full = full
-        self.needed = full.live_past((*full.readouts, *full.records))
-        shown = [node for node in full if node.kind == "image" and full.live(node)]
-        self.frames = shown if full.video else shown[:1]
+        self.needed = full.live_past(full if full.info.piece is not None else (*full.readouts, *full.records))
         self.settled = UnrolledGraph.of(full.info)
-        self.evaluations: dict[_Key, Node] = {}
+        given = {node: full.evaluated(node) for node in full if node.kind == "evaluation"}
+        self.evaluations: dict[_Key, Node] = {(c.identifier, source, 0): node for node, (c, source) in given.items()}
         self.counted = {key for node in self.needed for key, _, _ in self._statistics_read(node)}
 
     def run(self) -> UnrolledGraph:
@@ -43,8 +43,7 @@ class _Settling:
             for key, connection, source in self._statistics_read(node):
                 if key in self.counted and key not in self.evaluations:
                     self._evaluate(key, connection, source, node)
-            dropped = node in idle or self.full.held(node) is not None
-            if not dropped and not (node.kind == "image" and node not in self.frames):
+            if node not in idle and not (self.full.live(node) and self.full.origin(node) != node):
                 self._add(node)
         return self.settled
 
@@ -56,19 +55,13 @@ class _Settling:
         idle = (node for node in full.live_updates() if node.name in moving and node not in self.needed)
         return full.live_future(idle) if moving else set()
 
-    def _value(self, source: Node) -> Node:
-        """The node that makes the value of this one."""
-        static = source.kind == "image" and not self.full.video
-        return self.frames[0] if static else self.full.held(source) or source
-
     def _statistics_read(self, node: Node) -> Iterator[tuple[_Key, Connection, Node]]:
         """The evaluations, of connections that keep running statistics, that an update reads, and what these read."""
         if node.kind != "update" or not self.full.carried_out(node):
             return
         for connection, source in self.full.terms(node):
             if connection.statistics:
-                alone = connection.per_step or connection.transform.random
-                value, ordinal = self._value(source), self.full.ordinal(node) if alone else 0
+                value, ordinal = self.full.origin(source), self.full.ordinal(node) if connection.alone else 0
                 yield (connection.identifier, value, ordinal), connection, value
 
     def _evaluate(self, key: _Key, connection: Connection, source: Node, reader: Node) -> None:
@@ -81,8 +74,8 @@ class _Settling:
     def _add(self, node: Node) -> None:
         self.settled.add_node(node, info=self.full.node_info(node))
         for source, _, data in self.full.in_edges(node, data=True):
-            plain = tuple(connection for connection in data["connections"] if not connection.statistics)
+            plain = tuple(c for c in data["connections"] if not c.statistics or node.kind == "evaluation")
             if self.full.live(source) and (plain or data["memory"] or not data["connections"]):
-                self.settled.add_read(self._value(source), node, plain, memory=data["memory"])
+                self.settled.add_read(self.full.origin(source), node, plain, memory=data["memory"])
         for key, connection, _ in self._statistics_read(node):
             self.settled.add_read(self.evaluations[key], node, (connection,))

@@ -1,0 +1,273 @@
+"""Streams: a network that goes on where it stopped, in pieces of any number of steps, or step by step."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from cortexgraph.errors import CortexGraphWarning, DataError, Diagnostic
+from cortexgraph.graph import AreaGraph, Readout
+from cortexgraph.loading import load_class
+from cortexgraph.program import CompileOptions, Program
+from cortexgraph.unrolling import Moment, named_steps
+
+if TYPE_CHECKING:
+    from cortexgraph.spec import NetworkSpec
+
+PieceCompiler = Callable[..., tuple[Program, Moment]]
+
+
+class State(Mapping[tuple[str, int], Tensor]):
+    """What a stream carries from one call to the next: the states that later steps read, by (area, step).
+
+    It comes from ``network(x, return_state=True)`` and goes into the next call. An area that is silent has no state.
+    What cells keep to themselves, frames that a delayed connection still reads, and evaluations that are not carried
+    out again go with it.
+
+    Attributes:
+        step: number of steps so far.
+        batch: number of images.
+    """
+
+    def __init__(
+        self,
+        moment: Moment,
+        step: int,
+        tensors: tuple[Tensor, ...],
+        image: Tensor | None,
+        sums: Mapping[str, Tensor],
+        masks: Mapping[str, Tensor],
+        batch: int,
+        origin: str,
+    ) -> None:
+        self._moment, self._tensors, self._image = moment, tensors, image
+        self._sums, self._masks = dict(sums), dict(masks)
+        self.step, self.batch, self._origin = step, batch, origin
+
+    def __getitem__(self, key: tuple[str, int]) -> Tensor:
+        return self._visible()[key]
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return iter(self._visible())
+
+    def __len__(self) -> int:
+        return len(self._visible())
+
+    def __repr__(self) -> str:
+        return f"<State after step {self.step}: {', '.join(self.areas) or 'all areas are silent'}; {self.batch} images>"
+
+    def _visible(self) -> dict[tuple[str, int], Tensor]:
+        """The states at the end of their steps."""
+        moment, values = self._moment, dict(zip(self._moment.parts, self._tensors, strict=True))
+        states = {}
+        for node in moment.window:
+            info = moment.nodes[node]
+            if node.kind == "update" and info.live:
+                value = values[info.held or node, "h"]
+                states[node.name, node.step + self.step - moment.step] = value.expand(self.batch, -1, -1, -1)
+        return states
+
+    @property
+    def areas(self) -> dict[str, Tensor]:
+        """The states [B, C, H, W] after the last step, by area; those of silent areas are missing."""
+        return {area: value for (area, step), value in self._visible().items() if step == self.step}
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> State:
+        image = None if self._image is None else change(self._image)
+        sums, masks = ({name: change(v) for name, v in each.items()} for each in (self._sums, self._masks))
+        tensors = tuple(map(change, self._tensors))
+        return State(self._moment, self.step, tensors, image, sums, masks, self.batch, self._origin)
+
+    def detach(self) -> State:
+        """The same state, from which no gradient flows back into the steps before."""
+        return self._map(Tensor.detach)
+
+    def to(self, *args: Any, **options: Any) -> State:
+        """The same state on another device or in another type, as `torch.Tensor.to`."""
+        return self._map(lambda value: value.to(*args, **options))
+
+
+@dataclass
+class Pieces:
+    """The pieces of streams of one network, compiled on first use.
+
+    Attributes:
+        areas: the network.
+        options: how it is compiled.
+        compiler: makes the program of a piece.
+        sets: number of parameter sets of each area and connection that the network has.
+    """
+
+    areas: AreaGraph
+    options: CompileOptions
+    compiler: PieceCompiler
+    sets: Mapping[str, int]
+    _classes: dict[Hashable, tuple[type[nn.Module], Moment]] = field(default_factory=dict)
+    _moments: dict[Hashable, Moment] = field(default_factory=dict)
+    _warned: bool = False
+
+    @property
+    def origin(self) -> str:
+        """The same for all specs that differ in the number of steps alone."""
+        spec: NetworkSpec = self.areas.spec
+        return spec.model_copy(update={"time": spec.time.model_copy(update={"steps": 1})}).digest
+
+    def piece(self, moment: Moment, steps: int, *, video: bool, same: bool) -> tuple[type[nn.Module], Moment]:
+        """The class whose `forward` runs the next steps, and the moment at their end.
+
+        After the last step that something names, the same pieces come again and again.
+        """
+        key = (self._signature(moment), steps, video, same)
+        if key not in self._classes:
+            options = replace(self.options, video=video, backend="eager", checkpoint=None)
+            program, end = self.compiler(self.areas, options, moment, steps, same=same)
+            self._warn_of_reused_sets(end)
+            end = self._moments.setdefault(self._signature(end), end)
+            self._classes[key] = (load_class(program.source, self.areas.spec.name), end)
+        return self._classes[key]
+
+    def _warn_of_reused_sets(self, end: Moment) -> None:
+        """Say once which parameters per step have no set of their own for the last updates."""
+        sets = {area.name: [self.sets[part] for part in self.areas.stepwise(area.name)] for area in self.areas.areas}
+        beyond = {name: min(numbers) for name, numbers in sets.items() if numbers and end.ordinals[name] > min(numbers)}
+        if beyond and not self._warned:
+            self._warned = True
+            number = ", ".join(f"{name} has {number}" for name, number in beyond.items())
+            text = f"the stream goes on beyond the parameters per step ({number} sets): the last is used for the rest"
+            warnings.warn(text, CortexGraphWarning, stacklevel=5)
+
+    def _signature(self, moment: Moment) -> Hashable:
+        end = max([0, *named_steps(self.areas), *self.options.recorded_steps])
+        return moment.signature(self.areas, self.sets, end)
+
+    # ---- running ---------------------------------------------------------------------
+
+    def run(self, network: nn.Module, x: Tensor, state: State | None, steps: int | None) -> tuple[Any, Any, State]:
+        """Logits, recorded states by (area, step) and the state after the next steps of a stream."""
+        if problems := list(self._problems(x, state, steps)):
+            raise DataError(problems)
+        video, batch = x.ndim == 5, len(x)
+        if state is None:
+            state = State(Moment(), 0, (), None, {}, {}, batch, self.origin)
+        length = x.shape[1] if video else self.areas.spec.time.steps if steps is None else steps
+        same = not video and state._moment.since is not None and _equal(x, state._image)
+        piece, end = self.piece(state._moment, length, video=video, same=same)
+        masked: dict[str, Any] = {name: part for name, part in network.named_modules() if hasattr(part, "mask")}
+        for name, mask in state._masks.items():
+            masked[name].mask = mask
+        result = piece.forward(network, x, state._tensors)
+        masks = {name: part.mask for name, part in masked.items() if network.training}
+        logits, *recorded, tensors = result  # no recorded states where none is live in this piece
+        shift, step = state.step - state._moment.step, state.step + length
+        records = {(area, at + shift): value for states in recorded for (area, at), value in states.items()}
+        logits, sums = self._over_time(logits, state._sums)
+        carried = (None if video else x, sums, masks)
+        return logits, records, State(end, step, tensors, *carried, batch, state._origin)
+
+    def _problems(self, x: Tensor, state: State | None, steps: int | None) -> Iterator[Diagnostic]:
+        if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
+            yield Diagnostic("bad-time", "steps", f"{steps!r} was given", "steps is a whole number from 1")
+        elif steps is not None and x.ndim == 5 and x.shape[1] != steps:
+            found, expected = f"a video of {x.shape[1]} frames and steps={steps} were given", "each step reads a frame"
+            yield Diagnostic("bad-time", "steps", found, expected, "Leave `steps` out.")
+        if state is None:
+            return
+        if not isinstance(state, State):
+            expected = "it is what `network(x, return_state=True)` returned last"
+            yield Diagnostic("bad-state", "state", f"a {type(state).__name__} was given", expected)
+            return
+        if state._origin != self.origin:
+            expected = f"this network is `{self.areas.spec.name}`"
+            yield Diagnostic("bad-state", "state", "this state is of another network", expected, "Begin a new stream.")
+        if state.batch != len(x):
+            found, expected = f"the state is of {state.batch} images", f"x has {len(x)}"
+            yield Diagnostic("bad-state", "state", found, expected, "Give as many images, or begin a new stream.")
+        for tensor in state._tensors[:1]:
+            if (tensor.device, tensor.dtype) != (x.device, x.dtype) and not torch.is_autocast_enabled(x.device.type):
+                found, expected = f"the state is {tensor.dtype} on {tensor.device}", f"x is {x.dtype} on {x.device}"
+                yield Diagnostic("bad-state", "state", found, expected, "Give `state.to(x)`.")
+
+    def _over_time(self, logits: Any, sums: Mapping[str, Tensor]) -> tuple[Any, dict[str, Tensor]]:
+        """The logits, combined over the steps of the stream where a readout says so, and the sums so far."""
+        readouts = self.areas.readouts
+        by_name = logits if len(readouts) > 1 else {readouts[0].name: logits}
+        later = dict(sums)
+        for readout in (readout for readout in readouts if readout.at != "last"):
+            name = readout.name
+            if readout.over_time in ("mean", "cumulative") and by_name[name] is not None:
+                by_name[name], later[name] = _summed(readout, by_name[name], sums.get(name))
+        return (by_name if len(readouts) > 1 else by_name[readouts[0].name]), later
+
+
+def _equal(x: Tensor, image: Tensor | None) -> bool:
+    """Whether the static image is the one shown before."""
+    return x is image or (image is not None and x.device == image.device and torch.equal(x, image))
+
+
+def _summed(readout: Readout, logits: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The sums or means so far of logits [B, n, classes], and the last sum with the number of steps, in 64 bits."""
+    counted = torch.cat([logits.double(), torch.ones_like(logits[..., :1]).double()], -1)
+    start = torch.zeros_like(counted[:, 0]) if before is None else before
+    sums = torch.cat([start[:, None], counted], 1).cumsum(1)[:, 1:]
+    totals, counts = sums[..., :-1].to(logits.dtype), sums[..., -1:].to(logits.dtype)
+    return (totals / counts if readout.over_time == "mean" else totals), sums[:, -1]
+
+
+class Stepper:
+    """Runs a network one step at a time, without gradients.
+
+    Attributes:
+        state: what the stream carries; None before the first step.
+
+    Args:
+        network: from `cortexgraph.compile` or a run.
+
+    Examples:
+        >>> import torch, cortexgraph as cg
+        >>> stepper = cg.Stepper(cg.compile("ventral").eval())
+        >>> for _ in range(4):
+        ...     logits, states = stepper.step(torch.zeros(1, 3, 32, 32))
+        >>> stepper.time, list(states), logits.shape
+        (4, ['V1', 'V2', 'V4', 'IT'], torch.Size([1, 10]))
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self.state: State | None = None
+
+    @property
+    def time(self) -> int:
+        """Number of steps so far."""
+        return 0 if self.state is None else self.state.step
+
+    @property
+    def states(self) -> dict[str, Tensor]:
+        """The states [B, C, H, W] after the last step, by area; those of silent areas are missing."""
+        return {} if self.state is None else self.state.areas
+
+    def step(self, frame: Tensor) -> tuple[Any, dict[str, Tensor]]:
+        """Run the next step.
+
+        Args:
+            frame: what it sees, [B, C, H, W]; a frame equal to the one before is the same static image.
+
+        Returns:
+            Logits, None where the readout is silent or not of this step, and the states by area.
+
+        Raises:
+            DataError: for a frame of another size or batch.
+        """
+        with torch.no_grad():
+            result = self.network(frame, self.state, steps=1, return_state=True)
+        self.state = result[-1]
+        return result[0], self.states
+
+    def reset(self) -> Self:
+        """Begin a new stream."""
+        self.state = None
+        return self
