@@ -20,7 +20,7 @@ EXTRAS: dict[str, dict[str, str]] = {
         "tensorboard": "tensorboard",
         "torchvision": "torchvision",
     },
-    "record": {"h5netcdf": "h5netcdf", "h5py": "h5py"},
+    "record": {"h5netcdf": "h5netcdf", "h5py": "h5py", "scipy": "scipy"},
     "onnx": {"onnx": "onnx", "onnxruntime": "onnxruntime", "onnxscript": "onnxscript"},
     "attribution": {"captum": "captum"},
     "ray": {"ray": "ray"},
@@ -30,7 +30,7 @@ EXTRAS: dict[str, dict[str, str]] = {
 
 FEATURES = {
     "train": "training, evaluation and recording",
-    "record": "NetCDF files",
+    "record": "NetCDF files, protocols and reaction times",
     "onnx": "ONNX files",
     "attribution": "attribution",
     "ray": "--engine ray",

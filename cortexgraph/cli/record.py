@@ -13,6 +13,7 @@ from cortexgraph.wording import PLOT_FORMATS, count_of
 
 if TYPE_CHECKING:
     from cortexgraph.recording import Recording
+    from cortexgraph.recording.responses import Responses
 
 __all__ = ["record"]
 
@@ -22,7 +23,10 @@ MOST_BYTES = 500e6
 
 def record(
     run: options.RunArgument,
-    out: Annotated[Path, options.option("-o --out", "FILE", "File to write: .nc (NetCDF) or .npz.")],
+    out: Annotated[
+        Path,
+        options.option("-o --out", "FILE", "File to write: .nc (NetCDF) or .npz; of a protocol also .csv or .json."),
+    ],
     areas: Annotated[str | None, options.option("--areas", "V4,IT", "Which areas.", "all")] = None,
     at: Annotated[str, options.choice("--at", "all|last|STEPS", "Steps to record, such as 4,6,8.")] = "all",
     steps: options.StepsOption = None,
@@ -38,6 +42,10 @@ def record(
         int | None, options.option("--images", "N", "Number of images, balanced over classes.", "all", min=1)
     ] = None,
     yes: Annotated[bool, options.option("-y --yes", None, "Record all areas, however large the file is.")] = False,
+    protocol: Annotated[
+        str | None,
+        options.option("--protocol", "FILE|NAME", "What to show when; --out may then be a table: .csv or .json."),
+    ] = None,
     plots: Annotated[
         str | None,
         options.choice(
@@ -58,14 +66,21 @@ def record(
     areas take more than 500 MB, choose some with --areas, or add --yes. The weights are those that the run keeps.
     docs/inspection.md shows how to read the file with xarray or NumPy.
 
+    With --protocol every image is shown under each condition of a file (docs/protocols.md), or of one that ships:
+    adaptation, contrast, flash_duration, gaussian_noise, masking, occlusion or salt_and_pepper.
+
     Example: cortexgraph record runs/ventral-shapes --areas V4,IT --images 500 -o acts.nc --plots png
+
+    Example: cortexgraph record ventral-cifar10 --data shapes --protocol masking -o masking.csv --plots png
     """
-    options.prepare("train", *(["record"] if out.suffix == ".nc" else []))
+    options.prepare("train", *(["record"] if out.suffix == ".nc" or protocol is not None else []))
     from cortexgraph.data import load_stimuli
+    from cortexgraph.protocol import load_protocol
     from cortexgraph.recording import record as record_run
     from cortexgraph.training import load_run
 
     updates = options.read_order(order)
+    script = None if protocol is None else load_protocol(protocol)
     trained = load_run(run, spec=spec, key_map=key_map)
     arguments = trained.data_arguments(options.located(data), data_root)
     stimuli = load_stimuli(**{**arguments, "split": split, "download": download}).chosen(images)
@@ -82,6 +97,7 @@ def record(
         plots=plots,
         most_bytes=inf if yes else MOST_BYTES,
         tell=lambda line: typer.echo(line, err=True),
+        protocol=script,
     )
     _report(result)
 
@@ -98,6 +114,8 @@ def _report(result: Recording) -> None:
         rows.append((area.area, area.identifier, *numbers))
     title = f"{count_of(result.images, 'image')} in {result.path}"
     print_table(title, ["area", "group", "channels>r", "size>r", "steps"], rows)
+    if result.responses is not None:
+        _report_responses(result.responses)
     if result.accuracy is not None:
         pairs = zip(result.readout_steps, result.accuracy, strict=True)
         marked = [f"step {step}{'†' * (step in result.untrained_steps)} {share:.1%}" for step, share in pairs]
@@ -105,5 +123,34 @@ def _report(result: Recording) -> None:
         if result.untrained_steps:
             typer.echo("† uses parameters that training did not reach")
     typer.echo(f"wrote {result.path} ({result.path.stat().st_size / 1e6:,.1f} MB)")
-    for path in result.plots:
+    for path in (*([result.table] if result.table not in {None, result.path} else []), *result.plots):
         typer.echo(f"wrote {path}")
+
+
+def _report_responses(responses: Responses) -> None:
+    """A row for each condition: its accuracy, and the measure of the protocol (or the latency) of each area."""
+    from cortexgraph.cli.tables import print_table
+
+    figure = responses.protocol.timeline.figure
+    measure = "latency" if figure.y == "accuracy" else figure.y
+    means = {
+        tuple(row[name] for name in (*responses.axes, "area")): row["mean"]
+        for row in responses.rows
+        if row["measure"] == measure
+    }
+    rows = []
+    for index, condition in enumerate(responses.protocol.conditions):
+        step, share = responses.read[index] if responses.read else ("", None)
+        keys = [(*condition.values.values(), area.area) for area in responses.areas]
+        numbers = [f"{means[key]:.2f}" if key in means else "" for key in keys]
+        rows.append(
+            (*map(str, condition.values.values()), "" if share is None else f"{share:.1%}", str(step), *numbers)
+        )
+    columns = [*(f"{name}>r" for name in responses.axes), "accuracy>r", "at step>r"]
+    columns += [f"{area.area} {measure}>r" for area in responses.areas]
+    print_table(responses.protocol.timeline.name, columns, rows)
+    for others, curve in responses.curves.items() if figure.y == "accuracy" else ():
+        where = f" ({', '.join(map(str, others))})" if others else ""
+        name = next(iter(responses.axes))
+        found = "outside of these values, or undefined" if curve is None else f"{name} = {curve.threshold:.3g}"
+        typer.echo(f"Psychometric threshold{where}: {found}")

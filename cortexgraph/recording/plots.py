@@ -13,13 +13,14 @@ import numpy.typing as npt
 
 from cortexgraph.data.load import balanced_subset
 from cortexgraph.errors import DataError, Diagnostic
-from cortexgraph.recording.measures import dissimilarity, separation
+from cortexgraph.recording.measures import dissimilarity, psychometric, separation
 from cortexgraph.recording.plan import Recorded
+from cortexgraph.recording.responses import Responses
 from cortexgraph.recording.sinks import Sink
 from cortexgraph.training.curves import COLOURS, GREY, LEGEND, draw_accuracy_over_time, figure_of, save_figure
 from cortexgraph.wording import PLOT_FORMATS
 
-__all__ = ["PlotData", "check_format", "dissimilarities", "draw_plots"]
+__all__ = ["PlotData", "check_format", "dissimilarities", "draw_plots", "draw_responses"]
 
 MOST_IMAGES, MOST_COLUMNS = 100, 8
 PATTERN_BYTES = 1 << 28
@@ -103,7 +104,7 @@ def _style(n: int, name: str) -> dict[str, Any]:
         "marker": MARKERS[(place + turn) % len(MARKERS)],
         "linestyle": DASHES[turn % len(DASHES)],
         "markersize": 4,
-        "label": name.replace("$", r"\$"),
+        "label": _plain(name),
     }
 
 
@@ -185,3 +186,89 @@ def _mark_classes(axis: Any, labels: npt.NDArray[np.int64], left: bool, below: b
             ticks.set_ticks(middles, [str(label) if label >= 0 else "?" for label in labels[starts]], minor=True)
             ticks.set_tick_params(which="minor", length=0, labelsize=min(6.0, 70 / len(starts)), pad=1)
         ticks.set_tick_params(which="major", length=3, width=0.5)
+
+
+# ---- protocols -------------------------------------------------------------------
+
+UNITS = {
+    "latency": "half-height latency (steps)",
+    "peak": "peak response",
+    "sustained": "sustained response / peak",
+    "adaptation": "adaptation index",
+}
+
+
+def draw_responses(responses: Responses, path: Path, title: str) -> None:
+    """The response of the last area over time by condition, and the measure of the protocol against its first axis."""
+    timeline = responses.protocol.timeline
+    with figure_of(2, f"{title}: {timeline.name}", (9, 3.4), integers=False) as (figure, (left, right)):
+        _draw_courses(responses, left)
+        if timeline.figure.y == "accuracy":
+            _draw_accuracy(responses, right)
+        else:
+            _draw_measure(responses, right, timeline.figure.y)
+        axes = list(responses.axes)
+        right.set_xlabel(_plain(axes[0]) if axes else "")
+        right.legend(**LEGEND, fontsize=7)
+        save_figure(figure, [path])
+
+
+def _plain(text: str) -> str:
+    """Text in which matplotlib finds no formula."""
+    return text.replace("$", r"\$")
+
+
+def _draw_courses(responses: Responses, axis: Any) -> None:
+    from matplotlib import colormaps
+
+    area, conditions = responses.areas[-1], responses.protocol.conditions
+    for index, condition in enumerate(conditions):
+        colour = colormaps["viridis"](index / max(1, len(conditions)))
+        course = responses.evoked(area, index).mean(0)
+        axis.plot(range(1, responses.steps + 1), course, color=colour, label=_plain(condition.name) or None)
+    axis.axhline(0, color="#999999", linestyle=":", linewidth=0.8)
+    axis.set(xlabel="step", ylabel=_plain(f"{area.area}: response to the stimulus"))
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    if conditions[0].values and len(conditions) <= 12:
+        axis.legend(frameon=False, fontsize=7)
+
+
+def _along_first_axis(responses: Responses) -> dict[str, list[int]]:
+    """The conditions of each line: those with the same values on all axes but the first."""
+    lines: dict[str, list[int]] = {}
+    for index, condition in enumerate(responses.protocol.conditions):
+        others = ", ".join(f"{name} = {value}" for name, value in [*condition.values.items()][1:])
+        lines.setdefault(others, []).append(index)
+    return lines
+
+
+def _levels(responses: Responses, indices: Sequence[int]) -> list[Any]:
+    """The value on the first axis under each condition; text where not all are numbers."""
+    conditions = [responses.protocol.conditions[n] for n in indices]
+    values = [next(iter(condition.values.values()), 0) for condition in conditions]
+    return [str(value) for value in values] if any(isinstance(value, str) for value in values) else values
+
+
+def _draw_accuracy(responses: Responses, axis: Any) -> None:
+    axis.set(ylabel="accuracy (%)", ylim=(0, 100))
+    axis.axhline(100 / responses.classes, color="#999999", linestyle=":", label="chance")
+    curves = dict(zip(_along_first_axis(responses), responses.curves.values(), strict=False))
+    for n, (line, indices) in enumerate(_along_first_axis(responses).items() if responses.read else ()):
+        x, curve = _levels(responses, indices), curves.get(line)
+        style = _style(n, line or "accuracy") | ({"linestyle": "none"} if curve is not None else {})
+        axis.plot(x, [100 * responses.read[i][1] for i in indices], **style)
+        if curve is not None:
+            fine = np.linspace(min(x), max(x), 200)
+            axis.plot(fine, 100 * psychometric(fine, curve), color=style["color"], label="psychometric function")
+            label = f"threshold {curve.threshold:.3g}"
+            axis.axvline(curve.threshold, color=style["color"], linestyle="--", linewidth=0.8, label=label)
+
+
+def _draw_measure(responses: Responses, axis: Any, measure: str) -> None:
+    lines = _along_first_axis(responses)
+    places = [(area, line) for area in responses.areas for line in lines]
+    for n, (area, line) in enumerate(places):
+        x, shown = _levels(responses, lines[line]), [responses.measured(area, i).get(measure) for i in lines[line]]
+        y = [float(np.nanmean(v)) if v is not None and np.isfinite(v).any() else np.nan for v in shown]
+        axis.plot(x, y, **_style(n, ", ".join(filter(None, (area.area, line)))))
+    axis.set_ylabel(UNITS[measure])

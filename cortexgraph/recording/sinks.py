@@ -21,8 +21,10 @@ from cortexgraph.extras import require
 from cortexgraph.graph.names import Namespace
 from cortexgraph.wording import count_text
 
-__all__ = ["NetCDF", "Npz", "Sink", "Variable", "check_sink", "opened_sink"]
+__all__ = ["TABLES", "NetCDF", "Npz", "Sink", "Variable", "check_sink", "opened_sink"]
 
+TABLES = (".csv", ".json")
+"""Files that hold the measures of a protocol in place of states."""
 FLOAT_BYTES = 4
 CHUNK_BYTES = 1 << 20
 
@@ -207,18 +209,20 @@ def opened_sink(path: Path, variables: Sequence[Variable], attributes: Mapping[s
         raise
 
 
-def check_sink(path: Path, size: int) -> None:
-    """Check before any computation that this many bytes can be recorded into this file.
+def check_sink(path: Path, size: int, *, tables: bool = False) -> None:
+    """Check before any computation that this many bytes can be recorded into this file; `tables` may be asked for.
 
     Raises:
         DataError: for an unknown suffix, a missing folder, or too small a disk.
         MissingPackageError: if the packages that write NetCDF are not installed.
     """
     findings = []
-    if path.suffix not in {".nc", ".npz"}:
+    if path.suffix not in {".nc", ".npz", *(TABLES if tables else ())}:
         suffix = f"the suffix is `{path.suffix}`" if path.suffix else "the file name has no suffix"
         repair = f"Name the file {path.with_suffix('.nc').name}." if path.name else "Name a file, such as acts.nc."
-        expected = "recordings are .nc (NetCDF) or .npz"
+        expected = "recordings are .nc (NetCDF) or .npz" + ", tables of measures .csv or .json" * tables
+        if path.suffix in TABLES:
+            repair += " Tables are written with --protocol."
         findings.append(Diagnostic("unknown-format", str(path), suffix, expected, repair))
     if not path.parent.is_dir():
         repair = "Create it, or name another."
@@ -227,7 +231,7 @@ def check_sink(path: Path, size: int) -> None:
         findings.append(Diagnostic("unwritable", str(path), "this is a folder", repair="Name a file."))
     if findings:
         raise DataError(findings)
-    if path.suffix == ".nc":
+    if path.suffix == ".nc" or tables:
         require("record")
     needed, free = size * (2 if path.suffix == ".npz" else 1), shutil.disk_usage(path.parent).free
     if needed > free:
