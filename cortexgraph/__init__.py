@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cortexgraph.compiler import unroll as unroll
     from cortexgraph.data import load_data as load_data
     from cortexgraph.data import load_stimuli as load_stimuli
+    from cortexgraph.decisions import decide as decide
     from cortexgraph.drawing import draw as draw
     from cortexgraph.drawing import draw_matrix as draw_matrix
     from cortexgraph.drawing import draw_schedule as draw_schedule
@@ -75,6 +76,7 @@ _HOMES = {
     "cortexgraph.pages": ("page",),
     "cortexgraph.data": ("load_data", "load_stimuli"),
     "cortexgraph.probing": ("attribute", "preferred_stimulus"),
+    "cortexgraph.decisions": ("decide",),
     "cortexgraph.recording": ("record",),
     "cortexgraph.drawing": ("draw", "draw_matrix", "draw_schedule", "draw_unrolled"),
     "cortexgraph.exporting": ("export",),

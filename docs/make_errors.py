@@ -214,7 +214,12 @@ MEANINGS: dict[str, dict[str, str]] = {
         "other-experiment": "The folder holds the runs of another experiment.",
         "unknown-engine": "No engine has this name.",
     },
-    "Protocols": {
+    "Protocols and decisions": {
+        "bad-decision-rule": "A rule of `--decide` is not a measure, a comparison and a number.",
+        "single-readout": "A decision needs a network that is read at several steps.",
+        "no-files": "Reaction times need images with file names.",
+        "bad-reaction-times": "The file of reaction times, or a row of it, does not match the images.",
+        "missing-option": "An option needs another one.",
         "no-such-protocol": "There is no file, and no protocol that ships, of this name.",
         "unknown-condition": "An event says `$NAME`, but the grid has no such condition.",
         "unused-condition": "No event uses a condition of the grid.",

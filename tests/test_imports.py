@@ -39,7 +39,7 @@ LAYERS = (
     ("analysis", "render", "data", "edit", "connectome", "protocol", "released"),
     ("drawing",),
     ("training",),
-    ("exporting", "pages", "recording", "experiment", "probing"),
+    ("exporting", "pages", "recording", "decisions", "experiment", "probing"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -13,7 +13,8 @@ from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.wording import PLOT_SUFFIXES, count_of, listed
 
 if TYPE_CHECKING:
-    from cortexgraph.training import Evaluation, Predictions
+    from cortexgraph.decisions import Decisions
+    from cortexgraph.training import Evaluation, Predictions, TrainedRun
     from cortexgraph.training.evaluation import Tta
 
 __all__ = ["check_files", "evaluate", "predict"]
@@ -38,6 +39,14 @@ def evaluate(
         str,
         options.choice("--tta", "none|mirror|mirror+shift", "Average the logits of mirrored, or also shifted, views."),
     ] = "none",
+    decide: Annotated[
+        str | None,
+        options.option("--decide", "RULE", 'When to decide, such as "entropy < 0.3": a step for each image.'),
+    ] = None,
+    reaction_times: Annotated[
+        Path | None,
+        options.option("--reaction-times", "FILE", "CSV of human reaction times (file, rt) to correlate with."),
+    ] = None,
     download: options.DownloadOption = False,
     data_root: options.DataRootOption = None,
     spec: options.WeightsSpecOption = None,
@@ -47,16 +56,29 @@ def evaluate(
 
     The weights are those that the run keeps: of the epoch best on validation images, or of the last one.
 
+    With --decide each image has a decision at the first step at which the rule is met: entropy (in nats) < N,
+    max_probability > N or margin > N, or one of these over the probabilities so far, such as "cumulative entropy < 0.3"
+    (docs/decisions.md). --csv has a row for each image then, and --plot draws speed against accuracy.
+
     Example: cortexgraph eval runs/ventral-shapes --at all --steps 12 --plot over_time.png
+
+    Example: cortexgraph eval ventral-cifar10 --data shapes --decide "entropy < 0.3" --csv decisions.csv
     """
-    options.prepare("train")
+    options.prepare("train", *(["record"] if reaction_times is not None else []))
     from cortexgraph.data import load_data
     from cortexgraph.training import evaluate as evaluate_run
     from cortexgraph.training import load_run
 
     updates = options.read_order(order)
+    _check_decision(decide, reaction_times, tta)
     trained = load_run(run, spec=spec, key_map=key_map)
     check_files(csv, plot)
+    if decide is not None:
+        arguments = trained.data_arguments(options.located(data), data_root) | {"split": split, "download": download}
+        readouts = None if at is None else options.read_steps(at)
+        more = {"reaction_times": reaction_times, "device": device, "batch_size": batch_size}
+        _decide(trained, arguments, decide, {"at": readouts, "steps": steps, "order": updates, **more}, csv, plot)
+        return
     result = evaluate_run(
         trained,
         load_data(**{**trained.data_arguments(options.located(data), data_root), "download": download}),
@@ -74,6 +96,62 @@ def evaluate(
     if plot is not None:
         result.draw(plot)
         typer.echo(f"wrote {plot}")
+
+
+def _check_decision(decide: str | None, reaction_times: Path | None, tta: str) -> None:
+    """Refuse options that do not go together, and a rule that is none, before the run is opened."""
+    from cortexgraph.decisions.rule import read_rule
+
+    if decide is None:
+        if reaction_times is not None:
+            repair = 'Add, for example, --decide "entropy < 0.3".'
+            raise DataError(Diagnostic("missing-option", "--reaction-times", "there is no --decide", repair=repair))
+        return
+    read_rule(decide)
+    if tta != "none":
+        found, repair = "decisions are made on the image alone", "Leave --tta out."
+        raise DataError(Diagnostic("conflict", "--tta", found, repair=repair))
+
+
+def _decide(
+    run: TrainedRun, data: dict[str, Any], rule: str, more: dict[str, Any], csv: Path | None, plot: Path | None
+) -> None:
+    from cortexgraph.data import load_stimuli
+    from cortexgraph.decisions import decide
+
+    result = decide(run, load_stimuli(**data), rule, **more)
+    _print_decisions(result)
+    if csv is not None:
+        _write_csv(csv, result.rows())
+    if plot is not None:
+        result.draw(plot)
+        typer.echo(f"wrote {plot}")
+
+
+def _print_decisions(result: Decisions) -> None:
+    """How many images are decided at each step and how well, then all together and the correlations."""
+    from cortexgraph.cli.tables import bar, print_table
+    from cortexgraph.wording import count_text, step_ranges
+
+    places, decided = result.places()
+    rows, count = [], len(places)
+    for n, step in enumerate(result.steps):
+        here, known = places == n, (places == n) & (result.labels >= 0)
+        right = (result.predicted[known, n] == result.labels[known]).mean() if known.any() else None
+        accuracy, share = "" if right is None else f"{right:.2%}", here.sum() / count
+        rows.append((str(step), f"{here.sum():,}", accuracy, count_text(result.macs[n]), bar(share, 30)))
+    title = f"{result.name} on {Path(result.data).name}: {count:,} images, {result.rule}"
+    print_table(title, ["step of decision>r", "images>r", "accuracy>r", "multiply-adds>r", ""], rows)
+    whole = result.at(result.rule.threshold)
+    saved = f"{count_text(round(whole.macs))} multiply-adds of {count_text(result.macs[-1])}"
+    typer.echo(f"Mean step {whole.step:.2f}, accuracy {whole.accuracy:.2%}, {saved}; ξ {result.xi.mean():.3f}.")
+    if not decided.all():
+        typer.echo(f"{(~decided).sum():,} images never meet the rule: the last step decides.")
+    if unread := [step for step in result.steps if step not in result.read_in_training]:
+        typer.echo(f"The readout was not trained at {step_ranges(unread)}.")
+    for each in result.correlations:
+        numbers = f"Spearman {each.spearman:.3f} (p = {each.spearman_p:.2g}), Pearson {each.pearson:.3f}"
+        typer.echo(f"Reaction times and {each.measure}, {each.images:,} images: {numbers} (p = {each.pearson_p:.2g}).")
 
 
 def check_files(csv: Path | None, plot: Path | None) -> None:
