@@ -240,7 +240,8 @@ def compile_spec(
         record: states to return, such as ``{"V4": "all", "IT": [3, 8]}``; ``"V4"`` or ``["V4", "IT"]`` for all steps of
             areas, and ``"all"`` for all steps of all areas.
         passes: names of the passes to run; all by default.
-        roll: whether to write the steady state as a loop where a period repeats three times: `auto`, or `never`.
+        roll: whether to write the steady state as a loop where a period repeats three times: `auto`, which is also
+            called `always`, or `never`.
         memory_format: layout of kernels and states in memory, `contiguous` or `channels_last`, in which convolutions
             are fastest; it changes the speed and the strides, but no value, shape or key.
         backend: `eager`, or `inductor` to have `torch.compile` turn the source into kernels at the first call, with

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
 from cortexgraph.arguments import arguments_explained
 from cortexgraph.compiler import Record, build, lower
-from cortexgraph.errors import CompileError, CortexGraphError, Diagnostic
+from cortexgraph.errors import CompileError, CortexGraphError, Diagnostic, in_words_of_caller
 from cortexgraph.graph import AreaGraph
 from cortexgraph.render import (
     FOLDS,
     LABELS,
+    PAGE_CM,
     WEIGHTS,
     Drawing,
     Fold,
@@ -21,10 +23,11 @@ from cortexgraph.render import (
     draw_connections,
     draw_timetable,
     draw_updates,
+    is_dense,
 )
 from cortexgraph.spec import NetworkSpec, SpecLike, dumps
 from cortexgraph.unrolling import Focus, Order, UnrolledGraph, focused
-from cortexgraph.wording import PRINTED_WIDTH, listed, quoted, shortened, suggest
+from cortexgraph.wording import PRINTED_WIDTH, count_of, listed, quoted, shortened, suggest
 
 Words = str | Sequence[str]
 
@@ -59,7 +62,11 @@ def draw(
     words: Words = LABELS if labels in (True, "all") else () if isinstance(labels, bool) else labels
     words = (words,) if isinstance(words, str) else words
     scale, points = _widths(width, WEIGHTS, {"labels": (words, LABELS)})
-    return _saved(draw_areas(build(spec), labels=words, scale=scale, width=points), path)
+    graph = build(spec)
+    dense = f"{count_of(graph.number_of_edges(), 'connection')} between {count_of(len(graph.areas), 'area')}"
+    remarks = [f"{dense}: --matrix draws them more legibly"] * is_dense(graph)
+    drawing = draw_areas(graph, labels=words, scale=scale, width=points)
+    return _saved(drawing, path, lower="the matrix of connections is lower", remarks=remarks)
 
 
 @arguments_explained
@@ -126,7 +133,9 @@ def draw_unrolled(
     focus = Focus(upstream, downstream, between)
     only = focused(full, focus) if focus else None
     subject = str(focus) if focus else ""
-    return _saved(draw_updates(full, kept, only=only, subject=subject, fold=fold, width=points), path)
+    drawing = draw_updates(full, kept, only=only, subject=subject, fold=fold, width=points)
+    part = "--between and --upstream draw a part"
+    return _saved(drawing, path, lower=f"{FOLDED}, {part}, and the schedule is lower")
 
 
 @arguments_explained
@@ -160,7 +169,7 @@ def draw_schedule(
     """
     _, points = _widths(width, (), {"fold": ([fold], [*FOLDS])})
     full, kept = lower(spec, steps, order, record, passes)
-    return _saved(draw_timetable(full, kept, fold=fold, width=points), path)
+    return _saved(draw_timetable(full, kept, fold=fold, width=points), path, lower=FOLDED)
 
 
 POINTS = {"cm": 72 / 2.54, "mm": 7.2 / 2.54, "in": 72.0, "pt": 1.0}
@@ -209,7 +218,24 @@ def _listed(weights: Sequence[str]) -> str:
     return listed([*(f"`{weight}`" for weight in weights), "a printed width such as `8.5cm`"])
 
 
-def _saved(drawing: Drawing, path: str | Path | None) -> Drawing:
+FOLDED = "`--fold always` draws equal steps once"
+
+
+def _saved(
+    drawing: Drawing, path: str | Path | None, *, lower: str | None = None, remarks: Sequence[str] = ()
+) -> Drawing:
+    """The drawing with its remarks, written to the path if there is one.
+
+    Args:
+        drawing: the picture.
+        path: where to write it.
+        lower: what draws less, said of a picture that is taller than a page.
+        remarks: further ones.
+    """
+    height = drawing.size[1]
+    if lower is not None and height > PAGE_CM:
+        remarks = [f"the picture is {height:.0f} cm tall, a page {PAGE_CM:.0f} cm: {lower}", *remarks]
+    drawing = replace(drawing, remarks=tuple(map(in_words_of_caller, remarks)))
     if path is not None:
         drawing.save(path)
     return drawing

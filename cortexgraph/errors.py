@@ -48,7 +48,7 @@ class Diagnostic:
         place, found, expected, repair = self.place, self.found, self.expected, self.repair
         if not _commands:
             place = place if place.startswith("--set") else python_words(place).strip("`")
-            found, expected, repair = map(python_words, (found, expected, repair))
+            found, expected, repair = map(in_words_of_caller, (found, expected, repair))
         file, place, found, expected, repair = map(_plain, (self.file or "", place, found, expected, repair))
         where = [part for part in (file, str(self.line) if file and self.line else None) if part]
         head = ": ".join([":".join(where)] * bool(where) + [place] * bool(place))
@@ -71,6 +71,11 @@ def in_commands() -> Iterator[None]:
         yield
     finally:
         _commands.pop()
+
+
+def in_words_of_caller(text: str) -> str:
+    """A text about options of commands, or, outside of commands, about the arguments of functions."""
+    return text if _commands else python_words(text)
 
 
 MOST_SIGNS = 10_000

@@ -33,7 +33,12 @@ def compile_spec(
         str, options.choice("--memory-format", "channels_last|contiguous", "Layout of kernels and states in memory.")
     ] = "contiguous",
     roll: Annotated[
-        str, options.choice("--roll", "auto|always|never", "Write a steady state that repeats three times as a loop.")
+        str,
+        options.choice(
+            "--roll",
+            "auto|always|never",
+            "Write a steady state that repeats three times as a loop, or never one; always means auto.",
+        ),
     ] = "auto",
     explained: Annotated[
         bool, options.option("--explain", None, "Print what each pass removes, instead of the source.")

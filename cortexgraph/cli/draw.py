@@ -20,12 +20,6 @@ VIEWS_OF = {
     "fold": (UNROLLED, SCHEDULE),
 }
 """The pictures that an option applies to, where it does not apply to all."""
-LOWER = {
-    AREAS: "--matrix is lower.",
-    UNROLLED: "--fold always draws equal steps once, --between and --upstream draw a part, and --schedule is lower.",
-    SCHEDULE: "--fold always draws equal steps once.",
-}
-"""What draws less than the pictures that can be taller than a page."""
 
 
 def draw(
@@ -74,7 +68,7 @@ def draw(
     Example: cortexgraph draw ventral --between V1@2 IT@6
     """
     from cortexgraph import drawing
-    from cortexgraph.render import PAGE_CM, check_suffixes, is_dense
+    from cortexgraph.render import check_suffixes
 
     words = None if labels is None else [word.strip() for word in labels.split(",") if word.strip()]
     chosen: dict[str, object] = {"labels": words if words != ["all"] else True, "width": width or None, "fold": fold}
@@ -87,11 +81,8 @@ def draw(
     picture = getattr(drawing, "draw" if view == AREAS else f"draw_{view}")(network, **chosen)
     for path in out or [Path(f"{network.name}{f'-{view}' * (view != AREAS)}.svg".replace("/", "_"))]:
         typer.echo(f"wrote {picture.save(path)}")
-    if view in LOWER and (height := picture.size[1]) > PAGE_CM:
-        typer.echo(f"The picture is {height:.0f} cm tall, a page {PAGE_CM:.0f} cm: {LOWER[view]}", err=True)
-    if view == AREAS and is_dense(network):
-        areas, connections = len(network.areas), len(network.connections)
-        typer.echo(f"{connections} connections between {areas} areas: --matrix draws them more legibly.", err=True)
+    for remark in picture.remarks:
+        typer.echo(f"{remark[:1].upper()}{remark[1:]}.", err=True)
 
 
 def _view(views: list[str], chosen: list[str]) -> str:

@@ -24,7 +24,7 @@ from cortexgraph.render.area_layout import (
 from cortexgraph.render.canvas import PAD, ROOM, Canvas, Entry, add_legend, add_title, fitted, line_entries
 from cortexgraph.render.drawing import Drawing
 from cortexgraph.render.geometry import Box, Curve
-from cortexgraph.render.labels import Scale, add_labels, label_width, scale_of
+from cortexgraph.render.labels import SEEN, Scale, add_labels, label_height, label_width, scale_of
 from cortexgraph.render.style import (
     DELAY,
     INK,
@@ -114,8 +114,9 @@ def _painted(
     counts = parameter_counts(graph)
     scale = scale_of(graph, weight, counts) if weight else None
     framed = any(area.region for area in graph.areas)
-    gap = 50 if labels else 46 if framed else 18 if brief else 28
     words = {*labels, "delay"}
+    tallest = max((label_height(c, words, counts[c.identifier]) for c in graph.connections), default=0.0)
+    gap = max(50, tallest / SEEN + 4) if labels else 46 if framed else 18 if brief else 28
     pitch = max(
         PITCH if room is None else TIGHT, *(label_width(c, words, counts[c.identifier]) + 6 for c in graph.connections)
     )

@@ -36,6 +36,7 @@ class Drawing:
     Attributes:
         source: DOT, with the position of every node and edge: `dot -Knop2` draws it unchanged.
         size: printed width and height in cm; NaN where they are not known.
+        remarks: what other picture would be easier to print or read, and why.
 
     Examples:
         >>> import cortexgraph as cg
@@ -45,10 +46,12 @@ class Drawing:
 
     source: str
     size: tuple[float, float] = (nan, nan)
+    remarks: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         name = self.source.split("{", 1)[0].removeprefix("digraph").strip().strip('"')
-        return f"<Drawing of {name}: show it in a notebook, or save it with `.save(path)`>"
+        parts = [f"Drawing of {name}: show it in a notebook, or save it with `.save(path)`", *self.remarks]
+        return f"<{'; '.join(parts)}>"
 
     def svg(self) -> str:
         """The picture as SVG text."""

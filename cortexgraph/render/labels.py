@@ -8,6 +8,7 @@ from functools import partial
 from math import log, sqrt
 
 import numpy as np
+import numpy.typing as npt
 
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.graph import AreaGraph, Connection
@@ -107,12 +108,19 @@ MARGIN = 1.5
 """Between a label and what it must not cover."""
 BESIDE = 60.0
 """What it counts that a label stands beside its arrow."""
+SEEN, HIDDEN = 0.45, 100.0
+"""The share of its own arrow that a label may cover, and what it counts to cover more."""
 EMPTY = np.zeros((0, 2))
 
 
 def label_width(connection: Connection, words: Collection[str], parameters: int) -> float:
     """Width of the label of a connection in points; 0 without a label."""
     return max((text_width(line, SIZE) for line in _lines(connection, words, parameters)), default=0.0)
+
+
+def label_height(connection: Connection, words: Collection[str], parameters: int) -> float:
+    """Height of the label of a connection in points; 0 where it has none."""
+    return LEAD * len(_lines(connection, words, parameters))
 
 
 def _lines(connection: Connection, words: Collection[str], parameters: int) -> list[str]:
@@ -162,13 +170,20 @@ def add_labels(
         lines = _lines(connection, words, counts[key])
         if not lines:
             continue
-        size = label_width(connection, words, counts[key]), LEAD * len(lines)
+        size = label_width(connection, words, counts[key]), label_height(connection, words, counts[key])
         others = np.concatenate([*(points for other, points in samples.items() if other != key), EMPTY])
-        _, label = min(_places(connection, curves[key], *size), key=partial(_cost, taken, others))
+        _, label = min(_places(connection, curves[key], *size), key=partial(_cost, taken, others, samples[key]))
         taken.append(label)
         for n, line in enumerate(lines):
             at = (label.x, label.y + ((len(lines) - 1) / 2 - n) * LEAD)
             canvas.text(f"{key}-label-{n}", at, line, SIZE, color=KINDS[connection.kind].color, backed=True)
+
+
+def _covered(label: Box, samples: Array) -> npt.NDArray[np.bool_]:
+    """Which samples of arrows a label hides."""
+    across, up = np.abs(samples - label.centre).T
+    covered: npt.NDArray[np.bool_] = (across < label.width / 2 + 1) & (up < label.height / 2 + 1)
+    return covered
 
 
 def _places(connection: Connection, curve: Curve, width: float, height: float) -> list[tuple[float, Box]]:
@@ -182,10 +197,11 @@ def _places(connection: Connection, curve: Curve, width: float, height: float) -
     return [(0.0, Box(x + side * (width / 2 + out), y + height / 2 + out, width, height)) for (x, y), out in points]
 
 
-def _cost(taken: Iterable[Box], others: Array, place: tuple[float, Box]) -> float:
-    """The penalty of a place, and how much a label there would hide of boxes, other labels and other arrows."""
+def _cost(taken: Iterable[Box], others: Array, own: Array, place: tuple[float, Box]) -> float:
+    """The penalty of a place, and how much a label there would hide of boxes, other labels and arrows."""
     penalty, label = place
-    across, up = np.abs(others - label.centre).T
-    covered = np.count_nonzero((across < label.width / 2 + 1) & (up < label.height / 2 + 1))
+    covered = np.count_nonzero(_covered(label, others))
+    if _covered(label, own).mean() > SEEN:
+        penalty += HIDDEN
     around = Box(label.x, label.y, label.width + 2 * MARGIN, label.height + 2 * MARGIN)
     return penalty + COVERED * float(covered) + BOXED * sum(around.overlap(other) for other in taken)

@@ -128,7 +128,9 @@ def test_a_dense_network_suggests_the_matrix(run: Run, tmp_path: Path) -> None:
 
 def test_a_picture_taller_than_a_page_says_so(run: Run) -> None:
     result = run("draw", "ventral", "--unrolled", "--steps", "12", "--fold", "never", "--width", "8.5cm")
-    assert re.search(r"The picture is \d\d cm tall, a page 24 cm: --fold always .* --schedule is lower\.", result.err)
+    assert re.search(
+        r"The picture is \d\d cm tall, a page 24 cm: `--fold always` .* the schedule is lower\.", result.err
+    )
     assert "tall" not in run("draw", "ventral", "--width", "8.5cm").err
 
 
