@@ -94,7 +94,9 @@ def test_a_connection_has_sets_for_the_updates_of_those_that_are_tied_to_it() ->
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(spec=specs())
 def test_a_state_dict_loads_into_more_steps_and_back(spec: NetworkSpec) -> None:
-    read = spec.model_copy(update={"readouts": tuple(r.model_copy(update={"at": "all"}) for r in spec.readouts)})
+    each = {"at": "all", "over_time": "each"}  # the classifier of states together is for listed steps
+    readouts = (r.model_copy(update=each if r.over_time == "concat" else {"at": "all"}) for r in spec.readouts)
+    read = spec.model_copy(update={"readouts": tuple(readouts)})
     short, long = compile_spec(read).eval(), compile_spec(read, steps=spec.time.steps + 2).eval()
     long.load_state_dict(short.state_dict())
     again = compile_spec(read).eval()
