@@ -60,6 +60,8 @@ BASES: dict[str, list[str]] = {
     "compare": ["experiment.yaml"],
     "predict": ["a.png", "--device", "cpu", "--weights", "run"],
     "record": ["run", "-o", "acts.npz", "--images", "10", "--device", "cpu"],
+    "attribute": ["run", "a.png", "--device", "cpu", "--points", "2"],
+    "preferred": ["run", "--area", "A", "--units", "0", "--device", "cpu", "--iterations", "2"],
     "export": ["run", "-o", "x.py"],
     "zoo": ["tiny.yaml"],
     "new": ["new.yaml"],
@@ -70,7 +72,7 @@ BASES: dict[str, list[str]] = {
 }
 """Command lines that work, to which one or two absurd things are added."""
 
-LONG = {"train", "compare"}
+LONG = {"train", "compare", "attribute", "preferred"}
 """Commands that may take as long as they are told, such as for 10¹⁹ epochs."""
 FINE, AT_WORK, TRACEBACK = {0, 1, 2}, 97, 98
 
