@@ -175,7 +175,7 @@ def _lowered(areas: AreaGraph, options: CompileOptions) -> tuple[UnrolledGraph, 
     record, names = options.record or {}, options.pass_names
 
     def lower(steps: int) -> tuple[UnrolledGraph, UnrolledGraph]:
-        full = _unrolled(areas, record, steps, video=options.video)
+        full = _unrolled(areas, record, steps, video=options.video, tbptt=options.tbptt)
         if silent := list(silent_sinks(full)):
             raise CompileError(silent)
         return full, run_passes(verify(settle(full)), names)
@@ -189,8 +189,10 @@ def _lowered(areas: AreaGraph, options: CompileOptions) -> tuple[UnrolledGraph, 
             gc.enable()
 
 
-def _unrolled(areas: AreaGraph, record: Record, steps: int | None = None, *, video: bool = False) -> UnrolledGraph:
-    return verify(record_sinks(unroll_graph(areas, steps, video=video), record))
+def _unrolled(
+    areas: AreaGraph, record: Record, steps: int | None = None, *, video: bool = False, tbptt: int | None = None
+) -> UnrolledGraph:
+    return verify(record_sinks(unroll_graph(areas, steps, video=video, tbptt=tbptt), record))
 
 
 # ---- what users call ---------------------------------------------------------------
@@ -230,6 +232,7 @@ def compile_spec(
     checkpoint: Checkpoint | None = None,
     *,
     video: bool = False,
+    tbptt: int | None = None,
 ) -> CompiledNetwork:
     """Compile a spec to a torch module.
 
@@ -251,6 +254,8 @@ def compile_spec(
             a `MemoryBudget`, from which the least number of segments that keeps to it follows. Implies a loop.
         video: whether the emitted source is for videos, with a frame for each step, not for static images. The network
             takes both; the source for the other is compiled on first use.
+        tbptt: after how many steps gradients are cut: truncated back-propagation through time. By default they flow
+            through all steps after the warm-up.
 
     Returns:
         A module whose ``forward(x)`` takes images [B, C, H, W] or videos [B, T, C, H, W] and returns logits
@@ -262,7 +267,7 @@ def compile_spec(
         CompileError: for a readout or record of a silent area, an unknown pass, memory format or backend, or a bad
             `record`, `roll` or `checkpoint`.
     """
-    options = CompileOptions(record, passes, roll, memory_format, backend, checkpoint, video)
+    options = CompileOptions(record, passes, roll, memory_format, backend, checkpoint, video, tbptt)
     return compile_with(retimed(spec, steps, order), options)
 
 

@@ -31,12 +31,16 @@ class CompileOptions:
     backend: Backend = "eager"
     checkpoint: Checkpoint | None = None
     video: bool = False
+    tbptt: int | None = None
 
     def check(self) -> None:
         """Raise a CompileError for a value that is not one of the choices."""
         check_choice("roll", self.roll, get_args(Roll))
         check_choice("memory_format", self.memory_format, get_args(MemoryFormat))
         check_choice("backend", self.backend, get_args(Backend))
+        if self.tbptt is not None and (isinstance(self.tbptt, bool) or self.tbptt < 1):
+            found, expected = f"{self.tbptt!r} was given", "tbptt is a number of steps from 1"
+            raise CompileError(Diagnostic("bad-time", "tbptt", found, expected))
         if self.checkpoint is not None and self.backend != "eager":
             found = "a checkpoint and the backend inductor were given"
             finding = Diagnostic("checkpoint", "checkpoint", found, "torch.compile chooses itself", "Give one.")

@@ -124,7 +124,7 @@ class Pieces:
         """
         key = (self._signature(moment), steps, video, same)
         if key not in self._classes:
-            options = replace(self.options, video=video, backend="eager", checkpoint=None)
+            options = replace(self.options, video=video, backend="eager", checkpoint=None, tbptt=None)
             program, end = self.compiler(self.areas, options, moment, steps, same=same)
             self._warn_of_reused_sets(end)
             end = self._moments.setdefault(self._signature(end), end)

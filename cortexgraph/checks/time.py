@@ -17,8 +17,12 @@ __all__ = ["delays", "late_relays", "steps", "too_many_updates"]
 
 
 def steps(graph: AreaGraph) -> Iterator[Diagnostic]:
-    """`step-beyond-end` and `repeated-step`, for readouts, the presentation of the image, and activity windows."""
+    """`step-beyond-end` and `repeated-step`, for readouts, the image and activity windows; `warmup-beyond-end`."""
     spec, last = graph.spec, graph.spec.time.steps
+    if spec.time.warmup >= last:
+        problem, expected = f"the warm-up takes {spec.time.warmup} steps", f"the network runs for {last} steps"
+        repair = f"Shorten it to {last - 1} steps or fewer, or raise `time.steps` to {spec.time.warmup + 1}."
+        yield spec.diagnostic("warmup-beyond-end", ("time", "warmup"), problem, expected, repair)
     windows: list[tuple[Path, str | Span | tuple[int, ...]]] = [(("input", "present"), spec.input.present)]
     windows += [(("readout", n, "at"), readout.at) for n, readout in enumerate(spec.readouts)]
     windows += [(("connections", n, "active"), connection.active) for n, connection in enumerate(spec.connections)]

@@ -122,13 +122,17 @@ def _body(graph: UnrolledGraph, runs: int | None) -> tuple[list[str], dict[Node,
     """The lines of `forward`, and where each node's statement stands among them, from 0."""
     lines: list[str] = []
     places: dict[Node, tuple[int, int]] = {}
+    indent = 8
     for n, section in enumerate(lower(graph, runs)):
         lines += [""] if n else []
-        lines += [" " * 8 + banner(section.banner).rstrip()] if section.banner else []
+        if section.warms_up and indent == 8:
+            lines.append(f"{' ' * 8}with torch.no_grad():  # the warm-up: no gradient reaches back into these steps")
+        indent = 12 if section.warms_up else 8
+        lines += [" " * indent + banner(section.banner).rstrip()] if section.banner else []
         for statement in section.statements:
-            for node, first, last in statement.places(8):
+            for node, first, last in statement.places(indent):
                 places[node] = (len(lines) + first, len(lines) + last)
-            lines += statement.lines(8)
+            lines += statement.lines(indent)
     return lines, places
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 
 from cortexgraph.codegen.names import Names
@@ -68,10 +69,11 @@ class _Lowering:
         ]
         kept = {name for statement in self.sinks.start() for name in statement.defines}
         for step in sorted(by_step):
+            warms_up = not graph.segment(step)
             if loop is None or not loop.first <= step <= loop.last:
-                sections.append(Section(f"step {self._time(step)}", self._step(by_step[step])))
+                sections.append(Section(f"step {self._time(step)}", self._step(by_step[step]), warms_up))
             elif step == min(s for s in by_step if s >= loop.first):
-                section = self._loop(by_step, runs)
+                section = replace(self._loop(by_step, runs), warms_up=warms_up)
                 sections.append(section)
                 kept |= {
                     n for s in section.statements if isinstance(s, Segments) for n in s.reads - set(self._starts())
@@ -213,7 +215,11 @@ class _Lowering:
     def _value(self, source: Node, reader: Node) -> str:
         if self.names.is_input(source):  # frames are counted from 0
             return f"x[:, {self._step_at(reader, source.step - self.graph.first)}]" if self.graph.video else "x"
-        return self.names.read(source, reader)
+        return self._name(source, reader)
+
+    def _name(self, source: Node, reader: Node, part: str = "h") -> str:
+        """The name under which a value is read, without its gradient where that is cut."""
+        return self.names.read(source, reader, part) + ".detach()" * self.graph.detached(source, reader)
 
     def _call(self, connection: Connection, source: Node, reader: Node) -> Code:
         """The code of what a reader makes of a value through a connection."""
@@ -246,7 +252,7 @@ class _Lowering:
             expands = graph.constant(before) and not graph.constant(node)
             for part in _continued(area, before):
                 reads |= self._read(before, node, part)
-                name = self.names.read(before, node, part)
+                name = self._name(before, node, part)
                 arguments.append(Call("expanded(", (name, "x")) if expands else name)
         if area.body.counts:
             arguments.append(f"update={self.ordinal(node)}")

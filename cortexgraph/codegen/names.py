@@ -87,7 +87,8 @@ class Names:
         if self.graph.video or node not in self.graph or self.graph.given(node):
             return False
         applied, (_, source) = self.graph.applied(node), self.graph.evaluated(node)
-        if applied.per_step or applied.random:
+        repeated = applied.averages and self.graph.segment(1) != self.graph.segment(self.graph.steps)  # in each segment
+        if applied.per_step or applied.random or repeated:
             return False
         return self.is_input(source) or (source.kind == "evaluation" and self.from_static_image(source))
 

@@ -337,10 +337,17 @@ def _unpacked(names: Sequence[str], indent: int, value: str = "carried") -> list
 
 @dataclass(frozen=True)
 class Section:
-    """Statements under a banner: a step, a loop, or (without banner) what comes before."""
+    """Statements under a banner: a step, a loop, or (without banner) what comes before.
+
+    Attributes:
+        banner: the text of the comment above them.
+        statements: in the order of execution.
+        warms_up: whether they run without gradient.
+    """
 
     banner: str
     statements: tuple[Statement, ...]
+    warms_up: bool = False
 
 
 def last_uses(statements: Iterable[tuple[Place, Statement]]) -> dict[str, Place]:

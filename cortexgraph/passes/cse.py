@@ -60,12 +60,13 @@ class _Numbering:
             terms = [self._result(connection, source, node) for connection, source in self.graph.terms(node)]
             area, before = self.graph.areas.area(node.name), self.graph.memory(node)
             if not (area.per_step or area.body.random or area.statistics):
-                function = ("update", node.name, None if before is None else self.numbers[before], *terms)
+                carried = None if before is None else self.numbers[before]
+                function = ("update", node.name, self.graph.segment(node.step), carried, *terms)
             if self._class(function) not in self.first:
                 self.readers.update(terms)
         elif node.kind == "evaluation":
             connection, source = self.graph.evaluated(node)
-            self._note_head(connection, self._class(node), source)
+            self._note_head(connection, self._class(node), source, node)
         self.numbers[node] = self._class(function)
         self.first.setdefault(self.numbers[node], node)
 
@@ -75,16 +76,23 @@ class _Numbering:
             return self.numbers[source]
         alone: Hashable = reader if connection.transform.random else None
         ordinal = self.graph.ordinal(reader) if connection.per_step else 0
-        number = self._class(("result", connection.identifier, ordinal, alone, self.numbers[source]))
-        self._note_head(connection, number, source)
+        segment = self._segment(source, reader)
+        number = self._class(("result", connection.identifier, ordinal, alone, segment, self.numbers[source]))
+        self._note_head(connection, number, source, reader)
         return number
 
-    def _note_head(self, connection: Connection, number: int, source: Node) -> None:
-        if connection.identifier in self.heads:
-            self.results.setdefault(self._head(connection, source), set()).add(number)
+    def _segment(self, source: Node, reader: Node) -> int:
+        """The segment of gradients; what is made of a static image belongs to none, as it stands before the steps."""
+        static = source.kind == "image" and not self.graph.video
+        return -1 if static else self.graph.segment(reader.step)
 
-    def _head(self, connection: Connection, source: Node) -> int:
-        return self._class(("head", self.heads[connection.identifier].identifier, self.numbers[source]))
+    def _note_head(self, connection: Connection, number: int, source: Node, reader: Node) -> None:
+        if connection.identifier in self.heads:
+            self.results.setdefault(self._head(connection, source, reader), set()).add(number)
+
+    def _head(self, connection: Connection, source: Node, reader: Node) -> int:
+        head, segment = self.heads[connection.identifier].identifier, self._segment(source, reader)
+        return self._class(("head", head, segment, self.numbers[source]))
 
     # ---- building ----------------------------------------------------------------
 
@@ -130,9 +138,9 @@ class _Numbering:
 
     def _head_read(self, connection: Connection, source: Node, reader: Node) -> Node:
         """The evaluation of the connection's head, where several results are made of it."""
-        if connection.identifier not in self.heads or len(self.results[self._head(connection, source)]) < 2:
+        if connection.identifier not in self.heads or len(self.results[self._head(connection, source, reader)]) < 2:
             return self._same(source)
-        number = self._head(connection, source)
+        number = self._head(connection, source, reader)
         if number not in self.evaluations:
             self.evaluations[number] = self._evaluation(connection, self._same(source), reader, "head")
         return self.evaluations[number]

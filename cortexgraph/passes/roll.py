@@ -105,10 +105,12 @@ def _patterns(graph: UnrolledGraph) -> dict[int, Pattern]:
                 graph.constant(source),
                 tuple(c.identifier for c in edge["connections"]),
                 edge["memory"],
+                graph.detached(source, node),
             )
             for source, _, edge in graph.in_edges(node, data=True)
         )
-        what = (*node._replace(step=0), graph.live(node), graph.constant(node), node in needed, reads)
+        known = (graph.live(node), graph.constant(node), node in needed, graph.segment(node.step) > 0)
+        what = (*node._replace(step=0), *known, reads)
         actions.setdefault(node.step, []).append(what)
     return {step: tuple(whats) for step, whats in actions.items()}
 

@@ -160,6 +160,14 @@ class TimeSpec(Model):
         "the last two every area is updated at every step.",
         examples=["zero_input"],
     )
+    warmup: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        strict=True,
+        description="Number of first steps that run without gradient: training does not reach back into them.",
+        examples=[2],
+    )
     dt_ms: Milliseconds | None = Field(
         default=None, description="Duration of a step in ms, for `delay_ms` and `tau_ms`.", examples=[10]
     )

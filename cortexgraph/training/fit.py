@@ -156,7 +156,7 @@ def _initial_network(
     torch.manual_seed(settings.seed)
     checkpoint = None if settings.checkpoint == "none" else read_checkpoint(settings.checkpoint, settings.batch_size)
     layout: MemoryFormat = "channels_last" if settings.channels_last else "contiguous"
-    network = compile_spec(spec, memory_format=layout, checkpoint=checkpoint)
+    network = compile_spec(spec, memory_format=layout, checkpoint=checkpoint, tbptt=settings.tbptt or None)
     if stored is not None:
         network.load_state_dict(dict(stored))
     elif init_from is None:

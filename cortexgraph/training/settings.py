@@ -211,6 +211,13 @@ class TrainSettings(BaseModel):
         json_schema_extra={"choices": "none|sqrt|N|4GB"},
         description="Recompute steps in the backward pass to save memory: in √T or N segments, or to fit into 4GB.",
     )
+    tbptt: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        json_schema_extra={"metavar": "K", "default": "never"},
+        description="Cut gradients every K steps: truncated back-propagation through time.",
+    )
     validation: Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_images_or_share)] = Field(
         0.0,
         json_schema_extra={"metavar": "N|SHARE"},

@@ -15,7 +15,12 @@ __all__ = ["add_sink", "parameter_counts", "unroll_graph", "unroll_piece"]
 
 
 def unroll_graph(
-    areas: AreaGraph, steps: int | None = None, order: Order | None = None, *, video: bool = False
+    areas: AreaGraph,
+    steps: int | None = None,
+    order: Order | None = None,
+    *,
+    video: bool = False,
+    tbptt: int | None = None,
 ) -> UnrolledGraph:
     """Unroll an area graph over time.
 
@@ -24,12 +29,13 @@ def unroll_graph(
         steps: number of steps T; the spec's by default.
         order: `simultaneous`, `sequential` or explicit groups; the spec's by default.
         video: whether each step reads its own frame; otherwise the image is static.
+        tbptt: after how many steps gradients are cut, if they are.
 
     Returns:
         The graph with every update, silent and held ones included, and the readouts that the spec asks for. With
         ``at: all`` these are the steps at whose end the area is live.
     """
-    graph = _updates_of(_info(areas, steps, order, video=video)).graph
+    graph = _updates_of(replace(_info(areas, steps, order, video=video), tbptt=tbptt)).graph
     _add_readouts(graph)
     return graph
 
@@ -187,9 +193,9 @@ class _Clock:
             function: Hashable = node
         else:
             function = tuple((c.identifier, source and graph.origin(source)) for c, source in contributing)
-        earlier = self.carried.get(node.name)
-        if earlier is not None and earlier[1] == function:
-            return earlier[0]
+        earlier, known = self.carried.get(node.name, (node, None))
+        if known == function and graph.segment(earlier.step) == graph.segment(node.step):
+            return earlier
         self.carried[node.name] = (node, function)
         return None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -122,7 +123,8 @@ def interpret_graph(
     states: dict[tuple[str, int], Tensor] = {}
     for t in range(1, areas.spec.time.steps + 1):
         for k, group in enumerate(_groups(areas, areas.spec.time.order)):
-            written = {name: _update(trial, areas.area(name), t, k) for name in group}
+            with _without_gradient(t <= areas.spec.time.warmup):
+                written = {name: _update(trial, areas.area(name), t, k) for name in group}
             for name, write in written.items():
                 trial.history[name].append(write)
         states |= {(name, t): last for name, writes in trial.history.items() if (last := writes[-1].value) is not None}
@@ -146,6 +148,12 @@ def _start(trial: _Trial, area: Area) -> _Write:
     if area.start == "learned":
         value = value + trial.state_dict[f"{area.start_identifier}.value"].reshape(-1, 1, 1)
     return _Write((-ENDLESS, 0), value, ("start", area.name), {"state": value})
+
+
+def _without_gradient(warms_up: bool) -> AbstractContextManager[None]:
+    import torch
+
+    return torch.no_grad() if warms_up else nullcontext()
 
 
 def _groups(areas: AreaGraph, order: Order) -> Sequence[Sequence[str]]:
@@ -198,7 +206,7 @@ def _contribution(trial: _Trial, c: Connection, t: int, k: int) -> _Write | None
     return source
 
 
-def _result(trial: _Trial, c: Connection, source: _Write, ordinal: int) -> tuple[Tensor, int | None]:
+def _result(trial: _Trial, c: Connection, source: _Write, ordinal: int, warms_up: bool) -> tuple[Tensor, int | None]:
     """The transform of a value, evaluated once for each value, and the index of the evaluation, if there was one.
 
     With per-step parameters, and where dropout draws new values, it is evaluated for each update.
@@ -207,7 +215,7 @@ def _result(trial: _Trial, c: Connection, source: _Write, ordinal: int) -> tuple
         silent = trial.zeros(c.output_shape)
         return (silent if c.role == "drive" else silent + 1), None  # every gate is 1 at m = 0
     alone = ordinal if c.per_step or c.transform.random else 0
-    key = (c.identifier, source.identity, alone)
+    key = (c.identifier, source.identity, alone, warms_up)
     if key not in trial.evaluated:
         result, moves = trial.chain(c.transform, source.value, c.identifier, ordinal)
         reads = [source.identity] if isinstance(source.identity, int) else []
@@ -230,7 +238,7 @@ def _update(trial: _Trial, area: Area, t: int, k: int) -> _Write:
     if not driven and not remembers and trial.areas.silence == "skip":
         return _Write((t, k))
     trial.updates[area.name] += 1
-    function = tuple((c.identifier, source.identity) for c, source in reads)
+    function = (t <= trial.areas.spec.time.warmup, *((c.identifier, source.identity) for c, source in reads))
     chains = [area.body, *(c.transform for c, _ in reads)]
     repeatable = not area.cell.has_memory and not any(chain.random or chain.per_step for chain in chains)
     if repeatable and area.name in trial.carried_out and trial.carried_out[area.name][0] == function:
@@ -244,7 +252,8 @@ def _carried_out(
     trial: _Trial, area: Area, time: tuple[int, int], reads: Sequence[tuple[Connection, _Write]], old: _Write
 ) -> _Write:
     ordinal = trial.updates[area.name]
-    results = {c.identifier: _result(trial, c, source, ordinal) for c, source in reads}
+    warms_up = time[0] <= trial.areas.spec.time.warmup
+    results = {c.identifier: _result(trial, c, source, ordinal, warms_up) for c, source in reads}
     u = _merged(trial, area, {name: value for name, (value, _) in results.items()})
     for c, _ in reads:
         u = u * results[c.identifier][0] if c.role == "modulate" else u

@@ -153,6 +153,7 @@ class UnrolledInfo:
         releases: whether values are deleted after their last use.
         merged: updates that a pass found equal to an earlier one and left out, each with that one.
         piece: of a piece of a stream, where it begins and what it carries; its last step is `steps`.
+        tbptt: after how many steps gradients are cut, counted from the end of the warm-up.
     """
 
     areas: AreaGraph
@@ -166,6 +167,7 @@ class UnrolledInfo:
     releases: bool = False
     merged: Mapping[Node, Node] = field(default_factory=dict)
     piece: Piece | None = None
+    tbptt: int | None = None
 
 
 class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
@@ -264,6 +266,18 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
             for identifier in {connection.identifier, connection.owner or connection.identifier}:
                 sets[identifier] = max(1, ordinals[connection.target], sets.get(identifier, 0))
         return sets
+
+    def segment(self, step: int) -> int:
+        """The stretch of steps through which gradients flow back: 0 is the warm-up, in which there are none.
+
+        No value of a segment stands for one of another: what is computed alike in both is computed anew.
+        """
+        beyond = step - self.areas.spec.time.warmup
+        return 0 if beyond <= 0 else 1 if self.info.tbptt is None else 1 + (beyond - 1) // self.info.tbptt
+
+    def detached(self, source: Node, reader: Node) -> bool:
+        """Whether the gradient is cut between a state and its reader."""
+        return source.kind == "update" and 0 < self.segment(source.step) < self.segment(reader.step)
 
     # ---- nodes ---------------------------------------------------------------
 
@@ -457,8 +471,8 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
 
 
 def trained_sets(graph: UnrolledGraph) -> dict[str, set[int]]:
-    """The ordinals of the updates that a readout reaches, by area and connection (`UnrolledGraph.sets_used`)."""
-    return graph.sets_used(graph.live_past(graph.readouts))
+    """The ordinals of the updates that a readout reaches with a gradient, by area and connection (`sets_used`)."""
+    return graph.sets_used(node for node in graph.live_past(graph.readouts) if graph.segment(node.step))
 
 
 # ---- groups, and what is legal ---------------------------------------------------

@@ -9,8 +9,8 @@ from cortexgraph.unrolling.model import Node, NodeInfo, UnrolledGraph
 
 __all__ = ["settle"]
 
-_Key = tuple[str, Node, int]
-"""A connection, the value that it reads, and the update (0 where all updates share the evaluation)."""
+_Key = tuple[str, Node, int, int]
+"""A connection, the value that it reads, the update (0 where all share the evaluation), and its segment."""
 
 
 def settle(full: UnrolledGraph) -> UnrolledGraph:
@@ -34,7 +34,9 @@ class _Settling:
         self.needed = full.live_past(full if full.info.piece is not None else (*full.readouts, *full.records))
         self.settled = UnrolledGraph.of(full.info)
         given = {node: full.evaluated(node) for node in full if node.kind == "evaluation"}
-        self.evaluations: dict[_Key, Node] = {(c.identifier, source, 0): node for node, (c, source) in given.items()}
+        self.evaluations: dict[_Key, Node] = {
+            (c.identifier, source, 0, full.segment(node.step)): node for node, (c, source) in given.items()
+        }
         self.counted = {key for node in self.needed for key, _, _ in self._statistics_read(node)}
 
     def run(self) -> UnrolledGraph:
@@ -62,7 +64,7 @@ class _Settling:
         for connection, source in self.full.terms(node):
             if connection.statistics:
                 value, ordinal = self.full.origin(source), self.full.ordinal(node) if connection.alone else 0
-                yield (connection.identifier, value, ordinal), connection, value
+                yield (connection.identifier, value, ordinal, self.full.segment(node.step)), connection, value
 
     def _evaluate(self, key: _Key, connection: Connection, source: Node, reader: Node) -> None:
         """Add an evaluation before its first reader."""

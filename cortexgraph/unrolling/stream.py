@@ -85,6 +85,7 @@ class Moment:
 def named_steps(areas: AreaGraph) -> Iterator[int]:
     """The steps that the spec names: after the last of them, all steps are alike."""
     spec = areas.spec
+    yield spec.time.warmup
     for window in (spec.input.present, *(c.active for c in areas.connections), *(r.at for r in areas.readouts)):
         if isinstance(window, Span):
             yield window.last or window.first
