@@ -42,6 +42,12 @@ if TYPE_CHECKING:
     from cortexgraph.errors import SpecError as SpecError
     from cortexgraph.exporting import export as export
     from cortexgraph.graph import AreaGraph as AreaGraph
+    from cortexgraph.graph.interventions import ablate as ablate
+    from cortexgraph.graph.interventions import add_noise as add_noise
+    from cortexgraph.graph.interventions import clamp as clamp
+    from cortexgraph.graph.interventions import patch as patch
+    from cortexgraph.graph.interventions import scale as scale
+    from cortexgraph.interventions import intervene as intervene
     from cortexgraph.ops import Cell as Cell
     from cortexgraph.ops import Elementwise as Elementwise
     from cortexgraph.ops import Operation as Operation
@@ -95,6 +101,8 @@ _HOMES = {
     "cortexgraph.checks": ("register_check",),
     "cortexgraph.edit": ("lesion", "share", "unshare"),
     "cortexgraph.streaming": ("State", "Stepper"),
+    "cortexgraph.graph.interventions": ("ablate", "add_noise", "clamp", "patch", "scale"),
+    "cortexgraph.interventions": ("intervene",),
     "cortexgraph.spec": ("NetworkSpec", "dumps", "load", "loads", "save", "zoo"),
     "cortexgraph.tracing": ("trace",),
     "cortexgraph.training": ("TrainSettings", "evaluate", "load_run", "predict", "train"),

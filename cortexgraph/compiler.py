@@ -146,7 +146,7 @@ def program(spec: NetworkSpec, options: CompileOptions) -> Program:
         GraphError, CompileError: as `compile_spec`.
     """
     options.check()
-    full, kept = _lowered(build(spec), options)
+    full, kept = _lowered(build(spec).under(options.interventions), options)
     emitted = emit_source(full, kept, options.memory_format, runs_of(kept, options.checkpoint))
     return Program(spec, options, full, kept, emitted)
 

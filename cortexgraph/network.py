@@ -347,10 +347,14 @@ def make_network(compiled: Program, compilers: Compilers) -> CompiledNetwork:
     """
     network_class = class_of(compiled, compiled.source, compilers)
     try:
-        return network_class()._ready()
+        network = network_class()
     except NameError as error:
         found, expected = f"the emitted file does not define `{error.name}`", "an operation names it"
         repair = "Add the class or function to the `helpers` of your operation."
         raise CompileError(
             Diagnostic("own-operation", f"operation of {compiled.spec.name}", found, expected, repair)
         ) from error
+    for placed in compiled.options.interventions:
+        if placed.change.tensor is not None:
+            network.get_submodule(placed.name).value = placed.change.tensor.clone()
+    return network._ready()

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from cortexgraph.checks.behaviour import Record, named_steps
 from cortexgraph.codegen import Checkpoint, Emitted, MemoryFormat
 from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.graph import Placed
 from cortexgraph.passes import chosen
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import UnrolledGraph
@@ -32,6 +33,7 @@ class CompileOptions:
     checkpoint: Checkpoint | None = None
     video: bool = False
     tbptt: int | None = None
+    interventions: tuple[Placed, ...] = ()
 
     def check(self) -> None:
         """Raise a CompileError for a value that is not one of the choices."""

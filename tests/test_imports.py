@@ -36,7 +36,7 @@ LAYERS = (
     ("own_operations",),
     ("compiler",),
     ("tracing",),
-    ("analysis", "render", "data", "edit", "connectome", "protocol", "released"),
+    ("analysis", "render", "data", "edit", "interventions", "connectome", "protocol", "released"),
     ("drawing",),
     ("training",),
     ("exporting", "pages", "recording", "decisions", "experiment", "probing"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -51,6 +52,7 @@ def evaluate(
     data_root: options.DataRootOption = None,
     spec: options.WeightsSpecOption = None,
     key_map: options.MapOption = None,
+    intervene: options.InterveneOption = None,
 ) -> None:
     """Evaluate a run over time: accuracy at each readout step, also at steps that were not read out in training.
 
@@ -71,7 +73,7 @@ def evaluate(
 
     updates = options.read_order(order)
     _check_decision(decide, reaction_times, tta)
-    trained = load_run(run, spec=spec, key_map=key_map)
+    trained = replace(load_run(run, spec=spec, key_map=key_map), interventions=intervene)
     check_files(csv, plot)
     if decide is not None:
         arguments = trained.data_arguments(options.located(data), data_root) | {"split": split, "download": download}

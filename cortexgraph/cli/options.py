@@ -94,6 +94,9 @@ RunArgument = Annotated[
 WeightsSpecOption = Annotated[
     str | None, option("--spec", "SPEC", "Network of a released checkpoint, such as cornet_s_imagenet.")
 ]
+InterveneOption = Annotated[
+    Path | None, option("--intervene", "FILE", "Ablate, scale, clamp or patch areas and connections at some steps.")
+]
 MapOption = Annotated[
     Path | None, option("--map", "FILE", "Key map of a released checkpoint.", "the one beside the spec")
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -59,6 +60,7 @@ def record(
     data_root: options.DataRootOption = None,
     spec: options.WeightsSpecOption = None,
     key_map: options.MapOption = None,
+    intervene: options.InterveneOption = None,
 ) -> None:
     """Record the states of areas over time, for every image, with the logits of each step.
 
@@ -81,7 +83,7 @@ def record(
 
     updates = options.read_order(order)
     script = None if protocol is None else load_protocol(protocol)
-    trained = load_run(run, spec=spec, key_map=key_map)
+    trained = replace(load_run(run, spec=spec, key_map=key_map), interventions=intervene)
     arguments = trained.data_arguments(options.located(data), data_root)
     stimuli = load_stimuli(**{**arguments, "split": split, "download": download}).chosen(images)
     result = record_run(

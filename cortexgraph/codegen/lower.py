@@ -137,7 +137,16 @@ class _Lowering:
         if node.kind == "zero":
             yield self._zero(node)
         else:
-            yield self._update(node) if node.kind == "update" else self._evaluation(node)
+            statement = self._update(node) if node.kind == "update" else self._evaluation(node)
+            yield statement
+            yield from self._changes(node, statement)
+
+    def _changes(self, node: Node, statement: Statement) -> Iterator[Statement]:
+        """The interventions on a state that is just made."""
+        area, name = self.graph.areas.area(node.name) if node.kind == "update" else None, statement.defines[0]
+        for placed in self.graph.areas.changes(area.identifier, node.step) if area is not None and name != "_" else ():
+            call = Call(f"self.{placed.name}(", (name,))
+            yield Assign((name,), frozenset({name}), value=call, comment="intervention")
 
     def _zero(self, node: Node) -> Statement:
         shape, name = self.graph.areas.shape(node.name), self.names.made(node)
@@ -240,6 +249,14 @@ class _Lowering:
         update = (f"update={self.ordinal(reader)}",) if connection.transform.counts else ()
         return Call(f"self.{connection.identifier}(", (value, *update))
 
+    def _changed(self, connection: Connection, source: Node, reader: Node) -> Code:
+        """The code of what an update reads through a connection, under interventions."""
+        code = self._call(connection, source, reader)
+        for placed in self.graph.areas.changes(connection.identifier, reader.step):
+            value = Call("expanded(", (code, "x")) if self.graph.constant(source) and self._pure(connection) else code
+            code = Call(f"self.{placed.name}(", (value,))
+        return code
+
     def _pure(self, connection: Connection) -> bool:
         return not (connection.statistics or connection.transform.random)
 
@@ -281,11 +298,12 @@ class _Lowering:
 
     def _merged(self, node: Node, area: Area, terms: Sequence[tuple[Connection, Node]]) -> Merged:
         graph, constant = self.graph, self.graph.constant(node)
-        code = {c.identifier: Term(self._call(c, source, node), _note(c)) for c, source in terms}
+        code = {c.identifier: Term(self._changed(c, source, node), _note(c)) for c, source in terms}
         single = {
             c.identifier
             for c, source in terms
             if graph.constant(source) and (source.kind == "evaluation" or self._pure(c))
+            if not graph.areas.changes(c.identifier, node.step)
         }
         gates = tuple(code[c.identifier] for c, _ in terms if c.role == "modulate")
         drives = [code[c.identifier] for c, _ in terms if c.role == "drive"]

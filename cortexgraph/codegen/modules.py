@@ -84,6 +84,7 @@ def parameter_groups(full: UnrolledGraph) -> Iterator[ParameterGroup]:
         head = heads.get(connection.identifier)
         if links := connection.transform.links[0 if head is None else len(head.links) :]:
             groups.setdefault(_heading(connection), []).append(_connection(connection, links, sets(connection)))
+    groups["interventions"] = [Module(p.name, p.label, p.change.constructor()) for p in areas.interventions]
     groups["readout" if len(areas.readouts) == 1 else "readouts"] = [_readout(readout) for readout in areas.readouts]
     yield from (ParameterGroup(heading, tuple(modules)) for heading, modules in groups.items() if modules)
 

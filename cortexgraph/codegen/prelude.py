@@ -119,6 +119,88 @@ def draw_masks(network: nn.Module, x: Tensor) -> None:
             draw(x)
 
 
+# ---- interventions -----------------------------------------------------------------------
+
+
+class Intervention(nn.Module):
+    """Replaces units of a value: channels, places (channel, row, column), or all."""
+
+    def __init__(self, units: list[Any] | None = None) -> None:
+        super().__init__()
+        self.units = units
+
+    def new(self, value: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def forward(self, value: Tensor) -> Tensor:
+        new = self.new(value).expand_as(value)
+        if self.units is None:
+            return new
+        chosen = torch.zeros(value.shape[1:], dtype=torch.bool, device=value.device)
+        for unit in self.units:
+            chosen[unit] = True
+        return torch.where(chosen, new, value)
+
+
+class AblatedUnits(Intervention):
+    """Units set to zero, to their mean over the batch, or to those of another image of the batch."""
+
+    def __init__(self, to: str, units: list[Any] | None = None) -> None:
+        super().__init__(units)
+        self.to_what = to
+
+    def new(self, value: Tensor) -> Tensor:
+        if self.to_what == "zero":
+            return torch.zeros_like(value)
+        return value.mean(0, keepdim=True) if self.to_what == "mean" else value[torch.randperm(len(value))]
+
+
+class ScaledUnits(Intervention):
+    """Units times a factor."""
+
+    def __init__(self, factor: float, units: list[Any] | None = None) -> None:
+        super().__init__(units)
+        self.factor = factor
+
+    def new(self, value: Tensor) -> Tensor:
+        return value * self.factor
+
+
+class NoisyUnits(Intervention):
+    """Units with Gaussian noise."""
+
+    def __init__(self, std: float, units: list[Any] | None = None) -> None:
+        super().__init__(units)
+        self.std = std
+
+    def new(self, value: Tensor) -> Tensor:
+        return value + torch.randn_like(value) * self.std
+
+
+class ClampedUnits(Intervention):
+    """Units held between two bounds."""
+
+    def __init__(self, low: float, high: float, units: list[Any] | None = None) -> None:
+        super().__init__(units)
+        self.low, self.high = low, high
+
+    def new(self, value: Tensor) -> Tensor:
+        return value.clamp(self.low, self.high)
+
+
+class PatchedUnits(Intervention):
+    """Units replaced by given values, which the file itself does not hold: set `.value`."""
+
+    value: Tensor
+
+    def __init__(self, shape: tuple[int, ...], units: list[Any] | None = None) -> None:
+        super().__init__(units)
+        self.register_buffer("value", torch.zeros(shape), persistent=False)
+
+    def new(self, value: Tensor) -> Tensor:
+        return self.value.to(value)
+
+
 # ---- the return value ------------------------------------------------------------------
 
 

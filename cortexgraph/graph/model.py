@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import networkx as nx
 
+from cortexgraph.graph.interventions import Placed
 from cortexgraph.notebook import Shown
 from cortexgraph.ops import Cell, Chain, GlobalPool, Linear, Problem, Shape
 from cortexgraph.spec import IMAGE, NetworkSpec, Span
@@ -275,6 +276,23 @@ class AreaGraph(Shown, nx.MultiDiGraph):  # type: ignore[misc]
         """Whether noise of an area or of the connections that it reads depends on the number of the update."""
         chains = [self.area(name).body, *(connection.transform for connection in self.incoming(name))]
         return any(chain.random and chain.counts for chain in chains)
+
+    @property
+    def interventions(self) -> tuple[Placed, ...]:
+        """What is done to states and connections at some steps."""
+        return cast("tuple[Placed, ...]", self.graph.get("interventions", ()))
+
+    def under(self, interventions: Iterable[Placed]) -> AreaGraph:
+        """The same graph under interventions."""
+        if not (placed := tuple(interventions)):
+            return self
+        other = self.copy()
+        other.graph["interventions"] = placed
+        return cast(AreaGraph, other)
+
+    def changes(self, target: str, step: int) -> tuple[Placed, ...]:
+        """The interventions on an area or connection, by its identifier, at a step."""
+        return tuple(placed for placed in self.interventions if placed.at(target, step))
 
     def incoming(self, name: str) -> tuple[Connection, ...]:
         """Connections into an area: feedforward, lateral, then feedback; each in the order of declaration."""

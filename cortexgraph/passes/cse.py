@@ -58,10 +58,11 @@ class _Numbering:
         function: Hashable = node
         if node.kind == "update" and not self.graph.given(node):
             terms = [self._result(connection, source, node) for connection, source in self.graph.terms(node)]
-            area, before = self.graph.areas.area(node.name), self.graph.memory(node)
-            if not (area.per_step or area.body.random or area.statistics):
+            area, before, changes = self.graph.areas.area(node.name), self.graph.memory(node), self.graph.changes(node)
+            random = area.body.random or any(placed.change.random for placed in changes)
+            if not (area.per_step or random or area.statistics):
                 carried = None if before is None else self.numbers[before]
-                function = ("update", node.name, self.graph.segment(node.step), carried, *terms)
+                function = ("update", node.name, self.graph.segment(node.step), carried, changes, *terms)
             if self._class(function) not in self.first:
                 self.readers.update(terms)
         elif node.kind == "evaluation":

@@ -32,7 +32,7 @@ def _is_constant(graph: UnrolledGraph, node: Node, constant: set[Node]) -> bool:
         return False
     if node.kind == "evaluation":
         return graph.evaluated(node)[1] in constant and _repeatable(graph.applied(node))
-    if node.kind == "update" and not _repeatable(graph.areas.area(node.name).body):
+    if node.kind == "update" and (graph.changes(node) or not _repeatable(graph.areas.area(node.name).body)):
         return False
     return all(
         source in constant and all(_repeatable(connection.transform) for connection in edge["connections"])

@@ -37,7 +37,8 @@ def roll(graph: UnrolledGraph) -> UnrolledGraph:
     one and the same value from before the loop. Without a period that repeats `REPEATS` times the graph stays as it is.
     """
     patterns = _patterns(graph)
-    for period in range(1, min(LONGEST_PERIOD, graph.steps // REPEATS) + 1):
+    shortest = graph.info.tbptt or 1  # each run of the body cuts gradients alike
+    for period in range(shortest, min(LONGEST_PERIOD, graph.steps // REPEATS) + 1, shortest):
         for first, end in _steady(patterns, graph.steps, period):
             loop = _loop(graph, first, end, period)
             if loop is not None:
@@ -110,7 +111,7 @@ def _patterns(graph: UnrolledGraph) -> dict[int, Pattern]:
             for source, _, edge in graph.in_edges(node, data=True)
         )
         known = (graph.live(node), graph.constant(node), node in needed, graph.segment(node.step) > 0)
-        what = (*node._replace(step=0), *known, reads)
+        what = (*node._replace(step=0), *known, reads, graph.changes(node) if node.kind == "update" else ())
         actions.setdefault(node.step, []).append(what)
     return {step: tuple(whats) for step, whats in actions.items()}
 

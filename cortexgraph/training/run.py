@@ -38,7 +38,8 @@ from cortexgraph.wording import quoted, similar
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from cortexgraph.network import CompiledNetwork
+    from cortexgraph.interventions import intervene
+from cortexgraph.network import CompiledNetwork
 
 At = Literal["all", "last"] | int | Sequence[int]
 Epoch = Literal["kept", "best", "last"]
@@ -58,6 +59,7 @@ class TrainedRun:
         card: what the run keeps of its data.
         weights: the state dict of the epoch that was asked for.
         options: arguments of `compile` for `network`.
+        interventions: a file of interventions that all its networks are under (`docs/interventions.md`).
 
     Examples:
         >>> run = load_run("ventral-cifar10")
@@ -72,6 +74,7 @@ class TrainedRun:
     card: DataCard
     weights: Mapping[str, Tensor]
     options: Mapping[str, Any] = field(default_factory=dict)
+    interventions: Path | None = None
 
     def __repr__(self) -> str:
         return f"<TrainedRun {self.spec.name} in {self.folder.path}, trained on {self.data}>"
@@ -137,7 +140,7 @@ class TrainedRun:
             network.load_state_dict(dict(self.weights))
         except RuntimeError:
             raise self.folder.damaged(self.folder.weights, "does not fit the network of spec.yaml") from None
-        return network.eval()
+        return (network if self.interventions is None else intervene(network, self.interventions)).eval()
 
     def reached(self, network: CompiledNetwork) -> dict[int, bool]:
         """For each step of the first readout of a network, whether training reached every parameter that it uses."""

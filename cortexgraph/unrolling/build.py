@@ -189,10 +189,14 @@ class _Clock:
         """The area's last update that was carried out, if this one is the same function of the same values."""
         graph, contributing = self.graph, [(connection, source) for connection, source, counts in reads if counts]
         changing = [area.body, *(connection.transform for connection, _ in contributing)]
-        if area.cell.has_memory or any(chain.per_step or chain.random for chain in changing):
+        identifiers = [area.identifier, *(c.identifier for c, _ in contributing)]
+        changes = [placed for each in identifiers for placed in graph.areas.changes(each, node.step)]
+        random = any(placed.change.random for placed in changes)
+        if area.cell.has_memory or random or any(chain.per_step or chain.random for chain in changing):
             function: Hashable = node
         else:
             function = tuple((c.identifier, source and graph.origin(source)) for c, source in contributing)
+            function = (*function, *((placed, None) for placed in changes))
         earlier, known = self.carried.get(node.name, (node, None))
         if known == function and graph.segment(earlier.step) == graph.segment(node.step):
             return earlier

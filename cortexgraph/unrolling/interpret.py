@@ -238,9 +238,11 @@ def _update(trial: _Trial, area: Area, t: int, k: int) -> _Write:
     if not driven and not remembers and trial.areas.silence == "skip":
         return _Write((t, k))
     trial.updates[area.name] += 1
-    function = (t <= trial.areas.spec.time.warmup, *((c.identifier, source.identity) for c, source in reads))
+    changes = [(x, trial.areas.changes(x, t)) for x in (area.identifier, *(c.identifier for c, _ in reads))]
+    random = any(placed.change.random for _, every in changes for placed in every)
+    function = (t <= trial.areas.spec.time.warmup, *((c.identifier, source.identity) for c, source in reads), *changes)
     chains = [area.body, *(c.transform for c, _ in reads)]
-    repeatable = not area.cell.has_memory and not any(chain.random or chain.per_step for chain in chains)
+    repeatable = not area.cell.has_memory and not random and not any(chain.random or chain.per_step for chain in chains)
     if repeatable and area.name in trial.carried_out and trial.carried_out[area.name][0] == function:
         return replace(trial.carried_out[area.name][1], time=(t, k))
     write = _carried_out(trial, area, (t, k), reads if driven else [], old)
@@ -254,18 +256,27 @@ def _carried_out(
     ordinal = trial.updates[area.name]
     warms_up = time[0] <= trial.areas.spec.time.warmup
     results = {c.identifier: _result(trial, c, source, ordinal, warms_up) for c, source in reads}
-    u = _merged(trial, area, {name: value for name, (value, _) in results.items()})
+    values = {name: _changed(trial, name, time[0], value) for name, (value, _) in results.items()}
+    u = _merged(trial, area, values)
     for c, _ in reads:
-        u = u * results[c.identifier][0] if c.role == "modulate" else u
+        u = u * values[c.identifier] if c.role == "modulate" else u
     body, moves = trial.chain(area.body, u, area.identifier, ordinal)
     carried = {name: trial.zeros(area.shape) for name in area.cell.reads}
     if old.value is not None:
         carried |= {"h": old.value, **old.hidden}
     new = evaluate_cell(area.cell, body, carried, below(trial.state_dict, f"{area.identifier}.cell"), trial.training)
+    new = {**new, "h": _changed(trial, area.identifier, time[0], new["h"])}
     before = [old.identity] if old.value is not None and area.cell.has_memory else []
     numbers = [number for number in (*(number for _, number in results.values()), *before) if isinstance(number, int)]
     trial.evaluations.append(_Evaluation(new["h"], numbers, moves))
     return _Write(time, new["h"], len(trial.evaluations) - 1, {name: new[name] for name in area.cell.hidden})
+
+
+def _changed(trial: _Trial, target: str, t: int, value: Tensor) -> Tensor:
+    """A state, or what a connection carries, after the interventions of a step."""
+    for placed in trial.areas.changes(target, t):
+        value = placed.change.apply(value)
+    return value
 
 
 def _merged(trial: _Trial, area: Area, results: Mapping[str, Tensor]) -> Tensor:

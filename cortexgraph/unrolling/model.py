@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import networkx as nx
 
-from cortexgraph.graph import AreaGraph, Connection, Readout
+from cortexgraph.graph import AreaGraph, Connection, Placed, Readout
 from cortexgraph.notebook import Shown
 from cortexgraph.ops import Chain
 
@@ -392,6 +392,13 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
             known = self.edges[source, target]
             connections, memory = (*known["connections"], *connections), known["memory"] or memory
         self.add_edge(source, target, connections=connections, memory=memory)
+
+    def changes(self, node: Node) -> tuple[Placed, ...]:
+        """The interventions on an update's state, and on what its connections carry to it."""
+        if not self.areas.interventions:
+            return ()
+        identifiers = [self.areas.area(node.name).identifier, *(c.identifier for c, _ in self.terms(node))]
+        return tuple(placed for identifier in identifiers for placed in self.areas.changes(identifier, node.step))
 
     # ---- light cones -------------------------------------------------------------
 

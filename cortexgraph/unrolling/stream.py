@@ -86,6 +86,7 @@ def named_steps(areas: AreaGraph) -> Iterator[int]:
     """The steps that the spec names: after the last of them, all steps are alike."""
     spec = areas.spec
     yield spec.time.warmup
+    yield from (step for placed in areas.interventions for step in placed.steps or ())
     for window in (spec.input.present, *(c.active for c in areas.connections), *(r.at for r in areas.readouts)):
         if isinstance(window, Span):
             yield window.last or window.first

@@ -1,0 +1,169 @@
+"""Interventions: what is done to the state of an area, or to what a connection carries, at some steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from cortexgraph.errors import CompileError, Diagnostic
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+Unit = int | tuple[int, int, int]
+"""A channel, or a place (channel, row, column)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What an intervention does to a tensor [B, C, H, W].
+
+    Attributes:
+        kind: `ablate`, `scale`, `noise`, `clamp` or `patch`.
+        options: its numbers and words.
+        units: the units that it changes; None for all.
+        tensor: the values of a patch.
+    """
+
+    kind: Literal["ablate", "scale", "noise", "clamp", "patch"]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    units: tuple[Unit, ...] | None = None
+    tensor: Tensor | None = None
+
+    @property
+    def random(self) -> bool:
+        """Whether it draws anew each time."""
+        return self.kind == "noise" or self.options.get("to") == "resample"
+
+    def constructor(self) -> str:
+        """The expression that makes its module in the emitted file."""
+        values = {**self.options, **({"shape": tuple(self.tensor.shape)} if self.tensor is not None else {})}
+        values |= {"units": [*self.units]} if self.units is not None else {}
+        written = (
+            f'{name}="{value}"' if isinstance(value, str) else f"{name}={value}" for name, value in values.items()
+        )
+        return f"{CLASSES[self.kind]}({', '.join(written)})"
+
+    def apply(self, value: Tensor) -> Tensor:
+        """The changed value, as the reference interpreter computes it."""
+        new, result = self._new(value).expand(value.shape), value.clone()
+        for unit in range(value.shape[1]) if self.units is None else self.units:
+            if isinstance(unit, tuple):
+                channel, row, column = unit
+                result[:, channel, row, column] = new[:, channel, row, column]
+            else:
+                result[:, unit] = new[:, unit]
+        return result
+
+    def _new(self, value: Tensor) -> Tensor:
+        import torch
+
+        match self.kind, self.options:
+            case "ablate", {"to": "mean"}:
+                return value.sum(0, keepdim=True) / len(value)
+            case "ablate", {"to": "resample"}:
+                return value[torch.randperm(len(value))]
+            case "ablate", _:
+                return 0 * value
+            case "scale", {"factor": factor}:
+                return torch.mul(value, factor)
+            case "noise", {"std": std}:
+                return torch.add(value, torch.randn_like(value), alpha=std)
+            case "clamp", {"low": low, "high": high}:
+                value = value if low is None else torch.where(value < low, low, value)
+                return value if high is None else torch.where(value > high, high, value)
+        assert self.tensor is not None
+        return self.tensor.to(value)
+
+
+CLASSES = {
+    "ablate": "AblatedUnits",
+    "scale": "ScaledUnits",
+    "noise": "NoisyUnits",
+    "clamp": "ClampedUnits",
+    "patch": "PatchedUnits",
+}
+"""The class of each kind in the emitted file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A change at its place.
+
+    Attributes:
+        target: identifier of the area or connection.
+        label: how the spec writes it.
+        steps: the steps; None for all.
+        change: what is done.
+        name: of its module in the emitted file.
+    """
+
+    target: str
+    label: str
+    steps: frozenset[int] | None
+    change: Change
+    name: str = ""
+
+    def at(self, target: str, step: int) -> bool:
+        return self.target == target and (self.steps is None or step in self.steps)
+
+
+# ---- what users call -------------------------------------------------------------
+
+
+def ablate(units: Sequence[Unit] | None = None, to: Literal["zero", "mean", "resample"] = "zero") -> Change:
+    """Silence units: set them to zero, to their mean over the images of the batch, or to those of another image.
+
+    Args:
+        units: channels, or places (channel, row, column); all by default.
+        to: `zero`, `mean`, or `resample`, which draws the other image of the batch anew at each call.
+
+    Examples:
+        >>> import cortexgraph as cg
+        >>> cg.ablate(units=[0, 1]).kind
+        'ablate'
+    """
+    if to not in ("zero", "mean", "resample"):
+        found, expected = f"to={to!r} was given", "it is `zero`, `mean` or `resample`"
+        raise CompileError(Diagnostic("bad-intervention", "ablate", found, expected, "Give one of these."))
+    return Change("ablate", {"to": to}, _units(units))
+
+
+def scale(factor: float, units: Sequence[Unit] | None = None) -> Change:
+    """Multiply units by a factor."""
+    return Change("scale", {"factor": float(factor)}, _units(units))
+
+
+def add_noise(std: float, units: Sequence[Unit] | None = None) -> Change:
+    """Add Gaussian noise of this standard deviation to units, drawn anew at each call, in evaluation as well."""
+    return Change("noise", {"std": float(std)}, _units(units))
+
+
+def clamp(
+    value: float | None = None,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    units: Sequence[Unit] | None = None,
+) -> Change:
+    """Hold units at a value, or between bounds."""
+    if (value is None) == (low is None and high is None):
+        expected, repair = "a value, or bounds, are needed", "Give `cg.clamp(0.5)`, or `cg.clamp(low=0, high=1)`."
+        raise CompileError(Diagnostic("bad-intervention", "clamp", "no value or both were given", expected, repair))
+    bounds = {"low": low, "high": high} if value is None else {"low": value, "high": value}
+    numbers = {name: None if bound is None else float(bound) for name, bound in bounds.items()}
+    return Change("clamp", numbers, _units(units))
+
+
+def patch(values: Tensor, units: Sequence[Unit] | None = None) -> Change:
+    """Replace units by values [C, H, W] or [B, C, H, W], such as those that another stimulus evokes."""
+    tensor = values.detach()
+    return Change("patch", {}, _units(units), tensor[None] if tensor.ndim == 3 else tensor)
+
+
+def _units(units: Sequence[Unit] | None) -> tuple[Unit, ...] | None:
+    if units is None:
+        return None
+    return tuple(int(unit) if not isinstance(unit, Sequence) else tuple(map(int, unit)) for unit in units)  # type: ignore[misc]
