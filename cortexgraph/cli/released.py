@@ -8,8 +8,8 @@ from typing import Annotated, cast
 import typer
 
 from cortexgraph.cli import options
-from cortexgraph.cli.specs import write_or_print
-from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.cli.specs import check_suffix, write_or_print
+from cortexgraph.errors import CompileError
 from cortexgraph.files import write_text
 from cortexgraph.wording import count_of
 
@@ -74,8 +74,7 @@ def import_tnn(
     from cortexgraph.released.tnn import import_tnn as spec_of
     from cortexgraph.spec import dumps
 
-    if out.suffix not in {".yaml", ".yml"}:
-        raise CompileError(Diagnostic("suffix", str(out), f"the suffix is {out.suffix!r}", repair="Write .yaml."))
+    check_suffix(out, ".yaml", ".yml")
     spec, keys = spec_of(config, name or out.stem, steps=steps, unroll=cast("Unroll", unroll))
     if errors := [finding for finding in check(spec) if finding.severity == "error"]:
         raise CompileError(errors)

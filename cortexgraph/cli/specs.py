@@ -15,7 +15,7 @@ from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.files import write_text
 from cortexgraph.wording import count_of
 
-__all__ = ["OutOption", "import_connectome", "new", "schema", "write_or_print"]
+__all__ = ["OutOption", "check_suffix", "import_connectome", "new", "schema", "write_or_print"]
 
 OutOption = Annotated[
     Path | None, options.option("-o --out", "FILE", "File to write; without it, or with `-`, print it.")
@@ -31,10 +31,7 @@ def new(
     """
     from cortexgraph.spec import starter
 
-    if path.suffix not in {".yaml", ".yml"}:
-        raise CompileError(
-            Diagnostic("suffix", str(path), "the suffix is not .yaml", repair=f"Write {path.stem or 'mine'}.yaml.")
-        )
+    check_suffix(path, ".yaml", ".yml")
     if os.path.lexists(path):
         raise CompileError(
             Diagnostic("exists", str(path), "the file exists", repair="Choose another name, or remove it first.")
@@ -53,14 +50,20 @@ def schema(out: OutOption = None) -> None:
     write_or_print(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", out, ".json")
 
 
+def check_suffix(path: Path, *suffixes: str) -> None:
+    """Refuse a file name with another suffix than those of what is written, the first of which is proposed."""
+    if path.suffix not in suffixes:
+        found, repair = f"the suffix is {path.suffix!r}", f"Write {path.stem or 'out'}{suffixes[0]}."
+        raise CompileError(Diagnostic("suffix", str(path), found, f"{suffixes[0]} is written", repair))
+
+
 def write_or_print(text: str, out: Path | None, suffix: str) -> None:
     """Write a text to a file of this suffix, so that no spec is overwritten, or without a file print it."""
     if out is None or str(out) == "-":
         typer.echo(text, nl=False)
-    elif out.suffix != suffix and (out.is_file() or not out.exists()):
-        found = f"the suffix is {out.suffix!r}, but {suffix} is written"
-        raise CompileError(Diagnostic("suffix", str(out), found, repair=f"Write {out.stem or 'out'}{suffix}."))
     else:
+        if out.is_file() or not out.exists():
+            check_suffix(out, suffix)
         write_text(out, text)
         typer.echo(f"wrote {out}")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -16,12 +16,13 @@ from cortexgraph.spec.base import Model
 from cortexgraph.spec.fields import Count, Number, Offset, Positive
 from cortexgraph.spec.findings import findings_of
 from cortexgraph.spec.origin import Origin
-from cortexgraph.spec.reading import read_text, read_yaml
+from cortexgraph.spec.reading import Source, read_text, read_yaml
 from cortexgraph.spec.zoo import zoo
 
 SUFFIX = ".keys.yaml"
 """The key map of `cornet_s_imagenet.yaml` is `cornet_s_imagenet.keys.yaml` beside it."""
 
+M = TypeVar("M", bound=Model)
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=1000)]
 
 
@@ -91,25 +92,52 @@ def load_key_map(path: str | Path) -> KeyMap:
     Raises:
         SpecError: with every finding about the file.
     """
+    return read_as(KeyMap, path, read_yaml, "a key map with `keys` is needed", _all_faults)
+
+
+def _all_faults(key_map: KeyMap) -> Iterator[Fault]:
+    for pattern, target in key_map.keys.items():
+        for one in _targets(target):
+            for found, repair in _faults(pattern, one.to, key_map.words):
+                yield "key-map", ("keys", pattern), found, repair
+
+
+Fault = tuple[str, tuple[str | int, ...], str, str]
+"""Code, path, what is wrong and the repair."""
+
+
+def read_as(
+    model: type[M],
+    path: str | Path,
+    read: Callable[[str, str], Source],
+    expected: str,
+    faults: Callable[[M], Iterable[Fault]],
+) -> M:
+    """A file as a model.
+
+    Args:
+        model: what the file describes.
+        path: of the file.
+        read: the parser of its text.
+        expected: what the file must hold, where it holds no mapping.
+        faults: what the model cannot say is wrong with a value.
+
+    Raises:
+        SpecError: with every finding about the file.
+    """
     file = str(path)
-    source = read_yaml(read_text(Path(path)), file)
+    source = read(read_text(Path(path)), file)
     findings, origin = list(source.findings), Origin(file, source.lines)
     if not isinstance(source.data, dict):
-        found, expected = "this is not a mapping", "a key map with `keys` is needed"
-        raise SpecError(findings or Diagnostic("wrong-type", "", found, expected, file=file, line=1))
+        raise SpecError(findings or Diagnostic("wrong-type", "", "this is not a mapping", expected, file=file, line=1))
     try:
-        key_map = KeyMap.model_validate(source.data)
+        value = model.model_validate(source.data)
     except ValidationError as error:
-        raise SpecError([*findings, *findings_of(error, source.data, origin, KeyMap)]) from None
-    for pattern, target in key_map.keys.items():
-        findings += [
-            origin.diagnostic("key-map", ("keys", pattern), found, repair=repair)
-            for one in _targets(target)
-            for found, repair in _faults(pattern, one.to, key_map.words)
-        ]
+        raise SpecError([*findings, *findings_of(error, source.data, origin, model)]) from None
+    findings += [origin.diagnostic(code, place, found, repair=repair) for code, place, found, repair in faults(value)]
     if findings:
         raise SpecError(findings)
-    return key_map
+    return value
 
 
 # ---- patterns ----------------------------------------------------------------

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.ops import Context, make_chain
+from cortexgraph.released.keymap import Fault, read_as
 from cortexgraph.spec import OperationSpec
 from cortexgraph.spec.base import Model
 from cortexgraph.spec.fields import IMAGE, Border, Count, Flag, Name, Number, Pair, Probability, pair
-from cortexgraph.spec.findings import findings_of
-from cortexgraph.spec.origin import Origin
-from cortexgraph.spec.reading import read_json, read_text
+from cortexgraph.spec.reading import read_json
 
 Size = tuple[int, int]
 Ignored = Any
@@ -390,17 +388,8 @@ def load_config(path: str | Path) -> Config:
     Raises:
         SpecError: with every finding.
     """
-    file = str(path)
-    source = read_json(read_text(Path(path)), file)
-    origin = Origin(file, source.lines)
-    if not isinstance(source.data, dict):
-        found = "this is not an object, but one with `nodes`, `edges` and so on is needed"
-        raise SpecError(Diagnostic("wrong-type", "", found, file=file, line=1))
-    try:
-        config = Config.model_validate(source.data, by_alias=True)
-    except ValidationError as error:
-        raise SpecError([*source.findings, *findings_of(error, source.data, origin, Config)]) from None
-    faults = [origin.diagnostic("tnn", place, found, repair=repair) for place, found, repair in config.faults()]
-    if findings := [*source.findings, *faults]:
-        raise SpecError(findings)
-    return config
+    return read_as(Config, path, read_json, "an object with `nodes`, `edges` and so on is needed", _faults)
+
+
+def _faults(config: Config) -> Iterator[Fault]:
+    return (("tnn", place, found, repair) for place, found, repair in config.faults())

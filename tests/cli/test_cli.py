@@ -161,7 +161,7 @@ def test_new_check_and_never_overwrite(run: Run, tmp_path: Path) -> None:
     assert "mine.yaml: the file exists" in result.err
     assert (tmp_path / "mine.yaml").read_text() == "precious"
     for name in ("mine.txt", "", ".yaml"):
-        assert "suffix is not .yaml" in run("new", name).err
+        assert ", but .yaml is written.\n  Write " in run("new", name).err
     assert "a name has at most 64" in run("new", "a" * 300 + ".yaml").err
 
 
