@@ -16,6 +16,7 @@ from cortexgraph.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from cortexgraph.analysis import summarise_spec as summarise  # noqa: F401  (named in __all__ below)
+    from cortexgraph.brain import compare_with_brain as compare_with_brain
     from cortexgraph.checks import register_check as register_check
     from cortexgraph.compiler import build as build
     from cortexgraph.compiler import check as check
@@ -84,6 +85,7 @@ _HOMES = {
     "cortexgraph.probing": ("attribute", "preferred_stimulus"),
     "cortexgraph.decisions": ("decide",),
     "cortexgraph.recording": ("record",),
+    "cortexgraph.brain": ("compare_with_brain",),
     "cortexgraph.drawing": ("draw", "draw_matrix", "draw_schedule", "draw_unrolled"),
     "cortexgraph.exporting": ("export",),
     "cortexgraph.errors": (

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from torch.export import Dim, ExportedProgram
 from torch.nn import functional
 
 from cortexgraph.arguments import arguments_explained
+from cortexgraph.brainscore import write_plugin
 from cortexgraph.compiler import check_choice, retimed
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.extras import require
@@ -31,9 +32,11 @@ from cortexgraph.ops.elementwise import Noise
 from cortexgraph.training.run import TrainedRun, opened
 from cortexgraph.unrolling import Order
 
-Format = Literal["onnx", "pt2", "source"]
-"""ONNX; a program of `torch.export`; or a Python file that needs only torch, with its weights beside it."""
+Format = Literal["onnx", "pt2", "source", "brainscore"]
+"""ONNX; a program of `torch.export`; a Python file that needs only torch, with its weights beside it; or the folder of
+a model plug-in of Brain-Score."""
 
+FILES = ("onnx", "pt2", "source")
 SUFFIXES: Mapping[str, Format] = {".onnx": "onnx", ".pt2": "pt2", ".py": "source"}
 CHECKED_BATCHES = (1, 2, 5)
 TOLERANCE = 1e-4
@@ -73,7 +76,7 @@ def export(
     Args:
         run: a run or its folder, or the name of a trained network that ships; or a network of `cg.compile`, whose file
             does not say how images are scaled.
-        path: file to write; an existing one is replaced.
+        path: file to write; an existing one is replaced. Of `brainscore`, a new folder.
         to: the format; by default that of the suffix: .onnx, .pt2 or .py.
         steps, order: unroll otherwise than the run was trained.
 
@@ -82,6 +85,9 @@ def export(
         CompileError: for an unknown format, or if the network does not compile.
         CortexGraphError: if a library is missing, the network cannot be exported, or the file computes something else.
     """
+    if to == "brainscore":
+        plugin = write_plugin(opened(cast(TrainedRun, run)), path, steps=steps, order=order)
+        return Exported((plugin.folder,), plugin.difference, (2,), plugin.note)
     if isinstance(run, nn.Module):
         own = unwrapped(run)
         return export_network(own.under(retimed(own.spec, steps, order)), path, to, {"network": own.spec.name})
@@ -154,7 +160,7 @@ def _checked_format(network: CompiledNetwork, path: Path, to: Format | None) -> 
                 "Write one of them, or choose with --to.",
             )
         )
-    check_choice("to", to, get_args(Format))
+    check_choice("to", to, FILES)
     weights = path.with_suffix(".pt")
     if SUFFIXES.get(path.suffix, to) != to:
         found, expected = (

@@ -21,6 +21,14 @@ EXTRAS: dict[str, dict[str, str]] = {
         "torchvision": "torchvision",
     },
     "record": {"h5netcdf": "h5netcdf", "h5py": "h5py", "scipy": "scipy"},
+    "brain": {
+        "h5netcdf": "h5netcdf",
+        "h5py": "h5py",
+        "rsatoolbox": "rsatoolbox",
+        "sklearn": "scikit-learn",
+        "scipy": "scipy",
+        "xarray": "xarray",
+    },
     "onnx": {"onnx": "onnx", "onnxruntime": "onnxruntime", "onnxscript": "onnxscript"},
     "attribution": {"captum": "captum"},
     "ray": {"ray": "ray"},
@@ -31,6 +39,7 @@ EXTRAS: dict[str, dict[str, str]] = {
 FEATURES = {
     "train": "training, evaluation and recording",
     "record": "NetCDF files, protocols and reaction times",
+    "brain": "comparison with recordings from the brain",
     "onnx": "ONNX files",
     "attribution": "attribution",
     "ray": "--engine ray",

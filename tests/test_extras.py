@@ -107,6 +107,7 @@ def test_the_core_compiles_loads_and_edits_networks(folder: Path) -> None:
         ("predict cat.jpg", ["PIL"], ["pillow"]),
         ("record run -o a.npz", ["lightning", "PIL"], ["lightning", "pillow"]),
         ("record ventral-cifar10 --data shapes --images 10 -o a.nc", ["h5netcdf", "h5py"], ["h5netcdf", "h5py"]),
+        ("brain ventral-cifar10 --data a --stimuli s", ["rsatoolbox", "sklearn"], ["rsatoolbox", "scikit-learn"]),
         ("export ventral-cifar10 -o a.onnx", ["onnx", "onnxscript"], ["onnx", "onnxscript"]),
         ("export run -o a.pt2", ["safetensors"], ["safetensors"]),
         ("attribute ventral-cifar10 cat.jpg", ["captum"], ["captum"]),

@@ -39,7 +39,9 @@ LAYERS = (
     ("analysis", "render", "data", "edit", "interventions", "connectome", "protocol", "released"),
     ("drawing",),
     ("training",),
+    ("brainscore",),
     ("exporting", "pages", "recording", "decisions", "experiment", "probing"),
+    ("brain",),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperCommand
 
+from cortexgraph.cli.brain import brain
 from cortexgraph.cli.compare import compare
 from cortexgraph.cli.compile import compile_spec, export
 from cortexgraph.cli.draw import draw, page
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "record": record,
     "attribute": attribute,
     "preferred": preferred,
+    "brain": brain,
     "export": export,
     "zoo": zoo,
     "new": new,

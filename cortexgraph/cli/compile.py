@@ -99,9 +99,12 @@ def _recorded(requests: list[str]) -> dict[str, str | tuple[int, ...]]:
 
 def export(
     run: options.RunArgument,
-    out: Annotated[Path, options.option("-o --out", "FILE", "File to write; an existing one is replaced.")],
+    out: Annotated[
+        Path,
+        options.option("-o --out", "FILE", "File to write; an existing one is replaced. brainscore: a new folder."),
+    ],
     to: Annotated[
-        str | None, options.choice("--to", "onnx|pt2|source", "Format.", "by the suffix: .onnx, .pt2, .py")
+        str | None, options.choice("--to", "onnx|pt2|source|brainscore", "Format.", "by the suffix: .onnx, .pt2, .py")
     ] = None,
     steps: options.StepsOption = None,
     order: options.OrderOption = None,
@@ -109,6 +112,8 @@ def export(
     key_map: options.MapOption = None,
 ) -> None:
     """Export a run for batches of any size: as onnx, pt2 (torch.export) or source (.py and .pt, which need only torch).
+
+    brainscore writes the folder of a model plug-in of Brain-Score: see docs/brain.md.
 
     The file gets its name only after its outputs have been compared with those of the network. The weights are those
     that the run keeps.

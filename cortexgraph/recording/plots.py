@@ -20,7 +20,7 @@ from cortexgraph.recording.sinks import Sink
 from cortexgraph.training.curves import COLOURS, GREY, LEGEND, draw_accuracy_over_time, figure_of, save_figure
 from cortexgraph.wording import PLOT_FORMATS
 
-__all__ = ["PlotData", "check_format", "dissimilarities", "draw_plots", "draw_responses"]
+__all__ = ["PlotData", "check_format", "dissimilarities", "draw_plots", "draw_responses", "line_style"]
 
 MOST_IMAGES, MOST_COLUMNS = 100, 8
 PATTERN_BYTES = 1 << 28
@@ -96,7 +96,7 @@ def draw_plots(data: PlotData, compared: Dissimilarities, out: Path, form: str, 
     return tuple(paths.values())
 
 
-def _style(n: int, name: str) -> dict[str, Any]:
+def line_style(n: int, name: str) -> dict[str, Any]:
     """How the line of area n looks, unlike that of any of 27 others; matplotlib finds no formula in its name."""
     turn, place = divmod(n, len(COLOURS))
     return {
@@ -112,7 +112,7 @@ def _draw_activity(data: PlotData, title: str, path: Path) -> None:
     """Mean over units and images, with the standard deviation over images, by area."""
     with figure_of(1, title) as (figure, axes):
         for n, each in enumerate(data.areas):
-            style = _style(n, each.area)
+            style = line_style(n, each.area)
             mean, spread = data.activity[each.area].mean(0), data.activity[each.area].std(0)
             axes[0].plot(each.steps, mean, **style)
             axes[0].fill_between(
@@ -145,7 +145,7 @@ def _draw_dissimilarity(compared: Dissimilarities, title: str, path: Path) -> No
         for n, area in enumerate(areas):
             at = [step for step in steps if (area, step) in compared.matrices]
             values = [separation(compared.matrices[area, step], compared.labels) for step in at]
-            axis.plot(at, values, **_style(n, area))
+            axis.plot(at, values, **line_style(n, area))
         axis.set(xlabel="step", ylabel="between − within classes", xlim=(steps[0] - 0.5, steps[-1] + 0.5))
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.axhline(0, color=GREY, linestyle=":", linewidth=0.8)
@@ -164,7 +164,7 @@ def _draw_matrices(figure: Any, compared: Dissimilarities, areas: Sequence[str],
             if row == 0:
                 axis.set_title(f"step {step}", fontsize=8)
             if column == 0:
-                axis.set_ylabel(_style(0, area)["label"], fontsize=8)
+                axis.set_ylabel(line_style(0, area)["label"], fontsize=8)
             matrix = compared.matrices.get((area, step))
             if matrix is None:
                 axis.set_frame_on(False)
@@ -255,7 +255,7 @@ def _draw_accuracy(responses: Responses, axis: Any) -> None:
     curves = dict(zip(_along_first_axis(responses), responses.curves.values(), strict=False))
     for n, (line, indices) in enumerate(_along_first_axis(responses).items() if responses.read else ()):
         x, curve = _levels(responses, indices), curves.get(line)
-        style = _style(n, line or "accuracy") | ({"linestyle": "none"} if curve is not None else {})
+        style = line_style(n, line or "accuracy") | ({"linestyle": "none"} if curve is not None else {})
         axis.plot(x, [100 * responses.read[i][1] for i in indices], **style)
         if curve is not None:
             fine = np.linspace(min(x), max(x), 200)
@@ -270,5 +270,5 @@ def _draw_measure(responses: Responses, axis: Any, measure: str) -> None:
     for n, (area, line) in enumerate(places):
         x, shown = _levels(responses, lines[line]), [responses.measured(area, i).get(measure) for i in lines[line]]
         y = [float(np.nanmean(v)) if v is not None and np.isfinite(v).any() else np.nan for v in shown]
-        axis.plot(x, y, **_style(n, ", ".join(filter(None, (area.area, line)))))
+        axis.plot(x, y, **line_style(n, ", ".join(filter(None, (area.area, line)))))
     axis.set_ylabel(UNITS[measure])

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import typer
 import yaml
 from PIL import Image
@@ -62,6 +63,7 @@ BASES: dict[str, list[str]] = {
     "record": ["run", "-o", "acts.npz", "--images", "10", "--device", "cpu"],
     "attribute": ["run", "a.png", "--device", "cpu", "--points", "2"],
     "preferred": ["run", "--area", "A", "--units", "0", "--device", "cpu", "--iterations", "2"],
+    "brain": ["run", "--data", "neural.npz", "--stimuli", "images", "--folds", "2", "--device", "cpu"],
     "export": ["run", "-o", "x.py"],
     "zoo": ["tiny.yaml"],
     "new": ["new.yaml"],
@@ -141,8 +143,12 @@ def ground() -> Iterator[Path]:
             for odd in ("dir", "dir.npz", "dir.svg"):
                 Path(odd).mkdir()
             importlib.import_module("cortexgraph.training.fit")  # takes longer than a command line may
-            importlib.import_module("cortexgraph.recording")
+            importlib.import_module("cortexgraph.brain")
             Image.new("RGB", (8, 8)).save("a.png")
+            Path("images").mkdir()
+            for n in range(16):
+                Image.new("RGB", (8, 8), (16 * n, 255 - n * n, 0)).save(f"images/{n}.png")
+            np.savez("neural.npz", responses=np.arange(32.0).reshape(16, 2) % 5, stimulus_id=np.arange(16))
             code, _, err = call(["train", "tiny.yaml", *TRAINING, "--quiet", "--out", "run"])
             assert code == 0, err
             yield folder

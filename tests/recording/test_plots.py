@@ -12,7 +12,7 @@ from cortexgraph.recording import plots
 
 
 def test_the_lines_of_many_areas_differ() -> None:
-    looks = [plots._style(n, f"A{n}") for n in range(28)]
+    looks = [plots.line_style(n, f"A{n}") for n in range(28)]
     assert len({(each["color"], each["marker"], each["linestyle"]) for each in looks}) == 28
     assert len({(each["color"], each["marker"]) for each in looks}) == 28
 
