@@ -63,7 +63,7 @@ def intervene(network: nn.Module, interventions: Interventions | str | Path) -> 
     Examples:
         >>> import cortexgraph as cg
         >>> network = cg.intervene(cg.compile("ventral"), {("V4", 4): cg.ablate(), ("V2 -> V1", "all"): cg.scale(0.5)})
-        >>> [line.strip() for line in network.source.splitlines() if "# intervention" in line]
+        >>> [line.strip() for line in network.source.splitlines() if line.endswith("  # intervention")]
         ['V4_4 = self.ablate_V4(V4_4)  # intervention']
     """
     from cortexgraph.network import unwrapped

@@ -105,6 +105,16 @@ def spec_of(**changes: Any) -> NetworkSpec:
     return NetworkSpec.model_validate(data | {"readout": {"from": "V2", "classes": 2, "at": "all"}} | changes)
 
 
+def test_evaluations_that_move_statistics_are_carried_beside_heads_that_others_share() -> None:
+    normed = {"from": "V1", "to": "V2", "transform": ["tanh", {"norm": "batch"}, {"conv": 3}]}
+    paths = ["image -> V1", *({**normed, "delay": delay} for delay in (0, 1, 3)), "V2 -> V1"]
+    readout = {"from": "V2", "classes": 2, "at": "all"}
+    data = changed(TWO_AREAS, {("connections",): paths, ("readout",): readout, ("time", "silence"): "zero_input"})
+    spec = NetworkSpec.model_validate(data)
+    assert_equal_in_pieces(spec, [1, 1, 2], training=True, video=True)
+    assert_equal_in_pieces(spec, [2, 1, 1], training=True, video=False)
+
+
 def network_of(**changes: Any) -> CompiledNetwork:
     torch.manual_seed(0)
     return compile_spec(spec_of(**changes)).eval()

@@ -65,7 +65,7 @@ class _Numbering:
                 function = ("update", node.name, self.graph.segment(node.step), carried, changes, *terms)
             if self._class(function) not in self.first:
                 self.readers.update(terms)
-        elif node.kind == "evaluation":
+        elif node.kind == "evaluation" and not self.graph.given(node):
             connection, source = self.graph.evaluated(node)
             self._note_head(connection, self._class(node), source, node)
         self.numbers[node] = self._class(function)
@@ -124,8 +124,8 @@ class _Numbering:
 
     def _read(self, connection: Connection, source: Node, reader: Node) -> Node:
         """What a node reads instead of a value: an evaluation of the connection or of its head, if there is one."""
-        if source.kind == "evaluation":
-            return source
+        if source.kind == "evaluation" or self.graph.given(reader):
+            return self._same(source)
         read = self._head_read(connection, source, reader)
         if reader.kind == "evaluation" or not connection.transform.links:
             return read
