@@ -207,8 +207,11 @@ def draw_responses(responses: Responses, path: Path, title: str) -> None:
             _draw_accuracy(responses, right)
         else:
             _draw_measure(responses, right, timeline.figure.y)
-        axes = list(responses.axes)
-        right.set_xlabel(_plain(axes[0]) if axes else "")
+        for name, values in [*responses.axes.items()][:1]:
+            right.set_xlabel(_plain(name))
+            if all(isinstance(value, int) for value in values):
+                ticks: Any = right.xaxis.get_major_locator()
+                ticks.set_params(integer=True)
         right.legend(**LEGEND, fontsize=7)
         save_figure(figure, [path])
 
@@ -226,7 +229,7 @@ def _draw_courses(responses: Responses, axis: Any) -> None:
         colour = colormaps["viridis"](index / max(1, len(conditions)))
         course = responses.evoked(area, index).mean(0)
         axis.plot(range(1, responses.steps + 1), course, color=colour, label=_plain(condition.name) or None)
-    axis.axhline(0, color="#999999", linestyle=":", linewidth=0.8)
+    axis.axhline(0, color=GREY, linestyle=":", linewidth=0.8)
     axis.set(xlabel="step", ylabel=_plain(f"{area.area}: response to the stimulus"))
     axis.xaxis.get_major_locator().set_params(integer=True)
     if conditions[0].values and len(conditions) <= 12:
@@ -251,7 +254,7 @@ def _levels(responses: Responses, indices: Sequence[int]) -> list[Any]:
 
 def _draw_accuracy(responses: Responses, axis: Any) -> None:
     axis.set(ylabel="accuracy (%)", ylim=(0, 100))
-    axis.axhline(100 / responses.classes, color="#999999", linestyle=":", label="chance")
+    axis.axhline(100 / responses.classes, color=GREY, linestyle=":", label="chance")
     curves = dict(zip(_along_first_axis(responses), responses.curves.values(), strict=False))
     for n, (line, indices) in enumerate(_along_first_axis(responses).items() if responses.read else ()):
         x, curve = _levels(responses, indices), curves.get(line)
