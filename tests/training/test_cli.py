@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from cortexgraph.cli.app import app
 from cortexgraph.cli.options import located
-from cortexgraph.errors import CortexGraphError
+from cortexgraph.errors import CortexGraphError, in_commands
 from cortexgraph.spec import NetworkSpec, save
 from cortexgraph.training import RunFolder, TrainSettings, job
 
@@ -51,7 +51,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    with in_commands():  # as `main` runs them
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def words(place: Path, *more: object) -> list[object]:
