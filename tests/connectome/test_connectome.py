@@ -279,7 +279,7 @@ def test_a_data_frame_is_a_table(tmp_path: Path) -> None:
     frame = Frame("\n".join(lines))
     assert read_connectome(frame) == read_connectome(written(tmp_path, *lines))
     assert connectome_spec(frame)[0] == connectome_spec(read_connectome(frame))[0]
-    with pytest.raises(DataError, match=r"^Frame:2: weight: `x` is no number"):
+    with pytest.raises(DataError, match=r"^Frame:2: weight: `x` is not a number"):
         read_connectome(Frame("source,target,weight\nV1,V2,x"))
     with pytest.raises(ArgumentError, match=r"path: 5 was given(.|\n)*It means: a CSV file, or a DataFrame of pandas"):
         read_connectome(5)  # type: ignore[arg-type]

@@ -93,7 +93,7 @@ def test_a_file_instead_of_a_directory(tmp_path: Path) -> None:
 
 
 def test_missing_splits(tmp_path: Path) -> None:
-    assert findings(tmp_path, "no folder train/, but both splits") == ["missing-split", "missing-split"]
+    assert findings(tmp_path, "the folder train/ is missing, but both splits") == ["missing-split", "missing-split"]
 
 
 def test_no_classes(folder: Maker) -> None:

@@ -56,7 +56,10 @@ def test_a_recipe_lies_beside_the_experiment(write: Write, tmp_path: Path) -> No
     [
         ("variants: {a: {set: {time.stepz: 4}}}", r"tiny.yaml:\d+: a: time.stepz.*the key `stepz` is unknown"),
         ("variants: {a: {set: {areas.V7.channels: 4}}}", r"a: areas.V7.channels=4: no area is called `V7`"),
-        ("variants: {a: {sett: {}}}", r"tiny.yaml:\d+: variants.a.sett: the key `sett` is unknown(.|\n)*mean `set`"),
+        (
+            "variants: {a: {sett: {}}}",
+            r"tiny.yaml:\d+: variants.a.sett: the key `sett` is unknown(.|\n)*mean `settings`",
+        ),
         ("variants: {a: {}, a: {}}", r"tiny.yaml:\d+: variants.a: the key `a` appears here and on line"),
         ("variants: {a b: {}, a/b: {}}", r"a/b: `a/b` is called like `a b` as a folder"),
         ("variants: {a: {spec: nothing.yaml}}", r"a: `.*nothing.yaml`: no such file"),

@@ -153,7 +153,7 @@ def test_nothing_stays_of_a_recording_that_fails(
         ),
         ({"out": "acts.mat"}, r"the suffix is `.mat`, but recordings are .nc \(NetCDF\) or .npz"),
         ({"out": "acts"}, "the file name has no suffix"),
-        ({"out": "no/such/acts.nc"}, "the folder no/such does not exist"),
+        ({"out": "no/such/acts.nc"}, "no/such does not exist"),
         ({"plots": "gif"}, "`gif` was given, but plots are png, svg, pdf"),
         ({"run": "nowhere"}, "a folder that `cortexgraph train` wrote is needed"),
     ],
