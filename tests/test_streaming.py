@@ -130,6 +130,14 @@ def test_logits_combined_over_time_count_all_steps_of_the_stream(over_time: str)
     assert torch.equal(torch.cat([first, network(X, state, steps=2)], 1), network(X))
 
 
+def test_a_classifier_of_concatenated_states_needs_its_steps_in_one_call() -> None:
+    network = network_of(readout={"from": "V2", "classes": 2, "at": [2, 3], "over_time": "concat"})
+    first, state = network(X, steps=2, return_state=True)
+    assert first is None
+    assert network(X, state, steps=2) is None
+    assert torch.equal(network(X, steps=4), network(X))
+
+
 def test_loops_and_single_steps_agree() -> None:
     network = network_of()
     pieces, state = [], None

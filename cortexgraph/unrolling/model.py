@@ -462,7 +462,7 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
     def whole(self, readout: Readout) -> bool:
         """Whether all steps of a readout lie in the graph, which may be a piece of a stream."""
         at = range(1, self.areas.spec.time.steps + 1) if isinstance(readout.at, str) else readout.at
-        return self.first <= min(at) and max(at) <= self.steps
+        return self.info.piece is None or (self.first <= min(at) and max(at) <= self.steps)
 
     def written(self, node: Node) -> bool:
         """Whether a node is written out: all are, but for the runs of a loop after its first."""
@@ -471,6 +471,8 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
     def readout_steps(self, name: str) -> tuple[int, ...]:
         """The steps of time of a readout, in the order in which its logits are returned."""
         readout = next(readout for readout in self.areas.readouts if readout.name == name)
+        if readout.over_time == "concat" and not self.whole(readout):
+            return ()
         if isinstance(readout.at, tuple):
             return tuple(step for step in readout.at if self.first <= step <= self.steps)
         shown = [node for node in self.readouts if node.name == name and self.written(node)]
