@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cortexgraph.cli.tables import print_table
 from cortexgraph.spec import load, save, zoo
 from tests.cli.conftest import Run
 
@@ -229,3 +230,10 @@ def test_a_narrow_terminal_cuts_no_name_and_no_unit() -> None:
     tables = [line.rstrip() for line in shown.split("Totals, for one image")[0].splitlines()]
     assert max(map(len, tables)) <= 40
     assert "Connections, continued" in tables
+
+
+def test_a_title_is_never_broken(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    title = f"pictures/{'very ' * 30}long.png: cat"
+    print_table(title, ["class", "step 4>r"], [("cat", "99.0%")])
+    assert capsys.readouterr().out.splitlines()[0] == title

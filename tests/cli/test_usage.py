@@ -118,3 +118,8 @@ def test_a_zoo_spec_is_no_experiment(run: Run) -> None:
     result = run("compare", "ventral")
     assert result.code == 1
     assert "name it in an experiment file, under `spec: ventral`" in result.err
+
+
+def test_one_of_a_kind_is_no_plural(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_text(SPEC)
+    assert run("check", "f.yaml").out == "a: 1 area, 1 connection, 2 steps: fine.\n"

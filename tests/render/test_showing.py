@@ -36,3 +36,11 @@ def test_what_is_no_network_shows_its_findings_in_place_of_a_picture() -> None:
     assert "5 groups do not divide 3 and 16 channels" in spec._repr_html_()
     assert "image -&gt; V1" in spec._repr_html_()
     assert "<b>" not in spec._repr_html_()
+
+
+def test_a_drawing_carries_what_the_command_remarks() -> None:
+    tall = cg.draw_unrolled("ventral", steps=12, fold="never", width="8.5cm")
+    (remark,) = tall.remarks
+    assert re.fullmatch(r"the picture is \d\d cm tall, a page 24 cm: `fold=\"always\"` draws .*", remark)
+    assert remark in repr(tall)
+    assert not cg.draw("ventral").remarks
