@@ -279,7 +279,7 @@ def _connections(
 
 def _inhibit(draw: st.DrawFn, connection: dict[str, Any]) -> None:
     """Make a modulator shunting inhibition by a normalisation pool, which is never negative."""
-    for key in ("kernel", "dilation", "groups", "bias", "gain", "resize"):
+    for key in ("kernel", "dilation", "groups", "bias", "gain", "resize", "weight_norm", "sign"):
         connection.pop(key, None)
     order = draw(st.sampled_from([1, 2]))
     connection.update({"gate": "divisive", "transform": [{"normalisation_pool": {"kernel": 3, "order": order}}]})
