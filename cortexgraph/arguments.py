@@ -61,7 +61,7 @@ def _findings(function: Callable[..., object], args: Iterable[Any], kwargs: Mapp
         known = [name for name, each in signature.parameters.items() if each.kind is not each.POSITIONAL_ONLY]
         for name in kwargs.keys() - {*known}:
             repair = suggest(name, known, f"The arguments are {quoted(known)}.")
-            yield Diagnostic("bad-argument", name, "there is no such argument", repair=repair)
+            yield Diagnostic("bad-argument", name, "no argument has this name", repair=repair)
         return
     for name, parameter in signature.parameters.items():
         is_needed = parameter.default is parameter.empty and parameter.kind not in VARIABLE

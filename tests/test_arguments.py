@@ -133,7 +133,7 @@ def test_only_wrong_arguments_are_blamed() -> None:
     assert [finding.place for finding in caught.value.diagnostics] == ["steps", "names", "more", "tell"]
     with pytest.raises(ArgumentError, match=r"^names: this argument is missing\.\n  It means: how many\."):
         fails(3)  # type: ignore[call-arg]
-    with pytest.raises(ArgumentError, match=r"^stpes: there is no such argument\.\n  Did you mean `steps`\?"):
+    with pytest.raises(ArgumentError, match=r"^stpes: no argument has this name\.\n  Did you mean `steps`\?"):
         fails(stpes=3)  # type: ignore[call-arg]
     with pytest.raises(ArgumentError, match=r"^size: this argument is missing\.\n.*\(32, 32\)(.|\n)*channels: this"):
         cg.load_data("CIFAR10")  # type: ignore[call-arg]

@@ -34,7 +34,7 @@ MEASURES = ("rsa", "cka", "encoding")
 LEAST_PER_FOLD = 4
 """Stimuli in a fold: a correlation over fewer says nothing."""
 MOST_PARTS = 8
-"""Dissimilarity matrices of a region: more repetitions are averaged in so many parts."""
+"""Dissimilarity matrices of a region: more repetitions are averaged in this many parts."""
 
 Patterns = Iterator[tuple[str, int, npt.NDArray[np.float32]]]
 
@@ -201,7 +201,7 @@ def _inputs(
 
 def _images(run: TrainedRun, folder: Path) -> Stimuli:
     if not folder.is_dir():
-        found, repair = "there is no such folder", "Give the folder with the images that were shown."
+        found, repair = "this folder does not exist", "Give the folder with the images that were shown."
         raise DataError(Diagnostic("missing-directory", str(folder), found, repair=repair))
     arguments = run.data_arguments(str(folder.resolve()))
     return load_stimuli(**arguments)

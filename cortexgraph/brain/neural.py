@@ -85,7 +85,7 @@ def read_neural(data: str | Path | xarray.DataArray) -> NeuralData:
     path = Path(data)
     readers = {".nc": _read_netcdf, ".npz": _read_npz, ".csv": _read_csv}
     if path.suffix not in readers or not path.is_file():
-        found = f"the suffix is `{path.suffix}`" if path.suffix not in readers else "there is no such file"
+        found = f"the suffix is `{path.suffix}`" if path.suffix not in readers else "this file does not exist"
         expected = "recordings are .nc (NetCDF), .npz or .csv files"
         raise DataError(Diagnostic("bad-recording", str(path), found, expected, "See docs/brain.md."))
     try:

@@ -34,7 +34,7 @@ class Change:
 
     @property
     def random(self) -> bool:
-        """Whether it draws anew each time."""
+        """Whether it draws new values each time."""
         return self.kind == "noise" or self.options.get("to") == "resample"
 
     def constructor(self) -> str:
@@ -118,7 +118,7 @@ def ablate(units: Sequence[Unit] | None = None, to: Literal["zero", "mean", "res
 
     Args:
         units: channels, or places (channel, row, column); all by default.
-        to: `zero`, `mean`, or `resample`, which draws the other image of the batch anew at each call.
+        to: `zero`, `mean`, or `resample`, which draws another image of the batch at each call.
 
     Examples:
         >>> import cortexgraph as cg
@@ -137,7 +137,7 @@ def scale(factor: float, units: Sequence[Unit] | None = None) -> Change:
 
 
 def add_noise(std: float, units: Sequence[Unit] | None = None) -> Change:
-    """Add Gaussian noise of this standard deviation to units, drawn anew at each call, in evaluation as well."""
+    """Add Gaussian noise of this standard deviation to units, drawn at each call, in evaluation as well."""
     return Change("noise", {"std": float(std)}, _units(units))
 
 

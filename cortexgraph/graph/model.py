@@ -145,7 +145,7 @@ class Connection:
 
     @property
     def alone(self) -> bool:
-        """Whether each update evaluates it anew, also where others have read the same value."""
+        """Whether each update evaluates it again, also where others have read the same value."""
         return self.per_step or self.transform.random
 
     @property

@@ -270,7 +270,7 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
     def segment(self, step: int) -> int:
         """The stretch of steps through which gradients flow back: 0 is the warm-up, in which there are none.
 
-        No value of a segment stands for one of another: what is computed alike in both is computed anew.
+        No value of a segment stands for one of another: what is computed alike in both is computed again.
         """
         beyond = step - self.areas.spec.time.warmup
         return 0 if beyond <= 0 else 1 if self.info.tbptt is None else 1 + (beyond - 1) // self.info.tbptt

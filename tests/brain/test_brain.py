@@ -264,6 +264,6 @@ def test_the_command_says_what_is_wrong_and_writes_nothing(
     with pytest.raises(SystemExit, match="1"):
         cli.main()
     error = capsys.readouterr().err
-    assert "no.nc: there is no such file" in error
-    assert "nowhere: there is no such folder" in error
+    assert "no.nc: this file does not exist" in error
+    assert "nowhere: this folder does not exist" in error
     assert not out.exists()

@@ -136,7 +136,7 @@ def test_weights_that_cannot_be_read(
     Path("torn.pt").write_bytes(b"PK torn")
     with pytest.raises(DataError, match=words):
         train(spec, data, None, "run", init_from=source, quiet=True)
-    with pytest.raises(DataError, match="are given for a run that goes on"):
+    with pytest.raises(DataError, match="a run that is resumed or extended has its own weights"):
         train(spec, data, None, "run", init_from=source, resume=True, quiet=True)
     assert not Path("run").exists()
 
