@@ -26,6 +26,7 @@ OTHERS = {
     "data": "any folder",
     "init_from": "any run or file",
     "validation": "any number",
+    "protocol": "any file",
 }
 
 
@@ -44,7 +45,8 @@ CHOICES = [each for each in options() if each[1] != "--weights"]
 def test_there_are_many() -> None:
     assert len(CHOICES) > 20
     assert {command for command, _, _ in CHOICES} == {
-        "draw", "compile", "train", "eval", "predict", "record", "attribute", "preferred", "export", "compare",
+        "draw", "compile", "train", "eval", "predict", "record", "attribute", "preferred", "brain", "export",
+        "compare",
     }  # fmt: skip
 
 
