@@ -90,6 +90,7 @@ class _Lowering:
         yield Do(code=Call("check_shape(", ("x", *map(str, shape))))
         if piece is not None and piece.takes:
             read = {part for reader in graph if not graph.given(reader) for part in self._parts(reader)}
+            read |= {(value.start, value.part) for value in self.carried}  # by the first run of a loop
             names = (self.names.made(*p) if p in read and not self.names.is_input(p[0]) else "_" for p in piece.takes)
             yield Unpack(tuple(names), value="state")
         if graph.first == 1 and any(part.masks for part in graph.areas.chains.values()):
