@@ -11,7 +11,7 @@ from cortexgraph.ops import Elementwise, GainOperation, GateOperation
 from cortexgraph.spec import Span
 from cortexgraph.spec.origin import Path
 from cortexgraph.unrolling import groups_of
-from cortexgraph.wording import count_text, flow, listed, shortened
+from cortexgraph.wording import count_of, count_text, flow, listed, shortened
 
 __all__ = ["delays", "late_relays", "steps", "too_many_updates"]
 
@@ -21,7 +21,9 @@ def steps(graph: AreaGraph) -> Iterator[Diagnostic]:
     spec, last = graph.spec, graph.spec.time.steps
     if spec.time.warmup >= last:
         problem, expected = f"the warm-up takes {spec.time.warmup} steps", f"the network runs for {last} steps"
-        repair = f"Shorten it to {last - 1} steps or fewer, or raise `time.steps` to {spec.time.warmup + 1}."
+        repair = (
+            f"Shorten it to {count_of(last - 1, 'step')} or fewer, or raise `time.steps` to {spec.time.warmup + 1}."
+        )
         yield spec.diagnostic("warmup-beyond-end", ("time", "warmup"), problem, expected, repair)
     windows: list[tuple[Path, str | Span | tuple[int, ...]]] = [(("input", "present"), spec.input.present)]
     windows += [(("readout", n, "at"), readout.at) for n, readout in enumerate(spec.readouts)]

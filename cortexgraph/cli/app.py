@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 from typing import Annotated
@@ -71,7 +72,9 @@ class Command(TyperCommand):
             if param is None or param.param_type_name != "option" or getattr(param, "is_flag", False):
                 continue
             following = words[place + 1 : place + 1 + param.nargs]
-            if len(following) < param.nargs or any(each in options or each[:2] == "--" for each in following):
+            if len(following) < param.nargs or any(
+                each in options or re.match("--|-[a-zA-Z]$", each) for each in following
+            ):
                 missing = "the value is missing" if param.nargs == 1 else f"{param.nargs} values are needed"
                 repair = f"Write `{word} {param.metavar}`; see `{ctx.command_path} --help`."
                 yield Diagnostic("usage", word, missing, repair=repair)
