@@ -23,6 +23,7 @@ from cortexgraph.compiler import compile_spec, unroll
 from cortexgraph.data import ImageData
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import write_text
+from cortexgraph.interventions import intervene
 from cortexgraph.program import check_choice
 from cortexgraph.released import read_weights
 from cortexgraph.spec import NetworkSpec, SpecLike
@@ -38,8 +39,7 @@ from cortexgraph.wording import quoted, similar
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from cortexgraph.interventions import intervene
-from cortexgraph.network import CompiledNetwork
+    from cortexgraph.network import CompiledNetwork
 
 At = Literal["all", "last"] | int | Sequence[int]
 Epoch = Literal["kept", "best", "last"]

@@ -274,7 +274,7 @@ def test_as_a_module() -> None:
         ("show ventral --stepz 3", "cortexgraph show: no such option: --stepz.\n  Did you mean --steps?"),
         ("shw", "cortexgraph: no such command 'shw'.\n  Did you mean 'show'?"),
         ("draw ventral --matrix --schedule", "--schedule and --matrix: choose one picture.\n"),
-        ("train ventral --epochs", "option '--epochs' requires an argument.\n"),
+        ("train ventral --epochs", "--epochs: the value is missing.\n"),
     ],
 )
 def test_wrong_usage_has_the_form_of_every_finding(run: Run, words: str, said: str) -> None:
