@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -59,16 +59,20 @@ def read_reaction_times(path: str | Path, files: Sequence[str]) -> npt.NDArray[n
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise DataError(Diagnostic("unreadable", str(path), f"the file cannot be read: {reason}")) from None
     reader = csv.DictReader(lines)
-    columns = reader.fieldnames or []
+    try:
+        columns, rows = reader.fieldnames or [], [(row, reader.line_num) for row in reader]
+    except csv.Error as error:
+        found = f"the file cannot be read as CSV: {error}"
+        raise DataError(Diagnostic("unreadable", "", found, file=str(path), line=reader.line_num + 1)) from None
     if missing := [name for name in ("file", "rt") if name not in columns]:
         found = f"there is no column {quoted(missing)}"
         expected = f"its columns are {quoted(list(columns))}" if columns else "the file is empty"
         repair = "Name the columns `file` and `rt` in the first row."
         raise DataError(Diagnostic("bad-reaction-times", "", found, expected, repair, file=str(path), line=1))
-    return _matched(reader, path, files)
+    return _matched(rows, path, files)
 
 
-def _matched(reader: csv.DictReader[str], path: Path, files: Sequence[str]) -> npt.NDArray[np.float64]:
+def _matched(rows: Sequence[tuple[Mapping[str, str], int]], path: Path, files: Sequence[str]) -> npt.NDArray[np.float64]:
     """The mean of the rows of each file."""
     places, lasts = {file: n for n, file in enumerate(files)}, defaultdict(list)
     for n, file in enumerate(files):
@@ -76,11 +80,10 @@ def _matched(reader: csv.DictReader[str], path: Path, files: Sequence[str]) -> n
     times: dict[int, list[float]] = defaultdict(list)
     findings: list[Diagnostic] = []
 
-    def find(found: str, expected: str) -> None:
-        place, line = f"row {reader.line_num}", reader.line_num
-        findings.append(Diagnostic("bad-reaction-times", place, found, expected, file=str(path), line=line))
+    def find(line: int, found: str, expected: str) -> None:
+        findings.append(Diagnostic("bad-reaction-times", "", found, expected, file=str(path), line=line))
 
-    for row in reader:
+    for row, line in rows:
         file, text = row["file"] or "", row["rt"] or ""
         named = [places[file]] if file in places else lasts.get(file, [])
         try:
@@ -88,16 +91,17 @@ def _matched(reader: csv.DictReader[str], path: Path, files: Sequence[str]) -> n
         except ValueError:
             time = float("nan")
         if not (isfinite(time) and time > 0):
-            find(f"`rt` is `{text}`", "a reaction time is a number above 0")
+            find(line, f"`rt` is `{text}`", "a reaction time is a number above 0")
         if len(named) != 1:
             find(
+                line,
                 f"`{file}` is {'the name of several images' if named else 'none of the images'}",
-                f"such as `{files[0]}`",
+                f"the images are files such as `{files[0]}`",
             )
         elif isfinite(time):
             times[named[0]].append(time)
     if not findings and len(times) < LEAST:
-        find(f"{len(times)} images have a reaction time", f"a correlation needs {LEAST}")
+        find(1, f"{len(times)} images have a reaction time", f"a correlation needs {LEAST}")
     if findings:
         more = [Diagnostic("more-findings", str(path), f"there are {len(findings) - MOST_SAID} more such rows")]
         raise DataError([*findings[:MOST_SAID], *more] if len(findings) > MOST_SAID else findings)

@@ -15,7 +15,8 @@ __all__ = ["Event", "Figure", "Timeline"]
 
 Spread = Annotated[float, Field(strict=True, ge=0, le=10, allow_inf_nan=False)]
 Delay = Annotated[float, Field(strict=True, ge=0, le=1e6, allow_inf_nan=False)]
-Level = Number | Annotated[str, Field(strict=True, min_length=1, max_length=64)]
+Text = Annotated[str, Field(strict=True, min_length=1, max_length=64)]
+Level = Annotated[Number | Text, either("a number or a text")]
 
 READ = either("`last`, `mean`, `best`, or a step", "last", "mean", "best")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
@@ -27,7 +28,8 @@ Frames = Callable[["Tensor", int], "Tensor"]
 """From images [n, C, H, W] in [0, 1] and the number of steps T to a video [n, T, C, H, W] in [0, 1]."""
 
 MOST_CONDITIONS = 1000
-COLUMNS = ("image", "label", "class_name", "file", "state", "area", "measure", "step", "mean", "sd", "images")
+COLUMNS = ("image", "label", "class_name", "file", "area", "measure", "step", "mean", "sd", "images")
+COLUMNS += ("state", "channel", "y", "x", "logits", "readout_step", "trained", "class")
 """Names in recordings and tables, which no condition can have."""
 
 
@@ -155,8 +157,9 @@ def load_protocol(protocol: ProtocolLike) -> Protocol:
 
 def _existing(text: str) -> Path:
     shipped = shipped_protocols()
-    if Path(text).is_file():
-        return Path(text)
+    with suppress(OSError):  # of a name that is too long
+        if Path(text).is_file():
+            return Path(text)
     if text in shipped:
         return shipped[text]
     repair = suggest(text, shipped, f"Name a YAML file, or one that ships: {', '.join(shipped)}.")
@@ -184,11 +187,9 @@ def _protocol(data: dict[str, Any], origin: Origin, findings: Sequence[Diagnosti
                 first, count, where = by_place.get((finding.place, finding.found), (finding, 0, name))
                 by_place[finding.place, finding.found] = first, count + 1, where
     if by_place:
-        inside = any(place.startswith("events[") for place, _ in by_place)
         raise SpecError(
             replace(finding, place=f"{finding.place} ({where})") if where and count < len(choices) else finding
             for finding, count, where in by_place.values()
-            if not (inside and finding.place == "events")  # follows from the others
         )
     return Protocol(tuple(conditions))
 
@@ -199,7 +200,7 @@ def _findings_beside(data: dict[str, Any], origin: Origin) -> list[Diagnostic]:
     try:
         Timeline.model_validate(data, context=origin, by_alias=True, by_name=False)
     except SpecError as error:
-        return [finding for finding in error.diagnostics if finding.place not in references | {"events"}]
+        return [finding for finding in error.diagnostics if finding.place not in references]
     return []
 
 
@@ -222,10 +223,14 @@ def _grid_findings(data: Mapping[str, Any], grid: Mapping[str, Any], origin: Ori
             expected = f"the grid has {quoted(list(grid))}" if grid else "there is no grid"
             repair = suggest(name, grid, f"Add it: `grid: {{{name or 'SOA'}: [1, 2, 3]}}`.")
             yield origin.diagnostic("unknown-condition", path, f"`${name}` is no condition", expected, repair)
-    for name in grid.keys() - {name for _, name in references}:
+        if path[0] != "events":
+            found, repair = f"`${name}` stands outside of the events", "Write a value here."
+            yield origin.diagnostic("misplaced-condition", path, found, "it is the same under every condition", repair)
+    used = {name for _, name in references}
+    for name in (name for name in grid if name not in used):
         repair = f"Write `${name}` where its values belong, or remove it."
         yield origin.diagnostic("unused-condition", ("grid", name), "no event uses this condition", repair=repair)
-    for name in grid.keys() & {*COLUMNS}:
+    for name in (name for name in grid if name in COLUMNS):
         found, repair = "recordings have this name for something else", f"Rename it, for example to `{name}_shown`."
         yield origin.diagnostic("taken-name", ("grid", name), found, repair=repair)
     if (count := prod(map(len, grid.values()))) > MOST_CONDITIONS:

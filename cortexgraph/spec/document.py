@@ -192,8 +192,10 @@ def _instead(path: Path, areas: object) -> object:
             return readout
         case ("areas", _):
             return {"channels": 1}
+        case ("grid", _):  # of a protocol
+            return [0]
     parts = {"areas": {area: {"channels": 1}}, "connections": [connection], "readout": [readout]}
-    parts |= {"input": {"size": 8}, "time": {"steps": 1}}
+    parts |= {"input": {"size": 8}, "time": {"steps": 1}, "events": [{}]}
     return {**parts, "from": area, "to": area, "channels": 1, "classes": 2, "steps": 1, "size": 8, "name": "x"}.get(
         str(path[-1])
     )

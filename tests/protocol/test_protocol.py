@@ -147,6 +147,8 @@ def test_all_findings_of_a_file_come_at_once_with_their_lines(tmp_path: Path) ->
         ({"events": [{"duration": "$n"}]}, r"`\$n` is no condition, but there is no grid"),
         ({"events": [{}], "grid": {"n": [1]}}, "no event uses this condition"),
         ({"events": [{"duration": "$step"}], "grid": {"step": [1]}}, "recordings have this name for something else"),
+        ({"events": [{"duration": "$y"}], "grid": {"y": [1]}}, "recordings have this name for something else"),
+        ({"events": [{"duration": "$n"}], "grid": {"n": [4, 9]}, "steps": "$n"}, "steps: `[$]n` stands outside of"),
         ({"events": [{"duration": "$n"}], "grid": {"n": [*range(1, 1002)]}}, "1,001 conditions"),
         ({"events": [{"duration_ms": 10}]}, "does not say how long a step is"),
         ({"events": [{"duration_ms": 2}], "dt_ms": 10}, "2 ms are less than half a step"),
@@ -164,6 +166,22 @@ def test_findings(data: dict[str, Any], message: str) -> None:
         load_protocol({"name": "p", **data})
 
 
+@pytest.mark.parametrize(
+    ("data", "messages"),
+    [
+        ({}, ["the key `events` is missing"]),
+        ({"events": [{"contrast": "$n"}], "grid": {"n": ["a", []]}}, ["a number or a text", "n = a", "n = []"]),
+        ({"events": [{"contrast": "$n"}], "grid": {"n": [float("nan")]}}, ["grid.n[0]", "events[0].contrast"]),
+    ],
+)
+def test_a_finding_has_no_second_one_that_follows_from_it(data: dict[str, Any], messages: list[str]) -> None:
+    with pytest.raises(SpecError, match="is missing|it must be") as caught:
+        load_protocol({"name": "p", **data})
+    findings = caught.value.diagnostics
+    assert len(findings) == len(messages)
+    assert all(message in str(finding) for message, finding in zip(messages, findings, strict=True))
+
+
 def test_a_protocol_that_is_longer_than_the_network_names_every_event_and_the_repair() -> None:
     grid = {"SOA": [1, 5]}
     protocol = load_protocol({"name": "p", "grid": grid, "events": [{"duration": 4}, {"soa": "$SOA", "duration": 2}]})
@@ -177,5 +195,7 @@ def test_a_protocol_that_is_longer_than_the_network_names_every_event_and_the_re
 def test_a_missing_file_and_a_spec(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"no protocol of this name ships\.\n  Did you mean `masking`"):
         load_protocol("maskin")
+    with pytest.raises(SpecError, match="no protocol of this name ships"):
+        load_protocol("a" * 300)
     with pytest.raises(SpecError, match="this is a spec"):
         load_protocol(Path(__file__).parents[2] / "specs" / "ventral.yaml")
