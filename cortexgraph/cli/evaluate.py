@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -152,6 +153,9 @@ def _print_decisions(result: Decisions) -> None:
     if unread := [step for step in result.steps if step not in result.read_in_training]:
         typer.echo(f"The readout was not trained at {step_ranges(unread)}.")
     for each in result.correlations:
+        if isnan(each.spearman):
+            typer.echo(f"Reaction times and {each.measure}: no correlation, as one of the two is the same everywhere.")
+            continue
         numbers = f"Spearman {each.spearman:.3f} (p = {each.spearman_p:.2g}), Pearson {each.pearson:.3f}"
         typer.echo(f"Reaction times and {each.measure}, {each.images:,} images: {numbers} (p = {each.pearson_p:.2g}).")
 

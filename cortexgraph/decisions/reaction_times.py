@@ -72,7 +72,9 @@ def read_reaction_times(path: str | Path, files: Sequence[str]) -> npt.NDArray[n
     return _matched(rows, path, files)
 
 
-def _matched(rows: Sequence[tuple[Mapping[str, str], int]], path: Path, files: Sequence[str]) -> npt.NDArray[np.float64]:
+def _matched(
+    rows: Sequence[tuple[Mapping[str, str], int]], path: Path, files: Sequence[str]
+) -> npt.NDArray[np.float64]:
     """The mean of the rows of each file."""
     places, lasts = {file: n for n, file in enumerate(files)}, defaultdict(list)
     for n, file in enumerate(files):

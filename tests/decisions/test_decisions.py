@@ -156,7 +156,13 @@ def test_all_rows_of_reaction_times_that_do_not_match(run: Path, images: Path, t
         (4, "`rt` is `fast`"),
         (5, "`rt` is `-3`"),
     ]
-    for text, message in (("file,time\n", "no column `rt`"), ("", "no column"), ("file,rt\n7.png,3\n", "needs 3")):
+    huge = "file,rt\n" + "a" * 200_000  # more than a field of CSV may have
+    for text, message in (
+        ("file,time\n", "no column `rt`"),
+        ("", "no column"),
+        ("file,rt\n7.png,3\n", "needs 3"),
+        (huge, "cannot be read as CSV"),
+    ):
         path.write_text(text)
         with pytest.raises(DataError, match=message):
             cg.decide(run, stimuli, "entropy < 0.5", reaction_times=path)
