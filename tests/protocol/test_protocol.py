@@ -175,7 +175,7 @@ def test_findings(data: dict[str, Any], message: str) -> None:
     ],
 )
 def test_a_finding_has_no_second_one_that_follows_from_it(data: dict[str, Any], messages: list[str]) -> None:
-    with pytest.raises(SpecError, match="is missing|it must be") as caught:
+    with pytest.raises(SpecError, match=r"is missing|it must be") as caught:
         load_protocol({"name": "p", **data})
     findings = caught.value.diagnostics
     assert len(findings) == len(messages)
