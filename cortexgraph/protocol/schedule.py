@@ -28,8 +28,8 @@ Frames = Callable[["Tensor", int], "Tensor"]
 """From images [n, C, H, W] in [0, 1] and the number of steps T to a video [n, T, C, H, W] in [0, 1]."""
 
 MOST_CONDITIONS = 1000
-COLUMNS = ("image", "label", "class_name", "file", "area", "measure", "step", "mean", "sd", "images")
-COLUMNS += ("state", "channel", "y", "x", "logits", "readout_step", "trained", "class")
+COLUMNS = {"image", "label", "class_name", "file", "area", "measure", "step", "mean", "sd", "images"}
+COLUMNS |= {"state", "channel", "y", "x", "logits", "readout_step", "trained", "class"}
 """Names in recordings and tables, which no condition can have."""
 
 
