@@ -79,9 +79,9 @@ def intervene(network: nn.Module, interventions: Interventions | str | Path) -> 
         problems = [*_problems(full, one)]
         findings += problems
         if not problems:
-            placed.append(_placed(full, one, taken))
+            placed += [_placed(one, target, taken) for target in _targets(full)[str(one.target)]]
     if findings:
-        raise CompileError(findings)
+        raise CompileError(dict.fromkeys(findings))
     after = compile_with(before.spec, replace(before.options, interventions=(*kept, *placed)))
     sample = next((tensor for tensor in before.state_dict().values() if tensor.is_floating_point()), None)
     if sample is not None:
@@ -114,21 +114,21 @@ def _problems(full: UnrolledGraph, asked: _Asked) -> Iterator[Diagnostic]:
         repair = suggest(str(asked.target), targets, "Name an area, or a connection by its ends: `V1 -> V2`.")
         yield asked.finding(f"there is no area or connection `{asked.target}`", f"there are {quoted(targets)}", repair)
         return
-    target = targets[str(asked.target)]
+    identifiers = targets[str(asked.target)]
     steps = _steps(asked.steps)
     if asked.steps != "all" and not steps:
         yield asked.finding(f"{asked.steps!r} was given as steps", "they are `all`, a step or a list of steps from 1")
     if beyond := [step for step in steps if not 1 <= step <= full.steps]:
         yield asked.finding(f"step {listed([*map(str, beyond)])} was given", f"the network runs for {full.steps} steps")
-    live = _live(full, target)
+    live = set[int]().union(*(_live(full, identifier) for identifier in identifiers))
     if silent := [step for step in steps if 1 <= step <= full.steps and step not in live]:
         expected = f"there are values at steps {step_ranges(sorted(live))}" if live else "there are none up to T"
         yield asked.finding(f"{asked.target} is silent at step {listed([*map(str, silent)])}", expected)
-    yield from _unit_problems(full, asked, asked.change)
+    for identifier in identifiers:
+        yield from _unit_problems(asked, asked.change, _shape(full, identifier))
 
 
-def _unit_problems(full: UnrolledGraph, asked: _Asked, change: Change) -> Iterator[Diagnostic]:
-    shape = _shape(full, _targets(full)[str(asked.target)])
+def _unit_problems(asked: _Asked, change: Change, shape: tuple[int, int, int]) -> Iterator[Diagnostic]:
     unknown = []
     for unit in change.units or ():
         place = unit if isinstance(unit, tuple) else (unit,)
@@ -142,12 +142,15 @@ def _unit_problems(full: UnrolledGraph, asked: _Asked, change: Change) -> Iterat
         yield asked.finding(f"the patch is {[*change.tensor.shape]}", expected)
 
 
-def _targets(full: UnrolledGraph) -> dict[str, str]:
-    """The identifier of each area, and of each connection by its ends or name."""
+def _targets(full: UnrolledGraph) -> dict[str, list[str]]:
+    """The identifier of each area, and those of connections by their ends, which several may have, or name."""
     areas = full.areas
-    names = {connection.label: connection.identifier for connection in areas.connections}
-    named = {c.name: r.identifier for r in areas.connections if (c := areas.spec.connections[r.index]).name}
-    return {**{area.name: area.identifier for area in areas.areas}, **names, **named}
+    targets = {area.name: [area.identifier] for area in areas.areas}
+    for connection in areas.connections:
+        targets.setdefault(connection.label, []).append(connection.identifier)
+        if name := areas.spec.connections[connection.index].name:
+            targets[name] = [connection.identifier]
+    return targets
 
 
 def _shape(full: UnrolledGraph, target: str) -> tuple[int, int, int]:
@@ -169,9 +172,8 @@ def _steps(asked: object) -> list[int]:
     return [*steps] if all(isinstance(step, int) and not isinstance(step, bool) for step in steps) else []
 
 
-def _placed(full: UnrolledGraph, asked: _Asked, taken: set[str]) -> Placed:
+def _placed(asked: _Asked, target: str, taken: set[str]) -> Placed:
     assert isinstance(asked.change, Change)
-    target = _targets(full)[str(asked.target)]
     base = f"{asked.change.kind}_{target}"
     name = next(name for n in range(1, 10**6) if (name := base if n == 1 else f"{base}_{n}") not in taken)
     taken.add(name)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils._pytree import register_pytree_node
 
-from cortexgraph.errors import CompileError, CortexGraphWarning, Diagnostic
+from cortexgraph.errors import CompileError, CortexGraphWarning, DataError, Diagnostic
 from cortexgraph.graph.names import renamed
 from cortexgraph.loading import check_images, load_class
 from cortexgraph.streaming import PieceCompiler, Pieces, State
@@ -87,7 +87,7 @@ class CompiledNetwork(nn.Module):
         """
         if state is None and steps is None and not return_state:
             return super().__call__(x)
-        check_images(x, self._image_shape)
+        self._check(x)
         logits, records, state = self._pieces.run(self, x, state, steps)
         values = [logits, *([States(records)] if self.options.record else []), *([state] if return_state else [])]
         return values[0] if len(values) == 1 else tuple(values)
@@ -95,13 +95,23 @@ class CompiledNetwork(nn.Module):
     def forward(self, x: Tensor) -> Any:
         """Logits, and the recorded states if any are recorded: see `cortexgraph.compile`."""
         if not isinstance(x, fx.Proxy):
-            check_images(x, self._image_shape)
+            self._check(x)
         if isinstance(x, Tensor) and (x.ndim == 5) != self.options.video:
             return self._other_class().forward(self, x)
         result = super().forward(x)
         if not self.options.record or isinstance(x, fx.Proxy) or torch.compiler.is_compiling():
             return result
         return result[0], States(result[1])
+
+    def _check(self, x: Tensor) -> None:
+        """Reject images of another size, or as many as no patch fits."""
+        check_images(x, self._image_shape)
+        for placed in self.options.interventions:
+            number = 1 if placed.change.tensor is None else len(placed.change.tensor)
+            if number not in (1, len(x)):
+                found, expected = f"the patch is of {number} images", f"x has {len(x)}"
+                repair = "Patch with the values of one image, [C, H, W], or show as many images."
+                raise DataError(Diagnostic("bad-intervention", f"intervention {placed.label}", found, expected, repair))
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
         """Load a state dict, also one of version 0.1, whose names differ."""

@@ -152,6 +152,7 @@ class Pieces:
         if problems := list(self._problems(x, state, steps)):
             raise DataError(problems)
         video, batch = x.ndim == 5, len(x)
+        x = x.clone()  # the state keeps images, and a caller may write the next one over this one
         if state is None:
             state = State(Moment(), 0, (), None, {}, {}, batch, self.origin)
         length = x.shape[1] if video else self.areas.spec.time.steps if steps is None else steps
@@ -175,6 +176,8 @@ class Pieces:
         elif steps is not None and x.ndim == 5 and x.shape[1] != steps:
             found, expected = f"a video of {x.shape[1]} frames and steps={steps} were given", "each step reads a frame"
             yield Diagnostic("bad-time", "steps", found, expected, "Leave `steps` out.")
+        if x.ndim == 5 and not x.shape[1]:
+            yield Diagnostic("bad-time", "x", "a video without frames was given", "each step reads a frame")
         if state is None:
             return
         if not isinstance(state, State):
@@ -206,7 +209,7 @@ class Pieces:
 
 def _equal(x: Tensor, image: Tensor | None) -> bool:
     """Whether the static image is the one shown before."""
-    return x is image or (image is not None and x.device == image.device and torch.equal(x, image))
+    return image is not None and x.device == image.device and torch.equal(x, image)
 
 
 def _summed(readout: Readout, logits: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:

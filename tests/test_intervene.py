@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,36 @@ def test_the_interpreter_agrees(options: dict[str, Any]) -> None:
 def test_random_changes_draw_at_every_call() -> None:
     network = cg.intervene(network_of(), {("V1", "all"): cg.add_noise(0.1), ("V2", 3): cg.ablate(to="resample")})
     assert not torch.equal(network(X)[0], network(X)[0])
+
+
+def test_connections_with_the_same_ends_change_together() -> None:
+    data = changed(TWO_AREAS, {("connections",): [*TWO_AREAS["connections"], "V1 -> V2"]})
+    network = compile_spec(NetworkSpec.model_validate(data)).eval()
+    silent = cg.intervene(network, {("V1 -> V2", "all"): cg.ablate()})
+    torch.testing.assert_close(silent(X), silent(0 * X))
+    assert not torch.equal(network(X), network(0 * X))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: cg.scale(math.nan), "scale: nan was given"),
+        (lambda: cg.clamp(low=-math.inf, high=1), "clamp: -inf was given(.|\n)*Leave a bound out"),
+        (lambda: cg.clamp(low=2, high=1), "the lower bound is not above the upper one"),
+        (lambda: cg.add_noise(-1), "a standard deviation is at least 0"),
+        (lambda: cg.ablate(units=3), r"units=3 was given(.|\n)*`units=\[0, 1\]`"),  # type: ignore[arg-type]
+        (lambda: cg.ablate(units=[1.5]), r"units=\[1.5\] was given"),  # type: ignore[list-item]
+    ],
+)
+def test_changes_that_mean_nothing_are_findings(make: Any, message: str) -> None:
+    with pytest.raises(cg.CompileError, match=message):
+        make()
+
+
+def test_a_patch_of_several_images_needs_as_many() -> None:
+    network = cg.intervene(network_of(), {("V1", 2): cg.patch(np.ones((3, *OTHER.shape[1:])))})
+    with pytest.raises(cg.DataError, match=rf"intervention V1: the patch is of 3 images, but x has {len(X)}"):
+        network(X)
 
 
 def test_a_file_says_the_same(tmp_path: Path) -> None:

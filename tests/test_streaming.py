@@ -175,6 +175,15 @@ def test_another_image_is_seen_from_the_first_step_of_its_call() -> None:
     assert torch.equal(network(X.clone(), state, steps=3), network(X, state, steps=3))
 
 
+def test_a_caller_may_write_the_next_image_over_the_last() -> None:
+    network = network_of(connections=["image -> V1 -> V2", {"from": "image", "to": "V2", "delay": 1}])
+    frames = torch.randn(4, 1, *images(network.spec, 1).shape[1:])
+    buffer, states = torch.empty_like(frames[0]), [cg.Stepper(network), cg.Stepper(network)]
+    for frame in frames:
+        reused, own = states[0].step(buffer.copy_(frame)), states[1].step(frame)
+        assert all(torch.equal(reused[1][area], state) for area, state in own[1].items())
+
+
 def test_pieces_are_compiled_once_in_the_steady_state() -> None:
     network = network_of()
     stepper = cg.Stepper(network)

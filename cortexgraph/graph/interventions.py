@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import index
 from typing import TYPE_CHECKING, Any, Literal
 
 from cortexgraph.errors import CompileError, Diagnostic
+from cortexgraph.wording import shortened
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from torch import Tensor
 
 
@@ -133,12 +137,15 @@ def ablate(units: Sequence[Unit] | None = None, to: Literal["zero", "mean", "res
 
 def scale(factor: float, units: Sequence[Unit] | None = None) -> Change:
     """Multiply units by a factor."""
-    return Change("scale", {"factor": float(factor)}, _units(units))
+    return Change("scale", {"factor": _number("scale", factor)}, _units(units))
 
 
 def add_noise(std: float, units: Sequence[Unit] | None = None) -> Change:
     """Add Gaussian noise of this standard deviation to units, drawn at each call, in evaluation as well."""
-    return Change("noise", {"std": float(std)}, _units(units))
+    if (number := _number("add_noise", std)) < 0:
+        found, expected = f"std={number} was given", "a standard deviation is at least 0"
+        raise CompileError(Diagnostic("bad-intervention", "add_noise", found, expected, "Give one such as 0.1."))
+    return Change("noise", {"std": number}, _units(units))
 
 
 def clamp(
@@ -153,17 +160,36 @@ def clamp(
         expected, repair = "a value, or bounds, are needed", "Give `cg.clamp(0.5)`, or `cg.clamp(low=0, high=1)`."
         raise CompileError(Diagnostic("bad-intervention", "clamp", "no value or both were given", expected, repair))
     bounds = {"low": low, "high": high} if value is None else {"low": value, "high": value}
-    numbers = {name: None if bound is None else float(bound) for name, bound in bounds.items()}
+    numbers = {name: None if bound is None else _number("clamp", bound) for name, bound in bounds.items()}
+    if low is not None and high is not None and low > high:
+        found, expected = f"low={low}, high={high} was given", "the lower bound is not above the upper one"
+        raise CompileError(Diagnostic("bad-intervention", "clamp", found, expected, "Exchange them."))
     return Change("clamp", numbers, _units(units))
 
 
-def patch(values: Tensor, units: Sequence[Unit] | None = None) -> Change:
+def patch(values: Tensor | npt.NDArray[Any], units: Sequence[Unit] | None = None) -> Change:
     """Replace units by values [C, H, W] or [B, C, H, W], such as those that another stimulus evokes."""
-    tensor = values.detach()
+    import torch
+
+    tensor = torch.as_tensor(values).detach()
     return Change("patch", {}, _units(units), tensor[None] if tensor.ndim == 3 else tensor)
 
 
+def _number(place: str, value: float) -> float:
+    if not math.isfinite(value):
+        repair = "Leave a bound out where there is none." if place == "clamp" else "Give another number."
+        raise CompileError(Diagnostic("bad-intervention", place, f"{value} was given", "it is a finite number", repair))
+    return float(value)
+
+
 def _units(units: Sequence[Unit] | None) -> tuple[Unit, ...] | None:
-    if units is None:
-        return None
-    return tuple(int(unit) if not isinstance(unit, Sequence) else tuple(map(int, unit)) for unit in units)  # type: ignore[misc]
+    try:
+        return None if units is None else tuple(_unit(unit) for unit in units)
+    except TypeError:
+        expected, repair = "they are whole numbers, or (channel, row, column)", "Give a list, such as `units=[0, 1]`."
+        found = f"units={shortened(repr(units))} was given"
+        raise CompileError(Diagnostic("bad-intervention", "units", found, expected, repair)) from None
+
+
+def _unit(unit: Any) -> Unit:
+    return tuple(map(index, unit)) if isinstance(unit, Sequence) else index(unit)  # type: ignore[return-value]
