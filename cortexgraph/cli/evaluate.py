@@ -203,7 +203,7 @@ def predict(
     weights: Annotated[
         str,
         options.option("-w --weights", "NAME|RUN|FILE", "A trained network that ships, a run, or a checkpoint."),
-    ] = "ventral-cifar10",
+    ] = "ventral-strong-cifar10",
     top: Annotated[int, options.option("--top", "N", "Number of classes to show.", min=1)] = 3,
     at: options.AtOption = None,
     steps: options.StepsOption = None,

@@ -261,7 +261,7 @@ class Predictions:
 @arguments_explained
 def predict(
     files: str | PathLike[str] | Sequence[str | PathLike[str]],
-    run: str | Path | TrainedRun = "ventral-cifar10",
+    run: str | Path | TrainedRun = "ventral-strong-cifar10",
     *,
     at: At | None = None,
     steps: int | None = None,
