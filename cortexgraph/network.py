@@ -201,7 +201,15 @@ class States(dict[tuple[str, int], Tensor]):
         steps: dict[str, list[int]] = {}
         for area, step in self:
             steps.setdefault(area, []).append(step)
-        recorded = listed([f"{area} at steps {step_ranges(sorted(at))}" for area, at in steps.items()]) or "none"
+        recorded = (
+            listed(
+                [
+                    f"{area} at {'steps' if len(at) > 1 else 'step'} {step_ranges(sorted(at))}"
+                    for area, at in steps.items()
+                ]
+            )
+            or "none"
+        )
         repair = "Add it to `record`; an area has no state at steps at which it is silent (see `cg.summarise`)."
         if not (isinstance(key, tuple) and len(key) == 2):
             repair = f"Name an area and a step, such as `states[{next(iter(self), ('V1', 1))!r}]`."

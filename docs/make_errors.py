@@ -237,6 +237,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "event-order": "An event starts before the event above it.",
         "no-event-before": "The first event is timed from an event before it.",
         "no-end-before": "An event starts at the end of one that has no end.",
+        "misplaced-condition": "A condition of the grid stands outside the events.",
         "no-dt": "A time is in ms, but the protocol does not say how long a step is.",
         "too-short": "A duration in ms is less than half a step.",
         "beyond-the-end": "An event starts or ends after the last step.",

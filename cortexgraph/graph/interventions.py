@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from operator import index
 from typing import TYPE_CHECKING, Any, Literal
 
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.wording import shortened
 
@@ -117,6 +118,7 @@ class Placed:
 # ---- what users call -------------------------------------------------------------
 
 
+@arguments_explained
 def ablate(units: Sequence[Unit] | None = None, to: Literal["zero", "mean", "resample"] = "zero") -> Change:
     """Silence units: set them to zero, to their mean over the images of the batch, or to those of another image.
 
@@ -135,11 +137,13 @@ def ablate(units: Sequence[Unit] | None = None, to: Literal["zero", "mean", "res
     return Change("ablate", {"to": to}, _units(units))
 
 
+@arguments_explained
 def scale(factor: float, units: Sequence[Unit] | None = None) -> Change:
     """Multiply units by a factor."""
     return Change("scale", {"factor": _number("scale", factor)}, _units(units))
 
 
+@arguments_explained
 def add_noise(std: float, units: Sequence[Unit] | None = None) -> Change:
     """Add Gaussian noise of this standard deviation to units, drawn at each call, in evaluation as well."""
     if (number := _number("add_noise", std)) < 0:
@@ -148,6 +152,7 @@ def add_noise(std: float, units: Sequence[Unit] | None = None) -> Change:
     return Change("noise", {"std": number}, _units(units))
 
 
+@arguments_explained
 def clamp(
     value: float | None = None,
     *,
@@ -167,6 +172,7 @@ def clamp(
     return Change("clamp", numbers, _units(units))
 
 
+@arguments_explained
 def patch(values: Tensor | npt.NDArray[Any], units: Sequence[Unit] | None = None) -> Change:
     """Replace units by values [C, H, W] or [B, C, H, W], such as those that another stimulus evokes."""
     import torch

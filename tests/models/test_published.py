@@ -97,7 +97,12 @@ def test_every_reference_is_in_the_bibliography_and_every_entry_is_cited() -> No
     assert len(entries) == len(set(entries))
     cited = {key for name in zoo() for key in load(name).references}
     protocols = (path.read_text() for path in (ROOT / "cortexgraph" / "protocol" / "shipped").glob("*.yaml"))
-    cited |= {key for text in protocols for line in re.findall(r"^references: \[(.+)\]", text, re.M) for key in line.split(", ")}
+    cited |= {
+        key
+        for text in protocols
+        for line in re.findall(r"^references: \[(.+)\]", text, re.M)
+        for key in line.split(", ")
+    }
     assert cited <= set(entries)
     text = "".join(path.read_text() for path in (ROOT / "cortexgraph").rglob("*.py"))  # by key, or by the first author
     assert [key for key in entries if key not in cited and not re.search(rf"{key}|{citation((key,))[:6]}", text)] == []
