@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -84,7 +85,7 @@ def read_neural(data: str | Path | xarray.DataArray) -> NeuralData:
         return neural_data(data, "data")
     path = Path(data)
     readers = {".nc": _read_netcdf, ".npz": _read_npz, ".csv": _read_csv}
-    if path.suffix not in readers or not path.is_file():
+    if path.suffix not in readers or not os.path.isfile(path):  # noqa: PTH113 (false for a name that is too long)
         found = f"the suffix is `{path.suffix}`" if path.suffix not in readers else "this file does not exist"
         expected = "recordings are .nc (NetCDF), .npz or .csv files"
         raise DataError(Diagnostic("bad-recording", str(path), found, expected, "See docs/brain.md."))
@@ -136,15 +137,24 @@ def _read_csv(path: Path) -> xarray.DataArray:
     if missing := [name for name in ("stimulus_id", "neuroid_id", "response") if name not in table]:
         raise _bad(str(path), f"the columns are {quoted(map(str, table))}", f"{quoted(missing)} are needed too")
     edges = [name for name in AXES["time_bin"] if name in table]
+    if count := int(table[["stimulus_id", "neuroid_id", *edges]].isna().any(axis=1).sum()):
+        raise _bad(
+            str(path), f"{count_of(count, 'row')} without a stimulus, neuroid or time bin", "each row needs them"
+        )
+    owners = [name for name in AXES["neuroid"] if name in table]  # subjects may number their neuroids alike
+    table["neuroid"] = table.groupby(owners, dropna=False).ngroup()
     table["bin"] = table.groupby(edges).ngroup() if edges else 0
-    keys = ["stimulus_id", "neuroid_id", "bin"]
+    keys = ["stimulus_id", "neuroid", "bin"]
     if "repetition" not in table:
         table["repetition"] = table.groupby(keys).cumcount()
+    if count := int(table.duplicated([*keys, "repetition"]).sum()):
+        expected = "a stimulus, neuroid, time bin and repetition has one row"
+        raise _bad(str(path), f"{count_of(count, 'row')} too many", expected, "Remove them, or number the repetitions.")
     stacked = table.set_index([*keys, "repetition"]).response.to_xarray()
     array = stacked.stack(presentation=("stimulus_id", "repetition")).reset_index("presentation")
-    array = array.rename(neuroid_id="neuroid", bin="time_bin").transpose("presentation", "neuroid", "time_bin")
-    named = table.drop_duplicates("neuroid_id").set_index("neuroid_id").loc[array.neuroid.values]
-    own = {name: ("neuroid", named[name].to_numpy()) for name in ("region", "subject") if name in named}
+    array = array.rename(bin="time_bin").transpose("presentation", "neuroid", "time_bin")
+    named = table.drop_duplicates("neuroid").set_index("neuroid").loc[array.neuroid.values]
+    own = {name: ("neuroid", named[name].to_numpy()) for name in owners}
     bins = table.drop_duplicates("bin").sort_values("bin")
     assigned: xarray.DataArray = array.assign_coords(
         own | {name: ("time_bin", bins[name].to_numpy()) for name in edges}
@@ -215,6 +225,13 @@ def _check_form(array: xarray.DataArray, place: str) -> Iterator[Diagnostic]:
             found = f"the coordinates of {axis} are {quoted(there)}" if there else f"{axis} has no coordinates"
             repair = f"Name one of them {quoted(NAMES[key], 'or')}."
             yield Diagnostic("unknown-coordinate", place, found, f"`{key}` is needed", repair)
+    edges = {key: _coordinate(array, key, "time_bin") for key in AXES["time_bin"]}
+    for key, values in edges.items():
+        if values is not None and not (np.issubdtype(values.dtype, np.number) and np.isfinite(values).all()):
+            yield Diagnostic("bad-recording", place, f"not all of `{key}` are finite numbers", "they are times in ms")
+    bins = [*zip(*(values.tolist() for values in edges.values() if values is not None), strict=False)]
+    if len({*bins}) < len(bins):
+        yield Diagnostic("bad-recording", place, "several time bins have the same start and end", "each has its own")
 
 
 def _by_stimulus(values: Array, ids: Sequence[str], repetitions: Array | None) -> Array:

@@ -216,6 +216,9 @@ def test_a_table_of_a_stimulus_set_names_the_images(
         (lambda x: x.drop_vars("time_bin_end"), "coordinates of time_bin are `time_bin_start`, but `time_bin_end`"),
         (lambda x: x.astype(str), "its values are .*, but numbers are needed"),
         (lambda x: x[:, :0], "it is empty"),
+        (lambda x: x.assign_coords(time_bin_start=("time_bin", ["a", "b"])), "`time_bin_start` are finite numbers"),
+        (lambda x: x.assign_coords(time_bin_end=("time_bin", [20, np.nan])), "`time_bin_end` are finite numbers"),
+        (lambda x: x[..., [0, 0]], "several time bins have the same start and end"),
     ],
 )
 def test_a_recording_of_another_form(recording: xarray.DataArray, change: object, message: str) -> None:
@@ -230,13 +233,23 @@ def test_a_recording_of_another_form(recording: xarray.DataArray, change: object
         ("a.nc", b"nothing", r"it cannot be read \(.*\), but a \.nc file is needed"),
         ("a.npz", b"nothing", "it cannot be read"),
         ("a.csv", b"stimulus,response\na,1\n", "columns are `stimulus` and `response`, but `stimulus_id` and"),
-        ("a.csv", b"stimulus_id,neuroid_id,repetition,response\na,1,0,1\na,1,0,2\n", "it cannot be read"),
+        ("a.csv", b"stimulus_id,neuroid_id,repetition,response\na,1,0,1\na,1,0,2\n", "1 row too many"),
+        ("a.csv", b"stimulus_id,neuroid_id,response\n,1,1\na,1,2\n", "1 row without a stimulus, neuroid or time bin"),
+        (f"{'a' * 300}.csv", None, "this file does not exist"),
     ],
 )
-def test_a_file_that_is_no_recording(tmp_path: Path, name: str, content: bytes, message: str) -> None:
-    (tmp_path / name).write_bytes(content)
+def test_a_file_that_is_no_recording(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=message):
         read_neural(tmp_path / name)
+
+
+def test_neuroids_of_one_name_in_two_subjects_stay_two(tmp_path: Path) -> None:
+    lines = [f"{image},1,{subject},{value}" for image, value in (("a", 1), ("b", 2)) for subject in "XY"]
+    (tmp_path / "d.csv").write_text("\n".join(["stimulus_id,neuroid_id,subject,response", *lines]))
+    data = read_neural(tmp_path / "d.csv")
+    assert (data.neuroids, data.subjects, data.responses.shape) == (("1", "1"), ("X", "Y"), (2, 1, 2, 1))
 
 
 # ---- command -----------------------------------------------------------------
