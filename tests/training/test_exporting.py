@@ -76,7 +76,7 @@ def test_a_run_can_be_exported_over_other_steps(finished: Path, tmp_path: Path) 
         (["RUN", "--to", "onnx", "--out", "no/such/folder/net.onnx"], "cannot be written"),
         (
             ["RUN", "--to", "coreml", "--out", "net.mlmodel"],
-            "`coreml` was given, but the choices are `onnx`, `pt2` and `source`",
+            "`coreml` was given, but the choices are `onnx`, `pt2`, `source` and `brainscore`",
         ),
         (["RUN", "--out", "net.mlmodel"], "the suffixes are .onnx, .pt2, .py"),
         (["RUN", "--to", "source", "--out", "net.pt"], "Write net.py."),
