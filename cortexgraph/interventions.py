@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,15 +73,8 @@ def intervene(network: nn.Module, interventions: Interventions | str | Path) -> 
     full = unroll(before.spec)
     kept = before.options.interventions
     taken = {placed.name for placed in kept} | full.areas.labels.keys()
-    placed: list[Placed] = []
-    findings: list[Diagnostic] = []
-    for one in asked:
-        problems = [*_problems(full, one)]
-        findings += problems
-        if not problems:
-            placed += [_placed(one, target, taken) for target in _targets(full)[str(one.target)]]
-    if findings:
-        raise CompileError(dict.fromkeys(findings))
+    check_interventions(full, asked)
+    placed = [_placed(one, target, taken) for one in asked for target in _targets(full)[str(one.target)]]
     after = compile_with(before.spec, replace(before.options, interventions=(*kept, *placed)))
     sample = next((tensor for tensor in before.state_dict().values() if tensor.is_floating_point()), None)
     if sample is not None:
@@ -102,6 +95,12 @@ def _pairs(interventions: Interventions) -> Iterator[_Asked]:
 
 
 # ---- what is wrong with them -------------------------------------------------------
+
+
+def check_interventions(full: UnrolledGraph, asked: Iterable[_Asked]) -> None:
+    """Raise CompileError with every finding about interventions in a network that is unrolled like this."""
+    if findings := [finding for one in asked for finding in _problems(full, one)]:
+        raise CompileError(dict.fromkeys(findings))
 
 
 def _problems(full: UnrolledGraph, asked: _Asked) -> Iterator[Diagnostic]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
@@ -95,6 +96,16 @@ class EvaluationSpec(Model):
         description="Connections that are cut: kinds (lateral, feedback, feedforward), or ends as in `V4 -> V2`.",
         examples=[["feedback"]],
     )
+    intervene: str | None = Field(
+        default=None,
+        description="A file of interventions (docs/interventions.md), beside that of the experiment.",
+        examples=["silent.yaml"],
+    )
+
+    def _conflicts(self) -> Iterator[tuple[str, str, str]]:
+        if self.lesion and self.intervene is not None:
+            repair = "Write the cut into the file: `- {at: V4 -> V2, scale: 0}`."
+            yield "`lesion` and `intervene` are both set", repair, "intervene"
 
 
 class FigureSpec(Model):

@@ -17,6 +17,7 @@ from cortexgraph.compiler import check, lower, unroll
 from cortexgraph.edit import lesion
 from cortexgraph.errors import CortexGraphError, Diagnostic, SpecError
 from cortexgraph.experiment.model import EvaluationSpec, ExperimentSpec, MatchSpec, VariantSpec
+from cortexgraph.interventions import check_interventions, read_interventions
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.origin import Origin
 from cortexgraph.spec.origin import Path as Place
@@ -127,13 +128,14 @@ def plan(experiment: ExperimentSpec, out: Path, data: Data) -> list[Run]:
     variants = _variants(experiment)
     if experiment.match_parameters is not None:
         variants = _matched(variants, experiment, experiment.match_parameters)
+    evaluations = {name: _placed_evaluation(each, experiment) for name, each in experiment.evaluate.items()}
     return [
         Run(
             variant,
             seed,
             variant.settings.model_copy(update={"seed": seed}),
             data,
-            experiment.evaluate,
+            evaluations,
             out / "runs" / folder_name(variant.name) / f"seed-{seed}",
         )
         for seed in experiment.seeds  # the outer loop: an interrupted experiment has trained every variant once
@@ -271,9 +273,11 @@ def _variant(entry: _Entry, experiment: ExperimentSpec, findings: list[Diagnosti
         for name, evaluation in experiment.evaluate.items():
             with collected(findings, f"evaluate.{name}"):
                 rest = lesion(spec, *evaluation.lesion)
-                lower(
-                    rest if evaluation.at is None else rest.read_at(evaluation.at), evaluation.steps, evaluation.order
-                )
+                rest = rest if evaluation.at is None else rest.read_at(evaluation.at)
+                lower(rest, evaluation.steps, evaluation.order)
+                if evaluation.intervene is not None:
+                    asked = read_interventions(_file(evaluation.intervene, experiment, ()))
+                    check_interventions(unroll(rest, evaluation.steps, evaluation.order), asked)
         return Variant(entry.name, entry.values, spec, settings)
     return None
 
@@ -292,6 +296,13 @@ def _located(settings: Mapping[str, JsonValue], experiment: ExperimentSpec) -> d
     recipe = settings.get("recipe")
     file = {"recipe": _file(recipe, experiment, shipped_recipes())} if isinstance(recipe, str) else {}
     return {**settings, **file}
+
+
+def _placed_evaluation(evaluation: EvaluationSpec, experiment: ExperimentSpec) -> EvaluationSpec:
+    """The evaluation, with its file of interventions beside that of the experiment."""
+    if evaluation.intervene is None:
+        return evaluation
+    return evaluation.model_copy(update={"intervene": _file(evaluation.intervene, experiment, ())})
 
 
 def _file(name: str, experiment: ExperimentSpec, shipped: Collection[str]) -> str:

@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NotRequired, cast
 
@@ -25,6 +25,7 @@ from cortexgraph.experiment.model import EvaluationSpec
 from cortexgraph.experiment.plan import Run
 from cortexgraph.files import locked
 from cortexgraph.spec.fields import pair
+from cortexgraph.spec.reading import read_text
 from cortexgraph.training.records import Count, Share, Split
 from cortexgraph.training.run_folder import RunFolder, write_json
 from cortexgraph.training.settings import in_force
@@ -32,6 +33,7 @@ from cortexgraph.training.settings import in_force
 if TYPE_CHECKING:
     from cortexgraph.data import ImageData
     from cortexgraph.network import CompiledNetwork
+    from cortexgraph.training import TrainedRun
 
 RESULT = "result.json"
 
@@ -198,12 +200,15 @@ def _readings(run: Run, evaluation: EvaluationSpec, images: ImageData) -> list[R
     from cortexgraph.training import evaluate, load_run
 
     trained = load_run(run.folder)
-    network = trained.network
+    network: TrainedRun | CompiledNetwork = trained.network
+    if evaluation.intervene is not None:
+        network = replace(trained, interventions=Path(evaluation.intervene))
+    else:
+        images = trained.normalised(images)
     if evaluation.lesion:
-        network = cast("CompiledNetwork", lesion(network, *evaluation.lesion))
+        network = cast("CompiledNetwork", lesion(trained.network, *evaluation.lesion))
     at, steps, order = evaluation.at, evaluation.steps, evaluation.order
-    normalised = trained.normalised(images)
-    measured = evaluate(network, normalised, at=at, steps=steps, order=order, device=run.settings.device)
+    measured = evaluate(network, images, at=at, steps=steps, order=order, device=run.settings.device)
     return [Reading(step=s.step, accuracy=s.accuracy, loss=s.loss, trained=s.trained) for s in measured.steps]
 
 
@@ -213,6 +218,9 @@ def _readings(run: Run, evaluation: EvaluationSpec, images: ImageData) -> list[R
 def _asked(run: Run) -> dict[str, JsonValue]:
     """What the run was asked for, in JSON: a difference calls for another measurement."""
     of_each = {name: look.model_dump(mode="json", exclude_defaults=True) for name, look in run.evaluations.items()}
+    for name, look in run.evaluations.items():
+        if look.intervene is not None:
+            of_each[name]["intervene"] = read_text(Path(look.intervene))
     return _trained_as(run) | {"evaluations": cast(JsonValue, of_each)}
 
 

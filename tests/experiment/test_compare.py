@@ -106,6 +106,23 @@ def test_a_lesioned_network_is_measured_without_its_connections(write: Write, tm
     ]
 
 
+def test_interventions_come_from_a_file_and_an_edited_file_is_measured_again(write: Write, tmp_path: Path) -> None:
+    """Silence leaves the readout its bias: one class for all images, a tenth of them."""
+    changes = tmp_path / "changes.yaml"
+    changes.write_text("- {at: IT, scale: 1}\n")
+    text = (
+        "evaluate: {changed: {intervene: changes.yaml}}\nvariants: {one: {}, two: {set: {time.steps: 4}}}\nseeds: [0]"
+    )
+    first = compare(write(text), tmp_path / "out").table
+    accuracies = {(row.variant, row.evaluation): row.accuracies for row in first}
+    assert accuracies["one", "changed"] == accuracies["one", "as trained"]
+    changes.write_text("- {at: IT, ablate: zero}\n")
+    again = compare(write(text), tmp_path / "out").table
+    silent = {row.variant: row.accuracies for row in again if row.evaluation == "changed"}
+    assert silent.keys() == {"one", "two"}
+    assert all(accuracy == pytest.approx(0.1) for each in silent.values() for accuracy in each)
+
+
 def test_a_run_that_fails_is_reported_and_the_others_are_carried_out(write: Write, tmp_path: Path) -> None:
     experiment = write("variants: {diverges: {settings: {lr: 1.0e+30, epochs: 3}}, trains: {}}")
     found = compare(experiment, tmp_path / "out")

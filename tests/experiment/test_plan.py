@@ -75,6 +75,11 @@ def test_a_recipe_lies_beside_the_experiment(write: Write, tmp_path: Path) -> No
             r"evaluate.cut lesion lateralz: this names no connection(.|\n)*`lateral`",
         ),
         ("evaluate: {cut: {lesion: V1 -> IT}}", r"evaluate.cut"),
+        ("evaluate: {cut: {intervene: no.yaml}}", r"no.yaml: evaluate.cut: the file cannot be read"),
+        (
+            "evaluate: {cut: {intervene: a.yaml, lesion: lateral}}",
+            r"evaluate.cut: `lesion` and `intervene` are both set",
+        ),
         ("evaluate: {early: {at: [1]}}", r"evaluate.early.*IT first responds at step 2"),
         ("match_parameters: {to: b}", r"match_parameters: no variant is called `b`"),
         ("match_parameters: {to: 10}", r"the nearest that .* comes to 10 trained parameters"),
