@@ -189,7 +189,7 @@ class _Clock:
         """The area's last update that was carried out, if this one is the same function of the same values."""
         graph, contributing = self.graph, [(connection, source) for connection, source, counts in reads if counts]
         changing = [area.body, *(connection.transform for connection, _ in contributing)]
-        identifiers = [area.identifier, *(c.identifier for c, _ in contributing)]
+        identifiers = [area.identifier, *(c.identifier for c, _ in contributing)] if graph.areas.interventions else []
         changes = [placed for each in identifiers for placed in graph.areas.changes(each, node.step)]
         random = any(placed.change.random for placed in changes)
         if area.cell.has_memory or random or any(chain.per_step or chain.random for chain in changing):
