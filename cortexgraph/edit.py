@@ -59,11 +59,7 @@ def _edited(network: SpecLike | nn.Module, change: Change, carry: Carry) -> Netw
     started = _unaltered(before)
     after = compile_with(change(before.spec), before.options)
     state, graphs = before.state_dict(), (unroll(before.spec), unroll(after.spec))
-    sample = next((tensor for tensor in state.values() if tensor.is_floating_point()), None)
-    if sample is not None:
-        after.to(device=sample.device, dtype=sample.dtype)
-    after.load_state_dict(carry(state, *graphs))
-    after.keep_sets_trained_in(before)
+    after.take_over(before, carry(state, *graphs))
     _freeze(before, started, after, lambda flags: carry(flags, *graphs))
     return after.train(before.training)
 

@@ -76,11 +76,7 @@ def intervene(network: nn.Module, interventions: Interventions | str | Path) -> 
     check_interventions(full, asked)
     placed = [_placed(one, target, taken) for one in asked for target in _targets(full)[str(one.target)]]
     after = compile_with(before.spec, replace(before.options, interventions=(*kept, *placed)))
-    sample = next((tensor for tensor in before.state_dict().values() if tensor.is_floating_point()), None)
-    if sample is not None:
-        after.to(device=sample.device, dtype=sample.dtype)
-    after.load_state_dict(before.state_dict())
-    after.keep_sets_trained_in(before)
+    after.take_over(before, before.state_dict())
     flags = {name: parameter.requires_grad for name, parameter in before.named_parameters()}
     for name, parameter in after.named_parameters():
         parameter.requires_grad_(flags[name])

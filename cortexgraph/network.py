@@ -136,8 +136,15 @@ class CompiledNetwork(nn.Module):
             self._warned = True
             warnings.warn(beyond, CortexGraphWarning, stacklevel=4)
 
-    def keep_sets_trained_in(self, source: CompiledNetwork) -> None:
-        """Forget of operations that had one set in the `source` that equal sets look like untrained ones."""
+    def take_over(self, source: CompiledNetwork, state: Mapping[str, Tensor]) -> None:
+        """Take weights made from those of another network, and its device and dtype.
+
+        Equal sets per step look like untrained ones, except in operations that had one set in the `source`.
+        """
+        sample = next((tensor for tensor in source.state_dict().values() if tensor.is_floating_point()), None)
+        if sample is not None:
+            self.to(device=sample.device, dtype=sample.dtype)
+        self.load_state_dict(state)
         single = dict(source.named_modules()).keys() - {path for path, _ in _per_step(source)}
         self._loaded = {path: number for path, number in self._loaded.items() if path not in single}
 
