@@ -197,7 +197,6 @@ def decide(
         raise CompileError(Diagnostic("single-readout", "readout.at", found, trained, repair))
     network.to(choose_device(device))
     values, predicted, areas = _answers(run, network, stimuli, rule, read, batch_size)
-    indices = run.labels(stimuli.classes)
     return Decisions(
         name=run.spec.name,
         data=stimuli.name,
@@ -205,7 +204,7 @@ def decide(
         files=stimuli.files,
         class_names=stimuli.classes,
         classes=run.classes,
-        labels=np.array([indices.get(name, -1) for name in stimuli.classes], dtype=np.int64),
+        labels=run.labels(stimuli.classes),
         steps=read,
         read_in_training=run.read_in_training,
         values=values,

@@ -133,8 +133,7 @@ def record(
     network.to(choose_device(device)).eval()
     trained = run.reached(network)
     _check_readout(script, trained)
-    indices = run.labels(stimuli.classes)
-    labels = np.array([indices.get(name, -1) for name in shown.classes], dtype=np.int64)
+    labels = run.labels(shown.classes)
     variables = [*_variables(run, network, trained, shown, recorded, labels, script)]
     notes = {
         "network": run.spec.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import index
@@ -13,6 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -98,12 +99,15 @@ class TrainedRun:
         """The steps at which the loss of training read the first readout."""
         return weighted_steps(self.spec.readout.loss_over or self.settings.loss_over, read_steps(unroll(self.spec)))
 
-    def labels(self, names: Iterable[str]) -> dict[str, int]:
-        """The logit of each class; those of a released network whose classes have other names: in their order."""
-        others = sorted(set(names))
-        own = self.classes
+    def labels(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
+        """The number of the logit of each image's class, by its name; −1 where the network has no such class.
+
+        Where the classes of a released network have other names, they are taken in their order.
+        """
+        others, own = sorted(set(names)), self.classes
         renamed = not self.card.train_images and len(others) == len(own)
-        return {name: index for index, name in enumerate(others if renamed else own)}
+        numbers = {name: index for index, name in enumerate(others if renamed else own)}
+        return np.array([numbers.get(name, -1) for name in names], dtype=np.int64)
 
     # ---- networks ----------------------------------------------------------------
 
