@@ -274,10 +274,9 @@ def _variant(entry: _Entry, experiment: ExperimentSpec, findings: list[Diagnosti
             with collected(findings, f"evaluate.{name}"):
                 rest = lesion(spec, *evaluation.lesion)
                 rest = rest if evaluation.at is None else rest.read_at(evaluation.at)
-                lower(rest, evaluation.steps, evaluation.order)
+                full, _ = lower(rest, evaluation.steps, evaluation.order)
                 if evaluation.intervene is not None:
-                    asked = read_interventions(_file(evaluation.intervene, experiment, ()))
-                    check_interventions(unroll(rest, evaluation.steps, evaluation.order), asked)
+                    check_interventions(full, read_interventions(_file(evaluation.intervene, experiment, ())))
         return Variant(entry.name, entry.values, spec, settings)
     return None
 
