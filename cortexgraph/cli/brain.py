@@ -54,7 +54,7 @@ def brain(
         load_run(run, spec=spec, key_map=key_map),
         data,
         stimuli,
-        areas=None if areas is None else [name.strip() for name in areas.split(",") if name.strip()],
+        areas=options.read_names(areas),
         steps=options.read_steps(at),
         total_steps=steps,
         order=options.read_order(order),

@@ -70,7 +70,7 @@ def draw(
     from cortexgraph import drawing
     from cortexgraph.render import check_suffixes
 
-    words = None if labels is None else [word.strip() for word in labels.split(",") if word.strip()]
+    words = options.read_names(labels)
     chosen: dict[str, object] = {"labels": words if words != ["all"] else True, "width": width or None, "fold": fold}
     chosen |= {"upstream": upstream, "downstream": downstream, "between": between}
     chosen = {name: value for name, value in chosen.items() if value is not None}

@@ -94,11 +94,7 @@ def evaluate(
         tta=cast("Tta", tta),
     )
     _print_evaluation(result)
-    if csv is not None:
-        _write_csv(csv, result.rows())
-    if plot is not None:
-        result.draw(plot)
-        typer.echo(f"wrote {plot}")
+    _write(result, csv, plot)
 
 
 def _check_decision(decide: str | None, reaction_times: Path | None, tta: str) -> None:
@@ -124,6 +120,11 @@ def _decide(
 
     result = decide(run, load_stimuli(**data), rule, **more)
     _print_decisions(result)
+    _write(result, csv, plot)
+
+
+def _write(result: Evaluation | Decisions, csv: Path | None, plot: Path | None) -> None:
+    """Write the table and the figure that were asked for."""
     if csv is not None:
         _write_csv(csv, result.rows())
     if plot is not None:

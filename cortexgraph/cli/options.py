@@ -156,6 +156,11 @@ def read_steps(text: str, place: str = "--at") -> Literal["all", "last"] | tuple
     return tuple(int(step) for step in text.split(","))
 
 
+def read_names(text: str | None) -> list[str] | None:
+    """Names with commas between them; None without any text."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
 def parts_text(spec: NetworkSpec) -> str:
     """How many areas, connections and steps a spec has."""
     counts = ((len(spec.areas), "area"), (len(spec.connections), "connection"), (spec.time.steps, "step"))

@@ -53,7 +53,7 @@ def attribute(
         trained.prepare(read_images(images, trained)),
         target,
         step,
-        areas=None if areas is None else [name.strip() for name in areas.split(",") if name.strip()],
+        areas=options.read_names(areas),
         points=points,
         classes=trained.classes,
     )

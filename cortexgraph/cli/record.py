@@ -90,7 +90,7 @@ def record(
         trained,
         stimuli,
         out,
-        areas=None if areas is None else [name.strip() for name in areas.split(",") if name.strip()],
+        areas=options.read_names(areas),
         steps=options.read_steps(at),
         total_steps=steps,
         order=updates,

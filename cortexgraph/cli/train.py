@@ -156,8 +156,8 @@ def train(
     asked = {"source": data, "root": data_root, "train_images": train_images, "test_images": test_images}
     arguments = _data_arguments(asked, before)
     trackers = started.logger if started is not None else DEFAULT_TRACKERS
-    if logger is not None:
-        trackers = [name.strip() for name in logger.split(",") if name.strip()]
+    if (names := options.read_names(logger)) is not None:
+        trackers = names
     folder = out or _free_folder(network, str(arguments["source"]))
     check_trackers(trackers, folder)
     options.check_text()
