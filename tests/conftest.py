@@ -9,10 +9,16 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: one torch thread each
 
 typer.main.get_command = cache(typer.main.get_command)  # else each call of the command line builds all commands again
+
+# The suite asks the same of every machine. To hunt with new examples: pytest --hypothesis-profile random
+settings.register_profile("fixed", derandomize=True, database=None)
+settings.register_profile("random", settings.get_profile("default"))
+settings.load_profile("fixed")
 
 GOLDENS = Path(__file__).parent / "goldens"
 

@@ -248,7 +248,8 @@ def test_a_lesion_is_a_connection_that_is_never_active(spec: cg.NetworkSpec, dat
     connection = data.draw(st.sampled_from(spec.connections))
     ends = f"{connection.source} -> {connection.target}"
     try:
-        with in_64_bits():
+        with in_64_bits(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "the first response comes later", cg.CortexGraphWarning)
             network = randomise(cg.compile(spec)).eval()
             cut = cg.lesion(network, ends)
     except (cg.CompileError, cg.GraphError):

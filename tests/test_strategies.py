@@ -161,7 +161,6 @@ def test_every_word_of_the_language_is_drawn() -> None:
         max_examples=600,
         deadline=None,
         phases=[Phase.generate],
-        derandomize=True,
         database=None,
         suppress_health_check=list(HealthCheck),
     )

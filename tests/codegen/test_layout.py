@@ -82,7 +82,7 @@ def test_random_specs_under_autocast() -> None:
     """
     errors: list[float] = []
 
-    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
     @given(spec=specs())
     def run(spec: NetworkSpec) -> None:
         torch.manual_seed(0)
