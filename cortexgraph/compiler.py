@@ -327,7 +327,7 @@ def interpret(
     Raises:
         GraphError: if the spec does not make a network.
         CompileError: for a readout of a silent area.
-        DataError: for images that are no floats or have another size, and for a state dict that lacks parameters.
+        DataError: for images that are not floats or have another size, and for a state dict that lacks parameters.
     """
     graph = build(retimed(spec, steps, order))
     from cortexgraph.loading import check_images

@@ -127,7 +127,7 @@ def lesion(network: SpecLike | nn.Module, *cut: str) -> NetworkSpec | nn.Module:
         than before and which have parameters per step: the sets count from the first response.
 
     Raises:
-        CompileError: for a word that names no connection, or a readout that falls silent.
+        CompileError: for a word that does not name a connection, or a readout that would be silent.
         GraphError: if the rest is not a network.
 
     Examples:
@@ -190,7 +190,7 @@ def _unknown(word: object, spec: NetworkSpec) -> Diagnostic:
     ends = [f"{c.source} -> {c.target}" for c in spec.connections]
     guess = similar(word, ends if len(chain_names(word) or ()) == 2 else [*KINDS, *ends])
     repair = f"Did you mean `{guess}`?" if guess else "See the connections with `cortexgraph show`."
-    return Diagnostic("bad-lesion", f"lesion {word}", "this names no connection", expected, repair)
+    return Diagnostic("bad-lesion", f"lesion {word}", "this does not name a connection", expected, repair)
 
 
 def _without(graph: AreaGraph, removed: set[int], never: set[int]) -> NetworkSpec:

@@ -60,7 +60,7 @@ def replacing(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
 
 
 def _ordinary(path: Path) -> bool:
-    """Whether a file is no device: `/dev/stdout` looks like a file where it is redirected into one."""
+    """Whether a file is not a device: `/dev/stdout` looks like a file where it is redirected into one."""
     return path.absolute().parts[1:2] not in {("dev",), ("proc",)}
 
 

@@ -211,7 +211,7 @@ def _entry(entry: object, n: int, source: Source, path: Path) -> _Asked:
     if unknown := [key for key in data if key not in {"at", "steps", "units", *makers}]:
         keys = ["at", "steps", "units", *makers]
         raise SpecError(
-            Diagnostic("unknown-key", "", f"`{key}` is no key", f"the keys are {quoted(keys)}") for key in unknown
+            Diagnostic("unknown-key", "", f"`{key}` is not a key", f"the keys are {quoted(keys)}") for key in unknown
         )
     if "at" not in data or len(kinds) != 1:
         expected = f"an entry has `at` and one of {quoted(makers)}"

@@ -1,4 +1,4 @@
-"""How a network is compiled (`CompileOptions`), and what comes of it (`Program`)."""
+"""How a network is compiled (`CompileOptions`), and the result (`Program`)."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def similar(word: str, choices: Iterable[str]) -> str | None:
     'resnet18_imagenet'
     """
     choices = [*choices]
-    if (choice := synonym(word, choices)) or word.lower() in SYNONYMS:  # a word of the language is no misspelling
+    if (choice := synonym(word, choices)) or word.lower() in SYNONYMS:  # a word of the language is not a misspelling
         return choice
     by_lower = {choice.lower(): choice for choice in choices}
     if longer := [choice for choice in by_lower if choice.startswith(word[:100].lower()) and len(word) > 2]:

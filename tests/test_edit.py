@@ -284,7 +284,9 @@ time: {steps: 5}
 
 
 def test_a_word_that_names_no_connection() -> None:
-    with pytest.raises(cg.CompileError, match=r"lesion V4 -> V9: this names no(.|\n)*mean `V4 -> V4`(.|\n)*`lateral`"):
+    with pytest.raises(
+        cg.CompileError, match=r"lesion V4 -> V9: this does not name a connection(.|\n)*mean `V4 -> V4`(.|\n)*`lateral`"
+    ):
         cg.lesion("ventral", "V4 -> V9", "latral")
 
 

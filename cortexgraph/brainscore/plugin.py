@@ -78,7 +78,7 @@ def write_plugin(
         steps, order: unroll otherwise than the run was trained.
 
     Raises:
-        DataError: if this is no run, it is damaged, or the folder cannot be written.
+        DataError: if this is not a run, it is damaged, or the folder cannot be written.
         CompileError: if the network does not compile, or reads videos.
     """
     run, folder = opened(run), Path(folder)

@@ -252,7 +252,7 @@ def load_stimuli(
         channels: 1 or 3.
         split: train or test.
         resize: as for `load_data`.
-        arguments: further ones of `load_data`, for the sources that are no folder.
+        arguments: further ones of `load_data`, for the sources that are not a folder.
 
     Raises:
         DataError: if the folder has no images, or they cannot be read.

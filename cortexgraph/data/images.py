@@ -170,7 +170,7 @@ class ImageData:
             preparation: what was done to the images, in words.
 
         Raises:
-            DataError: if a split is missing, or a label is no index of a class.
+            DataError: if a split is missing, or a label is not the index of a class.
 
         Examples:
             >>> images = torch.randint(256, (20, 3, 8, 8), dtype=torch.uint8)

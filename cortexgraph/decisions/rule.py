@@ -72,7 +72,7 @@ def read_rule(rule: str | Rule) -> Rule:
     cumulative, name, side, number = match.groups()
     if name not in MEASURES:
         expected, repair = f"there are {quoted(list(MEASURES))}", suggest(name, MEASURES, "Name one of these.")
-        found = f"`{shortened(name)}` is no measure"
+        found = f"`{shortened(name)}` is not a measure"
         raise CortexGraphError(Diagnostic("bad-decision-rule", place, found, expected, repair))
     if side[0] != MEASURES[name]:
         found, expected = (

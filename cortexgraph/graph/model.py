@@ -201,7 +201,7 @@ class AreaGraph(Shown, nx.MultiDiGraph):  # type: ignore[misc]
 
     Nodes are the names of the areas and `image`; a node's data holds `area` (an `Area`; absent for the image).
     Edges are keyed by the connection's identifier and hold `connection` (a `Connection`). A connection that
-    names an unknown area is no edge: the checks report it.
+    names an unknown area is not an edge: the checks report it.
 
     Examples:
         >>> import cortexgraph as cg

@@ -424,7 +424,7 @@ class Chain:
 
     @cached_property
     def averages(self) -> bool:
-        """Whether it has running statistics: in training it is no pure function, and each evaluation counts."""
+        """Whether it has running statistics: in training it is not a pure function, and each evaluation counts."""
         return any(link.operation.averages for _, link in self.walk())
 
     def field(self, axis: int, place: int) -> frozenset[int]:

@@ -66,7 +66,7 @@ class Complement(nn.Module):
 
 
 class ToPower(nn.Module):
-    """y = (x + ε)^p; where p is no natural number, negative values count as 0."""
+    """y = (x + ε)^p; where p is not a natural number, negative values count as 0."""
 
     def __init__(self, exponent: float, eps: float = 0.0) -> None:
         super().__init__()

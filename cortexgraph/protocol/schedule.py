@@ -222,7 +222,7 @@ def _grid_findings(data: Mapping[str, Any], grid: Mapping[str, Any], origin: Ori
         if name not in grid:
             expected = f"the grid has {quoted(list(grid))}" if grid else "there is no grid"
             repair = suggest(name, grid, f"Add it: `grid: {{{name or 'SOA'}: [1, 2, 3]}}`.")
-            yield origin.diagnostic("unknown-condition", path, f"`${name}` is no condition", expected, repair)
+            yield origin.diagnostic("unknown-condition", path, f"`${name}` is not a condition", expected, repair)
         if path[0] != "events":
             found, repair = f"`${name}` stands outside of the events", "Write a value here."
             yield origin.diagnostic("misplaced-condition", path, found, "it is the same under every condition", repair)

@@ -260,7 +260,7 @@ def _variables(
     for name in conditions[0].values if conditions else ():
         values = np.array([condition.values[name] for condition in conditions])
         images[name] = "image", values.repeat(count // len(conditions))
-    about = " ".join(name for name in images if name != "image")  # which tells readers that these are no data
+    about = " ".join(name for name in images if name != "image")  # which tells readers that these are not data
     logits: list[Variable] = []
     unrolled = network.unrolled
     for readout in unrolled.areas.readouts:

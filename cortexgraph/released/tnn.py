@@ -78,8 +78,8 @@ class _Built:
         connections: with the keys of their operations' tensors.
         ranks: the names of the areas that are updated one rank after the other within a step.
         of_node: the areas of each node.
-        tensors: keys of tensors that are no operation's: the area, or the index of the connection, that has them, their
-            name in it, and the order of their chunks.
+        tensors: keys of tensors that belong to no operation: the area, or the index of the connection, that has them,
+            their name in it, and the order of their chunks.
         unused: keys of tensors that the spec does not need.
     """
 

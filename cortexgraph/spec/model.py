@@ -231,7 +231,7 @@ class NetworkSpec(Document, Shown):
         return Origin(connections=connection_paths(connections), one_readout=not isinstance(readouts, list | tuple))
 
     def data(self) -> dict[str, Any]:
-        """What was set, as a file would hold it; a single readout is no list."""
+        """What was set, as a file would hold it; a single readout is not a list."""
         data = self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
         if len(data["readout"]) == 1:
             (data["readout"],) = data["readout"]
@@ -248,7 +248,7 @@ class NetworkSpec(Document, Shown):
         """The spec with other steps of readout; the parameters stay the same.
 
         Raises:
-            SpecError: if these are no steps, or if a readout combines the logits of its steps.
+            SpecError: if these are not steps, or if a readout combines the logits of its steps.
         """
         combined = next((n for n, readout in enumerate(self.readouts) if readout.over_time != "each"), None)
         if combined is not None and at != self.readouts[combined].at:

@@ -338,7 +338,7 @@ def _problem(detail: ErrorDetails, name: str) -> Diagnostic:
     except ValueError:  # more than 4,300 digits have no text
         value = "a number of thousands of digits"
     field = TrainSettings.model_fields.get(name)
-    if field is None:  # the settings are no mapping
+    if field is None:  # the settings are not a mapping
         return Diagnostic("bad-setting", place, f"{value} was given", "settings and their values are needed")
     means = f"It means: {field.description}"
     if choices := choices_of(name):

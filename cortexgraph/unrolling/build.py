@@ -90,7 +90,7 @@ def _updates_of(info: UnrolledInfo, moment: Moment | None = None) -> _Clock:
 def parameter_counts(areas: AreaGraph) -> dict[str, int]:
     """Learned numbers of each area and connection, by identifier; per-step operations have a set for each live update.
 
-    The graph is unrolled only where an operation is per step, and readouts of silent areas are no hindrance.
+    The graph is unrolled only where an operation is per step, and readouts of silent areas do not matter.
     """
     parts: list[Area | Connection] = [*areas.areas, *areas.connections]
     sets = _updates_of(_info(areas, None, None, video=False)).graph.sets if any(part.per_step for part in parts) else {}

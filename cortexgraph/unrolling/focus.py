@@ -106,7 +106,7 @@ def _problems(graph: UnrolledGraph, key: str, text: str) -> Iterator[Diagnostic]
             "unknown-area", place, found, f"there are {quoted(known)}", suggest(name, known, "Name a declared area.")
         )
     elif step is not None and not re.fullmatch(r"[0-9]{1,9}", step):
-        yield Diagnostic("bad-focus", place, f"`{shortened(step)}` is no step", "a place is written V4@3, or V4")
+        yield Diagnostic("bad-focus", place, f"`{shortened(step)}` is not a step", "a place is written V4@3, or V4")
     elif step is not None and not 1 <= int(step) <= graph.steps:
         found, expected = f"step {step} was asked for", f"the network runs for {graph.steps} steps"
         yield Diagnostic("step-beyond-end", place, found, expected, "Name a step from 1 to T, or raise `steps`.")

@@ -72,7 +72,7 @@ def test_a_recipe_lies_beside_the_experiment(write: Write, tmp_path: Path) -> No
         ("grid: {time.steps: [3, 1]}", r"net.yaml:\d+: readout.at: IT first responds at step 2"),
         (
             "evaluate: {cut: {lesion: lateralz}}",
-            r"evaluate.cut lesion lateralz: this names no connection(.|\n)*`lateral`",
+            r"evaluate.cut lesion lateralz: this does not name a connection(.|\n)*`lateral`",
         ),
         ("evaluate: {cut: {lesion: V1 -> IT}}", r"evaluate.cut"),
         ("evaluate: {cut: {intervene: no.yaml}}", r"no.yaml: evaluate.cut: the file cannot be read"),

@@ -144,7 +144,7 @@ def test_all_findings_of_a_file_come_at_once_with_their_lines(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"events": [{"duration": "$n"}]}, r"`\$n` is no condition, but there is no grid"),
+        ({"events": [{"duration": "$n"}]}, r"`\$n` is not a condition, but there is no grid"),
         ({"events": [{}], "grid": {"n": [1]}}, "no event uses this condition"),
         ({"events": [{"duration": "$step"}], "grid": {"step": [1]}}, "recordings have this name for something else"),
         ({"events": [{"duration": "$y"}], "grid": {"y": [1]}}, "recordings have this name for something else"),
