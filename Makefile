@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 # If the run exists, repeat it (finished) or resume it (interrupted).
 AGAIN := $(if $(wildcard $(RUN)/summary.json),--overwrite,$(if $(wildcard $(RUN)/settings.json),--resume))
 
+# Keep bytecode in the environment, which is this project's own: without it each command compiles the sources of torch again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint types
 
 demo: $(VENV)/.ready  ## check, draw, compile and train the ventral stream on the built-in images

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,8 @@ import typer.main
 from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: one torch thread each
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process of the suite compiles the sources of torch again
+sys.dont_write_bytecode = False
 
 typer.main.get_command = cache(typer.main.get_command)  # else each call of the command line builds all commands again
 
