@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cortexgraph.compiler import unroll as unroll
     from cortexgraph.data import load_data as load_data
     from cortexgraph.data import load_stimuli as load_stimuli
+    from cortexgraph.data import register_data as register_data
     from cortexgraph.decisions import decide as decide
     from cortexgraph.drawing import draw as draw
     from cortexgraph.drawing import draw_matrix as draw_matrix
@@ -81,7 +82,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "cortexgraph.compiler": ("build", "check", "emit", "interpret", "unroll"),
     "cortexgraph.pages": ("page",),
-    "cortexgraph.data": ("load_data", "load_stimuli"),
+    "cortexgraph.data": ("load_data", "load_stimuli", "register_data"),
     "cortexgraph.probing": ("attribute", "preferred_stimulus"),
     "cortexgraph.decisions": ("decide",),
     "cortexgraph.recording": ("record",),

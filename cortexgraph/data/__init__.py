@@ -1,4 +1,4 @@
-"""Labelled images in memory, from a built-in generator, CIFAR-10 or a directory, and batches of them."""
+"""Images with their targets, in memory or streamed, from registered sources, and batches of them."""
 
 from cortexgraph.extras import explained
 
@@ -6,7 +6,7 @@ try:
     from cortexgraph.data import cifar10, folder, shapes  # the registered data sets: one name here for each
     from cortexgraph.data.batches import Batches
     from cortexgraph.data.folder import Stimuli, load_stimuli
-    from cortexgraph.data.images import Augment, ImageData, LabelledImages
+    from cortexgraph.data.images import Augment, ImageData, Images, LabelledImages, Targets
     from cortexgraph.data.load import Request, load_data, register_data
 except ModuleNotFoundError as error:
     raise explained(error) from None
@@ -15,9 +15,11 @@ __all__ = [
     "Augment",
     "Batches",
     "ImageData",
+    "Images",
     "LabelledImages",
     "Request",
     "Stimuli",
+    "Targets",
     "cifar10",
     "folder",
     "load_data",

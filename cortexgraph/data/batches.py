@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cortexgraph.data.images import Augment, LabelledImages
+from cortexgraph.data.images import Augment, Images
 from cortexgraph.errors import DataError, Diagnostic
 
 ALIKE = 8
@@ -22,10 +22,10 @@ __all__ = ["AugmentDraws", "Batches", "apply_augment", "draw_augment"]
 
 
 class Batches:
-    """Iterate over (images float32 [B, C, H, W] normalised per channel, labels int64 [B]).
+    """Iterate over (images float32 [B, C, H, W] normalised per channel, targets [B, …]: without others the classes).
 
-    The images are moved to the device once, as bytes, and turned into floats batch by batch. Iterating does not change
-    the object: the same epoch gives the same batches again, also after a restart and on another device.
+    Images in memory are moved to the device once, as bytes; all are turned into floats batch by batch. Iterating does
+    not change the object: the same epoch gives the same batches again, also after a restart and on another device.
 
     Args:
         data: the images.
@@ -43,7 +43,7 @@ class Batches:
 
     def __init__(
         self,
-        data: LabelledImages,
+        data: Images,
         *,
         mean: Sequence[float],
         std: Sequence[float],
@@ -54,7 +54,7 @@ class Batches:
         device: torch.device | str = "cpu",
         drop_last: bool = False,
     ) -> None:
-        channels, count = data.images.shape[1], len(data)
+        channels, count = data.shape[0], len(data)
         problems: list[tuple[bool, tuple[str, str, str]]] = [
             (not count, ("no images", "at least one is needed", "Give a data set that is not empty.")),
             (
@@ -80,11 +80,10 @@ class Batches:
         if findings := [Diagnostic("bad-batches", "batches", *texts) for wrong, texts in problems if wrong]:
             raise DataError(findings)
         if augment is not None:
-            augment.check_fits(data.images.shape[2], data.images.shape[3])
+            augment.check_fits(*data.shape[1:])
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
         self.shuffle, self.drop_last, self.device = shuffle, drop_last, torch.device(device)
-        self._images = data.images.to(self.device)  # uint8 [N, C, H, W]
-        self._labels = data.labels.to(self.device)  # [N]
+        self._data = data.on(self.device)
         # (x / 255 − mean) / std as one multiplication and one addition, each [C, 1, 1].
         scale, centre = torch.tensor(std)[:, None, None] * 255, torch.tensor(mean)[:, None, None] * 255
         self._gain, self._shift = (1 / scale).to(self.device), (-centre / scale).to(self.device)
@@ -97,26 +96,28 @@ class Batches:
 
     def __len__(self) -> int:
         """The number of batches."""
-        full, rest = divmod(len(self._labels), self.batch_size)
+        full, rest = divmod(len(self._data), self.batch_size)
         return full + bool(rest and not self.drop_last)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        count, size = len(self._labels), (self._images.shape[2], self._images.shape[3])
+        count, (_, *size) = len(self._data), self._data.shape
         generator = _generator(self.seed, self._epoch)
         order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
         drawn = draw_augment(self.augment, count, size, generator) if self.augment else ()
         if isinstance(drawn, AugmentDraws) and self.augment and self.augment.flip == "alternating":
             drawn = drawn._replace(flip=self._mirrored[order] ^ bool(self._epoch % 2))
-        order, draws = order.to(self.device), [draw.to(self.device) for draw in drawn]
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            rows = slice(start, start + self.batch_size)
-            images = self._images[order[rows]]  # uint8 [B, C, H, W]
-            if self.augment and self.augment.randaugment:
-                images = self._randaugmented(images, self.augment.randaugment, start)
-            if self.augment:
-                batch_draws = AugmentDraws(*(draw[rows] for draw in draws))
-                images = apply_augment(images, self.augment, batch_draws, self._mean_colour)
-            yield images.float().mul_(self._gain).add_(self._shift), self._labels[order[rows]]
+        batches, draws = torch.split(order, self.batch_size)[: len(self)], [draw.to(self.device) for draw in drawn]
+        for place, (images, targets) in enumerate(self._data.read(batches)):  # uint8 [B, C, H, W], [B, …]
+            augmented = self._augmented(images, place * self.batch_size, draws) if self.augment else images
+            yield augmented.float().mul_(self._gain).add_(self._shift), targets
+
+    def _augmented(self, images: Tensor, start: int, draws: Sequence[Tensor]) -> Tensor:
+        """A batch that starts at this place of the epoch, uint8 [B, C, H, W], augmented."""
+        assert self.augment is not None
+        if self.augment.randaugment:
+            images = self._randaugmented(images, self.augment.randaugment, start)
+        own = AugmentDraws(*(draw[start : start + self.batch_size] for draw in draws))
+        return apply_augment(images, self.augment, own, self._mean_colour)
 
     def _randaugmented(self, images: Tensor, operations: int, start: int) -> Tensor:
         """RandAugment of a batch that starts at this place of the epoch; it draws from torch's global generator."""
@@ -156,7 +157,7 @@ class AugmentDraws(NamedTuple):
     hole: Tensor
 
 
-def draw_augment(augment: Augment, count: int, size: tuple[int, int], generator: torch.Generator) -> AugmentDraws:
+def draw_augment(augment: Augment, count: int, size: Sequence[int], generator: torch.Generator) -> AugmentDraws:
     """Draw the choices for `count` images of `size` (height, width)."""
     shift = torch.randint(2 * augment.crop_padding_px + 1, (count, 2), generator=generator)
     flip = torch.rand(count, generator=generator) < (0.5 if augment.flip else -1.0)

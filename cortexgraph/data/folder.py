@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cortexgraph.arguments import arguments_explained
 from cortexgraph.data.decode import cached, decode_files, files_key, preparation
-from cortexgraph.data.images import Augment, ImageData, LabelledImages
+from cortexgraph.data.images import Augment, ImageData, Images, LabelledImages
 from cortexgraph.data.load import (
     Request,
     as_path,
@@ -54,7 +54,7 @@ def read_folder(request: Request) -> ImageData:
         raise _unlistable(root, error) from error
     if not findings:
         request.require_available({split: sum(map(len, classes.values())) for split, classes in listed.items()})
-    splits: dict[str, LabelledImages] = {}
+    splits: dict[str, Images] = {}
     for split, classes in listed.items():
         try:
             if any(classes.values()):
@@ -279,10 +279,10 @@ def load_stimuli(
     )
 
 
-def of_images(name: str, images: LabelledImages, classes: Sequence[str]) -> Stimuli:
-    """Images that are in memory as stimuli."""
+def of_images(name: str, images: Images, classes: Sequence[str]) -> Stimuli:
+    """The images of a data set as stimuli."""
     labels = tuple(classes[label] for label in images.labels.tolist())
-    return Stimuli(name, labels, ("",) * len(labels), lambda places: images.images[list(places)])
+    return Stimuli(name, labels, ("",) * len(labels), lambda places: next(images.read([torch.tensor(places)]))[0])
 
 
 def _split_folder(folder: Path, split: str) -> Path:

@@ -1,10 +1,11 @@
-"""Labelled images held in memory, which every data source returns, and how they may be augmented."""
+"""The interface of data: splits of images with their targets, the data set that they make, and its augmentation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,7 +13,10 @@ from torch import Tensor
 
 from cortexgraph.errors import DataError, Diagnostic
 
-__all__ = ["Augment", "ImageData", "LabelledImages", "channel_statistics"]
+__all__ = ["Augment", "ImageData", "Images", "LabelledImages", "Targets", "channel_statistics"]
+
+CHUNK = 4096
+"""Images that are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,60 @@ def _finding(name: str, value: object, expected: str, repair: str) -> Diagnostic
     return Diagnostic("bad-augment", f"augment.{name}", f"{name} is {value}", expected, repair)
 
 
-@dataclass(frozen=True)
-class LabelledImages:
-    """Images and the index of their class.
+# ---- one split -------------------------------------------------------------------
+
+
+class Images(ABC):
+    """One split of a data set: N images of one size, each with a target, in memory or read as they are needed.
+
+    Attributes:
+        labels: index of each image's class, int64 [N]; zeros where the data set has no classes. Subsets take each class
+            evenly by them.
+        targets: what the network learns to give for each image, [N, …], where that is not its class.
+        shape: of an image: channels, height, width.
+        streamed: whether images are read as they are needed.
+    """
+
+    labels: Tensor
+    targets: Tensor | None
+    shape: tuple[int, int, int]
+    streamed: bool
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @abstractmethod
+    def __getitem__(self, rows: Sequence[int]) -> Images:
+        """The images in these rows."""
+
+    @abstractmethod
+    def on(self, device: torch.device) -> Images:
+        """The same images, which `read` gives on this device."""
+
+    @abstractmethod
+    def read(self, batches: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images, uint8 [B, C, H, W], and targets, [B, …], for each batch of rows, int64 [B]."""
+
+    @abstractmethod
+    def update(self, digest: Any) -> None:
+        """Add the images and their targets to a digest of `hashlib`."""
+
+    def goals(self, rows: Tensor) -> Tensor:
+        """The targets in these rows; without any, the classes."""
+        return (self.labels if self.targets is None else self.targets)[rows]
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} images of {' × '.join(map(str, self.shape))}>"
+
+
+@dataclass(frozen=True, repr=False)
+class LabelledImages(Images):
+    """Images in memory and the index of their class.
 
     Attributes:
         images: uint8 [N, C, H, W]; a NumPy array becomes a tensor.
         labels: int64 [N], likewise.
+        targets: what the network learns to give for each image, [N, …], where that is not its class; likewise.
 
     Raises:
         DataError: if the tensors are of another kind or do not fit each other.
@@ -95,12 +146,14 @@ class LabelledImages:
 
     images: Tensor
     labels: Tensor
+    targets: Tensor | None = None
+    streamed = False
 
     def __post_init__(self) -> None:
-        for name, value in (("images", self.images), ("labels", self.labels)):
+        for name, value in (("images", self.images), ("labels", self.labels), ("targets", self.targets)):
             if isinstance(value, np.ndarray):
                 object.__setattr__(self, name, torch.from_numpy(value))
-            elif not isinstance(value, Tensor):
+            elif not isinstance(value, Tensor) and (name != "targets" or value is not None):
                 expected = "a tensor or a NumPy array is needed"
                 raise DataError(Diagnostic("bad-tensors", name, f"a {type(value).__name__} was given", expected))
         images, labels = self.images, self.labels
@@ -108,23 +161,62 @@ class LabelledImages:
             found, repair = f"images are {list(images.shape)}", "Put channels first: `images.permute(0, 3, 1, 2)`."
             raise DataError(Diagnostic("bad-tensors", "images", found, "they must be [N, C, H, W]", repair))
         types_fit = images.dtype == torch.uint8 and labels.dtype == torch.int64
-        if types_fit and images.ndim == 4 and labels.shape == images.shape[:1]:
-            return
-        kinds = [f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}" for tensor in (images, labels)]
-        expected = "uint8 images [N, C, H, W] and int64 labels [N] are needed"
-        repair = "Convert them with `.to(torch.uint8)` and `.to(torch.int64)`, and give each image one label."
-        found = f"images are {kinds[0]} and labels are {kinds[1]}"
-        raise DataError(Diagnostic("bad-tensors", "LabelledImages", found, expected, repair))
+        if not (types_fit and images.ndim == 4 and labels.shape == images.shape[:1]):
+            kinds = [f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}" for tensor in (images, labels)]
+            expected = "uint8 images [N, C, H, W] and int64 labels [N] are needed"
+            repair = "Convert them with `.to(torch.uint8)` and `.to(torch.int64)`, and give each image one label."
+            found = f"images are {kinds[0]} and labels are {kinds[1]}"
+            raise DataError(Diagnostic("bad-tensors", "LabelledImages", found, expected, repair))
+        if self.targets is not None and self.targets.shape[:1] != labels.shape:
+            found, expected = f"targets are {list(self.targets.shape)}", f"there are {len(labels)} images"
+            raise DataError(Diagnostic("bad-tensors", "targets", found, expected, "Give each image one target."))
 
-    def __len__(self) -> int:
-        return len(self.labels)
+    @property
+    def shape(self) -> tuple[int, int, int]:  # type: ignore[override]
+        """Channels, height and width of an image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
 
     def __getitem__(self, rows: Sequence[int]) -> LabelledImages:
         """The images in these rows, copied."""
-        return LabelledImages(self.images[rows], self.labels[rows])
+        return LabelledImages(
+            self.images[rows], self.labels[rows], None if self.targets is None else self.targets[rows]
+        )
 
-    def __repr__(self) -> str:
-        return f"<{len(self)} images of {' × '.join(map(str, self.images.shape[1:]))}>"
+    def on(self, device: torch.device) -> LabelledImages:
+        """The same images, moved to this device."""
+        targets = None if self.targets is None else self.targets.to(device)
+        return LabelledImages(self.images.to(device), self.labels.to(device), targets)
+
+    def read(self, batches: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images, uint8 [B, C, H, W], and targets, [B, …], for each batch of rows, int64 [B]."""
+        for rows in batches:
+            here = rows.to(self.images.device)
+            yield self.images[here], self.goals(here)
+
+    def update(self, digest: Any) -> None:
+        """Add the images and their targets to a digest of `hashlib`."""
+        digest.update(str(tuple(self.images.shape)).encode())
+        for values in (self.images, self.labels, *([] if self.targets is None else [self.targets])):
+            digest.update(values.contiguous().numpy().data)
+
+
+# ---- the data set ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the targets of a data set are.
+
+    Attributes:
+        kind: `class` for the index of a class; other kinds are those that losses know.
+        shape: of the target of one image; empty for a single number.
+        names: of the values of a target, where they have names other than the classes.
+    """
+
+    kind: str = "class"
+    shape: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,26 +231,29 @@ class ImageData:
         mean, std: per channel, of the train images scaled to [0, 1].
         augment: the augmentation that suits this data by default.
         preparation: what was done to the images to bring them to this size, in words.
+        targets: what the targets are.
     """
 
     name: str
     classes: tuple[str, ...]
-    train: LabelledImages
-    test: LabelledImages
+    train: Images
+    test: Images
     mean: tuple[float, ...]
     std: tuple[float, ...]
     augment: Augment = field(default_factory=Augment)
     preparation: str = ""
-    validation: LabelledImages | None = None
+    validation: Images | None = None
+    targets: Targets = field(default_factory=Targets)
 
     @classmethod
     def of(
         cls,
         name: str,
         classes: Sequence[str],
-        splits: Mapping[str, LabelledImages],
+        splits: Mapping[str, Images],
         augment: Augment | None = None,
         preparation: str = "",
+        targets: Targets | None = None,
     ) -> ImageData:
         """The data set of some `splits` (train and test), with the statistics of its training images.
 
@@ -168,6 +263,7 @@ class ImageData:
             splits: under `train` and `test`.
             augment: by default mirroring and crops shifted by up to 4 pixels.
             preparation: what was done to the images, in words.
+            targets: what the targets are; by default classes.
 
         Raises:
             DataError: if a split is missing, or a label is not the index of a class.
@@ -190,21 +286,23 @@ class ImageData:
                 findings.append(Diagnostic("bad-tensors", f"splits.{split}", found, expected, repair))
         if findings:
             raise DataError(findings)
-        augment = augment or Augment()
-        mean, std = channel_statistics(splits["train"].images)
-        return cls(name, tuple(classes), splits["train"], splits["test"], mean, std, augment, preparation)
+        train, test = splits["train"], splits["test"]
+        mean, std = channel_statistics(train)
+        augment, targets = augment or Augment(), targets or Targets()
+        return cls(name, tuple(classes), train, test, mean, std, augment, preparation, targets=targets)
 
 
-def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def channel_statistics(images: Images | Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel of uint8 images [N, C, H, W] scaled to [0, 1].
 
     Counted in integers, so the result does not depend on threads or summation order. A constant channel gets the
     standard deviation of one grey level, so that dividing by it is safe.
     """
-    channels = images.shape[1]
-    counts = torch.zeros(channels, 256, dtype=torch.int64)
-    for chunk in torch.split(images, 4096):  # to keep the memory small
-        for channel in range(channels):
+    if isinstance(images, Tensor):
+        images = LabelledImages(images, torch.zeros(len(images), dtype=torch.int64))
+    counts = torch.zeros(images.shape[0], 256, dtype=torch.int64)
+    for chunk, _ in images.read(torch.split(torch.arange(len(images)), CHUNK)):
+        for channel in range(len(counts)):
             counts[channel] += torch.bincount(chunk[:, channel].flatten(), minlength=256)
     levels = torch.arange(256)
     total = int(counts[0].sum())

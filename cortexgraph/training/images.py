@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cortexgraph.data import Augment, Batches, ImageData, LabelledImages
+from cortexgraph.data import Augment, Batches, ImageData, Images
 from cortexgraph.data.load import balanced_subset
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.spec import NetworkSpec
@@ -31,7 +31,7 @@ def check_fit(spec: NetworkSpec, data: ImageData, *, classes: bool = True) -> No
     if not isinstance(data, ImageData):
         repair = "Load images with `cg.load_data`, or make them of tensors with `cortexgraph.data.ImageData.of`."
         raise DataError(Diagnostic("data-mismatch", "data", f"a {type(data).__name__} was given", repair=repair))
-    channels, *size = data.train.images.shape[1:]
+    channels, *size = data.train.shape
     several = len(spec.readouts) > 1
     compared = [
         *(
@@ -72,9 +72,7 @@ def data_card(data: ImageData, origin: Mapping[str, object] | None = None) -> Da
     """
     digest = hashlib.sha256()
     for split in (data.train, data.test):
-        digest.update(str(tuple(split.images.shape)).encode())
-        digest.update(split.images.contiguous().numpy().data)
-        digest.update(split.labels.contiguous().numpy().data)
+        split.update(digest)
     return DataCard(
         name=data.name,
         classes=list(data.classes),
@@ -147,12 +145,12 @@ def mixed(images: Tensor, settings: TrainSettings) -> tuple[Tensor, float]:
 def check_augmentation(data: ImageData, settings: TrainSettings) -> None:
     """Raise DataError if images of this size cannot be augmented as the settings say."""
     if augment := augmentation(data, settings):
-        augment.check_fits(*data.train.images.shape[2:])
+        augment.check_fits(*data.train.shape[1:])
 
 
 def images_text(data: ImageData, settings: TrainSettings) -> str:
     """The images and their augmentation, as the run announces them."""
-    channels, height, width = data.train.images.shape[1:]
+    channels, height, width = data.train.shape
     augment, mixing = augmentation(data, settings), {"mixup": settings.mixup, "cutmix": settings.cutmix}
     counts = f"{len(data.train):,} training and {len(data.test):,} test images"
     if data.validation is not None:
@@ -238,7 +236,7 @@ def evaluation_batches(
     split: Literal["train", "validation", "test"] = "test",
 ) -> Batches:
     """Images of a split in their order, normalised as the training images are."""
-    images: LabelledImages = getattr(data, split)
+    images: Images = getattr(data, split)
     return Batches(
         images,
         mean=data.mean,

@@ -186,3 +186,13 @@ def test_randaugment_follows_from_seed_epoch_and_batch() -> None:
     torch.manual_seed(int(seed))
     expected = torch.cat([transform(images[16:24]), transform(images[24:])]).float()
     torch.testing.assert_close(first[1], expected)
+
+
+def test_batches_give_targets_that_are_not_classes() -> None:
+    images, targets = some_data(6), torch.rand(6, 2, 4)
+    given = LabelledImages(images.images, images.labels, targets)
+    found = content(make(given, batch_size=4, augment=None, shuffle=False))[1]
+    assert torch.equal(found, targets)
+    assert torch.equal(given[[3, 1]].goals(torch.tensor([0])), targets[[3]])
+    with pytest.raises(DataError, match=r"targets are \[5, 2, 4\], but there are 6 images"):
+        LabelledImages(images.images, images.labels, targets[:5])
