@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -28,6 +30,11 @@ GOLDENS = Path(__file__).parent / "goldens"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-goldens", action="store_true", help="rewrite the files under tests/goldens")
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what the imports made stays to the end: no collection has to look through it again
+    atexit.register(gc.unfreeze)
 
 
 class Golden:
