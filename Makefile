@@ -1,4 +1,4 @@
-# `make demo` and `make test` need only Python 3.11 or newer: each sets up its own environment in .venv.
+# These targets need only Python 3.11 or newer: each sets up its own environment in .venv.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +10,7 @@ AGAIN := $(if $(wildcard $(RUN)/summary.json),--overwrite,$(if $(wildcard $(RUN)
 # Keep bytecode in the environment, which is this project's own: without it each command compiles the sources of torch again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint types
+.PHONY: demo test lint types docs
 
 demo: $(VENV)/.ready  ## check, draw, compile and train the ventral stream on the built-in images
 	$(BIN)/cortexgraph check specs/ventral.yaml
@@ -26,6 +26,9 @@ lint: $(VENV)/.ready-dev
 
 types: $(VENV)/.ready-dev
 	$(BIN)/mypy
+
+docs: $(VENV)/.ready-site  ## the documentation site, in build/site; the tutorial is executed
+	$(BIN)/python docs/make_site.py
 
 # in a variable, because `call` would split it at its commas
 DEMO := .[train,record,onnx,attribution]
@@ -47,3 +50,6 @@ $(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
 	$(call install,".[dev]")
 	touch $(VENV)/.ready
+
+$(VENV)/.ready-site: pyproject.toml | $(VENV)/bin/python
+	$(call install,".[site]")

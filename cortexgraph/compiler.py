@@ -315,7 +315,8 @@ def interpret(
         spec: the network, or its path or zoo name.
         state_dict: parameters and buffers under the names of the compiled module.
         x: images [B, C, H, W], or videos [B, T, C, H, W] whose frame t is the image of step t.
-        steps, order: as for `compile_spec`.
+        steps: as for `compile_spec`.
+        order: as for `compile_spec`.
         training: whether batch norms take their statistics from the batch.
         record: the states that are recorded: what they depend on moves running statistics.
         running_statistics: filled with the running statistics after the run, under the names of the state dict.

@@ -112,7 +112,8 @@ def draw_unrolled(
     Args:
         spec: the network.
         path: where to write the picture; its suffix (.svg, .png, .pdf or .dot) says the format.
-        steps, order: number of steps T and order of updates; those of the spec by default.
+        steps: number of steps T; that of the spec by default.
+        order: order of updates; that of the spec by default.
         record: the states to record, which the passes must keep.
         passes: names of the passes to run; all by default.
         upstream: draw only what drives this place, written `V4@3`, or `V4` for all steps.
@@ -155,7 +156,8 @@ def draw_schedule(
     Args:
         spec: the network.
         path: where to write the picture; its suffix (.svg, .png, .pdf or .dot) says the format.
-        steps, order: number of steps T and order of updates; those of the spec by default.
+        steps: number of steps T; that of the spec by default.
+        order: order of updates; that of the spec by default.
         record: the states to record, which the passes must keep.
         passes: names of the passes to run; all by default.
         fold: whether steps that look alike are drawn once: `auto` (where the drawing would be too wide for a page),

@@ -78,7 +78,8 @@ def export(
             does not say how images are scaled.
         path: file to write; an existing one is replaced. Of `brainscore`, a new folder.
         to: the format; by default that of the suffix: .onnx, .pt2 or .py.
-        steps, order: unroll otherwise than the run was trained.
+        steps: number of steps T; by default as trained.
+        order: order of updates; by default as trained.
 
     Raises:
         DataError: if this is not a run, it is damaged, or the file cannot be written.

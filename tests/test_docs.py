@@ -109,11 +109,15 @@ def test_the_citation_names_this_version() -> None:
     assert citation["license"] == "MIT"
 
 
-def test_pictures_and_links_of_the_readme_exist() -> None:
-    links = re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", README)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pictures_and_links_of_the_pages_exist(page: Path) -> None:
+    """The site has no page for a folder, so that links lead to files."""
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)|src=\"([^\"]+)\"", page.read_text())
     local = [a or b for a, b in links if not (a or b).startswith("http")]
-    assert local
-    assert [link for link in local if not (ROOT / link).exists()] == []
+    assert [link for link in local if not (page.parent / link).is_file()] == []
 
 
 @pytest.mark.parametrize(
@@ -200,3 +204,22 @@ def test_drawings_of_the_zoo_are_of_the_shipped_specs(name: str) -> None:
     committed = (ROOT / "docs" / "images" / "zoo" / f"{name}.svg").read_text()
     ids = [re.findall(r'<g id="([^"]+)"', svg) for svg in (cg.draw(cg.load(name)).svg(), committed)]
     assert ids[0] == ids[1], "python docs/make_zoo.py"
+
+
+# ---- the site ----------------------------------------------------------------
+
+SITE = script("make_site")
+NOTEBOOKS = sorted((ROOT / "docs" / "tutorial").glob("*.ipynb"))
+
+
+def test_the_site_shows_every_page() -> None:
+    text = (ROOT / "zensical.toml").read_text()
+    shown = re.findall(r'"([\w/]+)\.md"', text[text.index("nav = ") :])
+    made = {"README", "CHANGELOG", "docs/reference"}
+    pages = {str(path.relative_to(ROOT).with_suffix("")) for path in [*PAGES, *NOTEBOOKS]}
+    assert sorted(shown) == sorted(made | pages)
+
+
+def test_the_reference_has_every_public_name_once() -> None:
+    named = re.findall(r"heading: (\w+)", SITE.reference())
+    assert sorted(named) == cg.__all__

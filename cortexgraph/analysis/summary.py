@@ -228,7 +228,8 @@ def summarise_spec(spec: SpecLike, steps: int | None = None, order: Order | None
 
     Args:
         spec: the network, or its path or zoo name.
-        steps, order: number of steps T and order of updates; those of the spec by default.
+        steps: number of steps T; that of the spec by default.
+        order: order of updates; that of the spec by default.
 
     Raises:
         GraphError: if the spec does not make a network.

@@ -128,7 +128,8 @@ def compare_with_brain(
         stimuli: the folder of the images that were shown, or the images.
         areas: a name or several; all areas by default.
         steps: `all` at which an area is live, `last`, a step or a list.
-        total_steps, order: of the unrolling; those of the spec by default.
+        total_steps: number of steps T; that of the spec by default.
+        order: order of updates; that of the spec by default.
         folds: parts of the stimuli for cross-validation.
         seed: of folds and of random halves of repetitions.
         device: as in `TrainSettings`.

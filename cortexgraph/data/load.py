@@ -97,7 +97,8 @@ def load_data(
         seed: of the built-in data, and of the choice where fewer images are asked for than there are.
         root: the folder of CIFAR-10; by default one in the user's cache.
         download: whether CIFAR-10 may be downloaded into `root`.
-        train_images, test_images: how many, evenly over the classes; None for all (shapes: 20,000 and 2,000).
+        train_images: how many, evenly over the classes; None for all (shapes: 20,000).
+        test_images: the same for test images (shapes: 2,000).
         cache: whether the decoded images of a directory are kept in, and read from, the user's cache.
         resize: of a directory: bring the shorter side to this length, then cut out the middle at `size`.
 

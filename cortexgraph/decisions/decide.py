@@ -176,7 +176,8 @@ def decide(
         stimuli: the images, of `cortexgraph.load_stimuli`.
         rule: such as `entropy < 0.3`, `max_probability > 0.9`, `margin > 0.5` or `cumulative entropy < 0.3`.
         at: steps of readout: `all` from the first response to T, or a list; by default those of the run.
-        steps, order: number of steps T and order; by default those of the run.
+        steps: number of steps T; by default that of the run.
+        order: order of updates; by default that of the run.
         reaction_times: a CSV file with the columns `file` and `rt`, to correlate with.
         device: as in `TrainSettings`.
         batch_size: images at a time.

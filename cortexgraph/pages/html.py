@@ -62,7 +62,8 @@ def page(
     Args:
         subject: a spec, its file or zoo name, or the folder of a run, whose training is shown too.
         path: where to write the page; a name that ends in .html.
-        steps, order: number of steps T and order of updates; those of the spec by default.
+        steps: number of steps T; that of the spec by default.
+        order: order of updates; that of the spec by default.
         overrides: of a file or run, as `--set` takes them.
 
     Returns:

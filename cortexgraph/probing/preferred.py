@@ -40,7 +40,8 @@ class PreferredStimuli:
     """The stimuli that drive some units of an area most.
 
     Attributes:
-        area, step: whose units, and when.
+        area: whose units.
+        step: when.
         units: the channels, N of them.
         stimuli: in the units of the network's input, [N, C, H, W], or videos [N, T, C, H, W].
         responses: of the units to them, [N].

@@ -97,7 +97,8 @@ def record(
         out: a file that ends in .nc (NetCDF) or .npz; with a protocol also .csv or .json, for its measures alone.
         areas: a name or several; all areas by default.
         steps: `all` at which an area is live, `last`, a step or a list.
-        total_steps, order: of the unrolling; those of the spec by default.
+        total_steps: number of steps T; that of the spec by default.
+        order: order of updates; that of the spec by default.
         device: as in `TrainSettings`.
         batch_size: images at a time, at most.
         plots: png, svg or pdf: also draw mean activity, dissimilarity and accuracy over time beside `out`; with a

@@ -134,8 +134,9 @@ def evaluate(
             and replaced modules, and left as it was.
         data: the images; for a run they are normalised as its training images were.
         at: steps of readout: `all` from the first response to T, or a list; by default those of the spec.
-        steps, order: number of steps T, which may be larger than in training, and order; by default those of
-            the spec. The parameters are the same.
+        steps: number of steps T, which may be larger than in training; that of the spec by default. The parameters
+            are the same.
+        order: order of updates; that of the spec by default.
         split: which images.
         device: as in `TrainSettings`.
         batch_size: images at a time.
@@ -277,7 +278,8 @@ def predict(
         files: the paths of images, or of one.
         run: a run or its folder, or the name of a trained network that ships.
         at: steps of readout: `all`, `last` or a list; by default those of the run.
-        steps, order: number of steps T and order; by default those of the run.
+        steps: number of steps T; by default that of the run.
+        order: order of updates; by default that of the run.
         device: as in `TrainSettings`.
 
     Raises:

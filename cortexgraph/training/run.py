@@ -244,9 +244,13 @@ def load_run(
     Args:
         path: the folder of a run, the name of a trained network that ships, such as `ventral-cifar10`, or the
             checkpoint of a released model.
-        spec, key_map: of a checkpoint: the network that it belongs to, and the file that says which tensor is which
-            parameter; as for `cortexgraph.released.read_weights`.
-        steps, order, at, record: of `network`, as for `TrainedRun.compile`; by default as trained.
+        spec: of a checkpoint: the network that it belongs to.
+        key_map: of a checkpoint: the file that says which tensor is which parameter; as for
+            `cortexgraph.released.read_weights`.
+        steps: number of steps T of `network`, as for `TrainedRun.compile`; by default as trained.
+        order: order of its updates; by default as trained.
+        at: steps at which it is read; by default as trained.
+        record: states that it records; none by default.
         epoch: whose weights: those that the run `kept` (of the epoch that is best on validation images; without these
             of the last), those of the `best` epoch, or of the `last`.
 

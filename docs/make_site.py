@@ -1,0 +1,132 @@
+"""Builds the documentation site in build/site: `make docs`, or python docs/make_site.py with the extra `site`.
+
+Pages keep their places in the repository, so that the same links work on a forge and on the site. Two things are made
+here: the reference, from the public names of the package, and the pages of the tutorial, by executing its notebooks.
+Every warning is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+import cortexgraph as cg
+
+ROOT = Path(__file__).parents[1]
+CONFIG = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
+PAGES = ROOT / CONFIG["docs_dir"]
+COPIED = ("README.md", "CHANGELOG.md", "CITATION.cff", "docs", "examples", "specs")
+
+REFERENCE: dict[str, tuple[str, ...]] = {
+    "Specs": ("spec", "ops.registry"),
+    "Check, compile and run": ("compiler", "streaming", "tracing", "exporting", "edit"),
+    "Draw and inspect": ("drawing", "pages", "analysis", "graph", "unrolling"),
+    "Data, training and evaluation": ("data", "training"),
+    "Analysis": ("recording", "decisions", "brain", "probing", "interventions", "graph.interventions"),
+    "Extend": ("ops", "checks", "training.losses"),
+    "Errors": ("errors",),
+}
+"""The modules below each heading of the reference: the public names are those that `cortexgraph` takes from them."""
+
+ENTRY = """\
+::: {place}
+    options:
+      heading: {name}
+      toc_label: {name}
+"""
+
+
+def reference() -> str:
+    """The page of the reference: for each public name, the directive that shows its docstring."""
+    homes = {module: [(name, name) for name in names] for module, names in cg._HOMES.items()}
+    for name, (module, own) in cg._RENAMED.items():
+        homes.setdefault(module, []).insert(0, (name, own))
+    parts = ["# Python API\n"]
+    for heading, modules in REFERENCE.items():
+        parts.append(f"## {heading}\n")
+        for module in (f"cortexgraph.{module}" for module in modules):
+            parts += [ENTRY.format(place=place(module, own), name=name) for name, own in homes.pop(module)]
+    assert not homes, f"no heading has {', '.join(homes)}"
+    return "\n".join(parts)
+
+
+def place(module: str, name: str) -> str:
+    """The full name of what a module offers, which may stand in a file of the same name."""
+    file = ROOT / module.replace(".", "/") / f"{name}.py"
+    return f"{module}.{name}.{name}" if file.exists() else f"{module}.{name}"
+
+
+def copy_pages() -> None:
+    """Copy what the site shows; links to notebooks become links to their pages."""
+    shutil.rmtree(PAGES, ignore_errors=True)
+    PAGES.mkdir(parents=True)
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, PAGES / name, ignore=shutil.ignore_patterns("__pycache__", "make_*.py"))
+        else:
+            shutil.copy(ROOT / name, PAGES / name)
+    for page in PAGES.rglob("*.md"):
+        page.write_text(re.sub(r"\.ipynb\)", ".md)", page.read_text(encoding="utf-8")), encoding="utf-8")
+    landing = PAGES / "README.md"  # the cells of its table, which holds Markdown, one below the other
+    landing.write_text(re.sub(r"</?t(able|r|d)\b[^>]*>", "", landing.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def execute(notebook: Path) -> None:
+    """Execute a notebook and write its page beside it, with its pictures in a folder."""
+    import nbformat  # comes with nbconvert
+    from nbconvert import MarkdownExporter
+    from nbconvert.preprocessors import ExecutePreprocessor
+    from nbconvert.writers import FilesWriter
+
+    cells = nbformat.read(notebook, as_version=4)
+    vector = nbformat.v4.new_code_cell("%config InlineBackend.figure_formats = ['svg']")
+    cells.cells.insert(0, vector)
+    with tempfile.TemporaryDirectory() as folder:
+        ExecutePreprocessor(timeout=300, kernel_name="python3").preprocess(cells, {"metadata": {"path": folder}})
+    del cells.cells[0]
+    cells.cells.insert(1, nbformat.v4.new_markdown_cell(ways_to_run(notebook.name)))
+    name = notebook.stem
+    text, resources = MarkdownExporter().from_notebook_node(
+        cells, {"unique_key": name, "output_files_dir": f"{name}_files"}
+    )
+    FilesWriter(build_directory=str(notebook.parent)).write(text, resources, name)
+
+
+def ways_to_run(name: str, repository: str | None = CONFIG.get("repo_url")) -> str:
+    """The line below the title of a notebook's page."""
+    download = f"[Download this notebook]({name})"
+    if repository is None:
+        return f"{download}; Colab opens it by *File › Upload notebook*."
+    place = f"{repository.removeprefix('https://github.com/')}/blob/main/docs/tutorial/{name}"
+    badge = "https://colab.research.google.com/assets/colab-badge.svg"
+    return f"[![Open in Colab]({badge})](https://colab.research.google.com/github/{place}) · {download}"
+
+
+def build() -> None:
+    """Run the site generator; findings on docstrings count as errors too."""
+    zensical = Path(sys.executable).parent / "zensical"
+    line = [zensical, "build", "--strict", "--clean"]
+    done = subprocess.run(line, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    print(done.stdout)
+    if done.returncode or re.search(r"^(mkdocstrings|griffe|autorefs)\b", done.stdout, re.MULTILINE):
+        raise SystemExit("the site has warnings")
+
+
+def main() -> None:
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    copy_pages()
+    (PAGES / "docs" / "reference.md").write_text(reference(), encoding="utf-8")
+    for notebook in sorted((PAGES / "docs" / "tutorial").glob("*.ipynb")):
+        print(f"executing {notebook.name}")
+        execute(notebook)
+    build()
+
+
+if __name__ == "__main__":
+    main()
