@@ -14,6 +14,7 @@ from glob import escape
 from pathlib import Path
 
 from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.wording import listed, quoted
 
 
 @contextmanager
@@ -115,6 +116,40 @@ def _unwritable(path: Path, error: Exception) -> DataError:
     full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
     repair = "Make room, or name a folder elsewhere." if full else "Name a folder that exists and may be written."
     return DataError(Diagnostic("unwritable", str(path), f"it cannot be written: {reason}", repair=repair))
+
+
+def csv_rows(
+    path: Path, needed: Sequence[str], code: str
+) -> tuple[list[str], list[tuple[Mapping[str, str | None], int]]]:
+    """The columns of a CSV file, and each row with its line.
+
+    Args:
+        path: the file; the first row names the columns.
+        needed: columns that it must have.
+        code: of the finding where it lacks one.
+
+    Raises:
+        DataError: if it cannot be read, or lacks a column.
+    """
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise DataError(Diagnostic("unreadable", str(path), f"the file cannot be read: {reason}")) from None
+    reader = csv.DictReader(lines)
+    try:
+        columns, rows = [*(reader.fieldnames or [])], [(row, reader.line_num) for row in reader]
+    except csv.Error as error:
+        found = f"the file cannot be read as CSV: {error}"
+        raise DataError(Diagnostic("unreadable", "", found, file=str(path), line=reader.line_num + 1)) from None
+    if missing := [name for name in needed if name not in columns]:
+        found = f"there is no column {quoted(missing)}"
+        expected = f"its columns are {quoted(columns)}" if columns else "the file is empty"
+        repair = (
+            f"Name the column{'s' * (len(needed) > 1)} {listed([f'`{name}`' for name in needed])} in the first row."
+        )
+        raise DataError(Diagnostic(code, "", found, expected, repair, file=str(path), line=1))
+    return columns, rows  # type: ignore[return-value]
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:

@@ -8,6 +8,7 @@ try:
     from cortexgraph.data.folder import Stimuli, load_stimuli
     from cortexgraph.data.images import Augment, ImageData, Images, LabelledImages, Targets
     from cortexgraph.data.load import Request, load_data, register_data
+    from cortexgraph.data.targets import register_target
 except ModuleNotFoundError as error:
     raise explained(error) from None
 
@@ -25,5 +26,6 @@ __all__ = [
     "load_data",
     "load_stimuli",
     "register_data",
+    "register_target",
     "shapes",
 ]

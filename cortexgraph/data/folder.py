@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cortexgraph.arguments import arguments_explained
 from cortexgraph.data.decode import cached, decode_files, files_key, preparation
-from cortexgraph.data.images import Augment, ImageData, Images, LabelledImages
+from cortexgraph.data.images import CLASS, Augment, ImageData, Images, LabelledImages, Targets
 from cortexgraph.data.load import (
     Request,
     as_path,
@@ -25,6 +25,7 @@ from cortexgraph.data.load import (
     register_data,
     require,
 )
+from cortexgraph.data.targets import read_targets
 from cortexgraph.errors import DataError, Diagnostic
 
 __all__ = ["Stimuli", "load_stimuli", "of_images"]
@@ -49,6 +50,8 @@ def read_folder(request: Request) -> ImageData:
     """
     root = as_path(request.source)
     try:
+        if request.targets is not None:
+            return _with_targets(root, request.targets, request)
         listed, findings = _read_layout(root)
     except OSError as error:
         raise _unlistable(root, error) from error
@@ -70,13 +73,41 @@ def read_folder(request: Request) -> ImageData:
 def _decoded(classes: Classes, split: str, request: Request) -> LabelledImages:
     pairs = [(file, label) for label, files in enumerate(classes.values()) for file in files]
     pairs = [pairs[index] for index in request.subset(split, [label for _, label in pairs])]
-    files, size, channels = [file for file, _ in pairs], request.size, request.channels
-    resize = request.resize
     labels = torch.tensor([label for _, label in pairs])
+    return LabelledImages(_pictures([file for file, _ in pairs], request), labels)
+
+
+def _pictures(files: Sequence[Path], request: Request) -> Tensor:
+    """The images of files as the request asks for them: uint8 [N, C, H, W]."""
+    size, channels, resize = request.size, request.channels, request.resize
     if not request.cache:
-        return LabelledImages(decode_files(files, size, channels, resize), labels)
+        return decode_files(files, size, channels, resize)
     shape, key = (len(files), channels, *size), files_key(files, size, channels, resize)
-    return LabelledImages(cached(key, shape, lambda: decode_files(files, size, channels, resize)), labels)
+    return cached(key, shape, lambda: decode_files(files, size, channels, resize))
+
+
+def _with_targets(root: Path, table: Path, request: Request) -> ImageData:
+    """The images below train/ and test/, at any depth, with the targets of a CSV file."""
+    require(_check_root(root))
+    walks = {split: _Walk(root / split) for split in SPLITS}
+    files = {split: walk.images(root / split) for split, walk in walks.items()}
+    empty = [
+        _finding("no-images", root / split, "no images are here", "", LAYOUT) for split in SPLITS if not files[split]
+    ]
+    require([*empty, *(finding for walk in walks.values() for finding in walk.findings)])
+    request.require_available({split: len(each) for split, each in files.items()})
+    names, targets = read_targets(table, request.target, root, files, request.size)
+    splits = {}
+    for split, each in files.items():
+        values, is_class = targets[split], request.target == CLASS
+        labels = values if is_class else torch.zeros(len(each), dtype=torch.int64)
+        chosen = request.subset(split, labels.tolist())
+        pictures = _pictures([each[n] for n in chosen], request)
+        splits[split] = LabelledImages(pictures, labels[chosen], None if is_class else values[chosen])
+    augment = Augment(crop_padding_px=min(request.size) // 8)
+    prepared = preparation(files["train"], request.size)
+    kind = Targets(request.target, tuple(targets["train"].shape[1:]))
+    return ImageData.of(request.source, names, splits, augment, prepared, kind)
 
 
 # ---- walking through folders --------------------------------------------------

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from cortexgraph.errors import DataError, Diagnostic
 
-__all__ = ["Augment", "ImageData", "Images", "LabelledImages", "Targets", "channel_statistics"]
+__all__ = ["CLASS", "Augment", "ImageData", "Images", "LabelledImages", "Targets", "channel_statistics"]
 
+CLASS = "class"
+"""The kind of target that is the index of a class."""
 CHUNK = 4096
 """Images that are looked at together."""
 
@@ -209,12 +211,12 @@ class Targets:
     """What the targets of a data set are.
 
     Attributes:
-        kind: `class` for the index of a class; other kinds are those that losses know.
+        kind: `class` for the index of a class, or another registered kind (`cortexgraph.data.targets`).
         shape: of the target of one image; empty for a single number.
         names: of the values of a target, where they have names other than the classes.
     """
 
-    kind: str = "class"
+    kind: str = CLASS
     shape: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
 
@@ -225,7 +227,7 @@ class ImageData:
 
     Attributes:
         name: of the source, such as ``shapes``, or the directory's path.
-        classes: their names; a label is an index into them.
+        classes: their names; a label is an index into them. Of other targets the name of each number.
         train, test: the two splits, of one image size.
         validation: images set aside from the training images to choose an epoch, if there are any.
         mean, std: per channel, of the train images scaled to [0, 1].

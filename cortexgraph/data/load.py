@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cortexgraph.arguments import arguments_explained
-from cortexgraph.data.images import ImageData
+from cortexgraph.data.images import CLASS, ImageData
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.wording import suggest
 
@@ -33,6 +33,8 @@ class Request:
     images: dict[str, int | None]
     cache: bool
     resize: int | None = None
+    targets: Path | None = None
+    target: str = CLASS
 
     def subset(self, split: str, labels: Sequence[int]) -> list[int]:
         """Indices of the images of a split that are asked for."""
@@ -86,6 +88,8 @@ def load_data(
     test_images: int | None = None,
     cache: bool = True,
     resize: int | None = None,
+    targets: str | Path | None = None,
+    target: str = CLASS,
 ) -> ImageData:
     """Load a data set.
 
@@ -101,13 +105,16 @@ def load_data(
         test_images: the same for test images (shapes: 2,000).
         cache: whether the decoded images of a directory are kept in, and read from, the user's cache.
         resize: of a directory: bring the shorter side to this length, then cut out the middle at `size`.
+        targets: a CSV file with a row for each image of a directory, whose images then need no folders of classes.
+        target: what its columns are: `class`, `labels`, `numbers`, `class-map` or `number-map` (docs/tasks.md).
 
     Raises:
         DataError: with everything that is wrong with the request or the files.
     """
     counts = {"train": train_images, "test": test_images}
     root = Path(root) if root is not None else None
-    request = Request(source, size, channels, seed, root, download, counts, cache, resize)
+    table = None if targets is None else Path(targets)
+    request = Request(source, size, channels, seed, root, download, counts, cache, resize, table, target)
     require(_check(request))
     return SOURCES[source if is_name(source) else DIRECTORY](request)
 
@@ -148,6 +155,9 @@ def _check(request: Request) -> Iterator[Diagnostic]:
         yield Diagnostic("bad-size", "size", f"the size is {size}", expected, "Give (height, width), such as (32, 32).")
     if seed < 0:
         yield Diagnostic("bad-seed", "seed", f"the seed is {seed}", "it must be 0 or more", "Give another seed.")
+    if request.targets is not None and is_name(source):
+        found, repair = f"`{source}` has targets of its own", "Leave --targets out, or give a directory of images."
+        yield Diagnostic("bad-targets", "targets", found, repair=repair)
     for split, count in request.images.items():
         yield from check_count(split, count, None)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cortexgraph.errors import DataError, Diagnostic
-from cortexgraph.wording import quoted
+from cortexgraph.files import csv_rows
 
 __all__ = ["Correlation", "correlate", "read_reaction_times"]
 
@@ -53,27 +52,12 @@ def read_reaction_times(path: str | Path, files: Sequence[str]) -> npt.NDArray[n
     if not any(files):
         repair = "Give a folder of images with --data."
         raise DataError(Diagnostic("no-files", "data", "these images have no file names", repair=repair))
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise DataError(Diagnostic("unreadable", str(path), f"the file cannot be read: {reason}")) from None
-    reader = csv.DictReader(lines)
-    try:
-        columns, rows = reader.fieldnames or [], [(row, reader.line_num) for row in reader]
-    except csv.Error as error:
-        found = f"the file cannot be read as CSV: {error}"
-        raise DataError(Diagnostic("unreadable", "", found, file=str(path), line=reader.line_num + 1)) from None
-    if missing := [name for name in ("file", "rt") if name not in columns]:
-        found = f"there is no column {quoted(missing)}"
-        expected = f"its columns are {quoted(list(columns))}" if columns else "the file is empty"
-        repair = "Name the columns `file` and `rt` in the first row."
-        raise DataError(Diagnostic("bad-reaction-times", "", found, expected, repair, file=str(path), line=1))
+    _, rows = csv_rows(path, ["file", "rt"], "bad-reaction-times")
     return _matched(rows, path, files)
 
 
 def _matched(
-    rows: Sequence[tuple[Mapping[str, str], int]], path: Path, files: Sequence[str]
+    rows: Sequence[tuple[Mapping[str, str | None], int]], path: Path, files: Sequence[str]
 ) -> npt.NDArray[np.float64]:
     """The mean of the rows of each file."""
     places, lasts = {file: n for n, file in enumerate(files)}, defaultdict(list)

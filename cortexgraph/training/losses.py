@@ -1,14 +1,16 @@
 """Losses and counts of correct images, over the steps at which the network is read out.
 
-A loss is a function registered with `register_loss`; `TrainSettings.loss` and `--loss` name it. The registry holds
-the only list of names.
+A loss is a function registered with `register_loss`, which also says on which kind of target it trains;
+`TrainSettings.loss`, `--loss` and the `loss` of a readout name it. The registry holds the only list of names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cortexgraph.arguments import arguments_explained
 from cortexgraph.errors import CortexGraphError, Diagnostic
 
 if TYPE_CHECKING:
@@ -17,37 +19,63 @@ if TYPE_CHECKING:
     from cortexgraph.spec.model import ReadoutSpec
 
     Logits = Tensor | Mapping[str, Tensor]
-    """What a network returns: [B, classes] or [B, n, classes], or such by the name of each of several readouts."""
-    Loss = Callable[[Tensor, Tensor, float], Tensor]
-from cortexgraph.arguments import arguments_explained
+    """What a network returns: [B, classes] or [B, n, classes], or such by the name of each of several readouts.
+
+    Readouts of every place have [B, classes, H, W] or [B, n, classes, H, W].
+    """
+    Function = Callable[[Tensor, Tensor, float], Tensor]
 
 CROSS_ENTROPY = "cross-entropy"
+CLASS, LABELS, NUMBERS, VIEWS, NOTHING = "class", "labels", "numbers", "views", "nothing"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A registered loss.
+
+    Attributes:
+        function: from float32 values [M, K], targets and the label smoothing to float32 losses [M].
+        target: on what it trains: `class` (int64 [M]), `labels` or `numbers` (float32 [M, K]), `nothing`, or `views`:
+            the rows are two views of each of M / 2 images, first the one of all, then the other.
+    """
+
+    function: Function
+    target: str
+
 
 LOSSES: dict[str, Loss] = {}
-"""By name: from float32 logits [M, classes], int64 labels [M] and the label smoothing to float32 losses [M]."""
+"""By name."""
 
 
 @arguments_explained
-def register_loss(name: str) -> Callable[[Loss], Loss]:
-    """Decorator that adds a loss to those that `TrainSettings` and `--loss` know by name.
+def register_loss(name: str, target: str = CLASS) -> Callable[[Function], Function]:
+    """Decorator that adds a loss to those that `TrainSettings`, `--loss` and readouts know by name.
 
-    It takes float32 logits [M, classes], int64 labels [M] and the label smoothing, and returns float32 losses [M].
+    It takes float32 values [M, K] of the readout, the targets and the label smoothing, and returns float32 losses [M].
+    A readout of every place gives a row for each place.
+
+    Args:
+        name: of the loss.
+        target: on what it trains: `class` (int64 [M]), `labels` or `numbers` (float32 [M, K]), `nothing`, or `views`
+            (two of each image: the first M / 2 rows are the one, the others the other).
 
     Raises:
-        ValueError: if the name is taken.
+        ValueError: if the name is taken, or this is no target.
 
     Examples:
         >>> @register_loss("margin")
         ... def margin(logits, labels, smoothing):
         ...     return torch.nn.functional.multi_margin_loss(logits, labels, reduction="none")
-        >>> LOSSES.pop("margin") is margin
+        >>> LOSSES.pop("margin").function is margin
         True
     """
 
-    def add(loss: Loss) -> Loss:
+    def add(loss: Function) -> Function:
         if name in LOSSES:
             raise ValueError(f"loss `{name}` is registered already")
-        LOSSES[name] = loss
+        if target not in (known := (CLASS, LABELS, NUMBERS, VIEWS, NOTHING)):
+            raise ValueError(f"`{target}` is no target of a loss; they are {', '.join(known)}")
+        LOSSES[name] = Loss(loss, target)
         return loss
 
     return add
@@ -71,40 +99,121 @@ def squared_error(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
     return (logits - targets).square().mean(1)
 
 
+@register_loss("binary-cross-entropy", LABELS)
+def binary_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    """Mean over labels of the cross-entropy of each, in nats; smoothing brings targets closer to 1/2."""
+    from torch.nn import functional as F
+
+    targets = labels * (1 - smoothing) + smoothing / 2  # [M, K]
+    return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(1)
+
+
+@register_loss("mse", NUMBERS)
+def mse(values: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """Mean over numbers of the squared difference."""
+    return (values - targets).square().mean(1)
+
+
+@register_loss("l1", NUMBERS)
+def l1(values: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """Mean over numbers of the absolute difference."""
+    return (values - targets).abs().mean(1)
+
+
+@register_loss("huber", NUMBERS)
+def huber(values: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """Mean over numbers of Huber's loss (1964): half the square of differences up to 1, linear beyond."""
+    from torch.nn import functional as F
+
+    return F.huber_loss(values, targets, reduction="none").mean(1)
+
+
+@register_loss("activity", NOTHING)
+def activity(values: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """Mean absolute value: of error units, what PredNet minimises (Lotter, Kreiman & Cox 2017)."""
+    return values.abs().mean(1)
+
+
+TEMPERATURE = 0.5
+"""Of NT-Xent: the one that SimCLR uses for CIFAR-10."""
+
+
+@register_loss("nt-xent", VIEWS)
+def nt_xent(values: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """For each view, how well the other view of its image is told from all other views (SimCLR, Chen et al. 2020).
+
+    The cross-entropy, in nats, over cosine similarities divided by a temperature of 0.5.
+    """
+    import torch
+    from torch.nn import functional as F
+
+    unit, rows = F.normalize(values, dim=1), torch.arange(len(values), device=values.device)
+    similar = (unit @ unit.T / TEMPERATURE).fill_diagonal_(-torch.inf)  # [M, M]
+    return F.cross_entropy(similar, rows.roll(len(rows) // 2), reduction="none")
+
+
 # ---- over the steps of readout -----------------------------------------------------
 
 
 def _by_readout(logits: Logits) -> list[Tensor]:
-    """[B, n, classes] of each readout."""
+    """[B, n, classes] or [B, n, classes, H, W] of each readout."""
     parts = list(logits.values()) if isinstance(logits, Mapping) else [logits]
-    return [part.unsqueeze(1) if part.ndim == 2 else part for part in parts]
+    return [part.unsqueeze(1) if part.ndim in (2, 4) else part for part in parts]
 
 
 def logits_per_step(logits: Logits) -> Tensor:
-    """The logits of the first readout as [B, n, classes]: those whose accuracy is reported."""
+    """The logits of the first readout as [B, n, classes] (or [B, n, classes, H, W]): those whose score is reported."""
     return _by_readout(logits)[0]
 
 
 def loss_per_step(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0, loss: str = CROSS_ENTROPY) -> Tensor:
-    """The loss at each readout step, averaged over the batch.
+    """The loss at each readout step, averaged over the batch, and over all places that have a target.
 
     Args:
-        logits: [B, n, classes].
-        labels: int64 [B].
+        logits: [B, n, classes], or [B, n, classes, H, W] with a readout of every place.
+        labels: int64 [B] or [B, H, W], float32 [B, K] or [B, K, H, W], or such for each step: [B, n, …], of which
+            the last count where there are more.
         label_smoothing: share of each target spread evenly over all classes.
         loss: its registered name.
 
     Returns:
         float32 [n].
     """
-    batch, steps, classes = logits.shape
-    targets = labels[:, None].expand(batch, steps).flatten()  # [B · n]
-    losses = LOSSES[loss](logits.float().reshape(-1, classes), targets, label_smoothing)
-    if losses.shape != targets.shape:
-        found, expected = f"it returned {list(losses.shape)}", f"a loss for each row is needed: {list(targets.shape)}"
+    import torch
+
+    kind = LOSSES[loss].target
+    if kind in (VIEWS, NOTHING):  # views are compared within their step
+        nothing = labels.new_zeros(len(logits))
+        return torch.stack(
+            [_row_losses(loss, step.flatten(1), nothing, 0.0).mean() for step in logits.float().unbind(1)]
+        )
+    batch, steps = logits.shape[:2]
+    columns = 0 if kind == CLASS else 1
+    same = labels.ndim < logits.ndim - 1 + columns
+    labels = labels[:, None].expand(batch, steps, *labels.shape[1:]) if same else labels[:, -steps:]  # [B, n, …]
+    targets = labels.flatten() if kind == CLASS else labels.movedim(2, -1).flatten(0, -2)
+    rows = logits.float().movedim(2, -1).flatten(0, -2)  # [B · n · places, classes]
+    if logits.ndim == 3:
+        return _row_losses(loss, rows, targets, label_smoothing).reshape(batch, steps).mean(0)
+    known = targets >= 0 if kind == CLASS else targets.isfinite().all(1)
+    losses = rows.new_zeros(len(rows))
+    losses[known] = _row_losses(loss, rows[known], targets[known], label_smoothing)
+    counts = known.reshape(batch, steps, -1).sum((0, 2)).clamp(min=1)  # [n]
+    return losses.reshape(batch, steps, -1).sum((0, 2)) / counts
+
+
+def _row_losses(loss: str, rows: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """The loss of each row.
+
+    Raises:
+        CortexGraphError: if the function returns something else.
+    """
+    losses = LOSSES[loss].function(rows, targets, smoothing)
+    if losses.shape != rows.shape[:1]:
+        found, expected = f"it returned {list(losses.shape)}", f"a loss for each row is needed: {[len(rows)]}"
         repair = 'Do not average over the batch, as with `reduction="none"`.'
         raise CortexGraphError(Diagnostic("bad-loss", f"loss {loss}", found, expected, repair))
-    return losses.reshape(batch, steps).mean(0)
+    return losses
 
 
 def step_weights(over: str | Sequence[float], steps: int) -> list[float]:
@@ -123,7 +232,7 @@ def weighted_steps(over: str | Sequence[float], steps: Collection[int]) -> tuple
 
 def readout_loss(
     logits: Logits,
-    labels: Tensor,
+    labels: Tensor | Sequence[Tensor],
     label_smoothing: float = 0.0,
     over: str = "all",
     loss: str = CROSS_ENTROPY,
@@ -135,7 +244,7 @@ def readout_loss(
 
     Args:
         logits: [B, classes] or [B, n, classes], or such by the name of each readout.
-        labels: int64 [B].
+        labels: int64 [B], or as `loss_per_step` takes them; of every readout, or one for each.
         label_smoothing: share of each target spread evenly over all classes.
         over: which readout steps count: `all`, `last`, or the weight of each, with commas between.
         loss: its registered name.
@@ -147,15 +256,18 @@ def readout_loss(
     names = [readout.loss or loss for readout in readouts] or [loss] * len(parts)
     weighted = any(readout.loss_over is not None for readout in readouts)
     parts = [part[:, -1:] if over == "last" and not weighted else part for part in parts]
-    losses = [loss_per_step(part, labels, label_smoothing, name) for part, name in zip(parts, names, strict=True)]
+    every = [labels] * len(parts) if isinstance(labels, torch.Tensor) else labels
+    losses = [
+        loss_per_step(part, own, label_smoothing, name) for part, own, name in zip(parts, every, names, strict=True)
+    ]
     if weighted:
         overs = [over if readout.loss_over is None else readout.loss_over for readout in readouts]
         numbers = [n for own, part in zip(overs, parts, strict=True) for n in step_weights(own, part.shape[1])]
-        every = torch.tensor(numbers, device=labels.device)
-        return torch.cat(losses) @ (every / every.sum())
+        shares = torch.tensor(numbers, device=parts[0].device)
+        return torch.cat(losses) @ (shares / shares.sum())
     if over in {"all", "last"}:
         return torch.cat(losses).mean()
-    weights = torch.tensor(step_weights(over, len(losses[0])), device=labels.device)  # [n]
+    weights = torch.tensor(step_weights(over, len(losses[0])), device=parts[0].device)  # [n]
     return (torch.stack(losses) @ (weights / weights.sum())).mean()
 
 
