@@ -206,6 +206,23 @@ def test_drawings_of_the_zoo_are_of_the_shipped_specs(name: str) -> None:
     assert ids[0] == ids[1], "python docs/make_zoo.py"
 
 
+# ---- docs/coming_from.md -----------------------------------------------------
+
+
+def test_what_people_from_other_tools_find_here_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code in the right columns, in turn, after the lines above them."""
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "coming_from.md").read_text()
+    first = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert first is not None
+    cells = [row.rsplit("|", 2)[1] for row in text.splitlines() if row.startswith("| ")]
+    lines = [line for cell in cells for line in re.findall(r"`([^`]+)`", cell)]
+    assert len(lines) > 25
+    names: dict[str, object] = {}
+    for line in [first[1], *lines]:
+        exec(compile(line, "docs/coming_from.md", "exec"), names)
+
+
 # ---- the site ----------------------------------------------------------------
 
 SITE = script("make_site")

@@ -66,6 +66,8 @@ def evaluate(
     Example: cortexgraph eval runs/ventral-shapes --at all --steps 12 --plot over_time.png
 
     Example: cortexgraph eval ventral-cifar10 --data shapes --decide "entropy < 0.3" --csv decisions.csv
+
+    Example: cortexgraph eval runs/ventral-shapes --intervene changes.yaml
     """
     options.prepare("train", *(["record"] if reaction_times is not None else []))
     from cortexgraph.data import load_data

@@ -95,7 +95,7 @@ WeightsSpecOption = Annotated[
     str | None, option("--spec", "SPEC", "Network of a released checkpoint, such as cornet_s_imagenet.")
 ]
 InterveneOption = Annotated[
-    Path | None, option("--intervene", "FILE", "Ablate, scale, clamp or patch areas and connections at some steps.")
+    Path | None, option("--intervene", "FILE", "Changes of states, such as - {at: V4, steps: 4, ablate: zero}.")
 ]
 MapOption = Annotated[
     Path | None, option("--map", "FILE", "Key map of a released checkpoint.", "the one beside the spec")

@@ -74,6 +74,8 @@ def record(
     Example: cortexgraph record runs/ventral-shapes --areas V4,IT --images 500 -o acts.nc --plots png
 
     Example: cortexgraph record ventral-cifar10 --data shapes --protocol masking -o masking.csv --plots png
+
+    Example: cortexgraph record ventral-cifar10 --data shapes --intervene changes.yaml -o changed.nc
     """
     options.prepare("train", *(["record"] if out.suffix == ".nc" or protocol is not None else []))
     from cortexgraph.data import load_stimuli
