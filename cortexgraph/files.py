@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import errno
 import io
@@ -13,8 +14,13 @@ from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 
-from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.errors import DataError, Diagnostic, SpecError
 from cortexgraph.wording import listed, quoted
+
+MAX_TEXT = 1_000_000
+"""Bytes of a text file, and characters of all texts in it with aliases expanded."""
+MAX_CSV = 100_000_000
+"""Bytes of a table."""
 
 
 @contextmanager
@@ -60,9 +66,48 @@ def replacing(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """A temporary folder, renamed to `path` when the block ends well and removed otherwise.
+
+    Raises:
+        DataError: if it cannot be written, or `path` exists and is not an empty folder.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=_prefix(path), dir=path.parent) as temporary:
+            whole = Path(temporary) / path.name
+            whole.mkdir()
+            yield whole
+            whole.replace(path)
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from None
+
+
 def _ordinary(path: Path) -> bool:
     """Whether a file is not a device: `/dev/stdout` looks like a file where it is redirected into one."""
     return path.absolute().parts[1:2] not in {("dev",), ("proc",)}
+
+
+def unwritable(*paths: Path | None, folder: bool = False) -> list[Diagnostic]:
+    """A finding for each path at which no file can be written, or no folder made: for a look before long work."""
+    findings: list[Diagnostic] = []
+    for path in filter(None, paths):
+        try:
+            above = next(p for p in (path, *path.absolute().parents) if p.exists()) if folder else path.parent
+            if not above.is_dir():
+                found, repair = f"the folder {above} does not exist", "Create it, or name another."
+                if above.exists():
+                    found, repair = f"{above} is a file, not a folder", "Name a folder elsewhere."
+                findings.append(Diagnostic("unwritable", str(path), found, repair=repair))
+            elif not folder and path.is_dir():
+                findings.append(Diagnostic("unwritable", str(path), "this is a folder", repair="Name a file."))
+            elif folder or not path.exists():
+                tempfile.TemporaryFile(dir=above).close()
+        except (OSError, ValueError, RuntimeError) as error:
+            findings += _unwritable(path, error).diagnostics
+    return findings
 
 
 def leftovers(path: str | Path) -> list[Path]:
@@ -118,6 +163,31 @@ def _unwritable(path: Path, error: Exception) -> DataError:
     return DataError(Diagnostic("unwritable", str(path), f"it cannot be written: {reason}", repair=repair))
 
 
+def read_text(path: Path, most_bytes: int = MAX_TEXT) -> str:
+    """The text of a file in UTF-8, of at most 1 MB or as many bytes.
+
+    Raises:
+        SpecError: if it cannot be read.
+    """
+    file = str(path)
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(most_bytes + 1)
+    except OSError as error:
+        raise SpecError(Diagnostic("unreadable", "", f"the file cannot be read: {error.strerror}", file=file)) from None
+    if len(raw) > most_bytes:
+        found, expected = f"the file is larger than {most_bytes // 1_000_000} MB", "no file of this kind needs that"
+        raise SpecError(Diagnostic("too-large", "", found, expected, file=file))
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        encoding = "UTF-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "not UTF-8"
+        repair = "Save it as UTF-8, or name another file."
+        finding = Diagnostic("encoding", "", f"the file is {encoding} text", repair=repair, file=file, line=line)
+        raise SpecError(finding) from None
+
+
 def csv_rows(
     path: Path, needed: Sequence[str], code: str
 ) -> tuple[list[str], list[tuple[Mapping[str, str | None], int]]]:
@@ -132,10 +202,9 @@ def csv_rows(
         DataError: if it cannot be read, or lacks a column.
     """
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise DataError(Diagnostic("unreadable", str(path), f"the file cannot be read: {reason}")) from None
+        lines = read_text(path, MAX_CSV).splitlines()
+    except SpecError as error:
+        raise DataError(error.diagnostics) from None
     reader = csv.DictReader(lines)
     try:
         columns, rows = [*(reader.fieldnames or [])], [(row, reader.line_num) for row in reader]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import groupby, islice
 
@@ -223,6 +224,12 @@ def suggest(word: str, choices: Iterable[str], otherwise: str) -> str:
     return f"Did you mean `{near}`?" if near else otherwise
 
 
+def unknown_area(name: str, known: Iterable[str], repair: str = "Name a declared area.") -> tuple[str, str, str]:
+    """What was found, what is expected and the repair, where no area has a name."""
+    names = [*known]
+    return f"no area is called `{shortened(name)}`", f"there are {quoted(names)}", suggest(name, names, repair)
+
+
 def shortened(text: str, width: int = 60) -> str:
     """The text on one line, without control characters, and cut where it is longer than `width`."""
     text = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text[: width + 1])
@@ -244,6 +251,17 @@ def quoted(words: Iterable[str], conjunction: str = "and") -> str:
     if len(items) > MOST:
         items[MOST - 1 :] = [f"{len(items) - MOST + 1:,} more"]
     return listed(items, conjunction)
+
+
+def repeated(values: Iterable[object]) -> list[object]:
+    """The values that occur more than once, in their order; 1 and 1.0 are the same value, and true is another.
+
+    >>> repeated(["a", 1, True, 1.0])
+    [1]
+    """
+    hashable = (value if isinstance(value, Hashable) else str(value) for value in values)
+    counts = Counter((isinstance(value, bool), value) for value in hashable)
+    return [value for (_, value), count in counts.items() if count > 1]
 
 
 def flow(value: object, default: Callable[[object], object] | None = None) -> str:

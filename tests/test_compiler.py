@@ -145,7 +145,7 @@ def test_the_module_carries_source_spec_and_graph() -> None:
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"record": {"V5": "all"}}, r"no area is called `V5`, but the names are `V1`, .*\n  Name a declared area\."),
+        ({"record": {"V5": "all"}}, r"no area is called `V5`, but there are `V1`, .*\n  Name a declared area\."),
         (
             {"record": {"V1": [0, 99]}},
             r"record V1: step 0, 99 was asked for, but the network runs for 8 steps",

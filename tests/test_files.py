@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cortexgraph.errors import DataError
-from cortexgraph.files import leftovers, replacing, write_text
+from cortexgraph.files import leftovers, replacing, unwritable, write_text
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -31,6 +31,17 @@ def test_what_cannot_be_written_is_a_data_error(tmp_path: Path, name: str) -> No
     with pytest.raises(DataError, match="cannot be written"):
         write_text(tmp_path / name, "text")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_written_is_known_before(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    paths = [tmp_path / name for name in ("no/a.csv", "file/a.csv", "a.csv", ".", "a" * 300)]
+    found = [finding.found for finding in unwritable(*paths, None)]
+    assert found[0] == f"the folder {tmp_path / 'no'} does not exist"
+    assert found[1:3] == [f"{tmp_path / 'file'} is a file, not a folder", "this is a folder"]
+    assert len(unwritable(tmp_path / "file" / "new", folder=True)) == 1
+    assert unwritable(tmp_path / "new" / "folder", tmp_path, folder=True) == []
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:

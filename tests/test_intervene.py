@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 import cortexgraph as cg
 from cortexgraph.compiler import build, compile_spec
@@ -84,6 +85,49 @@ def test_changes_equal_a_forward_pass_by_hand(case: str, place: tuple[str, int])
     torch.testing.assert_close(logits, network.readout(expected["V2", STEPS]))
     plain = by_hand(network, {})
     assert [key for key in plain if not torch.equal(plain[key], expected[key])]
+
+
+def test_states_equal_a_loop_of_plain_torch() -> None:
+    """Two recurrent areas as anyone would write them, from the weights alone: nothing of cortexgraph runs in the loop.
+
+    V1 is scaled at step 2 and silenced at step 4; V2 is clamped at step 3 and has noise at step 5.
+    """
+    data = changed(TWO_AREAS, {("connections",): ["image -> V1 -> V2 -> V1", "V1 -> V1"], ("time", "steps"): 6})
+    data |= {"defaults": {"area": {"norm": "none", "activation": "tanh"}, "connection": {"kernel": 3, "bias": True}}}
+    torch.manual_seed(0)
+    network = compile_spec(NetworkSpec.model_validate(data), record="all").eval()
+    changes = {("V1", 2): cg.scale(0.5), ("V1", 4): cg.ablate(), ("V2", 3): cg.clamp(low=-0.1, high=0.2)}
+    changed_network = cg.intervene(network, changes | {("V2", 5): cg.add_noise(0.3)})
+    torch.manual_seed(7)
+    logits, states = changed_network(X)
+
+    weights = network.state_dict()
+
+    def conv(name: str, x: Tensor, stride: int = 1) -> Tensor:
+        return functional.conv2d(x, weights[f"{name}.conv.weight"], weights[f"{name}.conv.bias"], stride, padding=1)
+
+    torch.manual_seed(7)
+    v1, v2 = torch.tanh(conv("image_to_V1", X)), None
+    for t in range(1, 7):
+        if t > 1:
+            u = conv("image_to_V1", X) + conv("V1_to_V1", v1)
+            if v2 is not None:
+                u = u + functional.interpolate(conv("V2_to_V1", v2), scale_factor=2, mode="nearest")
+            v1, v2 = torch.tanh(u), torch.tanh(conv("V1_to_V2", v1, stride=2))
+        if t == 2:
+            v1 = 0.5 * v1
+        if t == 3:
+            v2 = v2.clamp(-0.1, 0.2)
+        if t == 4:
+            v1 = torch.zeros_like(v1)
+        if t == 5:
+            v2 = v2 + 0.3 * torch.randn(v2.shape)
+        torch.testing.assert_close(states["V1", t], v1)
+        if v2 is not None:
+            torch.testing.assert_close(states["V2", t], v2)
+    torch.testing.assert_close(
+        logits, functional.linear(v2.mean((2, 3)), weights["readout.linear.weight"], weights["readout.linear.bias"])
+    )
 
 
 def test_patches_and_several_places() -> None:

@@ -17,14 +17,14 @@ from cortexgraph.arguments import arguments_explained
 from cortexgraph.brain import measures
 from cortexgraph.brain.figures import draw_scores, draw_time
 from cortexgraph.brain.measures import Floats
-from cortexgraph.brain.neural import NeuralData, match_stimuli, read_neural
+from cortexgraph.brain.neural import NeuralData, few, match_stimuli, read_neural
 from cortexgraph.data import Stimuli, load_stimuli
 from cortexgraph.errors import CortexGraphError, CortexGraphWarning, DataError, Diagnostic
 from cortexgraph.files import csv_table, write_text
 from cortexgraph.recording import record
 from cortexgraph.training.run import TrainedRun, opened
 from cortexgraph.unrolling import Order
-from cortexgraph.wording import quoted
+from cortexgraph.wording import listed, quoted
 
 if TYPE_CHECKING:
     import pandas
@@ -94,11 +94,13 @@ class _Region:
     Attributes:
         means: [stimulus, neuroid, window].
         ceilings: [neuroid, window], the highest correlation to be expected.
+        kept: places of the stimuli that RSA compares.
         grams, rdms, bounds: of each window.
     """
 
     means: Floats
     ceilings: Floats
+    kept: npt.NDArray[np.int64]
     grams: list[Floats]
     rdms: list[RDMs | None]
     bounds: list[tuple[float, float]]
@@ -241,29 +243,55 @@ def _region(data: NeuralData, seed: int) -> _Region:
         responses = np.concatenate([responses.mean(3, keepdims=True), responses], 3)
     (means,) = measures.shares(responses, 1, seed)
     windows = range(responses.shape[3])
-    parts = _parts(data, responses, seed)
+    parts, kept = _parts(data, responses, seed)
     matrices = [measures.rdms([part[..., n] for part in parts]) for n in windows]
     return _Region(
         means,
         np.sqrt(measures.reliability(responses, seed=seed)),
+        kept,
         [measures.centred_gram(means[..., n]) for n in windows],
         matrices,
         [(np.nan, np.nan) if each is None else measures.rsa_bounds(each) for each in matrices],
     )
 
 
-def _parts(data: NeuralData, responses: Floats, seed: int) -> list[Floats]:
-    """Responses [stimulus, neuroid, window] of each subject; with fewer than two, of parts of the repetitions."""
+def _parts(data: NeuralData, responses: Floats, seed: int) -> tuple[list[Floats], npt.NDArray[np.int64]]:
+    """What RSA compares: responses [stimulus, neuroid, window] of each subject, and the places of these stimuli.
+
+    With fewer than two subjects, those of parts of the repetitions. Stimuli that were shown once are left out then, and
+    neuroids that lack a response in a part; a warning names them. If too few are left, there is one part, and no noise
+    ceiling.
+    """
+    (means,) = measures.shares(responses, 1, seed)
+    every = np.arange(len(means))
     subjects = [name for name in dict.fromkeys(data.subjects) if data.subjects.count(name) > 1]
     if len(subjects) > 1:
-        (means,) = measures.shares(responses, 1, seed)
-        return [means[:, [each == name for each in data.subjects]] for name in subjects]
-    least = int(np.isfinite(responses).sum(1).min())
-    if least < 2:
-        found = f"{data.regions[0]}: a stimulus has fewer than two repetitions, so there is no noise ceiling"
+        return [means[:, [each == name for each in data.subjects]] for name in subjects], every
+    counts = np.isfinite(responses).any((2, 3)).sum(1)
+    kept = np.flatnonzero(counts > 1)
+    if len(kept) >= measures.LEAST_STIMULI:
+        parts = measures.shares(responses[kept], min(int(counts[kept].min()), MOST_PARTS), seed)
+        whole = np.asarray(np.isfinite(parts).all((0, 1, 3)))
+        if whole.sum() > 1:
+            _warn_of_missing(data, kept, whole)
+            return [*parts[:, :, whole]], kept
+    found = f"{data.regions[0]}: a stimulus has fewer than two repetitions, so there is no noise ceiling"
+    if len(kept) == len(means):
+        found = f"{data.regions[0]}: nearly all neuroids lack repetitions, so RSA has no noise ceiling"
+    elif len(kept):
+        found = f"{data.regions[0]}: only {len(kept)} stimuli have two repetitions, so there is no noise ceiling"
+    warnings.warn(found, CortexGraphWarning, stacklevel=2)
+    return [means], every
+
+
+def _warn_of_missing(data: NeuralData, kept: npt.NDArray[np.int64], whole: npt.NDArray[np.bool_]) -> None:
+    """Name the stimuli and neuroids that have too few repetitions for RSA."""
+    region, once = data.regions[0], np.setdiff1d(np.arange(len(data.stimuli)), kept)
+    parts = [f"stimuli {few([data.stimuli[n] for n in once])}"] * (len(once) > 0)
+    parts += [f"neuroids {few([data.neuroids[n] for n in np.flatnonzero(~whole)])}"] * (not whole.all())
+    if parts:
+        found = f"{region}: RSA leaves out {listed(parts)}, which have too few repetitions"
         warnings.warn(found, CortexGraphWarning, stacklevel=2)
-    parts = [*measures.shares(responses, min(max(least, 1), MOST_PARTS), seed)]
-    return parts if np.isfinite(parts).all() else [*measures.shares(responses, 1, seed)]
 
 
 # ---- comparison --------------------------------------------------------------------
@@ -278,12 +306,13 @@ def _compared(
     seed: int,
 ) -> Iterator[tuple[dict[str, Any], float]]:
     """A row without its score, and the score, for each measure, region and window of time."""
-    matrix = measures.rdms([patterns.astype(np.float64)])
+    kept = {region.kept.tobytes(): region.kept for region in regions.values()}
+    matrices = {key: measures.rdms([patterns[places].astype(np.float64)]) for key, places in kept.items()}
     gram = measures.centred_gram(patterns)
     encoded = _by_region(regions, lambda y: measures.encoding_scores(features, y, folds, seed))
     for name, region in regions.items():
         for n, (window, start, end) in enumerate(windows):
-            brain, (low, high) = region.rdms[n], region.bounds[n]
+            matrix, brain, (low, high) = matrices[region.kept.tobytes()], region.rdms[n], region.bounds[n]
             ceiling = _median(region.ceilings[:, n])
             scores = {
                 "rsa": (np.nan if matrix is None or brain is None else measures.rsa_scores(matrix, brain), low, high),

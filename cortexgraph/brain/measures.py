@@ -18,6 +18,8 @@ Floats = npt.NDArray[np.float64]
 ALPHAS = np.logspace(-5, 4, 10)
 """Ridge penalties that are tried, relative to the mean squared length of the patterns."""
 RSA = "spearman"
+LEAST_STIMULI = 3
+"""That a noise ceiling needs: of fewer, correlations and their ranks say nothing."""
 
 # ---- repetitions -------------------------------------------------------------------
 
@@ -50,18 +52,32 @@ def shares(responses: Floats, parts: int, seed: int) -> Floats:
 def reliability(responses: Floats, splits: int = 20, seed: int = 0) -> Floats:
     """Reliability of each neuroid's mean response: split-half correlation over stimuli with Spearman–Brown correction.
 
+    The correlation r of two random halves of the repetitions becomes 2r / (1 + r), the reliability of the mean over all
+    of them (Spearman 1910; Brown 1910). Where repetitions are missing, each neuroid and each split counts the stimuli
+    for which both halves have a response (pairwise deletion). A stimulus that was shown once then counts as being as
+    reliable as the others: where many are, the result is too high.
+
     Args:
         responses: [stimulus, repetition, neuroid, time]; NaN where there was no presentation.
         splits: random halves over which the correlation is averaged before it is corrected.
         seed: of the halves.
 
     Returns:
-        [neuroid, time], from 0 to 1; NaN where a stimulus has fewer than two repetitions. The square root is the
-        highest correlation with the mean response that a model can be expected to reach.
+        [neuroid, time], from 0 to 1; NaN where fewer than `LEAST_STIMULI` have two repetitions, or responses do not
+        vary. The square root is the highest correlation with the mean response that a model can be expected to reach.
     """
-    halves = [correlations(*shares(responses, 2, seed + n)) for n in range(splits)]
+    halves = [_correlations_of_pairs(*shares(responses, 2, seed + n)) for n in range(splits)]
     correlation = np.clip(np.mean(halves, 0), 0, 1)
     return np.asarray(2 * correlation / (1 + correlation))
+
+
+def _correlations_of_pairs(a: Floats, b: Floats) -> Floats:
+    """Correlations along the first axis over the places at which both are finite; NaN where there are too few."""
+    both = np.isfinite(a) & np.isfinite(b)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # With 0 in place of what is missing, after the mean is taken away, sums are those over the pairs.
+        deviations = [np.where(both, x - np.where(both, x, 0).sum(0) / both.sum(0), 0) for x in (a, b)]
+    return np.where(both.sum(0) >= LEAST_STIMULI, correlations(*deviations), np.nan)
 
 
 def correlations(a: Floats, b: Floats) -> Floats:

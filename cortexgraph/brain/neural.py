@@ -17,7 +17,7 @@ import xarray
 
 from cortexgraph.data import Stimuli
 from cortexgraph.errors import CortexGraphWarning, DataError, Diagnostic
-from cortexgraph.wording import count_of, listed, quoted
+from cortexgraph.wording import count_of, quoted
 
 Array = npt.NDArray[Any]
 
@@ -262,7 +262,7 @@ def _without_gaps(data: NeuralData, place: str) -> NeuralData:
         repair = "Remove these stimuli or the region."
         raise DataError(Diagnostic("nan-neuroids", place, found, "each stimulus needs one finite response", repair))
     if len(missing):
-        names = listed([data.neuroids[n] for n in missing[:MOST_SHOWN]] + ["…"] * (len(missing) > MOST_SHOWN))
+        names = few([data.neuroids[n] for n in missing])
         found = f"{place}: {len(missing)} of {len(complete)} neuroids are left out"
         warnings.warn(f"{found}, as stimuli have no finite response: {names}", CortexGraphWarning, stacklevel=4)
     return data.of_places(left.tolist())
@@ -322,5 +322,9 @@ def _check_matches(matches: Mapping[str, set[int]], stimuli: Stimuli) -> Iterato
 
 
 def _some(names: Sequence[str], matches: Mapping[str, set[int]]) -> str:
-    some = quoted(names[:MOST_SHOWN]) + ", …" * (len(names) > MOST_SHOWN)
-    return f"{len(names)} of {len(matches)} stimuli of the recording ({some})"
+    return f"{len(names)} of {len(matches)} stimuli of the recording ({few(names)})"
+
+
+def few(names: Sequence[str]) -> str:
+    """The first of some names."""
+    return quoted(names[:MOST_SHOWN]) + ", …" * (len(names) > MOST_SHOWN)

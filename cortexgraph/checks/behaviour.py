@@ -13,7 +13,7 @@ from cortexgraph.spec import IMAGE
 from cortexgraph.spec.origin import Path
 from cortexgraph.unrolling import Node, UnrolledGraph, add_sink, first_responses, response_text, unroll_graph
 from cortexgraph.unrolling.latency import Response
-from cortexgraph.wording import listed, quoted, shortened, steps_text, suggest
+from cortexgraph.wording import listed, shortened, steps_text, unknown_area
 
 __all__ = [
     "Record",
@@ -218,9 +218,7 @@ def record_sinks(graph: UnrolledGraph, record: Record) -> UnrolledGraph:
     findings: list[Diagnostic] = []
     for name, asked in asked_by_area.items():
         if name not in areas:
-            repair = suggest(name, areas, "Name a declared area.")
-            problem, expected = f"no area is called `{name}`", f"the names are {quoted(areas)}"
-            findings.append(Diagnostic("unknown-area", "record", problem, expected, repair))
+            findings.append(Diagnostic("unknown-area", "record", *unknown_area(name, areas)))
             continue
         words = {"all": [*graph.live_steps(name)], "last": [graph.steps]}
         steps = words.get(asked, []) if isinstance(asked, str) else _steps(asked)

@@ -16,7 +16,7 @@ from cortexgraph.ops.elementwise import activations, function
 from cortexgraph.spec import IMAGE, AreaDefaults, AreaSpec, ConnectionDefaults, ConnectionSpec
 from cortexgraph.spec.messages import message_for
 from cortexgraph.spec.origin import Path, path_text
-from cortexgraph.wording import quoted, shortened, skeleton, suggest, synonym
+from cortexgraph.wording import quoted, shortened, skeleton, suggest, synonym, unknown_area
 
 __all__ = [
     "declared_kind",
@@ -77,12 +77,10 @@ def _called(name: str) -> str:
 
 
 def _unknown(graph: AreaGraph, path: Path, name: str, known: list[str]) -> Diagnostic:
-    repair = suggest(name, known, "Declare the area under `areas`, or correct the name.")
+    wording = unknown_area(name, known, "Declare the area under `areas`, or correct the name.")
     if "," in name and {part.strip() for part in name.split(",")} <= {*known}:
-        repair = "Write each chain as a separate entry: split this one at the comma."
-    return graph.spec.diagnostic(
-        "unknown-area", path, f"no area is called `{name}`", f"the names are {quoted(known)}", repair
-    )
+        wording = *wording[:2], "Write each chain as a separate entry: split this one at the comma."
+    return graph.spec.diagnostic("unknown-area", path, *wording)
 
 
 def look_alikes(graph: AreaGraph) -> Iterator[Diagnostic]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cortexgraph.cli import options
-from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.errors import DataError
+from cortexgraph.files import unwritable
 
 if TYPE_CHECKING:
     from cortexgraph.brain import BrainComparison
@@ -44,9 +45,8 @@ def brain(
     Example: cortexgraph brain runs/ventral-shapes --data neural.nc --stimuli my_stimuli --out comparison
     """
     options.prepare("train", "brain")
-    if out is not None and out.exists() and not out.is_dir():
-        repair = "Name a folder that may be written."
-        raise DataError(Diagnostic("unwritable", str(out), "this is a file", "a folder is needed", repair))
+    if findings := unwritable(out, folder=True):
+        raise DataError(findings)
     from cortexgraph.brain import compare_with_brain
     from cortexgraph.training import load_run
 

@@ -12,9 +12,11 @@ import typer
 
 from cortexgraph.cli import options
 from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.files import unwritable
 from cortexgraph.wording import PLOT_SUFFIXES, count_of, listed
 
 if TYPE_CHECKING:
+    from cortexgraph.data import Stimuli
     from cortexgraph.decisions import Decisions
     from cortexgraph.training import Evaluation, Predictions, TrainedRun
     from cortexgraph.training.evaluation import Tta
@@ -31,6 +33,7 @@ def evaluate(
     steps: options.StepsOption = None,
     order: options.OrderOption = None,
     split: options.SplitOption = "test",
+    images: options.ImagesOption = None,
     csv: Annotated[Path | None, options.option("--csv", "FILE", "Also write the table as CSV.")] = None,
     plot: Annotated[
         Path | None, options.option("--plot", "FILE", f"Also draw accuracy over time: {listed(PLOT_SUFFIXES, 'or')}.")
@@ -65,12 +68,12 @@ def evaluate(
 
     Example: cortexgraph eval runs/ventral-shapes --at all --steps 12 --plot over_time.png
 
-    Example: cortexgraph eval ventral-cifar10 --data shapes --decide "entropy < 0.3" --csv decisions.csv
+    Example: cortexgraph eval ventral-cifar10 --data cifar10 --images 500 --decide "entropy < 0.3" --csv decisions.csv
 
     Example: cortexgraph eval runs/ventral-shapes --intervene changes.yaml
     """
     options.prepare("train", *(["record"] if reaction_times is not None else []))
-    from cortexgraph.data import load_data
+    from cortexgraph.data import load_data, load_stimuli
     from cortexgraph.training import evaluate as evaluate_run
     from cortexgraph.training import load_run
 
@@ -78,15 +81,18 @@ def evaluate(
     _check_decision(decide, reaction_times, tta)
     trained = replace(load_run(run, spec=spec, key_map=key_map), interventions=intervene)
     check_files(csv, plot)
+    arguments = trained.data_arguments(options.located(data), data_root) | {"download": download}
     if decide is not None:
-        arguments = trained.data_arguments(options.located(data), data_root) | {"split": split, "download": download}
+        stimuli = load_stimuli(**arguments, split=split).chosen(images)
         readouts = None if at is None else options.read_steps(at)
         more = {"reaction_times": reaction_times, "device": device, "batch_size": batch_size}
-        _decide(trained, arguments, decide, {"at": readouts, "steps": steps, "order": updates, **more}, csv, plot)
+        _decide(trained, stimuli, decide, {"at": readouts, "steps": steps, "order": updates, **more}, csv, plot)
         return
+    if images is not None:
+        arguments[f"{split}_images"] = images
     result = evaluate_run(
         trained,
-        load_data(**{**trained.data_arguments(options.located(data), data_root), "download": download}),
+        load_data(**arguments),
         at=None if at is None else options.read_steps(at),
         steps=steps,
         order=updates,
@@ -115,12 +121,11 @@ def _check_decision(decide: str | None, reaction_times: Path | None, tta: str) -
 
 
 def _decide(
-    run: TrainedRun, data: dict[str, Any], rule: str, more: dict[str, Any], csv: Path | None, plot: Path | None
+    run: TrainedRun, stimuli: Stimuli, rule: str, more: dict[str, Any], csv: Path | None, plot: Path | None
 ) -> None:
-    from cortexgraph.data import load_stimuli
     from cortexgraph.decisions import decide
 
-    result = decide(run, load_stimuli(**data), rule, **more)
+    result = decide(run, stimuli, rule, **more)
     _print_decisions(result)
     _write(result, csv, plot)
 
@@ -165,13 +170,7 @@ def _print_decisions(result: Decisions) -> None:
 
 def check_files(csv: Path | None, plot: Path | None) -> None:
     """Refuse files that cannot be written, before the evaluation, which can take a while."""
-    findings = [
-        Diagnostic(
-            "unwritable", str(path), f"the folder {path.parent} does not exist", repair="Create it, or name another."
-        )
-        for path in (csv, plot)
-        if path is not None and not path.parent.is_dir()
-    ]
+    findings = unwritable(csv, plot)
     if plot is not None and plot.suffix not in PLOT_SUFFIXES:
         found = f"the suffix is not {listed(PLOT_SUFFIXES, 'or')}"
         findings.append(Diagnostic("suffix", str(plot), found, repair="Give one of these."))
@@ -224,6 +223,7 @@ def predict(
     from cortexgraph.training import load_run
     from cortexgraph.training import predict as predict_images
 
+    check_files(csv, None)
     readouts = None if at is None else options.read_steps(at)
     run = load_run(weights, spec=spec, key_map=key_map)
     result = predict_images(images, run, at=readouts, steps=steps, order=options.read_order(order), device=device)

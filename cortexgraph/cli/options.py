@@ -88,7 +88,8 @@ RunArgument = Annotated[
     Path,
     typer.Argument(
         metavar="RUN",
-        help="Folder that `cortexgraph train` wrote, a trained network that ships, or a released checkpoint.",
+        help="Folder that `cortexgraph train` wrote, a trained network that ships, hf://org/name, or a released "
+        "checkpoint.",
     ),
 ]
 WeightsSpecOption = Annotated[
@@ -113,6 +114,7 @@ AtOption = Annotated[
 ]
 TotalStepsOption = Annotated[str | None, option("--total-steps", None, "", hidden=True, callback=_refuse_total_steps)]
 SplitOption = Annotated[str, choice("--split", "test|train", "Which images.")]
+ImagesOption = Annotated[int | None, option("--images", "N", "Number of images, balanced over classes.", "all", min=1)]
 DeviceOption = Annotated[str, choice("--device", "auto|cpu|mps|cuda|cuda:N", "Where to compute.")]
 BatchSizeOption = Annotated[int, option("--batch-size", "N", "Images at a time.", min=1)]
 DownloadOption = Annotated[bool, option("--download", None, "Download CIFAR-10 if it is not there.")]

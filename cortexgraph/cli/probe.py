@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from cortexgraph.cli import options
+from cortexgraph.errors import DataError
+from cortexgraph.files import unwritable
 
 if TYPE_CHECKING:
     from cortexgraph.probing import Attribution
@@ -42,6 +44,8 @@ def attribute(
     Example: cortexgraph attribute ventral-cifar10 examples/airplane.png --class airplane --step 6 --out why
     """
     options.prepare("train", "attribution")
+    if findings := unwritable(out, folder=True):
+        raise DataError(findings)
     from cortexgraph.probing import attribute as attribute_readout
     from cortexgraph.training import load_run
     from cortexgraph.training.engine import choose_device

@@ -39,9 +39,7 @@ def record(
         ),
     ] = None,
     split: options.SplitOption = "test",
-    images: Annotated[
-        int | None, options.option("--images", "N", "Number of images, balanced over classes.", "all", min=1)
-    ] = None,
+    images: options.ImagesOption = None,
     yes: Annotated[bool, options.option("-y --yes", None, "Record all areas, however large the file is.")] = False,
     protocol: Annotated[
         str | None,

@@ -14,7 +14,7 @@ from cortexgraph.compiler import build, unroll
 from cortexgraph.connectome.table import Projection, Table, read_connectome
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.wording import quoted, shortened, suggest
+from cortexgraph.wording import quoted, shortened, unknown_area
 
 __all__ = ["Rules", "connectome_spec", "level_of_each", "projections_of"]
 
@@ -133,13 +133,7 @@ def connectome_spec(
         raise DataError(Diagnostic("empty-connectome", "", "no projection is left", repair=repair))
     first, last = rules.input_area or names[0], rules.readout_area or names[-1]
     if unknown := [
-        Diagnostic(
-            "unknown-area",
-            f"--{option}",
-            f"no area is called `{area}`",
-            f"there are {quoted(names)}",
-            suggest(area, names, "Name one of these."),
-        )
+        Diagnostic("unknown-area", f"--{option}", *unknown_area(area, names, "Name one of these."))
         for option, area in (("input", first), ("readout", last))
         if area not in names
     ]:

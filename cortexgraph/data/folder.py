@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -252,7 +252,7 @@ class Stimuli:
         Raises:
             DataError: if the folder has fewer.
         """
-        require(replace(finding, place="images") for finding in check_count("recorded", count, len(self)))
+        require(check_count("", count, len(self)))
         names = sorted(set(self.classes))
         places = balanced_subset([names.index(name) for name in self.classes], count, seed)
         classes, files = (tuple(values[n] for n in places) for values in (self.classes, self.files))

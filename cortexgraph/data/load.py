@@ -171,12 +171,12 @@ def _looks_like_path(source: str) -> bool:
 
 
 def check_count(split: str, count: int | None, available: int | None) -> list[Diagnostic]:
-    """Check a request for `count` images of a split; `available` is None where any number can be generated."""
-    place = f"{split}_images"
+    """Check a request for `count` images of a split, or of all with ``""``; `available` is None for any number."""
+    place = f"{split}_images" if split else "images"
     if count is not None and count < 1:
         expected, repair = "it must be 1 or more", "Give a positive number."
     elif count is not None and available is not None and count > available:
-        expected = f"the {split} split has {available}"
+        expected = f"the {split} split has {available}" if split else f"there are {available}"
         repair = f"Give at most {available}, or leave {place} out to use all."
     else:
         return []

@@ -46,7 +46,7 @@ def read_reaction_times(path: str | Path, files: Sequence[str]) -> npt.NDArray[n
         files: of the images, relative to their source; a row may also give the last part alone where it is unique.
 
     Raises:
-        DataError: with every row that does not match.
+        DataError: if the file cannot be read, or with every row that does not match.
     """
     path = Path(path)
     if not any(files):

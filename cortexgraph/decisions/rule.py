@@ -20,6 +20,11 @@ __all__ = ["MEASURES", "Rule", "measure", "read_rule", "uncertainty_area"]
 
 MEASURES = {"entropy": "<", "max_probability": ">", "margin": ">"}
 """By name, on which side of the threshold the network is sure."""
+RANGES = {
+    "entropy": "from 0 to log K nats for K classes",
+    "max_probability": "from 1/K to 1 for K classes",
+    "margin": "from 0 to 1",
+}
 
 FORM = re.compile(
     r"\s*(?:(cumulative)[\s_]+)?([A-Za-z_]\w*)\s*(<=?|>=?)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*"
@@ -56,14 +61,14 @@ def read_rule(rule: str | Rule) -> Rule:
     """Read a rule from text. Nothing in it is executed.
 
     Raises:
-        CortexGraphError: if it has another form.
+        CortexGraphError: if it has another form, or no image can meet it.
 
     Examples:
         >>> read_rule("cumulative max_probability > .9")
         Rule(measure='max_probability', threshold=0.9, cumulative=True)
     """
     if isinstance(rule, Rule):
-        return rule
+        return _possible(rule, f"rule {rule}")
     match, place = FORM.fullmatch(rule), f"--decide `{shortened(rule)}`"
     if match is None:
         expected = "a rule is a measure, `<` or `>`, and a number"
@@ -83,7 +88,17 @@ def read_rule(rule: str | Rule) -> Rule:
         raise CortexGraphError(Diagnostic("bad-decision-rule", place, found, expected, repair))
     if not isfinite(float(number)):
         raise CortexGraphError(Diagnostic("bad-decision-rule", place, f"the threshold is {number}", "it is too large"))
-    return Rule(name, float(number), bool(cumulative))
+    return _possible(Rule(name, float(number), bool(cumulative)), place)
+
+
+def _possible(rule: Rule, place: str) -> Rule:
+    """The rule, if an image can meet it."""
+    least_is_sure = MEASURES[rule.measure] == "<"
+    if rule.threshold <= 0 if least_is_sure else rule.threshold >= 1:
+        found, expected = "no image can meet this rule", f"{rule.measure} is {RANGES[rule.measure]}"
+        repair = f"Give a threshold {'above 0' if least_is_sure else 'below 1'}."
+        raise CortexGraphError(Diagnostic("bad-decision-rule", place, found, expected, repair))
+    return rule
 
 
 def measure(logits: Tensor, rule: Rule) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
@@ -12,15 +12,26 @@ from cortexgraph.spec.document import Document
 from cortexgraph.spec.fields import Name, Step, either
 from cortexgraph.spec.model import Group
 from cortexgraph.spec.shorthand import refusal
+from cortexgraph.wording import quoted, repeated
+
+T = TypeVar("T")
 
 Overrides = dict[str, JsonValue]
 """Values by path, as for `--set`: `{time.steps: 4, areas.V1.channels: 64}`."""
 
+
+def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
+    if twice := repeated(values):
+        found = f"{quoted(map(str, twice))} occurs more than once"
+        raise refusal(found, "Name each value once.", "duplicate-value")
+    return values
+
+
 Values = Annotated[
-    Annotated[tuple[JsonValue, ...], Field(min_length=1)] | Annotated[dict[Name, Overrides], Field(min_length=1)],
+    Annotated[tuple[JsonValue, ...], Field(min_length=1), AfterValidator(_distinct)]
+    | Annotated[dict[Name, Overrides], Field(min_length=1)],
     either("a list of values of the path, or a mapping of names to overrides such as `wide: {areas.V1.channels: 64}`"),
 ]
-
 
 Images = Annotated[int, Field(strict=True, ge=1, le=10**9)]
 
@@ -28,12 +39,6 @@ Images = Annotated[int, Field(strict=True, ge=1, le=10**9)]
 def _alone(value: object) -> object:
     """`lesion: feedback` as `lesion: [feedback]`."""
     return [value] if isinstance(value, str) else value
-
-
-def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
-    if len(set(seeds)) < len(seeds):
-        raise refusal("a seed is listed twice", "Keep one of the two.")
-    return seeds
 
 
 class DataChoice(Model):

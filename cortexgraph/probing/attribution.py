@@ -34,7 +34,7 @@ from cortexgraph.network import CompiledNetwork, unwrapped
 from cortexgraph.training.evaluation import in_evaluation
 from cortexgraph.training.run import with_readouts
 from cortexgraph.unrolling import UnrolledGraph
-from cortexgraph.wording import listed, quoted, suggest
+from cortexgraph.wording import listed, suggest, unknown_area
 
 __all__ = ["Attribution", "attribute"]
 
@@ -221,9 +221,7 @@ def _states_before(
     findings = []
     for name in every if areas is not None else ():
         if name not in known:
-            repair = suggest(name, known, "Name a declared area.")
-            found, expected = f"no area is called `{name}`", f"there are {quoted(known)}"
-            findings.append(Diagnostic("unknown-area", "areas", found, expected, repair))
+            findings.append(Diagnostic("unknown-area", "areas", *unknown_area(name, known)))
         elif not states[name] and past:
             found = f"no state of {name} reaches the readout at step {step}"
             findings.append(Diagnostic("dead-area", "areas", found, repair="Leave the area out, or read later."))

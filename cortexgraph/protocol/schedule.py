@@ -17,7 +17,7 @@ from cortexgraph.protocol.model import STARTS, Event, Timeline
 from cortexgraph.spec.origin import Origin, path_text
 from cortexgraph.spec.origin import Path as Place
 from cortexgraph.spec.reading import read_text, read_yaml
-from cortexgraph.wording import quoted, suggest
+from cortexgraph.wording import quoted, repeated, suggest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -233,6 +233,10 @@ def _grid_findings(data: Mapping[str, Any], grid: Mapping[str, Any], origin: Ori
     for name in (name for name in grid if name in COLUMNS):
         found, repair = "recordings have this name for something else", f"Rename it, for example to `{name}_shown`."
         yield origin.diagnostic("taken-name", ("grid", name), found, repair=repair)
+    for name, values in grid.items():
+        if twice := repeated(values):
+            found = f"{quoted(map(str, twice))} occurs more than once"
+            yield origin.diagnostic("duplicate-value", ("grid", name), found, repair="Name each value once.")
     if (count := prod(map(len, grid.values()))) > MOST_CONDITIONS:
         found, expected = f"the grid has {count:,} conditions", f"at most {MOST_CONDITIONS:,} are shown"
         yield origin.diagnostic("too-many-conditions", ("grid",), found, expected, "Name fewer values.")

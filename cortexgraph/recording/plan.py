@@ -10,7 +10,7 @@ from typing import SupportsIndex
 
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.unrolling import UnrolledGraph, first_responses
-from cortexgraph.wording import quoted, suggest
+from cortexgraph.wording import quoted, unknown_area
 
 __all__ = ["Recorded", "plan"]
 
@@ -81,13 +81,12 @@ def _asked(steps: str | int | Sequence[int], last: int) -> list[int]:
 
 def _check_areas(graph: UnrolledGraph, names: list[str]) -> Iterator[Diagnostic]:
     known = list(graph.areas.spec.areas)
-    expected = f"there are {quoted(known)}"
     if not names:
-        yield Diagnostic("no-areas", "areas", "no area was named", expected, "Name one, or leave it out.")
+        repair = "Name one, or leave it out."
+        yield Diagnostic("no-areas", "areas", "no area was named", f"there are {quoted(known)}", repair)
     for name in names:
         if not graph.areas.is_area(name):
-            repair = suggest(name, known, "Name a declared area.")
-            yield Diagnostic("unknown-area", "areas", f"no area is called `{name}`", expected, repair)
+            yield Diagnostic("unknown-area", "areas", *unknown_area(name, known))
 
 
 def _check_steps(graph: UnrolledGraph, asked: list[int]) -> Iterator[Diagnostic]:

@@ -199,14 +199,22 @@ UNITS = {
 
 
 def draw_responses(responses: Responses, path: Path, title: str) -> None:
-    """The response of the last area over time by condition, and the measure of the protocol against its first axis."""
+    """The response of the last area over time by condition, and the measure of the protocol against its first axis.
+
+    An accuracy that is not known is left out.
+    """
     timeline = responses.protocol.timeline
+    if responses.figure is None:
+        with figure_of(1, f"{title}: {timeline.name}", (5, 3.4), integers=False) as (figure, (axis,)):
+            _draw_courses(responses, axis)
+            save_figure(figure, [path])
+        return
     with figure_of(2, f"{title}: {timeline.name}", (9, 3.4), integers=False) as (figure, (left, right)):
         _draw_courses(responses, left)
-        if timeline.figure.y == "accuracy":
+        if responses.figure == "accuracy":
             _draw_accuracy(responses, right)
         else:
-            _draw_measure(responses, right, timeline.figure.y)
+            _draw_measure(responses, right, responses.figure)
         for name, values in [*responses.axes.items()][:1]:
             right.set_xlabel(_plain(name))
             if all(isinstance(value, int) for value in values):
@@ -256,7 +264,7 @@ def _draw_accuracy(responses: Responses, axis: Any) -> None:
     axis.set(ylabel="accuracy (%)", ylim=(0, 100))
     axis.axhline(100 / responses.classes, color=GREY, linestyle=":", label="chance")
     curves = dict(zip(_along_first_axis(responses), responses.curves.values(), strict=False))
-    for n, (line, indices) in enumerate(_along_first_axis(responses).items() if responses.read else ()):
+    for n, (line, indices) in enumerate(_along_first_axis(responses).items()):
         x, curve = _levels(responses, indices), curves.get(line)
         style = line_style(n, line or "accuracy") | ({"linestyle": "none"} if curve is not None else {})
         axis.plot(x, [100 * responses.read[i][1] for i in indices], **style)

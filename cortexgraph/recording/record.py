@@ -26,7 +26,7 @@ from cortexgraph.recording.measures import mean_activity
 from cortexgraph.recording.plan import Recorded, plan
 from cortexgraph.recording.plots import PlotData, check_format, dissimilarities, draw_plots, draw_responses
 from cortexgraph.recording.responses import Responses, presentations
-from cortexgraph.recording.sinks import TABLES, Sink, Variable, check_sink, opened_sink
+from cortexgraph.recording.sinks import TABLES, Sink, Variable, check_sink, measures_path, opened_sink
 from cortexgraph.spec import load
 from cortexgraph.training.engine import choose_device
 from cortexgraph.training.evaluation import warn_of_infinite
@@ -135,6 +135,8 @@ def record(
     trained = run.reached(network)
     _check_readout(script, trained)
     labels = run.labels(shown.classes)
+    if (labels < 0).all():
+        tell("no image is of a class that the network knows: there is no accuracy")
     variables = [*_variables(run, network, trained, shown, recorded, labels, script)]
     notes = {
         "network": run.spec.name,
@@ -231,11 +233,11 @@ def _background(
 def _measured(recording: Recording, responses: Responses, title: str, plots: str | None) -> Recording:
     """The recording with its measures, which are written as a table and drawn."""
     path = recording.path
-    table = path if path.suffix in TABLES else path.with_name(f"{path.stem}-measures.csv")
+    table = measures_path(path)
     write_text(table, responses.text(table.suffix))
     pictures: tuple[Path, ...] = ()
     if plots is not None:
-        pictures = (path.with_name(f"{path.stem}-{responses.protocol.timeline.figure.y}.{plots}"),)
+        pictures = (path.with_name(f"{path.stem}-{responses.figure or 'responses'}.{plots}"),)
         draw_responses(responses, pictures[0], title)
     return replace(recording, plots=pictures, responses=responses, table=table)
 

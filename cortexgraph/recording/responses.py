@@ -133,6 +133,12 @@ class Responses:
         steps = evoked[:, first - 1 : last]
         return steps.mean(1) if steps.shape[1] else np.full(len(evoked), np.nan)
 
+    @property
+    def figure(self) -> str | None:
+        """The measure that the figure shows beside the responses; None if it is an accuracy that is not known."""
+        measure = self.protocol.timeline.figure.y
+        return measure if measure != "accuracy" or self.read else None
+
     @cached_property
     def accuracy(self) -> Floats | None:
         """[condition, readout step]; None if no image has a class that the network knows."""

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.extras import require
+from cortexgraph.files import unwritable
 from cortexgraph.graph.names import Namespace
 from cortexgraph.wording import count_text
 
@@ -209,14 +210,24 @@ def opened_sink(path: Path, variables: Sequence[Variable], attributes: Mapping[s
         raise
 
 
+def measures_path(path: Path) -> Path:
+    """The table of measures of a recording under a protocol, which may be the recording itself."""
+    return path if path.suffix in TABLES else path.with_name(f"{path.stem}-measures.csv")
+
+
 def check_sink(path: Path, size: int, *, tables: bool = False) -> None:
-    """Check before any computation that this many bytes can be recorded into this file; `tables` may be asked for.
+    """Check before any computation that this many bytes can be recorded into this file, with its table of measures.
+
+    Args:
+        path: of the file.
+        size: in bytes.
+        tables: whether there are measures, which may also be all that is written.
 
     Raises:
-        DataError: for an unknown suffix, a missing folder, or too small a disk.
+        DataError: for an unknown suffix, a file that cannot be written, or too small a disk.
         MissingPackageError: if the packages that write NetCDF are not installed.
     """
-    findings = []
+    findings = unwritable(path) or (unwritable(measures_path(path)) if tables else [])
     if path.suffix not in {".nc", ".npz", *(TABLES if tables else ())}:
         suffix = f"the suffix is `{path.suffix}`" if path.suffix else "the file name has no suffix"
         repair = f"Name the file {path.with_suffix('.nc').name}." if path.name else "Name a file, such as acts.nc."
@@ -224,11 +235,6 @@ def check_sink(path: Path, size: int, *, tables: bool = False) -> None:
         if path.suffix in TABLES:
             repair += " Tables are written with --protocol."
         findings.append(Diagnostic("unknown-format", str(path), suffix, expected, repair))
-    if not path.parent.is_dir():
-        repair = "Create it, or name another."
-        findings.append(Diagnostic("unwritable", str(path), f"the folder {path.parent} does not exist", repair=repair))
-    elif path.is_dir():
-        findings.append(Diagnostic("unwritable", str(path), "this is a folder", repair="Name a file."))
     if findings:
         raise DataError(findings)
     if path.suffix == ".nc" or tables:

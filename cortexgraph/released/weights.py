@@ -16,6 +16,7 @@ from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import replacing
 from cortexgraph.graph.model import AreaGraph
 from cortexgraph.graph.names import renamed
+from cortexgraph.network import CompiledNetwork
 from cortexgraph.released.keymap import Images, KeyMap, Target, Unmatched, find_key_map, load_key_map, resolve
 from cortexgraph.released.tensors import read_tensors, refusal
 from cortexgraph.spec import NetworkSpec, SpecLike
@@ -88,8 +89,8 @@ def read_weights(path: str | Path, spec: SpecLike | None = None, key_map: str | 
     return Weights(path, network, state, used.images, used.data, classes, unused)
 
 
-def named_tensors(path: str | Path, spec: NetworkSpec) -> dict[str, Tensor]:
-    """The tensors of a checkpoint under the names of a spec, whether or not they fit.
+def named_tensors(path: str | Path, network: CompiledNetwork) -> dict[str, Tensor]:
+    """The tensors of a checkpoint under the names of a network, whether or not they fit.
 
     Where no key of the file is such a name, the key map beside the spec gives the names. A tensor without one keeps its
     key; one that the key map does not use is left out.
@@ -97,9 +98,9 @@ def named_tensors(path: str | Path, spec: NetworkSpec) -> dict[str, Tensor]:
     Raises:
         DataError, SpecError: if the file or the key map cannot be read.
     """
-    parameters, areas = parameters_of(spec)
+    parameters, areas = network.state_dict(), network.unrolled.areas
     tensors = renamed(areas, read_tensors(Path(path))[0])
-    file = None if parameters.keys() & tensors.keys() else find_key_map(spec)
+    file = None if parameters.keys() & tensors.keys() else find_key_map(network.spec)
     if file is None:
         return tensors
     placed, unused, _ = _placed(tensors, parameters, load_key_map(file), areas)

@@ -6,15 +6,14 @@ aliases are bounded.
 
 from __future__ import annotations
 
-import codecs
 import json
-import pathlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from cortexgraph.errors import Diagnostic, SpecError
+from cortexgraph.files import MAX_TEXT, read_text
 from cortexgraph.spec.origin import Path, path_text
 from cortexgraph.wording import shortened
 
@@ -22,8 +21,6 @@ __all__ = ["CORE", "MAX_TEXT", "STANDARD_TAG", "Source", "read_json", "read_text
 
 MAX_DEPTH = 50
 MAX_VALUES = 100_000
-MAX_TEXT = 1_000_000
-"""Characters of all texts, with aliases expanded, and bytes of a file."""
 
 STANDARD_TAG = "tag:yaml.org,2002:"
 CORE: tuple[tuple[str, str, str], ...] = (
@@ -49,30 +46,6 @@ class Source:
     data: Any = None
     lines: dict[Path, int] = field(default_factory=dict)
     findings: list[Diagnostic] = field(default_factory=list)
-
-
-def read_text(path: pathlib.Path) -> str:
-    """The text of a file in UTF-8, of at most 1 MB.
-
-    Raises:
-        SpecError: if it cannot be read.
-    """
-    file = str(path)
-    try:
-        with path.open("rb") as stream:
-            raw = stream.read(MAX_TEXT + 1)
-    except OSError as error:
-        raise SpecError(Diagnostic("unreadable", "", f"the file cannot be read: {error.strerror}", file=file)) from None
-    if len(raw) > MAX_TEXT:
-        raise too_large("the file is larger than 1 MB", file)
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        encoding = "UTF-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "not UTF-8"
-        repair = "Save it as UTF-8, or name another file."
-        finding = Diagnostic("encoding", "", f"the file is {encoding} text", repair=repair, file=file, line=line)
-        raise SpecError(finding) from None
 
 
 def read_json(text: str, file: str | None = None) -> Source:

@@ -16,7 +16,6 @@ from cortexgraph.errors import CompileError, DataError, Diagnostic
 from cortexgraph.graph import AreaGraph
 from cortexgraph.graph.names import renamed
 from cortexgraph.released.weights import COUNTER, named_tensors
-from cortexgraph.spec import NetworkSpec
 from cortexgraph.training.images import evaluation_batches
 from cortexgraph.training.run import TrainedRun, load_run
 from cortexgraph.wording import quoted, suggest
@@ -59,9 +58,8 @@ def load_weights(network: CompiledNetwork, source: Source, classes: Sequence[str
         DataError: if the weights cannot be read, or with a finding for each tensor that is missing, unexpected or of
             another shape.
     """
-    name, state, known = _read(source, network.spec)
+    name, state, known = _read(source, network)
     areas, own = network.unrolled.areas, network.state_dict()
-    state = renamed(areas, state)
     misshaped = {key for key in own.keys() & state.keys() if own[key].shape != state[key].shape}
     fresh = dict(_new_readouts(areas, own, state, known, classes))
     kept = {key: value for key, value in state.items() if key not in misshaped and _part(key) not in fresh}
@@ -93,15 +91,16 @@ def load_weights(network: CompiledNetwork, source: Source, classes: Sequence[str
     return Start(name, tuple(fresh.values()))
 
 
-def _read(source: Source, spec: NetworkSpec) -> tuple[str, Mapping[str, Tensor], tuple[str, ...] | None]:
-    """What to call the weights, the tensors, and the classes where they are known."""
+def _read(source: Source, network: CompiledNetwork) -> tuple[str, Mapping[str, Tensor], tuple[str, ...] | None]:
+    """What to call the weights, the tensors under the names of the network, and the classes where they are known."""
+    areas = network.unrolled.areas
     if isinstance(source, Mapping):
-        return "a state dict", dict(source), None
+        return "a state dict", renamed(areas, source), None
     if not isinstance(source, TrainedRun):
         if Path(source).is_file():
-            return str(source), named_tensors(Path(source), spec), None
+            return str(source), named_tensors(Path(source), network), None
         source = load_run(source)
-    return str(source.folder.path), source.weights, source.classes
+    return str(source.folder.path), renamed(areas, source.weights), source.classes
 
 
 def _new_readouts(

@@ -11,7 +11,7 @@ from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.spec import IMAGE
 from cortexgraph.unrolling.latency import first_responses, response_text
 from cortexgraph.unrolling.model import Node, UnrolledGraph
-from cortexgraph.wording import listed, quoted, shortened, suggest
+from cortexgraph.wording import listed, quoted, shortened, unknown_area
 
 __all__ = ["READOUT", "Focus", "focused"]
 
@@ -101,10 +101,7 @@ def _problems(graph: UnrolledGraph, key: str, text: str) -> Iterator[Diagnostic]
     place = f"{key} {shortened(text)}"
     if _kind(graph, name) is None:
         known = [*(area.name for area in graph.areas.areas), IMAGE, READOUT]
-        found = f"no area is called `{shortened(name)}`"
-        yield Diagnostic(
-            "unknown-area", place, found, f"there are {quoted(known)}", suggest(name, known, "Name a declared area.")
-        )
+        yield Diagnostic("unknown-area", place, *unknown_area(name, known))
     elif step is not None and not re.fullmatch(r"[0-9]{1,9}", step):
         yield Diagnostic("bad-focus", place, f"`{shortened(step)}` is not a step", "a place is written V4@3, or V4")
     elif step is not None and not 1 <= int(step) <= graph.steps:

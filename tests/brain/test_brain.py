@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -162,10 +163,39 @@ def test_without_repetitions_there_is_no_ceiling_and_it_is_said(
     assert result.scores.score.notna().all()
 
 
+def test_missing_repetitions_leave_a_noise_ceiling_and_are_named(
+    run: TrainedRun, recording: xarray.DataArray, folder: Path
+) -> None:
+    pair = without_time(recording)[recording.repetition < 2].copy()
+    pair = pair[[n for n in range(len(pair)) if n != 3]]  # the fourth stimulus was shown once
+    pair[7, 1] = np.nan  # one presentation of the eighth to one neuroid
+    message = r"late: RSA leaves out stimuli `\w+` and neuroids `late-20`, which have too few repetitions"
+    with pytest.warns(CortexGraphWarning, match="RSA leaves out") as caught:
+        result = compare_with_brain(run, pair, folder, areas="V4", steps=5, folds=2)
+    assert any(re.search(message, str(each.message)) for each in caught)
+    assert result.scores.score.notna().all()
+    ceilings = result.scores[result.scores.measure != "cka"].ceiling
+    assert ceilings.notna().all()
+    assert (ceilings > 0.5).all()
+
+
+def test_the_reliability_leaves_out_stimuli_without_two_repetitions() -> None:
+    random = np.random.default_rng(0)
+    responses = random.standard_normal((50, 1, 2, 1)) + random.standard_normal((50, 2, 2, 1))
+    gaps = responses.copy()
+    gaps[:10, 1, 0] = np.nan
+    r = np.corrcoef(responses[10:, 0, 0, 0], responses[10:, 1, 0, 0])[0, 1]
+    result = reliability(gaps)
+    assert result[0, 0] == pytest.approx(2 * r / (1 + r), abs=0.05)  # halves change places, and r is that of either
+    assert result[1] == pytest.approx(reliability(responses)[1])
+    gaps[2:, 1] = np.nan
+    assert np.isnan(reliability(gaps)).all()
+
+
 def test_neuroids_with_gaps_are_left_out_and_named(recording: xarray.DataArray) -> None:
     gaps = without_time(recording).copy()
     gaps[:: len(gaps) // REPETITIONS, 1] = np.nan  # every presentation of the first stimulus
-    with pytest.warns(CortexGraphWarning, match=r"1 of \d+ neuroids are left out, as stimuli .*: late-20"):
+    with pytest.warns(CortexGraphWarning, match=r"1 of \d+ neuroids are left out, as stimuli .*: `late-20`"):
         assert "late-20" not in read_neural(gaps).neuroids
     gaps[0] = np.inf
     with pytest.raises(DataError, match=r"values are infinite.*\n  Remove them"):
@@ -280,3 +310,7 @@ def test_the_command_says_what_is_wrong_and_writes_nothing(
     assert "no.nc: this file does not exist" in error
     assert "nowhere: this folder does not exist" in error
     assert not out.exists()
+    monkeypatch.setattr(sys, "argv", ["cortexgraph", *words[:-1], str(Path(__file__) / "out")])
+    with pytest.raises(SystemExit, match="1"):
+        cli.main()
+    assert "test_brain.py is a file, not a folder" in capsys.readouterr().err

@@ -166,6 +166,11 @@ def test_all_rows_of_reaction_times_that_do_not_match(run: Path, images: Path, t
         path.write_text(text)
         with pytest.raises(DataError, match=message):
             cg.decide(run, stimuli, "entropy < 0.5", reaction_times=path)
+    path.write_bytes("file,rt\né.png,3\n".encode("utf-16"))
+    with pytest.raises(DataError, match=r"rt\.csv:1: the file is UTF-16 text"):
+        cg.decide(run, stimuli, "entropy < 0.5", reaction_times=path)
+    with pytest.raises(DataError, match=r"gone\.csv: the file cannot be read"):
+        cg.decide(run, stimuli, "entropy < 0.5", reaction_times=tmp_path / "gone.csv")
     with pytest.raises(DataError, match="these images have no file names"):
         cg.decide(run, stripes(), "entropy < 0.5", reaction_times=path)
 
@@ -192,9 +197,13 @@ def test_rules(text: str, rule: Rule) -> None:
         ("entropi < 0.3", "Did you mean `entropy`"),
         ("entropy > 0.3", "Write `entropy < 0.3`"),
         ("margin > 1e999", "the threshold is 1e999"),
+        ("max_probability > 90", r"no image can meet this rule, but max_probability is from 1/K to 1 .*\n.*below 1"),
+        ("cumulative entropy < -1", r"no image can meet this rule, but entropy is from 0 to log K .*\n.*above 0"),
+        ("margin > 1", "no image can meet this rule, but margin is from 0 to 1"),
+        (Rule("entropy", 0), "rule entropy < 0: no image can meet this rule"),
     ],
 )
-def test_what_is_no_rule(text: str, message: str) -> None:
+def test_what_is_no_rule(text: str | Rule, message: str) -> None:
     with pytest.raises(CortexGraphError, match=message):
         read_rule(text)
 
@@ -236,6 +245,10 @@ def test_the_command(
         (tmp_path / "d.csv").read_text().startswith("image,file,class,predicted,correct,step,decided,entropy,macs,xi\n")
     )
     assert {path.name for path in tmp_path.iterdir()} == {"d.csv", "d.png"}
+    assert command("--decide", "entropy < 0.7", "--images", "6") == 0
+    assert "6 images, entropy < 0.7" in capsys.readouterr().out
+    assert command("--decide", "entropy < 0.7", "--images", "13") == 1
+    assert "13 images are asked for, but there are 12" in capsys.readouterr().err
     assert command("--decide", "entropy > 0.7") == 1
     assert command("--reaction-times", "rt.csv") == 1
     assert command("--decide", "entropy < 1", "--tta", "mirror") == 1

@@ -66,8 +66,10 @@ def test_a_recipe_lies_beside_the_experiment(write: Write, tmp_path: Path) -> No
         ("settings: {epochz: 3}", r"settings.epochz: this is not a setting"),
         ("settings: {epochs: 0}", r"settings.epochs: 0 was given"),
         ("settings: {seed: 3}", r"settings.seed: a seed is given here"),
-        ("seeds: [1, 1]", r"tiny.yaml:\d+: seeds: a seed is listed twice"),
+        ("seeds: [1, 1]", r"tiny.yaml:\d+: seeds: `1` occurs more than once"),
         ("seeds: [-1]", r"seeds\[0\]: the value is `-1`, but it must be at least 0"),
+        ("grid: {time.steps: [3, 4, 3]}", r"tiny.yaml:\d+: grid\['time.steps'\]: `3` occurs more than once"),
+        ("grid: {time.order: [[[V1], [IT]], [[V1], [IT]]]}", r"grid\['time.order'\].*occurs more than once"),
         ("grid: {time.steps: 4}", r"grid\['time.steps'\]: the value is `4`, but it must be a list of values"),
         ("grid: {time.steps: [3, 1]}", r"net.yaml:\d+: readout.at: IT first responds at step 2"),
         (

@@ -104,7 +104,8 @@ def test_every_reference_is_in_the_bibliography_and_every_entry_is_cited() -> No
         for key in line.split(", ")
     }
     assert cited <= set(entries)
-    text = "".join(path.read_text() for path in (ROOT / "cortexgraph").rglob("*.py"))  # by key, or by the first author
+    pages = [*(ROOT / "cortexgraph").rglob("*.py"), *(ROOT / "docs").glob("*.md")]
+    text = "".join(path.read_text() for path in pages)  # by key, or by the first author
     assert [key for key in entries if key not in cited and not re.search(rf"{key}|{citation((key,))[:6]}", text)] == []
 
 

@@ -155,6 +155,7 @@ def test_all_findings_of_a_file_come_at_once_with_their_lines(tmp_path: Path) ->
         ({"events": [{"soa": 2}]}, "there is no event before it"),
         ({"events": [{}, {"gap": 2}]}, "that one has no end"),
         ({"events": [{"onset": 4, "duration": 1}, {"onset": 2}]}, "it starts at step 2, but the event before it"),
+        ({"events": [{"duration": "$n"}], "grid": {"n": [1, 2, 1]}}, "grid.n: `1` occurs more than once"),
         ({"events": []}, "at least one entry is needed"),
         ({"events": [{"show": "imagge"}]}, "Did you mean `image`"),
         ({"events": [{}], "protocol": 2}, "it must be 1"),

@@ -202,7 +202,7 @@ def test_any_folder_of_images_can_be_shown(run: Path, tmp_path: Path) -> None:
         load_stimuli(str(tmp_path / "empty"), size=(8, 8), channels=1)
     with pytest.raises(DataError, match=r"this folder has no images"):
         load_stimuli(str(tmp_path / "empty"), size=(8, 8), channels=1, split="train")
-    with pytest.raises(DataError, match=r"9 images are asked for, but the recorded split has 4"):
+    with pytest.raises(DataError, match=r"9 images are asked for, but there are 4"):
         stimuli.chosen(9)
 
 

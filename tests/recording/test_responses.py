@@ -205,9 +205,14 @@ def test_the_command(
         "events:\n- {duration: 1}\n- {show: noise, soa: $SOA, duration: 2}\n"
     )
     assert command("--protocol", str(protocol), "-o", str(tmp_path / "out.csv"), "--plots", "svg") == 0
-    printed = capsys.readouterr().out
-    assert "IT latency" in printed
-    assert {path.name for path in tmp_path.iterdir()} == {"images", "masking.yaml", "out.csv", "out-accuracy.svg"}
+    printed = capsys.readouterr()
+    assert "IT latency" in printed.out
+    assert "no image is of a class that the network knows: there is no accuracy" in printed.err
+    assert {path.name for path in tmp_path.iterdir()} == {"images", "masking.yaml", "out.csv", "out-responses.svg"}
+    assert "accuracy" not in (tmp_path / "out-responses.svg").read_text()
+    (tmp_path / "a-measures.csv").mkdir()
+    assert command("--protocol", str(protocol), "-o", str(tmp_path / "a.npz")) == 1
+    assert "a-measures.csv: this is a folder" in capsys.readouterr().err
     assert command("--protocol", "masking", "--steps", "3", "-o", str(tmp_path / "no.csv")) == 1
     assert "Give --steps 12, or more." in capsys.readouterr().err
     assert not (tmp_path / "no.csv").exists()

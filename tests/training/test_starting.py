@@ -106,6 +106,14 @@ def test_more_steps_than_the_weights_had(finished: Path) -> None:
     assert torch.equal(sets["IT.norm.2.weight"], trained["IT.norm.2.weight"])
 
 
+def test_nothing_is_compiled_to_read_a_file(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = compile_spec(tiny_spec())
+    monkeypatch.setattr("cortexgraph.released.weights.compile_spec", None)
+    load_weights(network, finished / "weights.safetensors", CLASSES)
+    for name, value in load_run(finished).weights.items():
+        assert torch.equal(network.state_dict()[name], value)
+
+
 def test_weights_that_do_not_fit(data: ImageData, finished: Path, settings: Make, tmp_path: Path) -> None:
     """One finding for each tensor, with its area or connection, and nothing is written."""
     spec = tiny_spec(
