@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from cortexgraph.graph.interventions import clamp as clamp
     from cortexgraph.graph.interventions import patch as patch
     from cortexgraph.graph.interventions import scale as scale
+    from cortexgraph.hub import from_pretrained as from_pretrained
+    from cortexgraph.hub import push as push
     from cortexgraph.interventions import intervene as intervene
     from cortexgraph.ops import Cell as Cell
     from cortexgraph.ops import Elementwise as Elementwise
@@ -89,6 +91,7 @@ _HOMES = {
     "cortexgraph.brain": ("compare_with_brain",),
     "cortexgraph.drawing": ("draw", "draw_matrix", "draw_schedule", "draw_unrolled"),
     "cortexgraph.exporting": ("export",),
+    "cortexgraph.hub": ("from_pretrained", "push"),
     "cortexgraph.errors": (
         "CompileError",
         "CortexGraphError",

@@ -31,6 +31,7 @@ EXTRAS: dict[str, dict[str, str]] = {
     },
     "onnx": {"onnx": "onnx", "onnxruntime": "onnxruntime", "onnxscript": "onnxscript"},
     "attribution": {"captum": "captum"},
+    "hub": {"huggingface_hub": "huggingface_hub"},
     "ray": {"ray": "ray"},
     "slurm": {"submitit": "submitit"},
 }
@@ -42,6 +43,7 @@ FEATURES = {
     "brain": "comparison with recordings from the brain",
     "onnx": "ONNX files",
     "attribution": "attribution",
+    "hub": "the Hugging Face hub",
     "ray": "--engine ray",
     "slurm": "--engine slurm",
 }

@@ -82,7 +82,7 @@ def test_every_line_of_the_readme_runs_in_turn(tmp_path: Path) -> None:
         "compare": ["--dry-run"],
     }
     commands = readme_commands()
-    assert len(commands) == 21
+    assert len(commands) == 22
     for words in commands:
         line = [sys.executable, "-m", "cortexgraph", *words, *short.get(words[0], [])]
         done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=tmp_path)

@@ -41,7 +41,7 @@ LAYERS = (
     ("drawing",),
     ("training",),
     ("brainscore",),
-    ("exporting", "pages", "recording", "decisions", "experiment", "probing"),
+    ("exporting", "pages", "recording", "decisions", "experiment", "probing", "hub"),
     ("brain",),
     ("cli",),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,6 +15,7 @@ import torch
 from cortexgraph.arguments import arguments_explained
 from cortexgraph.compiler import unroll
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
+from cortexgraph.files import new_folder
 from cortexgraph.loading import load_class
 from cortexgraph.network import CompiledNetwork
 from cortexgraph.spec.fields import pair
@@ -85,20 +85,12 @@ def write_plugin(
     _check_folder(folder)
     network = run.compile(steps, order, record=dict.fromkeys(run.spec.areas, "all"))
     settings = _settings(run, network, unroll(run.spec, steps, order), folder.name)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name[:40]}.", dir=folder.parent) as temporary:
-            whole = Path(temporary) / folder.name
-            whole.mkdir()
-            for file, text in _contents(network, settings).items():
-                (whole / file).write_text(text, encoding="utf-8")
-            weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-            torch.save(weights, whole / "weights.pt")
-            difference = _difference(network, whole)
-            whole.replace(folder)
-    except (OSError, ValueError) as error:
-        found, repair = f"it cannot be written: {getattr(error, 'strerror', None) or error}", "Name another folder."
-        raise DataError(Diagnostic("unwritable", str(folder), found, repair=repair)) from None
+    with new_folder(folder) as whole:
+        for file, text in _contents(network, settings).items():
+            (whole / file).write_text(text, encoding="utf-8")
+        weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+        torch.save(weights, whole / "weights.pt")
+        difference = _difference(network, whole)
     dt = run.spec.time.dt_ms
     how = "as `time.dt_ms` says" if dt else "which is an assumption, as the spec has no `time.dt_ms`"
     note = f"a step takes {settings['step_ms']:g} ms, {how}; step 1 begins at {settings['onset_ms']:g} ms"

@@ -15,6 +15,7 @@ from cortexgraph.cli.compare import compare
 from cortexgraph.cli.compile import compile_spec, export
 from cortexgraph.cli.draw import draw, page
 from cortexgraph.cli.evaluate import evaluate, predict
+from cortexgraph.cli.hub import push
 from cortexgraph.cli.inspect import check, show, zoo
 from cortexgraph.cli.probe import attribute, preferred
 from cortexgraph.cli.record import record
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "preferred": preferred,
     "brain": brain,
     "export": export,
+    "push": push,
     "zoo": zoo,
     "new": new,
     "schema": schema,

@@ -9,8 +9,6 @@ from pathlib import Path
 from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.wording import similar
 
-__all__ = ["citation", "short_citation", "zoo", "zoo_path"]
-
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -43,7 +41,7 @@ def zoo_path(name: str) -> Path:
 
 def citation(keys: tuple[str, ...]) -> str:
     """The sources of a spec in short, «Liang & Hu 2015»; a key that is not in the bibliography stands for itself."""
-    return "; ".join(_citations().get(key, key) for key in keys)
+    return "; ".join(short_citation(bibliography()[key]) if key in bibliography() else key for key in keys)
 
 
 def short_citation(entry: str) -> str:
@@ -58,10 +56,14 @@ def short_citation(entry: str) -> str:
     return f"{authors} {fields['year']}"
 
 
+def beside_zoo(path: str) -> str:
+    """The text of a file of the checkout, which a wheel carries beside the specs; empty if it is not there."""
+    places = (PACKAGE / "zoo" / Path(path).name, PACKAGE.parent / path)
+    return next((place.read_text(encoding="utf-8") for place in places if place.is_file()), "")
+
+
 @cache
-def _citations() -> dict[str, str]:
-    """Short citations by key, of `docs/references.bib`, which a wheel carries beside the specs."""
-    places = (PACKAGE / "zoo" / "references.bib", PACKAGE.parent / "docs" / "references.bib")
-    texts = [place.read_text(encoding="utf-8") for place in places if place.is_file()]
-    entries = texts[0].split("\n@") if texts else []
-    return {entry.split("{", 1)[1].split(",", 1)[0]: short_citation(entry) for entry in entries}
+def bibliography() -> dict[str, str]:
+    """The BibTeX entries of `docs/references.bib`, by key."""
+    entries = [f"@{entry.strip()}" for entry in f"\n{beside_zoo('docs/references.bib')}".split("\n@")[1:]]
+    return {entry.split("{", 1)[1].split(",", 1)[0]: entry for entry in entries}

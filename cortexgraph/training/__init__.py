@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from cortexgraph.training.evaluation import evaluate as evaluate
     from cortexgraph.training.evaluation import predict as predict
     from cortexgraph.training.fit import train as train
+    from cortexgraph.training.packing import pack as pack
     from cortexgraph.training.records import Summary as Summary
     from cortexgraph.training.run import TrainedRun as TrainedRun
     from cortexgraph.training.run import load_run as load_run
-    from cortexgraph.training.run import pack as pack
     from cortexgraph.training.run import packed as packed
     from cortexgraph.training.run_folder import RunFolder as RunFolder
     from cortexgraph.training.settings import TrainSettings as TrainSettings
@@ -27,7 +27,8 @@ _HOMES = {
     "evaluation": ("Evaluation", "Predictions", "StepAccuracy", "evaluate", "predict"),
     "fit": ("train",),
     "engine": ("Interrupted",),
-    "run": ("TrainedRun", "load_run", "pack", "packed"),
+    "packing": ("pack",),
+    "run": ("TrainedRun", "load_run", "packed"),
     "run_folder": ("RunFolder",),
     "settings": ("TrainSettings",),
     "records": ("Summary",),

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,16 +20,16 @@ from cortexgraph.codegen import MemoryFormat
 from cortexgraph.compiler import compile_spec, unroll
 from cortexgraph.data import ImageData
 from cortexgraph.errors import DataError, Diagnostic
-from cortexgraph.files import write_text
 from cortexgraph.interventions import intervene
 from cortexgraph.program import check_choice
 from cortexgraph.released import read_weights
 from cortexgraph.spec import NetworkSpec, SpecLike
 from cortexgraph.spec.fields import pair
+from cortexgraph.training.downloads import download, hub_name
 from cortexgraph.training.losses import weighted_steps
 from cortexgraph.training.reached import reached_steps, read_steps
-from cortexgraph.training.records import DataCard, summary_text
-from cortexgraph.training.run_folder import RunFolder, write_json
+from cortexgraph.training.records import DataCard
+from cortexgraph.training.run_folder import RunFolder
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.unrolling import Order
 from cortexgraph.wording import quoted, similar
@@ -46,7 +43,6 @@ At = Literal["all", "last"] | int | Sequence[int]
 Epoch = Literal["kept", "best", "last"]
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights"
-MAX_BYTES = 5_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,8 +238,8 @@ def load_run(
     """Open a trained run.
 
     Args:
-        path: the folder of a run, the name of a trained network that ships, such as `ventral-cifar10`, or the
-            checkpoint of a released model.
+        path: the folder of a run, the name of a trained network that ships, such as `ventral-cifar10`, one of the hub,
+            such as `hf://org/name` or `hf://org/name@revision`, or the checkpoint of a released model.
         spec: of a checkpoint: the network that it belongs to.
         key_map: of a checkpoint: the file that says which tensor is which parameter; as for
             `cortexgraph.released.read_weights`.
@@ -338,11 +334,13 @@ def packed() -> dict[str, Path]:
 
 
 def find_run(name: str | Path) -> RunFolder:
-    """The run in a folder, or the trained network of that name that ships.
+    """The run in a folder, the trained network of that name that ships, or one of the hub (`hf://org/name`).
 
     Raises:
-        DataError: if there is neither.
+        DataError: if there is none.
     """
+    if (remote := hub_name(name)) is not None:
+        return RunFolder(download(*remote))
     shipped = packed()
     is_other = str(name) in shipped and not RunFolder(name).is_run  # a file or folder that only has the name
     if (Path(name).exists() and not is_other) or (str(name) not in shipped and Path(name).parent != Path()):
@@ -353,60 +351,3 @@ def find_run(name: str | Path) -> RunFolder:
     listing = f"the trained networks that ship are {quoted(shipped)}" if shipped else "none ships"
     repair = f"Did you mean `{guess}`?" if guess else "Give the folder of a run, or one of these names."
     raise DataError(Diagnostic("no-run", str(name), "this folder does not exist", listing, repair))
-
-
-@arguments_explained
-def pack(run: str | Path, out: str | Path, *, data: str) -> Path:
-    """Copy the files that another machine needs to use a run: spec, weights, classes, settings and summary.
-
-    Paths of this machine are left out. The copy is a run folder without checkpoints, which `load_run` opens.
-
-    Args:
-        run: the folder of a finished run.
-        out: the folder to make.
-        data: what the images were, in words.
-
-    Returns:
-        `out`.
-
-    Raises:
-        DataError: if the run is not finished, its weights are larger than 5 MB, or `out` exists.
-    """
-    source, target = RunFolder(run), RunFolder(out)
-    stored = source.read_settings()
-    if not source.is_finished:
-        raise _unpackable(source.path, "this run is not finished", "Finish it with `cortexgraph train --resume`.")
-    load_run(source.path)  # spec, weights and classes are whole
-    files = [source.file(source.path / name) for name in ("spec.yaml", "weights.safetensors", "metrics.csv")]
-    files += [source.validation] if source.validation.exists() else []
-    if (size := source.file(source.weights).stat().st_size) > MAX_BYTES:
-        found = f"its weights have {size:,} bytes, but {MAX_BYTES:,} are the most"
-        raise _unpackable(source.path, found, "Train a smaller network.")
-    if target.path.exists():
-        raise _unpackable(target.path, "it exists", "Name another folder, or remove it first.")
-    card, summary = source.read_card(), source.read_summary()
-    command = _without_paths(summary.command.replace(card.name, "DIR").replace(str(source.path), "RUN"))
-    own = {"command": command, "init_from": Path(summary.init_from).name}
-    summary = summary.model_copy(update={"run": Path(target.path.name), "data": data, **own})
-    temporary = RunFolder(target.path.with_name(f".{target.path.name}.part"))
-    shutil.rmtree(temporary.path, ignore_errors=True)
-    temporary.path.mkdir(parents=True)
-    for file in files:
-        shutil.copyfile(file, temporary.path / file.name)
-    write_json(temporary.data, card.model_copy(update={"name": data, "load_data": None}))
-    write_json(temporary.summary, summary)
-    write_text(temporary.summary_text, summary_text(summary))
-    write_json(temporary.settings, stored.model_copy(update=own))
-    temporary.path.rename(target.path)
-    return target.path
-
-
-def _without_paths(command: str) -> str:
-    """A command line without the folders of this machine: of a whole path, only the last name is left."""
-    whole = re.compile(r"((?:-[^=]*=)?)(?:~|/|[A-Za-z]:[/\\]).*?([^/\\]*)[/\\]?", re.DOTALL)
-    words = [(word, whole.fullmatch(word)) for word in shlex.split(command)]
-    return shlex.join(f"{path[1]}{path[2]}" if path else word for word, path in words)
-
-
-def _unpackable(path: Path, found: str, repair: str) -> DataError:
-    return DataError(Diagnostic("pack", str(path), found, repair=repair))

@@ -334,7 +334,9 @@ class RunFolder:
         path = self.file(self.spec)
         try:
             spec = load(path)
-        except CortexGraphError:
+        except CortexGraphError as error:
+            if any(finding.code == "language-version" for finding in error.diagnostics):
+                raise
             raise self.damaged(path, "cannot be read as a spec") from None
         return load(path, overrides) if overrides else spec
 
