@@ -27,7 +27,7 @@ REFERENCE: dict[str, tuple[str, ...]] = {
     "Specs": ("spec", "ops.registry"),
     "Check, compile and run": ("compiler", "streaming", "tracing", "exporting", "edit"),
     "Draw and inspect": ("drawing", "pages", "analysis", "graph", "unrolling"),
-    "Data, training and evaluation": ("data", "training"),
+    "Data, training and evaluation": ("data", "training", "hub"),
     "Analysis": ("recording", "decisions", "brain", "probing", "interventions", "graph.interventions"),
     "Extend": ("ops", "checks", "training.losses"),
     "Errors": ("errors",),

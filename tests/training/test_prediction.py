@@ -18,7 +18,7 @@ from cortexgraph.cli.app import app
 from cortexgraph.data import load_data
 from cortexgraph.errors import CortexGraphError, DataError
 from cortexgraph.training import Predictions, evaluate, load_run, pack, packed, predict
-from cortexgraph.training.run import MAX_BYTES
+from cortexgraph.training.packing import MAX_BYTES
 
 CIFAR = Path(__file__).parents[3] / "shared" / "data" / "cifar10-jpeg.tar.xz"
 
