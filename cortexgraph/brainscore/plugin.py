@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Mapping
@@ -89,7 +90,8 @@ def write_plugin(
         for file, text in _contents(network, settings).items():
             (whole / file).write_text(text, encoding="utf-8")
         weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-        torch.save(weights, whole / "weights.pt")
+        torch.save(weights, buffer := io.BytesIO())  # into a file, torch has an error of its own for a full disk
+        (whole / "weights.pt").write_bytes(buffer.getvalue())
         difference = _difference(network, whole)
     dt = run.spec.time.dt_ms
     how = "as `time.dt_ms` says" if dt else "which is an assumption, as the spec has no `time.dt_ms`"

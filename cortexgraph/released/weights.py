@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cortexgraph.compiler import compile_spec
 from cortexgraph.errors import DataError, Diagnostic
-from cortexgraph.files import replacing
+from cortexgraph.files import write_bytes
 from cortexgraph.graph.model import AreaGraph
 from cortexgraph.graph.names import renamed
 from cortexgraph.network import CompiledNetwork
@@ -122,7 +122,7 @@ def write_weights(weights: Weights, path: str | Path) -> None:
     Raises:
         DataError: if the file cannot be written, or has another suffix.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path = Path(path)
     if path.suffix != ".safetensors":
@@ -135,8 +135,8 @@ def write_weights(weights: Weights, path: str | Path) -> None:
         "classes": weights.classes,
     }
     state = {name: value.contiguous().clone() for name, value in weights.state.items()}
-    with replacing(path, durable=True) as temporary:
-        save_file(state, temporary, metadata={MARK: json.dumps(card), "spec_sha256": weights.spec.digest})
+    metadata = {MARK: json.dumps(card), "spec_sha256": weights.spec.digest}
+    write_bytes(path, save(state, metadata), durable=True)  # `save_file` has an error of its own for a full disk
 
 
 def _own_names(card: Mapping[str, JsonValue]) -> KeyMap:

@@ -6,12 +6,13 @@ change. The finished extension then takes the place of the run, file by file.
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cortexgraph.errors import CortexGraphError
-from cortexgraph.files import replacing
+from cortexgraph.files import write_bytes
 from cortexgraph.training.records import Summary
 from cortexgraph.training.run_folder import LOCK, PART, RunFolder, save_tensors, write_json
 
@@ -47,8 +48,8 @@ def _adopt(run: RunFolder) -> None:
     identity = run.identity(run.read_spec(), run.read_card())
     checkpoint = torch.load(run.last, map_location="cpu", weights_only=True)
     checkpoint["callbacks"]["Recorder"]["identity"] = identity
-    with replacing(run.last, durable=True) as temporary:
-        torch.save(checkpoint, temporary)
+    torch.save(checkpoint, buffer := io.BytesIO())  # into a file, torch has an error of its own for a full disk
+    write_bytes(run.last, buffer.getvalue(), durable=True)
     state, metadata = run.tensors(run.weights)
     save_tensors(run.weights, state, metadata | {"identity": identity})
 

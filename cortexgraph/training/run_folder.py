@@ -16,7 +16,7 @@ from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic, SpecError
-from cortexgraph.files import leftovers, locked, replacing, write_text
+from cortexgraph.files import leftovers, locked, replacing, write_bytes, write_text
 from cortexgraph.spec import NetworkSpec, load, save
 from cortexgraph.spec.overrides import Override
 from cortexgraph.training.records import Count, DataCard, Started, Summary, identity
@@ -481,7 +481,7 @@ def tensors_digest(state: Mapping[str, Tensor]) -> str:
 
 def save_tensors(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors of a processor as safetensors, with a digest of them, whole or not at all."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    with replacing(path, durable=True) as temporary:
-        save_file(dict(state), temporary, metadata={**metadata, "tensors_sha256": tensors_digest(state)})
+    data = save(dict(state), {**metadata, "tensors_sha256": tensors_digest(state)})
+    write_bytes(path, data, durable=True)  # `save_file` has an error of its own for a full disk
