@@ -10,7 +10,7 @@ import typer
 from cortexgraph.cli import options
 from cortexgraph.cli.specs import check_suffix, write_or_print
 from cortexgraph.errors import CompileError
-from cortexgraph.files import write_text
+from cortexgraph.files import replacing
 from cortexgraph.wording import count_of
 
 __all__ = ["import_tnn", "import_weights"]
@@ -79,6 +79,7 @@ def import_tnn(
     if errors := [finding for finding in check(spec) if finding.severity == "error"]:
         raise CompileError(errors)
     beside = out.with_name(out.stem + SUFFIX)
-    write_text(beside, keys)
-    write_text(out, dumps(spec))
+    with replacing(beside) as key_map, replacing(out) as network:  # both or neither
+        key_map.write_text(keys, encoding="utf-8")
+        network.write_text(dumps(spec), encoding="utf-8")
     typer.echo(f"wrote {out} ({options.parts_text(spec)}) and {beside}; next: cortexgraph check {out}")

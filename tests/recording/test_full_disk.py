@@ -23,6 +23,8 @@ from cortexgraph.errors import DataError
 from cortexgraph.exporting import export_network
 from cortexgraph.files import replacing
 from cortexgraph.recording.sinks import Variable, opened_sink
+from cortexgraph.released.keymap import Images
+from cortexgraph.released.weights import Weights, write_weights
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files")
 
@@ -109,3 +111,11 @@ def test_an_export(tmp_path: Path, suffix: str, network: cg.CompiledNetwork) -> 
 @pytest.fixture(scope="module")
 def network() -> cg.CompiledNetwork:
     return cg.compile(cg.load("ventral", {"time.steps": 4, "input.size": 16, "areas.IT.channels": 8}))
+
+
+@pytest.mark.parametrize("limit", [0, 1000, 20_000])
+def test_imported_weights(tmp_path: Path, limit: int, network: cg.CompiledNetwork) -> None:
+    images = Images(mean=(0.0,), std=(1.0,))
+    weights = Weights(tmp_path / "w.pth", network.spec, dict(network.state_dict()), images, "noise", ("a",))
+    assert in_process(limit, lambda: write_weights(weights, tmp_path / "w.safetensors")) == "finding"
+    assert list(tmp_path.iterdir()) == []
