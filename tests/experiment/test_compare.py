@@ -265,7 +265,7 @@ def wait_for(out: Path, results: int, process: subprocess.Popen[bytes]) -> float
 def test_killed_at_a_random_moment_it_goes_on_without_repeating_what_is_finished(
     write: Write, tmp_path: Path, jobs: int
 ) -> None:
-    experiment = write("seeds: [0, 1, 2, 3, 4, 5, 6, 7]\nsettings: {epochs: 3, batch_size: 10, device: cpu}")
+    experiment = write("seeds: [0, 1, 2, 3, 4, 5]\nsettings: {epochs: 3, batch_size: 10, device: cpu}")
     out = tmp_path / "out"
     process = started(experiment, out, jobs)
     first = wait_for(out, 1, process)
@@ -277,8 +277,8 @@ def test_killed_at_a_random_moment_it_goes_on_without_repeating_what_is_finished
     finished = {path: at for path, at in stamps(out).items() if (path.parent / "result.json").exists()}
     found = compare(experiment, out)
     assert not found.failures
-    assert 2 <= found.done_before == len(finished) // 2 < 8
-    assert len(found.table[0].accuracies) == 8
+    assert 2 <= found.done_before == len(finished) // 2 < 6
+    assert len(found.table[0].accuracies) == 6
     assert {path: at for path, at in stamps(out).items() if path in finished} == finished
 
 
