@@ -65,6 +65,7 @@ CALLS: dict[str, Callable[[Path], dict[str, Any]]] = SPEC | {
     "evaluate": lambda _: {"run": "ventral-cifar10", "data": data(), "at": "last"},
     "export": lambda folder: {"run": "ventral-cifar10", "path": folder / "x.py"},
     "register_loss": lambda _: {"name": "x"},
+    "register_data": lambda _: {"name": "x"},
 }
 """Arguments with which each function works."""
 

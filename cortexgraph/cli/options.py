@@ -120,6 +120,18 @@ BatchSizeOption = Annotated[int, option("--batch-size", "N", "Images at a time."
 DownloadOption = Annotated[bool, option("--download", None, "Download CIFAR-10 if it is not there.")]
 DataRootOption = Annotated[Path | None, option("--data-root", "DIR", "Folder that holds CIFAR-10.")]
 DATA = "shapes|cifar10|DIR"
+ResizeOption = Annotated[
+    int | None,
+    option("--resize", "PX", "Bring the shorter side to PX, then cut out the middle.", "the network's size", min=1),
+]
+MemoryOption = Annotated[
+    str | None,
+    option("--data-memory", "2GB", "What images may take in memory; more are read as needed.", "half of the memory"),
+]
+WorkersOption = Annotated[
+    int | None,
+    option("--workers", "N", "Processes that read images which are not kept in memory.", "processors, ≤ 8", min=0),
+]
 
 
 # ---- what commands do with them ----------------------------------------------------

@@ -107,6 +107,9 @@ def train(
         int | None, options.option("--train-images", "N", "Number of training images.", "all")
     ] = None,
     test_images: Annotated[int | None, options.option("--test-images", "N", "Number of test images.", "all")] = None,
+    resize: options.ResizeOption = None,
+    data_memory: options.MemoryOption = None,
+    workers: options.WorkersOption = None,
     download: options.DownloadOption = False,
     data_root: options.DataRootOption = None,
     logger: Annotated[
@@ -154,6 +157,7 @@ def train(
     from cortexgraph.training.engine import DEFAULT_TRACKERS, check_trackers
 
     asked = {"source": data, "root": data_root, "train_images": train_images, "test_images": test_images}
+    asked |= {"resize": resize, "memory": data_memory, "workers": workers}
     arguments = _data_arguments(asked, before)
     trackers = started.logger if started is not None else DEFAULT_TRACKERS
     if (names := options.read_names(logger)) is not None:

@@ -7,7 +7,7 @@ try:
     from cortexgraph.data.batches import Batches
     from cortexgraph.data.folder import Stimuli, load_stimuli
     from cortexgraph.data.images import Augment, ImageData, Images, LabelledImages, Targets
-    from cortexgraph.data.load import Request, load_data, register_data
+    from cortexgraph.data.load import Items, Request, load_data, register_data
     from cortexgraph.data.targets import register_target
 except ModuleNotFoundError as error:
     raise explained(error) from None
@@ -17,6 +17,7 @@ __all__ = [
     "Batches",
     "ImageData",
     "Images",
+    "Items",
     "LabelledImages",
     "Request",
     "Stimuli",

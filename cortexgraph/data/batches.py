@@ -24,8 +24,9 @@ __all__ = ["AugmentDraws", "Batches", "apply_augment", "draw_augment"]
 class Batches:
     """Iterate over (images float32 [B, C, H, W] normalised per channel, targets [B, …]: without others the classes).
 
-    Images in memory are moved to the device once, as bytes; all are turned into floats batch by batch. Iterating does
-    not change the object: the same epoch gives the same batches again, also after a restart and on another device.
+    Images in memory are moved to the device once, as bytes; streamed ones are read batch by batch. Both are turned into
+    floats batch by batch. Iterating does not change the object: the same epoch gives the same batches again, also after
+    a restart and on another device.
 
     Args:
         data: the images.
@@ -100,24 +101,33 @@ class Batches:
         return full + bool(rest and not self.drop_last)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self.part()
+
+    def part(self, first: int = 0, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches from number `first` on; of each batch, the images rank, rank + world, …"""
         count, (_, *size) = len(self._data), self._data.shape
         generator = _generator(self.seed, self._epoch)
         order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
         drawn = draw_augment(self.augment, count, size, generator) if self.augment else ()
         if isinstance(drawn, AugmentDraws) and self.augment and self.augment.flip == "alternating":
             drawn = drawn._replace(flip=self._mirrored[order] ^ bool(self._epoch % 2))
-        batches, draws = torch.split(order, self.batch_size)[: len(self)], [draw.to(self.device) for draw in drawn]
-        for place, (images, targets) in enumerate(self._data.read(batches)):  # uint8 [B, C, H, W], [B, …]
-            augmented = self._augmented(images, place * self.batch_size, draws) if self.augment else images
-            yield augmented.float().mul_(self._gain).add_(self._shift), targets
+        draws = [torch.split(draw.to(self.device), self.batch_size)[first : len(self)] for draw in drawn]
+        batches = torch.split(order, self.batch_size)[first : len(self)]
+        own = slice(rank, None, world)
+        whole = self.augment is not None and bool(self.augment.randaugment)  # it changes neighbours alike
+        read, rest = (slice(None), own) if whole else (own, slice(None))
+        for place, (images, targets) in enumerate(self._data.read(batch[read] for batch in batches)):
+            own_draws = [draw[place][read] for draw in draws]
+            images = self._augmented(images, (first + place) * self.batch_size, own_draws)  # noqa: PLW2901
+            yield images[rest].float().mul_(self._gain).add_(self._shift), targets[rest]
 
     def _augmented(self, images: Tensor, start: int, draws: Sequence[Tensor]) -> Tensor:
         """A batch that starts at this place of the epoch, uint8 [B, C, H, W], augmented."""
-        assert self.augment is not None
+        if self.augment is None:
+            return images
         if self.augment.randaugment:
             images = self._randaugmented(images, self.augment.randaugment, start)
-        own = AugmentDraws(*(draw[start : start + self.batch_size] for draw in draws))
-        return apply_augment(images, self.augment, own, self._mean_colour)
+        return apply_augment(images, self.augment, AugmentDraws(*draws), self._mean_colour)
 
     def _randaugmented(self, images: Tensor, operations: int, start: int) -> Tensor:
         """RandAugment of a batch that starts at this place of the epoch; it draws from torch's global generator."""

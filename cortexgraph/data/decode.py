@@ -14,8 +14,9 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,6 @@ from torch import Tensor
 
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import replacing
-
-__all__ = ["cache_folder", "cached", "check_memory", "decode_files", "files_key", "fit_array", "preparation"]
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -70,23 +69,74 @@ def decode_files(files: Sequence[Path], size: tuple[int, int], channels: int, re
         DataError: naming every file that cannot be read (the first 20, and how many more).
     """
     check_memory(len(files), size, channels)
-    images = np.empty((len(files), channels, *size), np.uint8)
+    return decode_all(FileReader(tuple(files), size, channels, resize), range(len(files)), (channels, *size))
 
-    def decode(index: int) -> Diagnostic | None:
+
+Reader = Callable[[int], Tensor | Bytes]
+"""Gives an image by its number as uint8 [C, H, W], or raises a DataError that names it. Worker processes call it: it
+must pickle."""
+
+
+@dataclass(frozen=True)
+class FileReader:
+    """Decodes the n-th of some files, as `decode_files` does."""
+
+    files: Sequence[Path]
+    size: tuple[int, int]
+    channels: int
+    resize: int | None = None
+
+    def __call__(self, number: int) -> Bytes:
+        """The image, uint8 [C, H, W].
+
+        Raises:
+            DataError: if the file cannot be read.
+        """
+        file = self.files[number]
         try:
-            images[index] = _decode(files[index], size, channels, resize)
+            return _decode(file, self.size, self.channels, self.resize)
         except Exception as error:  # PIL's readers raise nearly any kind of exception on a damaged file
-            return _unreadable(files[index], error)
-        return None
+            raise DataError(unreadable(str(file), error)) from None
+
+
+def decode_all(read: Reader, numbers: Sequence[int], shape: tuple[int, int, int]) -> Tensor:
+    """Read images on several threads: uint8 [N, C, H, W].
+
+    Raises:
+        DataError: naming every image that cannot be read (the first 20, and how many more).
+    """
+    images = torch.empty((len(numbers), *shape), dtype=torch.uint8)
+
+    def decode(place: int) -> list[Diagnostic]:
+        return read_into(images[place], read, numbers[place])
 
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
         warnings.simplefilter("ignore")  # of odd metadata and of large images: what matters is whether they decode
-        findings = [finding for finding in pool.map(decode, range(len(files))) if finding]
-    if findings:
-        more = len(findings) - REPORTED
+        require_readable(finding for findings in pool.map(decode, range(len(numbers))) for finding in findings)
+    return images
+
+
+def read_into(image: Tensor, read: Reader, number: int) -> list[Diagnostic]:
+    """Read an image into its place, uint8 [C, H, W]; what is wrong with it, if anything is."""
+    try:
+        values = np.asarray(read(number))
+    except DataError as error:
+        return list(error.diagnostics)
+    if values.shape != image.shape or values.dtype != np.uint8:
+        found = f"the source gives {values.dtype} {list(values.shape)}"
+        expected = f"uint8 {list(image.shape)} is needed"
+        return [Diagnostic("wrong-shape", f"image {number}", found, expected, "Return all images in the same size.")]
+    image.numpy()[:] = values
+    return []
+
+
+def require_readable(findings: Iterable[Diagnostic]) -> None:
+    """Raise the first of the findings, and how many more there are, as one DataError."""
+    every = list(findings)
+    if every:
+        more = len(every) - REPORTED
         further = Diagnostic("unreadable-image", "", f"{more} further images cannot be read either")
-        raise DataError([*findings[:REPORTED], *[further] * (more > 0)])
-    return torch.from_numpy(images)
+        raise DataError([*every[:REPORTED], *[further] * (more > 0)])
 
 
 def fit_array(images: Bytes, size: tuple[int, int], channels: int) -> Tensor:
@@ -100,19 +150,33 @@ def fit_array(images: Bytes, size: tuple[int, int], channels: int) -> Tensor:
     return torch.from_numpy(fitted)
 
 
-def check_memory(count: int, size: tuple[int, int], channels: int) -> None:
-    """Raise DataError if `count` decoded images would not fit into half of this machine's memory."""
-    needed = count * channels * size[0] * size[1]
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else needed * 2
-    if needed * 2 > machine:
-        takes = f"{count} images of {channels} × {size[0]} × {size[1]} take {needed / 2**30:.1f} GiB"
-        expected = f"half of this machine's memory is {machine / 2**31:.1f} GiB"
+def half_of_memory() -> int:
+    """Half of this machine's memory in bytes; where it is not known, more than anything takes."""
+    known = hasattr(os, "sysconf")
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2 if known else sys.maxsize
+
+
+def fits(count: int, size: tuple[int, int], channels: int, bound: int | None = None) -> bool:
+    """Whether `count` decoded images take at most `bound` bytes, by default half of this machine's memory."""
+    return count * channels * size[0] * size[1] <= (half_of_memory() if bound is None else bound)
+
+
+def check_memory(count: int, size: tuple[int, int], channels: int, bound: int | None = None) -> None:
+    """Raise DataError if `count` decoded images would not fit."""
+    if not fits(count, size, channels, bound):
+        needed = count * channels * size[0] * size[1] / 2**30
+        takes = f"{count} images of {channels} × {size[0]} × {size[1]} take {needed:.1f} GiB"
+        expected = f"half of this machine's memory is {half_of_memory() / 2**30:.1f} GiB"
+        if bound is not None:
+            expected = f"they may take {bound / 2**30:.1f} GiB"
         repair = "Use a smaller size, or fewer images (train_images, test_images)."
         raise DataError(Diagnostic("too-large", "images", takes, expected, repair))
 
 
-def preparation(files: Sequence[Path], size: tuple[int, int]) -> str:
+def preparation(files: Sequence[Path], size: tuple[int, int], resize: int | None = None) -> str:
     """What `decode_files` does to images of these sizes, in words; looks at some of the files only."""
+    if resize:
+        return f"resized to a shorter side of {resize} pixels, of which the middle {size[0]} × {size[1]} is used"
     sizes: set[tuple[int, int]] = set()
     for file in files[:: max(1, len(files) // 200)]:
         with contextlib.suppress(Exception), warnings.catch_warnings():  # the decoder reports what cannot be read
@@ -251,10 +315,11 @@ def _fit(image: Image.Image, size: tuple[int, int], channels: int, resize: int |
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
-def _unreadable(file: Path, error: Exception) -> Diagnostic:
+def unreadable(place: str, error: Exception) -> Diagnostic:
+    """The finding for an image that cannot be read, at its file or other place."""
     reason = " ".join(str(error).split()) or type(error).__name__
     repair = "Remove the file or replace it with a sound copy."
-    return Diagnostic("unreadable-image", str(file), f"this image cannot be read ({reason})", repair=repair)
+    return Diagnostic("unreadable-image", place, f"this image cannot be read ({reason})", repair=repair)
 
 
 # ---- cache -------------------------------------------------------------------
@@ -274,25 +339,31 @@ def cache_folder() -> Path:
     return base / "cortexgraph" / "images"
 
 
-def files_key(files: Sequence[Path], size: tuple[int, int], channels: int, resize: int | None = None) -> str:
-    """A name that changes whenever one of the files (path, bytes, time of change) or the request does."""
+def files_key(
+    files: Sequence[Path], size: tuple[int, int], channels: int, resize: int | None = None, below: Path | None = None
+) -> str:
+    """A name that changes whenever one of the files (path, bytes, time of change) or the request does.
+
+    With `below`, only the path below this folder and the bytes count, which are the same in a copy of the folder.
+    """
     digest = hashlib.sha256(repr((VERSION, size, channels, *([resize] if resize else []))).encode())
     for file in files:
-        state = None  # of a broken link, which is left for the decoder to report
+        state: object = None  # of a broken link, which is left for the decoder to report
         with contextlib.suppress(OSError):
             status = file.stat()
-            state = (status.st_size, status.st_mtime_ns)
-        digest.update(os.fsencode(f"\0{file.absolute()}\0{state}"))
+            state = status.st_size if below else (status.st_size, status.st_mtime_ns)
+        path = file.relative_to(below) if below else file.absolute()
+        digest.update(os.fsencode(f"\0{path}\0{state}"))
     return digest.hexdigest()[:32]
 
 
-def cached(key: str, shape: tuple[int, ...], decode: Callable[[], Tensor]) -> Tensor:
-    """The uint8 tensor of this key and shape, from the cache, or else from `decode` and then kept."""
+def cached(key: str, shape: tuple[int, ...], decode: Callable[[], Tensor], dtype: torch.dtype = torch.uint8) -> Tensor:
+    """The tensor of this key, shape and type, from the cache, or else from `decode` and then kept."""
     file = cache_folder() / f"{key}.safetensors"
     tensor = None
     with contextlib.suppress(OSError, SafetensorError, KeyError):
         tensor = load_file(file)["images"]
-    if tensor is None or tensor.shape != shape or tensor.dtype != torch.uint8:
+    if tensor is None or tensor.shape != shape or tensor.dtype != dtype:
         tensor = decode()
         with contextlib.suppress(OSError, SafetensorError, DataError):
             file.parent.mkdir(parents=True, exist_ok=True)

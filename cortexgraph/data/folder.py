@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from cortexgraph.arguments import arguments_explained
-from cortexgraph.data.decode import cached, decode_files, files_key, preparation
-from cortexgraph.data.images import CLASS, Augment, ImageData, Images, LabelledImages, Targets
+from cortexgraph.data.decode import FileReader, decode_files, files_key, preparation
+from cortexgraph.data.images import CLASS, Augment, ImageData, Images, Targets
 from cortexgraph.data.load import (
+    Items,
     Request,
     as_path,
     balanced_subset,
@@ -27,8 +28,6 @@ from cortexgraph.data.load import (
 )
 from cortexgraph.data.targets import read_targets
 from cortexgraph.errors import DataError, Diagnostic
-
-__all__ = ["Stimuli", "load_stimuli", "of_images"]
 
 SPLITS = ("train", "test")
 LAYOUT = "Arrange it as train/<class>/*.png and test/<class>/*.png."
@@ -55,35 +54,16 @@ def read_folder(request: Request) -> ImageData:
         listed, findings = _read_layout(root)
     except OSError as error:
         raise _unlistable(root, error) from error
-    if not findings:
-        request.require_available({split: sum(map(len, classes.values())) for split, classes in listed.items()})
-    splits: dict[str, Images] = {}
+    splits = {}
     for split, classes in listed.items():
-        try:
-            if any(classes.values()):
-                splits[split] = _decoded(classes, split, request)
-        except DataError as error:  # unreadable files of both splits are reported together, and with the layout
-            findings += error.diagnostics
-    require(findings)
-    prepared = preparation([file for files in listed["train"].values() for file in files], request.size)
+        files = [file for members in classes.values() for file in members]
+        labels = [label for label, members in enumerate(classes.values()) for _ in members]
+        splits[split] = _items(files, labels, root, request)
+    if findings:
+        require([*findings, *_unreadable(splits, request)])
+    prepared = preparation([file for files in listed["train"].values() for file in files], request.size, request.resize)
     augment = Augment(crop_padding_px=min(request.size) // 8)
-    return ImageData.of(request.source, tuple(listed["train"]), splits, augment, prepared)
-
-
-def _decoded(classes: Classes, split: str, request: Request) -> LabelledImages:
-    pairs = [(file, label) for label, files in enumerate(classes.values()) for file in files]
-    pairs = [pairs[index] for index in request.subset(split, [label for _, label in pairs])]
-    labels = torch.tensor([label for _, label in pairs])
-    return LabelledImages(_pictures([file for file, _ in pairs], request), labels)
-
-
-def _pictures(files: Sequence[Path], request: Request) -> Tensor:
-    """The images of files as the request asks for them: uint8 [N, C, H, W]."""
-    size, channels, resize = request.size, request.channels, request.resize
-    if not request.cache:
-        return decode_files(files, size, channels, resize)
-    shape, key = (len(files), channels, *size), files_key(files, size, channels, resize)
-    return cached(key, shape, lambda: decode_files(files, size, channels, resize))
+    return request.data(request.source, tuple(listed["train"]), splits, augment, prepared)
 
 
 def _with_targets(root: Path, table: Path, request: Request) -> ImageData:
@@ -100,14 +80,35 @@ def _with_targets(root: Path, table: Path, request: Request) -> ImageData:
     splits = {}
     for split, each in files.items():
         values, is_class = targets[split], request.target == CLASS
-        labels = values if is_class else torch.zeros(len(each), dtype=torch.int64)
-        chosen = request.subset(split, labels.tolist())
-        pictures = _pictures([each[n] for n in chosen], request)
-        splits[split] = LabelledImages(pictures, labels[chosen], None if is_class else values[chosen])
+        labels = values.tolist() if is_class else [0] * len(each)
+        splits[split] = _items(each, labels, root, request, None if is_class else values)
     augment = Augment(crop_padding_px=min(request.size) // 8)
-    prepared = preparation(files["train"], request.size)
+    prepared = preparation(files["train"], request.size, request.resize)
     kind = Targets(request.target, tuple(targets["train"].shape[1:]))
-    return ImageData.of(request.source, names, splits, augment, prepared, kind)
+    return request.data(request.source, names, splits, augment, prepared, kind)
+
+
+def _items(
+    files: Sequence[Path], labels: Sequence[int], root: Path, request: Request, targets: Tensor | None = None
+) -> Items:
+    """The files of a split. Their names below the directory and their sizes are what they are known by."""
+    arguments = files, request.size, request.channels, request.resize
+    return Items(FileReader(*arguments), labels, files_key(*arguments, root), files_key(*arguments), targets)
+
+
+def _unreadable(splits: Mapping[str, Items], request: Request) -> list[Diagnostic]:
+    """What cannot be read, for a report together with what is wrong with the layout; not looked for in large sets."""
+    if not request.fits(len(items.labels) for items in splits.values()):
+        return []
+    every: list[Diagnostic] = []
+    for split, items in splits.items():
+        if not items.labels:
+            continue
+        try:
+            request.split(split, items, streamed=False)
+        except DataError as error:
+            every += error.diagnostics
+    return every
 
 
 # ---- walking through folders --------------------------------------------------

@@ -17,8 +17,8 @@ __all__ = ["CLASS", "Augment", "ImageData", "Images", "LabelledImages", "Targets
 
 CLASS = "class"
 """The kind of target that is the index of a class."""
-CHUNK = 4096
-"""Images that are looked at together."""
+CHUNK_BYTES = 1 << 24
+"""Bytes of the images that are counted together."""
 
 
 @dataclass(frozen=True)
@@ -256,6 +256,7 @@ class ImageData:
         augment: Augment | None = None,
         preparation: str = "",
         targets: Targets | None = None,
+        counts: Tensor | None = None,
     ) -> ImageData:
         """The data set of some `splits` (train and test), with the statistics of its training images.
 
@@ -266,6 +267,7 @@ class ImageData:
             augment: by default mirroring and crops shifted by up to 4 pixels.
             preparation: what was done to the images, in words.
             targets: what the targets are; by default classes.
+            counts: `level_counts` of the training images, where they are known.
 
         Raises:
             DataError: if a split is missing, or a label is not the index of a class.
@@ -289,23 +291,33 @@ class ImageData:
         if findings:
             raise DataError(findings)
         train, test = splits["train"], splits["test"]
-        mean, std = channel_statistics(train)
+        mean, std = statistics_of(level_counts(train) if counts is None else counts)
         augment, targets = augment or Augment(), targets or Targets()
         return cls(name, tuple(classes), train, test, mean, std, augment, preparation, targets=targets)
 
 
-def channel_statistics(images: Images | Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel of uint8 images [N, C, H, W] scaled to [0, 1].
 
     Counted in integers, so the result does not depend on threads or summation order. A constant channel gets the
     standard deviation of one grey level, so that dividing by it is safe.
     """
-    if isinstance(images, Tensor):
-        images = LabelledImages(images, torch.zeros(len(images), dtype=torch.int64))
-    counts = torch.zeros(images.shape[0], 256, dtype=torch.int64)
-    for chunk, _ in images.read(torch.split(torch.arange(len(images)), CHUNK)):
-        for channel in range(len(counts)):
+    return statistics_of(level_counts(LabelledImages(images, torch.zeros(len(images), dtype=torch.int64))))
+
+
+def level_counts(images: Images) -> Tensor:
+    """How often each of the 256 levels occurs in each channel, int64 [C, 256]."""
+    channels, height, width = images.shape
+    counts = torch.zeros(channels, 256, dtype=torch.int64)
+    chunks = torch.split(torch.arange(len(images)), max(1, CHUNK_BYTES // (channels * height * width)))
+    for chunk, _ in images.read(chunks):
+        for channel in range(channels):
             counts[channel] += torch.bincount(chunk[:, channel].flatten(), minlength=256)
+    return counts
+
+
+def statistics_of(counts: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel, scaled to [0, 1], of `level_counts`."""
     levels = torch.arange(256)
     total = int(counts[0].sum())
     sums, squares = (counts * levels).sum(1).tolist(), (counts * levels**2).sum(1).tolist()

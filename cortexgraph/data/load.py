@@ -1,28 +1,60 @@
-"""`load_data`: from the name of a source to images in memory, and the registry of sources.
+"""`load_data`: from the name of a source to images in memory or streamed, and the registry of sources.
 
 A source is one file with a function that is registered by `register_data`, and one line in `cortexgraph.data`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from cortexgraph.arguments import arguments_explained
-from cortexgraph.data.images import CLASS, ImageData
+from cortexgraph.data.decode import Reader, cached, check_memory, decode_all, fits
+from cortexgraph.data.images import CLASS, Augment, ImageData, Images, LabelledImages, Targets, level_counts
+from cortexgraph.data.stream import StreamedImages, usual_workers
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.wording import suggest
 
-__all__ = ["SOURCES", "Request", "as_path", "balanced_subset", "check_count", "load_data", "register_data", "require"]
+SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(k|M|G|T)?B?", re.IGNORECASE)
+FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+@dataclass(frozen=True)
+class Items:
+    """The images of a split as a source lists them: read one at a time, so that they need not fit into memory.
+
+    Attributes:
+        read: gives image n, from 0, as uint8 [C, H, W] in the requested size; worker processes call it, so it must
+            pickle. It raises a DataError that names what cannot be read.
+        labels: index of each image's class, [N].
+        identity: a text that changes whenever the images do, such as a digest.
+        key: changes whenever the images on this machine do; under it, they are kept in the user's cache. None for not.
+        targets: what the network learns to give for each image, [N, …], where that is not its class.
+    """
+
+    read: Reader
+    labels: Sequence[int]
+    identity: str
+    key: str | None = None
+    targets: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Request:
-    """The arguments of `load_data`; `images` holds the requested numbers by split."""
+    """The arguments of `load_data`; `images` holds the requested numbers by split.
+
+    Attributes:
+        memory: bytes that all images together may take in memory; None for half of the machine's.
+        workers: processes that read images which are streamed.
+    """
 
     source: str
     size: tuple[int, int]
@@ -35,6 +67,92 @@ class Request:
     resize: int | None = None
     targets: Path | None = None
     target: str = CLASS
+    memory: int | None = None
+    workers: int = 0
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the images that are asked for: channels, height, width."""
+        return self.channels, *self.size
+
+    def fits(self, counts: Iterable[int]) -> bool:
+        """Whether splits with these numbers of images fit into memory together."""
+        return fits(sum(counts), self.size, self.channels, self.memory)
+
+    def split(self, split: str, items: Items, *, streamed: bool) -> Images:
+        """The images of a split that are asked for, in memory or streamed.
+
+        Raises:
+            DataError: naming the images that cannot be read.
+        """
+        chosen = self.subset(split, items.labels)
+        labels = torch.tensor(items.labels, dtype=torch.int64)[chosen]
+        targets = None if items.targets is None else items.targets[chosen]
+        if streamed:
+            numbers, shape = torch.tensor(chosen), self.shape
+            return StreamedImages(items.read, numbers, labels, shape, items.identity, targets, self.workers)
+        images = self._kept(
+            items, chosen, (len(chosen), *self.shape), lambda: decode_all(items.read, chosen, self.shape)
+        )
+        return LabelledImages(images, labels, targets)
+
+    def data(
+        self,
+        name: str,
+        classes: Sequence[str],
+        splits: Mapping[str, Items],
+        augment: Augment | None = None,
+        preparation: str = "",
+        targets: Targets | None = None,
+    ) -> ImageData:
+        """The data set of the images that are asked for: in memory where they fit, else streamed.
+
+        Args:
+            name: of the data set.
+            classes: their names.
+            splits: under `train` and `test`.
+            augment, preparation, targets: as for `ImageData.of`.
+
+        Raises:
+            DataError: if more images are asked for than there are, or, in both splits, some cannot be read.
+        """
+        available = {split: len(items.labels) for split, items in splits.items()}
+        self.require_available(available)
+        counts = {split: self.images[split] or count for split, count in available.items()}
+        if not fits(1, self.size, self.channels):
+            check_memory(counts["train"], self.size, self.channels)
+        streamed = not self.fits(counts.values())
+        images: dict[str, Images] = {}
+        findings: list[Diagnostic] = []
+        for split, items in splits.items():
+            try:
+                images[split] = self.split(split, items, streamed=streamed)
+            except DataError as error:
+                findings += error.diagnostics
+        require(findings)
+        return ImageData.of(name, classes, images, augment, preparation, targets, self.counts(splits, images))
+
+    def counts(self, splits: Mapping[str, Items], images: Mapping[str, Images]) -> Tensor | None:
+        """The levels of streamed training images, which take a pass over them unless the cache has them."""
+        train, items = images.get("train"), splits.get("train")
+        if not isinstance(train, StreamedImages) or items is None:
+            return None
+        chosen = ["levels", *train.numbers.tolist()]
+        return self._kept(items, chosen, (self.channels, 256), lambda: level_counts(train), torch.int64)
+
+    def _kept(
+        self,
+        items: Items,
+        of: Sequence[object],
+        shape: tuple[int, ...],
+        make: Callable[[], Tensor],
+        dtype: torch.dtype = torch.uint8,
+    ) -> Tensor:
+        """A tensor from the cache, if images are kept there, or made."""
+        if items.key is None or not self.cache:
+            return make()
+        key = hashlib.sha256(f"{items.key} {list(of)}".encode()).hexdigest()[:32]
+        return cached(key, shape, make, dtype)
 
     def subset(self, split: str, labels: Sequence[int]) -> list[int]:
         """Indices of the images of a split that are asked for."""
@@ -45,9 +163,9 @@ class Request:
         require(f for split, count in available.items() for f in check_count(split, self.images[split], count))
 
 
-Reader = Callable[[Request], ImageData]
+Source = Callable[[Request], ImageData]
 
-SOURCES: dict[str, Reader] = {}
+SOURCES: dict[str, Source] = {}
 """Data sets by name."""
 
 DIRECTORY = "folder"
@@ -55,18 +173,20 @@ DIRECTORY = "folder"
 
 
 @arguments_explained
-def register_data(name: str) -> Callable[[Reader], Reader]:
+def register_data(name: str) -> Callable[[Source], Source]:
     """Decorator that adds a data set to those that `load_data` and `--data` know by name.
 
     Raises:
         ValueError: if the name is taken.
 
     Examples:
-        >>> @register_data("noise")
-        ... def noise(request: Request) -> ImageData: ...
+        >>> @register_data("blank")
+        ... def blank(request: Request) -> ImageData: ...
+        >>> SOURCES.pop("blank") is blank
+        True
     """
 
-    def add(read: Reader) -> Reader:
+    def add(read: Source) -> Source:
         if name in SOURCES:
             raise ValueError(f"data set `{name}` is registered already")
         SOURCES[name] = read
@@ -90,8 +210,10 @@ def load_data(
     resize: int | None = None,
     targets: str | Path | None = None,
     target: str = CLASS,
+    memory: int | str | None = None,
+    workers: int | None = None,
 ) -> ImageData:
-    """Load a data set.
+    """Load a data set: into memory where it fits, else to be read as it is needed.
 
     Args:
         source: ``shapes`` (built in), ``cifar10``, another registered name, or a directory `train/<class>/*`,
@@ -107,14 +229,30 @@ def load_data(
         resize: of a directory: bring the shorter side to this length, then cut out the middle at `size`.
         targets: a CSV file with a row for each image of a directory, whose images then need no folders of classes.
         target: what its columns are: `class`, `labels`, `numbers`, `class-map` or `number-map` (docs/tasks.md).
+        memory: what the images may take in memory, in bytes or such as ``2GB``; by default half of the machine's.
+        workers: processes that read images where they do not fit into that; by default one for each processor, at
+            most eight. 0 reads them in this process.
 
     Raises:
         DataError: with everything that is wrong with the request or the files.
     """
     counts = {"train": train_images, "test": test_images}
     root = Path(root) if root is not None else None
-    table = None if targets is None else Path(targets)
-    request = Request(source, size, channels, seed, root, download, counts, cache, resize, table, target)
+    request = Request(
+        source,
+        size,
+        channels,
+        seed,
+        root,
+        download,
+        counts,
+        cache,
+        resize,
+        targets=None if targets is None else Path(targets),
+        target=target,
+        memory=read_size(memory),
+        workers=usual_workers() if workers is None else workers,
+    )
     require(_check(request))
     return SOURCES[source if is_name(source) else DIRECTORY](request)
 
@@ -122,6 +260,21 @@ def load_data(
 def is_name(source: str) -> bool:
     """Whether this is the name of a registered data set, not a directory."""
     return source in SOURCES and source != DIRECTORY
+
+
+def read_size(memory: int | str | None) -> int | None:
+    """A number of bytes, which may be written as 500MB or 2.5GB.
+
+    Raises:
+        DataError: for another text, or a negative number.
+    """
+    if memory is None or (isinstance(memory, int) and memory >= 0):
+        return memory
+    match = SIZE.fullmatch(str(memory).strip())
+    if match is None:
+        expected, repair = "it must be a size in bytes", "Write for example 500MB or 2GB."
+        raise DataError(Diagnostic("bad-memory", "memory", f"{memory!r} was given", expected, repair))
+    return int(float(match[1]) * FACTORS[(match[2] or "").lower()])
 
 
 def require(findings: Iterable[Diagnostic]) -> None:
@@ -153,6 +306,9 @@ def _check(request: Request) -> Iterator[Diagnostic]:
     if not (isinstance(size, tuple | list) and len(size) == 2 and all(isinstance(n, Integral) and n > 0 for n in size)):
         expected = "a height and a width of at least 1 pixel are needed"
         yield Diagnostic("bad-size", "size", f"the size is {size}", expected, "Give (height, width), such as (32, 32).")
+    if request.workers < 0:
+        found, repair = f"{request.workers} workers are asked for", "Give a number of processes, or 0 for none."
+        yield Diagnostic("bad-workers", "workers", found, "it must be 0 or more", repair)
     if seed < 0:
         yield Diagnostic("bad-seed", "seed", f"the seed is {seed}", "it must be 0 or more", "Give another seed.")
     if request.targets is not None and is_name(source):

@@ -66,7 +66,7 @@ PATTERNS = np.array(
 def shapes(request: Request) -> ImageData:
     """The built-in data set at the requested size."""
     counts = {split: request.images[split] or default for split, default in IMAGES.items()}
-    check_memory(sum(counts.values()), request.size, 3)
+    check_memory(sum(counts.values()), request.size, 3, request.memory)
     splits: dict[str, LabelledImages] = {}
     for split, count in counts.items():
         images, labels = map(torch.from_numpy, generate(split, count, size=request.size, seed=request.seed))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -82,6 +82,9 @@ def data_card(data: ImageData, origin: Mapping[str, object] | None = None) -> Da
         std=list(data.std),
         augment={name: value for name, value in asdict(data.augment).items() if name != "randaugment" or value},
         sha256=digest.hexdigest(),
+        preparation=data.preparation,
+        streamed=data.train.streamed,
+        resize=None if origin is None else cast("int | None", origin.get("resize")),
         load_data=None if origin is None else Origin.model_validate(origin, strict=False),
     )
 
@@ -158,6 +161,7 @@ def images_text(data: ImageData, settings: TrainSettings) -> str:
     parts = [
         f"{counts} of {len(data.classes)} classes, {channels} × {height} × {width}",
         *([data.preparation] if data.preparation else []),
+        *(["read as they are needed, as they do not fit into memory"] if data.train.streamed else []),
         f"augmentation: {augment or 'none'}",
         *[f"{name} {value:g}" for name, value in mixing.items() if value and settings.augment],
     ]
@@ -176,6 +180,7 @@ class EpochLoader:
     Args:
         batches: what to iterate over.
         epoch: gives the number of the epoch, from 0.
+        first: gives the number of the epoch's batch with which an iteration starts.
         rank, world: this process takes images rank, rank + world, … of each batch.
         channels_last: whether images come in that memory layout.
     """
@@ -184,12 +189,13 @@ class EpochLoader:
         self,
         batches: Batches,
         epoch: Callable[[], int],
+        first: Callable[[], int] = lambda: 0,
         *,
         rank: int = 0,
         world: int = 1,
         channels_last: bool = True,
     ) -> None:
-        self.batches, self.epoch = batches, epoch
+        self.batches, self.epoch, self.first = batches, epoch, first
         self.rank, self.world = rank, world
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
 
@@ -198,9 +204,8 @@ class EpochLoader:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         self.batches.set_epoch(self.epoch())
-        for images, labels in self.batches:
-            share = slice(self.rank, None, self.world)
-            yield images[share].contiguous(memory_format=self.layout), labels[share]
+        for images, targets in self.batches.part(self.first(), self.rank, self.world):
+            yield images.contiguous(memory_format=self.layout), targets
 
 
 def run_length(data: ImageData, settings: TrainSettings) -> int:

@@ -61,6 +61,9 @@ class Origin(BaseModel, frozen=True, strict=True, extra="forbid"):
     train_images: int | None = None
     test_images: int | None = None
     cache: bool = True
+    resize: int | None = None
+    memory: int | str | None = None
+    workers: int | None = None
 
 
 class DataCard(BaseModel, frozen=True, strict=True):
@@ -72,9 +75,11 @@ class DataCard(BaseModel, frozen=True, strict=True):
         train_images, test_images: how many.
         mean, std: for each channel, of the training images.
         augment: the fields of `Augment`.
-        sha256: digest of all images and labels.
+        sha256: digest of all images and labels; of streamed images that of their list.
         load_data: the arguments that load the images again, if they were not made in Python.
         resize: length of the shorter side before the middle is cut out; default: the size of the network's input.
+        preparation: what was done to the images to bring them to the size of the network's input, in words.
+        streamed: whether the images were read as they were needed.
     """
 
     name: str
@@ -87,6 +92,8 @@ class DataCard(BaseModel, frozen=True, strict=True):
     sha256: str
     load_data: Origin | None
     resize: int | None = None
+    preparation: str = ""
+    streamed: bool = False
 
     @field_validator("std")
     @classmethod

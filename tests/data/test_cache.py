@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from cortexgraph.data import ImageData, load_data
-from cortexgraph.data import folder as folder_module
-from cortexgraph.data.decode import cache_folder
+from cortexgraph.data import load as load_module
+from cortexgraph.data.decode import Reader, cache_folder
 
 from .conftest import write_image
 
@@ -22,13 +23,13 @@ Maker = Callable[..., Path]
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of files that were decoded, call by call."""
     calls: list[int] = []
-    decode = folder_module.decode_files
+    decode = load_module.decode_all
 
-    def counting(files: list[Path], *rest: object) -> torch.Tensor:
-        calls.append(len(files))
-        return decode(files, *rest)  # type: ignore[arg-type]
+    def counting(read: Reader, numbers: list[int], *rest: Any) -> torch.Tensor:
+        calls.append(len(numbers))
+        return decode(read, numbers, *rest)
 
-    monkeypatch.setattr(folder_module, "decode_files", counting)
+    monkeypatch.setattr(load_module, "decode_all", counting)
     return calls
 
 
