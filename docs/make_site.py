@@ -84,18 +84,22 @@ def execute(notebook: Path) -> None:
     from nbconvert.preprocessors import ExecutePreprocessor
     from nbconvert.writers import FilesWriter
 
-    cells = nbformat.read(notebook, as_version=4)
-    vector = nbformat.v4.new_code_cell("%config InlineBackend.figure_formats = ['svg']")
-    cells.cells.insert(0, vector)
+    book = nbformat.read(notebook, as_version=4)
+    book.cells.insert(0, nbformat.v4.new_code_cell("%config InlineBackend.figure_formats = ['svg']"))
     with tempfile.TemporaryDirectory() as folder:
-        ExecutePreprocessor(timeout=300, kernel_name="python3").preprocess(cells, {"metadata": {"path": folder}})
-    del cells.cells[0]
-    cells.cells.insert(1, nbformat.v4.new_markdown_cell(ways_to_run(notebook.name)))
-    name = notebook.stem
-    text, resources = MarkdownExporter().from_notebook_node(
-        cells, {"unique_key": name, "output_files_dir": f"{name}_files"}
-    )
-    FilesWriter(build_directory=str(notebook.parent)).write(text, resources, name)
+        ExecutePreprocessor(timeout=900, kernel_name="python3").preprocess(book, {"metadata": {"path": folder}})
+    del book.cells[0]
+    for cell in book.cells:
+        if cell.cell_type == "code":  # stderr has warnings, which name folders of this machine
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            for output in cell.outputs:
+                if "image/svg+xml" in output.get("data", ()):  # as a file, not inside the page
+                    output.data.pop("text/html", None)
+    title, _, rest = book.cells[0].source.partition("\n")
+    book.cells[0].source = f"{title}\n\n{ways_to_run(notebook.name)}\n{rest}"
+    names = {"unique_key": notebook.stem, "output_files_dir": f"{notebook.stem}_files"}
+    text, resources = MarkdownExporter().from_notebook_node(book, names)
+    FilesWriter(build_directory=str(notebook.parent)).write(text, resources, notebook.stem)
 
 
 def ways_to_run(name: str, repository: str | None = CONFIG.get("repo_url")) -> str:
