@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.extras import require
@@ -14,12 +14,12 @@ FILES += ["metrics.csv", "spec.yaml", "summary.md", "weights.safetensors"]
 
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
 ADDRESS = re.compile(rf"hf:/{{1,2}}({NAME.pattern})(?:@(.+))?")
-"""`hf://org/name`, with or without a revision; a `Path` drops the second slash."""
+"""`hf://org/name`, with or without a revision; a `Path` drops the second slash, and turns them round on Windows."""
 
 
-def hub_name(text: str | Path) -> tuple[str, str | None] | None:
+def hub_name(text: str | PurePath) -> tuple[str, str | None] | None:
     """The name and revision of an address such as `hf://org/name@v1`; None if it is something else."""
-    match = ADDRESS.fullmatch(str(text))
+    match = ADDRESS.fullmatch(str(text).replace("\\", "/"))
     return None if match is None else (match[1], match[2])
 
 

@@ -16,6 +16,7 @@ from cortexgraph.errors import CompileError, DataError, Diagnostic
 from cortexgraph.graph import AreaGraph
 from cortexgraph.graph.names import renamed
 from cortexgraph.released.weights import COUNTER, named_tensors
+from cortexgraph.training.downloads import hub_name
 from cortexgraph.training.images import evaluation_batches
 from cortexgraph.training.run import TrainedRun, load_run
 from cortexgraph.wording import quoted, suggest
@@ -96,11 +97,12 @@ def _read(source: Source, network: CompiledNetwork) -> tuple[str, Mapping[str, T
     areas = network.unrolled.areas
     if isinstance(source, Mapping):
         return "a state dict", renamed(areas, source), None
-    if not isinstance(source, TrainedRun):
-        if Path(source).is_file():
-            return str(source), named_tensors(Path(source), network), None
-        source = load_run(source)
-    return str(source.folder.path), renamed(areas, source.weights), source.classes
+    if isinstance(source, TrainedRun):
+        return str(source.folder.path), renamed(areas, source.weights), source.classes
+    if Path(source).is_file():
+        return str(source), named_tensors(Path(source), network), None
+    run = load_run(source)
+    return str(source if hub_name(source) else run.folder.path), renamed(areas, run.weights), run.classes
 
 
 def _new_readouts(

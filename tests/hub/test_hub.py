@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +24,8 @@ from cortexgraph.errors import CortexGraphError, CortexGraphWarning, DataError
 from cortexgraph.extras import MissingPackageError
 from cortexgraph.hub import write_shared
 from cortexgraph.training import load_run
+from cortexgraph.training.downloads import hub_name
+from cortexgraph.training.starting import load_weights
 from tests.training.conftest import tiny_spec
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -186,7 +188,10 @@ def test_commands_take_an_address(
     image = str(Path(__file__).parents[2] / "examples" / "airplane.png")
     assert command(monkeypatch, "predict", image, "-w", f"hf://{NET}") == 0
     assert "airplane" in capsys.readouterr().out
-    assert load_run(Path(f"hf://{NET}")).spec.name == "ventral"  # a path has one slash
+    run = load_run(Path(f"hf://{NET}"))  # a path has one slash
+    start = load_weights(cg.compile(run.spec), f"hf://{NET}", run.classes)
+    assert str(start) == f"starts from the weights of hf://{NET}"
+    assert hub_name(PureWindowsPath(f"hf://{NET}@v1")) == (NET, "v1")
 
 
 def test_the_cache_of_the_client_and_a_revision_are_honoured(
