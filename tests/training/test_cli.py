@@ -76,6 +76,7 @@ def test_train_then_eval(place: Path, workplace: Path) -> None:
     assert (workplace / "t.svg").read_text().startswith("<?xml")
     last = json.loads((workplace / "runs/tiny-stripes/summary.json").read_text())["accuracy"]["4"]
     assert f" {last:.2%} " in evaluated.output
+    assert "6 test images" in run("eval", "runs/tiny-stripes", "--images", 6).output
 
     assert "runs/tiny-stripes-2" in run(*words(place)).output  # the first is left alone
 
