@@ -13,6 +13,7 @@ from typer.core import TyperCommand
 from cortexgraph.cli.brain import brain
 from cortexgraph.cli.compare import compare
 from cortexgraph.cli.compile import compile_spec, export
+from cortexgraph.cli.data import pack
 from cortexgraph.cli.draw import draw, page
 from cortexgraph.cli.evaluate import evaluate, predict
 from cortexgraph.cli.hub import push
@@ -101,6 +102,10 @@ import_app.command("connectome", cls=Command)(import_connectome)
 import_app.command("weights", cls=Command)(import_weights)
 import_app.command("tnn", cls=Command)(import_tnn)
 app.add_typer(import_app, name="import")
+
+data_app = typer.Typer(help="Prepare data sets.", no_args_is_help=True, rich_markup_mode="rich")
+data_app.command("pack", cls=Command)(pack)
+app.add_typer(data_app, name="data")
 
 
 def _print_version(asked: bool) -> None:

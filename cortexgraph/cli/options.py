@@ -119,7 +119,7 @@ DeviceOption = Annotated[str, choice("--device", "auto|cpu|mps|cuda|cuda:N", "Wh
 BatchSizeOption = Annotated[int, option("--batch-size", "N", "Images at a time.", min=1)]
 DownloadOption = Annotated[bool, option("--download", None, "Download CIFAR-10 if it is not there.")]
 DataRootOption = Annotated[Path | None, option("--data-root", "DIR", "Folder that holds CIFAR-10.")]
-DATA = "shapes|cifar10|DIR"
+DATA = "shapes|cifar10|PATH"
 ResizeOption = Annotated[
     int | None,
     option("--resize", "PX", "Bring the shorter side to PX, then cut out the middle.", "the network's size", min=1),
@@ -198,7 +198,7 @@ def located(source: str | None) -> str | None:
     from cortexgraph.data.load import as_path, is_name
 
     path = as_path(source)
-    return str(path.resolve()) if not is_name(source) and path.is_dir() else source
+    return str(path.resolve()) if not is_name(source) and path.exists() else source
 
 
 def prepare(*extras: str) -> None:

@@ -80,7 +80,7 @@ def train(
         options.option(
             "--data",
             options.DATA,
-            "Built-in shapes, CIFAR-10, or a folder with train/CLASS/* and test/CLASS/*.",
+            "Built-in shapes, CIFAR-10, a folder with train/CLASS/* and test/CLASS/*, shards or arrays (docs/data.md).",
             "shapes",
         ),
     ] = None,

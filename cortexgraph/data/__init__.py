@@ -3,7 +3,13 @@
 from cortexgraph.extras import explained
 
 try:
-    from cortexgraph.data import cifar10, folder, shapes  # the registered data sets: one name here for each
+    from cortexgraph.data import (
+        arrays,
+        cifar10,
+        folder,
+        pack,
+        shapes,
+    )  # the registered data sets: one name here for each
     from cortexgraph.data.batches import Batches
     from cortexgraph.data.folder import Stimuli, load_stimuli
     from cortexgraph.data.images import Augment, ImageData, Images, LabelledImages, Targets
@@ -22,10 +28,12 @@ __all__ = [
     "Request",
     "Stimuli",
     "Targets",
+    "arrays",
     "cifar10",
     "folder",
     "load_data",
     "load_stimuli",
+    "pack",
     "register_data",
     "register_target",
     "shapes",

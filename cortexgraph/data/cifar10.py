@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from cortexgraph.data.decode import cache_folder, fit_array
+from cortexgraph.data.decode import Bytes, cache_folder, fit_array, fit_pixels
 from cortexgraph.data.images import Augment, ImageData, LabelledImages
-from cortexgraph.data.load import Request, register_data
+from cortexgraph.data.load import Items, Request, register_data
 from cortexgraph.errors import DataError, Diagnostic
 
 __all__ = ["cifar10"]
@@ -25,15 +26,41 @@ def cifar10(request: Request) -> ImageData:
     root = request.root or cache_folder().with_name("cifar10")
     classes, train, test = _read(root, download=request.download)
     request.require_available({"train": len(train[1]), "test": len(test[1])})
-    splits = {}
-    for split, (images, labels) in (("train", train), ("test", test)):
-        chosen = request.subset(split, labels)
-        fitted = fit_array(images[chosen], request.size, request.channels)
-        splits[split] = LabelledImages(fitted, torch.tensor(labels)[chosen])
+    augment = Augment(crop_padding_px=min(request.size) // 8)
     height, width = request.size
     same = request.size == (32, 32)
     text = "used at their size of 32 × 32 pixels" if same else f"resized from 32 × 32 to {height} × {width} pixels"
-    return ImageData.of("cifar10", classes, splits, Augment(crop_padding_px=min(request.size) // 8), text)
+    read = {"train": train, "test": test}
+    if not request.fits(request.images[split] or len(labels) for split, (_, labels) in read.items()):
+        items = {
+            split: Items(
+                Pixels(images, request.size, request.channels),
+                labels,
+                f"CIFAR-10 {split}",
+                f"CIFAR-10 {split} {request.shape}",
+            )
+            for split, (images, labels) in read.items()
+        }
+        return request.data("cifar10", classes, items, augment, text)
+    splits = {}
+    for split, (images, labels) in read.items():
+        chosen = request.subset(split, labels)
+        fitted = fit_array(images[chosen], request.size, request.channels)
+        splits[split] = LabelledImages(fitted, torch.tensor(labels)[chosen])
+    return ImageData.of("cifar10", classes, splits, augment, text)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Brings the n-th of the images [N, 32, 32, 3] to a size."""
+
+    images: Bytes
+    size: tuple[int, int]
+    channels: int
+
+    def __call__(self, number: int) -> Bytes:
+        """The image, uint8 [C, H, W]."""
+        return fit_pixels(self.images[number], self.size, self.channels)
 
 
 def _read(root: Path, *, download: bool) -> tuple[tuple[str, ...], Split, Split]:

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,11 @@ class FileReader:
             raise DataError(unreadable(str(file), error)) from None
 
 
+def decode_bytes(content: bytes, size: tuple[int, int], channels: int, resize: int | None = None) -> Bytes:
+    """Decode the bytes of an image file as `decode_files` does, uint8 [C, H, W]; raises whatever PIL does."""
+    return _decode(BytesIO(content), size, channels, resize)
+
+
 def decode_all(read: Reader, numbers: Sequence[int], shape: tuple[int, int, int]) -> Tensor:
     """Read images on several threads: uint8 [N, C, H, W].
 
@@ -146,8 +152,14 @@ def fit_array(images: Bytes, size: tuple[int, int], channels: int) -> Tensor:
     check_memory(len(images), size, channels)
     fitted = np.empty((len(images), channels, *size), np.uint8)
     for index, image in enumerate(images):
-        fitted[index] = _fit(Image.fromarray(image), size, channels)
+        fitted[index] = fit_pixels(image, size, channels)
     return torch.from_numpy(fitted)
+
+
+def fit_pixels(image: Bytes, size: tuple[int, int], channels: int, resize: int | None = None) -> Bytes:
+    """Bring an image, [H', W'] or [H', W', 1 or 3], to `size` and `channels`: uint8 [C, H, W]."""
+    pixels = image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image
+    return _fit(Image.fromarray(np.ascontiguousarray(pixels)), size, channels, resize)
 
 
 def half_of_memory() -> int:
@@ -192,7 +204,7 @@ def preparation(files: Sequence[Path], size: tuple[int, int], resize: int | None
     return f"{'cropped around their middle and ' if cropped else ''}resized from {from_sizes} to {target} pixels"
 
 
-def _decode(file: Path, size: tuple[int, int], channels: int, resize: int | None) -> Bytes:
+def _decode(file: Path | BytesIO, size: tuple[int, int], channels: int, resize: int | None) -> Bytes:
     with Image.open(file) as image:
         image.draft(MODES[channels], (max(size) * 2,) * 2)  # a much larger JPEG is decoded at a fraction of its scale
         pixels = image.width * image.height
@@ -223,7 +235,7 @@ def _upright(image: Image.Image) -> Image.Image:
     return image
 
 
-def _from_wide_channels(file: Path, image: Image.Image) -> Image.Image | None:
+def _from_wide_channels(file: Path | BytesIO, image: Image.Image) -> Image.Image | None:
     """An image that has several channels of 16 bits, of which PIL by itself keeps the high bytes; None for others.
 
     PIL unpacks 16 bits in either order of bytes, so that a second reading gives the low bytes.
@@ -252,7 +264,7 @@ def _raw_mode(image: Image.Image) -> str:
     return str(tiles[0][3][0] if tiles and isinstance(tiles[0][3], tuple) else tiles[0][3] if tiles else "")
 
 
-def _reread(file: Path, raw_mode: str) -> Image.Image:
+def _reread(file: Path | BytesIO, raw_mode: str) -> Image.Image:
     """The image of a file whose bytes are unpacked in another way."""
     with Image.open(file) as image:
         assert isinstance(image, ImageFile.ImageFile)
@@ -315,10 +327,11 @@ def _fit(image: Image.Image, size: tuple[int, int], channels: int, resize: int |
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
-def unreadable(place: str, error: Exception) -> Diagnostic:
+def unreadable(
+    place: str, error: Exception, repair: str = "Remove the file or replace it with a sound copy."
+) -> Diagnostic:
     """The finding for an image that cannot be read, at its file or other place."""
     reason = " ".join(str(error).split()) or type(error).__name__
-    repair = "Remove the file or replace it with a sound copy."
     return Diagnostic("unreadable-image", place, f"this image cannot be read ({reason})", repair=repair)
 
 

@@ -16,15 +16,16 @@ from cortexgraph.arguments import arguments_explained
 from cortexgraph.data.decode import FileReader, decode_files, files_key, preparation
 from cortexgraph.data.images import CLASS, Augment, ImageData, Images, Targets
 from cortexgraph.data.load import (
+    DIRECTORY,
     Items,
     Request,
     as_path,
     balanced_subset,
     check_count,
-    is_name,
     load_data,
     register_data,
     require,
+    source_of,
 )
 from cortexgraph.data.targets import read_targets
 from cortexgraph.errors import DataError, Diagnostic
@@ -64,6 +65,20 @@ def read_folder(request: Request) -> ImageData:
     prepared = preparation([file for files in listed["train"].values() for file in files], request.size, request.resize)
     augment = Augment(crop_padding_px=min(request.size) // 8)
     return request.data(request.source, tuple(listed["train"]), splits, augment, prepared)
+
+
+def list_folder(root: Path) -> dict[str, Classes]:
+    """The images of each split and class.
+
+    Raises:
+        DataError: with everything that is wrong with the layout.
+    """
+    try:
+        listed, findings = _read_layout(root)
+    except OSError as error:
+        raise _unlistable(root, error) from error
+    require(findings)
+    return listed
 
 
 def _with_targets(root: Path, table: Path, request: Request) -> ImageData:
@@ -289,7 +304,7 @@ def load_stimuli(
     Raises:
         DataError: if the folder has no images, or they cannot be read.
     """
-    if is_name(source) or not as_path(source).is_dir():
+    if source_of(source) != DIRECTORY or not as_path(source).is_dir():
         other = {"train_images" if split == "test" else "test_images": 1}  # the other split is not looked at
         data = load_data(source, size=size, channels=channels, **(arguments | other))
         return of_images(data.name, data.train if split == "train" else data.test, data.classes)

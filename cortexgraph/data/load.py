@@ -168,13 +168,20 @@ Source = Callable[[Request], ImageData]
 SOURCES: dict[str, Source] = {}
 """Data sets by name."""
 
+ACCEPTS: dict[str, Callable[[Path], bool]] = {}
+"""Of the data sets that are paths and not names: whether a path is one of them."""
+
 DIRECTORY = "folder"
-"""The source of everything that is not a name."""
+"""The source of every other path."""
 
 
 @arguments_explained
-def register_data(name: str) -> Callable[[Source], Source]:
+def register_data(name: str, *, accepts: Callable[[Path], bool] | None = None) -> Callable[[Source], Source]:
     """Decorator that adds a data set to those that `load_data` and `--data` know by name.
+
+    Args:
+        name: of the data set, or of the format.
+        accepts: of a format: whether a path is of it. `load_data` and `--data` then take such paths, not the name.
 
     Raises:
         ValueError: if the name is taken.
@@ -190,6 +197,8 @@ def register_data(name: str) -> Callable[[Source], Source]:
         if name in SOURCES:
             raise ValueError(f"data set `{name}` is registered already")
         SOURCES[name] = read
+        if accepts is not None:
+            ACCEPTS[name] = accepts
         return read
 
     return add
@@ -217,7 +226,7 @@ def load_data(
 
     Args:
         source: ``shapes`` (built in), ``cifar10``, another registered name, or a directory `train/<class>/*`,
-            `test/<class>/*` (write ``./shapes`` for a directory of such a name).
+            `test/<class>/*` (write ``./shapes`` for a directory of such a name), or another format (docs/data.md).
         size: (H, W) in pixels, such as ``(32, 32)``, to which images are brought where they differ.
         channels: 1 (luminance) or 3 (RGB).
         seed: of the built-in data, and of the choice where fewer images are asked for than there are.
@@ -254,12 +263,19 @@ def load_data(
         workers=usual_workers() if workers is None else workers,
     )
     require(_check(request))
-    return SOURCES[source if is_name(source) else DIRECTORY](request)
+    return SOURCES[source_of(source)](request)
 
 
 def is_name(source: str) -> bool:
-    """Whether this is the name of a registered data set, not a directory."""
-    return source in SOURCES and source != DIRECTORY
+    """Whether this is the name of a registered data set, not a path."""
+    return source in SOURCES and source != DIRECTORY and source not in ACCEPTS
+
+
+def source_of(source: str) -> str:
+    """The registered data set that reads what `load_data` was given."""
+    if is_name(source):
+        return source
+    return next((name for name, accepts in ACCEPTS.items() if accepts(as_path(source))), DIRECTORY)
 
 
 def read_size(memory: int | str | None) -> int | None:
@@ -311,7 +327,7 @@ def _check(request: Request) -> Iterator[Diagnostic]:
         yield Diagnostic("bad-workers", "workers", found, "it must be 0 or more", repair)
     if seed < 0:
         yield Diagnostic("bad-seed", "seed", f"the seed is {seed}", "it must be 0 or more", "Give another seed.")
-    if request.targets is not None and is_name(source):
+    if request.targets is not None and source_of(source) != DIRECTORY:
         found, repair = f"`{source}` has targets of its own", "Leave --targets out, or give a directory of images."
         yield Diagnostic("bad-targets", "targets", found, repair=repair)
     for split, count in request.images.items():
