@@ -10,7 +10,7 @@ AGAIN := $(if $(wildcard $(RUN)/summary.json),--overwrite,$(if $(wildcard $(RUN)
 # Keep bytecode in the environment, which is this project's own: without it each command compiles the sources of torch again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint types docs
+.PHONY: demo test lowest package lint types docs
 
 demo: $(VENV)/.ready  ## check, draw, compile and train the ventral stream on the built-in images
 	$(BIN)/cortexgraph check specs/ventral.yaml
@@ -19,6 +19,14 @@ demo: $(VENV)/.ready  ## check, draw, compile and train the ventral stream on th
 
 test: $(VENV)/.ready-dev  ## the test suite
 	$(BIN)/python -m pytest $(ARGS)
+
+lowest:  ## the test suite on the lowest versions that pyproject.toml declares, in an environment of its own
+	$(MAKE) test VENV=$(VENV)-lowest RESOLUTION=--resolution=lowest-direct
+
+package: $(VENV)/.ready-dev  ## wheel and sdist in dist/; the wheel alone trains a network in an environment of its own
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+	$(BIN)/python -m pytest -m "slow or not slow" tests/test_packages.py
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check
@@ -36,8 +44,8 @@ DEMO := .[train,record,onnx,attribution]
 # uv resolves and installs many times faster than pip; pip does where uv cannot be had.
 define install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv && \
-		$(BIN)/uv pip install --quiet --python $(BIN)/python --editable $(1) || \
-		$(BIN)/python -m pip install --disable-pip-version-check --editable $(1)
+		$(BIN)/uv pip install --quiet $(RESOLUTION) --python $(BIN)/python --editable $(1) || \
+		$(if $(RESOLUTION),false,$(BIN)/python -m pip install --disable-pip-version-check --editable $(1))
 	touch $@
 endef
 

@@ -25,6 +25,15 @@ settings.register_profile("fixed", derandomize=True, database=None)
 settings.register_profile("random", settings.get_profile("default"))
 settings.load_profile("fixed")
 
+POSIX = (
+    "cli/test_streams.py", "cli/test_command_fuzz.py", "data/test_awkward_files.py", "data/test_decode.py",
+    "experiment/test_compare.py", "pages/test_watch.py", "recording", "spec/test_hostile_specs.py",
+    "spec/test_limits.py", "test_files.py", "test_fuzz.py", "training/test_kills.py", "training/test_progress.py",
+    "training/test_resume.py", "training/test_run_folder.py", "training/test_tampered.py",
+)  # fmt: skip
+"""Tests that need signals, forks, limits on memory, pipes or a shell."""
+collect_ignore = [*POSIX] if sys.platform == "win32" else []
+
 GOLDENS = Path(__file__).parent / "goldens"
 
 

@@ -8,7 +8,7 @@ import random
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +185,25 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Originals:
         patch.setattr("cortexgraph.training.fit.draw_curves", lambda *arguments: None)
         torch.set_num_threads(1)
         return Originals(tmp_path_factory.mktemp("originals"))
+
+
+class Harmful:
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (Path("touched"),)
+
+
+def test_no_code_of_a_run_is_executed(originals: Originals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for original in (originals.finished, originals.unfinished):
+        folder = shutil.copytree(original, tmp_path / original.name)
+        (folder / "model.py").write_text("from pathlib import Path\nPath('touched').touch()\n")
+        for checkpoint in (folder / "checkpoints").iterdir():
+            torch.save({"state_dict": {}, "extra": Harmful()}, checkpoint)
+        for use in originals.use(original, folder):
+            with suppress(CortexGraphError):
+                use()
+        assert (folder / "model.py").exists()
+    assert not (tmp_path / "touched").exists()
 
 
 COUNT = int(os.environ.get("CORTEXGRAPH_TAMPERED", "24"))
