@@ -18,6 +18,7 @@ EXTRAS: dict[str, dict[str, str]] = {
         "PIL": "pillow",
         "safetensors": "safetensors",
         "tensorboard": "tensorboard",
+        "torchmetrics": "torchmetrics",
         "torchvision": "torchvision",
     },
     "record": {"h5netcdf": "h5netcdf", "h5py": "h5py", "scipy": "scipy"},

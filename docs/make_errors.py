@@ -196,6 +196,11 @@ MEANINGS: dict[str, dict[str, str]] = {
         "worker-ended": "A process that reads images ended, for example because memory ran out.",
         "bad-tensors": "Tensors made in Python are not valid images and labels.",
         "data-mismatch": "The network does not fit the images: classes, size or channels.",
+        "bad-targets": "A file of targets has missing, repeated or unknown rows, or cells that are not targets.",
+        "bad-video": "Videos have unequal lengths, or fewer frames than the network has steps.",
+        "task-mismatch": "The loss of a readout trains on other targets than the data has.",
+        "map-size": "A readout answers for other places than its targets have.",
+        "not-a-classifier": "A network was asked for probabilities of classes, and was trained on other targets.",
     },
     "Runs": {
         "no-run": "The folder is not a cortexgraph run.",

@@ -248,8 +248,12 @@ def readout_transforms(graph: AreaGraph) -> Iterator[Diagnostic]:
                 expected = "its operations have no running statistics and no sets per step"
                 repair = "Put it into the `body` of an area, or choose a group norm."
                 yield graph.spec.diagnostic("bad-readout", path, problem, expected, repair)
-        if chain.output != (readout.classes, 1, 1):
-            channels, *size = chain.output
+        channels, *size = chain.output
+        if readout.is_map and channels != readout.classes:
+            problem = f"the transform ({chain.summary(', ') or 'nothing'}) gives {channels} channels"
+            repair, expected = f"Write `classes: {channels}`.", f"the readout has {readout.classes} for each place"
+            yield graph.spec.diagnostic("bad-readout", path, problem, expected, repair)
+        elif not readout.is_map and chain.output != (readout.classes, 1, 1):
             problem = f"the transform ({chain.summary(', ') or 'nothing'}) gives {' × '.join(map(str, chain.output))}"
             repair = f"Write `classes: {channels}`." if size == [1, 1] else "End the transform with `{pool: 1}`."
             yield graph.spec.diagnostic("bad-readout", path, problem, f"logits are {readout.classes} × 1 × 1", repair)

@@ -307,9 +307,9 @@ def repeated_readouts(graph: AreaGraph) -> Iterator[Diagnostic]:
 def one_class(graph: AreaGraph) -> Iterator[Diagnostic]:
     """`one-class` (a warning): a classifier that has nothing to decide."""
     for readout in graph.readouts:
-        if readout.classes == 1:
+        if readout.classes == 1 and not readout.is_map and graph.spec.readouts[readout.index].loss is None:
             problem = "the readout has one class: the cross-entropy of its only answer is 0 for every image"
-            repair = "Write the number of classes, unless you train it with a loss of your own."
+            repair = "Write the number of classes, unless you train it with another loss, such as mse."
             path = ("readout", readout.index, "classes")
             yield graph.spec.diagnostic("one-class", path, problem, repair=repair, severity="warning")
 

@@ -29,6 +29,7 @@ def evaluate(
     data: Annotated[
         str | None, options.option("--data", options.DATA, "Images of the same classes.", "those of the run")
     ] = None,
+    targets: options.TargetsOption = None,
     at: options.AtOption = None,
     steps: options.StepsOption = None,
     order: options.OrderOption = None,
@@ -81,7 +82,7 @@ def evaluate(
     _check_decision(decide, reaction_times, tta)
     trained = replace(load_run(run, spec=spec, key_map=key_map), interventions=intervene)
     check_files(csv, plot)
-    arguments = trained.data_arguments(options.located(data), data_root) | {"download": download}
+    arguments = trained.data_arguments(options.located(data), data_root, targets) | {"download": download}
     if decide is not None:
         stimuli = load_stimuli(**arguments, split=split).chosen(images)
         readouts = None if at is None else options.read_steps(at)
@@ -90,6 +91,8 @@ def evaluate(
         return
     if images is not None:
         arguments[f"{split}_images"] = images
+    if trained.card.frames is not None:
+        arguments["frames"] = trained.card.frames + (steps or trained.spec.time.steps) - trained.spec.time.steps
     result = evaluate_run(
         trained,
         load_data(**arguments),
@@ -180,14 +183,21 @@ def check_files(csv: Path | None, plot: Path | None) -> None:
 
 def _print_evaluation(result: Evaluation) -> None:
     from cortexgraph.cli.tables import bar, print_table
+    from cortexgraph.training.tasks import ACCURACY, metric_name, metric_text
     from cortexgraph.wording import step_ranges
 
     title = f"{result.title}: {count_of(result.images, f'{result.split} image')}"
-    columns = ["readout step>r", "accuracy>r", "cross-entropy (nats)>r", ""]
-    rows = [
-        (f"{s.step}{'' if s.trained else '†'}", f"{s.accuracy:.2%}", f"{s.loss:.3f}", bar(s.accuracy, 30))
-        for s in result.steps
-    ]
+    is_class = result.score == ACCURACY
+    others = [*result.steps[0].metrics]
+    names = [*([ACCURACY] if is_class else []), *others]
+    loss = "cross-entropy (nats)" if is_class else "loss"
+    columns = ["readout step>r", *(f"{metric_name(name)}>r" for name in names), f"{loss}>r", ""]
+    rows = []
+    for s in result.steps:
+        values = {ACCURACY: s.accuracy, **s.metrics}
+        texts = [metric_text(name, values[name]) for name in names]
+        drawn = bar(min(1.0, max(0.0, values[result.score])), 30)
+        rows.append((f"{s.step}{'' if s.trained else '†'}", *texts, f"{s.loss:.3f}", drawn))
     print_table(title, columns, rows)
     if not all(step.trained for step in result.steps):
         typer.echo(
@@ -201,7 +211,10 @@ def _print_evaluation(result: Evaluation) -> None:
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images of any format that PIL reads.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE...", help="Images of any format that PIL reads, or folders of frames."),
+    ],
     weights: Annotated[
         str,
         options.option("-w --weights", "NAME|RUN|FILE", "A trained network that ships, a run, or a checkpoint."),
@@ -217,6 +230,9 @@ def predict(
 ) -> None:
     """Classify images with a trained network: class probabilities at each readout step.
 
+    A network that was trained on other targets (docs/tasks.md) gives the numbers that it predicts; --csv has them all,
+    for a network that answers for each place with a row for each place.
+
     Example: cortexgraph predict cat.jpg dog.png
     """
     options.prepare("train")
@@ -229,23 +245,16 @@ def predict(
     result = predict_images(images, run, at=readouts, steps=steps, order=options.read_order(order), device=device)
     _print_predictions(result, top)
     if csv is not None:
-        names: list[str] = []
-        for name in result.classes:
-            while name in {"file", "step", *names}:  # a class may have the name of another column
-                name = f"class {name}"  # noqa: PLW2901
-            names.append(name)
-        rows = [
-            {"file": str(file), "step": step} | dict(zip(names, values, strict=True))
-            for file, by_step in zip(result.files, result.probabilities.tolist(), strict=True)
-            for step, values in zip(result.steps, by_step, strict=True)
-        ]
-        _write_csv(csv, rows)
+        _write_csv(csv, [*result.rows()])
 
 
 def _print_predictions(result: Predictions, top: int) -> None:
     from cortexgraph.cli.tables import bar, print_table
+    from cortexgraph.training.losses import CLASS
 
-    for index, file in enumerate(result.files):
+    for index, file in enumerate(result.files if result.kind != CLASS else ()):
+        _print_values(str(file), result, index)
+    for index, file in enumerate(result.files if result.kind == CLASS else ()):
         rows = []
         for label in result.probabilities[index, -1].argsort(descending=True)[:top].tolist():
             shares = result.probabilities[index, :, label].tolist()
@@ -253,6 +262,18 @@ def _print_predictions(result: Predictions, top: int) -> None:
         columns = ["class", *(f"step {step}>r" for step in result.steps), ""]
         print_table(f"{file}: {result.best(index)}", columns, rows)
     typer.echo(f"{result.name}, trained on {result.data}.")
+
+
+def _print_values(title: str, result: Predictions, index: int) -> None:
+    """What is predicted for one image, at each step; of maps the mean over their places."""
+    from cortexgraph.cli.tables import print_table
+
+    values = result.values[index].flatten(2).mean(2) if result.values.ndim > 3 else result.values[index]  # [n, K]
+    names = result.classes if len(result.classes) == values.shape[1] else [*map(str, range(values.shape[1]))]
+    heading = "mean over places of" if result.values.ndim > 3 else "label" if result.kind == "labels" else "target"
+    columns = [heading, *(f"step {step}>r" for step in result.steps)]
+    rows = [(name, *(f"{value:.4g}" for value in values[:, n].tolist())) for n, name in enumerate(names)]
+    print_table(title, columns, rows)
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:

@@ -119,6 +119,10 @@ DeviceOption = Annotated[str, choice("--device", "auto|cpu|mps|cuda|cuda:N", "Wh
 BatchSizeOption = Annotated[int, option("--batch-size", "N", "Images at a time.", min=1)]
 DownloadOption = Annotated[bool, option("--download", None, "Download CIFAR-10 if it is not there.")]
 DataRootOption = Annotated[Path | None, option("--data-root", "DIR", "Folder that holds CIFAR-10.")]
+TargetsOption = Annotated[
+    Path | None,
+    option("--targets", "FILE", "CSV with the targets of a folder's images: file (train/cat.png), then their columns."),
+]
 DATA = "shapes|cifar10|PATH"
 ResizeOption = Annotated[
     int | None,

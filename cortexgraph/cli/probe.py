@@ -49,7 +49,7 @@ def attribute(
     from cortexgraph.probing import attribute as attribute_readout
     from cortexgraph.training import load_run
     from cortexgraph.training.engine import choose_device
-    from cortexgraph.training.evaluation import read_images
+    from cortexgraph.training.predictions import read_images
 
     trained = load_run(run, spec=spec, key_map=key_map)
     result = attribute_readout(

@@ -18,7 +18,9 @@ from cortexgraph.cli import options
 from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.fields import pair
+from cortexgraph.training.losses import CLASS, NOTHING
 from cortexgraph.training.settings import TrainSettings, choices_of, kind_of, stored_settings
+from cortexgraph.training.tasks import data_kind, frames_needed
 from cortexgraph.wording import count_of
 
 if TYPE_CHECKING:
@@ -84,6 +86,10 @@ def train(
             "shapes",
         ),
     ] = None,
+    targets: options.TargetsOption = None,
+    video: Annotated[
+        bool, options.option("--video", None, "The innermost folders of DIR are videos, with a frame for each step.")
+    ] = False,
     out: Annotated[Path | None, options.option("-o --out", "RUN", "Folder of the run.", "runs/SPEC-DATA")] = None,
     resume: Annotated[bool, options.option("--resume", None, "Resume the interrupted run in RUN bit for bit.")] = False,
     extend: Annotated[
@@ -129,6 +135,9 @@ def train(
 ) -> None:
     """Train a spec on images, and write a folder with weights, metrics, curves and a summary.
 
+    With --targets, a loss such as mse and the readout say what the columns are: several numbers or labels, or maps
+    (docs/tasks.md).
+
     Ctrl-C stops the run after the current batch. --resume, which needs only --out, then continues it bit for bit.
     --extend, which also needs only --out, continues a finished run.
 
@@ -153,12 +162,16 @@ def train(
     else:
         network = options.load_spec(spec, overrides, steps, order)
     from cortexgraph.data import load_data  # what follows takes seconds to import
+    from cortexgraph.data.load import is_name
     from cortexgraph.training import train as train_network
     from cortexgraph.training.engine import DEFAULT_TRACKERS, check_trackers
 
     asked = {"source": data, "root": data_root, "train_images": train_images, "test_images": test_images}
-    asked |= {"resize": resize, "memory": data_memory, "workers": workers}
+    asked |= {"resize": resize, "memory": data_memory, "workers": workers, "targets": targets}
     arguments = _data_arguments(asked, before)
+    kind = data_kind(network, chosen.loss) or NOTHING
+    arguments |= {"target": kind} if kind != CLASS and not is_name(arguments["source"]) else {}
+    arguments |= {"frames": frames_needed(network)} if video else {}
     trackers = started.logger if started is not None else DEFAULT_TRACKERS
     if (names := options.read_names(logger)) is not None:
         trackers = names
@@ -242,8 +255,8 @@ def _data_arguments(values: Mapping[str, object], before: RunFolder | None) -> d
     set_values = {name: value for name, value in values.items() if value is not None}
     arguments: dict[str, Any] = {"source": "shapes"} | stored | set_values
     arguments["source"] = options.located(arguments["source"])
-    if arguments.get("root") is not None:
-        arguments["root"] = str(Path(arguments["root"]).expanduser().resolve())
+    for name in {"root", "targets"} & arguments.keys():
+        arguments[name] = str(Path(arguments[name]).expanduser().resolve())
     return arguments
 
 

@@ -187,11 +187,12 @@ def _contract(graph: UnrolledGraph) -> str:
         steps = graph.readout_steps(readout.name)
         several = f"at {len(steps)} steps from {steps[0]} to {steps[-1]}"
         what = {"mean": "Mean logits so far", "cumulative": "Summed logits so far"}.get(readout.over_time, "Logits")
-        logits = f"{what} [B, {len(steps)}, {readout.classes}] {several}"
+        outputs = ", ".join(map(str, readout.outputs))
+        logits = f"{what} [B, {len(steps)}, {outputs}] {several}"
         if readout.over_time == "concat":
-            logits = f"Logits [B, {readout.classes}] of the states {several} together"
+            logits = f"Logits [B, {outputs}] of the states {several} together"
         if readout.at == "last":
-            logits = f"Logits [B, {readout.classes}] at step {steps[0]}"
+            logits = f"Logits [B, {outputs}] at step {steps[0]}"
     return f"{logits}, and the recorded states by (area, step)" if graph.records else logits
 
 

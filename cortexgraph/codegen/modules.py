@@ -126,7 +126,8 @@ def _connection(connection: Connection, links: tuple[Link, ...], sets: Sets) -> 
 def _readout(readout: Readout) -> Module:
     if readout.transform is not None:
         links = tuple(_link(link, Sets(1, ())) for link in readout.transform)
-        return Module(readout.identifier, readout.name, Call("Chain(", (*links, "flatten=nn.Flatten()")))
+        flatten = () if readout.is_map else ("flatten=nn.Flatten()",)
+        return Module(readout.identifier, readout.name, Call("Chain(", (*links, *flatten)))
     pool, linear = _made("pool=", readout.pool.constructor()), _made("linear=", readout.linear.constructor())
     return Module(readout.identifier, readout.name, Call("Chain(", (pool, "flatten=nn.Flatten()", linear)))
 

@@ -206,7 +206,8 @@ class PatchedUnits(Intervention):
 
 def means_so_far(logits: Tensor) -> Tensor:
     """For each step of [B, n, classes] the mean over the steps up to it."""
-    return logits.cumsum(1) / torch.arange(1, logits.shape[1] + 1, device=logits.device)[:, None]
+    steps = torch.arange(1, logits.shape[1] + 1, device=logits.device)
+    return logits.cumsum(1) / steps.view(-1, *[1] * (logits.ndim - 2))
 
 
 # ---- how convolutions start ------------------------------------------------------------

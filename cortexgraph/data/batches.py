@@ -37,6 +37,7 @@ class Batches:
         shuffle: whether each epoch has its own random order; otherwise the order of `data`.
         device: where the batches live.
         drop_last: leave out a last batch of fewer than `batch_size` images.
+        views: how often each image of a batch is in it, each time augmented afresh: first all, then all again.
 
     Raises:
         DataError: for an empty or impossible request.
@@ -54,6 +55,7 @@ class Batches:
         shuffle: bool,
         device: torch.device | str = "cpu",
         drop_last: bool = False,
+        views: int = 1,
     ) -> None:
         channels, count = data.shape[0], len(data)
         problems: list[tuple[bool, tuple[str, str, str]]] = [
@@ -83,7 +85,7 @@ class Batches:
         if augment is not None:
             augment.check_fits(*data.shape[1:])
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
-        self.shuffle, self.drop_last, self.device = shuffle, drop_last, torch.device(device)
+        self.shuffle, self.drop_last, self.device, self.views = shuffle, drop_last, torch.device(device), views
         self._data = data.on(self.device)
         # (x / 255 − mean) / std as one multiplication and one addition, each [C, 1, 1].
         scale, centre = torch.tensor(std)[:, None, None] * 255, torch.tensor(mean)[:, None, None] * 255
@@ -104,30 +106,41 @@ class Batches:
         return self.part()
 
     def part(self, first: int = 0, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches from number `first` on; of each batch, the images rank, rank + world, …"""
-        count, (_, *size) = len(self._data), self._data.shape
+        """The batches from number `first` on; of each batch, the images rank, rank + world, …, in all their views."""
+        count, (_, *size), views = len(self._data), self._data.shape, self.views
         generator = _generator(self.seed, self._epoch)
         order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
-        drawn = draw_augment(self.augment, count, size, generator) if self.augment else ()
+        drawn = draw_augment(self.augment, count * views, size, generator) if self.augment else ()
         if isinstance(drawn, AugmentDraws) and self.augment and self.augment.flip == "alternating":
-            drawn = drawn._replace(flip=self._mirrored[order] ^ bool(self._epoch % 2))
-        draws = [torch.split(draw.to(self.device), self.batch_size)[first : len(self)] for draw in drawn]
+            drawn = drawn._replace(flip=self._mirrored[order].repeat(views) ^ bool(self._epoch % 2))
+        of_views = [draw.to(self.device).view(views, count, *draw.shape[1:]) for draw in drawn]
+        draws = [torch.split(draw, self.batch_size, 1)[first : len(self)] for draw in of_views]  # each [views, B, …]
         batches = torch.split(order, self.batch_size)[first : len(self)]
         own = slice(rank, None, world)
         whole = self.augment is not None and bool(self.augment.randaugment)  # it changes neighbours alike
         read, rest = (slice(None), own) if whole else (own, slice(None))
-        for place, (images, targets) in enumerate(self._data.read(batch[read] for batch in batches)):
-            own_draws = [draw[place][read] for draw in draws]
-            images = self._augmented(images, (first + place) * self.batch_size, own_draws)  # noqa: PLW2901
-            yield images[rest].float().mul_(self._gain).add_(self._shift), targets[rest]
+        for place, (images, targets) in enumerate(self._data.read(batch[read].repeat(views) for batch in batches)):
+            own_draws = [draw[place][:, read].flatten(0, 1) for draw in draws]
+            start = (first + place) * self.batch_size
+            images, targets = (  # noqa: PLW2901
+                values.view(views, len(values) // views, *values.shape[1:])[:, rest].flatten(0, 1)
+                for values in self._augmented(images, targets, start, own_draws)
+            )
+            yield images.float().mul_(self._gain).add_(self._shift), targets
 
-    def _augmented(self, images: Tensor, start: int, draws: Sequence[Tensor]) -> Tensor:
-        """A batch that starts at this place of the epoch, uint8 [B, C, H, W], augmented."""
+    def _augmented(self, images: Tensor, targets: Tensor, start: int, draws: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """A batch that starts at this place of the epoch, uint8 [B, C, H, W] or videos [B, F, C, H, W], augmented.
+
+        All frames of a video are augmented alike, and the places of targets [B, …, H, W] move with those of the image.
+        """
         if self.augment is None:
-            return images
+            return images, targets
         if self.augment.randaugment:
             images = self._randaugmented(images, self.augment.randaugment, start)
-        return apply_augment(images, self.augment, AugmentDraws(*draws), self._mean_colour)
+        own, channels = AugmentDraws(*draws), images.flatten(1, -3)  # [B, C or F · C, H, W]
+        mean = self._mean_colour.repeat(channels.shape[1] // len(self._mean_colour))
+        augmented = apply_augment(channels, self.augment, own, mean).view_as(images)
+        return augmented, move_places(targets, self.augment, own) if targets.ndim > 2 else targets
 
     def _randaugmented(self, images: Tensor, operations: int, start: int) -> Tensor:
         """RandAugment of a batch that starts at this place of the epoch; it draws from torch's global generator."""
@@ -196,8 +209,23 @@ def _within(index: Tensor, extent: int) -> Tensor:
     return (index >= 0) & (index < extent)
 
 
+def move_places(targets: Tensor, augment: Augment, draws: AugmentDraws) -> Tensor:
+    """Targets of places [B, …, H, W], moved as their images are; −1 or NaN where a place lies outside of the image."""
+    maps = targets.flatten(1, -3) if targets.ndim > 3 else targets[:, None]  # [B, K, H, W]
+    moved, inside = _fetched(maps, augment, draws)
+    known = (
+        moved if augment.padding == "reflect" else moved.where(inside, torch.nan if maps.is_floating_point() else -1)
+    )
+    return known.view_as(targets)
+
+
 def _crop_and_flip(images: Tensor, augment: Augment, draws: AugmentDraws) -> Tensor:
-    """Fetch every pixel from where the shift and the mirror say that it lies in the unpadded image."""
+    fetched, inside = _fetched(images, augment, draws)
+    return fetched * inside if augment.crop_padding_px and augment.padding == "zero" else fetched
+
+
+def _fetched(images: Tensor, augment: Augment, draws: AugmentDraws) -> tuple[Tensor, Tensor]:
+    """Every pixel from where shift and mirror say that it lies in the unpadded image, and whether it lies inside."""
     batch, channels, height, width = images.shape
     y, x = _indices(images)
     origin = draws.shift - augment.crop_padding_px  # [B, 2]
@@ -209,8 +237,7 @@ def _crop_and_flip(images: Tensor, augment: Augment, draws: AugmentDraws) -> Ten
     else:
         rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
     flat = (rows[:, :, None] * width + columns[:, None, :]).view(batch, 1, height * width)
-    fetched = images.flatten(2).gather(2, flat.expand(-1, channels, -1)).view_as(images)
-    return fetched * inside if augment.crop_padding_px and augment.padding == "zero" else fetched
+    return images.flatten(2).gather(2, flat.expand(-1, channels, -1)).view_as(images), inside
 
 
 def _reflect(index: Tensor, last: int) -> Tensor:

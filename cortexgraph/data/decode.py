@@ -74,8 +74,8 @@ def decode_files(files: Sequence[Path], size: tuple[int, int], channels: int, re
 
 
 Reader = Callable[[int], Tensor | Bytes]
-"""Gives an image by its number as uint8 [C, H, W], or raises a DataError that names it. Worker processes call it: it
-must pickle."""
+"""Gives an image by its number as uint8 [C, H, W], or a video as [F, C, H, W], or raises a DataError that names it.
+Worker processes call it: it must pickle."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,23 @@ def decode_bytes(content: bytes, size: tuple[int, int], channels: int, resize: i
     return _decode(BytesIO(content), size, channels, resize)
 
 
-def decode_all(read: Reader, numbers: Sequence[int], shape: tuple[int, int, int]) -> Tensor:
+@dataclass(frozen=True)
+class VideoReader:
+    """Decodes the frames of the n-th of some videos, whose files follow each other."""
+
+    read: FileReader
+    frames: int
+
+    def __call__(self, number: int) -> Bytes:
+        """The video, uint8 [F, C, H, W].
+
+        Raises:
+            DataError: if a frame cannot be read.
+        """
+        return np.stack([self.read(number * self.frames + frame) for frame in range(self.frames)])
+
+
+def decode_all(read: Reader, numbers: Sequence[int], shape: tuple[int, ...]) -> Tensor:
     """Read images on several threads: uint8 [N, C, H, W].
 
     Raises:

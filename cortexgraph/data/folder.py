@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from cortexgraph.arguments import arguments_explained
-from cortexgraph.data.decode import FileReader, decode_files, files_key, preparation
+from cortexgraph.data.decode import FileReader, VideoReader, decode_files, files_key, preparation
 from cortexgraph.data.images import CLASS, Augment, ImageData, Images, Targets
 from cortexgraph.data.load import (
     DIRECTORY,
@@ -27,8 +30,9 @@ from cortexgraph.data.load import (
     require,
     source_of,
 )
-from cortexgraph.data.targets import read_targets
+from cortexgraph.data.targets import read_targets, some
 from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.wording import count_of
 
 SPLITS = ("train", "test")
 LAYOUT = "Arrange it as train/<class>/*.png and test/<class>/*.png."
@@ -50,11 +54,17 @@ def read_folder(request: Request) -> ImageData:
     """
     root = as_path(request.source)
     try:
-        if request.targets is not None:
-            return _with_targets(root, request.targets, request)
+        if request.targets is not None or request.target != CLASS:
+            return _without_classes(root, request)
         listed, findings = _read_layout(root)
+        listed = {
+            split: {name: _members(files, request) for name, files in each.items()} for split, each in listed.items()
+        }
     except OSError as error:
         raise _unlistable(root, error) from error
+    members = [item for each in listed.values() for items in each.values() for item in items]
+    if lengths := _check_lengths(members, request):
+        raise DataError([*findings, *lengths])
     splits = {}
     for split, classes in listed.items():
         files = [file for members in classes.values() for file in members]
@@ -62,7 +72,7 @@ def read_folder(request: Request) -> ImageData:
         splits[split] = _items(files, labels, root, request)
     if findings:
         require([*findings, *_unreadable(splits, request)])
-    prepared = preparation([file for files in listed["train"].values() for file in files], request.size, request.resize)
+    prepared = _preparation([item for items in listed["train"].values() for item in items], request)
     augment = Augment(crop_padding_px=min(request.size) // 8)
     return request.data(request.source, tuple(listed["train"]), splits, augment, prepared)
 
@@ -81,34 +91,42 @@ def list_folder(root: Path) -> dict[str, Classes]:
     return listed
 
 
-def _with_targets(root: Path, table: Path, request: Request) -> ImageData:
-    """The images below train/ and test/, at any depth, with the targets of a CSV file."""
+def _without_classes(root: Path, request: Request) -> ImageData:
+    """The images or videos below train/ and test/, at any depth, with the targets of a CSV file, or without any."""
     require(_check_root(root))
     walks = {split: _Walk(root / split) for split in SPLITS}
-    files = {split: walk.images(root / split) for split, walk in walks.items()}
+    members = {split: _members(walk.images(root / split), request) for split, walk in walks.items()}
     empty = [
-        _finding("no-images", root / split, "no images are here", "", LAYOUT) for split in SPLITS if not files[split]
+        _finding("no-images", root / split, "no images are here", "", LAYOUT) for split in SPLITS if not members[split]
     ]
     require([*empty, *(finding for walk in walks.values() for finding in walk.findings)])
-    request.require_available({split: len(each) for split, each in files.items()})
-    names, targets = read_targets(table, request.target, root, files, request.size)
+    require(_check_lengths([item for each in members.values() for item in each], request))
+    request.require_available({split: len(each) for split, each in members.items()})
+    names: tuple[str, ...] = ("image",)
+    targets: Mapping[str, Tensor | None] = dict.fromkeys(SPLITS)
+    if request.targets is not None:
+        names, targets = read_targets(request.targets, request.target, root, members, request.size)
     splits = {}
-    for split, each in files.items():
-        values, is_class = targets[split], request.target == CLASS
-        labels = values.tolist() if is_class else [0] * len(each)
-        splits[split] = _items(each, labels, root, request, None if is_class else values)
-    augment = Augment(crop_padding_px=min(request.size) // 8)
-    prepared = preparation(files["train"], request.size, request.resize)
-    kind = Targets(request.target, tuple(targets["train"].shape[1:]))
-    return request.data(request.source, names, splits, augment, prepared, kind)
+    for split, each in members.items():
+        values = targets[split]
+        if values is None or request.target != CLASS:
+            splits[split] = _items(each, [0] * len(each), root, request, values)
+        else:
+            splits[split] = _items(each, values.tolist(), root, request)
+    augment, first = Augment(crop_padding_px=min(request.size) // 8), targets["train"]
+    kind = Targets(request.target, () if first is None else tuple(first.shape[1:]))
+    return request.data(request.source, names, splits, augment, _preparation(members["train"], request), kind)
 
 
 def _items(
-    files: Sequence[Path], labels: Sequence[int], root: Path, request: Request, targets: Tensor | None = None
+    members: Sequence[Path], labels: Sequence[int], root: Path, request: Request, targets: Tensor | None = None
 ) -> Items:
-    """The files of a split. Their names below the directory and their sizes are what they are known by."""
+    """The files of a split, or its videos, which are known by their names below the directory and their sizes."""
+    frames = request.frames
+    files = members if frames is None else [file for video in members for file in frames_of(video)[:frames]]
     arguments = files, request.size, request.channels, request.resize
-    return Items(FileReader(*arguments), labels, files_key(*arguments, root), files_key(*arguments), targets)
+    read = FileReader(*arguments) if frames is None else VideoReader(FileReader(*arguments), frames)
+    return Items(read, labels, files_key(*arguments, root), files_key(*arguments), targets)
 
 
 def _unreadable(splits: Mapping[str, Items], request: Request) -> list[Diagnostic]:
@@ -124,6 +142,62 @@ def _unreadable(splits: Mapping[str, Items], request: Request) -> list[Diagnosti
         except DataError as error:
             every += error.diagnostics
     return every
+
+
+def _preparation(members: Sequence[Path], request: Request) -> str:
+    """What is done to images, or to the first frames of videos, in words."""
+    files = members if request.frames is None else [frames_of(video)[0] for video in members]
+    return preparation(files, request.size, request.resize)
+
+
+# ---- videos ----------------------------------------------------------------------
+
+
+def frames_of(video: Path) -> list[Path]:
+    """The frames in the folder of a video, in the order of the numbers in their names: 2.png before 10.png."""
+    endings = Image.registered_extensions()
+    files = [file for file in video.iterdir() if file.suffix.lower() in endings and not file.name.startswith(".")]
+    parts = {file: re.split("([0-9]+)", file.name) for file in files}
+    return sorted(files, key=lambda file: [(int(n or 0), text) for text, n in zip_longest(*[iter(parts[file])] * 2)])
+
+
+def _members(files: Sequence[Path], request: Request) -> list[Path]:
+    """The images, or the folders of videos that they are frames of."""
+    return [*files] if request.frames is None else sorted({file.parent for file in files})
+
+
+def _check_lengths(videos: Sequence[Path], request: Request) -> list[Diagnostic]:
+    """Check that all videos have the same number of frames, and as many as the network needs."""
+    if request.frames is None or not videos:
+        return []
+    lengths = {video: len(frames_of(video)) for video in videos}
+    usual = Counter(lengths.values()).most_common(1)[0][0]
+    root, needed = as_path(request.source), request.frames
+    if others := [f"{video.relative_to(root)} {count}" for video, count in lengths.items() if count != usual]:
+        found = f"{count_of(len(others), 'video')} of another length: {some(others)}"
+        return [_finding("bad-video", root, found, f"the others have {count_of(usual, 'frame')}", "Make them equal.")]
+    if usual < needed:
+        found, expected = (
+            f"the videos have {count_of(usual, 'frame')}",
+            f"the network needs {needed}, one for each step",
+        )
+        repair = "Give longer videos, or fewer --steps. A network that predicts the next frame needs one frame more."
+        return [_finding("bad-video", root, found, expected, repair)]
+    return []
+
+
+def read_videos(videos: Sequence[Path], frames: int, size: tuple[int, int], channels: int) -> Tensor:
+    """The first frames of each folder: uint8 [N, F, C, H, W].
+
+    Raises:
+        DataError: naming every frame that cannot be read, or if videos are too short.
+    """
+    lengths = {video: len(frames_of(video)) for video in videos}
+    if short := [f"{video} {count}" for video, count in lengths.items() if count < frames]:
+        found, expected = f"{count_of(len(short), 'video')} too short: {some(short)}", f"{frames} frames are needed"
+        raise DataError(Diagnostic("bad-video", "files", found, expected, "Give longer ones, or fewer --steps."))
+    files = [file for video in videos for file in frames_of(video)[:frames]]
+    return decode_files(files, size, channels).view(len(videos), frames, channels, *size)
 
 
 # ---- walking through folders --------------------------------------------------

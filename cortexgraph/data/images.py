@@ -99,12 +99,14 @@ class Images(ABC):
         targets: what the network learns to give for each image, [N, …], where that is not its class.
         shape: of an image: channels, height, width.
         streamed: whether images are read as they are needed.
+        frames: how many frames each has, where they are videos, which `read` gives as [B, F, C, H, W].
     """
 
     labels: Tensor
     targets: Tensor | None
     shape: tuple[int, int, int]
     streamed: bool
+    frames: int | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -138,7 +140,7 @@ class LabelledImages(Images):
     """Images in memory and the index of their class.
 
     Attributes:
-        images: uint8 [N, C, H, W]; a NumPy array becomes a tensor.
+        images: uint8 [N, C, H, W], or videos [N, F, C, H, W]; a NumPy array becomes a tensor.
         labels: int64 [N], likewise.
         targets: what the network learns to give for each image, [N, …], where that is not its class; likewise.
 
@@ -163,7 +165,7 @@ class LabelledImages(Images):
             found, repair = f"images are {list(images.shape)}", "Put channels first: `images.permute(0, 3, 1, 2)`."
             raise DataError(Diagnostic("bad-tensors", "images", found, "they must be [N, C, H, W]", repair))
         types_fit = images.dtype == torch.uint8 and labels.dtype == torch.int64
-        if not (types_fit and images.ndim == 4 and labels.shape == images.shape[:1]):
+        if not (types_fit and images.ndim in (4, 5) and labels.shape == images.shape[:1]):
             kinds = [f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}" for tensor in (images, labels)]
             expected = "uint8 images [N, C, H, W] and int64 labels [N] are needed"
             repair = "Convert them with `.to(torch.uint8)` and `.to(torch.int64)`, and give each image one label."
@@ -176,8 +178,13 @@ class LabelledImages(Images):
     @property
     def shape(self) -> tuple[int, int, int]:  # type: ignore[override]
         """Channels, height and width of an image."""
-        channels, height, width = self.images.shape[1:]
+        channels, height, width = self.images.shape[-3:]
         return channels, height, width
+
+    @property
+    def frames(self) -> int | None:  # type: ignore[override]
+        """How many frames each video has; None for images."""
+        return self.images.shape[1] if self.images.ndim == 5 else None
 
     def __getitem__(self, rows: Sequence[int]) -> LabelledImages:
         """The images in these rows, copied."""
@@ -309,10 +316,12 @@ def level_counts(images: Images) -> Tensor:
     """How often each of the 256 levels occurs in each channel, int64 [C, 256]."""
     channels, height, width = images.shape
     counts = torch.zeros(channels, 256, dtype=torch.int64)
-    chunks = torch.split(torch.arange(len(images)), max(1, CHUNK_BYTES // (channels * height * width)))
+    chunks = torch.split(
+        torch.arange(len(images)), max(1, CHUNK_BYTES // ((images.frames or 1) * channels * height * width))
+    )
     for chunk, _ in images.read(chunks):
         for channel in range(channels):
-            counts[channel] += torch.bincount(chunk[:, channel].flatten(), minlength=256)
+            counts[channel] += torch.bincount(chunk[..., channel, :, :].flatten(), minlength=256)
     return counts
 
 

@@ -20,6 +20,7 @@ from cortexgraph.arguments import arguments_explained
 from cortexgraph.data.decode import Reader, cached, check_memory, decode_all, fits
 from cortexgraph.data.images import CLASS, Augment, ImageData, Images, LabelledImages, Targets, level_counts
 from cortexgraph.data.stream import StreamedImages, usual_workers
+from cortexgraph.data.targets import NOTHING, TARGETS
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.wording import suggest
 
@@ -54,6 +55,7 @@ class Request:
     Attributes:
         memory: bytes that all images together may take in memory; None for half of the machine's.
         workers: processes that read images which are streamed.
+        frames: how many to read of each video; None for images.
     """
 
     source: str
@@ -69,15 +71,21 @@ class Request:
     target: str = CLASS
     memory: int | None = None
     workers: int = 0
+    frames: int | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Of the images that are asked for: channels, height, width."""
         return self.channels, *self.size
 
+    @property
+    def item_shape(self) -> tuple[int, ...]:
+        """Of what is read at a time: an image, or a video [F, C, H, W]."""
+        return self.shape if self.frames is None else (self.frames, *self.shape)
+
     def fits(self, counts: Iterable[int]) -> bool:
         """Whether splits with these numbers of images fit into memory together."""
-        return fits(sum(counts), self.size, self.channels, self.memory)
+        return fits(sum(counts) * (self.frames or 1), self.size, self.channels, self.memory)
 
     def split(self, split: str, items: Items, *, streamed: bool) -> Images:
         """The images of a split that are asked for, in memory or streamed.
@@ -90,9 +98,10 @@ class Request:
         targets = None if items.targets is None else items.targets[chosen]
         if streamed:
             numbers, shape = torch.tensor(chosen), self.shape
-            return StreamedImages(items.read, numbers, labels, shape, items.identity, targets, self.workers)
+            own = items.read, numbers, labels, shape, items.identity, targets
+            return StreamedImages(*own, workers=self.workers, frames=self.frames)
         images = self._kept(
-            items, chosen, (len(chosen), *self.shape), lambda: decode_all(items.read, chosen, self.shape)
+            items, chosen, (len(chosen), *self.item_shape), lambda: decode_all(items.read, chosen, self.item_shape)
         )
         return LabelledImages(images, labels, targets)
 
@@ -221,6 +230,7 @@ def load_data(
     target: str = CLASS,
     memory: int | str | None = None,
     workers: int | None = None,
+    frames: int | None = None,
 ) -> ImageData:
     """Load a data set: into memory where it fits, else to be read as it is needed.
 
@@ -237,10 +247,12 @@ def load_data(
         cache: whether the decoded images of a directory are kept in, and read from, the user's cache.
         resize: of a directory: bring the shorter side to this length, then cut out the middle at `size`.
         targets: a CSV file with a row for each image of a directory, whose images then need no folders of classes.
-        target: what its columns are: `class`, `labels`, `numbers`, `class-map` or `number-map` (docs/tasks.md).
+        target: what its columns are: `class`, `labels`, `numbers`, `class-map` or `number-map` (docs/tasks.md);
+            `nothing` for images that need none.
         memory: what the images may take in memory, in bytes or such as ``2GB``; by default half of the machine's.
         workers: processes that read images where they do not fit into that; by default one for each processor, at
             most eight. 0 reads them in this process.
+        frames: how many frames to read of each video of a directory, whose innermost folders are the videos.
 
     Raises:
         DataError: with everything that is wrong with the request or the files.
@@ -261,6 +273,7 @@ def load_data(
         target=target,
         memory=read_size(memory),
         workers=usual_workers() if workers is None else workers,
+        frames=frames,
     )
     require(_check(request))
     return SOURCES[source_of(source)](request)
@@ -330,6 +343,16 @@ def _check(request: Request) -> Iterator[Diagnostic]:
     if request.targets is not None and source_of(source) != DIRECTORY:
         found, repair = f"`{source}` has targets of its own", "Leave --targets out, or give a directory of images."
         yield Diagnostic("bad-targets", "targets", found, repair=repair)
+    known = [*TARGETS, NOTHING]
+    if request.target not in known:
+        repair = suggest(request.target, known, "Register it with `register_target`, or name another.")
+        yield Diagnostic("bad-targets", "target", f"`{request.target}` is not registered", repair=repair)
+    elif request.target not in {CLASS, NOTHING} and request.targets is None and source_of(source) == DIRECTORY:
+        found, repair = f"the targets are to be of the kind `{request.target}`", "Give them with --targets FILE."
+        yield Diagnostic("bad-targets", "targets", found, "a folder of images has classes alone", repair)
+    if request.frames is not None and source_of(source) != DIRECTORY:
+        found, repair = f"`{source}` has images", "Leave --video out, or give a directory with a folder for each video."
+        yield Diagnostic("bad-video", "frames", found, repair=repair)
     for split, count in request.images.items():
         yield from check_count(split, count, None)
 

@@ -33,6 +33,7 @@ class StreamedImages(Images):
         labels, targets, shape: as of all `Images`.
         identity: changes whenever the images of the source do; it stands for them in digests.
         workers: how many processes read; 0 reads in this one.
+        frames: how many each has, where they are videos.
         device: where `read` gives the images.
     """
 
@@ -43,6 +44,7 @@ class StreamedImages(Images):
     identity: str
     targets: Tensor | None = None
     workers: int = 0
+    frames: int | None = None
     device: torch.device = torch.device("cpu")  # noqa: RUF009  (it cannot be changed)
     streamed = True
 
@@ -74,7 +76,9 @@ class StreamedImages(Images):
                 warnings.filterwarnings("ignore", "This DataLoader will create")  # more workers than processors
                 warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)
                 yield from DataLoader(
-                    _Batches(self.reader, self.numbers, self.shape),
+                    _Batches(
+                        self.reader, self.numbers, self.shape if self.frames is None else (self.frames, *self.shape)
+                    ),
                     batch_sampler=[rows.tolist() for rows in batches],
                     num_workers=workers,
                     prefetch_factor=AHEAD if workers else None,
@@ -105,7 +109,7 @@ def usual_workers() -> int:
 class _Batches(Dataset[Any]):
     """Reads whole batches."""
 
-    def __init__(self, reader: Reader, numbers: Tensor, shape: tuple[int, int, int]) -> None:
+    def __init__(self, reader: Reader, numbers: Tensor, shape: tuple[int, ...]) -> None:
         self.reader, self.numbers, self.shape = reader, numbers, shape
 
     def __getitems__(self, rows: list[int]) -> tuple[Tensor, list[Diagnostic]]:

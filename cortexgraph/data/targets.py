@@ -24,6 +24,8 @@ from cortexgraph.wording import count_of, quoted
 
 __all__ = ["TARGETS", "Table", "read_targets", "register_target"]
 
+NOTHING = "nothing"
+"""In place of a kind of target: the images alone."""
 LISTED = 8
 """Files or rows that a finding names."""
 NO_CLASS = 255
@@ -77,7 +79,7 @@ class Table:
                 if not allowed(number):
                     wrong.append(f"line {line} {column} `{cell}`")
         if wrong:
-            raise DataError(self.finding(f"{count_of(len(wrong), 'cell')}: {_some(wrong)}", expected, "Correct them."))
+            raise DataError(self.finding(f"{count_of(len(wrong), 'cell')}: {some(wrong)}", expected, "Correct them."))
         return torch.tensor(values).view(len(self.cells), len(self.columns))
 
 
@@ -109,7 +111,7 @@ def classes(table: Table) -> tuple[tuple[str, ...], Tensor]:
     table.only_column()
     words = [row[0].strip() for row in table.cells]
     if empty := [f"line {line}" for line, word in zip(table.lines, words, strict=True) if not word]:
-        raise DataError(table.finding(f"no class is given in {_some(empty)}", "each image has a class", "Add it."))
+        raise DataError(table.finding(f"no class is given in {some(empty)}", "each image has a class", "Add it."))
     names = tuple(sorted(set(words)))
     return names, torch.tensor([names.index(word) for word in words])
 
@@ -163,9 +165,7 @@ def _maps(
             wrong.append(f"line {line} `{name}` ({' '.join(str(error).split()) or type(error).__name__})")
     if wrong:
         repair = f"Give paths relative to {table.root}."
-        raise DataError(
-            table.finding(f"{count_of(len(wrong), 'map')} cannot be read: {_some(wrong)}", expected, repair)
-        )
+        raise DataError(table.finding(f"{count_of(len(wrong), 'map')} cannot be read: {some(wrong)}", expected, repair))
     return maps
 
 
@@ -235,14 +235,14 @@ def _mismatches(table: Table, lines: Mapping[str, list[int]], wanted: Sequence[s
     if not table.columns:
         yield table.finding("there is no column besides `file`", "a column of targets is needed", "Add it.")
     if missing := [file for file in wanted if file not in lines]:
-        found = f"{count_of(len(missing), 'image')} without a row: {_some(missing)}"
+        found = f"{count_of(len(missing), 'image')} without a row: {some(missing)}"
         yield table.finding(found, "each image has one row", "Add the rows, or remove the images.")
     if unknown := [f"line {each[0]} `{file}`" for file, each in lines.items() if file not in {*wanted}]:
-        found = f"{count_of(len(unknown), 'row')} without an image: {_some(unknown)}"
+        found = f"{count_of(len(unknown), 'row')} without an image: {some(unknown)}"
         example = f"`file` is relative to {table.root}" + (f", such as `{wanted[0]}`" if wanted else "")
         yield table.finding(found, example, "Correct or remove the rows.")
     if repeated := [f"`{file}` in lines {', '.join(map(str, each))}" for file, each in lines.items() if len(each) > 1]:
-        found = f"{count_of(len(repeated), 'image')} in several rows: {_some(repeated)}"
+        found = f"{count_of(len(repeated), 'image')} in several rows: {some(repeated)}"
         yield table.finding(found, "each image has one row", "Keep one row of each.")
 
 
@@ -253,6 +253,7 @@ def _number(cell: str) -> float:
         return math.nan
 
 
-def _some(texts: Sequence[str]) -> str:
+def some(texts: Sequence[str]) -> str:
+    """The first of them with commas, and how many more there are."""
     more = f", and {len(texts) - LISTED} more" if len(texts) > LISTED else ""
     return ", ".join(texts[:LISTED]) + more

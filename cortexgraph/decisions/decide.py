@@ -185,9 +185,11 @@ def decide(
     Raises:
         CortexGraphError: for a rule of another form.
         CompileError: for a network that is read at a single step.
-        DataError: for a missing or damaged run, or reaction times that do not match the images.
+        DataError: for a missing or damaged run, one that was not trained to classify, or reaction times that do not
+            match the images.
     """
     rule, run = read_rule(rule), opened(run)
+    run.require_classes()
     times = None if reaction_times is None else read_reaction_times(reaction_times, stimuli.files)
     network = run.compile(steps, order, at=at, memory_format="channels_last")
     read = read_steps(network.unrolled)

@@ -20,15 +20,17 @@ from typing import TYPE_CHECKING, Annotated, NotRequired, cast
 from pydantic import Field, JsonValue
 from typing_extensions import TypedDict
 
-from cortexgraph.errors import CortexGraphError, Diagnostic
+from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.experiment.model import EvaluationSpec
 from cortexgraph.experiment.plan import Run
 from cortexgraph.files import locked
 from cortexgraph.spec.fields import pair
 from cortexgraph.spec.reading import read_text
+from cortexgraph.training.losses import CLASS
 from cortexgraph.training.records import Count, Share, Split
 from cortexgraph.training.run_folder import RunFolder, write_json
 from cortexgraph.training.settings import in_force
+from cortexgraph.training.tasks import kind_of
 
 if TYPE_CHECKING:
     from cortexgraph.data import ImageData
@@ -171,6 +173,9 @@ def _measured(run: Run, *, overwrite: bool) -> Outcome:
     from cortexgraph.training import train
 
     spec, folder = run.variant.spec, RunFolder(run.folder)
+    if kind_of(spec.readouts[0], run.settings.loss) != CLASS:
+        found, repair = "its first readout does not classify", "Train it with `cortexgraph train`."
+        raise DataError(Diagnostic("task-mismatch", run.name, found, "`compare` compares accuracies", repair))
     images = load_data(**run.data, size=pair(spec.input.size), channels=spec.input.channels)
     again = overwrite and stale(run) is not None
     if again or not folder.is_finished:

@@ -100,7 +100,7 @@ def _readouts(spec: NetworkSpec, names: Identifiers, shapes: Mapping[str, Shape]
         shape = shapes.get(declared.source, (0, 0, 0))
         if declared.over_time == "concat":
             shape = (len(declared.at) * shape[0], *shape[1:])
-        pool = GlobalPool(shape, declared.pool)
+        pool = GlobalPool(shape, "avg" if declared.pool == "none" else declared.pool)
         readout = Readout(
             name=declared.name or declared.source,
             identifier=names.readouts[index],
@@ -111,8 +111,9 @@ def _readouts(spec: NetworkSpec, names: Identifiers, shapes: Mapping[str, Shape]
             source_shape=shape,
             pool=pool,
             linear=Linear(pool.output(), declared.classes),
-            transform=None if declared.transform is None else transforms.readout(spec, declared, shape),
+            transform=transforms.readout(spec, declared, shape),
             over_time=declared.over_time,
+            is_map=declared.pool == "none",
         )
         readouts.append(readout)
     return tuple(readouts)

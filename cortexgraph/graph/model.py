@@ -168,7 +168,8 @@ class Connection:
 class Readout:
     """What is read of one area: see `ReadoutSpec`. With a `transform`, `pool` and `linear` are not used.
 
-    Under `over_time: concat` the `source_shape` is that of the states of all steps together.
+    Under `over_time: concat` the `source_shape` is that of the states of all steps together. With `is_map` it answers
+    for each place, always by a `transform`.
     """
 
     name: str
@@ -182,6 +183,12 @@ class Readout:
     linear: Linear
     transform: Chain | None = None
     over_time: str = "each"
+    is_map: bool = False
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The shape of an image's logits at a step: [classes], or [classes, H, W] with an answer for each place."""
+        return self.transform.output if self.is_map and self.transform is not None else (self.classes,)
 
     @property
     def parameters(self) -> int:

@@ -308,9 +308,14 @@ def joined(first: Chain, second: Chain) -> Chain:
     return first
 
 
-def readout(spec: NetworkSpec, declared: ReadoutSpec, shape: Shape) -> Chain:
-    """The chain of a readout in place of pooling and linear layer."""
-    return make_chain(declared.transform or (), shape, Context(declared.classes, bias=True, dt_ms=spec.time.dt_ms))
+def readout(spec: NetworkSpec, declared: ReadoutSpec, shape: Shape) -> Chain | None:
+    """The chain of a readout in place of pooling and linear layer, if it has one; of places, a 1 × 1 convolution."""
+    entries = declared.transform
+    if entries is None:
+        if declared.pool != "none":
+            return None
+        entries = (OperationSpec(name="conv", options={"kernel": 1}),)
+    return make_chain(entries, shape, Context(declared.classes, bias=True, dt_ms=spec.time.dt_ms))
 
 
 def _context_of_area(spec: NetworkSpec, area: AreaSpec) -> Context:

@@ -10,11 +10,14 @@ import yaml
 from cortexgraph.spec.zoo import beside_zoo, bibliography, citation
 from cortexgraph.training.records import Summary, summary_text
 from cortexgraph.training.run import TrainedRun
+from cortexgraph.training.tasks import metric_name
 from cortexgraph.wording import by, count_of
 
 DRAWING = "areas.png"
 DATASETS = {"cifar10": "uoft-cs/cifar10"}
 """Data sets of cortexgraph that the hub has, by name."""
+TASKS = {"class": "image-classification", "labels": "image-classification", "class-map": "image-segmentation"}
+"""The hub's name of a task, by the kind of target; of others that of feature extraction."""
 TAGS = ["recurrent-neural-network", "computational-neuroscience", "visual-cortex", "pytorch"]
 
 CARD = """\
@@ -81,19 +84,20 @@ def card_text(run: TrainedRun, summary: Summary | None, name: str, licence: str 
 
 
 def _metadata(run: TrainedRun, summary: Summary | None, licence: str | None, datasets: Sequence[str]) -> dict[str, Any]:
-    """What the hub reads: licence, tags, data sets, and the test accuracy at each readout step."""
+    """What the hub reads: licence, tags, data sets, and the test accuracy (or other score) at each readout step."""
     metadata: dict[str, Any] = {} if licence is None else {"license": licence}
-    metadata |= {"library_name": "cortexgraph", "pipeline_tag": "image-classification"}
+    metadata |= {"library_name": "cortexgraph", "pipeline_tag": TASKS.get(run.kind, "image-feature-extraction")}
     metadata |= {"tags": ["cortexgraph", *TAGS]} | ({"datasets": [*datasets]} if datasets else {})
     if summary is None:
         return metadata
-    accuracies = [
-        {"type": "accuracy", "name": f"test accuracy at step {step}", "value": round(value, 6)}
-        for step, value in summary.accuracy.items()
+    score = summary.score
+    scores = [
+        {"type": score, "name": f"test {metric_name(score)} at step {step}", "value": round(value, 6)}
+        for step, value in summary.scores.items()
     ]
     dataset = {"name": summary.data, "type": datasets[0] if datasets else "images"}
-    result = {"task": {"type": "image-classification"}, "dataset": dataset, "metrics": accuracies}
-    return metadata | {"metrics": ["accuracy"], "model-index": [{"name": run.spec.name, "results": [result]}]}
+    result = {"task": {"type": metadata["pipeline_tag"]}, "dataset": dataset, "metrics": scores}
+    return metadata | {"metrics": [score], "model-index": [{"name": run.spec.name, "results": [result]}]}
 
 
 def _software() -> str:

@@ -277,7 +277,8 @@ def _variables(
             notes["coordinates"] += f" trained{suffix}"
         if readout.classes == len(run.classes):
             own[classes] = (classes, np.array(run.classes, dtype=np.str_))
-        shape = {"image": count, step: len(at), classes: readout.classes}
+        outputs = zip((classes, f"row{suffix}", f"column{suffix}"), readout.outputs, strict=False)
+        shape = {"image": count, step: len(at), **dict(outputs)}
         logits.append(Variable(f"logits{suffix}", "", shape, images | own, notes))
     taken = {name for one in logits for name in (one.name, *one.dimensions, *one.coordinates)}  # no group may have one
     for each in recorded:
@@ -331,7 +332,8 @@ def _stream(
                 if sink is not None:
                     sink.append(index, start, part.float().cpu().numpy())
             predicted.append(predicted_per_step(logits).cpu().numpy())
-            voted.append(logits_per_step(logits).float().softmax(2).mean(1).argmax(1).cpu().numpy())
+            votes = logits_per_step(logits).float().softmax(2).mean(1).argmax(1)
+            voted.append(votes.reshape(len(votes), -1)[:, 0].cpu().numpy())
             tenths, start = 10 * start // count, start + len(images)
             if 10 * start // count > tenths:
                 tell(f"{start:,} of {count:,} images")

@@ -68,13 +68,16 @@ class ReadoutSpec(Model):
     source: Name = Field(
         validation_alias="from", serialization_alias="from", description="The area read.", examples=["IT"]
     )
-    pool: Literal["avg", "max", "flatten"] = Field(
-        default="avg", description="Over space: avg (mean), max, or flatten (no pooling).", examples=["max"]
+    pool: Literal["avg", "max", "flatten", "none"] = Field(
+        default="avg",
+        description="Over space: avg (mean), max, flatten (one classifier of all places together), or none: an answer "
+        "for each place, by a 1 × 1 convolution or the `transform`, as [B, classes, H, W].",
+        examples=["max"],
     )
     transform: Chain | None = Field(
         default=None,
         description="Operations in place of pooling and linear layer, whose result is `classes` channels of size "
-        "1 × 1; `[]` is the state itself.",
+        "1 × 1 (of any size under `pool: none`); `[]` is the state itself.",
         examples=[[{"pool": 1}]],
     )
     classes: Count = Field(description="Number of classes.", examples=[10])
@@ -96,9 +99,15 @@ class ReadoutSpec(Model):
 
     loss: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
         default=None,
-        description="The registered loss that training minimises for this readout, such as cross-entropy or "
-        "squared-error; default: that of the training settings.",
+        description="The registered loss that training minimises for this readout, such as cross-entropy or mse; "
+        "default: that of the training settings (docs/tasks.md).",
         examples=["squared-error"],
+    )
+    target: Literal["data", "image", "next-frame"] = Field(
+        default="data",
+        description="What it is trained to give: the targets of the data, the image (the frame of the same step of a "
+        "video), or the frame of the next step, each normalised as the network sees it.",
+        examples=["next-frame"],
     )
     loss_over: (
         Annotated[
@@ -117,7 +126,10 @@ class ReadoutSpec(Model):
     def _conflicts(self) -> Iterator[tuple[str, str, str]]:
         if isinstance(self.loss_over, tuple) and not any(self.loss_over):
             yield "all weights of `loss_over` are 0", "Give at least one a weight above 0.", "loss_over"
-        if self.transform is not None and self.pool != "avg":
+        if self.target != "data" and self.pool != "none":
+            problem = f"`target: {self.target}` is set, but the readout has no places"
+            yield problem, "Write `pool: none`.", "target"
+        if self.transform is not None and self.pool not in {"avg", "none"}:
             yield "`pool` is set together with `transform`, which replaces it", "Write it into `transform`.", "pool"
         if self.over_time != "each" and self.at == "last":
             problem = f"`over_time: {self.over_time}` is set, but only the last step is read"

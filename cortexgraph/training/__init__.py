@@ -9,12 +9,12 @@ from cortexgraph.extras import import_explained, require
 if TYPE_CHECKING:
     from cortexgraph.training.engine import Interrupted as Interrupted
     from cortexgraph.training.evaluation import Evaluation as Evaluation
-    from cortexgraph.training.evaluation import Predictions as Predictions
     from cortexgraph.training.evaluation import StepAccuracy as StepAccuracy
     from cortexgraph.training.evaluation import evaluate as evaluate
-    from cortexgraph.training.evaluation import predict as predict
     from cortexgraph.training.fit import train as train
     from cortexgraph.training.packing import pack as pack
+    from cortexgraph.training.predictions import Predictions as Predictions
+    from cortexgraph.training.predictions import predict as predict
     from cortexgraph.training.records import Summary as Summary
     from cortexgraph.training.run import TrainedRun as TrainedRun
     from cortexgraph.training.run import load_run as load_run
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 # Imported on first use: the command line shows the settings' defaults without waiting for torch.
 _HOMES = {
-    "evaluation": ("Evaluation", "Predictions", "StepAccuracy", "evaluate", "predict"),
+    "evaluation": ("Evaluation", "StepAccuracy", "evaluate"),
+    "predictions": ("Predictions", "predict"),
     "fit": ("train",),
     "engine": ("Interrupted",),
     "packing": ("pack",),

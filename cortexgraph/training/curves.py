@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cortexgraph.files import replacing
 from cortexgraph.training.records import EpochRecord, best_epoch
+from cortexgraph.training.tasks import ACCURACY, is_share, metric_name, metric_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,22 +27,22 @@ ABOVE: dict[str, Any] = {"frameon": False, "loc": "lower center", "bbox_to_ancho
 
 def draw_curves(history: Sequence[EpochRecord], title: str, paths: Sequence[Path]) -> None:
     """Loss and accuracy against epochs, and accuracy by readout step where there are several."""
-    several, split = len(history[-1].accuracies) > 1, history[-1].split
+    several, split = len(history[-1].scores) > 1, history[-1].split
     with figure_of(3 if several else 2, title) as (figure, axes):
         epochs = [record.epoch for record in history]
         losses = [r.train_loss for r in history], [r.loss for r in history]
         _two_lines(axes[0], epochs, *losses, split)
-        axes[0].set_ylabel("loss (nats)")
+        score = history[-1].score
+        axes[0].set_ylabel("loss (nats)" if score == ACCURACY else "loss")
         axes[0].margins(y=0.08)  # the highest point stands below the end of the axis
         lowest = 0.0 if len(epochs) == 1 else max(axes[0].get_ylim()[0], min(0.0, *losses[0], *losses[1]))
         axes[0].set_ylim(lowest, axes[0].get_ylim()[1])
-        train, other = [100 * r.train_accuracy for r in history], [100 * r.accuracy for r in history]
+        train, other = [scaled(score, r.train_score) for r in history], [scaled(score, r.last_score) for r in history]
         _two_lines(axes[1], epochs, train, other, split)
         best = best_epoch(history)
-        axes[1].plot(
-            [best.epoch], [100 * best.accuracy], "o", color=TEST, label=f"best on {split}: {best.accuracy:.1%}"
-        )
-        axes[1].set_ylabel("accuracy (%)")
+        label = f"best on {split}: {metric_text(score, best.last_score, 1)}"
+        axes[1].plot([best.epoch], [scaled(score, best.last_score)], "o", color=TEST, label=label)
+        axes[1].set_ylabel(axis_label(score))
         for axis in axes[:2]:
             axis.legend(**ABOVE)
         if several:
@@ -54,24 +55,37 @@ def draw_curves(history: Sequence[EpochRecord], title: str, paths: Sequence[Path
         save_figure(figure, paths)
 
 
+def scaled(score: str, value: float) -> float:
+    """A value of a metric as figures show it: shares in per cent."""
+    return 100 * value if is_share(score) else value
+
+
+def axis_label(score: str) -> str:
+    """The label of an axis of this metric."""
+    return f"{metric_name(score)}{' (%)' * is_share(score)}"
+
+
 def draw_accuracy_over_time(
     steps: Sequence[int],
     accuracy: Sequence[float],
     trained: Sequence[bool],
-    chance: float,
+    chance: float | None,
     title: str,
     paths: Sequence[Path],
+    score: str = ACCURACY,
 ) -> None:
-    """Accuracy (in [0, 1]) against the step of readout; steps that use untrained parameters are hollow."""
+    """Accuracy in [0, 1], or another score, against the step of readout; steps with untrained parameters are hollow."""
     with figure_of(1, title) as (figure, axes):
-        percent = [100 * value for value in accuracy]
+        percent = [scaled(score, value) for value in accuracy]
         axes[0].plot(steps, percent, "o-", color=TEST, label="readout")
         hollow = [index for index, reached in enumerate(trained) if not reached]
         if hollow:
             places = [steps[n] for n in hollow], [percent[n] for n in hollow]
             axes[0].plot(*places, "o", color=TEST, markerfacecolor="white", label="uses untrained parameters")
-        axes[0].axhline(100 * chance, color=GREY, linestyle=":", label="chance")
-        axes[0].set(xlabel="step of readout", ylabel="accuracy (%)", ylim=(0, 100))
+        if chance is not None:
+            axes[0].axhline(100 * chance, color=GREY, linestyle=":", label="chance")
+            axes[0].set_ylim(0, 100)
+        axes[0].set(xlabel="step of readout", ylabel=axis_label(score))
         axes[0].legend(**ABOVE)
         save_figure(figure, paths)
 
@@ -86,12 +100,12 @@ def _by_step(figure: Figure, axis: Axes, history: Sequence[EpochRecord]) -> None
     """One line for each readout step, from light (early) to dark (late)."""
     from matplotlib import colormaps
 
-    epochs, steps = [record.epoch for record in history], list(history[-1].accuracies)
+    epochs, steps, score = [record.epoch for record in history], list(history[-1].scores), history[-1].score
     for index, step in enumerate(steps):
         colour = colormaps["viridis_r"]((index + 1) / len(steps))
-        values = [100 * record.accuracies[step] for record in history]
+        values = [scaled(score, record.scores[step]) for record in history]
         axis.plot(epochs, values, color=colour, marker="o" if len(epochs) == 1 else ".", label=f"step {step}")
-    axis.set_ylabel(f"{history[-1].split} accuracy by readout step (%)")
+    axis.set_ylabel(f"{history[-1].split} {metric_name(score)} by readout step{' (%)' * is_share(score)}")
     axis.legend(**LEGEND, ncols=1 + len(steps) // 13)
 
 

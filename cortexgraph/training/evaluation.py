@@ -1,13 +1,12 @@
-"""A trained network over time: its accuracy at each step of readout, and its predictions for single images."""
+"""A trained network over time: its accuracy, or what else is measured, at each step of readout."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from math import isfinite
-from os import PathLike
+from dataclasses import dataclass, field
+from math import isfinite, nan
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -18,23 +17,33 @@ from torch.nn import functional as F
 from cortexgraph.arguments import arguments_explained
 from cortexgraph.compiler import check_choice, retimed
 from cortexgraph.data import ImageData
-from cortexgraph.data.decode import decode_files
 from cortexgraph.errors import CortexGraphWarning, DataError, Diagnostic
 from cortexgraph.network import CompiledNetwork, unwrapped
-from cortexgraph.spec.fields import pair
 from cortexgraph.training.engine import choose_device
 from cortexgraph.training.images import (
     EVALUATION_BATCH_SIZE,
     EpochLoader,
     check_classes,
     check_fit,
+    check_frames,
     evaluation_batches,
 )
-from cortexgraph.training.losses import correct_per_step, logits_per_step, loss_per_step
+from cortexgraph.training.losses import (
+    CLASS,
+    CROSS_ENTROPY,
+    LABELS,
+    NUMBERS,
+    logits_per_step,
+    loss_per_step,
+)
+from cortexgraph.training.metrics import METRICS, Scores
+from cortexgraph.training.module import objective_of
 from cortexgraph.training.reached import reached_steps, read_steps
 from cortexgraph.training.run import At, TrainedRun, opened, with_readouts
+from cortexgraph.training.settings import TrainSettings
+from cortexgraph.training.tasks import ACCURACY, Objective, loss_of
 from cortexgraph.unrolling import Order
-from cortexgraph.wording import count_of, listed, steps_text
+from cortexgraph.wording import steps_text
 
 Tta = Literal["none", "mirror", "mirror+shift"]
 """Test-time augmentation: the views of each image whose logits are averaged."""
@@ -53,6 +62,8 @@ class StepAccuracy:
             says little about the network.
         read: whether the loss of training read this step. The accuracy at other steps is that of a classifier
             that was never trained there.
+        metrics: of targets other than classes, by name (docs/tasks.md); accuracy is NaN then, and the loss is that of
+            training, without label smoothing.
     """
 
     step: int
@@ -60,6 +71,7 @@ class StepAccuracy:
     loss: float
     trained: bool
     read: bool = True
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,7 @@ class Evaluation:
         classes: how many.
         steps: one entry for each readout step, rising.
         tta: the views of each image whose logits were averaged; `none` for the image alone.
+        score: the metric that is shown.
     """
 
     name: str
@@ -81,6 +94,11 @@ class Evaluation:
     classes: int
     steps: tuple[StepAccuracy, ...]
     tta: Tta = "none"
+    score: str = ACCURACY
+
+    def scores(self) -> list[float]:
+        """Accuracy, or the other score, at each step."""
+        return [step.accuracy if self.score == ACCURACY else step.metrics[self.score] for step in self.steps]
 
     @property
     def title(self) -> str:
@@ -90,14 +108,16 @@ class Evaluation:
     def rows(self) -> list[dict[str, float | str]]:
         """For a table: step, accuracy, cross-entropy, and whether parameters and readout were trained (1 or 0).
 
+        Of targets other than classes, their metrics and the loss stand in place of accuracy and cross-entropy.
         A column `tta` names the views if they are several.
         """
         tta: dict[str, float | str] = {} if self.tta == "none" else {"tta": self.tta}
         return [
             {
                 "step": s.step,
-                "accuracy": s.accuracy,
-                "cross_entropy": s.loss,
+                **({"accuracy": s.accuracy} if self.score == ACCURACY else {}),
+                **s.metrics,
+                ("cross_entropy" if self.score == ACCURACY else "loss"): s.loss,
                 "trained": int(s.trained),
                 "read_in_training": int(s.read),
                 **tta,
@@ -110,8 +130,9 @@ class Evaluation:
         """Draw accuracy over time as .png, .svg or .pdf."""
         from cortexgraph.training.curves import draw_accuracy_over_time
 
-        steps, accuracy, trained = zip(*((s.step, s.accuracy, s.trained) for s in self.steps), strict=True)
-        draw_accuracy_over_time(steps, accuracy, trained, 1 / self.classes, self.title, [Path(path)])
+        steps, trained = [s.step for s in self.steps], [s.trained for s in self.steps]
+        chance = 1 / self.classes if self.score == ACCURACY else None
+        draw_accuracy_over_time(steps, self.scores(), trained, chance, self.title, [Path(path)], self.score)
 
 
 @arguments_explained
@@ -151,25 +172,52 @@ def evaluate(
     check_choice("tta", tta, get_args(Tta))
     if isinstance(run, nn.Module):
         own = unwrapped(run)
-        check_fit(own.spec, data, classes=False)
+        check_fit(own.spec, data, targets=False)
+        settings = TrainSettings(loss=loss_of(data.targets.kind))
         network = own.under(retimed(with_readouts(own.spec, at), steps, order))
         reached, read_in_training = reached_steps(own.spec, network.spec), read_steps(own.unrolled)
     else:
         run = opened(run)
-        data = run.normalised(data)
-        check_fit(run.spec, data)
+        data, settings = run.normalised(data), run.settings
+        check_fit(run.spec, data, settings.loss)
         network = run.compile(steps, order, at=at, memory_format="channels_last")
         reached, read_in_training = run.reached(network), run.read_in_training
     target = choose_device(device)
-    batches = EpochLoader(evaluation_batches(data, target, batch_size, split), lambda: 0)
+    check_frames(network.spec, data)
+    objective = objective_of(network, settings)
+    check_views(tta, objective.kind)
+    views = settings if objective.views > 1 else None
+    batches = EpochLoader(evaluation_batches(data, target, batch_size, split, views), lambda: 0)
     with in_evaluation(network, target):
-        correct, losses, images = _count(network, batches, tta, data)
+        losses, scores = _count(network, batches, tta, data, objective)
+    shown, metrics, is_class = int(scores.images), scores.values(), objective.kind == CLASS
     measured = [
-        StepAccuracy(step, n / images, loss / images, reached[step], step in read_in_training)
-        for step, n, loss in zip(reached, correct.tolist(), losses.tolist(), strict=True)
+        StepAccuracy(
+            step,
+            right / shown if is_class else nan,
+            loss / shown,
+            reached[step],
+            step in read_in_training,
+            {name: values[n] for name, values in metrics.items()},
+        )
+        for n, (step, right, loss) in enumerate(zip(reached, scores.correct.tolist(), losses.tolist(), strict=True))
     ]
     warn_of_infinite([each.step for each in measured if not isfinite(each.loss)])
-    return Evaluation(network.spec.name, data.name, split, images, len(data.classes), tuple(measured), tta)
+    score = METRICS[objective.kind].score
+    return Evaluation(
+        network.spec.name, data.name, split, shown // objective.views, len(data.classes), tuple(measured), tta, score
+    )
+
+
+def check_views(tta: Tta, kind: str) -> None:
+    """Refuse to average over views where the target of a mirror image is another one.
+
+    Raises:
+        DataError: if views are asked for.
+    """
+    if tta != "none" and kind not in {CLASS, LABELS}:
+        found = "the targets of this network do not stay the same in a mirror image"
+        raise DataError(Diagnostic("conflict", "tta", found, repair="Leave it out."))
 
 
 @contextmanager
@@ -208,131 +256,24 @@ def _views(images: Tensor, tta: Tta) -> list[tuple[float, Tensor]]:
     return [(weight / 2, view) for weight, place in places for view in (place, place.flip(3))]
 
 
-def _count(network: nn.Module, batches: EpochLoader, tta: Tta, data: ImageData) -> tuple[Tensor, Tensor, int]:
-    """Sums over all images: correct int64 [n], loss [n]; and how many there are."""
-    correct, losses, images = torch.zeros(1, dtype=torch.int64), torch.zeros(1), 0
+def _count(
+    network: CompiledNetwork, batches: EpochLoader, tta: Tta, data: ImageData, objective: Objective
+) -> tuple[Tensor, Scores]:
+    """Sums over all images: loss [n], and what counts them."""
     kind = next((parameter.dtype for parameter in network.parameters()), torch.float32)
+    loss = CROSS_ENTROPY if objective.kind == CLASS else objective.first_loss
+    losses, scores = torch.zeros(1), None
     with torch.inference_mode():
         for x, labels in batches:
-            views = (weight * logits_per_step(network(view)).float() for weight, view in _views(x.to(kind), tta))
+            shown = objective.shown(x).to(kind)
+            views = (weight * logits_per_step(network(view)).float() for weight, view in _views(shown, tta))
             logits = torch.stack([*views]).sum(0)  # [B, n, classes]
-            check_classes(logits.shape[-1], data)
-            correct = correct.to(x.device) + correct_per_step(logits, labels)
-            losses = losses.to(x.device) + loss_per_step(logits, labels) * len(labels)
-            images += len(labels)
-    return correct, losses, images
-
-
-# ---- single images -----------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Class probabilities over time.
-
-    Attributes:
-        name: of the network.
-        data: what it was trained on.
-        files: N of them.
-        classes: their names.
-        steps: the n steps of readout.
-        probabilities: float32 [N, n, classes], each row summing to 1.
-    """
-
-    name: str
-    data: str
-    files: tuple[Path, ...]
-    classes: tuple[str, ...]
-    steps: tuple[int, ...]
-    probabilities: Tensor
-
-    def best(self, index: int) -> str:
-        """The most probable class of one image at the last readout step.
-
-        Raises:
-            DataError: if there is no image of this index.
-        """
-        if not -len(self.files) <= index < len(self.files):
-            expected = f"there {'is' if len(self.files) == 1 else 'are'} {count_of(len(self.files), 'image')}"
-            repair = "Count images from 0; `probabilities[image, step]` has all classes."
-            raise DataError(Diagnostic("no-image", "index", f"image {index} was asked for", expected, repair))
-        return self.classes[int(self.probabilities[index, -1].argmax())]
-
-
-@arguments_explained
-def predict(
-    files: str | PathLike[str] | Sequence[str | PathLike[str]],
-    run: str | Path | TrainedRun = "ventral-strong-cifar10",
-    *,
-    at: At | None = None,
-    steps: int | None = None,
-    order: Order | None = None,
-    device: str = "auto",
-) -> Predictions:
-    """Classify images with a trained network.
-
-    An image of any format that PIL reads is cut to the network's aspect ratio around its middle, resized, and
-    normalised as the training images were.
-
-    Args:
-        files: the paths of images, or of one.
-        run: a run or its folder, or the name of a trained network that ships.
-        at: steps of readout: `all`, `last` or a list; by default those of the run.
-        steps: number of steps T; by default that of the run.
-        order: order of updates; by default that of the run.
-        device: as in `TrainSettings`.
-
-    Raises:
-        DataError: for a missing or damaged run, or images that cannot be read, all of them named.
-        CompileError: for a readout of a silent area.
-
-    Examples:
-        >>> predict(["cat.jpg"]).best(0)  # doctest: +SKIP
-        'cat'
-    """
-    paths, run = _existing(files), opened(run)
-    network = run.compile(steps, order, at=at)
-    images = read_images(paths, run)
-    target = choose_device(device)
-    network.to(target)
-    with torch.inference_mode():
-        batches = torch.split(images, EVALUATION_BATCH_SIZE)
-        logits = torch.cat([logits_per_step(network(run.prepare(batch.to(target)))) for batch in batches])
-    probabilities = logits.float().softmax(2).cpu()  # [N, n, classes]
-    read = read_steps(network.unrolled)
-    finite = probabilities.isfinite().all(2).all(0).tolist()
-    warn_of_infinite([step for step, whole in zip(read, finite, strict=True) if not whole])
-    return Predictions(run.spec.name, run.data, tuple(paths), run.classes, read, probabilities)
-
-
-def read_images(files: str | PathLike[str] | Sequence[str | PathLike[str]], run: TrainedRun) -> Tensor:
-    """Images of files in the size that a run takes, uint8 [N, C, H, W].
-
-    Raises:
-        DataError: naming every file that cannot be read.
-    """
-    return decode_files(_existing(files), pair(run.spec.input.size), run.spec.input.channels, run.card.resize)
-
-
-def _existing(files: str | PathLike[str] | Sequence[str | PathLike[str]]) -> list[Path]:
-    """The files.
-
-    Raises:
-        DataError: naming every one that does not exist.
-    """
-    several = [files] if isinstance(files, str | PathLike) else [*files] if isinstance(files, Sequence) else [files]
-    others = {type(file).__name__ for file in several if not isinstance(file, str | PathLike)}
-    if others:
-        found, expected = f"{listed(sorted(others))} was given", "paths of images are needed"
-        repair = "Give images in memory to the network: `run.network(run.prepare(images))`."
-        raise DataError(Diagnostic("no-image", "files", found, expected, repair))
-    paths = [Path(file) for file in several if isinstance(file, str | PathLike)]
-    findings = []
-    for path in paths:
-        if path.is_dir():
-            findings.append(Diagnostic("no-image", str(path), "this is a folder", repair="Name the images in it."))
-        elif not path.is_file():
-            findings.append(Diagnostic("no-image", str(path), "this file does not exist", repair="Check the path."))
-    if findings:
-        raise DataError(findings)
-    return paths
+            if objective.kind in {CLASS, LABELS, NUMBERS}:
+                check_classes(logits.shape[2], data)
+            if scores is None:
+                scores = Scores(objective.kind, logits.shape[2], logits.shape[1], x.device)
+            targets = objective.targets(x, labels)[0]
+            losses = losses.to(x.device) + loss_per_step(logits, targets, loss=loss) * len(x)
+            scores.add(losses.new_zeros(()), logits, targets)
+    assert scores is not None  # a split has images
+    return losses, scores

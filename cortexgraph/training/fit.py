@@ -41,6 +41,7 @@ from cortexgraph.training.extension import begin_extension, finish_extension, wi
 from cortexgraph.training.images import (
     check_augmentation,
     check_fit,
+    check_frames,
     data_card,
     set_aside,
     validation_rows,
@@ -112,7 +113,8 @@ def train(
         settings = run.train_settings() if resume and run.is_run else TrainSettings()
     spec = resolved(graph := build(spec))
     check_trackers(logger, run.path)
-    check_fit(spec, data)
+    check_fit(spec, data, settings.loss)
+    check_frames(spec, data)
     rows = _validation_rows(run, data, settings, resume=resume)
     card, data = data_card(data, origin), set_aside(data, rows)
     share = min(settings.batch_size, len(data.train)) // settings.devices
@@ -123,7 +125,7 @@ def train(
     run.check_startable(resume=resume, overwrite=overwrite)
     with torch.random.fork_rng([device.index] if device.type == "cuda" else []), quiet_lightning():
         network, start = _initial_network(spec, settings, data, init_from, run.read_initial() if resume else None)
-        check_augmentation(data, settings)
+        check_augmentation(spec, data, settings)
         check_losses(network.unrolled, settings.loss_over)
         frozen = freeze(network, settings.freeze)
         started = Started(
@@ -156,7 +158,8 @@ def _initial_network(
     torch.manual_seed(settings.seed)
     checkpoint = None if settings.checkpoint == "none" else read_checkpoint(settings.checkpoint, settings.batch_size)
     layout: MemoryFormat = "channels_last" if settings.channels_last else "contiguous"
-    network = compile_spec(spec, memory_format=layout, checkpoint=checkpoint, tbptt=settings.tbptt or None)
+    video, tbptt = data.train.frames is not None, settings.tbptt or None
+    network = compile_spec(spec, memory_format=layout, checkpoint=checkpoint, video=video, tbptt=tbptt)
     if stored is not None:
         network.load_state_dict(dict(stored))
     elif init_from is None:
@@ -218,8 +221,8 @@ def _extended(
 
 def _fit(
     trainer: pl.Trainer, recorder: Recorder, module: TrainingModule, checkpoint: Path | None
-) -> dict[int, float] | None:
-    """Train; with validation images, evaluate the epoch that is best on them on the test images: accuracy by step."""
+) -> dict[str, dict[int, float]] | None:
+    """Train; with validation images, evaluate the epoch that is best on them on the test images: metrics by step."""
     interrupts = recorder.interrupts
     try:
         with interrupts.handled():
@@ -228,7 +231,8 @@ def _fit(
                 return None
             module.evaluated.load_state_dict(load_file(recorder.run.weights))
             trainer.test(module, verbose=False)
-            return module.by_step(module.counts["evaluation"].summed(trainer)[1])
+            metrics = module.counts["evaluation"].summed(trainer)[1]
+            return {name: module.by_step(values) for name, values in metrics.items()}
     except StopTraining:
         done = len(recorder.history)
         kept = "they are saved." if done else "resuming starts again."

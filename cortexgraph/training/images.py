@@ -10,40 +10,102 @@ from typing import Literal, cast
 import torch
 from torch import Tensor
 
+from cortexgraph.compiler import build
 from cortexgraph.data import Augment, Batches, ImageData, Images
 from cortexgraph.data.load import balanced_subset
 from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.graph import Readout
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.fields import pair
+from cortexgraph.training.losses import CLASS, CROSS_ENTROPY, LABELS, NOTHING, NUMBERS, VIEWS
 from cortexgraph.training.records import DataCard, Origin
 from cortexgraph.training.settings import TrainSettings
+from cortexgraph.training.tasks import CLASS_MAP, FRAMES, KINDS, frames_needed, kind_of, loss_of
+from cortexgraph.wording import by, count_of
 
 EVALUATION_BATCH_SIZE = 500
 FLIPS: dict[str, bool | str] = {"random": True, "alternating": "alternating", "none": False}
 
 
-def check_fit(spec: NetworkSpec, data: ImageData, *, classes: bool = True) -> None:
-    """Compare channels and size, and the classes of every readout.
+def check_fit(spec: NetworkSpec, data: ImageData, loss: str = CROSS_ENTROPY, *, targets: bool = True) -> None:
+    """Compare channels and size, and the targets of every readout with those of the data.
+
+    Args:
+        spec: the network.
+        data: the images.
+        loss: of readouts that name none.
+        targets: whether the targets matter.
 
     Raises:
-        DataError: with one finding for each that differs, and the override that repairs it.
+        DataError: with one finding for each that differs, and the repair.
     """
     if not isinstance(data, ImageData):
         repair = "Load images with `cg.load_data`, or make them of tensors with `cortexgraph.data.ImageData.of`."
         raise DataError(Diagnostic("data-mismatch", "data", f"a {type(data).__name__} was given", repair=repair))
     channels, *size = data.train.shape
-    several = len(spec.readouts) > 1
+    findings = [
+        finding for readout in build(spec).readouts if targets for finding in _targets(spec, readout, data, loss)
+    ]
     compared = [
-        *(
-            (f"readout{f'[{n}]' * several}.classes", [readout.classes], [len(data.classes)], "classes")
-            for n, readout in enumerate(spec.readouts)
-            if classes
-        ),
         ("input.channels", [spec.input.channels], [channels], "channels"),
         ("input.size", [*pair(spec.input.size)], size, "pixels (height, width)"),
     ]
-    if findings := [_misfit(*each) for each in compared if each[1] != each[2]]:
+    if findings := [*findings, *(_misfit(*each) for each in compared if each[1] != each[2])]:
         raise DataError(findings)
+
+
+def _targets(spec: NetworkSpec, readout: Readout, data: ImageData, loss: str) -> Iterator[Diagnostic]:
+    """In what the targets of a readout differ from those of the data, or of the images themselves."""
+    declared, several = spec.readouts[readout.index], len(spec.readouts) > 1
+    place = f"readout{f'[{readout.index}]' * several}"
+    kind, name = kind_of(declared, loss), declared.loss or loss
+    if declared.target != "data" and kind != FRAMES:
+        found, repair = f"the loss {name} does not train on images", f"Give --loss {loss_of(NUMBERS)}, or leave it out."
+        yield Diagnostic("task-mismatch", f"{place}.target", found, "`target` is set", repair)
+    elif kind == LABELS and readout.is_map:
+        found, repair = (
+            f"the loss {name} does not train answers for each place",
+            f"Give --loss {CROSS_ENTROPY}, or mse.",
+        )
+        yield Diagnostic("task-mismatch", place, found, repair=repair)
+    elif kind in KINDS and kind != data.targets.kind:
+        found = f"the loss {name} trains on {KINDS[kind]}"
+        has = KINDS.get(data.targets.kind, data.targets.kind)
+        repair = f"Give --loss {loss_of(data.targets.kind)}, or --targets FILE with other targets (docs/tasks.md)."
+        if readout.is_map != data.targets.kind.endswith("map"):
+            repair = f"Write `pool: {'avg' if readout.is_map else 'none'}` in the readout, or give other targets."
+        yield Diagnostic("task-mismatch", place, found, f"the data has {has}", repair)
+    elif kind in KINDS:
+        known = len(data.classes) if kind != CLASS_MAP else max(len(data.classes), readout.classes)
+        unit = "classes" if kind in {CLASS, CLASS_MAP} else "targets"
+        if readout.classes != known:
+            yield _misfit(f"{place}.classes", [readout.classes], [known], unit)
+    elif kind == FRAMES and readout.classes != data.train.shape[0]:
+        yield _misfit(f"{place}.classes", [readout.classes], [data.train.shape[0]], "channels")
+    size = tuple(data.targets.shape[-2:] if kind in KINDS else data.train.shape[1:])
+    if readout.is_map and kind not in {NOTHING, VIEWS} and len(size) == 2 and readout.outputs[1:] != size:
+        found = f"the readout answers for {' × '.join(map(str, readout.outputs[1:]))} places"
+        factor = size[0] // readout.outputs[1]
+        repair = (
+            "Read an area of that size" + f", or end its `transform` with `{{upsample: {factor}}}`" * (factor > 1) + "."
+        )
+        yield Diagnostic("map-size", place, found, f"its targets have {by(size)}", repair)
+
+
+def check_frames(spec: NetworkSpec, data: ImageData) -> None:
+    """Check that videos have a frame for each step, and the one to be predicted after the last.
+
+    Raises:
+        DataError: if not, or if there are only images, of which a readout predicts the next.
+    """
+    needed, frames = frames_needed(spec), data.train.frames
+    if frames is None and needed > spec.time.steps:
+        found, repair = "a readout predicts the next frame", "Give videos, in a folder for each, with --video."
+        raise DataError(Diagnostic("task-mismatch", "readout.target", found, "the data has images", repair))
+    if frames is not None and frames < needed:
+        found, expected = f"the network needs {needed} frames", f"the videos have {frames}"
+        repair = f"Give --steps {max(1, spec.time.steps - needed + frames)}, or longer videos."
+        raise DataError(Diagnostic("bad-video", "time.steps", found, expected, repair))
 
 
 def check_classes(classes: int, data: ImageData) -> None:
@@ -86,6 +148,7 @@ def data_card(data: ImageData, origin: Mapping[str, object] | None = None) -> Da
         streamed=data.train.streamed,
         resize=None if origin is None else cast("int | None", origin.get("resize")),
         load_data=None if origin is None else Origin.model_validate(origin, strict=False),
+        **({} if data.train.frames is None else {"frames": data.train.frames}),
     )
 
 
@@ -145,27 +208,55 @@ def mixed(images: Tensor, settings: TrainSettings) -> tuple[Tensor, float]:
     return mixture, float(shares[0, 0])
 
 
-def check_augmentation(data: ImageData, settings: TrainSettings) -> None:
-    """Raise DataError if images of this size cannot be augmented as the settings say."""
-    if augment := augmentation(data, settings):
-        augment.check_fits(*data.train.shape[1:])
+def check_augmentation(spec: NetworkSpec, data: ImageData, settings: TrainSettings) -> None:
+    """Raise DataError if these images, or their targets, cannot be augmented as the settings say."""
+    augment = augmentation(data, settings)
+    if augment is None or augment == Augment(0, flip=False):
+        if any(kind_of(readout, settings.loss) == VIEWS for readout in spec.readouts):
+            found, repair = (
+                "two views of an image would be the same",
+                "Leave --no-augment out, or give --shift or others.",
+            )
+            raise DataError(Diagnostic("bad-augment", "settings.augment", found, repair=repair))
+        return
+    augment.check_fits(*data.train.shape[1:])
+    mixable = all(kind_of(readout, settings.loss) in {CLASS, LABELS, NUMBERS} for readout in spec.readouts)
+    if (settings.mixup or settings.cutmix) and not mixable:
+        found, repair = "mixed images have no targets of this kind", "Leave --mixup and --cutmix out."
+        raise DataError(Diagnostic("bad-augment", "settings", found, repair=repair))
+    if augment.randaugment and len(data.targets.shape) > 1:
+        found = "RandAugment moves the places of an image, and not those of its target"
+        raise DataError(Diagnostic("bad-augment", "settings.randaugment", found, repair="Leave it out."))
 
 
 def images_text(data: ImageData, settings: TrainSettings) -> str:
     """The images and their augmentation, as the run announces them."""
-    channels, height, width = data.train.shape
+    size, noun = " × ".join(map(str, data.train.shape)), "images"
+    if data.train.frames is not None:
+        size, noun = f"{count_of(data.train.frames, 'frame')} of {size}", "videos"
     augment, mixing = augmentation(data, settings), {"mixup": settings.mixup, "cutmix": settings.cutmix}
-    counts = f"{len(data.train):,} training and {len(data.test):,} test images"
+    counts = f"{len(data.train):,} training and {len(data.test):,} test {noun}"
     if data.validation is not None:
-        counts = f"{len(data.train):,} training, {len(data.validation):,} validation and {len(data.test):,} test images"
+        counts = f"{len(data.train):,} training, {len(data.validation):,} validation and {len(data.test):,} test {noun}"
     parts = [
-        f"{counts} of {len(data.classes)} classes, {channels} × {height} × {width}",
+        f"{counts} {_content(data)}, {size}",
         *([data.preparation] if data.preparation else []),
         *(["read as they are needed, as they do not fit into memory"] if data.train.streamed else []),
         f"augmentation: {augment or 'none'}",
         *[f"{name} {value:g}" for name, value in mixing.items() if value and settings.augment],
     ]
     return "; ".join(parts)
+
+
+def _content(data: ImageData) -> str:
+    """What the targets are, for people."""
+    kind = data.targets.kind
+    if kind == CLASS:
+        return f"of {len(data.classes)} classes"
+    if kind not in KINDS:
+        return "without targets" if kind == NOTHING else f"with {kind}"
+    names = f" ({', '.join(data.classes)})" if kind in {LABELS, NUMBERS} else ""
+    return f"with {KINDS[kind]}{names}"
 
 
 # ---- batches -----------------------------------------------------------------------
@@ -205,7 +296,8 @@ class EpochLoader:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         self.batches.set_epoch(self.epoch())
         for images, targets in self.batches.part(self.first(), self.rank, self.world):
-            yield images.contiguous(memory_format=self.layout), targets
+            layout = self.layout if images.ndim == 4 else torch.contiguous_format  # videos have five dimensions
+            yield images.contiguous(memory_format=layout), targets
 
 
 def run_length(data: ImageData, settings: TrainSettings) -> int:
@@ -219,7 +311,7 @@ def left_out(data: ImageData, settings: TrainSettings) -> int:
     return count % settings.batch_size if count >= settings.batch_size else 0
 
 
-def train_batches(data: ImageData, settings: TrainSettings, device: torch.device) -> Batches:
+def train_batches(data: ImageData, settings: TrainSettings, device: torch.device, views: int = 1) -> Batches:
     """Training images, shuffled and augmented; a last batch that is not full is left out."""
     return Batches(
         data.train,
@@ -231,6 +323,7 @@ def train_batches(data: ImageData, settings: TrainSettings, device: torch.device
         shuffle=True,
         device=device,
         drop_last=len(data.train) >= settings.batch_size,
+        views=views,
     )
 
 
@@ -239,16 +332,21 @@ def evaluation_batches(
     device: torch.device,
     batch_size: int = EVALUATION_BATCH_SIZE,
     split: Literal["train", "validation", "test"] = "test",
+    views: TrainSettings | None = None,
 ) -> Batches:
-    """Images of a split in their order, normalised as the training images are."""
+    """Images of a split in their order, normalised as the training images are.
+
+    With the settings for `views`, two of each image, augmented so.
+    """
     images: Images = getattr(data, split)
     return Batches(
         images,
         mean=data.mean,
         std=data.std,
         batch_size=batch_size,
-        augment=None,
+        augment=None if views is None else augmentation(data, views),
         seed=0,
         shuffle=False,
         device=device,
+        views=1 if views is None else 2,
     )

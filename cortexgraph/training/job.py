@@ -33,6 +33,7 @@ from cortexgraph.training.records import (
 from cortexgraph.training.run_folder import RunFolder, is_first_process
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.training.starting import Frozen, Start
+from cortexgraph.training.tasks import ACCURACY
 from cortexgraph.unrolling import total_parameters, trained_parameters
 from cortexgraph.version import __version__
 from cortexgraph.wording import count_of, parameters_text
@@ -151,20 +152,20 @@ class Job:
 
     # ---- the end -----------------------------------------------------------------
 
-    def summary(self, history: Sequence[EpochRecord], tested: Mapping[int, float] | None) -> Summary:
-        """The summary of the finished run; `tested` is the accuracy on test images that were evaluated once."""
+    def summary(self, history: Sequence[EpochRecord], tested: Mapping[str, Mapping[int, float]] | None) -> Summary:
+        """The summary of the finished run; `tested` are the metrics on test images that were evaluated once."""
         splits = {"train": self.data.train, "validation": self.data.validation, "test": self.data.test}
         (total, trained, untrained), started, best = self.counts, self.run.read_settings(), best_epoch(history)
         over = self.spec.readout.loss_over
         own = {} if over is None else {"loss_over": over if isinstance(over, str) else ",".join(map(str, over))}
+        scores = _fields(history[-1].all_metrics if tested is None else tested) | _fields(best.all_metrics, "best_")
+        scores |= {"score": best.score} if best.score != ACCURACY else {}
         return Summary(
             name=self.spec.name,
             run=self.run.path,
             data=self.card.name,
             epochs=len(history),
-            accuracy=dict(history[-1].accuracies if tested is None else tested),
             best_epoch=best.epoch,
-            best_accuracy=dict(best.accuracies),
             chosen_on=best.split,
             kept_epoch=reported_epoch(history).epoch,
             parameters=trained,
@@ -181,7 +182,15 @@ class Job:
             versions=versions(),
             settings=self.settings.model_dump(mode="json") | own,
             images={split: len(images) for split, images in splits.items() if images is not None},
+            **scores,
         )
+
+
+def _fields(metrics: Mapping[str, Mapping[int, float]], prefix: str = "") -> dict[str, Any]:
+    """Metrics as the fields of a summary: accuracy has one of its own."""
+    others = {name: dict(values) for name, values in metrics.items() if name != ACCURACY}
+    own = {f"{prefix}{ACCURACY}": dict(metrics[ACCURACY])} if ACCURACY in metrics else {}
+    return own | ({f"{prefix}metrics": others} if others else {})
 
 
 def versions() -> dict[str, str]:

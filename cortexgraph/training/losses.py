@@ -60,7 +60,7 @@ def register_loss(name: str, target: str = CLASS) -> Callable[[Function], Functi
             (two of each image: the first M / 2 rows are the one, the others the other).
 
     Raises:
-        ValueError: if the name is taken, or this is no target.
+        ValueError: if the name is taken, or this is not a target.
 
     Examples:
         >>> @register_loss("margin")
@@ -74,7 +74,7 @@ def register_loss(name: str, target: str = CLASS) -> Callable[[Function], Functi
         if name in LOSSES:
             raise ValueError(f"loss `{name}` is registered already")
         if target not in (known := (CLASS, LABELS, NUMBERS, VIEWS, NOTHING)):
-            raise ValueError(f"`{target}` is no target of a loss; they are {', '.join(known)}")
+            raise ValueError(f"`{target}` is not a target of a loss; they are {', '.join(known)}")
         LOSSES[name] = Loss(loss, target)
         return loss
 
@@ -274,9 +274,11 @@ def readout_loss(
 def predicted_per_step(logits: Logits) -> Tensor:
     """The class of each image by the first readout at each of its steps: int64 [B, n].
 
-    It is −1, no class, where a logit is infinite or not a number.
+    It is −1, no class, where a logit is infinite or not a number, and of a readout of every place.
     """
     logits = logits_per_step(logits)
+    if logits.ndim > 3:
+        return logits.argmax(2).flatten(2)[..., 0].fill_(-1)
     return logits.argmax(2).where(logits.isfinite().all(2), -1)
 
 

@@ -13,45 +13,16 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cortexgraph.data import Batches, ImageData
 from cortexgraph.training.images import EpochLoader, evaluation_batches, mixed, run_length, train_batches
-from cortexgraph.training.losses import correct_per_step, readout_loss
+from cortexgraph.training.losses import logits_per_step
+from cortexgraph.training.metrics import METRICS, Scores
 from cortexgraph.training.optimizers import lr_factor, make_optimizer, make_scheduler
-from cortexgraph.training.reached import read_steps
+from cortexgraph.training.reached import all_read_steps, read_steps
 from cortexgraph.training.records import Split
 from cortexgraph.training.settings import TrainSettings
+from cortexgraph.training.tasks import Objective
 
 if TYPE_CHECKING:
     from cortexgraph.network import CompiledNetwork
-    from cortexgraph.training.losses import Logits
-
-
-class Counts:
-    """Sums over the batches of an epoch, kept on the device so that no batch waits for them.
-
-    Integers and float64, where torchmetrics would add up in float32: the figures do not depend on the batch size.
-
-    Attributes:
-        loss: of loss × images, float64 []; float32 where the device has no float64.
-        correct: images classified correctly at each readout step, int64 [n].
-        images: how many.
-    """
-
-    def __init__(self, steps: int, device: torch.device) -> None:
-        self.loss = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
-        self.correct = torch.zeros(steps, dtype=torch.int64, device=device)
-        self.images = torch.zeros((), dtype=torch.int64, device=device)
-
-    def add(self, loss: Tensor, logits: Logits, labels: Tensor) -> None:
-        """Count a batch with its mean loss, logits and labels [B]."""
-        self.loss += loss.detach() * len(labels)
-        self.correct += correct_per_step(logits, labels)
-        self.images += len(labels)
-
-    def summed(self, trainer: pl.Trainer) -> tuple[float, list[float]]:
-        """Mean loss, and accuracy at each readout step, over all devices."""
-        loss, correct, images = (
-            trainer.strategy.reduce(value, reduce_op="sum") for value in (self.loss, self.correct, self.images)
-        )
-        return float(loss) / int(images), [n / int(images) for n in correct.tolist()]
 
 
 class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
@@ -71,6 +42,8 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         self.frozen = tuple(frozen)
         self.network, self.data, self.settings = network, data, settings
         self.readout_steps = read_steps(network.unrolled)
+        self.objective = objective_of(network, settings)
+        self.score = METRICS[self.objective.kind].score
         self.batches = run_length(data, settings)
         self.split: Split = "test" if data.validation is None else "validation"  # on which epochs are evaluated
         self.counts = {"train": self._zero(), "evaluation": self._zero()}
@@ -81,8 +54,9 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         """The network that is evaluated and saved: the average, if there is one."""
         return self.network if self.averaged is None else self.averaged.module
 
-    def _zero(self) -> Counts:
-        return Counts(len(self.readout_steps), self.device)
+    def _zero(self) -> Scores:
+        outputs = self.network.spec.readouts[0].classes
+        return Scores(self.objective.kind, outputs, len(self.readout_steps), self.device)
 
     def lr(self, batch: int) -> float:
         """The learning rate of a batch of the run, from 0."""
@@ -90,11 +64,11 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
 
     # ---- data ----------------------------------------------------------------
 
-    def _loader(self, batches: Batches) -> EpochLoader:
+    def _loader(self, batches: Batches, *, fixed: bool = False) -> EpochLoader:
         trainer = self.trainer
         return EpochLoader(
             batches,
-            lambda: _finished_epochs(trainer),
+            lambda: 0 if fixed else _finished_epochs(trainer),
             rank=trainer.global_rank,
             world=trainer.world_size,
             channels_last=self.settings.channels_last,
@@ -102,31 +76,33 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
 
     def train_dataloader(self) -> EpochLoader:
         """The training batches of the current epoch, on this process's device."""
-        return self._loader(train_batches(self.data, self.settings, self.trainer.strategy.root_device))
+        device = self.trainer.strategy.root_device
+        return self._loader(train_batches(self.data, self.settings, device, self.objective.views))
 
     def val_dataloader(self) -> EpochLoader:
         """The images on which epochs are evaluated, on this process's device."""
-        return self._loader(evaluation_batches(self.data, self.trainer.strategy.root_device, split=self.split))
+        return self._evaluation(self.split)
 
     def test_dataloader(self) -> EpochLoader:
         """The test images, on this process's device."""
-        return self._loader(evaluation_batches(self.data, self.trainer.strategy.root_device))
+        return self._evaluation("test")
+
+    def _evaluation(self, split: Split) -> EpochLoader:
+        views = self.settings if self.objective.views > 1 else None
+        device = self.trainer.strategy.root_device
+        return self._loader(evaluation_batches(self.data, device, split=split, views=views), fixed=True)
 
     # ---- steps ---------------------------------------------------------------
 
     def _count(self, split: str, images: Tensor, labels: Tensor, share: float = 1.0) -> Tensor:
-        """The loss of a batch, images [B, C, H, W] and labels [B], which is counted with the correct images.
+        """The loss of a batch, images [B, C, H, W] and labels [B, …], which is counted with the metrics.
 
         The labels hold for this share of each image, and that of the image before it for the rest.
         """
-        settings = self.settings
         network = self.network if split == "train" else self.evaluated
-        logits = network(images)  # [B, classes] or [B, n, classes]
-        options = settings.label_smoothing, settings.loss_over, settings.loss, self.network.spec.readouts
-        loss = readout_loss(logits, labels, *options)
-        if share < 1:
-            loss = share * loss + (1 - share) * readout_loss(logits, labels.roll(1), *options)
-        self.counts[split].add(loss, logits, labels)
+        logits = network(self.objective.shown(images))  # [B, classes] or [B, n, classes]
+        loss = self.objective.loss(logits, images, labels, share)
+        self.counts[split].add(loss, logits_per_step(logits), self.objective.targets(images, labels)[0])
         return loss
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
@@ -179,6 +155,12 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         optimizer = make_optimizer(self.network, self.settings)
         schedule = make_scheduler(optimizer, self.settings, self.batches)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def objective_of(network: CompiledNetwork, settings: TrainSettings) -> Objective:
+    """What training minimises for the readouts of a network."""
+    spec = network.spec
+    return Objective(spec.readouts, all_read_steps(network.unrolled), settings, spec.time.steps)
 
 
 def as_training(module: pl.LightningModule) -> TrainingModule:

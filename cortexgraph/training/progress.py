@@ -11,7 +11,8 @@ from lightning.pytorch.callbacks.progress.rich_progress import BatchesProcessedC
 from rich.progress import TextColumn
 
 from cortexgraph.training.curves import TRAIN
-from cortexgraph.training.module import as_training
+from cortexgraph.training.module import TrainingModule, as_training
+from cortexgraph.training.tasks import ACCURACY
 
 LINE_EVERY_S = 60.0
 LOOK_EVERY_S = 0.5
@@ -79,14 +80,20 @@ def progress_of(trainer: pl.Trainer, module: pl.LightningModule, seconds: float)
     if not done:
         return {}
     images = int(counts.images)
-    shares = [f"t{step} {n / images:.1%}" for step, n in training.by_step(counts.correct.tolist()).items()]
     left = round(seconds / done * (int(trainer.num_training_batches) - done))
     return {
         "loss": f"{float(counts.loss) / images:.3f}",
-        "accuracy": " ".join(shares) if len(shares) > 1 else shares[0].partition(" ")[2],
+        **({"accuracy": _accuracies(training, images)} if training.score == ACCURACY else {}),
         "images/s": f"{images * trainer.world_size / seconds:,.0f}",
         "left": f"{left // 60}:{left % 60:02}",
     }
+
+
+def _accuracies(training: TrainingModule, images: int) -> str:
+    """The accuracy so far, at each readout step where there are several."""
+    correct = training.by_step(training.counts["train"].correct.tolist())
+    shares = [f"t{step} {n / images:.1%}" for step, n in correct.items()]
+    return " ".join(shares) if len(shares) > 1 else shares[0].partition(" ")[2]
 
 
 def _batches_done(trainer: pl.Trainer) -> int:

@@ -27,7 +27,12 @@ Part = tuple[str, int]
 
 def read_steps(graph: UnrolledGraph) -> tuple[int, ...]:
     """The steps of the first readout's logits, in their order."""
-    return _steps_of_logits(graph, graph.areas.readouts[0])
+    return all_read_steps(graph)[0]
+
+
+def all_read_steps(graph: UnrolledGraph) -> tuple[tuple[int, ...], ...]:
+    """The steps of the logits of each readout."""
+    return tuple(_steps_of_logits(graph, readout) for readout in graph.areas.readouts)
 
 
 def _steps_of_logits(graph: UnrolledGraph, readout: Readout) -> tuple[int, ...]:

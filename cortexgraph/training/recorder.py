@@ -28,6 +28,7 @@ from cortexgraph.training.engine import Interrupts
 from cortexgraph.training.module import TrainingModule, as_training
 from cortexgraph.training.records import EpochRecord, best_epoch, reported_epoch
 from cortexgraph.training.run_folder import RunFolder, save_tensors
+from cortexgraph.training.tasks import metric_name, metric_text
 
 DRAWING_PAUSE = 100
 """The curves are drawn after an epoch if that takes at most 1 % of the time."""
@@ -151,20 +152,23 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
 
     def _record(self, trainer: pl.Trainer, module: TrainingModule) -> EpochRecord:
         images = int(module.counts["train"].images) * trainer.world_size
-        train_loss, train_accuracy = module.counts["train"].summed(trainer)
-        loss, accuracies = module.counts["evaluation"].summed(trainer)
+        train_loss, trained = module.counts["train"].summed(trainer)
+        loss, metrics = module.counts["evaluation"].summed(trainer)
+        by_step = {name: module.by_step(values) for name, values in metrics.items()}
         now = time.perf_counter()
         return EpochRecord(
             epoch=len(self.history) + 1,
             step=trainer.global_step,
             lr=module.lr(trainer.global_step - 1),  # the schedule already stands at the next batch
             train_loss=train_loss,
-            train_accuracy=train_accuracy[-1],
+            train_score=trained[module.score][-1],
             loss=loss,
-            accuracies=module.by_step(accuracies),
+            scores=by_step.pop(module.score),
             images_per_s=images / max(1e-9, self._trained - self._started),
             seconds=now - self._started,
             split=module.split,
+            score=module.score,
+            metrics=by_step,
         )
 
     def _save(self, trainer: pl.Trainer, module: TrainingModule) -> None:
@@ -178,7 +182,7 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
                 with replacing(self.run.best, durable=True) as copy:
                     shutil.copyfile(temporary, copy)
             if record is reported_epoch(self.history):
-                figures = {"epoch": str(record.epoch), "accuracy": repr(record.accuracy), "split": record.split}
+                figures = {"epoch": str(record.epoch), record.score: repr(record.last_score), "split": record.split}
                 save_tensors(self.run.weights, plain_state(module.evaluated), {**self.metadata, **figures})
 
     def _draw(self) -> None:
@@ -205,13 +209,14 @@ def _tracked(record: EpochRecord) -> dict[str, float]:
     values = {
         "loss/train": record.train_loss,
         f"loss/{record.split}": record.loss,
-        "accuracy/train": record.train_accuracy,
-        f"accuracy/{record.split}": record.accuracy,
+        f"{record.score}/train": record.train_score,
+        f"{record.score}/{record.split}": record.last_score,
         "learning_rate": record.lr,
         "images_per_s": record.images_per_s,
     }
-    if len(record.accuracies) > 1:
-        values |= {f"accuracy_by_step/{step}": value for step, value in record.accuracies.items()}
+    values |= {f"{name}/{record.split}": [*each.values()][-1] for name, each in record.metrics.items()}
+    if len(record.scores) > 1:
+        values |= {f"{record.score}_by_step/{step}": value for step, value in record.scores.items()}
     return values
 
 
@@ -238,11 +243,13 @@ def check_finite(loss: Tensor, trainer: pl.Trainer, name: str) -> None:
 
 def line(record: EpochRecord, epochs: int) -> str:
     """One epoch in one line."""
-    steps = "  ".join(f"t{step} {value:.1%}" for step, value in record.accuracies.items())
+    name = metric_name(record.score)
+    train, last = (metric_text(record.score, value, 1) for value in (record.train_score, record.last_score))
+    steps = "  ".join(f"t{step} {metric_text(record.score, value, 1)}" for step, value in record.scores.items())
     return (
         f"epoch {record.epoch:>{len(str(epochs))}}/{epochs}  "
         f"loss: train {record.train_loss:.3f}, {record.split} {record.loss:.3f}  "
-        f"accuracy: train {record.train_accuracy:.1%}, {record.split} {record.accuracy:.1%}"
-        f"{f' ({steps})' if len(record.accuracies) > 1 else ''}  "
+        f"{name}: train {train}, {record.split} {last}"
+        f"{f' ({steps})' if len(record.scores) > 1 else ''}  "
         f"{record.images_per_s:,.0f} images/s  {record.seconds:.1f} s"
     )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, FiniteFloat, JsonValue, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, FiniteFloat, JsonValue, ValidationInfo, field_validator, model_validator
 
-from cortexgraph.training.losses import weighted_steps
+from cortexgraph.training.losses import CLASS, weighted_steps
 from cortexgraph.training.settings import stored_settings
+from cortexgraph.training.tasks import ACCURACY, LOWER_IS_BETTER, metric_name, metric_text
 from cortexgraph.wording import count_of, parameters_text
 
 DECIDING = ("sha256", "classes", "mean", "std", "augment")
@@ -25,6 +26,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Split = Literal["test", "validation"]
 ByStep = Annotated[dict[int, Share], Field(min_length=1)]
+Metrics = dict[str, dict[int, float]]
+"""Values by readout step, of each metric by its name."""
 
 
 class Started(BaseModel, frozen=True, strict=True):
@@ -64,6 +67,9 @@ class Origin(BaseModel, frozen=True, strict=True, extra="forbid"):
     resize: int | None = None
     memory: int | str | None = None
     workers: int | None = None
+    targets: str | None = None
+    target: str = CLASS
+    frames: int | None = None
 
 
 class DataCard(BaseModel, frozen=True, strict=True):
@@ -80,6 +86,7 @@ class DataCard(BaseModel, frozen=True, strict=True):
         resize: length of the shorter side before the middle is cut out; default: the size of the network's input.
         preparation: what was done to the images to bring them to the size of the network's input, in words.
         streamed: whether the images were read as they were needed.
+        frames: of each video; None for images.
     """
 
     name: str
@@ -94,6 +101,7 @@ class DataCard(BaseModel, frozen=True, strict=True):
     resize: int | None = None
     preparation: str = ""
     streamed: bool = False
+    frames: int | None = None
 
     @field_validator("std")
     @classmethod
@@ -129,48 +137,65 @@ class EpochRecord:
         step: batches since the start of the run.
         lr: learning rate of the epoch's last batch.
         train_loss: mean over the epoch of what training minimises, on augmented images, in nats.
-        train_accuracy: at the last readout step, on the same images as they went by, in [0, 1].
+        train_score: accuracy at the last readout step, on the same images as they went by, in [0, 1]; or another score.
         loss: what training minimises, on the images of `split`.
-        accuracies: on the images of `split`, by readout step in rising order.
+        scores: accuracy on the images of `split`, by readout step in rising order; or another score.
         images_per_s: training images per second.
         seconds: training and evaluation together.
         split: the images on which the epoch was evaluated: `test`, or `validation` where images were set aside.
+        score: the metric of `scores`, by which epochs are compared.
+        metrics: other metrics on the images of `split`, by readout step.
     """
 
     epoch: int
     step: int
     lr: float
     train_loss: float
-    train_accuracy: float
+    train_score: float
     loss: float
-    accuracies: Mapping[int, float]
+    scores: Mapping[int, float]
     images_per_s: float
     seconds: float
     split: Split = "test"
+    score: str = ACCURACY
+    metrics: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
     @classmethod
     def restored(cls, state: Mapping[str, Any]) -> EpochRecord:
-        """The record from its fields as a checkpoint keeps them, also one of version 0.1."""
-        former = {"test_loss": "loss", "test_accuracy": "accuracies"}
+        """The record from its fields as a checkpoint keeps them, also one of an earlier version."""
+        former = {
+            "test_loss": "loss",
+            "test_accuracy": "scores",
+            "accuracies": "scores",
+            "train_accuracy": "train_score",
+        }
         return cls(**{former.get(name, name): value for name, value in state.items()})
 
     @property
-    def accuracy(self) -> float:
-        """Accuracy on the images of `split` at the last readout step."""
-        return list(self.accuracies.values())[-1]
+    def last_score(self) -> float:
+        """The score on the images of `split` at the last readout step."""
+        return list(self.scores.values())[-1]
+
+    @property
+    def all_metrics(self) -> dict[str, Mapping[int, float]]:
+        """Every metric on the images of `split`, by readout step, the score first."""
+        return {self.score: self.scores, **self.metrics}
 
     def row(self) -> dict[str, float]:
         """The row of the table; `test_loss`, `test_accuracy` and `test_accuracy_step_8`, …, or `validation_…`."""
-        first = {name: getattr(self, name) for name in ("epoch", "step", "lr", "train_loss", "train_accuracy")}
-        own = {"loss": self.loss, "accuracy": self.accuracy}
-        own |= {f"accuracy_step_{step}": value for step, value in self.accuracies.items()}
+        first = {name: getattr(self, name) for name in ("epoch", "step", "lr", "train_loss")}
+        first[f"train_{self.score}"] = self.train_score
+        own = {"loss": self.loss}
+        for name, values in self.all_metrics.items():
+            own[name] = list(values.values())[-1]
+            own |= {f"{name}_step_{step}": value for step, value in values.items()}
         timing = {"images_per_s": self.images_per_s, "seconds": self.seconds}
         return first | {f"{self.split}_{name}": value for name, value in own.items()} | timing
 
 
 def best_epoch(history: Sequence[EpochRecord]) -> EpochRecord:
-    """The first of the epochs with the highest accuracy at the last readout step."""
-    return max(history, key=lambda record: record.accuracy)
+    """The first of the epochs with the highest accuracy, or the best other score, at the last readout step."""
+    return (min if history[0].score in LOWER_IS_BETTER else max)(history, key=lambda record: record.last_score)
 
 
 def reported_epoch(history: Sequence[EpochRecord]) -> EpochRecord:
@@ -193,8 +218,8 @@ class Summary(BaseModel, frozen=True):
         data: name of the data set.
         epochs: how many were trained.
         accuracy: test accuracy, by readout step, in [0, 1]: after the last epoch, or, where an epoch was chosen on
-            validation images, after that epoch.
-        best_epoch: the first epoch with the highest accuracy on the images of `chosen_on`.
+            validation images, after that epoch. Empty where the task has another score.
+        best_epoch: the first epoch with the highest accuracy (or the best other score) on the images of `chosen_on`.
         best_accuracy: accuracy on these images after it, by readout step. It flatters a little.
         parameters: numbers that were trained.
         total_parameters: with those that no readout depends on; 0 where the run is older than this field.
@@ -209,15 +234,17 @@ class Summary(BaseModel, frozen=True):
         chosen_on: the images by which `best_epoch` was chosen.
         init_from: what the initial weights were of; empty where they were new.
         kept_epoch: whose weights the run keeps; None for a run of version 0.1, which keeps those of `best_epoch`.
+        score: the metric by which epochs were compared.
+        metrics, best_metrics: metrics other than accuracy, by readout step, as `accuracy` and `best_accuracy` are.
     """
 
     name: str
     run: Path
     data: str
     epochs: Count
-    accuracy: ByStep
+    accuracy: ByStep = {}
     best_epoch: Count
-    best_accuracy: ByStep
+    best_accuracy: ByStep = {}
     parameters: Count
     seconds: Annotated[FiniteFloat, Field(ge=0)]
     device: str
@@ -234,6 +261,9 @@ class Summary(BaseModel, frozen=True):
     chosen_on: Split = "test"
     kept_epoch: Count | None = None
     init_from: str = ""
+    score: str = ACCURACY
+    metrics: Metrics = {}
+    best_metrics: Metrics = {}
 
     @field_validator("best_accuracy")
     @classmethod
@@ -242,15 +272,36 @@ class Summary(BaseModel, frozen=True):
             raise ValueError("the steps must be those of `accuracy`")
         return best
 
+    @model_validator(mode="after")
+    def _has_scores(self) -> Summary:
+        if not self.scores or self.scores.keys() != self.best_scores.keys():
+            raise ValueError(f"`{self.score}` is needed for each readout step")
+        return self
+
+    @property
+    def scores(self) -> dict[int, float]:
+        """Accuracy, or the other score, by readout step."""
+        return self.accuracy if self.score == ACCURACY else self.metrics.get(self.score, {})
+
+    @property
+    def best_scores(self) -> dict[int, float]:
+        """The score after the best epoch, by readout step."""
+        return self.best_accuracy if self.score == ACCURACY else self.best_metrics.get(self.score, {})
+
     def columns(self) -> tuple[str, str]:
-        """Headings of the two accuracies of `rows`: first the one to report."""
+        """Headings of the two scores of `rows`: first the one to report."""
+        name = metric_name(self.score)
         if self.chosen_on == "validation":
-            return f"test accuracy, epoch {self.best_epoch}", f"validation accuracy, best epoch ({self.best_epoch})"
-        return "test accuracy, last epoch", f"best epoch ({self.best_epoch}), chosen on test images"
+            return f"test {name}, epoch {self.best_epoch}", f"validation {name}, best epoch ({self.best_epoch})"
+        return f"test {name}, last epoch", f"best epoch ({self.best_epoch}), chosen on test images"
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """Readout step, `accuracy` and `best_accuracy`, as texts."""
-        return [(str(step), f"{value:.2%}", f"{self.best_accuracy[step]:.2%}") for step, value in self.accuracy.items()]
+        """Readout step, and the scores of `columns`, as texts."""
+        best = self.best_scores
+        return [
+            (str(step), metric_text(self.score, value), metric_text(self.score, best[step]))
+            for step, value in self.scores.items()
+        ]
 
     @property
     def parameters_text(self) -> str:
@@ -262,7 +313,7 @@ class Summary(BaseModel, frozen=True):
     @property
     def read_in_training(self) -> list[int]:
         """The readout steps over which the loss was taken."""
-        return [*weighted_steps(str(self.settings.get("loss_over", "all")), self.accuracy)]
+        return [*weighted_steps(str(self.settings.get("loss_over", "all")), self.scores)]
 
 
 NOUNS = {"train": "training"}
@@ -300,6 +351,7 @@ def summary_text(summary: Summary) -> str:
     rows = "\n".join("| " + " | ".join(row) + " |" for row in summary.rows())
     facts = [
         ("data", f"{summary.data} (sha256 {summary.data_digest[:16]})"),
+        *((metric_name(name), metric_text(name, [*each.values()][-1])) for name, each in summary.metrics.items()),
         *_conditions(summary),
         ("size", summary.parameters_text),
         ("time", f"{summary.seconds:,.0f} s for {count_of(summary.epochs, 'epoch')} on {summary.device}"),
@@ -325,4 +377,5 @@ def _choice(summary: Summary) -> str:
             f"{kept} It was chosen on {count} validation images, which were set aside from the training\n"
             "images. The test images were evaluated once, with the weights of this epoch."
         )
-    return f"{kept} The best epoch was chosen by its test accuracy, which therefore\nflatters a little."
+    score = metric_name(summary.score)
+    return f"{kept} The best epoch was chosen by its test {score}, which therefore\nflatters a little."

@@ -26,11 +26,12 @@ from cortexgraph.released import read_weights
 from cortexgraph.spec import NetworkSpec, SpecLike
 from cortexgraph.spec.fields import pair
 from cortexgraph.training.downloads import download, hub_name
-from cortexgraph.training.losses import weighted_steps
+from cortexgraph.training.losses import CLASS, weighted_steps
 from cortexgraph.training.reached import reached_steps, read_steps
 from cortexgraph.training.records import DataCard
 from cortexgraph.training.run_folder import RunFolder
 from cortexgraph.training.settings import TrainSettings
+from cortexgraph.training.tasks import CLASS_MAP, data_kind, kind_of
 from cortexgraph.unrolling import Order
 from cortexgraph.wording import quoted, similar
 
@@ -95,6 +96,17 @@ class TrainedRun:
         """The steps at which the loss of training read the first readout."""
         return weighted_steps(self.spec.readout.loss_over or self.settings.loss_over, read_steps(unroll(self.spec)))
 
+    @property
+    def kind(self) -> str:
+        """The kind of target of the first readout, such as `class` (docs/tasks.md)."""
+        return kind_of(self.spec.readouts[0], self.settings.loss)
+
+    def require_classes(self) -> None:
+        """Raise DataError if the first readout was not trained to classify."""
+        if self.kind != CLASS:
+            found, repair = f"{self.spec.name} was not trained to classify", "Use `cg.evaluate` and `cg.predict`."
+            raise DataError(Diagnostic("not-a-classifier", str(self.folder.path), found, repair=repair))
+
     def labels(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
         """The number of the logit of each image's class, by its name; −1 where the network has no such class.
 
@@ -135,7 +147,8 @@ class TrainedRun:
             DataError: if the weights do not fit the network.
         """
         spec = with_readouts(self.spec, at)
-        network = compile_spec(spec, steps, order, record, memory_format=memory_format)
+        video = self.card.frames is not None
+        network = compile_spec(spec, steps, order, record, memory_format=memory_format, video=video)
         try:
             network.load_state_dict(dict(self.weights))
         except RuntimeError:
@@ -195,6 +208,7 @@ class TrainedRun:
             DataError: if its classes are not those of the run.
         """
         numbered = not self.card.train_images and len(self.classes) == len(data.classes)  # a released network
+        numbered |= data.targets.kind == CLASS_MAP  # whose classes are those that occur in the maps
         if self.classes != data.classes and not numbered:
             found = f"its {len(data.classes)} classes are {_some(data.classes)}"
             expected = f"the run was trained on {self.data} with {_some(self.classes)}"
@@ -202,12 +216,15 @@ class TrainedRun:
             raise DataError(Diagnostic("other-classes", f"data {data.name}", found, expected, repair))
         return replace(data, mean=tuple(self.card.mean), std=tuple(self.card.std))
 
-    def data_arguments(self, source: str | None = None, root: str | Path | None = None) -> dict[str, Any]:
+    def data_arguments(
+        self, source: str | None = None, root: str | Path | None = None, targets: str | Path | None = None
+    ) -> dict[str, Any]:
         """Arguments of `load_data` for the run's images, or for another source, in the size that the network takes.
 
         Args:
             source: another data set; by default that of the run.
             root: the folder of CIFAR-10, in place of the run's.
+            targets: the CSV file with the targets of a folder, in place of the run's.
 
         Raises:
             DataError: if none is named and the run was trained on images made in Python.
@@ -220,6 +237,8 @@ class TrainedRun:
         arguments = stored if stored is not None and source in {None, stored["source"]} else {"source": source}
         size: dict[str, Any] = {"size": pair(self.spec.input.size), "channels": self.spec.input.channels}
         size |= {} if self.card.resize is None else {"resize": self.card.resize}
+        if targets is not None:
+            size |= {"targets": targets, "target": data_kind(self.spec, self.settings.loss) or CLASS}
         return arguments | ({} if root is None else {"root": root}) | size
 
 

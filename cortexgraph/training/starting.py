@@ -146,7 +146,7 @@ def whiten(network: CompiledNetwork, data: ImageData) -> None:
     if convolutions:
         images, _ = next(iter(evaluation_batches(data, torch.device("cpu"), IMAGES, "train")))
         for convolution in convolutions:
-            whiten_(convolution, images)
+            whiten_(convolution, images.flatten(0, -4))  # the frames of videos are images
 
 
 @torch.no_grad()

@@ -312,7 +312,8 @@ def _logits(trial: _Trial, readout: Readout, states: Mapping[tuple[str, int], Te
     def read(*steps: int) -> Tensor:
         state = torch.cat([states[readout.source, t] for t in steps], 1)
         if readout.transform is not None:
-            return trial.chain(readout.transform, state, readout.identifier, 1)[0].flatten(1)
+            result = trial.chain(readout.transform, state, readout.identifier, 1)[0]
+            return result if readout.is_map else result.flatten(1)
         pooled, _ = evaluate_operation(readout.pool, state, {}, trial.training)
         own = below(trial.state_dict, f"{readout.identifier}.linear")
         return evaluate_operation(readout.linear, pooled.flatten(1), own, trial.training)[0]

@@ -147,3 +147,72 @@ def test_a_loss_gives_one_number_for_each_row() -> None:
             loss_per_step(torch.zeros(4, 5, 2), torch.zeros(4, dtype=torch.int64), loss="mean")
     finally:
         LOSSES.pop("mean")
+
+
+def by_formula(name: str, values: torch.Tensor, targets: torch.Tensor, smoothing: float) -> torch.Tensor:
+    """The losses of rows, float64 [M], from their published formulas."""
+    if name == "binary-cross-entropy":
+        p, y = 1 / (1 + torch.exp(-values)), targets * (1 - smoothing) + smoothing / 2
+        return -(y * p.log() + (1 - y) * (1 - p).log()).mean(1)
+    if name == "nt-xent":  # Chen et al. 2020, equation 1, with a temperature of 0.5
+        count, losses = len(values) // 2, []
+        for i in range(2 * count):
+            similar = [torch.cosine_similarity(values[i], values[k], dim=0) / 0.5 for k in range(2 * count)]
+            others = torch.stack([s.exp() for k, s in enumerate(similar) if k != i]).sum()
+            losses.append(-(similar[(i + count) % (2 * count)].exp() / others).log())
+        return torch.stack(losses)
+    difference = values if name == "activity" else values - targets
+    size = difference.abs()
+    each = {"mse": size**2, "huber": torch.where(size <= 1, size**2 / 2, size - 0.5)}.get(name, size)
+    return each.mean(1)
+
+
+@pytest.mark.parametrize("name", ["binary-cross-entropy", "mse", "l1", "huber", "activity", "nt-xent"])
+def test_each_loss_and_its_gradient_equal_the_published_formula(name: str) -> None:
+    random = torch.Generator().manual_seed(3)
+    logits = (2 * torch.randn(6, 2, 3, generator=random, dtype=torch.float64)).requires_grad_()
+    targets = torch.randn(6, 3, generator=random, dtype=torch.float64)
+    targets = (targets > 0).double() if name == "binary-cross-entropy" else targets
+    found = loss_per_step(logits, targets.float(), 0.1, name)
+    expected = torch.stack([by_formula(name, logits[:, n], targets, 0.1).mean() for n in range(2)])
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
+    weights = torch.tensor([1.0, -2.0], dtype=torch.float64)
+    gradients = [torch.autograd.grad(value @ weights, logits)[0] for value in (found.double(), expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cross-entropy", "squared-error", "mse"])
+def test_the_loss_of_places_is_the_mean_over_those_with_a_target(name: str) -> None:
+    random = torch.Generator().manual_seed(4)
+    logits = torch.randn(2, 3, 4, 5, 5, generator=random, requires_grad=True)  # [B, n, classes, H, W]
+    classes = torch.randint(-1, 4, (2, 5, 5), generator=random)
+    numbers = torch.randn(2, 4, 5, 5, generator=random)
+    numbers[:, :, classes[0] < 0] = torch.nan
+    targets = numbers if name == "mse" else classes
+    found = loss_per_step(logits, targets, loss=name)
+    for step in range(3):
+        rows = [
+            (logits[b, step, :, y, x], targets[b, ..., y, x])
+            for b in range(2)
+            for y in range(5)
+            for x in range(5)
+            if (numbers[b, 0, y, x].isfinite() if name == "mse" else classes[b, y, x] >= 0)
+        ]
+        values, wanted = (torch.stack(each) for each in zip(*rows, strict=True))
+        expected = LOSSES[name].function(values, wanted, 0.0).mean()
+        torch.testing.assert_close(found[step], expected)
+    found.sum().backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
+def test_targets_of_each_step_are_those_of_their_step() -> None:
+    logits, targets = torch.randn(2, 3, 4, 5, 5), torch.randn(2, 3, 4, 5, 5)
+    expected = (logits - targets).square().mean((0, 2, 3, 4))
+    torch.testing.assert_close(loss_per_step(logits, targets, loss="mse"), expected)
+    torch.testing.assert_close(readout_loss(logits, targets, loss="mse", over="last"), expected[-1])
+
+
+def test_a_loss_trains_on_a_known_target() -> None:
+    with pytest.raises(ValueError, match="`sounds` is not a target of a loss; they are class, labels"):
+        register_loss("loud", "sounds")(lambda logits, labels, smoothing: logits.mean(1))
