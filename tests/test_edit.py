@@ -142,7 +142,7 @@ def test_norms_may_stay_per_step() -> None:
     assert cg.share(shared).state_dict().keys() == cg.share(unshared).state_dict().keys()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=16, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(spec=specs())
 def test_any_network_computes_the_same_unshared_and_comes_back(spec: cg.NetworkSpec) -> None:
     torch.manual_seed(0)
@@ -240,7 +240,7 @@ def test_a_connection_to_which_another_is_tied_can_be_cut_alone() -> None:
     assert len(cg.lesion(spec, "A -> B", "B -> A").connections) == 2
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(spec=specs(), data=st.data())
 def test_a_lesion_is_a_connection_that_is_never_active(spec: cg.NetworkSpec, data: st.DataObject) -> None:
     """The weights that are carried over, by the reference interpreter with all weights."""

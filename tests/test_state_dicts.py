@@ -101,8 +101,9 @@ def test_a_state_dict_loads_into_more_steps_and_back(spec: NetworkSpec) -> None:
     long.load_state_dict(short.state_dict())
     again = compile_spec(read).eval()
     again.load_state_dict(long.state_dict())
+    state = again.state_dict()
     for name, value in short.state_dict().items():
-        assert torch.equal(again.state_dict()[name], value), name
+        assert torch.equal(state[name], value), name
     x = images(spec, batch=2).float()
     one, more = short(x), long(x)
     first = spec.readouts[0].name or spec.readouts[0].source

@@ -158,7 +158,7 @@ def _window(window: Any) -> str:
 def test_every_word_of_the_language_is_drawn() -> None:
     counts: Counter[str] = Counter()
     everything = settings(
-        max_examples=600,
+        max_examples=320,
         deadline=None,
         phases=[Phase.generate],
         database=None,
