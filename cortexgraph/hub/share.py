@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cortexgraph.arguments import arguments_explained
 from cortexgraph.drawing import draw
-from cortexgraph.errors import CortexGraphError, CortexGraphWarning, DataError, Diagnostic
+from cortexgraph.errors import CortexGraphWarning, DataError, Diagnostic
 from cortexgraph.extras import require
 from cortexgraph.files import new_folder, write_text
 from cortexgraph.hub.card import DATASETS, DRAWING, card_text
@@ -168,15 +168,11 @@ def push(
         raise refusal(name, LocalTokenNotFoundError())
     with tempfile.TemporaryDirectory(prefix="cortexgraph-") as temporary:
         folder = write_shared(run, Path(temporary) / "shared", name=name, data=data, licence=licence, datasets=datasets)
+        message = f"Share {RunFolder(folder).read_spec().name} by cortexgraph {__version__}"
         try:
             api = HfApi(library_name="cortexgraph", library_version=__version__)
             api.create_repo(name, private=private, exist_ok=True)
-            message = f"Share {RunFolder(folder).read_spec().name} by cortexgraph {__version__}"
-            commit = api.upload_folder(
-                repo_id=name, folder_path=folder, commit_message=message, delete_patterns=[*FILES]
-            )
-        except CortexGraphError:
-            raise
+            commit = api.upload_folder(repo_id=name, folder_path=folder, commit_message=message, delete_patterns=FILES)
         except Exception as error:  # of the hub, of its client, and of the network
             raise refusal(name, error) from None
     return str(commit.commit_url)
