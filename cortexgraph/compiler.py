@@ -38,6 +38,7 @@ from cortexgraph.unrolling import (
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cortexgraph.loading import Images
     from cortexgraph.network import CompiledNetwork, Compilers
 
 __all__ = [
@@ -98,7 +99,7 @@ def unroll(
     order: Order | None = None,
     record: Record | None = None,
     *,
-    video: bool = False,
+    video: bool | Sequence[str] = False,
 ) -> UnrolledGraph:
     """The unrolled graph of a spec, silent, held and unread updates included.
 
@@ -107,7 +108,7 @@ def unroll(
         steps: number of steps T; the spec's by default.
         order: `simultaneous`, `sequential` or groups of areas; the spec's by default.
         record: states to keep, such as ``{"V4": "all", "IT": [3, 8]}``, as for `compile_spec`.
-        video: whether each step reads its own frame; otherwise the image is static.
+        video: whether each step reads its own frame, or of which inputs it does; otherwise the image is static.
 
     Raises:
         GraphError: if the spec does not make a network.
@@ -124,7 +125,7 @@ def lower(
     passes: Sequence[str] | None = None,
     roll: Roll = "never",
     *,
-    video: bool = False,
+    video: bool | Sequence[str] = False,
 ) -> tuple[UnrolledGraph, UnrolledGraph]:
     """The unrolled graph before and after passes.
 
@@ -190,7 +191,12 @@ def _lowered(areas: AreaGraph, options: CompileOptions) -> tuple[UnrolledGraph, 
 
 
 def _unrolled(
-    areas: AreaGraph, record: Record, steps: int | None = None, *, video: bool = False, tbptt: int | None = None
+    areas: AreaGraph,
+    record: Record,
+    steps: int | None = None,
+    *,
+    video: bool | Sequence[str] = False,
+    tbptt: int | None = None,
 ) -> UnrolledGraph:
     return verify(record_sinks(unroll_graph(areas, steps, video=video, tbptt=tbptt), record))
 
@@ -209,7 +215,7 @@ def emit(
     memory_format: MemoryFormat = "contiguous",
     checkpoint: Checkpoint | None = None,
     *,
-    video: bool = False,
+    video: bool | Sequence[str] = False,
 ) -> str:
     """Source of a Python module with the compiled network; it imports only torch.
 
@@ -231,7 +237,7 @@ def compile_spec(
     backend: Backend = "eager",
     checkpoint: Checkpoint | None = None,
     *,
-    video: bool = False,
+    video: bool | Sequence[str] = False,
     tbptt: int | None = None,
 ) -> CompiledNetwork:
     """Compile a spec to a torch module.
@@ -252,15 +258,16 @@ def compile_spec(
         checkpoint: segments of steps of whose states training keeps only the first, to recompute the others in
             the backward pass: `sqrt` (of the number of steps: memory grows with its root), a number of segments, or
             a `MemoryBudget`, from which the least number of segments that keeps to it follows. Implies a loop.
-        video: whether the emitted source is for videos, with a frame for each step, not for static images. The network
-            takes both; the source for the other is compiled on first use.
+        video: whether the emitted source is for videos, with a frame for each step, not for static images; or the names
+            of the inputs for which it is. The network takes both; the source for others is compiled on first use.
         tbptt: after how many steps gradients are cut: truncated back-propagation through time. By default they flow
             through all steps after the warm-up.
 
     Returns:
-        A module whose ``forward(x)`` takes images [B, C, H, W] or videos [B, T, C, H, W] and returns logits
-        [B, classes], or [B, n, classes] for n readout steps (of several readouts by name); with `record`, a pair of
-        the logits and the states by (area, step). It carries `.source`, `.spec`, `.options` and `.unrolled`.
+        A module whose ``forward(x)`` takes images [B, C, H, W] or videos [B, T, C, H, W] (of several inputs a mapping
+        of their names to these) and returns logits [B, classes], or [B, n, classes] for n readout steps (of several
+        readouts by name); with `record`, a pair of the logits and the states by (area, step). It carries `.source`,
+        `.spec`, `.options` and `.unrolled`.
 
     Raises:
         GraphError: if the spec does not make a network.
@@ -301,7 +308,7 @@ def _compilers() -> Compilers:
 def interpret(
     spec: SpecLike,
     state_dict: Mapping[str, Tensor],
-    x: Tensor,
+    x: Images,
     steps: int | None = None,
     order: Order | None = None,
     *,
@@ -314,7 +321,8 @@ def interpret(
     Args:
         spec: the network, or its path or zoo name.
         state_dict: parameters and buffers under the names of the compiled module.
-        x: images [B, C, H, W], or videos [B, T, C, H, W] whose frame t is the image of step t.
+        x: images [B, C, H, W], or videos [B, T, C, H, W] whose frame t is the image of step t; of several inputs a
+            mapping of their names to these.
         steps: as for `compile_spec`.
         order: as for `compile_spec`.
         training: whether batch norms take their statistics from the batch.
@@ -331,29 +339,41 @@ def interpret(
         DataError: for images that are not floats or have another size, and for a state dict that lacks parameters.
     """
     graph = build(retimed(spec, steps, order))
-    from cortexgraph.loading import check_images
+    from cortexgraph.loading import by_input
     from cortexgraph.network import States
 
-    check_images(x)
-    shape, steps = [*x.shape], graph.spec.time.steps
-    if tuple(x.shape[-3:]) != graph.image_shape or x.ndim not in (4, 5) or (x.ndim == 5 and shape[1] < steps):
-        image = ", ".join(map(str, graph.image_shape))
-        expected = f"[B, {image}], or [B, T, {image}] of a video with a frame for each of {steps} steps, is expected"
-        raise DataError(Diagnostic("bad-images", "x", f"x is {shape}", expected))
+    images = by_input(x, graph.input_names)
+    _check_frames(graph, images)
+    dtype = next(iter(images.values())).dtype
     if not isinstance(state_dict, Mapping) or not all(hasattr(each, "dtype") for each in state_dict.values()):
         found, expected = f"a {type(state_dict).__name__} was given", "tensors by their names are needed"
         raise DataError(Diagnostic("bad-state-dict", "state_dict", found, expected, "Give `network.state_dict()`."))
     entries = renamed(graph, state_dict)
-    if problems := list(state_problems(graph, entries, x.dtype)):
+    if problems := list(state_problems(graph, entries, dtype)):
         raise DataError(problems)
     unrolled = _unrolled(graph, record or {})
     if silent := list(silent_sinks(unrolled)):
         raise CompileError(silent)
     records = [(node.name, node.step) for node in unrolled.records]
     logits, states = interpret_graph(
-        graph, entries, x, training=training, records=records, running_statistics=running_statistics
+        graph, entries, images, training=training, records=records, running_statistics=running_statistics
     )
     return logits, States(states)
+
+
+def _check_frames(graph: AreaGraph, images: Mapping[str, Tensor]) -> None:
+    """Reject images of another size, and videos that are too short."""
+    from cortexgraph.loading import check_images, input_place
+
+    steps = graph.spec.time.steps
+    for each in graph.inputs:
+        x, place = images[each.name], input_place(each.name, graph.input_names)
+        check_images(x, place=place)
+        if tuple(x.shape[-3:]) != each.shape or x.ndim not in (4, 5) or (x.ndim == 5 and x.shape[1] < steps):
+            image = ", ".join(map(str, each.shape))
+            frames = f"a frame for each of {steps} steps"
+            expected = f"[B, {image}], or [B, T, {image}] of a video with {frames}, is expected"
+            raise DataError(Diagnostic("bad-images", place, f"{place} is {[*x.shape]}", expected))
 
 
 def retimed(spec: SpecLike, steps: int | None, order: Order | None) -> NetworkSpec:

@@ -26,7 +26,7 @@ from cortexgraph.compiler import check_choice, retimed
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.extras import require
 from cortexgraph.files import replacing
-from cortexgraph.loading import load_class
+from cortexgraph.loading import Images, by_input, load_class
 from cortexgraph.network import CompiledNetwork, unwrapped
 from cortexgraph.ops.elementwise import Noise
 from cortexgraph.training.run import TrainedRun, opened
@@ -42,7 +42,7 @@ CHECKED_BATCHES = (1, 2, 5)
 TOLERANCE = 1e-4
 """Largest difference to the network's logits, absolute below 1 and relative above."""
 
-Run = Callable[[Tensor], list[Tensor]]
+Run = Callable[[Images], list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -214,16 +214,20 @@ def _explained(to: Format) -> Iterator[None]:
 # ---- formats -----------------------------------------------------------------
 
 
-def _images(network: CompiledNetwork, batch: int) -> Tensor:
+def _images(network: CompiledNetwork, batch: int) -> Images:
     """Images or videos of random numbers, of the kind, type and device that the network takes."""
     unrolled, like = network.unrolled, next(network.parameters(), torch.empty(0))
-    frames = (unrolled.steps,) if unrolled.video else ()
-    x = torch.randn(batch, *frames, *unrolled.areas.image_shape, generator=torch.Generator().manual_seed(batch))
-    return x.to(like)
+    generator, images = torch.Generator().manual_seed(batch), {}
+    for each in unrolled.areas.inputs:
+        frames = (unrolled.steps,) if each.name in unrolled.videos else ()
+        images[each.name] = torch.randn(batch, *frames, *each.shape, generator=generator).to(like)
+    return images if len(images) > 1 else images[each.name]
 
 
 def _program(network: CompiledNetwork) -> ExportedProgram:
-    return torch.export.export(network, (_images(network, 2),), dynamic_shapes={"x": {0: Dim("batch")}})
+    x, sizes = _images(network, 2), {0: Dim("batch")}
+    dynamic = sizes if isinstance(x, Tensor) else dict.fromkeys(x, sizes)
+    return torch.export.export(network, (x,), dynamic_shapes={"x": dynamic})
 
 
 def _write_pt2(network: CompiledNetwork, paths: Sequence[Path], metadata: Mapping[str, object]) -> Run:
@@ -240,12 +244,14 @@ def _write_onnx(network: CompiledNetwork, paths: Sequence[Path], metadata: Mappi
     import onnx
     import onnxruntime
 
-    file, readouts = str(paths[0]), [readout.name for readout in network.unrolled.areas.readouts]
+    file, areas = str(paths[0]), network.unrolled.areas
+    readouts, inputs = [readout.name for readout in areas.readouts], areas.input_names
+    names = inputs if len(inputs) > 1 else ("images",)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about itself
         program: Any = torch.onnx.export(
             _program(network),
-            input_names=["images"],
+            input_names=names,
             output_names=["logits"] if len(readouts) == 1 else readouts,
             dynamo=True,
             external_data=False,
@@ -256,7 +262,13 @@ def _write_onnx(network: CompiledNetwork, paths: Sequence[Path], metadata: Mappi
         program.save(file)
     onnx.checker.check_model(file)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    return lambda x: [torch.from_numpy(y).to(x.device) for y in session.run(None, {"images": x.cpu().numpy()})]
+    device = next(network.parameters(), torch.empty(0)).device
+
+    def run(x: Images) -> list[Tensor]:
+        images = {name: value.cpu().numpy() for name, value in by_input(x, names).items()}
+        return [torch.from_numpy(y).to(device) for y in session.run(None, images)]
+
+    return run
 
 
 def _nearest(x: Any, size: Sequence[int], scales: Sequence[float] | None = None) -> object:
@@ -277,7 +289,8 @@ def _write_source(network: CompiledNetwork, paths: Sequence[Path], metadata: Map
     weights.write_bytes(buffer.getbuffer())
     again = load_class(source.read_text(encoding="utf-8"), "exported")().eval()
     again.load_state_dict(torch.load(weights, weights_only=True))
-    return lambda x: _in_order(again.to(x)(x))
+    again.to(next(network.parameters(), torch.empty(0)))
+    return lambda x: _in_order(again(x))
 
 
 def _in_order(logits: Tensor | dict[str, Tensor]) -> list[Tensor]:

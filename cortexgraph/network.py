@@ -15,7 +15,7 @@ from torch.utils._pytree import register_pytree_node
 
 from cortexgraph.errors import CompileError, CortexGraphWarning, DataError, Diagnostic
 from cortexgraph.graph.names import renamed
-from cortexgraph.loading import check_images, load_class
+from cortexgraph.loading import Images, by_input, check_images, input_place, load_class
 from cortexgraph.streaming import PieceCompiler, Pieces, State
 from cortexgraph.wording import listed, shortened, step_ranges
 
@@ -44,9 +44,10 @@ class Compilers:
 class CompiledNetwork(nn.Module):
     """Base of compiled networks; the class of each has the emitted class as its second base.
 
-    `forward(x)` takes images [B, C, H, W], or videos [B, T, C, H, W] with a frame for each step. The emitted source is
-    for one of the two; the other is compiled on first use, over the same parameters. A network can be deep-copied,
-    pickled and saved with `torch.save`.
+    `forward(x)` takes images [B, C, H, W], or videos [B, T, C, H, W] with a frame for each step; where the spec has
+    several inputs, a mapping of their names to images or videos. The emitted source is for one choice of images and
+    videos; others are compiled on first use, over the same parameters. A network can be deep-copied, pickled and saved
+    with `torch.save`.
 
     Attributes:
         spec: the network's spec, with the number of steps and the order that were asked for.
@@ -61,18 +62,19 @@ class CompiledNetwork(nn.Module):
     unrolled: ClassVar[UnrolledGraph]
     _loaded: Mapping[str, int] = MappingProxyType({})
     _warned: bool = False
-    _image_shape: ClassVar[tuple[int, int, int]]
-    _other: ClassVar[type[nn.Module] | None] = None
+    _shapes: ClassVar[Mapping[str, tuple[int, int, int]]]
+    _others: ClassVar[dict[tuple[str, ...], type[nn.Module]]]
     _compilers: ClassVar[Compilers]
     _pieces: ClassVar[Pieces]
 
     def __call__(
-        self, x: Tensor, state: State | None = None, *, steps: int | None = None, return_state: bool = False
+        self, x: Images, state: State | None = None, *, steps: int | None = None, return_state: bool = False
     ) -> Any:
         """Run the network; with one of the further arguments, as a stream that goes on where it stopped.
 
         Args:
-            x: images [B, C, H, W], or a video [B, T, C, H, W] of any number of frames.
+            x: images [B, C, H, W], or a video [B, T, C, H, W] of any number of frames; of several inputs a mapping of
+                their names to these.
             state: what the call before returned as its state; None begins a stream.
             steps: number of steps for which images are shown; the spec's by default.
             return_state: whether to return the state as well.
@@ -92,26 +94,30 @@ class CompiledNetwork(nn.Module):
         values = [logits, *([States(records)] if self.options.record else []), *([state] if return_state else [])]
         return values[0] if len(values) == 1 else tuple(values)
 
-    def forward(self, x: Tensor) -> Any:
+    def forward(self, x: Images) -> Any:
         """Logits, and the recorded states if any are recorded: see `cortexgraph.compile`."""
         if not isinstance(x, fx.Proxy):
-            self._check(x)
-        if isinstance(x, Tensor) and (x.ndim == 5) != self.options.video:
-            return self._other_class().forward(self, x)
+            images = self._check(x)
+            if any((each.ndim == 5) != (name in self.unrolled.videos) for name, each in images.items()):
+                return self._class_for(tuple(n for n, each in images.items() if each.ndim == 5)).forward(self, x)
         result = super().forward(x)
         if not self.options.record or isinstance(x, fx.Proxy) or torch.compiler.is_compiling():
             return result
         return result[0], States(result[1])
 
-    def _check(self, x: Tensor) -> None:
-        """Reject images of another size, or as many as no patch fits."""
-        check_images(x, self._image_shape)
+    def _check(self, x: Images) -> dict[str, Tensor]:
+        """The images by input; reject those of another size, or as many as no patch fits."""
+        images = by_input(x, [*self._shapes])
+        for name, each in images.items():
+            check_images(each, self._shapes[name], input_place(name, [*images]))
         for placed in self.options.interventions:
+            batch = len(next(iter(images.values())))
             number = 1 if placed.change.tensor is None else len(placed.change.tensor)
-            if number not in (1, len(x)):
-                found, expected = f"the patch is of {number} images", f"x has {len(x)}"
+            if number not in (1, batch):
+                found, expected = f"the patch is of {number} images", f"x has {batch}"
                 repair = "Patch with the values of one image, [C, H, W], or show as many images."
                 raise DataError(Diagnostic("bad-intervention", f"intervention {placed.label}", found, expected, repair))
+        return images
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
         """Load a state dict, also one of version 0.1, whose names differ."""
@@ -149,12 +155,12 @@ class CompiledNetwork(nn.Module):
         self._loaded = {path: number for path, number in self._loaded.items() if path not in single}
 
     @classmethod
-    def _other_class(cls) -> type[nn.Module]:
-        """The emitted class for the other kind of input."""
-        if cls._other is None:
-            other = replace(cls.options, video=not cls.options.video)
-            cls._other = load_class(cls._compilers.program(cls.spec, other).source, cls.spec.name)
-        return cls._other
+    def _class_for(cls, videos: tuple[str, ...]) -> type[nn.Module]:
+        """The emitted class for videos of these inputs, and images of the others."""
+        if videos not in cls._others:
+            source = cls._compilers.program(cls.spec, replace(cls.options, video=videos)).source
+            cls._others[videos] = load_class(source, cls.spec.name)
+        return cls._others[videos]
 
     def under(self, spec: NetworkSpec, record: Record | None = None) -> CompiledNetwork:
         """The same modules, parameters and hooks, run as this spec says, which has other steps, order or readouts.
@@ -341,7 +347,8 @@ def class_of(compiled: Program, source: str, compilers: Compilers) -> type[Compi
         "options": compiled.options,
         "source": source,
         "unrolled": compiled.kept,
-        "_image_shape": compiled.kept.areas.image_shape,
+        "_shapes": {each.name: each.shape for each in compiled.kept.areas.inputs},
+        "_others": {},
         "_compilers": compilers,
         "_pieces": Pieces(compiled.kept.areas, compiled.options, compilers.piece, compiled.full.sets),
         "__module__": emitted.__module__,

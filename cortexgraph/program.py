@@ -31,7 +31,7 @@ class CompileOptions:
     memory_format: MemoryFormat = "contiguous"
     backend: Backend = "eager"
     checkpoint: Checkpoint | None = None
-    video: bool = False
+    video: bool | Sequence[str] = False
     tbptt: int | None = None
     interventions: tuple[Placed, ...] = ()
 

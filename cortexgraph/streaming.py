@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cortexgraph.errors import CortexGraphWarning, DataError, Diagnostic
 from cortexgraph.graph import AreaGraph, Readout
-from cortexgraph.loading import load_class
+from cortexgraph.loading import Images, by_input, load_class
 from cortexgraph.program import CompileOptions, Program
 from cortexgraph.unrolling import Moment, named_steps
 
@@ -39,13 +39,13 @@ class State(Mapping[tuple[str, int], Tensor]):
         moment: Moment,
         step: int,
         tensors: tuple[Tensor, ...],
-        image: Tensor | None,
+        images: Mapping[str, Tensor],
         sums: Mapping[str, Tensor],
         masks: Mapping[str, Tensor],
         batch: int,
         origin: str,
     ) -> None:
-        self._moment, self._tensors, self._image = moment, tensors, image
+        self._moment, self._tensors, self._images = moment, tensors, dict(images)  # the static ones, by input
         self._sums, self._masks = dict(sums), dict(masks)
         self.step, self.batch, self._origin = step, batch, origin
 
@@ -78,10 +78,10 @@ class State(Mapping[tuple[str, int], Tensor]):
         return {area: value for (area, step), value in self._visible().items() if step == self.step}
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> State:
-        image = None if self._image is None else change(self._image)
-        sums, masks = ({name: change(v) for name, v in each.items()} for each in (self._sums, self._masks))
+        mappings = (self._images, self._sums, self._masks)
+        images, sums, masks = ({name: change(value) for name, value in each.items()} for each in mappings)
         tensors = tuple(map(change, self._tensors))
-        return State(self._moment, self.step, tensors, image, sums, masks, self.batch, self._origin)
+        return State(self._moment, self.step, tensors, images, sums, masks, self.batch, self._origin)
 
     def detach(self) -> State:
         """The same state, from which no gradient flows back into the steps before."""
@@ -117,7 +117,9 @@ class Pieces:
         spec: NetworkSpec = self.areas.spec
         return spec.model_copy(update={"time": spec.time.model_copy(update={"steps": 1})}).digest
 
-    def piece(self, moment: Moment, steps: int, *, video: bool, same: bool) -> tuple[type[nn.Module], Moment]:
+    def piece(
+        self, moment: Moment, steps: int, *, video: tuple[str, ...], same: bool
+    ) -> tuple[type[nn.Module], Moment]:
         """The class whose `forward` runs the next steps, and the moment at their end.
 
         After the last step that something names, the same pieces come again and again.
@@ -147,37 +149,34 @@ class Pieces:
 
     # ---- running ---------------------------------------------------------------------
 
-    def run(self, network: nn.Module, x: Tensor, state: State | None, steps: int | None) -> tuple[Any, Any, State]:
+    def run(self, network: nn.Module, x: Images, state: State | None, steps: int | None) -> tuple[Any, Any, State]:
         """Logits, recorded states by (area, step) and the state after the next steps of a stream."""
-        if problems := list(self._problems(x, state, steps)):
+        images = by_input(x, self.areas.input_names)
+        some = next(iter(images.values()))
+        frames = {each.shape[1] for each in images.values() if each.ndim == 5}
+        if problems := [*self._problems(some, state), *_problems_of_time(frames, steps)]:
             raise DataError(problems)
-        video, batch = x.ndim == 5, len(x)
-        x = x.clone()  # the state keeps images, and a caller may write the next one over this one
+        # the state keeps images, and a caller may write the next one over this one
+        images, batch = {name: each.clone() for name, each in images.items()}, len(some)
         if state is None:
-            state = State(Moment(), 0, (), None, {}, {}, batch, self.origin)
-        length = x.shape[1] if video else self.areas.spec.time.steps if steps is None else steps
-        same = not video and state._moment.since is not None and _equal(x, state._image)
-        piece, end = self.piece(state._moment, length, video=video, same=same)
+            state = State(Moment(), 0, (), {}, {}, {}, batch, self.origin)
+        (length,) = frames or [self.areas.spec.time.steps if steps is None else steps]
+        videos = tuple(name for name, each in images.items() if each.ndim == 5)
+        static = {name: each for name, each in images.items() if name not in videos}
+        same = state._moment.since is not None and _equal(static, state._images)
+        piece, end = self.piece(state._moment, length, video=videos, same=same)
         masked: dict[str, Any] = {name: part for name, part in network.named_modules() if hasattr(part, "mask")}
         for name, mask in state._masks.items():
             masked[name].mask = mask
-        result = piece.forward(network, x, state._tensors)
+        result = piece.forward(network, images if len(images) > 1 else images[next(iter(images))], state._tensors)
         masks = {name: part.mask for name, part in masked.items() if network.training}
         logits, *recorded, tensors = result  # no recorded states where none is live in this piece
         shift, step = state.step - state._moment.step, state.step + length
         records = {(area, at + shift): value for states in recorded for (area, at), value in states.items()}
         logits, sums = self._over_time(logits, state._sums)
-        carried = (None if video else x, sums, masks)
-        return logits, records, State(end, step, tensors, *carried, batch, state._origin)
+        return logits, records, State(end, step, tensors, static, sums, masks, batch, state._origin)
 
-    def _problems(self, x: Tensor, state: State | None, steps: int | None) -> Iterator[Diagnostic]:
-        if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
-            yield Diagnostic("bad-time", "steps", f"{steps!r} was given", "steps is a whole number from 1")
-        elif steps is not None and x.ndim == 5 and x.shape[1] != steps:
-            found, expected = f"a video of {x.shape[1]} frames and steps={steps} were given", "each step reads a frame"
-            yield Diagnostic("bad-time", "steps", found, expected, "Leave `steps` out.")
-        if x.ndim == 5 and not x.shape[1]:
-            yield Diagnostic("bad-time", "x", "a video without frames was given", "each step reads a frame")
+    def _problems(self, x: Tensor, state: State | None) -> Iterator[Diagnostic]:
         if state is None:
             return
         if not isinstance(state, State):
@@ -207,9 +206,26 @@ class Pieces:
         return (by_name if len(readouts) > 1 else by_name[readouts[0].name]), later
 
 
-def _equal(x: Tensor, image: Tensor | None) -> bool:
-    """Whether the static image is the one shown before."""
-    return image is not None and x.device == image.device and torch.equal(x, image)
+def _problems_of_time(frames: set[int], steps: int | None) -> Iterator[Diagnostic]:
+    """Findings about the numbers of frames of the videos, and the number of steps asked for."""
+    most = max(frames, default=1)
+    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
+        yield Diagnostic("bad-time", "steps", f"{steps!r} was given", "steps is a whole number from 1")
+    elif steps is not None and frames - {steps}:
+        found, expected = f"a video of {most} frames and steps={steps} were given", "each step reads a frame"
+        yield Diagnostic("bad-time", "steps", found, expected, "Leave `steps` out.")
+    if 0 in frames:
+        yield Diagnostic("bad-time", "x", "a video without frames was given", "each step reads a frame")
+    elif len(frames) > 1:
+        found = f"videos of {min(frames)} and {most} frames were given"
+        yield Diagnostic("bad-time", "x", found, "each step reads a frame of each", "Give as many of each input.")
+
+
+def _equal(images: Mapping[str, Tensor], before: Mapping[str, Tensor]) -> bool:
+    """Whether the static images are those shown before."""
+    return images.keys() == before.keys() and all(
+        each.device == before[name].device and torch.equal(each, before[name]) for name, each in images.items()
+    )
 
 
 def _summed(readout: Readout, logits: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -253,11 +269,12 @@ class Stepper:
         """The states [B, C, H, W] after the last step, by area; those of silent areas are missing."""
         return {} if self.state is None else self.state.areas
 
-    def step(self, frame: Tensor) -> tuple[Any, dict[str, Tensor]]:
+    def step(self, frame: Images) -> tuple[Any, dict[str, Tensor]]:
         """Run the next step.
 
         Args:
-            frame: what it sees, [B, C, H, W]; a frame equal to the one before is the same static image.
+            frame: what it sees, [B, C, H, W], or where it has several inputs a mapping of their names to this; a frame
+                equal to the one before is the same static image.
 
         Returns:
             Logits, None where the readout is silent or not of this step, and the states by area.

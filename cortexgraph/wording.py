@@ -374,6 +374,12 @@ def steps_text(steps: Sequence[int]) -> str:
     return f"step{'s' * (len({*steps}) > 1)} {step_ranges(steps)}"
 
 
+def all_fields_text(fields: Mapping[str, Mapping[int, tuple[int, int]]], sizes: Mapping[str, tuple[int, int]]) -> str:
+    """The receptive fields in each input over the steps, with several inputs by name."""
+    texts = {name: fields_text(fields[name], size) for name, size in sizes.items()}
+    return " | ".join(f"{name} {text}" if len(sizes) > 1 else text for name, text in texts.items())
+
+
 def fields_text(fields: Mapping[int, tuple[int, int]], image_size: tuple[int, int]) -> str:
     """A receptive field over the steps, runs of equal ones in short, a square by its side.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from torch.nn import functional
 from cortexgraph.compiler import Roll, compile_spec, interpret, unroll
 from cortexgraph.ops import Norm, Operation, evaluate
 from cortexgraph.spec import NetworkSpec, zoo
+from cortexgraph.spec.fields import pair
 
 TOLERANCE = 1e-8
 """Absolute or relative, in float64; the promise is 1e-5."""
@@ -25,15 +26,24 @@ TOLERANCE = 1e-8
 
 def published_size(name: str) -> bool:
     """Whether a shipped spec takes images larger than 64 px: too much for the quick tests of every shipped spec."""
-    size = re.search(r"^input: .*size: (\d+)", zoo()[name].read_text(), re.MULTILINE)
+    size = re.search(r"^(?:input|  \w+): .*size: (\d+)", zoo()[name].read_text(), re.MULTILINE)
     assert size is not None
     return int(size[1]) > 64
 
 
-def images(spec: NetworkSpec, batch: int = 3, video_steps: int | None = None) -> Tensor:
-    size = spec.input.size if isinstance(spec.input.size, tuple) else (spec.input.size, spec.input.size)
-    frames = () if video_steps is None else (video_steps,)
-    return torch.randn(batch, *frames, spec.input.channels, *size, dtype=torch.float64)
+def images(
+    spec: NetworkSpec,
+    batch: int = 3,
+    video_steps: int | None = None,
+    static: Collection[str] = (),
+    dtype: torch.dtype = torch.float64,
+) -> Any:
+    """A tensor, or of several inputs one for each by name; with `video_steps` videos, but for the `static` inputs."""
+    made = {}
+    for name, each in spec.inputs.items():
+        frames = () if video_steps is None or name in static else (video_steps,)
+        made[name] = torch.randn(batch, *frames, each.channels, *pair(each.size), dtype=torch.float64).to(dtype)
+    return made if len(made) > 1 else made[name]
 
 
 def tensors(module: nn.Module) -> dict[str, Tensor]:
@@ -180,15 +190,16 @@ def _network(
     training: bool,
     video: bool,
     batch: int,
-) -> tuple[nn.Module, Tensor]:
-    """A network with random weights, and images or a video."""
+) -> tuple[nn.Module, Any]:
+    """A network with random weights, and images or a video; with several inputs the last is static at odd T."""
     torch.manual_seed(0)
     with in_64_bits():
         module = randomise(compile_spec(spec, record=recorded, passes=passes, roll=roll)).train(training)
-    return module, images(spec, batch, video_steps=spec.time.steps if video else None)
+    static = [*spec.inputs][1:][-1:] if spec.time.steps % 2 else []
+    return module, images(spec, batch, spec.time.steps if video else None, static)
 
 
-def _compiled(module: nn.Module, x: Tensor, record: bool) -> Results:
+def _compiled(module: nn.Module, x: Any, record: bool) -> Results:
     parameters = dict(module.named_parameters())
     with repeatable_dropout():
         logits, states = module(x) if record else (module(x), {})
@@ -204,7 +215,7 @@ def _interpreted(
     spec: NetworkSpec,
     state: dict[str, Tensor],
     trained: set[str],
-    x: Tensor,
+    x: Any,
     training: bool,
     record: Mapping[str, str] | None,
 ) -> Results:
@@ -261,7 +272,7 @@ def _assert_rounding(
     spec: NetworkSpec,
     state: dict[str, Tensor],
     trained: set[str],
-    x: Tensor,
+    x: Any,
     training: bool,
     record: Mapping[str, str] | None,
     expected: Results,

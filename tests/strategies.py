@@ -2,7 +2,7 @@
 
 Most are of a few steps; some run for up to `LONGEST`, long enough to be rolled, and are read at a few steps only.
 Norms stand inside transforms, beside connections with weights per step; several connections of different delays apply
-one head (`_heads`) to one area or image.
+one head (`_heads`) to one area or input. One in three has several inputs.
 
 Choices are ordered from plain to special, so that hypothesis shrinks a failure to a readable spec. That each word of
 the language is drawn is a test of its own (tests/test_strategies.py).
@@ -147,13 +147,13 @@ def specs(draw: st.DrawFn, max_areas: int = 4, max_steps: int = 4, *, long: bool
     """
     long = draw(st.integers(0, 7)) == 7 if long is None else long
     names = NAMES[: draw(st.integers(1, min(3, max_areas) if long else max_areas))]
-    areas = _areas(draw, names)
+    areas, inputs = _areas(draw, names), _inputs(draw)
     steps = draw(st.integers(12, LONGEST) if long else st.integers(len(names), len(names) + max_steps - 1))
-    connections = _connections(draw, names, areas, steps)
+    connections = _connections(draw, names, areas, inputs, steps)
     spec: dict[str, Any] = {
         "cortexgraph": 1,
         "name": "random",
-        "input": {"channels": 2, "size": 8, "present": draw(_windows(steps))},
+        **({"inputs": inputs} if len(inputs) > 1 else {"input": inputs["image"]}),
         "areas": areas,
         "connections": connections,
         "readout": {"from": names[-1], "classes": 3, "pool": draw(st.sampled_from(["avg", "max", "flatten"]))},
@@ -168,11 +168,20 @@ def specs(draw: st.DrawFn, max_areas: int = 4, max_steps: int = 4, *, long: bool
         spec["defaults"] = _defaults(draw)
     if any("merge" in area for area in areas.values()) and draw(st.integers(0, 2)) == 2:
         _merge_by_default(spec)
-    _tie(draw, connections)
+    for each in inputs.values():
+        each["present"] = draw(_windows(steps))
+    _tie(draw, connections, inputs)
     if draw(st.integers(0, 3)) == 3:
-        _heads(draw, names, connections)
+        _heads(draw, names, connections, inputs)
     _add_readouts(draw, spec, names, steps)
     return NetworkSpec.model_validate(spec)
+
+
+def _inputs(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
+    """The image alone, or with one or two inputs more, which may be smaller."""
+    more = ("7a gaze", "right")[: max(0, draw(st.integers(-4, 2)))]
+    shapes = {name: {"channels": draw(st.sampled_from([2, 4])), "size": draw(st.sampled_from(SIZES))} for name in more}
+    return {"image": {"channels": 2, "size": 8}, **shapes}
 
 
 # ---- areas ------------------------------------------------------------------------
@@ -249,12 +258,17 @@ def _merge_by_default(spec: dict[str, Any]) -> None:
 
 
 def _connections(
-    draw: st.DrawFn, names: tuple[str, ...], areas: dict[str, dict[str, Any]], steps: int
+    draw: st.DrawFn,
+    names: tuple[str, ...],
+    areas: dict[str, dict[str, Any]],
+    inputs: dict[str, dict[str, Any]],
+    steps: int,
 ) -> list[dict[str, Any]]:
     through = [{"from": a, "to": b} for a, b in zip(("image", *names), names, strict=False)]
-    ends = st.tuples(st.sampled_from(("image", *names)), st.sampled_from(names))
+    ends = st.tuples(st.sampled_from((*inputs, *names)), st.sampled_from(names))
     extra = [{"from": a, "to": b} for a, b in draw(st.lists(ends, max_size=len(names) + 2))]
-    shapes = {name: (area["channels"], *_pair(area["size"])) for name, area in areas.items()} | {"image": (2, 8, 8)}
+    extra += [{"from": name, "to": draw(st.sampled_from(names))} for name in [*inputs][1:]]
+    shapes = {name: (part["channels"], *_pair(part["size"])) for name, part in (inputs | areas).items()}
     for connection in (*through, *extra):
         connection.update(_transform(draw, shapes[connection["from"]], shapes[connection["to"]]))
         connection.update({"weights": "per_step"} if draw(st.integers(0, 5)) == 5 else {})
@@ -289,9 +303,9 @@ def _pair(size: Any) -> tuple[int, int]:
     return tuple(size) if isinstance(size, list) else (size, size)
 
 
-def _heads(draw: st.DrawFn, names: tuple[str, ...], connections: list[dict[str, Any]]) -> None:
-    """Two or three connections more from one area or the image, whose transforms begin alike, mostly delayed."""
-    source, head = draw(st.sampled_from((*names, "image"))), draw(st.sampled_from(HEADS))
+def _heads(draw: st.DrawFn, names: tuple[str, ...], connections: list[dict[str, Any]], inputs: dict[str, Any]) -> None:
+    """Two or three connections more from one area or input, whose transforms begin alike, mostly delayed."""
+    source, head = draw(st.sampled_from((*names, *inputs))), draw(st.sampled_from(HEADS))
     for _ in range(draw(st.integers(2, 3))):
         rest = draw(st.sampled_from([[{"conv": 1}], *NORMED]))
         mode = draw(st.sampled_from(["nearest", "bilinear", "pool"]))
@@ -344,12 +358,12 @@ def _timing(draw: st.DrawFn, steps: int) -> dict[str, Any]:
     return found | ({"silence": silence} if silence else {})
 
 
-def _tie(draw: st.DrawFn, connections: list[dict[str, Any]]) -> None:
+def _tie(draw: st.DrawFn, connections: list[dict[str, Any]], inputs: dict[str, Any]) -> None:
     """Sometimes a connection more that shares the parameters of one, or uses them transposed; or two more."""
     if draw(st.integers(0, 2)) < 2:
         return
     special = {"transform", "dilation", "weight_norm", "sign", "resize"}
-    single = [c for c in connections if c["from"] != "image" and not c.keys() & special]
+    single = [c for c in connections if c["from"] not in inputs and not c.keys() & special]
     transposed = bool(single) and draw(st.booleans())
     owner = draw(st.sampled_from(single if transposed else connections))
     owner["name"] = "owner"

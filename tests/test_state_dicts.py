@@ -104,7 +104,7 @@ def test_a_state_dict_loads_into_more_steps_and_back(spec: NetworkSpec) -> None:
     state = again.state_dict()
     for name, value in short.state_dict().items():
         assert torch.equal(state[name], value), name
-    x = images(spec, batch=2).float()
+    x = images(spec, batch=2, dtype=torch.float32)
     one, more = short(x), long(x)
     first = spec.readouts[0].name or spec.readouts[0].source
     one, more = (logits if isinstance(logits, torch.Tensor) else logits[first] for logits in (one, more))

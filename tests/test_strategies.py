@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from cortexgraph.graph import assemble
 from cortexgraph.graph.transforms import merge_of
 from cortexgraph.ops import CELLS, NORMS, OPERATIONS, BatchNorm, Norm
-from cortexgraph.spec import IMAGE, NetworkSpec, Span
+from cortexgraph.spec import NetworkSpec, Span
 from cortexgraph.spec.connection import ConnectionSpec, ResizeSpec
 from cortexgraph.spec.model import ReadoutSpec
 from cortexgraph.unrolling.heads import Head, heads_of
@@ -51,6 +51,7 @@ WANTED = {
         "weight norm",
     ),
     *("long", "long, read at few steps", "zeros before an image with a norm", "weights per step beside a norm"),
+    "several inputs",
     *("head of several delays", "transposed into a concatenation", "memory in a concatenation"),
 }
 """Words of the language, and what only together found defects of version 0.1."""
@@ -100,8 +101,8 @@ def together(spec: NetworkSpec) -> Iterator[str]:
     for connection in graph.connections:
         if (head := heads_of(graph).get(connection.identifier)) is not None:
             by_delay.setdefault(head, set()).add(connection.delay)
-        if connection.statistics and connection.source == IMAGE and connection.silence == "zero_input":
-            late = connection.delay or spec.input.present not in ("always", "first")
+        if connection.statistics and connection.source in spec.inputs and connection.silence == "zero_input":
+            late = connection.delay or spec.inputs[connection.source].present not in ("always", "first")
             yield from ["zeros before an image with a norm"] * bool(late)
         beside = graph.incoming(connection.target)
         if connection.statistics and any(c.per_step and c is not connection for c in beside):
@@ -133,7 +134,8 @@ def _said_of(connection: ConnectionSpec, spec: NetworkSpec) -> Iterator[str]:
 
 
 def _said_of_time(spec: NetworkSpec) -> Iterator[str]:
-    yield f"present {_window(spec.input.present)}"
+    yield from (f"present {_window(each.present)}" for each in spec.inputs.values())
+    yield from ["several inputs"] * (len(spec.inputs) > 1)
     yield f"network silence {spec.time.silence}"
     yield from ["readout several"] * (len(spec.readouts) > 1)
     for readout in spec.readouts:

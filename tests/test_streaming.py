@@ -40,14 +40,14 @@ def whole(readout: Readout, pieces: list[Tensor], cuts: Sequence[int]) -> Tensor
     return logits[:, [order.index(t) for t in readout.at]]
 
 
-def in_pieces(network: nn.Module, x: Tensor, cuts: Sequence[int], *, video: bool) -> Run:
+def in_pieces(network: nn.Module, x: Any, cuts: Sequence[int], *, video: bool) -> Run:
     network, state, start = copy.deepcopy(network), None, 0
     readouts = unwrapped(network).unrolled.areas.readouts
     torch.manual_seed(7)
     run: Run = {}
     logits: dict[Any, list[Tensor]] = {}
     for steps in cuts:
-        part = x[:, start : start + steps] if video else x
+        part = frames_of(x, slice(start, start + steps)) if video else x
         values, states, state = network(part, state, steps=steps, return_state=True)
         run |= states
         for name, value in (values if isinstance(values, dict) else {"": values}).items():
@@ -61,7 +61,14 @@ def in_pieces(network: nn.Module, x: Tensor, cuts: Sequence[int], *, video: bool
     return run | dict(network.named_buffers())
 
 
-def at_once(network: nn.Module, x: Tensor) -> Run:
+def frames_of(x: Any, steps: slice) -> Any:
+    """These frames of a video, or of the inputs that are videos."""
+    if isinstance(x, dict):
+        return {name: frames_of(each, steps) if each.ndim == 5 else each for name, each in x.items()}
+    return x[:, steps]
+
+
+def at_once(network: nn.Module, x: Any) -> Run:
     network = copy.deepcopy(network)
     torch.manual_seed(7)
     values, states = network(x)
@@ -74,7 +81,7 @@ def assert_equal_in_pieces(
 ) -> None:
     torch.manual_seed(0)
     network = randomise(compile_spec(spec, record=record_all(spec), **options).double()).train(training)
-    x = images(spec, 2, sum(cuts) if video else None)
+    x = images(spec, 2, sum(cuts) if video else None, static=[*spec.inputs][1:][-1:])
     expected, found = at_once(network, x), in_pieces(network, x, cuts, video=video)
     assert expected.keys() - found.keys() <= {key for key in expected if key[0] == "logits"}
     different = [key for key, value in found.items() if not torch.equal(expected[key], value)]

@@ -23,14 +23,14 @@ Wiring = tuple[tuple[int, ...], ...]
 """For each place of a result along an axis, the places of the input that it reads."""
 
 
-def receptive_fields(graph: UnrolledGraph) -> dict[Node, tuple[int, int]]:
-    """Height and width in pixels of the receptive field of every live update, over all frames of a video.
+def receptive_fields(graph: UnrolledGraph, source: str) -> dict[Node, tuple[int, int]]:
+    """Height and width in pixels of the receptive field of every live update in an input, over all frames of a video.
 
     That of the unit which sees most, so that borders, where a field is cut, do not count; (0, 0) where the state
-    cannot depend on the image. An upper bound: weights that are zero can make the real field smaller. The
+    cannot depend on that input. An upper bound: weights that are zero can make the real field smaller. The
     statistics of a norm over space, which see the whole image, are left out, as is usual.
     """
-    rows, columns = (_fields(graph, axis) for axis in (0, 1))
+    rows, columns = (_fields(graph, source, axis) for axis in (0, 1))
     return {node: (_largest(rows[node]), _largest(columns[node])) for node in rows if node.kind == "update"}
 
 
@@ -54,18 +54,18 @@ def _largest(masks: Iterable[int]) -> int:
     return max((mask.bit_length() - (mask & -mask).bit_length() + 1 for mask in {*masks} if mask), default=0)
 
 
-def _fields(graph: UnrolledGraph, axis: int) -> dict[Node, Masks]:
+def _fields(graph: UnrolledGraph, of: str, axis: int) -> dict[Node, Masks]:
     """Fields along one axis. Equal inputs of an area give the same object, so a steady state costs nothing more."""
     areas = graph.areas
     into = {c.identifier: _wiring(c.transform, c.output_shape[1 + axis], axis) for c in areas.connections}
     bodies = {area.name: _wiring(area.body, area.body.output[1 + axis], axis) for area in areas.areas}
-    pixels = tuple(1 << pixel for pixel in range(areas.image_shape[1 + axis]))
     known: dict[object, Masks] = {}
     same: dict[Masks, Masks] = {}
     fields: dict[Node, Masks] = {}
     for node in filter(graph.live, graph):
         if node.kind == "image":
-            fields[node] = pixels
+            pixels = tuple((node.name == of) << pixel for pixel in range(areas.shape(node.name)[1 + axis]))
+            fields[node] = same.setdefault(pixels, pixels)
         elif node.kind == "zero":
             fields[node] = (0,) * areas.shape(node.name)[1 + axis]
         elif node.kind == "update" and (origin := graph.held(node)) is not None:

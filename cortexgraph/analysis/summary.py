@@ -63,7 +63,9 @@ class AreaSummary:
         shared: steps of the updates that equal an earlier one, for a static image in evaluation, and are not.
         silent: steps of the updates that are silent.
         unread: steps of the live updates that no readout or record needs.
-        receptive_field_px: height and width of the field of one unit, by step, of the last live update in the step.
+        receptive_field_px: height and width of the field of one unit, by step, of the last live update in the step; of
+            several inputs, in the first.
+        receptive_fields_px: the same in each input, by its name.
         steps_to_readout: for each readout, the steps of the shortest and the longest path to it.
     """
 
@@ -80,6 +82,7 @@ class AreaSummary:
     silent: tuple[int, ...]
     unread: tuple[int, ...]
     receptive_field_px: Mapping[int, Pair] = field(default_factory=dict)
+    receptive_fields_px: Mapping[str, Mapping[int, Pair]] = field(default_factory=dict)
     steps_to_readout: Mapping[str, Pair] = field(default_factory=dict)
 
 
@@ -143,6 +146,8 @@ class StepSummary:
 class NetworkSummary:
     """A network over T steps; `macs_unpruned` is the cost without passes, of every live update.
 
+    `input_sizes` are the heights and widths of the inputs by name, `image_size` those of the first.
+
     Notebooks show it as tables; `cortexgraph show` prints more of it.
     """
 
@@ -150,6 +155,7 @@ class NetworkSummary:
     connections: tuple[ConnectionSummary, ...]
     steps: tuple[StepSummary, ...]
     image_size: Pair
+    input_sizes: Mapping[str, Pair]
     readout_parameters: int
     readout_macs: int
     macs_unpruned: int
@@ -214,7 +220,8 @@ def summarise(full: UnrolledGraph, kept: UnrolledGraph) -> NetworkSummary:
         areas=tuple(_areas(full, kept, parameters, of_areas)),
         connections=tuple(_connections(full, kept, parameters, of_connections)),
         steps=tuple(_steps(kept)),
-        image_size=full.areas.image_shape[1:],
+        image_size=full.areas.inputs[0].shape[1:],
+        input_sizes={each.name: each.shape[1:] for each in full.areas.inputs},
         readout_parameters=sum(parameters[readout.identifier] for readout in full.areas.readouts),
         readout_macs=readout_macs,
         macs_unpruned=sum(step.macs for step in _steps(full)) + readout_macs,
@@ -247,13 +254,14 @@ def summarise_spec(spec: SpecLike, steps: int | None = None, order: Order | None
 def _areas(
     full: UnrolledGraph, kept: UnrolledGraph, parameters: Mapping[str, int], paths: Mapping[str, Paths]
 ) -> Iterator[AreaSummary]:
-    fields, status = receptive_fields(full), statuses(full, kept)
+    fields, status = {name: receptive_fields(full, name) for name in full.areas.input_names}, statuses(full, kept)
     for area in full.areas.areas:
         updates = [*full.updates(area.name)]
         steps: dict[str, tuple[int, ...]] = {}
         for node in updates:
             word = "shared" if status[node].word == "held" else status[node].word
             steps[word] = (*steps.get(word, ()), node.step)
+        extents = {name: {node.step: of[node] for node in updates if node in of} for name, of in fields.items()}
         yield AreaSummary(
             name=area.name,
             level=area.level,
@@ -264,7 +272,8 @@ def _areas(
             state_bytes=prod(area.shape) * FLOAT_BYTES,
             first_response=full.first_response(area.name),
             **{word: steps.get(word, ()) for word in ("executed", "shared", "silent", "unread")},
-            receptive_field_px={node.step: fields[node] for node in updates if node in fields},
+            receptive_field_px=next(iter(extents.values())),
+            receptive_fields_px=extents,
             steps_to_readout=paths.get(area.name, {}),
         )
 

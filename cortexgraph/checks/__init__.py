@@ -28,6 +28,7 @@ from cortexgraph.checks.structure import (
     declared_kind,
     duplicate_connections,
     empty_values,
+    inputs,
     look_alikes,
     one_class,
     operations,
@@ -55,6 +56,7 @@ UnrolledCheck = Callable[[UnrolledGraph], Iterable[Diagnostic]]
 
 STRUCTURE: tuple[Check, ...] = (
     unknown_names,
+    inputs,
     look_alikes,
     unknown_words,
     operations,
@@ -144,7 +146,7 @@ def further_findings(document: Document, lost: list[Path]) -> list[Diagnostic]:
     words: list[Check] = [unknown_words, operations, repeated_readouts]
     words += [unknown_names] * names_known + [steps] * ("time" not in parts)
     words += [ties] * (not any(path[0] == "connections" and path[2:] in ((), *ENDS) for path in lost))
-    sizes_known = names_known and not {"defaults", "input"} & parts
+    sizes_known = names_known and not {"defaults", "input", "inputs"} & parts
     shapes: list[Check] = [channel_groups, shape_mismatch, declared_kind] * sizes_known
     shapes += [] if lost else [check for check in STRUCTURE if check not in (*words, *shapes)]
     entries = [path[:2] for path in lost]

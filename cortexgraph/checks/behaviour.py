@@ -9,7 +9,6 @@ from typing import SupportsIndex
 
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.passes import prune
-from cortexgraph.spec import IMAGE
 from cortexgraph.spec.origin import Path
 from cortexgraph.unrolling import Node, UnrolledGraph, add_sink, first_responses, response_text, unroll_graph
 from cortexgraph.unrolling.latency import Response
@@ -131,7 +130,7 @@ def dead_parameters(full: UnrolledGraph) -> Iterator[Diagnostic]:
                 "dead-area", place, f"{problem} area{untrained}", repair=repair, severity="warning"
             )
     for connection in graph.connections:
-        known = {connection.source, connection.target} <= {IMAGE, *updated}
+        known = {connection.source, connection.target} <= {*graph.input_names, *updated}
         intended = connection.active == "never" or connection.delay >= graph.spec.time.steps  # or has its own finding
         if known and not intended and connection.identifier not in evaluated:
             otherwise, place = "change the order, or remove the connection", ("connections", connection.index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import networkx as nx
 
@@ -22,6 +22,7 @@ __all__ = [
     "declared_kind",
     "duplicate_connections",
     "empty_values",
+    "inputs",
     "look_alikes",
     "one_class",
     "operations",
@@ -36,13 +37,13 @@ __all__ = [
 
 
 def unknown_names(graph: AreaGraph) -> Iterator[Diagnostic]:
-    """`unknown-area`, and `image-as-target` for a connection into the image."""
-    spec, areas = graph.spec, [*graph.spec.areas]
+    """`unknown-area`, and `image-as-target` for a connection into an input."""
+    spec, areas, inputs = graph.spec, [*graph.spec.areas], graph.input_names
     for index, connection in enumerate(spec.connections):
-        if connection.source not in (IMAGE, *areas):
-            yield _unknown(graph, ("connections", index, "from"), connection.source, [IMAGE, *areas])
-        if _is_image(connection.target, areas):
-            problem = f"a connection leads into the image{_called(connection.target)}"
+        if connection.source not in (*inputs, *areas):
+            yield _unknown(graph, ("connections", index, "from"), connection.source, [*inputs, *areas])
+        if _is_input(graph, connection.target):
+            problem = f"a connection leads into {_called(graph, connection.target)}"
             path, repair = ("connections", index, "to"), "Reverse the connection, or remove it."
             yield spec.diagnostic("image-as-target", path, problem, "connections only start there", repair)
         elif connection.target not in areas:
@@ -51,7 +52,7 @@ def unknown_names(graph: AreaGraph) -> Iterator[Diagnostic]:
         if readout.source not in areas:
             yield (
                 _unread(graph, index)
-                if _is_image(readout.source, areas)
+                if _is_input(graph, readout.source)
                 else _unknown(graph, ("readout", index, "from"), readout.source, areas)
             )
     for index, group in enumerate(spec.time.order if isinstance(spec.time.order, tuple) else ()):
@@ -62,18 +63,35 @@ def unknown_names(graph: AreaGraph) -> Iterator[Diagnostic]:
 
 def _unread(graph: AreaGraph, index: int) -> Diagnostic:
     path, last = ("readout", index, "from"), [*graph.spec.areas][-1]
-    repair = f"Read an area that the image drives, such as `from: {last}`."
-    problem = f"the image{_called(graph.spec.readouts[index].source)} is read out"
+    name = _called(graph, graph.spec.readouts[index].source)
+    repair = f"Read an area that {name.partition(' (')[0]} drives, such as `from: {last}`."
+    problem = f"{name} is read out"
     return graph.spec.diagnostic("unknown-area", path, problem, "a readout reads an area", repair)
 
 
-def _is_image(name: str, areas: Sequence[str]) -> bool:
-    """Whether the image is meant, under its name or a word of other tools, such as `input`."""
-    return name not in areas and synonym(name, [IMAGE]) is not None
+def _is_input(graph: AreaGraph, name: str) -> bool:
+    """Whether an input is meant, under its name or, of the image, a word of other tools, such as `input`."""
+    inputs = graph.input_names
+    return name not in graph.spec.areas and (name in inputs or (IMAGE in inputs and synonym(name, [IMAGE]) is not None))
 
 
-def _called(name: str) -> str:
-    return "" if name == IMAGE else f" (`{shortened(name)}`)"
+def _called(graph: AreaGraph, name: str) -> str:
+    if name in graph.input_names and name != IMAGE:
+        return f"the input `{name}`"
+    return "the image" if name == IMAGE else f"the image (`{shortened(name)}`)"
+
+
+def inputs(graph: AreaGraph) -> Iterator[Diagnostic]:
+    """`taken-name` for an input and an area of one name; `unused-input` (a warning): no connection reads the input."""
+    spec, read = graph.spec, {connection.source for connection in graph.spec.connections}
+    for name in spec.inputs:
+        if name in spec.areas:
+            found, expected = f"an area is called `{name}` too", "connections name inputs and areas alike"
+            yield spec.diagnostic("taken-name", ("inputs", name), found, expected, "Rename one of them.")
+        elif name not in read and spec.named_inputs:
+            found = f"no connection reads the input {name}"
+            repair = f"Connect it, for example `{name} -> {next(iter(spec.areas))}`, or remove it."
+            yield spec.diagnostic("unused-input", ("inputs", name), found, repair=repair, severity="warning")
 
 
 def _unknown(graph: AreaGraph, path: Path, name: str, known: list[str]) -> Diagnostic:
@@ -269,7 +287,9 @@ def declared_kind(graph: AreaGraph) -> Iterator[Diagnostic]:
         if declared is None or declared == connection.kind:
             continue
         levels = (
-            f"{name} is at level {graph.area(name).level:g}" if name != IMAGE else "the image lies below all areas"
+            f"{name} is at level {graph.area(name).level:g}"
+            if graph.is_area(name)
+            else f"{_called(graph, name)} lies below all areas"
             for name in (connection.source, connection.target)
         )
         yield graph.spec.diagnostic(
@@ -282,13 +302,15 @@ def declared_kind(graph: AreaGraph) -> Iterator[Diagnostic]:
 
 
 def unreachable(graph: AreaGraph) -> Iterator[Diagnostic]:
-    """`unreachable-area`: no path from the image leads to the area, so it stays silent for ever."""
-    if any(not {c.source, c.target} <= {IMAGE, *graph.spec.areas} for c in graph.spec.connections):
+    """`unreachable-area`: no path from an input leads to the area, so it stays silent for ever."""
+    names = graph.input_names
+    if any(not {c.source, c.target} <= {*names, *graph.spec.areas} for c in graph.spec.connections):
         return  # the path may lead over a name that is misspelt
-    reached = nx.descendants(graph, IMAGE)
+    reached = set[str]().union(*(nx.descendants(graph, name) for name in names))
+    start = _called(graph, names[0]) if len(names) == 1 else "any input"
     for name in (area.name for area in graph.areas if area.name not in reached):
-        problem = f"no path of connections leads from the image to {name}: it would stay silent"
-        repair = f"Connect it, for example `image -> {name}`, or remove it."
+        problem = f"no path of connections leads from {start} to {name}: it would stay silent"
+        repair = f"Connect it, for example `{names[0]} -> {name}`, or remove it."
         yield graph.spec.diagnostic("unreachable-area", ("areas", name), problem, repair=repair)
 
 

@@ -17,7 +17,7 @@ __all__ = ["delays", "late_relays", "steps", "too_many_updates"]
 
 
 def steps(graph: AreaGraph) -> Iterator[Diagnostic]:
-    """`step-beyond-end` and `repeated-step`, for readouts, the image and activity windows; `warmup-beyond-end`."""
+    """`step-beyond-end` and `repeated-step`, for readouts, inputs and activity windows; `warmup-beyond-end`."""
     spec, last = graph.spec, graph.spec.time.steps
     if spec.time.warmup >= last:
         problem, expected = f"the warm-up takes {spec.time.warmup} steps", f"the network runs for {last} steps"
@@ -25,7 +25,9 @@ def steps(graph: AreaGraph) -> Iterator[Diagnostic]:
             f"Shorten it to {count_of(last - 1, 'step')} or fewer, or raise `time.steps` to {spec.time.warmup + 1}."
         )
         yield spec.diagnostic("warmup-beyond-end", ("time", "warmup"), problem, expected, repair)
-    windows: list[tuple[Path, str | Span | tuple[int, ...]]] = [(("input", "present"), spec.input.present)]
+    windows: list[tuple[Path, str | Span | tuple[int, ...]]] = [
+        ((*spec.input_path(name), "present"), each.present) for name, each in spec.inputs.items()
+    ]
     windows += [(("readout", n, "at"), readout.at) for n, readout in enumerate(spec.readouts)]
     windows += [(("connections", n, "active"), connection.active) for n, connection in enumerate(spec.connections)]
     for path, window in windows:

@@ -167,10 +167,12 @@ def _facts(spec: NetworkSpec, numbers: Totals) -> dict[str, str]:
     from cortexgraph.spec.zoo import citation
     from cortexgraph.unrolling import order_name
 
-    graph = build(spec)
+    graph, several = build(spec), len(spec.inputs) > 1
     cells = dict.fromkeys(words for area in graph.areas if (words := area.cell.summary()))
     return {
-        "input": f"{graph.image_shape[0]} × {by(graph.image_shape[1:])}",
+        "input": ", ".join(
+            f"{each.name} " * several + f"{each.shape[0]} × {by(each.shape[1:])}" for each in graph.inputs
+        ),
         "areas": ", ".join(area.name for area in graph.areas),
         "channels": ", ".join(str(area.channels) for area in graph.areas),
         "sizes": ", ".join(str(area.shape[1]) for area in graph.areas),

@@ -16,7 +16,7 @@ from cortexgraph.analysis import RESNET18, Explanation, NetworkSummary
 from cortexgraph.analysis.explain import PassEffect
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import order_name
-from cortexgraph.wording import by, count_of, count_text, fields_text, parameters_text, paths_text, step_ranges
+from cortexgraph.wording import all_fields_text, by, count_of, count_text, parameters_text, paths_text, step_ranges
 
 __all__ = ["bar", "print_explanation", "print_items", "print_summary", "print_table"]
 
@@ -157,8 +157,11 @@ def _print_areas(summary: NetworkSummary, *, several: bool) -> None:
     )
     print_table(
         "Receptive fields",
-        ["area", "pixels of the image that one unit sees, by step"],
-        [[area.name, fields_text(area.receptive_field_px, summary.image_size)] for area in areas],
+        [
+            "area",
+            f"pixels of {'each input' if len(summary.input_sizes) > 1 else 'the image'} that one unit sees, by step",
+        ],
+        [[area.name, all_fields_text(area.receptive_fields_px, summary.input_sizes)] for area in areas],
     )
     print_items(
         "Areas over time",

@@ -17,7 +17,7 @@ from cortexgraph.ops import Cell, Operation
 from cortexgraph.ops.source import imports_for, library, names_in, sources_of, taken_names
 from cortexgraph.unrolling import Loop, Node, UnrolledGraph, order_name
 from cortexgraph.version import __version__
-from cortexgraph.wording import by, count_of
+from cortexgraph.wording import by, count_of, listed
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -91,26 +91,24 @@ def emit_source(
     classes = [block.source for block in blocks]
     channels_last = memory_format == "channels_last"
     made = [module.text for group in groups for module in group.modules]
-    returns = _returns(graph)
+    returns, kind = _returns(graph), "Tensor" if len(areas.inputs) == 1 else "dict[str, Tensor]"
     written = "\n".join(["torch nn" if channels_last else "nn", returns, *made, *body, *classes])
     used = names_in(written)
     helpers = dict.fromkeys(helper for operation in operations for helper in operation.definitions())
     definitions = sources_of([*(n for n in (*prelude(), *library()) if n in used), *helpers], prelude())
     identifier = Namespace().identifier(areas.spec.name, "network")
     steps = _steps(graph)
-    length = graph.steps + 1 - graph.first
-    frames = f"videos [B, {length}, C, H, W], a frame for each step" if graph.video else "images [B, C, H, W]"
     view = ModuleView(
         docstring=tuple(_docstring(graph)),
         imports=imports_for([*definitions, written]),
         definitions=(*definitions, *classes),
         class_name=class_name(identifier, {*taken, *(block.name for block in blocks)}),
         summary=docstring_text(f"The network `{areas.spec.name}`, unrolled over {steps}."),
-        arguments="x: Tensor" if piece is None else "x: Tensor, state: tuple[Tensor, ...]",
+        arguments=f"x: {kind}" if piece is None else f"x: {kind}, state: tuple[Tensor, ...]",
         parameters=groups,
         channels_last=channels_last,
         returns=returns,
-        contract=f"\n{' ' * 8}".join(wrapped(f"{_contract(graph)}; x: {frames}.", 14)),
+        contract=f"\n{' ' * 8}".join(wrapped(f"{_contract(graph)}; x: {_images(graph)}.", 14)),
     )
     start = _template().render(view=view)
     offset = start.count("\n") + 1
@@ -175,6 +173,16 @@ def _returns(graph: UnrolledGraph) -> str:
     return values[0] if len(values) == 1 else f"tuple[{', '.join(values)}]"
 
 
+def _images(graph: UnrolledGraph) -> str:
+    """What `forward` takes, in words; several inputs by name, with their shapes."""
+    length = graph.steps + 1 - graph.first
+    if len(graph.areas.inputs) == 1:
+        return f"videos [B, {length}, C, H, W], a frame for each step" if graph.videos else "images [B, C, H, W]"
+    shapes = ((each, f"{length}, " * (each.name in graph.videos), each.shape) for each in graph.areas.inputs)
+    texts = [f"{each.name} [B, {frames}{', '.join(map(str, shape))}]" for each, frames, shape in shapes]
+    return f"{'videos (a frame for each step) and ' * bool(graph.videos)}images by input, {listed(texts)}"
+
+
 def _contract(graph: UnrolledGraph) -> str:
     """What `forward` returns, in words."""
     if graph.info.piece is not None:
@@ -204,7 +212,7 @@ def _docstring(graph: UnrolledGraph) -> Iterator[str]:
     spec = graph.areas.spec
     written = (node for node in graph.live_updates() if graph.written(node) and not graph.given(node))
     updates = sum(len(graph.every_step(node)) for node in written)
-    kind = "video, a frame for each step" if graph.video else "static image"
+    kind = "video, a frame for each step" if graph.videos else "static image"
     at = ((readout, graph.readout_steps(readout.name)) for readout in graph.areas.readouts)
     read = "; ".join(f"{readout.source} read out at step {_brief(steps)}" for readout, steps in at if steps)
     steps = f"{_steps(graph)}, {order_name(graph.order)} order"

@@ -23,7 +23,7 @@ from cortexgraph.codegen.statements import (
     Update,
     released,
 )
-from cortexgraph.codegen.text import WIDTH, Call, Code
+from cortexgraph.codegen.text import WIDTH, Call, Code, literal
 from cortexgraph.graph import Area, Connection
 from cortexgraph.passes.roll import Carried, carried_values, parts_read
 from cortexgraph.unrolling import Node, UnrolledGraph
@@ -84,17 +84,20 @@ class _Lowering:
         return [*sections, Section("", (self.sinks.result(),))]
 
     def _entering(self) -> Iterator[Statement]:
-        """What enters: the input, and what a stream carries."""
+        """What enters: the inputs, and what a stream carries."""
         graph, piece = self.graph, self.graph.info.piece
-        shape = (*[graph.steps + 1 - graph.first] * graph.video, *graph.areas.image_shape)
-        yield Do(code=Call("check_shape(", ("x", *map(str, shape))))
+        for each in graph.areas.inputs:
+            shape = (*[graph.steps + 1 - graph.first] * (each.name in graph.videos), *each.shape)
+            if (name := self.names.inputs[each.name]) != "x":
+                yield Do(code=f"{name} = x[{literal(each.name)}]")
+            yield Do(code=Call("check_shape(", (name, *map(str, shape))))
         if piece is not None and piece.takes:
             read = {part for reader in graph if not graph.given(reader) for part in self._parts(reader)}
             read |= {(value.start, value.part) for value in self.carried}  # by the first run of a loop
             names = (self.names.made(*p) if p in read and not self.names.is_input(p[0]) else "_" for p in piece.takes)
             yield Unpack(tuple(names), value="state")
         if graph.first == 1 and any(part.masks for part in graph.areas.chains.values()):
-            yield Do(code=Call("draw_masks(", ("self", "x")))
+            yield Do(code=Call("draw_masks(", ("self", self.names.batch)))
 
     def _only_given(self, node: Node) -> bool:
         """Whether zeros were read by earlier pieces of a stream alone."""
@@ -153,12 +156,14 @@ class _Lowering:
         shape, name = self.graph.areas.shape(node.name), self.names.made(node)
         value, comment = self._zeros(shape, node), "start state" if node.part else "a silent source counts as zeros"
         if node.part and (area := self.graph.areas.area(node.name)).start == "learned":
-            value = Call(f"self.{area.start_identifier}(", ("x[:1]" if self.graph.constant(node) else "x",))
+            one = "[:1]" * self.graph.constant(node)
+            value = Call(f"self.{area.start_identifier}(", (f"{self.names.batch}{one}",))
         return Assign((name,), node=node, value=value, comment=comment)
 
     def _zeros(self, shape: Sequence[int], node: Node) -> Call:
         """Zeros for the batch, or for a batch of one where the node that reads or makes them is constant."""
-        start, batch = ("x.new_zeros(", "1") if self.graph.constant(node) else ("zeros(", "x")
+        x = self.names.batch
+        start, batch = (f"{x}.new_zeros(", "1") if self.graph.constant(node) else ("zeros(", x)
         return Call(start, (batch, *map(str, shape)))
 
     # ---- time -------------------------------------------------------------------
@@ -224,8 +229,12 @@ class _Lowering:
 
     def _value(self, source: Node, reader: Node) -> str:
         if self.names.is_input(source):  # frames are counted from 0
-            return f"x[:, {self._step_at(reader, source.step - self.graph.first)}]" if self.graph.video else "x"
+            return self.names.input(source, self._step_at(reader, source.step - self.graph.first))
         return self._name(source, reader)
+
+    def _expanded(self, code: Code) -> Call:
+        """A value that is the same for every image, for each image of the batch."""
+        return Call("expanded(", (code, self.names.batch))
 
     def _name(self, source: Node, reader: Node, part: str = "h") -> str:
         """The name under which a value is read, without its gradient where that is cut."""
@@ -246,7 +255,7 @@ class _Lowering:
         if not links:
             return value
         if self.graph.constant(source) and not self._pure(connection):
-            value = Call("expanded(", (value, "x"))
+            value = self._expanded(value)
         update = (f"update={self.ordinal(reader)}",) if connection.transform.counts else ()
         return Call(f"self.{connection.identifier}(", (value, *update))
 
@@ -254,7 +263,7 @@ class _Lowering:
         """The code of what an update reads through a connection, under interventions."""
         code = self._call(connection, source, reader)
         for placed in self.graph.areas.changes(connection.identifier, reader.step):
-            value = Call("expanded(", (code, "x")) if self.graph.constant(source) and self._pure(connection) else code
+            value = self._expanded(code) if self.graph.constant(source) and self._pure(connection) else code
             code = Call(f"self.{placed.name}(", (value,))
         return code
 
@@ -271,7 +280,7 @@ class _Lowering:
             for part in _continued(area, before):
                 reads |= self._read(before, node, part)
                 name = self._name(before, node, part)
-                arguments.append(Call("expanded(", (name, "x")) if expands else name)
+                arguments.append(self._expanded(name) if expands else name)
         if area.body.counts:
             arguments.append(f"update={self.ordinal(node)}")
         return Update(
@@ -314,7 +323,8 @@ class _Lowering:
         if area.merge == "concat":
             drives = [self._part(c, code, node, single) for c in graph.areas.incoming(area.name) if c.role == "drive"]
             return Merged(tuple(drives), gates, concatenates=True)
-        return Merged(tuple(drives), gates, expands=not constant and len(single) == len(terms))
+        expands = not constant and len(single) == len(terms)
+        return Merged(tuple(drives), gates, expanded_to=self.names.batch * expands)
 
     def _part(self, c: Connection, code: dict[str, Term], node: Node, single: set[str]) -> Term:
         """A part of a concatenation: a drive for each image of the batch, or zeros."""
@@ -322,7 +332,7 @@ class _Lowering:
             return Term(self._zeros(c.output_shape, node), f"{c.kind}, nothing")
         term = code[c.identifier]
         expands = c.identifier in single and not self.graph.constant(node)
-        return Term(Call("expanded(", (term.code, "x")), term.note) if expands else term
+        return Term(self._expanded(term.code), term.note) if expands else term
 
     # ---- the loop ------------------------------------------------------------------
 

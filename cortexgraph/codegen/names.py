@@ -8,7 +8,6 @@ from cortexgraph.codegen.text import prelude
 from cortexgraph.graph import Readout
 from cortexgraph.graph.names import RESERVED, Namespace
 from cortexgraph.passes.roll import is_moving
-from cortexgraph.spec import IMAGE
 from cortexgraph.unrolling import Node, UnrolledGraph, heads_of
 
 __all__ = ["Names", "list_name"]
@@ -34,6 +33,9 @@ class Names:
         self.graph = graph
         self.heads = heads_of(graph.areas)
         self._names = Namespace(LOCAL)
+        several, inputs = len(graph.areas.inputs) > 1, graph.areas.inputs
+        self.inputs = {each.name: self._names.claim(each.identifier) if several else "x" for each in inputs}
+        self.batch = next(iter(self.inputs.values()))  # what stands for the batch
         self._claimed: dict[tuple[Node, str], str] = {}
         for readout in graph.areas.readouts:
             self._names.claim(list_name(readout))
@@ -42,6 +44,7 @@ class Names:
             for area in group:
                 groups.setdefault(area, []).append(index)
         self._groups = groups
+        self._stems: dict[str, str] = graph.areas.identifiers
         self._targets = {connection.identifier: connection.target for connection in graph.areas.connections}
 
     def made(self, node: Node, part: str = "h") -> str:
@@ -84,24 +87,30 @@ class Names:
 
     def from_static_image(self, node: Node) -> bool:
         """Whether an evaluation reads a static image, directly or through its head, so that there is one of it."""
-        if self.graph.video or node not in self.graph or self.graph.given(node):
+        if node not in self.graph or self.graph.given(node):
             return False
         applied, (_, source) = self.graph.applied(node), self.graph.evaluated(node)
         repeated = applied.averages and self.graph.segment(1) != self.graph.segment(self.graph.steps)  # in each segment
         if applied.per_step or applied.random or repeated:
             return False
-        return self.is_input(source) or (source.kind == "evaluation" and self.from_static_image(source))
+        seen = self.graph.static(source) and self.is_input(source)
+        return seen or (source.kind == "evaluation" and self.from_static_image(source))
 
     def is_input(self, node: Node) -> bool:
-        """Whether a value is `x` or a frame of it; a piece of a stream may also read images shown before."""
+        """Whether a value is an argument or a frame of it; a piece of a stream may also read images shown before."""
         piece = self.graph.info.piece
-        first = 1 if piece is None else piece.first if self.graph.video else piece.since
+        first = 1 if piece is None else piece.since if self.graph.static(node) else piece.first
         return node.kind == "image" and node.step >= first
+
+    def input(self, node: Node, frame: str) -> str:
+        """The code of an image that is an argument, or of this frame of it."""
+        name = self.inputs[node.name]
+        return name if self.graph.static(node) else f"{name}[:, {frame}]"
 
     def _stem(self, node: Node) -> str:
         if node.kind == "evaluation":
             return self.heads[node.name].identifier if node.part else node.name
-        return IMAGE if node.name == IMAGE else self.graph.areas.area(node.name).identifier
+        return self._stems[node.name]
 
     def _letter(self, node: Node) -> str:
         """Which of several updates of an area within a step."""

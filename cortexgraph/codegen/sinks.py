@@ -67,9 +67,8 @@ class Sinks:
             return ()
         sink = Node("state", "visible", graph.steps + 1)
         parts = ((graph.info.merged.get(node, node), part) for node, part in piece.leaves)
-        frame = "x[:, {}]" if graph.video else "x"
         return tuple(
-            frame.format(n.step - graph.first) if self.names.is_input(n) else self.names.read(n, sink, part)
+            self.names.input(n, str(n.step - graph.first)) if self.names.is_input(n) else self.names.read(n, sink, part)
             for n, part in parts
         )
 
@@ -109,4 +108,4 @@ class Sinks:
 
     def _state(self, sink: Node) -> Code:
         name = self.names.read(self._source(sink), sink)
-        return Call("expanded(", (name, "x")) if self.graph.constant(self._source(sink)) else name
+        return Call("expanded(", (name, self.names.batch)) if self.graph.constant(self._source(sink)) else name

@@ -143,13 +143,13 @@ class Merged:
         drives: what is summed or concatenated.
         gates: what the merge is multiplied by.
         concatenates: whether the drives are concatenated.
-        expands: whether the result, the same for every image, is needed for each image of the batch.
+        expanded_to: the batch, where the result is the same for every image and needed for each; otherwise empty.
     """
 
     drives: tuple[Term, ...]
     gates: tuple[Term, ...] = ()
     concatenates: bool = False
-    expands: bool = False
+    expanded_to: str = ""
 
     @property
     def _grouped(self) -> bool:
@@ -165,14 +165,14 @@ class Merged:
             code, note = f"({code})", f"({note})"
         code = " * ".join([code, *(str(gate.code) for gate in self.gates)])
         note = (" * " if self._grouped else ", ").join([note, *(gate.note for gate in self.gates)])
-        return (f"expanded({code}, x)" if self.expands else code), note
+        return (f"expanded({code}, {self.expanded_to})" if self.expanded_to else code), note
 
     def lines(self, indent: int) -> Iterator[str]:
         """A line for each term, with its comment."""
         lines = [*self._broken(), *(_Line(gate.code, gate.note, "* ") for gate in self.gates)]
         lines[-1] = lines[-1]._replace(end=",")
-        if self.expands:
-            inner = (line._replace(depth=line.depth + 1) for line in (*lines, _Line("x", end=",")))
+        if self.expanded_to:
+            inner = (line._replace(depth=line.depth + 1) for line in (*lines, _Line(self.expanded_to, end=",")))
             lines = [_Line("expanded("), *inner, _Line(")", end=",")]
         for line in lines:
             yield from term(line.start, line.code, line.end, indent + 4 * line.depth, line.note)

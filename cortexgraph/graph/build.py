@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from math import inf
 
 from cortexgraph.graph import transforms
-from cortexgraph.graph.model import Area, AreaGraph, Connection, Readout
+from cortexgraph.graph.model import Area, AreaGraph, Connection, Input, Readout
 from cortexgraph.graph.names import Identifiers, identifiers
 from cortexgraph.graph.tying import tied_connections
 from cortexgraph.ops import GlobalPool, Linear, Shape, Simple
 from cortexgraph.ops.output import CellWithOutput
-from cortexgraph.spec import IMAGE, ConnectionSpec, NetworkSpec
+from cortexgraph.spec import AreaSpec, ConnectionSpec, InputSpec, NetworkSpec
 from cortexgraph.spec.fields import pair
 
 __all__ = ["assemble"]
@@ -25,14 +26,18 @@ def assemble(spec: NetworkSpec) -> AreaGraph:
     graph = AreaGraph(name=spec.name, spec=spec)
     names, level = identifiers(spec), _levels(spec)
     size = _sizes(spec, level)
-    channels = {IMAGE: spec.input.channels} | {name: area.channels for name, area in spec.areas.items()}
+    parts: Mapping[str, InputSpec | AreaSpec] = {**spec.inputs, **spec.areas}
+    channels = {name: part.channels for name, part in parts.items()}
     shapes: dict[str, Shape] = {name: (channels[name], *(size[name] or (0, 0))) for name in channels}
     connections = tied_connections(spec, _connections(spec, names, level, shapes))
     drives: Counter[str] = Counter()
     for connection in connections:
         drives[connection.target] += connection.output_shape[0] * (connection.role == "drive")
-    graph.graph["image_shape"] = shapes[IMAGE]
-    graph.add_node(IMAGE)
+    graph.graph["inputs"] = tuple(
+        Input(name, names.inputs[name], (each.channels, *pair(each.size)), each.present)
+        for name, each in spec.inputs.items()
+    )
+    graph.add_nodes_from(spec.inputs)
     for index, name in enumerate(spec.areas):
         area = _area(spec, index, name, names.areas[name], shapes[name], drives[name])
         area = replace(area, start_identifier=names.starts[name])
@@ -132,11 +137,11 @@ def _levels(spec: NetworkSpec) -> dict[str, float]:
 
 
 def _kind(connection: ConnectionSpec, level: Mapping[str, float]) -> str:
-    """The hierarchy's word for a connection; the image lies below all areas."""
-    source, target = connection.source, connection.target
-    if source == IMAGE or level[source] < level[target]:
+    """The hierarchy's word for a connection; inputs, which have no level, lie below all areas."""
+    source, target = level.get(connection.source, -inf), level[connection.target]
+    if source < target:
         return "feedforward"
-    return "lateral" if level[source] == level[target] else "feedback"
+    return "lateral" if source == target else "feedback"
 
 
 def _delay(spec: NetworkSpec, connection: ConnectionSpec) -> int:
@@ -147,12 +152,12 @@ def _delay(spec: NetworkSpec, connection: ConnectionSpec) -> int:
 
 
 def _sizes(spec: NetworkSpec, level: Mapping[str, float]) -> dict[str, Size | None]:
-    """Height and width of the image and of each area; None where nothing determines it.
+    """Height and width of each input and area; None where nothing determines it.
 
     An area without a size takes that of its first feedforward source whose size is known, as the connection's
     transform makes it with the strides that are written, unless nothing is left of it.
     """
-    sizes: dict[str, Size | None] = {IMAGE: pair(spec.input.size)}
+    sizes: dict[str, Size | None] = {name: pair(each.size) for name, each in spec.inputs.items()}
     sizes |= {name: pair(area.size) if area.size else None for name, area in spec.areas.items()}
     into: dict[str, list[ConnectionSpec]] = {}
     for connection in spec.connections:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -10,15 +10,35 @@ from typing import Any, cast
 
 import networkx as nx
 
+from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.graph.interventions import Placed
 from cortexgraph.notebook import Shown
 from cortexgraph.ops import Cell, Chain, GlobalPool, Linear, Problem, Shape
-from cortexgraph.spec import IMAGE, NetworkSpec, Span
+from cortexgraph.spec import NetworkSpec, Span
+from cortexgraph.spec.fields import pair
+from cortexgraph.wording import quoted
 
-__all__ = ["Area", "AreaGraph", "Connection", "Readout"]
+__all__ = ["Area", "AreaGraph", "Connection", "Input", "Readout"]
 
 
 NOTHING = Chain((0, 0, 0))
+
+
+@dataclass(frozen=True)
+class Input:
+    """What arrives from outside: the image, or one of several inputs.
+
+    Attributes:
+        name: as in the spec; `image` where there is only `input`.
+        identifier: its name in emitted code.
+        shape: channels, height, width.
+        present: when it is shown, as in the spec.
+    """
+
+    name: str
+    identifier: str
+    shape: Shape
+    present: str | tuple[int, ...] | Span
 
 
 @dataclass(frozen=True)
@@ -90,7 +110,7 @@ class Connection:
     Attributes:
         identifier: its name in emitted code and in the state dict.
         index: place in the spec's list of connections, after expansion of shorthand.
-        source, target: names of areas; the source may be the image.
+        source, target: names of areas; the source may be an input.
         kind: feedforward, lateral or feedback.
         role: `drive`, or `modulate`.
         delay: extra steps.
@@ -206,7 +226,7 @@ class Readout:
 class AreaGraph(Shown, nx.MultiDiGraph):  # type: ignore[misc]
     """Areas and connections of a spec.
 
-    Nodes are the names of the areas and `image`; a node's data holds `area` (an `Area`; absent for the image).
+    Nodes are the names of the inputs (`image`) and areas; a node's data holds `area` (an `Area`; absent for inputs).
     Edges are keyed by the connection's identifier and hold `connection` (a `Connection`). A connection that
     names an unknown area is not an edge: the checks report it.
 
@@ -237,8 +257,41 @@ class AreaGraph(Shown, nx.MultiDiGraph):  # type: ignore[misc]
         return self.spec.time.silence
 
     @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The inputs in the order of declaration; of a spec with `input` the one called `image`."""
+        return cast("tuple[Input, ...]", self.graph["inputs"])
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        return tuple(self.spec.inputs)
+
+    @property
+    def identifiers(self) -> dict[str, str]:
+        """The identifiers of inputs and areas, by name."""
+        parts: tuple[Input | Area, ...] = (*self.inputs, *self.areas)
+        return {part.name: part.identifier for part in parts}
+
+    @property
     def image_shape(self) -> Shape:
-        return cast(Shape, self.graph["image_shape"])
+        """Channels, height, width of the only input.
+
+        Raises:
+            SpecError: if there are several.
+        """
+        return (self.spec.input.channels, *pair(self.spec.input.size))
+
+    def videos(self, video: bool | Sequence[str]) -> frozenset[str]:
+        """The inputs of which each step reads a frame of its own: all, none, or those of these names.
+
+        Raises:
+            CompileError: for a name that is none of theirs.
+        """
+        names = self.input_names
+        videos = frozenset(names * video if isinstance(video, bool) else [video] if isinstance(video, str) else video)
+        if unknown := sorted(videos.difference(names)):
+            found, expected = f"{quoted(unknown)} was given", f"the inputs are {quoted(names)}"
+            raise CompileError(Diagnostic("unknown-choice", "video", found, expected, "Name inputs, or give True."))
+        return videos
 
     @property
     def areas(self) -> tuple[Area, ...]:
@@ -316,8 +369,8 @@ class AreaGraph(Shown, nx.MultiDiGraph):  # type: ignore[misc]
         return {connection.identifier: connection for connection in self.connections}[identifier]
 
     def shape(self, name: str) -> Shape:
-        """Shape of an area's state, or of the image."""
-        return self.image_shape if name == IMAGE else self.area(name).shape
+        """Shape of an area's state, or of an input."""
+        return next((each.shape for each in self.inputs if each.name == name), None) or self.area(name).shape
 
     def is_area(self, name: str) -> bool:
-        return name in self and name != IMAGE
+        return "area" in self.nodes.get(name, {})

@@ -68,8 +68,9 @@ class Namespace:
 
 @dataclass(frozen=True)
 class Identifiers:
-    """The identifiers of a network: of areas and their start states by name, of the rest by their index in the spec."""
+    """The identifiers of a network: of inputs, areas and their start states by name, of the rest by their index."""
 
+    inputs: Mapping[str, str]
     areas: Mapping[str, str]
     starts: Mapping[str, str]
     connections: Mapping[int, str]
@@ -79,19 +80,21 @@ class Identifiers:
 def identifiers(spec: NetworkSpec) -> Identifiers:
     """The identifiers of a spec's areas, its connections between known areas, and its readouts."""
     names = Namespace()
-    areas = {name: names.identifier(name) for name in spec.areas} | {IMAGE: IMAGE}
+    areas = {name: names.identifier(name) for name in spec.areas}
+    inputs = {name: name if name == IMAGE else names.identifier(name, "input") for name in spec.inputs}
+    sources = inputs | areas
     connections = {}
     for index, connection in enumerate(spec.connections):
-        if connection.source in areas and connection.target in spec.areas:
+        if connection.source in sources and connection.target in areas:
             # with a name the ends count too for the numbers of others, so that names of 0.1 keep their meaning
-            ends = names.claim(f"{areas[connection.source]}_to_{areas[connection.target]}")
+            ends = names.claim(f"{sources[connection.source]}_to_{areas[connection.target]}")
             connections[index] = names.identifier(connection.name, "connection") if connection.name else ends
     readouts = {0: "readout"}
     if len(spec.readouts) > 1:
         called = [readout.name or readout.source for readout in spec.readouts]
         readouts = {n: names.identifier(f"readout_{name}") for n, name in enumerate(called)}
     starts = {name: names.claim(f"{areas[name]}_start") for name in spec.areas}
-    return Identifiers(areas, starts, connections, readouts)
+    return Identifiers(inputs, areas, starts, connections, readouts)
 
 
 # ---- state dicts of version 0.1 ------------------------------------------------
@@ -124,7 +127,8 @@ def renamed(areas: AreaGraph, state: Mapping[str, T], prefix: str = "") -> dict[
 def _former_paths(areas: AreaGraph) -> Iterator[tuple[str, str]]:
     """The paths in the state dict of version 0.1 and of today, of areas, connections, readouts and operations."""
     spec, names = areas.spec, Namespace(RESERVED - {"options"})
-    then = {name: names.claim(_plain(name, length=16)) for name in spec.areas} | {IMAGE: IMAGE}
+    then = {name: names.claim(_plain(name, length=16)) for name in spec.areas}
+    then |= {each.name: each.identifier for each in areas.inputs}
     for area in areas.areas:
         yield then[area.name], area.identifier
         yield from _former_links(area.body, then[area.name], area.identifier)

@@ -18,7 +18,7 @@ from cortexgraph.render.updates import node_key
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.overrides import Override
 from cortexgraph.unrolling import UnrolledGraph
-from cortexgraph.wording import by, count_text, fields_text, paths_text, step_ranges
+from cortexgraph.wording import all_fields_text, by, count_text, paths_text, step_ranges
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def area_table(full: UnrolledGraph, kept: UnrolledGraph, summary: NetworkSummary
             f"{count_text(area.state_bytes)}B",
             _response(area.first_response),
             *(step_ranges(steps.get((area.name, word), [])) for word in words),
-            fields_text(area.receptive_field_px, summary.image_size),
+            all_fields_text(area.receptive_fields_px, summary.input_sizes),
             paths_text(area.steps_to_readout, several=len(full.areas.readouts) > 1),
         )
         rows.append((full.areas.area(area.name).identifier, cells))
@@ -91,6 +91,14 @@ def _response(step: int | None) -> str:
     return f"step {step}" if step else "never"
 
 
+def _extent(name: str, field: tuple[int, int], summary: NetworkSummary) -> str:
+    """The pixels of an input that a unit sees; of several inputs, with its name."""
+    several = len(summary.input_sizes) > 1
+    if field == summary.input_sizes[name]:
+        return f"the whole of {name}" if several else "the whole image"
+    return f"{by(field)} pixels" + f" of {name}" * several
+
+
 def script_data(
     full: UnrolledGraph, kept: UnrolledGraph, emitted: Emitted, summary: NetworkSummary
 ) -> dict[str, object]:
@@ -102,13 +110,13 @@ def script_data(
     states = statuses(full, kept)
     shown = [node for node in full if node.kind != "zero"]
     places = {node: place for place, node in enumerate(shown)}
-    fields = {area.name: area.receptive_field_px for area in summary.areas}
+    fields = {area.name: area.receptive_fields_px for area in summary.areas}
     nodes = []
     for node in shown:
         status = states[node]
         like = places.get(status.like) if status.like is not None else None
-        field = fields.get(node.name, {}).get(node.step) if node.kind == "update" else None
-        extent = None if field is None else "the whole image" if field == summary.image_size else f"{by(field)} pixels"
+        seen = {name: at.get(node.step) for name, at in fields[node.name].items()} if node.kind == "update" else {}
+        extent = ", ".join(_extent(name, field, summary) for name, field in seen.items() if field) or None
         first, last = emitted.lines_of(node) or (None, None)
         nodes.append([node_key(full, node), node.kind, node.name, node.step, status.word, like, first, last, extent])
     numbers = {connection.identifier: n for n, connection in enumerate(full.areas.connections)}
@@ -134,6 +142,7 @@ def script_data(
         "nodes": nodes,
         "edges": edges,
         "connections": connections,
+        "inputs": {each.identifier: each.name for each in full.areas.inputs},
         "areas": {area.identifier: area.name for area in full.areas.areas},
         "readouts": {readout.name: readout.source for readout in full.areas.readouts},
     }

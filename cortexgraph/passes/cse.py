@@ -84,8 +84,7 @@ class _Numbering:
 
     def _segment(self, source: Node, reader: Node) -> int:
         """The segment of gradients; what is made of a static image belongs to none, as it stands before the steps."""
-        static = source.kind == "image" and not self.graph.video
-        return -1 if static else self.graph.segment(reader.step)
+        return -1 if self.graph.static(source) else self.graph.segment(reader.step)
 
     def _note_head(self, connection: Connection, number: int, source: Node, reader: Node) -> None:
         if connection.identifier in self.heads:

@@ -89,7 +89,8 @@ def _reach(areas: AreaGraph) -> int:
 
 def is_moving(graph: UnrolledGraph, source: Node, reader: Node) -> bool:
     """Whether a reader that repeats reads this value by its distance in time; otherwise it reads one and the same."""
-    static = source.kind == "zero" or (source.kind == "image" and not (graph.video and source.step >= graph.first))
+    earlier = source.kind == "image" and source.step < graph.first
+    static = source.kind == "zero" or graph.static(source) or earlier
     return not static and reader.step - source.step <= _reach(graph.areas)
 
 
@@ -98,7 +99,7 @@ def _patterns(graph: UnrolledGraph) -> dict[int, Pattern]:
     needed = graph.live_past(graph.readouts)
     actions: dict[int, list[Hashable]] = {}
     for node in graph:
-        if node.kind == "zero" or graph.given(node) or (node.kind == "image" and not graph.video):
+        if node.kind == "zero" or graph.given(node) or graph.static(node):
             continue
         reads = frozenset(
             (

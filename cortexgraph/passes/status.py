@@ -40,6 +40,6 @@ def _status(node: Node, full: UnrolledGraph, kept: UnrolledGraph | None) -> Stat
         return Status("held", origin)
     if kept is None or node in kept:
         return Status("executed")
-    if node.kind == "image" and not full.video and any(reader in kept for reader in full.successors(node)):
+    if full.static(node) and any(reader in kept for reader in full.successors(node)):
         return Status("executed")
     return Status("shared", kept.info.merged[node]) if node in kept.info.merged else Status("unread")

@@ -151,7 +151,7 @@ def attribute(
     """
     require("attribution")
     own = unwrapped(network)
-    check_images(images, own._image_shape)
+    check_images(images, own.unrolled.areas.image_shape)
     name = readout or own.unrolled.areas.readouts[0].name
     view, targets, step = _prepared(own, name, target, step, areas, classes, images)
     device = next(own.parameters(), images).device

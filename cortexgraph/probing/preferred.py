@@ -114,7 +114,7 @@ def preferred_stimulus(
     view = _recording(own, area, units, at)
     kind = next(own.parameters(), torch.zeros(()))
     random = torch.Generator().manual_seed(seed)
-    shape = ((own.spec.time.steps,) if video else ()) + own._image_shape
+    shape = ((own.spec.time.steps,) if video else ()) + own.unrolled.areas.image_shape
     stimulus = _parametrised(shape, contrast, smoothness, kind)
 
     def responses(x: Tensor) -> Tensor:

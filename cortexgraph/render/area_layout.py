@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import copysign, hypot
+from math import copysign, hypot, inf
 
 from cortexgraph.graph import Area, AreaGraph
 from cortexgraph.ops import Shape
 from cortexgraph.render.geometry import Box, Curve, Obstacles, Traffic, arc, cheapest, line
 from cortexgraph.render.style import elide, residual_blocks, text_width
-from cortexgraph.spec import IMAGE
 from cortexgraph.wording import count_of
 
 READOUT = "\0"
@@ -101,8 +100,9 @@ def _arrows(graph: AreaGraph) -> list[Arrow]:
 
 @dataclass(frozen=True)
 class Layout:
-    """Boxes by name (`image`, areas, `READOUT` with the names of readouts), rows from the bottom, and arrows."""
+    """Boxes by name (inputs, areas, `READOUT` with the names of readouts), rows from the bottom, and arrows."""
 
+    inputs: Sequence[str]
     boxes: Mapping[str, Box]
     rows: Sequence[Sequence[str]]
     arrows: Sequence[Arrow]
@@ -118,7 +118,7 @@ class Layout:
 def place(
     graph: AreaGraph, gap: float, column_gap: float, pitch: float, *, brief: bool, most: int | None = None
 ) -> Layout:
-    """Place the boxes: one centred row for the image, one for each level, one for the readouts.
+    """Place the boxes: one centred row for the inputs, one for each level, one for the readouts.
 
     Areas of one level stand in the order that brings them near the areas below that drive them, those of one region
     side by side.
@@ -134,15 +134,15 @@ def place(
     areas, arrows = graph.areas, _arrows(graph)
     ends = [READOUT + readout.name for readout in graph.readouts]
     sizes = {area.name: _size(area, brief, residual_blocks(graph, area.name)) for area in areas} | dict.fromkeys(
-        [IMAGE, *ends], ENDS
+        [*graph.input_names, *ends], ENDS
     )
     least = [2 * CORNER + (arrow.twins + arrow.opposite - 1) * pitch for arrow in arrows if arrow.has_parallels]
     width = max([NARROW if brief else NARROWEST, *(sizes[area.name][0] for area in areas), *least])
-    rows: list[Sequence[str]] = [(IMAGE,)]
-    places: dict[str, float] = {IMAGE: 0.0}
-    for level in [*sorted({area.level for area in areas}), None]:
-        row: Sequence[str] = (
-            ends if level is None else _ordered(graph, [a.name for a in areas if a.level == level], places)
+    rows: list[Sequence[str]] = []
+    places: dict[str, float] = {}
+    for level in [-inf, *sorted({area.level for area in areas}), inf]:
+        row: Sequence[str] = {-inf: graph.input_names, inf: ends}.get(
+            level, _ordered(graph, [a.name for a in areas if a.level == level], places)
         )
         for part in _parts(row, most or len(row)):
             rows.append(part)
@@ -152,10 +152,10 @@ def place(
     for row in rows:
         height = max(sizes[name][1] for name in row)
         for name in row:
-            own = ENDS[0] if name == IMAGE or name in ends else width
+            own = width if graph.is_area(name) else ENDS[0]
             boxes[name] = Box(places[name] * (width + column_gap), y + height / 2, own, sizes[name][1])
         y += height + gap
-    return Layout(boxes, rows, arrows)
+    return Layout(graph.input_names, boxes, rows, arrows)
 
 
 def _parts(row: Sequence[str], most: int) -> Iterator[Sequence[str]]:
@@ -215,7 +215,7 @@ def _near(layout: Layout, arrow: Arrow, spread: float, pitch: float) -> Curve | 
         return _loop(tail, arrow.twin)
     if up == 0:
         return _level(layout, arrow)
-    alone = abs(up) == 1 and (arrow.head.startswith(READOUT) or arrow.tail == IMAGE)
+    alone = abs(up) == 1 and (arrow.head.startswith(READOUT) or arrow.tail in layout.inputs)
     direct = _vertical(tail, head, 1 if up > 0 else -1, 0.0 if alone else spread, arrow, pitch)
     return None if abs(up) > 1 and Obstacles(layout.others(arrow)).hits(direct, 14) else direct
 

@@ -38,7 +38,7 @@ from cortexgraph.render.style import (
     residual_blocks,
     with_role,
 )
-from cortexgraph.spec import IMAGE, NetworkSpec
+from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import parameter_counts
 
 AREA = BoxStyle("area", INK, "#FFFFFF", INK, width=1.1)
@@ -136,7 +136,7 @@ def _painted(
 def _add_arrows(
     canvas: Canvas, graph: AreaGraph, layout: Layout, curves: Mapping[str, Curve], scale: Scale | None
 ) -> None:
-    keys = {area.name: area.identifier for area in graph.areas} | {IMAGE: IMAGE}
+    keys = graph.identifiers
     keys |= {READOUT + readout.name: readout.identifier for readout in graph.readouts}
     connections = {connection.identifier: connection for connection in graph.connections}
     thin = max(0.6, min(1.0, (MANY_ARROWS / max(1, len(layout.arrows))) ** 0.5))
@@ -152,8 +152,9 @@ def _add_arrows(
 
 
 def _add_boxes(canvas: Canvas, graph: AreaGraph, layout: Layout, brief: bool) -> None:
-    lines = [("image", NAME_SIZE, False), (shape_text(graph.image_shape), SHAPE_SIZE, False)]
-    canvas.box(IMAGE, layout.boxes[IMAGE], _label(lines), END, kind="image")
+    for each in graph.inputs:
+        lines = [(elide(each.name, NAME_SIZE, 70), NAME_SIZE, False), (shape_text(each.shape), SHAPE_SIZE, False)]
+        canvas.box(each.identifier, layout.boxes[each.name], _label(lines), END, kind="image")
     framed: set[str] = set()
     identifiers = Namespace(frozenset())
     for region, areas in _regions(graph, layout):

@@ -22,7 +22,6 @@ from cortexgraph.render.style import (
     network_text,
     text_width,
 )
-from cortexgraph.spec import IMAGE
 from cortexgraph.unrolling import parameter_counts
 
 CELL, DELAYED_CELL, LARGEST_CELL = 15.0, 17.0, 20.0
@@ -72,24 +71,24 @@ def draw_connections(graph: AreaGraph, *, scale: str | None = None, width: float
 def _painted(
     graph: AreaGraph, counts: Mapping[str, int], sizes: Scale | None, width: float | None, small: float = SMALL_SIZE
 ) -> Canvas:
-    canvas = Canvas(graph.name, "matrix")
-    names = {name: elide(name, NAME_SIZE, LONGEST_NAME) for name in (IMAGE, *(area.name for area in graph.areas))}
+    canvas, inputs = Canvas(graph.name, "matrix"), graph.input_names
+    names = {name: elide(name, NAME_SIZE, LONGEST_NAME) for name in (*inputs, *(area.name for area in graph.areas))}
     delayed = any(connection.delay for connection in graph.connections)
     cells = _Cells(CELL if not delayed else DELAYED_CELL if sizes is None else LARGEST_CELL)
-    _add_cells(canvas, cells, [*names])
-    tiers = _add_names(canvas, cells, [*names.values()], small)
+    _add_cells(canvas, cells, len(inputs), len(names))
+    tiers = _add_names(canvas, cells, len(inputs), [*names.values()], small)
     place = {name: n for n, name in enumerate(names)}
     ends: dict[tuple[int, int], list[Connection]] = {}
     for connection in graph.connections:
-        ends.setdefault((place[connection.source], place[connection.target] - 1), []).append(connection)
+        ends.setdefault((place[connection.source], place[connection.target] - len(inputs)), []).append(connection)
     for cell, connections in ends.items():
         for connection, box in zip(connections, _shared(cells.box(*cell), len(connections)), strict=True):
             _add_mark(canvas, connection, box, sizes, MOVED * delayed)
     longest = max(text_width(name, NAME_SIZE) for name in [*names.values(), "from ↓"])
     left, top = -cells.side / 2 - longest - 4, cells.side / 2 + max(22, 12 + TIER * tiers)
     least = 272.0 if width is None else min(272.0, width - 2 * PAD)
-    extent = max((len(names) - 1) * cells.side + longest + 4, least)
-    joined = len({(c.source, c.target) for c in graph.connections if c.source != IMAGE})
+    extent = max(len(graph.areas) * cells.side + longest + 4, least)
+    joined = len({(c.source, c.target) for c in graph.connections if graph.is_area(c.source)})
     pairs = len(graph.areas) ** 2
     heading = network_text(graph, counts, f" ({joined} of {pairs} pairs of areas, {joined / pairs:.0%})")
     add_title(canvas, graph.name, heading, left, top + 8, extent)
@@ -114,25 +113,26 @@ def _shared(cell: Box, count: int) -> Iterator[Box]:
         yield Box(cell.x + offset * cell.width, cell.y - offset * cell.height, cell.width, cell.height)
 
 
-def _add_cells(canvas: Canvas, cells: _Cells, senders: Sequence[str]) -> None:
-    """Tint alternate rows, and mark the diagonal."""
-    for row in range(len(senders)):
-        left, right = cells.box(row, 0), cells.box(row, len(senders) - 2)
+def _add_cells(canvas: Canvas, cells: _Cells, inputs: int, senders: int) -> None:
+    """Tint alternate rows, and mark the diagonal below the rows of the inputs."""
+    for row in range(senders):
+        left, right = cells.box(row, 0), cells.box(row, senders - inputs - 1)
         strip = Box((left.x + right.x) / 2, left.y, right.x - left.x + cells.side, cells.side)
         canvas.box(canvas.key(f"row-{row}"), strip, "", BoxStyle("", "none", ROWS[row % 2], INK, width=0), kind="text")
-        if row:
+        if row >= inputs:
             look = BoxStyle("", "#BBBBBB", "#E6E6E6", INK, width=0.4)
-            canvas.box(canvas.key(f"diagonal-{row}"), cells.box(row, row - 1), "", look, kind="text")
+            canvas.box(canvas.key(f"diagonal-{row}"), cells.box(row, row - inputs), "", look, kind="text")
 
 
-def _add_names(canvas: Canvas, cells: _Cells, names: Sequence[str], small: float) -> int:
+def _add_names(canvas: Canvas, cells: _Cells, inputs: int, names: Sequence[str], small: float) -> int:
     """Write senders at the left and receivers above, in several tiers where names are long; return how many."""
     left, top = cells.box(0, 0).at(-1, 1)
     for row, name in enumerate(names):
         canvas.text(f"from-{row}", (left - 4, -row * cells.side), name, NAME_SIZE, align="right")
-    longest = max(text_width(name, NAME_SIZE) for name in names[1:])
-    tiers = min(len(names) - 1, int(-(-(longest + 3) // cells.side)))
-    for column, name in enumerate(names[1:]):
+    receivers = names[inputs:]
+    longest = max(text_width(name, NAME_SIZE) for name in receivers)
+    tiers = min(len(receivers), int(-(-(longest + 3) // cells.side)))
+    for column, name in enumerate(receivers):
         x, up = column * cells.side, 4 + TIER * (column % tiers)
         if up > 4:
             lead = BoxStyle("", "none", "#BBBBBB", INK, width=0)

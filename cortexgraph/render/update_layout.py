@@ -10,7 +10,6 @@ from math import ceil
 
 from cortexgraph.render.geometry import Box, Curve, Obstacles, Point, Traffic, arc, bow, cheapest, line, straight, turn
 from cortexgraph.render.style import text_width
-from cortexgraph.spec import IMAGE
 from cortexgraph.unrolling import Node, UnrolledGraph
 
 NAME_SIZE, SMALL_SIZE = 10.0, 8.5
@@ -94,9 +93,9 @@ class Grid:
 
     @cached_property
     def rows(self) -> dict[str, int]:
-        """Row of the image (0) and of each area that occurs."""
+        """Row of each input (from 0) and of each area that occurs."""
         occurring = {node.name for node in self.graph if node.kind in {"image", "update"}}
-        names = [IMAGE, *(area.name for area in self.graph.areas.areas)]
+        names = [*self.graph.areas.input_names, *(area.name for area in self.graph.areas.areas)]
         return {name: row for row, name in enumerate(name for name in names if name in occurring)}
 
     @property
@@ -107,7 +106,8 @@ class Grid:
     @cached_property
     def width(self) -> float:
         """Width of a box: that of the longest name that still fits."""
-        widths = [text_width(name, SMALL_SIZE if name == IMAGE else NAME_SIZE) + 10 for name in self.rows]
+        sizes = dict.fromkeys(self.graph.areas.input_names, SMALL_SIZE)
+        widths = [text_width(name, sizes.get(name, NAME_SIZE)) + 10 for name in self.rows]
         return max([NARROWEST, *(min(width, WIDEST) for width in widths)])
 
     @cached_property
@@ -230,7 +230,7 @@ def _courses(grid: Grid, patterns: Iterable[Pattern]) -> dict[Pattern, Courses]:
 def _boxes(grid: Grid) -> dict[Node, Box]:
     """The boxes of some steps, whether or not the drawing ends there, so that every repetition of an arrow fits."""
     nodes = [
-        Node("image", IMAGE, 1),
+        *(Node("image", name, 1) for name in grid.graph.areas.input_names),
         *(Node("update", n, 1, g) for g, group in enumerate(grid.graph.groups) for n in group),
     ]
     every = [node._replace(step=step) for step in range(REACH + 3) for node in nodes if node.name in grid.rows]

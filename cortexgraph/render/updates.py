@@ -119,6 +119,9 @@ def node_key(graph: UnrolledGraph, node: Node, step: str = "") -> str:
         case "readout":
             identifier = next(r.identifier for r in graph.areas.readouts if r.name == node.name)
             return f"{identifier}@{step}"
+        case "image":
+            identifier = next(each.identifier for each in graph.areas.inputs if each.name == node.name)
+            return f"{identifier}@{step}"
     return f"{node.kind}@{step}"
 
 

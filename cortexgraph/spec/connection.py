@@ -117,7 +117,10 @@ class ConnectionSpec(ConnectionDefaults):
     """A projection: the target merges transform(source) over its connections."""
 
     source: Name = Field(
-        validation_alias="from", serialization_alias="from", description="The area read, or `image`.", examples=["V1"]
+        validation_alias="from",
+        serialization_alias="from",
+        description="The area read, or `image`, or one of several `inputs`.",
+        examples=["V1"],
     )
     target: Name = Field(
         validation_alias="to", serialization_alias="to", description="The area driven.", examples=["V2"]

@@ -190,6 +190,8 @@ def _instead(path: Path, areas: object) -> object:
             return connection
         case ("readout", int()):
             return readout
+        case ("inputs", _):
+            return {"size": 8}
         case ("areas", _):
             return {"channels": 1}
         case ("grid", _):  # of a protocol

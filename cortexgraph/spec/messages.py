@@ -244,6 +244,8 @@ def _form_of_part(path: Path, root: type[BaseModel]) -> str:
     model = model_at(root, path)
     if path[:1] == ("connections",) and len(path) == 2:
         return CONNECTION_FORM
+    if path == ("inputs",):
+        return "a mapping of names to inputs, such as `left: {size: 32}`"
     if path == ("areas",):
         return "a mapping of names to areas, such as `V1: {channels: 32}`"
     if model is None:

@@ -11,7 +11,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from cortexgraph.errors import Diagnostic, Severity, SpecError
 from cortexgraph.notebook import Shown
@@ -19,10 +28,10 @@ from cortexgraph.spec.area import AreaDefaults, AreaSpec, Chain
 from cortexgraph.spec.base import Model, Window, frozen
 from cortexgraph.spec.connection import ConnectionDefaults, ConnectionSpec, Silence
 from cortexgraph.spec.document import Document
-from cortexgraph.spec.fields import Amount, AreaName, Count, Milliseconds, Name, Pair, Step, either
+from cortexgraph.spec.fields import IMAGE, Amount, AreaName, Count, Milliseconds, Name, Pair, Step, either
 from cortexgraph.spec.origin import Origin, Path
 from cortexgraph.spec.shorthand import ARROW, connection_paths, expand_connections, expand_readouts, refuse_entry
-from cortexgraph.wording import flow
+from cortexgraph.wording import flow, quoted
 
 __all__ = [
     "DefaultsSpec",
@@ -34,16 +43,15 @@ __all__ = [
 
 
 class InputSpec(Model):
-    """The image: what arrives from outside, read by connections `from: image`."""
+    """The image, or one of several inputs: what arrives from outside, read by connections `from: image`."""
 
-    channels: Count = Field(default=3, description="Number of colour channels.", examples=[3])
+    channels: Count = Field(default=3, description="Number of channels, such as those of colour.", examples=[3])
     size: Pair = Field(
         description="Height and width in pixels: one number for a square, or [height, width].", examples=[32]
     )
     present: Window = Field(
         default="always",
-        description="Steps at which the image is shown: always, first (step 1 only), a list of steps, or "
-        "{from: 2, to: 5}.",
+        description="Steps at which it is shown: always, first (step 1 only), a list of steps, or {from: 2, to: 5}.",
         examples=[{"from": 1, "to": 4}],
     )
 
@@ -204,6 +212,16 @@ Readouts = Annotated[
 ]
 
 
+def _unless_named(value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+    """The one input; None where there are named ones (which are no part of `info.data` where they are invalid)."""
+    return None if value is None and info.data.get("named_inputs", True) else handler(value)
+
+
+def _one_form_of_inputs(schema: dict[str, Any]) -> None:
+    schema["required"].remove("input")
+    schema["oneOf"] = [{"required": ["input"]}, {"required": ["inputs"]}]
+
+
 class NetworkSpec(Document, Shown):
     """A network of cortical areas: the whole of a spec file.
 
@@ -211,7 +229,21 @@ class NetworkSpec(Document, Shown):
         SpecError: with every finding, when the data does not fit the language.
     """
 
-    input: InputSpec = Field(description="The image.", examples=[{"channels": 3, "size": 32}])
+    model_config = ConfigDict(json_schema_extra=_one_form_of_inputs)
+
+    named_inputs: Annotated[dict[Name, InputSpec], Field(max_length=100), AfterValidator(frozen)] = Field(
+        default=frozen({}),
+        validation_alias="inputs",
+        serialization_alias="inputs",
+        description="Several inputs by name, in place of `input`: connections read them as `from: left`.",
+        examples=[{"left": {"size": 32}, "gaze": {"channels": 2, "size": 1}}],
+    )
+    one_input: Annotated[InputSpec, WrapValidator(_unless_named)] = Field(
+        validation_alias="input",
+        serialization_alias="input",
+        description="The image, which connections read as `from: image`.",
+        examples=[{"channels": 3, "size": 32}],
+    )
     defaults: DefaultsSpec = Field(
         default=DefaultsSpec(),
         description="Defaults for all areas and connections.",
@@ -234,6 +266,38 @@ class NetworkSpec(Document, Shown):
     time: TimeSpec = Field(
         description="Number of steps, and the order of updates within a step.", examples=[{"steps": 6}]
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_one_input(cls, data: object) -> object:
+        """`input` is required unless there are named inputs."""
+        return {"input": None, **data} if isinstance(data, Mapping) and data.get("inputs") else data
+
+    def _conflicts(self) -> Iterator[tuple[str, str, str]]:
+        if self.named_inputs and self.one_input is not None:
+            yield "`input` and `inputs` are both set", "Move `input` into `inputs`, under a name of its own.", "input"
+
+    @property
+    def inputs(self) -> Mapping[str, InputSpec]:
+        """The inputs by name, in the order of declaration; the one of `input` is called `image`."""
+        return self.named_inputs or {IMAGE: self.one_input}
+
+    @property
+    def input(self) -> InputSpec:
+        """The only input.
+
+        Raises:
+            SpecError: if there are several.
+        """
+        if len(self.inputs) > 1:
+            found, expected = f"{self.name} has the inputs {quoted(self.inputs)}", "this needs a network of one input"
+            repair = "Call the network with a mapping of these names to tensors, in a loop of your own."
+            raise SpecError([self.diagnostic("several-inputs", ("inputs",), found, expected, repair)])
+        return next(iter(self.inputs.values()))
+
+    def input_path(self, name: str) -> Path:
+        """Where an input is declared."""
+        return ("inputs", name) if self.named_inputs else ("input",)
 
     @classmethod
     def origin_in_python(cls, data: object) -> Origin:
@@ -301,9 +365,10 @@ class NetworkSpec(Document, Shown):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with other fields; a mapping for a part of the spec, such as `time`, becomes that part."""
         parts = {name: type(part) for name, part in self if isinstance(part, Model)}
+        names = {"input": "one_input", "inputs": "named_inputs"}
         changes = {
             name: parts[name].model_validate(value) if name in parts and isinstance(value, Mapping) else value
-            for name, value in (update or {}).items()
+            for name, value in ((names.get(name, name), value) for name, value in (update or {}).items())
         }
         return super().model_copy(update=changes, deep=deep)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 
 from cortexgraph.graph import Area, AreaGraph, Connection
-from cortexgraph.spec import IMAGE, Span
+from cortexgraph.spec import Span
 from cortexgraph.unrolling.model import Node, NodeInfo, Order, Piece, UnrolledGraph, UnrolledInfo, groups_of
 from cortexgraph.unrolling.stream import Moment, moment_of
 
@@ -19,7 +19,7 @@ def unroll_graph(
     steps: int | None = None,
     order: Order | None = None,
     *,
-    video: bool = False,
+    video: bool | Sequence[str] = False,
     tbptt: int | None = None,
 ) -> UnrolledGraph:
     """Unroll an area graph over time.
@@ -28,7 +28,7 @@ def unroll_graph(
         areas: the graph to unroll.
         steps: number of steps T; the spec's by default.
         order: `simultaneous`, `sequential` or explicit groups; the spec's by default.
-        video: whether each step reads its own frame; otherwise the image is static.
+        video: whether each step reads its own frame, or of which inputs; otherwise the image is static.
         tbptt: after how many steps gradients are cut, if they are.
 
     Returns:
@@ -41,7 +41,7 @@ def unroll_graph(
 
 
 def unroll_piece(
-    areas: AreaGraph, moment: Moment, steps: int, *, video: bool = False, same: bool = False
+    areas: AreaGraph, moment: Moment, steps: int, *, video: bool | Sequence[str] = False, same: bool = False
 ) -> tuple[UnrolledGraph, Moment]:
     """Unroll the next piece of a stream.
 
@@ -49,8 +49,8 @@ def unroll_piece(
         areas: the network.
         moment: where the stream stands.
         steps: number of steps of the piece.
-        video: whether each step reads a frame of its own.
-        same: whether it goes on with the static image of the piece before.
+        video: whether each step reads a frame of its own, or of which inputs.
+        same: whether it goes on with the static images of the piece before.
 
     Returns:
         The graph of the piece, with the readouts that are live in it, and the moment at its end: see `with_state`.
@@ -63,19 +63,20 @@ def unroll_piece(
     return clock.graph, moment_of(clock.graph, clock.latest, clock.carried, frozenset(clock.fired), clock.ordinals)
 
 
-def _info(areas: AreaGraph, steps: int | None, order: Order | None, *, video: bool) -> UnrolledInfo:
+def _info(areas: AreaGraph, steps: int | None, order: Order | None, *, video: bool | Sequence[str]) -> UnrolledInfo:
     time = areas.spec.time
     steps, order = time.steps if steps is None else steps, time.order if order is None else order
-    return UnrolledInfo(areas, steps, order, groups_of(areas, order), video)
+    return UnrolledInfo(areas, steps, order, groups_of(areas, order), areas.videos(video))
 
 
 def _updates_of(info: UnrolledInfo, moment: Moment | None = None) -> _Clock:
     """The unrolled graph without its readouts, and what its updates came to."""
-    graph, present = UnrolledGraph.of(info), info.areas.spec.input.present
+    graph = UnrolledGraph.of(info)
     moment = moment or Moment()
     moment.put_into(graph)
     for step in range(graph.first, info.steps + 1):
-        graph.add_node(Node("image", IMAGE, step), info=NodeInfo(live=_shown(present, step)))
+        for each in info.areas.inputs:
+            graph.add_node(Node("image", each.name, step), info=NodeInfo(live=_shown(each.present, step)))
     clock = _Clock(graph, dict(moment.latest), dict(moment.carried), set(moment.fired), dict(moment.ordinals))
     counts = {name: [count] * moment.step for name, count in clock.ordinals.items()}
     for step in range(graph.first, info.steps + 1):
@@ -166,7 +167,7 @@ class _Clock:
 
     def _source(self, connection: Connection, node: Node) -> tuple[Node | None, bool]:
         """What a connection reads, and whether it counts as a drive: a silent source may stand for zeros."""
-        source = _read(connection, node.step, node.group, self.positions) or self._start(connection.source)
+        source = self._read(connection, node.step, node.group) or self._start(connection.source)
         if source is not None and self.graph.live(source):
             return source, True
         if connection.silence == "zero_input":
@@ -175,9 +176,25 @@ class _Clock:
             return zero, True
         return (None, True) if connection.silence == "zero_drive" else (source, False)
 
+    def _read(self, connection: Connection, step: int, group: int) -> Node | None:
+        """The value that a connection reads: its source as it stood just before this group of step − delay.
+
+        None where that lies before step 1.
+        """
+        step -= connection.delay
+        if connection.source not in self.areas:
+            return Node("image", connection.source, step) if step >= 1 else None
+        updated = self.positions[connection.source]
+        if not updated:
+            return None
+        before = bisect_left(updated, group)
+        if before == 0:
+            step -= 1
+        return Node("update", connection.source, step, updated[before - 1]) if step >= 1 else None
+
     def _start(self, area: str) -> Node | None:
         """The state of an area before step 1, if it has one."""
-        if area == IMAGE or self.areas[area].start is None:
+        if area not in self.areas or self.areas[area].start is None:
             return None
         start = Node("zero", area, 0, part="start")
         self.graph.add_node(start, info=NodeInfo())
@@ -202,23 +219,6 @@ class _Clock:
             return earlier
         self.carried[node.name] = (node, function)
         return None
-
-
-def _read(connection: Connection, step: int, group: int, positions: Mapping[str, list[int]]) -> Node | None:
-    """The value that a connection reads: its source as it stood just before this group of step − delay.
-
-    None where that lies before step 1.
-    """
-    step -= connection.delay
-    if connection.source == IMAGE:
-        return Node("image", IMAGE, step) if step >= 1 else None
-    updated = positions.get(connection.source, [])
-    if not updated:
-        return None
-    before = bisect_left(updated, group)
-    if before == 0:
-        step -= 1
-    return Node("update", connection.source, step, updated[before - 1]) if step >= 1 else None
 
 
 # ---- readouts and records ------------------------------------------------------

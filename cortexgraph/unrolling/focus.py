@@ -9,6 +9,7 @@ from typing import Any
 
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.spec import IMAGE
+from cortexgraph.spec.origin import path_text
 from cortexgraph.unrolling.latency import first_responses, response_text
 from cortexgraph.unrolling.model import Node, UnrolledGraph
 from cortexgraph.wording import listed, quoted, shortened, unknown_area
@@ -85,7 +86,7 @@ def _kind(graph: UnrolledGraph, name: str) -> str | None:
     """What a place is: `image`, an `update` of an area, a `readout`; None if it is nothing."""
     if graph.areas.is_area(name):
         return "update"
-    return {IMAGE: IMAGE, READOUT: READOUT}.get(name)
+    return {**dict.fromkeys(graph.areas.input_names, IMAGE), READOUT: READOUT}.get(name)
 
 
 def _nodes(graph: UnrolledGraph, text: str) -> list[Node]:
@@ -100,7 +101,7 @@ def _problems(graph: UnrolledGraph, key: str, text: str) -> Iterator[Diagnostic]
     name, step = _split(text)
     place = f"{key} {shortened(text)}"
     if _kind(graph, name) is None:
-        known = [*(area.name for area in graph.areas.areas), IMAGE, READOUT]
+        known = [*(area.name for area in graph.areas.areas), *graph.areas.input_names, READOUT]
         yield Diagnostic("unknown-area", place, *unknown_area(name, known))
     elif step is not None and not re.fullmatch(r"[0-9]{1,9}", step):
         yield Diagnostic("bad-focus", place, f"`{shortened(step)}` is not a step", "a place is written V4@3, or V4")
@@ -113,8 +114,12 @@ def _problems(graph: UnrolledGraph, key: str, text: str) -> Iterator[Diagnostic]
 
 def _silent(graph: UnrolledGraph, place: str, name: str, step: str | None) -> Diagnostic:
     when = f"at step {step}" if step else f"at all {graph.steps} steps"
-    if name == IMAGE:
-        return Diagnostic("silent-focus", place, f"the image is not shown {when}", repair="See `input.present`.")
+    if _kind(graph, name) == IMAGE:
+        called, path = (
+            "the image" if name == IMAGE else name,
+            path_text((*graph.areas.spec.input_path(name), "present")),
+        )
+        return Diagnostic("silent-focus", place, f"{called} is not shown {when}", repair=f"See `{path}`.")
     if name == READOUT:
         steps = quoted(dict.fromkeys(f"readout@{node.step}" for node in graph.readouts))
         return Diagnostic("silent-focus", place, f"nothing is read out {when}", f"there are {steps or 'no readouts'}")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from cortexgraph.graph import Area, AreaGraph, Connection, Readout
 from cortexgraph.graph.names import Namespace
 from cortexgraph.ops import Chain, Link
-from cortexgraph.spec import IMAGE
 
 __all__ = ["Head", "heads_of"]
 
@@ -18,7 +17,7 @@ class Head:
 
     Attributes:
         identifier: its name in emitted code.
-        source: the area, or the image.
+        source: the area, or the input.
         links: the operations.
     """
 
@@ -43,6 +42,7 @@ def heads_of(areas: AreaGraph) -> dict[str, Head]:
     parts: list[Area | Connection | Readout] = [*areas.areas, *areas.connections, *areas.readouts]
     for identifier in [part.identifier for part in parts] + [area.start_identifier for area in areas.areas]:
         names.claim(identifier)
+    stems = areas.identifiers
     heads: dict[str, Head] = {}
     for source, connections in by_source.items():
         groups: dict[tuple[object, ...], list[Connection]] = {}
@@ -53,8 +53,7 @@ def heads_of(areas: AreaGraph) -> dict[str, Head]:
         for operations, sharing in groups.items():
             if len(sharing) > 1:
                 links = sharing[0].transform.links[: len(operations)]
-                stem = IMAGE if source == IMAGE else areas.area(source).identifier
-                head = Head(names.claim("_".join([stem, *(link.name for link in links)])), source, links)
+                head = Head(names.claim("_".join([stems[source], *(link.name for link in links)])), source, links)
                 heads |= {connection.identifier: head for connection in sharing}
     return heads
 

@@ -15,7 +15,7 @@ from cortexgraph.errors import Diagnostic
 from cortexgraph.graph import Area, AreaGraph, Connection, Readout
 from cortexgraph.ops import Chain
 from cortexgraph.ops.evaluate import StatisticsMove, below, draw_mask, evaluate_cell, evaluate_chain, evaluate_operation
-from cortexgraph.spec import IMAGE, Span
+from cortexgraph.spec import Span
 from cortexgraph.unrolling.model import Order
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class _Evaluation:
 
 @dataclass(frozen=True)
 class _Write:
-    """What an update wrote, or the image: its (step, group), the value (None where silent), and what identifies it.
+    """What an update wrote, or an image: its (step, group), the value (None where silent), and what identifies it.
 
     `identity` is the index of the evaluation that made the value, or names the frame; `hidden` is what the cell keeps.
     """
@@ -72,7 +72,7 @@ class _Trial:
 
     areas: AreaGraph
     state_dict: State
-    x: Tensor
+    x: Mapping[str, Tensor]
     training: bool
     history: dict[str, list[_Write]] = field(default_factory=dict)
     updates: Counter[str] = field(default_factory=Counter)
@@ -82,7 +82,8 @@ class _Trial:
     evaluated: dict[Hashable, int] = field(default_factory=dict)
 
     def zeros(self, shape: Sequence[int]) -> Tensor:
-        return self.x.new_zeros(len(self.x), *shape)
+        some = next(iter(self.x.values()))
+        return some.new_zeros(len(some), *shape)
 
     def chain(self, chain: Chain, x: Tensor, prefix: str, ordinal: int) -> tuple[Tensor, list[StatisticsMove]]:
         """The result of a chain at a live update, and how it moves running statistics."""
@@ -98,7 +99,7 @@ class _Trial:
 def interpret_graph(
     areas: AreaGraph,
     state_dict: State,
-    x: Tensor,
+    x: Mapping[str, Tensor],
     *,
     training: bool = False,
     records: Iterable[tuple[str, int]] = (),
@@ -109,7 +110,7 @@ def interpret_graph(
     Args:
         areas: the network.
         state_dict: parameters and buffers under the names of the compiled module.
-        x: one image [B, C, H, W], or a video [B, T, C, H, W] whose frame t is the image of step t.
+        x: of each input one image [B, C, H, W], or a video [B, T, C, H, W] whose frame t is the image of step t.
         training: whether batch norms take their statistics from the batch.
         records: the recorded states, (area, step): what they depend on moves running statistics.
         running_statistics: filled with the running statistics after the run, under the names of the state dict.
@@ -118,7 +119,7 @@ def interpret_graph(
         Logits as the compiled module gives them, and the state of every live area at the end of every step,
         by (area, step).
     """
-    trial = _Trial(areas, {**state_dict, **_masks(areas, x)}, x, training)
+    trial = _Trial(areas, {**state_dict, **_masks(areas, next(iter(x.values())))}, x, training)
     trial.history = {area.name: [_start(trial, area)] for area in areas.areas}
     states: dict[tuple[str, int], Tensor] = {}
     for t in range(1, areas.spec.time.steps + 1):
@@ -179,13 +180,13 @@ def _within(window: str | tuple[int, ...] | Span, t: int) -> bool:
 def _value(trial: _Trial, c: Connection, t: int, k: int) -> _Write:
     """What the connection reads in group k of step t: its source just before group k of step t − delay."""
     t -= c.delay
-    if c.source == IMAGE:
-        present = trial.areas.spec.input.present
+    if c.source in trial.x:
+        present, x = trial.areas.spec.inputs[c.source].present, trial.x[c.source]
         if not (t == 1 if present == "first" else t >= 1 and _within(present, t)):
             return _Write((t, k))
-        if trial.x.dim() == 4:
-            return _Write((t, k), trial.x, IMAGE)  # a static image is one value
-        return _Write((t, k), trial.x[:, t - 1], (IMAGE, t))
+        if x.dim() == 4:
+            return _Write((t, k), x, c.source)  # a static image is one value
+        return _Write((t, k), x[:, t - 1], (c.source, t))
     return trial.before(c.source, (t, k))
 
 

@@ -41,12 +41,12 @@ class Node(NamedTuple):
     """A node of the unrolled graph.
 
     Attributes:
-        kind: `image` (the frame of a step), `zero` (a state of zeros, which a silent source counts as under
+        kind: `image` (the frame of an input at a step), `zero` (a state of zeros, which a silent source counts as under
             `zero_input`; its step is 0), `update` (of an area, in one group of one step), `evaluation` (the result of a
             connection, or of the first operations of its transform, that several readers use; only after `settle`),
             `readout`, `record` (an area's state at the end of a step, requested by the user), or `state` (what a
             piece of a stream leaves to the next; its step is the next).
-        name: the image, the area, the readout, or the identifier of the evaluated connection; of a state, whether it
+        name: the input, the area, the readout, or the identifier of the evaluated connection; of a state, whether it
             is what others read, `visible`, or what the cells keep, `hidden`.
         step: from 1; of an evaluation, that of the first update that reads it.
         group: index of the group within the step, for updates and evaluations.
@@ -92,7 +92,7 @@ class Piece:
 
     Attributes:
         first: its first step.
-        since: the step since which its static image has been shown.
+        since: the step since which its static images have been shown.
         takes: the values that it takes over from the piece before.
         leaves: the values that it leaves to the next.
     """
@@ -146,7 +146,7 @@ class UnrolledInfo:
         steps: number of steps T.
         order: of the updates within a step, as the spec has it.
         groups: the same as groups of areas.
-        video: whether each step reads its own frame; otherwise the image is static.
+        videos: the inputs of which each step reads its own frame; the others are static.
         live_updates: for each area, its number of live updates up to the end of each step of the graph.
         loop: the steady state that the pass `roll` found.
         constant: values that are the same for every image, computed for a batch of one.
@@ -160,7 +160,7 @@ class UnrolledInfo:
     steps: int
     order: Order
     groups: Groups
-    video: bool = False
+    videos: frozenset[str] = frozenset()
     live_updates: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     loop: Loop | None = None
     constant: frozenset[Node] = frozenset()
@@ -226,9 +226,13 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
         return self.info.groups
 
     @property
-    def video(self) -> bool:
-        """Whether each step reads its own frame; otherwise the image is static."""
-        return self.info.video
+    def videos(self) -> frozenset[str]:
+        """The inputs of which each step reads its own frame; the others are static."""
+        return self.info.videos
+
+    def static(self, node: Node) -> bool:
+        """Whether a node is a static image, one value for all steps."""
+        return node.kind == "image" and node.name not in self.videos
 
     @property
     def first(self) -> int:
@@ -303,8 +307,9 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
     def origin(self, node: Node) -> Node:
         """The node that makes a live node's value: the first one of a held state, or of a static image."""
         since = 1 if self.info.piece is None else self.info.piece.since
-        if node.kind == "image" and not self.video and node.step >= since:
-            return next(image for image in self.images if self.live(image) and image.step >= since)
+        if self.static(node) and node.step >= since:
+            shown = (image for image in self.images if image.name == node.name and image.step >= since)
+            return next(image for image in shown if self.live(image))
         return self.held(node) or node
 
     def carried_out(self, node: Node) -> bool:
@@ -356,7 +361,7 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
     def terms(self, node: Node) -> tuple[tuple[Connection, Node], ...]:
         """The connections that an update reads, drives and modulators, each with the live value that it reads.
 
-        That value is a state, zeros or the image, or an `evaluation`.
+        That value is a state, zeros or an image, or an `evaluation`.
         """
         terms = [
             (connection, source)
@@ -420,7 +425,7 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
         return reached
 
     def from_image(self) -> set[Node]:
-        """All nodes whose value can depend on the image."""
+        """All nodes whose value can depend on an input."""
         return self.live_future(node for node in self if node.kind == "image")
 
     # ---- time in a loop ----------------------------------------------------------

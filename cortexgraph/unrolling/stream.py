@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from cortexgraph.graph import AreaGraph, Connection
-from cortexgraph.spec import IMAGE, Span
+from cortexgraph.spec import Span
 from cortexgraph.unrolling.model import Groups, Node, NodeInfo, Part, UnrolledGraph
 
 
@@ -26,7 +26,7 @@ class Moment:
         carried: the latest update of each area that was carried out, and its function.
         fired: connections of `active: first` that were live.
         ordinals: number of live updates of each area so far.
-        since: the step since which the static image has been shown; None after a video.
+        since: the step since which the static images have been shown; None after videos alone.
         parts: the values that the stream carries, in an order of their own.
         constant: those that are the same for every image.
         evaluations: the connection and the value of each evaluation among them.
@@ -87,7 +87,11 @@ def named_steps(areas: AreaGraph) -> Iterator[int]:
     spec = areas.spec
     yield spec.time.warmup
     yield from (step for placed in areas.interventions for step in placed.steps or ())
-    for window in (spec.input.present, *(c.active for c in areas.connections), *(r.at for r in areas.readouts)):
+    for window in (
+        *(each.present for each in areas.inputs),
+        *(c.active for c in areas.connections),
+        *(r.at for r in areas.readouts),
+    ):
         if isinstance(window, Span):
             yield window.last or window.first
         elif not isinstance(window, str):
@@ -107,9 +111,10 @@ def moment_of(
     """The moment at the end of a piece, without its evaluations, which are known once the graph is settled."""
     window = tuple(_window(graph.areas, graph.groups, graph.steps))
     kept = dict.fromkeys(graph.origin(node) for node in window if graph.live(node))
-    since = None if graph.video or graph.info.piece is None else graph.info.piece.since
+    moving = len(graph.videos) == len(graph.areas.inputs)
+    since = None if moving or graph.info.piece is None else graph.info.piece.since
     if since is not None:
-        shown = (image for image in graph.images if image.step >= since and graph.live(image))
+        shown = (each for each in graph.images if graph.static(each) and each.step >= since and graph.live(each))
         kept |= dict.fromkeys(map(graph.origin, shown))
     for node, function in carried.values():
         reads = [value for _, value in function] if isinstance(function, tuple) and function != node else [node]
@@ -132,7 +137,8 @@ def _window(areas: AreaGraph, groups: Groups, step: int) -> Iterator[Node]:
         furthest = delays.get(name, 0)
         for back in range(min(furthest, step - 1), -1, -1):
             yield from (Node("update", name, step - back, k) for k in (updated if back < furthest else updated[-1:]))
-    yield from (Node("image", IMAGE, at) for at in range(max(1, step + 1 - delays.get(IMAGE, 0)), step + 1))
+    for name in areas.input_names:
+        yield from (Node("image", name, at) for at in range(max(1, step + 1 - delays.get(name, 0)), step + 1))
 
 
 def _earlier(graph: UnrolledGraph, node: Node) -> Node | None:

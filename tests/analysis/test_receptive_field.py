@@ -131,7 +131,7 @@ NETWORKS = {
 def test_the_field_of_an_area_is_where_its_gradient_is_not_zero(name: str) -> None:
     spec = NETWORKS[name]
     unrolled = cg.unroll(spec)
-    fields = receptive_fields(unrolled)
+    fields = receptive_fields(unrolled, "image")
     x = torch.rand(3, 1, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
     _, states = cg.interpret(spec, positive(spec), x)
     assert len(states) >= 6
@@ -172,6 +172,6 @@ def test_windows_of_connections() -> None:
 
 def test_a_long_unrolling_is_quick_to_analyse() -> None:
     """The steady state is found again, not computed again: as many different fields as in a short unrolling."""
-    long = receptive_fields(cg.unroll(cg.load("ventral"), steps=250))
+    long = receptive_fields(cg.unroll(cg.load("ventral"), steps=250), "image")
     assert len(long) == 250 + 249 + 248 + 247
     assert {extent for node, extent in long.items() if node.step > 10} == {(32, 32)}

@@ -18,10 +18,10 @@
     nodes[edge.head].in.push(edge);
   }
   const byKey = new Map(nodes.map((node) => [node.key, node]));
-  const identifierOf = new Map(Object.entries(data.areas).map(([identifier, name]) => [name, identifier]));
+  const identifierOf = new Map(Object.entries({ ...data.inputs, ...data.areas }).map(([identifier, name]) => [name, identifier]));
   const updatesOf = new Map(Object.values(data.areas).map((name) => [name, []]));
   for (const node of nodes) if (node.kind === "update") updatesOf.get(node.name).push(node);
-  const height = new Map(["image", ...Object.values(data.areas)].map((name, n) => [name, n]));
+  const height = new Map([...Object.values(data.inputs), ...Object.values(data.areas)].map((name, n) => [name, n]));
   const rank = { feedforward: 0, lateral: 1, feedback: 2 };
   for (const node of nodes) node.in.sort((a, b) => (rank[a.connections[0]?.kind] ?? 3) - (rank[b.connections[0]?.kind] ?? 3));
   const live = (node) => node.status !== "silent";
@@ -199,7 +199,7 @@
     const mark = (place, kind) => {
       const { key, name, kind: what } = nodes[place];
       nodeParts.get(key)?.classList.add("on", kind);
-      const id = what === "update" ? identifierOf.get(name) : what === "image" ? "image" : key.replace(/@\d+$/, "");
+      const id = ["update", "image"].includes(what) ? identifierOf.get(name) : key.replace(/@\d+$/, "");
       const area = partIn(areasSvg, id);
       area?.classList.add("on");
       if (kind === "it" || !area?.classList.contains("it")) area?.classList.add(kind);
@@ -316,7 +316,7 @@
     }
     partIn(areasSvg, `${identifier}-arrow`)?.classList.add("on");
     for (const [name, kind] of [[connection.source, "before"], [connection.target, "after"]]) {
-      partIn(areasSvg, identifierOf.get(name) || "image")?.classList.add("on", kind);
+      partIn(areasSvg, identifierOf.get(name))?.classList.add("on", kind);
     }
     one(`tr[data-connection="${CSS.escape(identifier)}"]`)?.classList.add("it");
     const head = document.createElement("b");
