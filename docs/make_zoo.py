@@ -16,10 +16,11 @@ DRAWINGS = Path(__file__).parent / "images" / "zoo"
 INTRODUCTION = """\
 # The model library
 
-These specs ship with cortexgraph. Use their names wherever a spec is expected (`cortexgraph show hmax`). They take
-32 × 32 images, like those of CIFAR-10, and are narrow enough to train on a laptop. If the published network has
-another size, a separate spec (`…_imagenet`, `bl_ecoset`) has that size and the published number of parameters.
-`cortexgraph zoo` prints the tables; `cortexgraph zoo --compare A B` compares two specs in a table and a drawing.
+These specs ship with cortexgraph. Use their names wherever a spec is expected (`cortexgraph show hmax`). They take 32
+× 32 images, like those of CIFAR-10 (`binocular` two of them, one for each eye), and are narrow enough to train on a
+laptop. If the published network has another size, a separate spec (`…_imagenet`, `bl_ecoset`) has that size and the
+published number of parameters. `cortexgraph zoo` prints the tables; `cortexgraph zoo --compare A B` compares two
+specs in a table and a drawing.
 
 The tests compare every spec with an independent implementation (`tests/models`) on every state, logit and gradient.
 For AlexNet and the ResNets of published size this is torchvision's implementation. All others are written by hand
@@ -47,7 +48,7 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "The ventral stream",
         "",
-        ("ventral", "spoerer", "bl_", "blt", "convrnn", "deconv", "leaky", "macaque"),
+        ("ventral", "binocular", "spoerer", "bl_", "blt", "convrnn", "deconv", "leaky", "macaque"),
     ),
 )
 

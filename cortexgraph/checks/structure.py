@@ -82,12 +82,12 @@ def _called(graph: AreaGraph, name: str) -> str:
 
 
 def inputs(graph: AreaGraph) -> Iterator[Diagnostic]:
-    """`taken-name` for an input and an area of one name; `unused-input` (a warning): no connection reads the input."""
+    """`bad-name` for an input and an area of one name; `unused-input` (a warning): no connection reads the input."""
     spec, read = graph.spec, {connection.source for connection in graph.spec.connections}
     for name in spec.inputs:
         if name in spec.areas:
             found, expected = f"an area is called `{name}` too", "connections name inputs and areas alike"
-            yield spec.diagnostic("taken-name", ("inputs", name), found, expected, "Rename one of them.")
+            yield spec.diagnostic("bad-name", ("inputs", name), found, expected, "Rename one of them.")
         elif name not in read and spec.named_inputs:
             found = f"no connection reads the input {name}"
             repair = f"Connect it, for example `{name} -> {next(iter(spec.areas))}`, or remove it."

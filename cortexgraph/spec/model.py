@@ -232,7 +232,8 @@ class NetworkSpec(Document, Shown):
     model_config = ConfigDict(json_schema_extra=_one_form_of_inputs)
 
     named_inputs: Annotated[dict[Name, InputSpec], Field(max_length=100), AfterValidator(frozen)] = Field(
-        default=frozen({}),
+        default={},
+        validate_default=True,
         validation_alias="inputs",
         serialization_alias="inputs",
         description="Several inputs by name, in place of `input`: connections read them as `from: left`.",
@@ -241,7 +242,7 @@ class NetworkSpec(Document, Shown):
     one_input: Annotated[InputSpec, WrapValidator(_unless_named)] = Field(
         validation_alias="input",
         serialization_alias="input",
-        description="The image, which connections read as `from: image`.",
+        description="The image, which connections read as `from: image`; or write `inputs`.",
         examples=[{"channels": 3, "size": 32}],
     )
     defaults: DefaultsSpec = Field(

@@ -22,7 +22,7 @@ UP_AND_DOWN = (("V1",), ("V2",), ("V4",), ("IT",), ("V4",), ("V2",), ("V1",))
 def test_shipped_specs_can_be_traced(name: str) -> None:
     spec = load(name)
     network = compile_spec(spec).eval()
-    x = images(spec, batch=2).float()
+    x = images(spec, batch=2, dtype=torch.float32)
     torch.testing.assert_close(torch.fx.symbolic_trace(network)(x), network(x))
 
 
@@ -83,7 +83,7 @@ def test_the_nodes_of_a_trace_are_the_states_by_area_and_step(options: dict[str,
     record = record_all(spec) if "steps" not in options else {"V2": [5, 9], "V4": [17], "IT": [18]}
     recorded = compile_spec(spec, record=record, **options).eval()
     recorded.load_state_dict(network.state_dict())
-    x = images(spec, batch=2).float()
+    x = images(spec, batch=2, dtype=torch.float32)
     expected = {f"{area}_step{step}": state for (area, step), state in recorded(x)[1].items()}
     traced = cg.trace(network)
     torch.testing.assert_close(traced(x), network(x))

@@ -63,7 +63,7 @@ def test_shipped_specs_under_autocast(name: str) -> None:
     spec = load(name)
     torch.manual_seed(0)
     network = compile_spec(spec, record=record_all(spec))
-    x = images(spec, batch=2).float()
+    x = images(spec, batch=2, dtype=torch.float32)
     with torch.no_grad():
         _, expected = interpret(spec, network.eval().state_dict(), x)
     with torch.autocast("cpu", torch.bfloat16):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -307,7 +308,20 @@ def macaque_hierarchy(w: Weights, x: Tensor) -> tuple[Tensor, States]:
     return w.classify(h["TE"].mean((2, 3))), states
 
 
+def binocular(w: Weights, x: Any) -> tuple[Tensor, States]:
+    """Half-squared sums of the two eyes, pooled by complex cells; each area responds a step after the one below."""
+    eyes = {eye: F.relu(w.conv(f"{eye}_to_V1_L4_{eye}.conv", x[eye])) for eye in ("left", "right")}
+    simple = F.relu(added([w.conv(f"V1_L4_{eye}_to_simple.conv", state) for eye, state in eyes.items()])) ** 2
+    complex_ = F.relu(w.batch_norm("complex_area.norm", w.conv("simple_to_complex.conv", simple, 2)))
+    v2 = F.relu(w.batch_norm("V2.norm", w.conv("complex_to_V2.conv", complex_, 2)))
+    rising = [*((f"V1-L4 {eye}", state, 1) for eye, state in eyes.items()), ("simple", simple, 2)]
+    rising += [("complex", complex_, 3), ("V2", v2, 4)]
+    states = {(area, t): state for area, state, first in rising for t in range(first, 6)}
+    return w.classify(v2.mean((2, 3))), states
+
+
 MODELS: Mapping[str, ByHand] = {
+    "binocular": binocular,
     **{f"spoerer_{kind}": spoerer(kind) for kind in ("b", "bl", "bt", "blt")},
     "bl_ecoset": bl_ecoset,
     "blt": blt,
