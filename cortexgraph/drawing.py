@@ -16,6 +16,7 @@ from cortexgraph.render import (
     FOLDS,
     LABELS,
     PAGE_CM,
+    PAGE_WIDTH_CM,
     WEIGHTS,
     Drawing,
     Fold,
@@ -66,7 +67,7 @@ def draw(
     dense = f"{count_of(graph.number_of_edges(), 'connection')} between {count_of(len(graph.areas), 'area')}"
     remarks = [f"{dense}: --matrix draws them more legibly"] * is_dense(graph)
     drawing = draw_areas(graph, labels=words, scale=scale, width=points)
-    return _saved(drawing, path, lower="the matrix of connections is lower", remarks=remarks)
+    return _saved(drawing, path, points, lower="the matrix of connections is lower", remarks=remarks)
 
 
 @arguments_explained
@@ -89,7 +90,7 @@ def draw_matrix(spec: SpecLike, path: str | Path | None = None, *, width: Words 
         DataError: if the path cannot be written.
     """
     scale, points = _widths(width, WEIGHTS)
-    return _saved(draw_connections(build(spec), scale=scale, width=points), path)
+    return _saved(draw_connections(build(spec), scale=scale, width=points), path, points)
 
 
 @arguments_explained
@@ -136,7 +137,7 @@ def draw_unrolled(
     subject = str(focus) if focus else ""
     drawing = draw_updates(full, kept, only=only, subject=subject, fold=fold, width=points)
     part = "--between and --upstream draw a part"
-    return _saved(drawing, path, lower=f"{FOLDED}, {part}, and the schedule is lower")
+    return _saved(drawing, path, points, lower=f"{FOLDED}, {part}, and the schedule is lower")
 
 
 @arguments_explained
@@ -171,7 +172,7 @@ def draw_schedule(
     """
     _, points = _widths(width, (), {"fold": ([fold], [*FOLDS])})
     full, kept = lower(spec, steps, order, record, passes)
-    return _saved(draw_timetable(full, kept, fold=fold, width=points), path, lower=FOLDED)
+    return _saved(draw_timetable(full, kept, fold=fold, width=points), path, points, lower=FOLDED)
 
 
 POINTS = {"cm": 72 / 2.54, "mm": 7.2 / 2.54, "in": 72.0, "pt": 1.0}
@@ -224,17 +225,26 @@ FOLDED = "`--fold always` draws equal steps once"
 
 
 def _saved(
-    drawing: Drawing, path: str | Path | None, *, lower: str | None = None, remarks: Sequence[str] = ()
+    drawing: Drawing,
+    path: str | Path | None,
+    points: float | None,
+    *,
+    lower: str | None = None,
+    remarks: Sequence[str] = (),
 ) -> Drawing:
     """The drawing with its remarks, written to the path if there is one.
 
     Args:
         drawing: the picture.
         path: where to write it.
+        points: the printed width that was asked for, if one was.
         lower: what draws less, said of a picture that is taller than a page.
         remarks: further ones.
     """
-    height = drawing.size[1]
+    width, height = drawing.size
+    if points is None and width > PAGE_WIDTH_CM:
+        page = f"{PAGE_WIDTH_CM:.0f}"
+        remarks = [f"the picture is {width:.0f} cm wide, a page {page} cm: `--width {page}cm` fits it", *remarks]
     if lower is not None and height > PAGE_CM:
         remarks = [f"the picture is {height:.0f} cm tall, a page {PAGE_CM:.0f} cm: {lower}", *remarks]
     drawing = replace(drawing, remarks=tuple(map(in_words_of_caller, remarks)))

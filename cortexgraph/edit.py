@@ -53,35 +53,15 @@ def _edited(network: SpecLike | nn.Module, change: Change, carry: Carry) -> Netw
                 Diagnostic("no-network", "network", found, expected, "Give its `.network`, or its `.spec`.")
             )
         return change(resolve(network))
-    from cortexgraph.network import unwrapped
+    from cortexgraph.network import unaltered, unwrapped
 
     before = unwrapped(cast("nn.Module", network))
-    started = _unaltered(before)
+    started = unaltered(before)
     after = compile_with(change(before.spec), before.options)
     state, graphs = before.state_dict(), (unroll(before.spec), unroll(after.spec))
     after.take_over(before, carry(state, *graphs))
     _freeze(before, started, after, lambda flags: carry(flags, *graphs))
     return after.train(before.training)
-
-
-def _unaltered(network: CompiledNetwork) -> CompiledNetwork:
-    """A fresh network of the same source.
-
-    Raises:
-        CompileError: if the user replaced modules of the network or hooked into it, which no spec says.
-    """
-    import torch
-
-    from cortexgraph.network import alterations
-
-    with torch.random.fork_rng(devices=[]):
-        fresh = type(network)()
-    if changes := alterations(network, fresh):
-        found = f"modules of the network were changed: {listed(changes[:4])}{', …' * (len(changes) > 4)}"
-        expected = "an edited network is compiled afresh from the spec, which does not say so"
-        repair = "Undo it, edit the network, and change the new one; or write the change into the spec."
-        raise CompileError(Diagnostic("altered-network", "network", found, expected, repair))
-    return fresh
 
 
 def _freeze(

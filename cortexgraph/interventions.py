@@ -48,7 +48,8 @@ def intervene(network: nn.Module, interventions: Interventions | str | Path) -> 
     recordings. What a cell keeps hidden stays. Changes to one place happen in the order in which they are given.
 
     Args:
-        network: from `cortexgraph.compile` or a run; its weights are carried over.
+        network: from `cortexgraph.compile` or a run; its weights are carried over. Hooks and replaced modules are
+            refused: no spec says them.
         interventions: changes by target and steps, such as ``{("V4", 3): cg.ablate([0]), ("IT", "all"): cg.clamp(0)}``,
             or the path of a file of them (`docs/interventions.md`).
 
@@ -66,9 +67,10 @@ def intervene(network: nn.Module, interventions: Interventions | str | Path) -> 
         >>> [line.strip() for line in network.source.splitlines() if line.endswith("  # intervention")]
         ['V4_4 = self.ablate_V4(V4_4)  # intervention']
     """
-    from cortexgraph.network import unwrapped
+    from cortexgraph.network import unaltered, unwrapped
 
     before = unwrapped(network)
+    unaltered(before)
     asked = [*(read_interventions(interventions) if isinstance(interventions, str | Path) else _pairs(interventions))]
     full = unroll(before.spec)
     kept = before.options.interventions

@@ -16,8 +16,8 @@ from torch.utils._pytree import register_pytree_node
 from cortexgraph.errors import CompileError, CortexGraphWarning, DataError, Diagnostic
 from cortexgraph.graph.names import renamed
 from cortexgraph.loading import Images, by_input, check_images, input_place, load_class
-from cortexgraph.streaming import PieceCompiler, Pieces, State
-from cortexgraph.wording import listed, shortened, step_ranges
+from cortexgraph.streaming import MissingStateError, PieceCompiler, Pieces, State
+from cortexgraph.wording import listed
 
 if TYPE_CHECKING:
     from cortexgraph.checks.behaviour import Record
@@ -201,33 +201,12 @@ class CompiledNetwork(nn.Module):
         return self._compilers.restored, (self.spec, self.options, self.source), self._kept()
 
 
-class MissingStateError(CompileError, KeyError):
-    """A state that was not recorded."""
-
-    __str__ = Exception.__str__
-
-
 class States(dict[tuple[str, int], Tensor]):
     """Recorded states by (area, step); one that is missing is explained."""
 
     def __missing__(self, key: object) -> Tensor:
-        steps: dict[str, list[int]] = {}
-        for area, step in self:
-            steps.setdefault(area, []).append(step)
-        recorded = (
-            listed(
-                [
-                    f"{area} at {'steps' if len(at) > 1 else 'step'} {step_ranges(sorted(at))}"
-                    for area, at in steps.items()
-                ]
-            )
-            or "none"
-        )
         repair = "Add it to `record`; an area has no state at steps at which it is silent (see `cg.summarise`)."
-        if not (isinstance(key, tuple) and len(key) == 2):
-            repair = f"Name an area and a step, such as `states[{next(iter(self), ('V1', 1))!r}]`."
-        found, expected = f"{shortened(repr(key))} is not a recorded state", f"the recorded states are {recorded}"
-        raise MissingStateError(Diagnostic("no-state", "states", found, expected, repair))
+        raise MissingStateError.of(key, self, "states", "recorded", repair)
 
 
 register_pytree_node(  # so that torch.func and DataParallel treat it as a dictionary
@@ -272,6 +251,22 @@ def alterations(network: CompiledNetwork, fresh: nn.Module) -> list[str]:
         if "forward" in vars(own):
             changes.append(f"{name or 'the network'} has another `forward`")
     return sorted(changes)
+
+
+def unaltered(network: CompiledNetwork) -> CompiledNetwork:
+    """A fresh network of the same source.
+
+    Raises:
+        CompileError: if the user replaced modules of the network or hooked into it, which no spec says.
+    """
+    with torch.random.fork_rng(devices=[]):
+        fresh = type(network)()
+    if changes := alterations(network, fresh):
+        found = f"modules of the network were changed: {listed(changes[:4])}{', …' * (len(changes) > 4)}"
+        expected = "an edited network is compiled afresh from the spec, which does not say so"
+        repair = "Undo it, edit the network, and change the new one; or write the change into the spec."
+        raise CompileError(Diagnostic("altered-network", "network", found, expected, repair))
+    return fresh
 
 
 # ---- sets of parameters that training did not reach --------------------------------

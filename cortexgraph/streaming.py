@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from cortexgraph.errors import CortexGraphWarning, DataError, Diagnostic
+from cortexgraph.errors import CompileError, CortexGraphWarning, DataError, Diagnostic
 from cortexgraph.graph import AreaGraph, Readout
 from cortexgraph.loading import Images, by_input, load_class
 from cortexgraph.program import CompileOptions, Program
 from cortexgraph.unrolling import Moment, named_steps
+from cortexgraph.wording import listed, shortened, steps_text
 
 if TYPE_CHECKING:
     from cortexgraph.spec import NetworkSpec
 
 PieceCompiler = Callable[..., tuple[Program, Moment]]
+
+
+class MissingStateError(CompileError, KeyError):
+    """A state that was not recorded, or that a stream does not carry."""
+
+    __str__ = Exception.__str__
+
+    @classmethod
+    def of(cls, key: object, present: Iterable[tuple[str, int]], name: str, kind: str, repair: str) -> Self:
+        """The error for a key that is none of the states that are present, by (area, step), in the mapping `name`."""
+        steps: dict[str, list[int]] = {}
+        for area, step in present:
+            steps.setdefault(area, []).append(step)
+        known = [f"{area} at {steps_text(sorted(at))}" for area, at in steps.items()]
+        if not (isinstance(key, tuple) and len(key) == 2):
+            first = next(((area, at[0]) for area, at in steps.items()), ("V1", 1))
+            repair = f"Name an area and a step, such as `{name}[{first!r}]`."
+        found = f"{shortened(repr(key))} is not a {kind} state"
+        return cls(Diagnostic("no-state", name, found, f"the {kind} states are {listed(known) or 'none'}", repair))
 
 
 class State(Mapping[tuple[str, int], Tensor]):
@@ -50,7 +70,11 @@ class State(Mapping[tuple[str, int], Tensor]):
         self.step, self.batch, self._origin = step, batch, origin
 
     def __getitem__(self, key: tuple[str, int]) -> Tensor:
-        return self._visible()[key]
+        states = self._visible()
+        if key not in states:
+            repair = "Earlier steps are carried as far back as a delayed connection reads; `record` returns all."
+            raise MissingStateError.of(key, states, "state", "carried", repair)
+        return states[key]
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
         return iter(self._visible())
@@ -246,6 +270,9 @@ class Stepper:
     Args:
         network: from `cortexgraph.compile` or a run.
 
+    Raises:
+        CompileError: for a module that is no such network.
+
     Examples:
         >>> import torch, cortexgraph as cg
         >>> stepper = cg.Stepper(cg.compile("ventral").eval())
@@ -256,7 +283,9 @@ class Stepper:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self.network = network
+        from cortexgraph.network import unwrapped
+
+        self.network = unwrapped(network)
         self.state: State | None = None
 
     @property

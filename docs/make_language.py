@@ -52,9 +52,9 @@ PARTS: tuple[tuple[str, type[BaseModel], str], ...] = (
         "`input`, and an entry of `inputs`",
         InputSpec,
         "A spec has one input, `input`, which connections read as `image`, or several by name: "
-        "`inputs: {left: {size: 32}, gaze: {channels: 2, size: 1}}`. A network of several inputs is called with a mapping of "
-        "their names to tensors; each is an image or a video. Training on data sets, protocols, prediction and attribution "
-        "take one input.",
+        "`inputs: {left: {size: 32}, gaze: {channels: 2, size: 1}}`. A network of several inputs is called with a "
+        "mapping of their names to tensors; each is an image or a video. Training on data sets, protocols, prediction "
+        "and attribution take one input.",
     ),
     (
         "An area: an entry of `areas`",

@@ -159,7 +159,7 @@ def test_the_interpreter_agrees(options: dict[str, Any]) -> None:
     }
     network = cg.intervene(network_of(steps=12, **options), interventions)
     areas = build(network.spec).under(network.options.interventions)
-    logits, states = interpret_graph(areas, network.state_dict(), X)
+    logits, states = interpret_graph(areas, network.state_dict(), {"image": X})
     found, recorded = network(X)
     torch.testing.assert_close(found, logits)
     assert recorded.keys() == states.keys()
@@ -256,3 +256,17 @@ def test_what_is_wrong_in_a_file_has_its_line(tmp_path: Path, text: str, message
     file.write_text(text)
     with pytest.raises(cg.SpecError, match=message):
         cg.intervene(network_of(), file)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda network: setattr(network, "V1", torch.nn.Tanh()), r"V1 is Tanh\(\), not ReLU\(\)"),
+        (lambda network: network.V2.register_forward_hook(lambda *_: None), r"V2 has a hook"),
+    ],
+)
+def test_a_network_that_its_user_changed_is_refused(change: Any, message: str) -> None:
+    network = network_of()
+    change(network)
+    with pytest.raises(cg.CompileError, match=message):
+        cg.intervene(network, {("V1", 2): cg.ablate()})

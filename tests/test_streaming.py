@@ -260,3 +260,22 @@ def test_all_findings_about_a_state_come_at_once() -> None:
         network_of()(X[:1], state)
     with pytest.raises(cg.DataError, match=r"a list was given, but it is what `network\(x, return_state=True\)`"):
         network_of()(X, [])  # type: ignore[arg-type]
+
+
+def test_a_stepper_of_another_module_is_a_finding() -> None:
+    with pytest.raises(cg.CompileError, match=r"a Linear was given, but a network of `cg\.compile` is needed"):
+        cg.Stepper(torch.nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        (("V1", 99), r"\('V1', 99\) is not a carried state, but the carried states are V1 at step 2 and V2 at step 2"),
+        ("V1", r"'V1' is not a carried state(.|\n)*Name an area and a step, such as `state\[\('V1', 2\)\]`"),
+    ],
+)
+def test_a_state_that_is_not_carried_is_a_finding(key: Any, message: str) -> None:
+    _, state = network_of()(X, steps=2, return_state=True)
+    assert key not in state
+    with pytest.raises(cg.CompileError, match=message):
+        state[key]

@@ -96,8 +96,12 @@ def inputs(graph: AreaGraph) -> Iterator[Diagnostic]:
 
 def _unknown(graph: AreaGraph, path: Path, name: str, known: list[str]) -> Diagnostic:
     wording = unknown_area(name, known, "Declare the area under `areas`, or correct the name.")
-    if "," in name and {part.strip() for part in name.split(",")} <= {*known}:
-        wording = *wording[:2], "Write each chain as a separate entry: split this one at the comma."
+    parts = [part.strip() for part in name.split(",")]
+    if "," in name and {*parts} <= {*known}:
+        repair = "Write each chain as a separate entry: split this one at the comma."
+        if path[0] == "time":
+            repair = f"Put a space after the comma and brackets around areas updated together: `[{', '.join(parts)}]`."
+        wording = *wording[:2], repair
     return graph.spec.diagnostic("unknown-area", path, *wording)
 
 

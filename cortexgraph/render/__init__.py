@@ -1,7 +1,7 @@
 """Pictures of networks: areas and connections, and their updates over time."""
 
 from cortexgraph.render.areas import draw_areas, draw_beside, is_dense
-from cortexgraph.render.canvas import PAGE_CM
+from cortexgraph.render.canvas import PAGE_CM, PAGE_WIDTH_CM
 from cortexgraph.render.drawing import Drawing, check_suffixes
 from cortexgraph.render.labels import LABELS, WEIGHTS
 from cortexgraph.render.matrix import draw_connections
@@ -13,6 +13,7 @@ __all__ = [
     "FOLDS",
     "LABELS",
     "PAGE_CM",
+    "PAGE_WIDTH_CM",
     "WEIGHTS",
     "Drawing",
     "Fold",

@@ -42,6 +42,8 @@ CM = 2.54 / 72
 """Of a point."""
 PAGE_CM = 24.0
 """Height of the text of a page."""
+PAGE_WIDTH_CM = 17.0
+"""Width of the text of a page."""
 PAGE = PAGE_CM / CM
 ROOM = 7.0 / LEGIBLE
 """Width that a layout may use for each point of printed width: the smallest text of most drawings is 7 points."""

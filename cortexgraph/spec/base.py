@@ -121,7 +121,7 @@ class Model(Part):
                 yield written_key(name, field), value
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name in type(self).model_fields:
+        if name in type(self).model_fields or isinstance(getattr(type(self), name, None), property):
             raise AttributeError(f"a spec stays as it is ({type(self).__name__}.{name} was set); {CHANGE}")
         super().__setattr__(name, value)
 
@@ -136,6 +136,7 @@ class Model(Part):
         lines, parameters = [], []
         for name, field in cls.model_fields.items():
             key, empty = written_key(name, field), Parameter.empty
+            name = key if isinstance(getattr(cls, key, None), property) else name  # which stands for the field
             default = empty if field.is_required() else field.get_default(call_default_factory=True)
             parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, default=default))
             text = f"{key}: {field.description}" if key == name else f"{key} (in Python `{name}`): {field.description}"

@@ -215,6 +215,9 @@ def _not_a_choice(value: object, path: Path, root: type[BaseModel], context: Map
     guess = similar(value, choices)
     hints = WORDS_FOR.get(str(path[-1]) if path else "", {})
     hint = next((hint for words, hint in hints.items() if value.lower() in words.split()), None)
+    names = [name.strip("[] ") for name in re.split(r"->|[,;>]", value)]
+    if path == ("time", "order") and len(names) > 1:
+        hint = f"Write a list: `[{', '.join(names)}]`."
     repair = hint or (f"Did you mean `{guess}`?" if guess else _example("Write", path, root))
     return Message("unknown-value", f"the value is {shown(value)}", f"it must be {expected}", repair)
 

@@ -44,3 +44,6 @@ def test_a_drawing_carries_what_the_command_remarks() -> None:
     assert re.fullmatch(r"the picture is \d\d cm tall, a page 24 cm: `fold=\"always\"` draws .*", remark)
     assert remark in repr(tall)
     assert not cg.draw("ventral").remarks
+    (remark,) = cg.draw_unrolled("liao_3state_full").remarks
+    assert remark == 'the picture is 32 cm wide, a page 17 cm: `width="17cm"` fits it'
+    assert cg.draw_unrolled("liao_3state_full", width="17cm").size[0] < 17.1

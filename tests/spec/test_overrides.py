@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from cortexgraph.errors import CortexGraphWarning, SpecError
+from cortexgraph.compiler import build
+from cortexgraph.errors import CortexGraphError, CortexGraphWarning, SpecError
 from cortexgraph.spec import NetworkSpec, load, loads
+from cortexgraph.spec.overrides import written_override
 
 SPEC = """\
 name: base
@@ -191,3 +193,17 @@ def test_an_unknown_or_ambiguous_connection(path: str, message: str) -> None:
 def test_an_area_without_areas_before_it_is_recognised() -> None:
     with pytest.raises(SpecError, match=r"no key `V1`, but an area of this name.\n  Write `areas.V1.channels=3`"):
         load("ventral", ["V1.channels=3"])
+
+
+@pytest.mark.parametrize(
+    ("order", "repair"),
+    [
+        ("V1,V2,V4,IT", r"Write a list: `\[V1, V2, V4, IT\]`"),
+        ("V1 -> V2->V4 -> IT", r"Write a list: `\[V1, V2, V4, IT\]`"),
+        ("['V1,V2', V4, IT]", r"brackets around areas updated together: `\[V1, V2\]`"),
+        ("sequentially", r"Did you mean `sequential`"),
+    ],
+)
+def test_an_order_that_is_written_as_a_chain_is_recognised(order: str, repair: str) -> None:
+    with pytest.raises(CortexGraphError, match=repair):
+        build(load("ventral", [written_override(("time", "order"), order, f"--order {order}")]))

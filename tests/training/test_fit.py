@@ -17,12 +17,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cortexgraph.compiler import build
+from cortexgraph.compiler import build, compile_spec
 from cortexgraph.data import ImageData
 from cortexgraph.errors import CortexGraphError, DataError
 from cortexgraph.graph import resolved
 from cortexgraph.spec import NetworkSpec, load
-from cortexgraph.training import TrainSettings, train
+from cortexgraph.training import TrainSettings, load_run, train
 
 from .conftest import striped_data, tiny_spec
 
@@ -241,3 +241,18 @@ def test_two_processes_share_batches(tmp_path: Path) -> None:
     assert done.stdout.count("epoch 2/2") == 1
     assert [row["step"] for row in rows(tmp_path / "run")] == ["3", "6"]
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["device"] == "2 × cpu"
+
+
+def test_truncated_gradients_train_what_they_reach(
+    spec: NetworkSpec, data: ImageData, settings: Callable[..., TrainSettings], tmp_path: Path
+) -> None:
+    """Cut at every step, no gradient leaves IT: what lies below it stays as it was, and in a plain run it does not."""
+    start = compile_spec(spec).state_dict()
+    moved = []
+    for tbptt in (0, 1):
+        out = tmp_path / str(tbptt)
+        train(spec, data, settings(epochs=1, tbptt=tbptt), out, init_from=start, quiet=True)
+        state = load_run(out).network.state_dict()
+        moved.append({name for name in start if name.endswith("conv.weight") and not state[name].equal(start[name])})
+    assert moved[0] == {name for name in start if name.endswith("conv.weight")}
+    assert moved[1] == {"V1_to_IT.conv.weight", "IT_to_IT.conv.weight"}
