@@ -134,9 +134,9 @@ class Model(Part):
         """Make `help` readable: the fields with their meaning, and a signature without the types of the validator."""
         cls._about = inspect.cleandoc(cls.__doc__ or "")
         lines, parameters = [], []
-        for name, field in cls.model_fields.items():
-            key, empty = written_key(name, field), Parameter.empty
-            name = key if isinstance(getattr(cls, key, None), property) else name  # which stands for the field
+        for own, field in cls.model_fields.items():
+            key, empty = written_key(own, field), Parameter.empty
+            name = key if isinstance(getattr(cls, key, None), property) else own  # the property stands for the field
             default = empty if field.is_required() else field.get_default(call_default_factory=True)
             parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, default=default))
             text = f"{key}: {field.description}" if key == name else f"{key} (in Python `{name}`): {field.description}"
