@@ -69,8 +69,8 @@ if TYPE_CHECKING:
     from cortexgraph.spec import loads as loads
     from cortexgraph.spec import save as save
     from cortexgraph.spec import zoo as zoo
+    from cortexgraph.stepper import Stepper as Stepper
     from cortexgraph.streaming import State as State
-    from cortexgraph.streaming import Stepper as Stepper
     from cortexgraph.tracing import trace as trace
     from cortexgraph.training import TrainSettings as TrainSettings
     from cortexgraph.training import evaluate as evaluate
@@ -106,7 +106,8 @@ _HOMES = {
     "cortexgraph.ops.registry": ("json_schema",),
     "cortexgraph.checks": ("register_check",),
     "cortexgraph.edit": ("lesion", "share", "unshare"),
-    "cortexgraph.streaming": ("State", "Stepper"),
+    "cortexgraph.stepper": ("Stepper",),
+    "cortexgraph.streaming": ("State",),
     "cortexgraph.graph.interventions": ("ablate", "add_noise", "clamp", "patch", "scale"),
     "cortexgraph.interventions": ("intervene",),
     "cortexgraph.spec": ("NetworkSpec", "dumps", "load", "loads", "save", "zoo"),

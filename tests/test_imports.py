@@ -34,7 +34,7 @@ LAYERS = (
     ("program", "loading"),
     ("streaming",),
     ("network",),
-    ("own_operations",),
+    ("own_operations", "stepper"),
     ("compiler",),
     ("tracing",),
     ("analysis", "render", "data", "edit", "interventions", "connectome", "protocol", "released"),

@@ -229,7 +229,7 @@ class _Lowering:
 
     def _value(self, source: Node, reader: Node) -> str:
         if self.names.is_input(source):  # frames are counted from 0
-            return self.names.input(source, self._step_at(reader, source.step - self.graph.first))
+            return self.names.input(source, lambda: self._step_at(reader, source.step - self.graph.first))
         return self._name(source, reader)
 
     def _expanded(self, code: Code) -> Call:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Callable
 
 from cortexgraph.codegen.text import prelude
 from cortexgraph.graph import Readout
@@ -102,10 +103,10 @@ class Names:
         first = 1 if piece is None else piece.since if self.graph.static(node) else piece.first
         return node.kind == "image" and node.step >= first
 
-    def input(self, node: Node, frame: str) -> str:
-        """The code of an image that is an argument, or of this frame of it."""
+    def input(self, node: Node, frame: Callable[[], object]) -> str:
+        """The code of an image that is an argument, or of a frame of it."""
         name = self.inputs[node.name]
-        return name if self.graph.static(node) else f"{name}[:, {frame}]"
+        return name if self.graph.static(node) else f"{name}[:, {frame()}]"
 
     def _stem(self, node: Node) -> str:
         if node.kind == "evaluation":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from operator import sub
 
 from cortexgraph.codegen.names import Names, list_name
 from cortexgraph.codegen.statements import Append, Assign, Do, Statement
@@ -67,8 +69,9 @@ class Sinks:
             return ()
         sink = Node("state", "visible", graph.steps + 1)
         parts = ((graph.info.merged.get(node, node), part) for node, part in piece.leaves)
+        names = self.names
         return tuple(
-            self.names.input(n, str(n.step - graph.first)) if self.names.is_input(n) else self.names.read(n, sink, part)
+            names.input(n, partial(sub, n.step, graph.first)) if names.is_input(n) else names.read(n, sink, part)
             for n, part in parts
         )
 

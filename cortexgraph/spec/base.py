@@ -112,6 +112,8 @@ class Model(Part):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 
     _about: ClassVar[str]
+    _known_as: ClassVar[Mapping[str, str]] = {}
+    """The properties by which users know fields, by the names of the fields."""
 
     def __repr_args__(self) -> Iterable[tuple[str | None, object]]:
         """What differs from the defaults, under the keys of the language: a spec in a traceback is short."""
@@ -121,7 +123,7 @@ class Model(Part):
                 yield written_key(name, field), value
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name in type(self).model_fields or isinstance(getattr(type(self), name, None), property):
+        if name in type(self).model_fields or name in self._known_as.values():
             raise AttributeError(f"a spec stays as it is ({type(self).__name__}.{name} was set); {CHANGE}")
         super().__setattr__(name, value)
 
@@ -136,7 +138,7 @@ class Model(Part):
         lines, parameters = [], []
         for own, field in cls.model_fields.items():
             key, empty = written_key(own, field), Parameter.empty
-            name = key if isinstance(getattr(cls, key, None), property) else own  # the property stands for the field
+            name = cls._known_as.get(own, own)
             default = empty if field.is_required() else field.get_default(call_default_factory=True)
             parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, default=default))
             text = f"{key}: {field.description}" if key == name else f"{key} (in Python `{name}`): {field.description}"

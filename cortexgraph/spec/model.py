@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -230,6 +230,7 @@ class NetworkSpec(Document, Shown):
     """
 
     model_config = ConfigDict(json_schema_extra=_one_form_of_inputs)
+    _known_as: ClassVar[Mapping[str, str]] = {"one_input": "input", "named_inputs": "inputs"}
 
     named_inputs: Annotated[dict[Name, InputSpec], Field(max_length=100), AfterValidator(frozen)] = Field(
         default={},
@@ -366,7 +367,7 @@ class NetworkSpec(Document, Shown):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with other fields; a mapping for a part of the spec, such as `time`, becomes that part."""
         parts = {name: type(part) for name, part in self if isinstance(part, Model)}
-        names = {"input": "one_input", "inputs": "named_inputs"}
+        names = {known: own for own, known in self._known_as.items()}
         changes = {
             name: parts[name].model_validate(value) if name in parts and isinstance(value, Mapping) else value
             for name, value in ((names.get(name, name), value) for name, value in (update or {}).items())

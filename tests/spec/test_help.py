@@ -22,7 +22,7 @@ def test_help_starts_with_the_fields_and_is_short(part: type[Model]) -> None:
     assert max(map(len, lines[: fields + 12])) < 700
     for noise in ("Annotated", "pattern", "AfterValidator", "MinLen", "0x"):
         assert noise not in "\n".join(lines[: fields + len(part.model_fields)])
-    for name in part.model_fields:
+    for name in inspect.signature(part).parameters:
         assert name in "\n".join(lines)
 
 

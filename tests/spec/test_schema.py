@@ -27,6 +27,7 @@ KNOWN = {
     "$defs",
     "$schema",
     "anyOf",
+    "oneOf",
     "const",
     "enum",
     "type",
@@ -88,6 +89,8 @@ def accepts_object(schema: dict[str, Any], value: dict[str, Any]) -> bool:
     if not set(schema.get("required", ())) <= value.keys() or len(value) < schema.get("minProperties", 0):
         return False
     if len(value) > schema.get("maxProperties", len(value)):
+        return False
+    if "oneOf" in schema and sum(accepts(branch, value) for branch in schema["oneOf"]) != 1:
         return False
     for key, part in value.items():
         patterns = [inner for pattern, inner in schema.get("patternProperties", {}).items() if re.search(pattern, key)]

@@ -51,7 +51,7 @@ def test_upstream_downstream_and_between_are_those_of_networkx(spec: cg.NetworkS
     assert focused(graph, Focus(upstream=f"readout@{sink.step}")) == set(ends).union(
         *(nx.ancestors(alive, end) for end in ends)
     )
-    frames = [node for node in alive if node.name == "image"]
+    frames = [node for node in alive if (node.kind, node.name) == ("image", "image")]
     reached = set(frames).union(*(nx.descendants(alive, frame) for frame in frames))
     assert focused(graph, Focus(downstream="image")) == reached
     area = next(readout.source for readout in graph.areas.readouts if readout.name == sink.name)
