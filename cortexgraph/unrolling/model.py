@@ -230,6 +230,11 @@ class UnrolledGraph(Shown, nx.DiGraph):  # type: ignore[misc]
         """The inputs of which each step reads its own frame; the others are static."""
         return self.info.videos
 
+    @property
+    def video(self) -> bool:
+        """Whether each step reads a frame of its own, of one input at least."""
+        return bool(self.videos)
+
     def static(self, node: Node) -> bool:
         """Whether a node is a static image, one value for all steps."""
         return node.kind == "image" and node.name not in self.videos

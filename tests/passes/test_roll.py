@@ -29,7 +29,7 @@ def written_out(graph: UnrolledGraph) -> tuple[dict[Node, Any], dict[tuple[Node,
     for node in graph:
         if not graph.written(node):
             continue
-        still = node.kind == "image" and not graph.video
+        still = graph.static(node)
         for run, step in enumerate([node.step] if still else graph.every_step(node)):
             here, by = node._replace(step=step), step - node.step
             ordinals = graph.every_ordinal(node) if node.kind == "update" and graph.live(node) else (0,)
@@ -37,12 +37,11 @@ def written_out(graph: UnrolledGraph) -> tuple[dict[Node, Any], dict[tuple[Node,
             for source, _, edge in graph.in_edges(node, data=True):
                 moves = loop is not None and node.step >= loop.first and is_moving(graph, source, node)
                 moves |= loop is not None and node.step >= loop.end and source.step >= loop.first
-                fixed = source.kind == "zero" or (source.kind == "image" and not graph.video)
+                fixed = source.kind == "zero" or graph.static(source)
                 there = source._replace(step=source.step + by) if moves and not fixed else source
                 edges[there, here] = (set(edge["connections"]), edge["memory"])
-    if not graph.video:  # one image: that of a step inside the loop is no node of its own
-        nodes = {node: about for node, about in nodes.items() if node.kind != "image"}
-    return nodes, edges
+    # one static image: that of a step inside the loop is no node of its own
+    return {node: about for node, about in nodes.items() if not graph.static(node)}, edges
 
 
 def rolled_ventral(steps: int) -> UnrolledGraph:
