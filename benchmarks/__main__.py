@@ -17,9 +17,10 @@ from benchmarks.memory import memory
 from benchmarks.network import READINGS
 from benchmarks.ratios import ratios
 from benchmarks.size import size
+from benchmarks.streaming import streaming
 from benchmarks.timing import CLOCKS, Setting
 
-PARTS = ("ratios", "memory", "size", "end-to-end", "ingredients")
+PARTS = ("ratios", "memory", "size", "end-to-end", "ingredients", "streaming")
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -36,7 +37,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--backend", choices=["eager", "inductor"], default="eager", help="default: %(default)s")
     parser.add_argument("--precision", choices=["fp32", "tf32", "bf16"], default="fp32", help="default: %(default)s")
     parser.add_argument("--data", type=Path, help="of end-to-end: folder with train/ and test/ (default: made here)")
-    parser.add_argument("--images", type=int, default=5000, help="of end-to-end; default: %(default)s")
+    parser.add_argument("--images", type=int, default=5000, help="of end-to-end, streaming; default: %(default)s")
+    parser.add_argument("--workers", type=int, default=2, help="of streaming; default: %(default)s")
     found = parser.parse_args(arguments)
     if unknown := set(found.parts) - {*PARTS}:
         parser.error(f"there is no part {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}")
@@ -80,6 +82,9 @@ def measure(given: argparse.Namespace) -> Iterator[str]:
     if "ingredients" in parts:
         yield "\n## Ingredients of training\n"
         yield from ingredients(setting)
+    if "streaming" in parts:
+        yield "\n## Streamed images\n"
+        yield from streaming(given.images, given.rounds, given.workers)
 
 
 def main() -> None:

@@ -173,14 +173,15 @@ def _carried_out(job: Job, logger: Sequence[str], *, resume: bool, overwrite: bo
     recorder = Recorder(run, Interrupts(), quiet=quiet)
     trainer = make_trainer(job.settings, job.device, run.path, [recorder], quiet=quiet)
     with run.locked():
-        last = job.begin(resume=resume, overwrite=overwrite, quiet=quiet)
+        newest = job.begin(resume=resume, overwrite=overwrite, quiet=quiet)
+        path, last = newest or (None, None)
         recorder.metadata = job.metadata
         step = last["global_step"] if last else 0
         versions = last["callbacks"]["Recorder"].get("trackers", {}) if last else {}
         names = logger if is_first_process() else ()
         with tracking(names, run.path, job.spec.name, step, versions) as recorder.trackers:
             module = TrainingModule(job.network, job.data, job.settings, job.frozen.modules)
-            tested = _fit(trainer, recorder, module, run.last if last else None)
+            tested = _fit(trainer, recorder, module, path)
         summary = job.summary(recorder.history, tested)
         if trainer.is_global_zero:
             draw_curves(recorder.history, recorder.title, run.curves)
@@ -236,6 +237,8 @@ def _fit(
     except StopTraining:
         done = len(recorder.history)
         kept = "they are saved." if done else "resuming starts again."
+        if recorder.run.within.exists():
+            kept = "resuming goes on within the next one."
         message = f"Stopped after {done} of {module.settings.epochs} epochs; {kept}"
         raise Interrupted(message, interrupts.received or signal.SIGINT) from None
     except torch.OutOfMemoryError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from math import prod
 from typing import Literal, cast
 
 import torch
@@ -24,6 +25,8 @@ from cortexgraph.training.tasks import CLASS_MAP, FRAMES, KINDS, frames_needed, 
 from cortexgraph.wording import by, count_of
 
 EVALUATION_BATCH_SIZE = 500
+EVALUATION_BYTES = 2**26
+"""Bytes of the largest batch of images, as floats, on which training evaluates an epoch."""
 FLIPS: dict[str, bool | str] = {"random": True, "alternating": "alternating", "none": False}
 
 
@@ -293,6 +296,13 @@ class EpochLoader:
     def __len__(self) -> int:
         return len(self.batches)
 
+    def state_dict(self) -> dict[str, int]:
+        """Nothing: the trainer knows the epoch and the batch. Lightning asks whether a loader can be resumed."""
+        return {}
+
+    def load_state_dict(self, state_dict: Mapping[str, int]) -> None:
+        """Nothing, likewise."""
+
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         self.batches.set_epoch(self.epoch())
         for images, targets in self.batches.part(self.first(), self.rank, self.world):
@@ -330,15 +340,17 @@ def train_batches(data: ImageData, settings: TrainSettings, device: torch.device
 def evaluation_batches(
     data: ImageData,
     device: torch.device,
-    batch_size: int = EVALUATION_BATCH_SIZE,
+    batch_size: int | None = None,
     split: Literal["train", "validation", "test"] = "test",
     views: TrainSettings | None = None,
 ) -> Batches:
-    """Images of a split in their order, normalised as the training images are.
+    """Images of a split in their order, normalised as the training images are; by default at most 500, or 64 MiB.
 
     With the settings for `views`, two of each image, augmented so.
     """
     images: Images = getattr(data, split)
+    if batch_size is None:
+        batch_size = min(EVALUATION_BATCH_SIZE, max(1, EVALUATION_BYTES // (4 * prod(images.shape))))
     return Batches(
         images,
         mean=data.mean,

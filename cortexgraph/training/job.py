@@ -6,6 +6,7 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -67,7 +68,7 @@ class Job:
     start: Start | None
     frozen: Frozen
 
-    def begin(self, *, resume: bool, overwrite: bool, quiet: bool) -> dict[str, Any] | None:
+    def begin(self, *, resume: bool, overwrite: bool, quiet: bool) -> tuple[Path, dict[str, Any]] | None:
         """Write the files of a new run, or those that a resumed run lacks, and announce the training.
 
         Returns:
@@ -199,8 +200,10 @@ def versions() -> dict[str, str]:
     return own | {"python": platform.python_version()}
 
 
-def checkpoint_to_resume(run: RunFolder, started: Started, spec: NetworkSpec, card: DataCard) -> dict[str, Any] | None:
-    """The checkpoint from which a resumed run goes on; None if it was interrupted before the end of its first epoch.
+def checkpoint_to_resume(
+    run: RunFolder, started: Started, spec: NetworkSpec, card: DataCard
+) -> tuple[Path, dict[str, Any]] | None:
+    """The checkpoint from which a resumed run goes on, and its file; None if it was interrupted before the first one.
 
     Raises:
         DataError: if spec, settings or data are not those that it was started with, or a file is damaged.
@@ -213,14 +216,15 @@ def checkpoint_to_resume(run: RunFolder, started: Started, spec: NetworkSpec, ca
         pairs |= {f"data.{name}": (getattr(kept, name), getattr(card, name)) for name in DECIDING}
     if findings := [_changed(place, *values) for place, values in pairs.items() if values[0] != values[1]]:
         raise DataError(findings)
-    if not run.last.exists():
+    newest = run.read_newest()
+    if newest is None:
         return None
-    run.read_weights(spec, card)
-    last = run.read_last()
+    if run.last.exists():
+        run.read_weights(spec, card)
     digest = run.identity(spec, card)
-    if last["callbacks"]["Recorder"].get("identity", digest) != digest:
+    if newest[1]["callbacks"]["Recorder"].get("identity", digest) != digest:
         raise run.damaged(run.settings, "or data.json is not what the run was started with")
-    return last
+    return newest
 
 
 def _changed(place: str, before: object, now: object) -> Diagnostic:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning_utilities import apply_to_collection
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MeanAbsoluteError, MeanMetric, Metric
@@ -142,6 +144,23 @@ class Scores:
         )
         own = {"accuracy": [n / int(images) for n in correct.tolist()]} if self.kind == CLASS else {}
         return float(loss) / int(images), own | self.values()
+
+    def state(self) -> dict[str, Any]:
+        """All sums so far, on the processor."""
+        metrics = [{name: metric.metric_state for name, metric in each.items()} for each in self._metrics]
+        sums = {"loss": self.loss, "correct": self.correct, "images": self.images, "metrics": metrics}
+        copied: dict[str, Any] = apply_to_collection(sums, Tensor, lambda value: value.cpu().clone())
+        return copied
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over the sums that `state` gave."""
+        device = self.loss.device
+        state = apply_to_collection(state, Tensor, lambda value: value.to(device))
+        self.loss, self.correct, self.images = state["loss"], state["correct"], state["images"]
+        for each, kept in zip(self._metrics, state["metrics"], strict=True):
+            for name, metric in each.items():
+                for part, value in kept[name].items():
+                    setattr(metric, part, value)
 
     def values(self) -> dict[str, list[float]]:
         """The metrics of torchmetrics at each readout step."""

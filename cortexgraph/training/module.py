@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
@@ -64,11 +64,12 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
 
     # ---- data ----------------------------------------------------------------
 
-    def _loader(self, batches: Batches, *, fixed: bool = False) -> EpochLoader:
+    def _loader(self, batches: Batches, first: Callable[[], int] = lambda: 0, *, fixed: bool = False) -> EpochLoader:
         trainer = self.trainer
         return EpochLoader(
             batches,
             lambda: 0 if fixed else _finished_epochs(trainer),
+            first,
             rank=trainer.global_rank,
             world=trainer.world_size,
             channels_last=self.settings.channels_last,
@@ -76,8 +77,10 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
 
     def train_dataloader(self) -> EpochLoader:
         """The training batches of the current epoch, on this process's device."""
+        progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
         device = self.trainer.strategy.root_device
-        return self._loader(train_batches(self.data, self.settings, device, self.objective.views))
+        batches = train_batches(self.data, self.settings, device, self.objective.views)
+        return self._loader(batches, lambda: int(progress.ready))
 
     def val_dataloader(self) -> EpochLoader:
         """The images on which epochs are evaluated, on this process's device."""
@@ -139,6 +142,27 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         # SeedSequence: the seeds of neighbouring numbers have nothing in common.
         torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1)))
         self.counts["train"] = self._zero()
+
+    def progress(self) -> dict[str, Any]:
+        """What a resumed epoch needs beside a checkpoint: counts and random states, a row for each process."""
+        own = {"counts": self.counts["train"].state(), "random": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            own["device_random"] = torch.cuda.get_rng_state(self.device)
+        rows = [own] * self.trainer.world_size
+        if self.trainer.world_size > 1:
+            torch.distributed.all_gather_object(rows, own)
+        return {"processes": rows}
+
+    def take_up(self, progress: Mapping[str, Any]) -> None:
+        """Go on in the middle of an epoch, with what `progress` gave there."""
+        for module in self.frozen:
+            module.eval()
+        own = progress["processes"][self.trainer.global_rank]
+        self.counts["train"] = self._zero()
+        self.counts["train"].restore(own["counts"])
+        torch.set_rng_state(own["random"])
+        if "device_random" in own:
+            torch.cuda.set_rng_state(own["device_random"], self.device)
 
     def on_validation_epoch_start(self) -> None:
         """Start counting."""

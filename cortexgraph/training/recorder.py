@@ -32,6 +32,8 @@ from cortexgraph.training.tasks import metric_name, metric_text
 
 DRAWING_PAUSE = 100
 """The curves are drawn after an epoch if that takes at most 1 % of the time."""
+SAVE_EVERY_S = 600
+"""Seconds after which a checkpoint is written within an epoch."""
 LOOK_EVERY = 20
 """Batches between two looks at the loss where looking makes the processor wait for the device."""
 
@@ -59,7 +61,8 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         self.metadata: Mapping[str, str] = {}
         self.history: list[EpochRecord] = []
         self.trackers: dict[str, Logger] = {}
-        self._started = self._trained = 0.0
+        self._within: dict[str, Any] | None = None
+        self._started = self._trained = self._saved = 0.0
         self.has_begun = False
         self._drawn, self._drawing_s = time.perf_counter(), 0.5
 
@@ -69,17 +72,24 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         """The history, the identity of the run, and its names in the trackers."""
         versions = {name: tracker.version for name, tracker in self.trackers.items()}
         history = [asdict(record) for record in self.history]
-        return {"history": history, "identity": self.metadata["identity"], "trackers": versions}
+        within = {"within": self._within} if self._within else {}
+        return {"history": history, "identity": self.metadata["identity"], "trackers": versions, **within}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the history of the run that is resumed."""
         self.history = [EpochRecord.restored(state) for state in state_dict["history"]]
+        self._within = state_dict.get("within")
 
     # ---- hooks -----------------------------------------------------------------
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Reinstall our signal handlers and restore the metrics table from the checkpoint."""
         self.has_begun = True
+        self._saved = self._started = time.perf_counter()
+        if self._within is not None:  # the epoch was started before the interruption
+            self._started -= self._within["seconds"]
+            as_training(pl_module).take_up(self._within)
+            self._within = None
         self.interrupts.install()
         self._check_interrupts(trainer)
         if trainer.is_global_zero:
@@ -90,6 +100,21 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         self._started = time.perf_counter()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int
+    ) -> None:
+        """Write a checkpoint within a long epoch, between two steps of the optimiser."""
+        if batch_idx == 0 or batch_idx % trainer.accumulate_grad_batches:
+            return
+        due = time.perf_counter() - self._saved > SAVE_EVERY_S
+        if trainer.world_size > 1:
+            due = trainer.strategy.reduce_boolean_decision(due, all=False)
+        if due:
+            self._within = as_training(pl_module).progress()
+            self._within["seconds"] = time.perf_counter() - self._started
+            self._write_checkpoint(trainer, self.run.within)
+            self._within, self._saved = None, time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
@@ -171,6 +196,14 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
             metrics=by_step,
         )
 
+    def _write_checkpoint(self, trainer: pl.Trainer, path: Path) -> None:
+        """Write a checkpoint; every process takes part, and the first one writes."""
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(path)
+            return
+        with replacing(path, durable=True) as temporary:
+            trainer.save_checkpoint(temporary)
+
     def _save(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         record = self.history[-1]
         if not trainer.is_global_zero:
@@ -184,6 +217,8 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
             if record is reported_epoch(self.history):
                 figures = {"epoch": str(record.epoch), record.score: repr(record.last_score), "split": record.split}
                 save_tensors(self.run.weights, plain_state(module.evaluated), {**self.metadata, **figures})
+        self.run.within.unlink(missing_ok=True)
+        self._saved = time.perf_counter()
 
     def _draw(self) -> None:
         """Draw the curves so far."""

@@ -74,6 +74,7 @@ class RunFolder:
         self.weights = self.path / "weights.safetensors"
         self.checkpoints, self.tensorboard = self.path / "checkpoints", self.path / "tensorboard"
         self.last, self.best = self.checkpoints / "last.ckpt", self.checkpoints / "best.ckpt"
+        self.within = self.checkpoints / "within.ckpt"
 
     @property
     def _files(self) -> list[Path]:
@@ -229,7 +230,7 @@ class RunFolder:
         Raises:
             DataError: if one cannot be removed.
         """
-        for path in (self.settings, *self._files, self.last, self.best):
+        for path in (self.settings, *self._files, self.last, self.best, self.within):
             for left in leftovers(path):
                 try:
                     left.unlink(missing_ok=True)
@@ -348,10 +349,20 @@ class RunFolder:
         """
         return self._checkpoint(self.last)
 
+    def read_newest(self) -> tuple[Path, dict[str, Any]] | None:
+        """The checkpoint from which a resumed run goes on: within an epoch, or of the last one; None without any.
+
+        Raises:
+            DataError: if one is damaged.
+        """
+        every = [(path, self._checkpoint(path)) for path in (self.last, self.within) if path.exists()]
+        epochs = [len(checkpoint["callbacks"]["Recorder"]["history"]) for _, checkpoint in every]
+        return next((each for each, n in zip(every[::-1], epochs[::-1], strict=True) if n == max(epochs)), None)
+
     def _checkpoint(self, path: Path) -> dict[str, Any]:
         import torch
 
-        if not self.last.exists():
+        if path != self.within and not self.last.exists():
             raise self.too_young()
         self.file(path)
         try:
@@ -360,7 +371,8 @@ class RunFolder:
             checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             intact = intact and all(checkpoint[key] for key in PARTS)
             intact = intact and all(optimizer["state"] for optimizer in checkpoint["optimizer_states"])
-            intact = intact and bool(checkpoint["callbacks"]["Recorder"]["history"]) and checkpoint["global_step"] > 0
+            recorded = checkpoint["callbacks"]["Recorder"]
+            intact = intact and bool(recorded.get("within") or recorded["history"]) and checkpoint["global_step"] > 0
             values = {name: value.detach() for name, value in checkpoint["state_dict"].items()}
         except Exception:  # torch raises whatever its unpickler met
             intact = False
