@@ -312,7 +312,7 @@ def binocular(w: Weights, x: Any) -> tuple[Tensor, States]:
     """Half-squared sums of the two eyes, pooled by complex cells; each area responds a step after the one below."""
     eyes = {eye: F.relu(w.conv(f"{eye}_to_V1_L4_{eye}.conv", x[eye])) for eye in ("left", "right")}
     simple = F.relu(added([w.conv(f"V1_L4_{eye}_to_simple.conv", state) for eye, state in eyes.items()])) ** 2
-    complex_ = F.relu(w.batch_norm("complex_area.norm", w.conv("simple_to_complex.conv", simple, 2)))
+    complex_ = F.relu(w.batch_norm("complex.norm", w.conv("simple_to_complex.conv", simple, 2)))
     v2 = F.relu(w.batch_norm("V2.norm", w.conv("complex_to_V2.conv", complex_, 2)))
     rising = [*((f"V1-L4 {eye}", state, 1) for eye, state in eyes.items()), ("simple", simple, 2)]
     rising += [("complex", complex_, 3), ("V2", v2, 4)]
