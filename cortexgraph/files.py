@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from glob import escape
 from pathlib import Path
 
@@ -79,7 +80,11 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=_prefix(path), dir=path.parent) as temporary:
             whole = Path(temporary) / path.name
             whole.mkdir()
-            yield whole
+            try:
+                yield whole
+            except DataError as error:  # of a file in it
+                places = ((finding, finding.place.replace(str(whole), str(path))) for finding in error.diagnostics)
+                raise DataError(replace(finding, place=place) for finding, place in places) from None
             whole.replace(path)
     except (OSError, ValueError) as error:
         raise _unwritable(path, error) from None

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cortexgraph.errors import DataError
-from cortexgraph.files import leftovers, replacing, unwritable, write_text
+from cortexgraph.files import leftovers, new_folder, replacing, unwritable, write_text
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -31,6 +31,20 @@ def test_what_cannot_be_written_is_a_data_error(tmp_path: Path, name: str) -> No
     with pytest.raises(DataError, match="cannot be written"):
         write_text(tmp_path / name, "text")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_appears_whole(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(DataError, match=rf"{out}/no/a: it cannot be written"), new_folder(out) as folder:
+        write_text(folder / "a", "text")
+        write_text(folder / "no" / "a", "text")
+    assert list(tmp_path.iterdir()) == []
+    with new_folder(out) as folder:
+        write_text(folder / "a", "text")
+        assert not out.exists()
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["out", "out/a"]
+    with pytest.raises(DataError, match="out: it cannot be written"), new_folder(out):
+        pass
 
 
 def test_what_cannot_be_written_is_known_before(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ BASES: dict[str, list[str]] = {
     "preferred": ["run", "--area", "A", "--units", "0", "--device", "cpu", "--iterations", "2"],
     "brain": ["run", "--data", "neural.npz", "--stimuli", "images", "--folds", "2", "--device", "cpu"],
     "export": ["run", "-o", "x.py"],
+    "push": ["run", "--to", "shared"],
     "zoo": ["tiny.yaml"],
     "new": ["new.yaml"],
     "schema": [],
