@@ -255,8 +255,8 @@ def _data_arguments(values: Mapping[str, object], before: RunFolder | None) -> d
     set_values = {name: value for name, value in values.items() if value is not None}
     arguments: dict[str, Any] = {"source": "shapes"} | stored | set_values
     arguments["source"] = options.located(arguments["source"])
-    for name in {"root", "targets"} & arguments.keys():
-        arguments[name] = str(Path(arguments[name]).expanduser().resolve())
+    paths = {name: arguments[name] for name in ("root", "targets") if arguments.get(name) is not None}
+    arguments |= {name: str(Path(path).expanduser().resolve()) for name, path in paths.items()}
     return arguments
 
 

@@ -350,7 +350,9 @@ def evaluation_batches(
     """
     images: Images = getattr(data, split)
     if batch_size is None:
-        batch_size = min(EVALUATION_BATCH_SIZE, max(1, EVALUATION_BYTES // (4 * prod(images.shape))))
+        batch_size = min(
+            EVALUATION_BATCH_SIZE, max(1, EVALUATION_BYTES // (4 * (images.frames or 1) * prod(images.shape)))
+        )
     return Batches(
         images,
         mean=data.mean,

@@ -274,11 +274,11 @@ def readout_loss(
 def predicted_per_step(logits: Logits) -> Tensor:
     """The class of each image by the first readout at each of its steps: int64 [B, n].
 
-    It is −1, no class, where a logit is infinite or not a number, and of a readout of every place.
+    It is −1, no class, where a logit is infinite or not a number. The logits of all places are averaged.
     """
     logits = logits_per_step(logits)
     if logits.ndim > 3:
-        return logits.argmax(2).flatten(2)[..., 0].fill_(-1)
+        logits = logits.flatten(3).mean(3)
     return logits.argmax(2).where(logits.isfinite().all(2), -1)
 
 

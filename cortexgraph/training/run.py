@@ -26,7 +26,7 @@ from cortexgraph.released import read_weights
 from cortexgraph.spec import NetworkSpec, SpecLike
 from cortexgraph.spec.fields import pair
 from cortexgraph.training.downloads import download, hub_name
-from cortexgraph.training.losses import CLASS, weighted_steps
+from cortexgraph.training.losses import CLASS, NOTHING, weighted_steps
 from cortexgraph.training.reached import reached_steps, read_steps
 from cortexgraph.training.records import DataCard
 from cortexgraph.training.run_folder import RunFolder
@@ -238,7 +238,9 @@ class TrainedRun:
         size: dict[str, Any] = {"size": pair(self.spec.input.size), "channels": self.spec.input.channels}
         size |= {} if self.card.resize is None else {"resize": self.card.resize}
         if targets is not None:
-            size |= {"targets": targets, "target": data_kind(self.spec, self.settings.loss) or CLASS}
+            size["targets"] = targets
+        if (kind := data_kind(self.spec, self.settings.loss) or NOTHING) != CLASS:
+            size["target"] = kind
         return arguments | ({} if root is None else {"root": root}) | size
 
 

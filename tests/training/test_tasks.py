@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,11 @@ from typer.testing import CliRunner, Result
 from cortexgraph.cli.app import app
 from cortexgraph.compiler import compile_spec, interpret
 from cortexgraph.data import ImageData, LabelledImages, Targets, load_data
+from cortexgraph.data.folder import of_images
 from cortexgraph.errors import DataError, SpecError, in_commands
+from cortexgraph.experiment.run import _measured
+from cortexgraph.hub.card import card_text
+from cortexgraph.recording import record
 from cortexgraph.spec import NetworkSpec, save
 from cortexgraph.training import Summary, TrainSettings, evaluate, load_run, predict, train
 
@@ -105,6 +110,17 @@ def test_numbers_from_a_csv_file_through_train_eval_and_predict(
     assert float(row["mae"]) == pytest.approx(summary["metrics"]["mae"]["4"], abs=1e-5)
     assert "accuracy" not in row
 
+    trained_run = load_run("run")
+    card = card_text(trained_run, trained_run.folder.read_summary(), "lab/size", None, [])
+    assert "pipeline_tag: image-feature-extraction" in card
+    assert "name: test R² at step 4" in card
+    decided = run("eval", "run", "--decide", "entropy < 0.3")
+    assert "tiny was not trained to classify" in str(decided.exception)
+    other = run("eval", "run", "--data", place / "images" / ".." / "images")
+    assert other.exit_code == 0, other.output
+    table_free = run("eval", "run", "--data", place)
+    assert "the targets are to be of the kind `numbers`" in str(table_free.exception)
+
     file = place / "images" / "test" / "3.png"
     predicted = run("predict", file, "-w", "run", "--csv", "p.csv")
     assert predicted.exit_code == 0, predicted.output
@@ -177,6 +193,10 @@ def test_answers_for_each_place(kind: str, score: str, tmp_path: Path) -> None:
     last = [*predictions.rows()][-1]
     place = predictions.values[0, -1, :, 7, 7]
     expected = {"class": int(place.argmax())} if classes else {"value_0": place.item()}
+    if classes:
+        recorded = record(tmp_path / "run", of_images("stripes", data.test, ["", ""]), tmp_path / "a.npz", device="cpu")
+        assert recorded.accuracy is None
+        assert np.load(tmp_path / "a.npz")["logits"].shape == (24, 4, 2, SIZE_PX, SIZE_PX)
     assert last == {"file": str(tmp_path / "a.png"), "step": 4, "row": 7, "column": 7} | expected
 
 
@@ -240,6 +260,13 @@ def test_targets_that_do_not_fit_are_found_before_training(
     with pytest.raises(DataError, match=f"(?s){message}"):
         train(tiny_spec(readout=readout(**changes)), data, TrainSettings(loss=loss, device="cpu"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_compare_takes_classifiers_alone(tmp_path: Path) -> None:
+    variant = SimpleNamespace(spec=tiny_spec(readout=readout(loss="mse")))
+    asked = SimpleNamespace(name="a", variant=variant, folder=tmp_path / "run", settings=TrainSettings())
+    with pytest.raises(DataError, match="a: its first readout does not classify, but `compare` compares accuracies"):
+        _measured(asked, overwrite=False)  # type: ignore[arg-type]
 
 
 def test_a_map_is_not_mixed_and_not_mirrored_for_evaluation(tmp_path: Path) -> None:
