@@ -25,7 +25,7 @@ COPIED = ("README.md", "CHANGELOG.md", "CITATION.cff", "docs", "examples", "spec
 
 REFERENCE: dict[str, tuple[str, ...]] = {
     "Specs": ("spec", "ops.registry"),
-    "Check, compile and run": ("compiler", "streaming", "tracing", "exporting", "edit"),
+    "Check, compile and run": ("compiler", "stepper", "streaming", "tracing", "exporting", "edit"),
     "Draw and inspect": ("drawing", "pages", "analysis", "graph", "unrolling"),
     "Data, training and evaluation": ("data", "training", "hub"),
     "Analysis": ("recording", "decisions", "brain", "probing", "interventions", "graph.interventions"),
