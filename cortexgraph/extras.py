@@ -35,6 +35,7 @@ EXTRAS: dict[str, dict[str, str]] = {
     "hub": {"huggingface_hub": "huggingface_hub"},
     "ray": {"ray": "ray"},
     "slurm": {"submitit": "submitit"},
+    "search": {"optuna": "optuna"},
 }
 """For each extra of `pyproject.toml`, the packages that its features import: module, and name to install it by."""
 
@@ -47,6 +48,7 @@ FEATURES = {
     "hub": "the Hugging Face hub",
     "ray": "--engine ray",
     "slurm": "--engine slurm",
+    "search": "a search in an experiment",
 }
 """What each extra is for, as the place of its finding."""
 

@@ -158,7 +158,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "ambiguous-stimuli": "A stimulus of a recording from the brain belongs to several images.",
         "few-stimuli": "A recording from the brain has too few stimuli for the folds of cross-validation.",
         "constant-patterns": "States or responses do not vary over stimuli, so nothing can be compared.",
-        "environment": "An environment variable that must be a whole number is not one.",
+        "environment": "Variables of the environment are no whole numbers, or contradict the settings of a training.",
         "missing-extra": "Packages that a feature needs are not installed; the repair is the command to install them.",
     },
     "Images": {
@@ -234,6 +234,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "loss-not-finite": "The loss became infinite or NaN.",
         "batch-norm-over-one-value": "Training would normalise a single value for each channel: a batch of one image.",
         "out-of-memory": "The device does not have enough memory for a batch.",
+        "process-ended": "A process of a training on several devices ended; the run can be resumed.",
+        "no-program": "Several processes are needed, but there is no program that they could run.",
+        "no-validation": "A search has no validation images to choose by.",
         "duplicate-value": "A value of a grid, or a seed, is listed more than once.",
         "duplicate-name": "Two variants of an experiment would use the same folder.",
         "match-parameters": "No width gives a variant the required number of parameters.",

@@ -93,6 +93,9 @@ def _list(experiment: ExperimentSpec, folder: Path, arguments: dict[str, object]
         (run.name, counts[run.variant.name], str(run.folder), "finished" if run.name in outcomes else "")
         for run in runs
     ]
+    if experiment.search is not None:
+        typer.echo(f"{experiment.search.trials} trials × {count_of(len(experiment.seeds), 'seed')}, in {folder}/runs")
+        return
     print_table(f"Runs of {experiment.name}", ["run", "trained parameters>r", "folder", ""], rows)
 
 
@@ -130,4 +133,6 @@ def _report(result: Comparison) -> None:
     )
     if not all(row.trained for row in rows):
         typer.echo("† uses parameters that no readout of the training run depended on.")
+    if result.best:
+        typer.echo(result.best)
     typer.echo(f"wrote {result.folder}/table.csv, figure.svg and figure.png; the runs are in {result.folder}/runs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -18,6 +18,7 @@ from cortexgraph.cli import options
 from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.fields import pair
+from cortexgraph.spec.overrides import Override
 from cortexgraph.training.losses import CLASS, NOTHING
 from cortexgraph.training.settings import TrainSettings, choices_of, kind_of, stored_settings
 from cortexgraph.training.tasks import data_kind, frames_needed
@@ -68,69 +69,56 @@ def _default(field: FieldInfo) -> str:
     return str(extra.get("default", field.default))
 
 
+SpecArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="SPEC",
+        help="A spec file, or the name of a zoo spec; with --resume or --from RUN by default that of the run.",
+    ),
+]
+DATA = "Built-in shapes, CIFAR-10, a folder with train/CLASS/* and test/CLASS/*, shards or arrays (docs/data.md)."
+DataOption = Annotated[str | None, options.option("--data", options.DATA, DATA, "shapes")]
+VIDEO = "The innermost folders of DIR are videos, with a frame for each step."
+VideoOption = Annotated[bool, options.option("--video", None, VIDEO)]
+OutOption = Annotated[Path | None, options.option("-o --out", "RUN", "Folder of the run.", "runs/SPEC-DATA")]
+ResumeOption = Annotated[bool, options.option("--resume", None, "Resume the interrupted run in RUN bit for bit.")]
+EXTEND = "Continue the finished run in RUN for N epochs; the schedule starts again."
+ExtendOption = Annotated[int | None, options.option("--extend", "N", EXTEND, "none", min=1)]
+FROM = "Start from the weights of a run or a file; readouts for other classes stay new."
+FromOption = Annotated[str | None, options.option("--from", "RUN|FILE", FROM)]
+OverwriteOption = Annotated[bool, options.option("--overwrite", None, "Replace the run in RUN.")]
+TrainImagesOption = Annotated[int | None, options.option("--train-images", "N", "Number of training images.", "all")]
+TestImagesOption = Annotated[int | None, options.option("--test-images", "N", "Number of test images.", "all")]
+LOGGER = "What tracks the metrics; metrics.csv is always written."
+LoggerOption = Annotated[
+    str | None, options.option("--logger", "csv,tensorboard,wandb,mlflow", LOGGER, "csv,tensorboard")
+]
+QuietOption = Annotated[bool, options.option("-q --quiet", None, "Print only errors.")]
+
+
 @_with_settings
 def train(
-    spec: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="SPEC",
-            help="A spec file, or the name of a zoo spec; with --resume or --from RUN by default that of the run.",
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        options.option(
-            "--data",
-            options.DATA,
-            "Built-in shapes, CIFAR-10, a folder with train/CLASS/* and test/CLASS/*, shards or arrays (docs/data.md).",
-            "shapes",
-        ),
-    ] = None,
+    spec: SpecArgument = None,
+    data: DataOption = None,
     targets: options.TargetsOption = None,
-    video: Annotated[
-        bool, options.option("--video", None, "The innermost folders of DIR are videos, with a frame for each step.")
-    ] = False,
-    out: Annotated[Path | None, options.option("-o --out", "RUN", "Folder of the run.", "runs/SPEC-DATA")] = None,
-    resume: Annotated[bool, options.option("--resume", None, "Resume the interrupted run in RUN bit for bit.")] = False,
-    extend: Annotated[
-        int | None,
-        options.option(
-            "--extend",
-            "N",
-            "Continue the finished run in RUN for N epochs; the schedule starts again.",
-            "none",
-            min=1,
-        ),
-    ] = None,
-    init_from: Annotated[
-        str | None,
-        options.option(
-            "--from", "RUN|FILE", "Start from the weights of a run or a file; readouts for other classes stay new."
-        ),
-    ] = None,
-    overwrite: Annotated[bool, options.option("--overwrite", None, "Replace the run in RUN.")] = False,
-    train_images: Annotated[
-        int | None, options.option("--train-images", "N", "Number of training images.", "all")
-    ] = None,
-    test_images: Annotated[int | None, options.option("--test-images", "N", "Number of test images.", "all")] = None,
+    video: VideoOption = False,
+    out: OutOption = None,
+    resume: ResumeOption = False,
+    extend: ExtendOption = None,
+    init_from: FromOption = None,
+    overwrite: OverwriteOption = False,
+    train_images: TrainImagesOption = None,
+    test_images: TestImagesOption = None,
     resize: options.ResizeOption = None,
     data_memory: options.MemoryOption = None,
     workers: options.WorkersOption = None,
     download: options.DownloadOption = False,
     data_root: options.DataRootOption = None,
-    logger: Annotated[
-        str | None,
-        options.option(
-            "--logger",
-            "csv,tensorboard,wandb,mlflow",
-            "What tracks the metrics; metrics.csv is always written.",
-            "csv,tensorboard",
-        ),
-    ] = None,
+    logger: LoggerOption = None,
     overrides: options.SetOption = None,
     steps: options.StepsOption = None,
     order: options.OrderOption = None,
-    quiet: Annotated[bool, options.option("-q --quiet", None, "Print only errors.")] = False,
+    quiet: QuietOption = False,
     **settings: object,
 ) -> None:
     """Train a spec on images, and write a folder with weights, metrics, curves and a summary.
@@ -145,22 +133,15 @@ def train(
     """
     options.prepare("train")
     from cortexgraph.training import RunFolder
-    from cortexgraph.training.run_folder import is_first_process
+    from cortexgraph.training.processes import is_first_process
 
     _check_usage(spec, out, init_from, "--resume" if resume else "--extend" if extend else "")
     before = _run_to_go_on_with(RunFolder(out), resume, extend, overwrite) if out and (resume or extend) else None
     started = before.read_settings() if before is not None else None
     changed = {name: value for name, value in settings.items() if value not in (None, [])}
-    chosen = _chosen_settings(changed, started.settings if started is not None else None)
-    if spec is None:
-        from cortexgraph.training.run import find_run
-
-        source = before or find_run(str(init_from))
-        if not source.is_run:
-            raise source.no_run()
-        network = source.read_spec(options.changes(overrides, steps, order))
-    else:
-        network = options.load_spec(spec, overrides, steps, order)
+    chosen = _chosen_settings(changed, started.settings | started.machines if started is not None else None)
+    network = options.load_spec(spec, overrides, steps, order) if spec is not None else None
+    network = network or _spec_of_run(before, init_from, options.changes(overrides, steps, order))
     from cortexgraph.data import load_data  # what follows takes seconds to import
     from cortexgraph.data.load import is_name
     from cortexgraph.training import train as train_network
@@ -216,6 +197,16 @@ def _run_to_go_on_with(run: RunFolder, resume: bool, extend: int | None, overwri
     """The run that is resumed or extended, or its extension if it has one."""
     run.check_startable(resume=resume, extend=bool(extend), overwrite=overwrite)
     return run.extension if run.extension.is_run else run
+
+
+def _spec_of_run(before: RunFolder | None, init_from: str | None, changes: Sequence[str | Override]) -> NetworkSpec:
+    """The spec of the run that goes on, or of that whose weights training starts from, with the changes."""
+    from cortexgraph.training.run import find_run
+
+    source = before or find_run(str(init_from))
+    if not source.is_run:
+        raise source.no_run()
+    return source.read_spec(changes)
 
 
 def _exit(stopped: KeyboardInterrupt, run: RunFolder) -> BaseException:

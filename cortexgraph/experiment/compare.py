@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import pickle
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 
 from pydantic import JsonValue
 
@@ -33,12 +31,14 @@ class Comparison:
         outcomes: of every run, in the order of the plan.
         done_before: how many runs were finished already.
         folder: of the runs, `table.csv`, `figure.svg` and `figure.png`.
+        best: the best trial of a search, in words.
     """
 
     table: Sequence[Row]
     outcomes: Sequence[Outcome]
     done_before: int
     folder: Path
+    best: str = ""
 
     @property
     def failures(self) -> list[Outcome]:
@@ -79,26 +79,36 @@ def compare(
     if engine not in ENGINES:
         found, expected = f"{engine!r} was given", f"there are {', '.join(ENGINES)}"
         raise SpecError(Diagnostic("unknown-engine", "engine", found, expected, "Name one of these."))
-    for extra in {"train", engine} & EXTRAS.keys():
+    extras = {"train", engine} | ({"search"} if experiment.search is not None else set())
+    for extra in sorted(extras & EXTRAS.keys()):
         require(extra)
-    out = Path(out)
-    runs, outcomes = prepare(experiment, out, data, overwrite=overwrite)
+    out, images = Path(out), experiment.data.arguments if data is None else data
+    runs, outcomes = prepare(experiment, out, images, overwrite=overwrite)
     with locked(out / ".lock", "another `compare` uses this folder"):
+
+        def carried_out(waiting: Sequence[Run]) -> Iterator[Outcome]:
+            return ENGINES[engine](waiting, jobs, overwrite, experiment.cluster)
+
         if adopted := adopt(runs, [Path(folder) for folder in reuse]):
             tell(f"{len(adopted)} of {len(runs)} runs are trained already in other experiments")
         if done_before := len(outcomes):
             tell(f"{done_before} of {len(runs)} runs are finished already")
         if waiting := [run for run in runs if run.name not in outcomes]:
-            for outcome in ENGINES[engine](waiting, jobs, overwrite, experiment.cluster):
+            for outcome in carried_out(waiting):
                 outcomes[outcome.run] = outcome
                 tell(f"[{len(outcomes)}/{len(runs)}] {_line(outcome)}")
-        ordered = [outcomes[run.name] for run in runs]
+        ordered, best = [outcomes[run.name] for run in runs], ""
+        if experiment.search is not None:
+            from cortexgraph.experiment.search import Search
+
+            search = Search.opened(experiment, out, images, overwrite=overwrite)
+            ordered, best = search.carried_out(carried_out, jobs, tell), search.best()
         if table := rows(ordered):
             write_text(out / "table.csv", table_text(table))
             classes = {run.variant.spec.readouts[0].classes for run in runs}
             chance = 1 / classes.pop() if len(classes) == 1 else None
             draw_figure(experiment, table, [out / "figure.svg", out / "figure.png"], chance)
-    return Comparison(table, ordered, done_before, out)
+    return Comparison(table, ordered, done_before, out, best)
 
 
 def prepare(
@@ -142,26 +152,44 @@ def here(runs: Sequence[Run], jobs: int, overwrite: bool, options: Mapping[str, 
     if jobs == 1:
         yield from (carry_out(run, overwrite=overwrite) for run in runs)
         return
-    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    places: SimpleQueue[dict[str, str]] = SimpleQueue()
+    for place in _places(jobs, _gpus(runs)):
+        places.put(place)
+
+    def work(run: Run) -> Outcome:
+        place = places.get()
+        try:
+            return carry_out(run, overwrite=overwrite, apart=place)
+        finally:
+            places.put(place)
+
     with ThreadPoolExecutor(jobs) as pool:
-        waiting = [pool.submit(_in_process, run, overwrite, threads) for run in runs]
-        yield from (done.result() for done in as_completed(waiting))
+        yield from (done.result() for done in as_completed([pool.submit(work, run) for run in runs]))
 
 
-def _in_process(run: Run, overwrite: bool, threads: str) -> Outcome:
-    """Carry out a run in a separate process, so that a crash ends only this run."""
-    process = subprocess.run(
-        [sys.executable, "-m", "cortexgraph.experiment.run"],
-        input=pickle.dumps((run, overwrite)),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        env={"OMP_NUM_THREADS": threads, **os.environ},
-        check=False,
-    )
-    if process.returncode == 0 and (outcome := outcome_of(run)) is not None:
-        return outcome
-    message = process.stderr.decode(errors="replace").strip()
-    return Outcome(run.name, message or f"its process ended with code {process.returncode}")
+def _places(jobs: int, gpus: int) -> list[dict[str, str]]:
+    """Environment variables for each of so many processes at a time: its threads, and GPUs that are its own.
+
+    Raises:
+        DataError: if there are not so many GPUs.
+    """
+    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}
+    own = [threads | os.environ for _ in range(jobs)]
+    count = _gpu_count() if gpus else 0
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    names = visible if len(visible) == count else [str(number) for number in range(count)]
+    if 0 < count < jobs * gpus:
+        found, expected = f"{jobs} runs at a time need {jobs * gpus} GPUs", f"there are {count}"
+        raise DataError(Diagnostic("no-device", "--jobs", found, expected, f"Give --jobs {max(1, count // gpus)}."))
+    for number, place in enumerate(own if count else ()):
+        place["CUDA_VISIBLE_DEVICES"] = ",".join(names[number * gpus : (number + 1) * gpus])
+    return own
+
+
+def _gpu_count() -> int:
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def on_ray(runs: Sequence[Run], jobs: int, overwrite: bool, options: Mapping[str, JsonValue]) -> Iterator[Outcome]:
@@ -169,7 +197,8 @@ def on_ray(runs: Sequence[Run], jobs: int, overwrite: bool, options: Mapping[str
     import ray
 
     ray.init(ignore_reinit_error=True, log_to_driver=False)
-    remote = ray.remote(**options)(carry_out) if options else ray.remote(carry_out)
+    needs = ({"num_gpus": gpus} if (gpus := _gpus(runs)) else {}) | dict(options)
+    remote = ray.remote(**needs)(carry_out) if needs else ray.remote(carry_out)
     waiting = {remote.remote(run, overwrite=overwrite): run for run in runs}
     while waiting:
         (ready,), _ = ray.wait(list(waiting), num_returns=1)
@@ -185,13 +214,19 @@ def on_slurm(runs: Sequence[Run], jobs: int, overwrite: bool, options: Mapping[s
     import submitit
 
     executor = submitit.AutoExecutor(folder=runs[0].folder.parents[2] / "slurm")
-    executor.update_parameters(**{"slurm_array_parallelism": jobs, **options})
+    needs = {"gpus_per_node": gpus} if (gpus := _gpus(runs)) else {}
+    executor.update_parameters(**{"slurm_array_parallelism": jobs, **needs, **options})
     submitted = executor.map_array(partial(carry_out, overwrite=overwrite), list(runs))
     for job, run in zip(submitted, runs, strict=True):
         try:
             yield job.result()
         except Exception as error:  # cancelled, out of time, or its node is gone
             yield Outcome(run.name, f"SLURM job {job.job_id}: {error}")
+
+
+def _gpus(runs: Sequence[Run]) -> int:
+    """GPUs that each run needs of a cluster: those of the experiment's `gpus`, if it says so."""
+    return max(run.gpus for run in runs)
 
 
 Engine = Callable[[Sequence[Run], int, bool, Mapping[str, JsonValue]], Iterator[Outcome]]

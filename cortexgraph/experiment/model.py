@@ -113,6 +113,49 @@ class EvaluationSpec(Model):
             yield "`lesion` and `intervene` are both set", repair, "intervene"
 
 
+class RangeSpec(Model):
+    """Numbers from which a search draws; bounds that are whole numbers mean whole numbers."""
+
+    low: int | float = Field(description="The smallest.", examples=[0.001])
+    high: int | float = Field(description="The largest.", examples=[0.1])
+    log: bool = Field(default=False, description="Draw orders of magnitude evenly.", examples=[True])
+    step: Annotated[int | float, Field(gt=0)] | None = Field(
+        default=None, description="Distance of the values, without `log`; default 1 for whole numbers.", examples=[8]
+    )
+
+    def _conflicts(self) -> Iterator[tuple[str, str, str]]:
+        if self.high <= self.low:
+            yield f"the range runs from {self.low} to {self.high}", "Write the smaller number in `low`.", "high"
+        if self.log and self.low <= 0:
+            yield f"a range with `log` starts at {self.low}", "Give a `low` above 0.", "log"
+        if self.log and self.step is not None:
+            yield "`log` and `step` are both set", "Leave one out.", "step"
+
+
+class SearchSpec(Model):
+    """A search by Optuna: trials draw values from ranges, the later ones near those that did well."""
+
+    ranges: Annotated[
+        dict[str, Annotated[RangeSpec | Values, either("a range such as {low: 1, high: 9}, or values as of a grid")]],
+        Field(min_length=1),
+    ] = Field(
+        description="What is searched: paths of the spec, or settings of training as in `settings.lr`.",
+        examples=[{"settings.lr": {"low": 0.001, "high": 0.1, "log": True}}],
+    )
+    trials: Annotated[int, Field(strict=True, ge=1, le=100_000)] = Field(
+        description="How many trials, each of which is trained with every seed.", examples=[30]
+    )
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = Field(default=0, description="Of the draws.")
+    metric: Literal["accuracy", "loss"] = Field(
+        default="accuracy",
+        description="What decides, on the validation images at the last readout step: the best accuracy, or loss.",
+    )
+    pruning: Literal["none", "median"] = Field(
+        default="none",
+        description="Stop a trial whose epochs so far are worse than the median of the trials before it.",
+    )
+
+
 class FigureSpec(Model):
     """What the figure shows: accuracy, mean and standard deviation over seeds, against x."""
 
@@ -156,6 +199,11 @@ class ExperimentSpec(Document):
         "mapping of names to overrides.",
         examples=[{"time.steps": [4, 6, 8]}],
     )
+    search: SearchSpec | None = Field(
+        default=None,
+        description="Search for good values, in place of variants and grid.",
+        examples=[{"ranges": {"areas.V1.channels": {"low": 16, "high": 64}}, "trials": 30}],
+    )
     match_parameters: MatchSpec | None = Field(
         default=None,
         description="Scale the channels of every variant to as many trained parameters as a reference has.",
@@ -169,8 +217,20 @@ class ExperimentSpec(Document):
     figure: FigureSpec = Field(
         default=FigureSpec(), description="What the figure shows.", examples=[{"x": "parameters"}]
     )
+    gpus: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = Field(
+        default=None,
+        description="GPUs that train each run together: its `devices`, and what it needs of a cluster.",
+        examples=[4],
+    )
     cluster: Overrides = Field(
         default={},
         description="What each run needs of a cluster: the options of Ray's remote functions, or of submitit.",
         examples=[{"num_gpus": 1}],
     )
+
+    def _conflicts(self) -> Iterator[tuple[str, str, str]]:
+        for key in ("grid", "variants"):
+            if self.search is not None and getattr(self, key):
+                yield f"`search` and `{key}` are both set", "Leave one of them out.", key
+        if self.search is not None and self.search.pruning == "median" and len(self.seeds) > 1:
+            yield "`pruning` judges single runs, but there are several `seeds`", "Give one seed.", "seeds"

@@ -16,7 +16,15 @@ from pydantic import JsonValue
 from cortexgraph.compiler import check, lower, unroll
 from cortexgraph.edit import lesion
 from cortexgraph.errors import CortexGraphError, Diagnostic, SpecError
-from cortexgraph.experiment.model import EvaluationSpec, ExperimentSpec, MatchSpec, VariantSpec
+from cortexgraph.experiment.model import (
+    EvaluationSpec,
+    ExperimentSpec,
+    MatchSpec,
+    Overrides,
+    RangeSpec,
+    SearchSpec,
+    VariantSpec,
+)
 from cortexgraph.interventions import check_interventions, read_interventions
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.origin import Origin
@@ -28,6 +36,8 @@ from cortexgraph.training.settings import TrainSettings
 from cortexgraph.unrolling import trained_parameters
 from cortexgraph.wording import quoted, suggest
 
+SETTINGS = "settings."
+"""How the paths of settings begin, among the ranges of a search."""
 Data = Mapping[str, Any]
 """Arguments of `load_data`, except size and channels."""
 
@@ -69,6 +79,8 @@ class Run:
         data: the images.
         evaluations: what is measured after training.
         folder: where the run is kept.
+        trial: the journal of a search and the trial in it, whose epochs decide whether the run goes on.
+        gpus: what the run needs of a cluster, where the experiment says it.
     """
 
     variant: Variant
@@ -77,6 +89,8 @@ class Run:
     data: Data
     evaluations: Mapping[str, EvaluationSpec]
     folder: Path
+    trial: tuple[str, int] | None = None
+    gpus: int = 0
 
     @property
     def name(self) -> str:
@@ -115,7 +129,7 @@ def load_experiment(path: str | Path) -> ExperimentSpec:
 
 
 def plan(experiment: ExperimentSpec, out: Path, data: Data) -> list[Run]:
-    """All runs of an experiment, variant by variant; writes nothing.
+    """All runs of an experiment, variant by variant, of a search none; writes nothing.
 
     Args:
         experiment: what is compared.
@@ -126,8 +140,15 @@ def plan(experiment: ExperimentSpec, out: Path, data: Data) -> list[Run]:
         SpecError: with every finding about the variants, their settings and evaluations, and the figure.
     """
     variants = _variants(experiment)
+    if experiment.search is not None:
+        return []  # its runs depend on the results of others
     if experiment.match_parameters is not None:
         variants = _matched(variants, experiment, experiment.match_parameters)
+    return runs_of(variants, experiment, out, data)
+
+
+def runs_of(variants: Sequence[Variant], experiment: ExperimentSpec, out: Path, data: Data) -> list[Run]:
+    """A run for each variant and seed."""
     evaluations = {name: _placed_evaluation(each, experiment) for name, each in experiment.evaluate.items()}
     return [
         Run(
@@ -137,6 +158,7 @@ def plan(experiment: ExperimentSpec, out: Path, data: Data) -> list[Run]:
             data,
             evaluations,
             out / "runs" / folder_name(variant.name) / f"seed-{seed}",
+            gpus=experiment.gpus or 0,
         )
         for seed in experiment.seeds  # the outer loop: an interrupted experiment has trained every variant once
         for variant in variants
@@ -161,7 +183,7 @@ def _validated(data: Mapping[str, object], origin: Origin) -> ExperimentSpec:
 def _findings_beside(findings: list[Diagnostic], data: Mapping[str, object], origin: Origin) -> list[Diagnostic]:
     """What is wrong with the variants of a file in which other parts are wrong too."""
     damaged = {re.split(r"[.\[]", finding.place)[0] for finding in findings}
-    if damaged & {"spec", "variants", "grid"}:
+    if damaged & {"spec", "variants", "grid", "search"}:
         damaged |= {"match_parameters", "figure"}
     if "spec" in damaged or ("variants" in damaged and data.get("spec") is None):
         return []
@@ -196,7 +218,8 @@ class _Entry:
 
 def _variants(experiment: ExperimentSpec) -> list[Variant]:
     variants: dict[str, Variant] = {}
-    findings = {("figure", f.place, f.found): f for f in _figure_findings(experiment)}
+    of_all = [*_figure_findings(experiment), *_search_findings(experiment)]
+    findings = {("", f.place, f.found): f for f in of_all}
     for entry in _entries(experiment):
         new: list[Diagnostic] = []
         variant = _variant(entry, experiment, new)
@@ -212,7 +235,7 @@ def _variants(experiment: ExperimentSpec) -> list[Variant]:
 
 def _figure_findings(experiment: ExperimentSpec) -> Iterator[Diagnostic]:
     """Values of `figure` that the table does not have."""
-    common = ["variant", "evaluation", *experiment.grid]
+    common = ["variant", "evaluation", *experiment.grid, *(experiment.search.ranges if experiment.search else ())]
     choices = {"x": [*common, "parameters", "step"], "series": common}
     for key, known in choices.items():
         value = getattr(experiment.figure, key)
@@ -222,8 +245,19 @@ def _figure_findings(experiment: ExperimentSpec) -> Iterator[Diagnostic]:
             yield experiment.origin.diagnostic("unknown-axis", ("figure", key), found, expected, repair)
 
 
+def _search_findings(experiment: ExperimentSpec) -> Iterator[Diagnostic]:
+    """What a search must not do: choose by test images."""
+    if experiment.search is not None and not experiment.settings.get("validation"):
+        found, expected = "no images are set aside", "a search that chooses by test images would flatter its result"
+        repair = "Set training images aside: `settings: {validation: 0.1}`."
+        yield experiment.origin.diagnostic("no-validation", ("search",), found, expected, repair)
+
+
 def _entries(experiment: ExperimentSpec) -> Iterator[_Entry]:
-    """Every variant with every combination of the grid's values."""
+    """Every variant with every combination of the grid's values; of a search, variants that have all its bounds."""
+    if experiment.search is not None:
+        yield from _bounds(experiment, experiment.search)
+        return
     variants: Mapping[str, VariantSpec] = experiment.variants or {"": VariantSpec()}
     axes = [[(axis, *value) for value in _values(axis, values)] for axis, values in experiment.grid.items()]
     for name, variant in variants.items():
@@ -238,8 +272,45 @@ def _entries(experiment: ExperimentSpec) -> Iterator[_Entry]:
             )
 
 
+def trial_variant(experiment: ExperimentSpec, number: int, chosen: Mapping[str, tuple[str, Overrides]]) -> Variant:
+    """The variant of a trial, from the label and the overrides that it drew on each axis.
+
+    Raises:
+        SpecError: if they do not go together.
+    """
+    name, findings = f"trial {number}", list[Diagnostic]()
+    entry = _trial(experiment, {"trial": str(number)}, chosen)
+    variant = _variant(entry, experiment, findings)
+    if findings or variant is None:
+        raise SpecError([_placed(finding, entry, experiment) for finding in findings])
+    variant = replace(variant, name=name)
+    match = experiment.match_parameters
+    return variant if match is None else _matched([variant], experiment, match)[0]
+
+
+def _trial(experiment: ExperimentSpec, values: dict[str, str], chosen: Mapping[str, tuple[str, Overrides]]) -> _Entry:
+    """Overrides of `settings.…` are settings of training, and the others are of the spec."""
+    every = {path: value for _, changes in chosen.values() for path, value in changes.items()}
+    own = {path.removeprefix(SETTINGS): value for path, value in every.items() if path.startswith(SETTINGS)}
+    overrides = {path: value for path, value in every.items() if not path.startswith(SETTINGS)}
+    labels = values | {axis: label for axis, (label, _) in chosen.items()}
+    return _Entry(("search",), labels, experiment.spec, overrides, experiment.settings | own)
+
+
+def _bounds(experiment: ExperimentSpec, search: SearchSpec) -> Iterator[_Entry]:
+    """Trials that together have each bound and each choice of the ranges, to be checked before the search."""
+    axes = {axis: list(choices(axis, values).items()) for axis, values in search.ranges.items()}
+    for number in range(max(map(len, axes.values()))):
+        yield _trial(experiment, {}, {axis: every[min(number, len(every) - 1)] for axis, every in axes.items()})
+
+
+def choices(axis: str, values: RangeSpec | tuple[JsonValue, ...] | Mapping[str, Overrides]) -> dict[str, Overrides]:
+    """The overrides of each value of an axis, by its label; of a range, those of its bounds."""
+    return dict(_values(axis, (values.low, values.high) if isinstance(values, RangeSpec) else values))
+
+
 def _values(
-    axis: str, values: tuple[JsonValue, ...] | Mapping[str, dict[str, JsonValue]]
+    axis: str, values: tuple[JsonValue, ...] | Mapping[str, Overrides]
 ) -> Iterator[tuple[str, dict[str, JsonValue]]]:
     """The labels of an axis, with their overrides."""
     if isinstance(values, Mapping):
@@ -258,7 +329,7 @@ def _variant(entry: _Entry, experiment: ExperimentSpec, findings: list[Diagnosti
     """The variant, or None after its errors were added to the findings."""
     settings = TrainSettings()
     with collected(findings):
-        settings = TrainSettings.model_validate(_located(entry.settings, experiment))
+        settings = TrainSettings.model_validate(_machines(experiment) | _located(entry.settings, experiment))
     if "seed" in entry.settings:
         repair = "Write them as `seeds: [0, 1]`."
         findings.append(Diagnostic("bad-setting", "settings.seed", "a seed is given here", repair=repair))
@@ -295,6 +366,10 @@ def _located(settings: Mapping[str, JsonValue], experiment: ExperimentSpec) -> d
     recipe = settings.get("recipe")
     file = {"recipe": _file(recipe, experiment, shipped_recipes())} if isinstance(recipe, str) else {}
     return {**settings, **file}
+
+
+def _machines(experiment: ExperimentSpec) -> dict[str, JsonValue]:
+    return {"devices": experiment.gpus} if experiment.gpus else {}
 
 
 def _placed_evaluation(evaluation: EvaluationSpec, experiment: ExperimentSpec) -> EvaluationSpec:

@@ -150,7 +150,7 @@ def draw_figure(
             xs = [float(place) if numeric else places.index(place) + shift for place, _ in line]
             points = sorted(zip(xs, (row for _, row in line), strict=True), key=lambda point: point[0])
             style = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
-            style["linestyle"] = "-" if numeric else "none"
+            style["linestyle"] = "-" if numeric and experiment.search is None else "none"
             _draw_line(axis, points, name, style)
         if x == "parameters":
             _count_on_a_log_scale(axis)
@@ -184,7 +184,7 @@ def _lines(experiment: ExperimentSpec, table: Sequence[Row]) -> dict[str, list[P
         varied = {axis: value for axis, value in part.items() if axis not in constant} or part
         if series:
             shown = [series, *["evaluation"] * (several and x != "evaluation")]
-        elif x == "variant":
+        elif x == "variant" or experiment.search is not None:
             shown = ["evaluation"]
         else:
             shown = [axis for axis in varied if axis != x]

@@ -1,21 +1,23 @@
 """One run of an experiment: train, measure, and leave the result in the run's folder.
 
-`python -m cortexgraph.experiment.run` carries out the run that it reads from standard input, in a separate process.
+`python -m cortexgraph.experiment.run FILE` carries out the run that the file holds, in a separate process.
 """
 
 from __future__ import annotations
 
+import csv
 import os
 import pickle
 import shutil
+import subprocess
 import sys
 import threading
-import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NotRequired, cast
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, cast
 
 from pydantic import Field, JsonValue
 from typing_extensions import TypedDict
@@ -27,6 +29,7 @@ from cortexgraph.files import locked
 from cortexgraph.spec.fields import pair
 from cortexgraph.spec.reading import read_text
 from cortexgraph.training.losses import CLASS
+from cortexgraph.training.processes import end_with_parent, is_first_process
 from cortexgraph.training.records import Count, Share, Split
 from cortexgraph.training.run_folder import RunFolder, write_json
 from cortexgraph.training.settings import in_force
@@ -36,8 +39,11 @@ if TYPE_CHECKING:
     from cortexgraph.data import ImageData
     from cortexgraph.network import CompiledNetwork
     from cortexgraph.training import TrainedRun
+    from cortexgraph.training.records import EpochRecord
 
 RESULT = "result.json"
+PRUNED = 3
+"""Exit code of a separate process whose run a search pruned."""
 
 
 class Reading(TypedDict):
@@ -63,6 +69,7 @@ class Result(TypedDict):
     accuracy: Annotated[dict[Annotated[str, Field(pattern="^[0-9]{1,9}$")], Share], Field(min_length=1)]
     evaluations: dict[str, Annotated[list[Reading], Field(min_length=1)]]
     chosen_on: NotRequired[Split]  # results of earlier versions have none
+    validation: NotRequired[dict[str, float]]  # accuracy and loss of the kept epoch, where images are set aside
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class Outcome:
     Attributes:
         run: its name.
         error: what went wrong; empty if nothing did.
-        result: what was measured.
+        result: what was measured; None after an error, or if a search pruned the run.
     """
 
     run: str
@@ -121,20 +128,54 @@ def stale(run: Run) -> Diagnostic | None:
     return Diagnostic("other-experiment", str(run.folder), found, repair=repair)
 
 
-def carry_out(run: Run, *, overwrite: bool = False) -> Outcome:
+def carry_out(run: Run, *, overwrite: bool = False, apart: Mapping[str, str] | None = None) -> Outcome:
     """Train and measure where that is not done yet; the outcome holds any error.
 
     A run that was interrupted resumes after its last finished epoch. The run is locked against other processes.
+
+    Args:
+        run: what to train.
+        overwrite: repeat it where its folder belongs to another experiment.
+        apart: environment variables of a separate process, so that a crash ends only this run. A run on several
+            devices always has one: each of its processes runs the program that carries out this run alone.
     """
+    if apart is not None or run.settings.processes > 1:
+        return _apart(run, overwrite, os.environ if apart is None else apart)
+    return _here(run, overwrite=overwrite)
+
+
+def _apart(run: Run, overwrite: bool, variables: Mapping[str, str]) -> Outcome:
+    with NamedTemporaryFile(suffix=".run") as file:
+        file.write(pickle.dumps((run, overwrite, os.getpid())))
+        file.flush()
+        process = subprocess.run(
+            [sys.executable, "-m", "cortexgraph.experiment.run", file.name],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env=variables,
+            check=False,
+        )
+    if process.returncode == PRUNED:
+        return Outcome(run.name)
+    if process.returncode == 0 and (outcome := outcome_of(run)) is not None:
+        return outcome
+    message = process.stderr.decode(errors="replace").strip()
+    return Outcome(run.name, message or f"its process ended with code {process.returncode}")
+
+
+def _here(run: Run, *, overwrite: bool) -> Outcome:
+    lock = run.folder.with_suffix(".lock")
     try:
-        with locked(run.folder.with_suffix(".lock"), f"another process works on {run.folder.name}", wait_s=20):
+        if not is_first_process():
+            return _measured(run, overwrite=overwrite)
+        with locked(lock, f"another process works on {run.folder.name}", wait_s=20):
             return outcome_of(run) or _measured(run, overwrite=overwrite)
     except CortexGraphError as error:
         return Outcome(run.name, str(error))
     except OSError as error:
         return Outcome(run.name, f"{run.folder}: it cannot be written: {error.strerror}")
-    except Exception:  # one run's failure, whatever it is, leaves the others alone
-        return Outcome(run.name, traceback.format_exc())
+    except Exception as error:  # one run's failure, whatever it is, leaves the others alone
+        return Outcome(run.name, "" if type(error).__name__ == "TrialPruned" else traceback.format_exc())
 
 
 def adopt(runs: Sequence[Run], folders: Sequence[Path]) -> list[Run]:
@@ -180,7 +221,11 @@ def _measured(run: Run, *, overwrite: bool) -> Outcome:
     again = overwrite and stale(run) is not None
     if again or not folder.is_finished:
         resume = not again and folder.state == "unfinished"
-        train(spec, images, run.settings, folder.path, resume=resume, overwrite=again, quiet=True, origin=run.data)
+        on_epoch = None if run.trial is None else _judge(run.trial)
+        started: dict[str, Any] = {"resume": resume, "overwrite": again, "origin": run.data}
+        train(spec, images, run.settings, folder.path, quiet=True, on_epoch=on_epoch, **started)
+    if not is_first_process():
+        return Outcome(run.name)
     summary = folder.read_summary()
     result = Result(
         asked=_asked(run),
@@ -195,8 +240,23 @@ def _measured(run: Run, *, overwrite: bool) -> Outcome:
         evaluations={name: _readings(run, evaluation, images) for name, evaluation in run.evaluations.items()},
         chosen_on=summary.chosen_on,
     )
+    if summary.chosen_on == "validation":
+        result["validation"] = _on_validation(folder, summary.best_epoch)
     write_json(run.folder / RESULT, result)
     return Outcome(run.name, result=result)
+
+
+def _judge(trial: tuple[str, int]) -> Callable[[EpochRecord], None]:
+    from cortexgraph.experiment.search import judge
+
+    return judge(trial)
+
+
+def _on_validation(folder: RunFolder, epoch: int) -> dict[str, float]:
+    """Accuracy and loss of an epoch on the validation images."""
+    with folder.metrics.open() as table:
+        row = next(row for row in csv.DictReader(table) if int(row["epoch"]) == epoch)
+    return {name: float(row[f"validation_{name}"]) for name in ("accuracy", "loss")}
 
 
 def _readings(run: Run, evaluation: EvaluationSpec, images: ImageData) -> list[Reading]:
@@ -250,19 +310,13 @@ def _stored_as(folder: RunFolder) -> dict[str, JsonValue]:
 
 
 def main() -> int:
-    """Carry out the run on standard input; errors go to standard error."""
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    run, overwrite = pickle.load(sys.stdin.buffer)  # from the process that started this one
-    outcome = carry_out(run, overwrite=overwrite)
+    """Carry out the run that a file holds; errors go to standard error."""
+    run, overwrite, parent = pickle.loads(Path(sys.argv[1]).read_bytes())  # from the process that started this one
+    if is_first_process():
+        threading.Thread(target=end_with_parent, args=(parent,), daemon=True).start()
+    outcome = _here(run, overwrite=overwrite)
     print(outcome.error, file=sys.stderr)
-    return int(bool(outcome.error))
-
-
-def _end_with_parent(parent: int) -> None:
-    """End this process when the one that started it is gone, so that a killed comparison leaves none behind."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+    return 1 if outcome.error else 0 if outcome.result or not is_first_process() else PRUNED
 
 
 if __name__ == "__main__":

@@ -20,9 +20,11 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.strategies import ModelParallelStrategy, Strategy
 
 from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.extras import is_installed
+from cortexgraph.training.processes import cluster_environment, is_first_process
 from cortexgraph.training.progress import EpochBar, ProgressLines
 from cortexgraph.training.settings import DEVICE_PATTERN, TrainSettings
 from cortexgraph.wording import listed, quoted, suggest
@@ -40,11 +42,11 @@ MLFLOW_SERVER = os.environ.get("MLFLOW_TRACKING_URI")
 # ---- devices -----------------------------------------------------------------------
 
 
-def choose_device(device: str) -> torch.device:
-    """The device of `auto`, `cpu`, `mps`, `cuda` or `cuda:N`.
+def choose_device(device: str, count: int = 1) -> torch.device:
+    """The device of `auto`, `cpu`, `mps`, `cuda` or `cuda:N`, or the first of several.
 
     Raises:
-        CortexGraphError: if this is not the name of a device, or this machine lacks the device.
+        CortexGraphError: if this is not the name of a device, or this machine lacks the device, or so many.
     """
     if not re.fullmatch(DEVICE_PATTERN, device):
         expected, repair = "auto, cpu, mps, cuda and cuda:N are known", "Give one of these."
@@ -54,9 +56,9 @@ def choose_device(device: str) -> torch.device:
     chosen = torch.device(device)
     if chosen.type == "cuda":
         chosen = torch.device("cuda", chosen.index or 0)
-        _check_gpus(device, chosen.index + 1)
-    if chosen.type == "mps" and not torch.backends.mps.is_available():
-        raise _no_device(device, "torch sees no Apple GPU here")
+        _check_gpus(f"{count} × cuda" if count > 1 else device, max(count, chosen.index + 1))
+    if chosen.type == "mps" and (count > 1 or not torch.backends.mps.is_available()):
+        raise _no_device(device, "an Apple GPU is one device" if count > 1 else "torch sees no Apple GPU here")
     return chosen
 
 
@@ -95,54 +97,73 @@ def _processor() -> str:
 
 
 def make_trainer(
-    settings: TrainSettings, device: torch.device, folder: Path, callbacks: list[pl.Callback], *, quiet: bool
+    settings: TrainSettings,
+    device: torch.device,
+    folder: Path,
+    callbacks: list[pl.Callback],
+    batches: int | None = None,
+    *,
+    quiet: bool,
 ) -> pl.Trainer:
     """A trainer that only trains: the callbacks save, log and make tables.
 
+    Args:
+        settings: of training.
+        device: the one of this process, or the first of them.
+        folder: of the run.
+        callbacks: of Lightning.
+        batches: how many an epoch has; by default as many as the loader gives.
+        quiet: show no progress.
+
     Raises:
-        CortexGraphError: for a precision or a number of devices that this machine does not offer.
+        CortexGraphError: for a precision that this machine does not offer.
     """
     if settings.precision == "16" and device.type == "cpu":
         expected, repair = "a processor computes in 32 or bf16", "Give --precision bf16."
         raise CortexGraphError(Diagnostic("no-precision", "precision", "16 was asked for", expected, repair))
-    several = settings.devices > 1
-    if several and device.type == "cuda":
-        _check_gpus(f"{settings.devices} × cuda", settings.devices)
-    # With several readouts and the loss over some steps, some parameters may be read and yet get no gradient.
-    unused = "_find_unused_parameters_true" * (settings.loss_over != "all")
     bar = not quiet and sys.stdout.isatty()
     shown = [] if quiet else [EpochBar() if bar else ProgressLines()]
-    try:
-        return pl.Trainer(
-            accelerator={"cuda": "gpu"}.get(device.type, device.type),
-            devices=[device.index] if device.type == "cuda" and not several else settings.devices,
-            strategy=f"ddp{unused}" if several else "auto",
-            precision=PRECISIONS[settings.precision],  # type: ignore[arg-type, unused-ignore]
-            max_epochs=settings.epochs,
-            gradient_clip_val=settings.clip or None,
-            deterministic=settings.deterministic or None,
-            benchmark=not settings.deterministic,
-            callbacks=[*callbacks, *shown],
-            enable_progress_bar=bar,
-            default_root_dir=folder,
-            logger=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-        )
-    except RuntimeError as error:  # variables of Slurm that contradict each other
-        repair = "Correct the job, or unset the variables of the environment that are not meant for this run."
-        problem = " ".join(str(error).split()).rstrip(".")
-        raise CortexGraphError(Diagnostic("environment", "", f"Lightning refuses: {problem}", repair=repair)) from None
+    return pl.Trainer(
+        accelerator={"cuda": "gpu"}.get(device.type, device.type),
+        devices=[device.index] if device.type == "cuda" and settings.processes == 1 else settings.devices,
+        num_nodes=settings.nodes,
+        strategy=_strategy(settings),
+        plugins=cluster_environment(),
+        accumulate_grad_batches=settings.accumulate,
+        limit_train_batches=batches,
+        precision=PRECISIONS[settings.precision],  # type: ignore[arg-type, unused-ignore]
+        max_epochs=settings.epochs,
+        gradient_clip_val=settings.clip or None,
+        deterministic=settings.deterministic or None,
+        benchmark=not settings.deterministic,
+        callbacks=[*callbacks, *shown],
+        enable_progress_bar=bar,
+        default_root_dir=folder,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+
+
+def _strategy(settings: TrainSettings) -> str | Strategy:
+    """How Lightning shares the work of an update among processes."""
+    if settings.processes == 1:
+        return "auto"
+    if settings.strategy == "fsdp":
+        return ModelParallelStrategy(settings.processes, 1, save_distributed_checkpoint=False)
+    # With several readouts and the loss over some steps, some parameters may be read and yet get no gradient.
+    return "ddp_find_unused_parameters_true" if settings.loss_over != "all" else "ddp"
 
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Leave out Lightning's announcements and tips; warnings about errors stay."""
-    log = logging.getLogger("lightning.pytorch")
-    level = log.level
-    log.setLevel(logging.WARNING)
+    logs = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             # The gradient scaler of 16-bit training may skip the first step, which is as it should be.
@@ -151,7 +172,8 @@ def quiet_lightning() -> Iterator[None]:
             warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
             yield
     finally:
-        log.setLevel(level)
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
 
 
 # ---- trackers ----------------------------------------------------------------------
@@ -315,4 +337,5 @@ class Interrupts:
             os.kill(os.getpid(), number)
             return
         self.received = number
-        print("\nStopping after this batch; once more to stop at once.", file=sys.stderr, flush=True)
+        if is_first_process():
+            print("\nStopping after this batch; once more to stop at once.", file=sys.stderr, flush=True)

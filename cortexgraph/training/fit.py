@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 import signal
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,20 +42,24 @@ from cortexgraph.training.engine import (
 from cortexgraph.training.extension import begin_extension, finish_extension, withdrawn_if_nothing_was_trained
 from cortexgraph.training.images import (
     check_augmentation,
+    check_batches,
     check_fit,
     check_frames,
     data_card,
+    run_length,
     set_aside,
     validation_rows,
 )
 from cortexgraph.training.job import Job, checkpoint_to_resume
 from cortexgraph.training.module import TrainingModule
+from cortexgraph.training.processes import is_first_process, on_these_machines, training_together
 from cortexgraph.training.reached import check_losses
 from cortexgraph.training.recorder import Recorder, plain_state
-from cortexgraph.training.records import Started, Summary, summary_text
-from cortexgraph.training.run_folder import LAYOUT, RunFolder, is_first_process, tensors_digest, write_json
-from cortexgraph.training.settings import TrainSettings
+from cortexgraph.training.records import EpochRecord, Started, Summary, summary_text
+from cortexgraph.training.run_folder import LAYOUT, RunFolder, tensors_digest, write_json
+from cortexgraph.training.settings import MACHINES, TrainSettings
 from cortexgraph.training.starting import Source, Start, freeze, load_weights, whiten
+from cortexgraph.training.synchronised import synchronise_norms
 
 
 @arguments_explained
@@ -71,6 +77,7 @@ def train(
     logger: Sequence[str] = DEFAULT_TRACKERS,
     origin: Mapping[str, Any] | None = None,
     command: Sequence[str] = (),
+    on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> Summary:
     """Train a network and leave a self-contained folder.
 
@@ -94,6 +101,7 @@ def train(
         logger: what tracks the metrics besides the table, which is always written: `tensorboard`, `wandb`, `mlflow`.
         origin: the arguments of `load_data` that made `data`, kept so that `cortexgraph eval` finds it again.
         command: the command line, kept in the summary; a resumed run keeps that which started it.
+        on_epoch: is called with the record of each epoch once it is saved; an exception of it ends training.
 
     Raises:
         GraphError, CompileError: if the spec does not compile.
@@ -105,22 +113,23 @@ def train(
     if init_from is not None and (resume or extend):
         found, repair = "a run that is resumed or extended has its own weights", "Leave `init_from` out."
         raise DataError(Diagnostic("run-folder", str(out), found, repair=repair))
-    options = {"quiet": quiet, "logger": logger, "origin": origin, "command": command}
+    options = {"quiet": quiet, "logger": logger, "origin": origin, "command": command, "on_epoch": on_epoch}
     if extend or (resume and run.is_being_extended):
         run.check_startable(resume=resume, extend=bool(extend), overwrite=overwrite)
         return _extended(run, spec, data, settings, extend, options)
     if settings is None:
         settings = run.train_settings() if resume and run.is_run else TrainSettings()
     spec = resolved(graph := build(spec))
+    settings = on_these_machines(settings)
     check_trackers(logger, run.path)
     check_fit(spec, data, settings.loss)
     check_frames(spec, data)
     rows = _validation_rows(run, data, settings, resume=resume)
     card, data = data_card(data, origin), set_aside(data, rows)
-    share = min(settings.batch_size, len(data.train)) // settings.devices
-    if findings := list(batch_norm_over_one_value(graph, share)):
+    check_batches(data, settings)
+    if findings := list(batch_norm_over_one_value(graph, min(settings.batch_size, len(data.train)))):
         raise CompileError(findings)
-    device = choose_device(settings.device)
+    device = choose_device(settings.device, settings.devices)
     computed = settings.model_copy(update={"precision": choose_precision(settings.precision, device)})
     run.check_startable(resume=resume, overwrite=overwrite)
     with torch.random.fork_rng([device.index] if device.type == "cuda" else []), quiet_lightning():
@@ -130,7 +139,8 @@ def train(
         frozen = freeze(network, settings.freeze)
         started = Started(
             cortexgraph_run=LAYOUT,
-            settings=settings.model_dump(mode="json"),
+            settings=settings.model_dump(mode="json", exclude=MACHINES),
+            machines=settings.model_dump(mode="json", include=MACHINES),
             spec_sha256=spec.digest,
             logger=list(logger),
             command=shlex.join(command),
@@ -138,7 +148,8 @@ def train(
             initial=tensors_digest(plain_state(network)) if start else "",
         )
         job = Job(run, spec, network, data, rows, card, computed, started, device, start, frozen)
-        return _carried_out(job, logger, resume=resume, overwrite=overwrite, quiet=quiet)
+        recorder = Recorder(run, Interrupts(), quiet=quiet, on_epoch=on_epoch)
+        return _carried_out(job, recorder, logger, resume=resume, overwrite=overwrite)
 
 
 def _validation_rows(run: RunFolder, data: ImageData, settings: TrainSettings, *, resume: bool) -> list[int]:
@@ -167,22 +178,25 @@ def _initial_network(
     return network, None if init_from is None else load_weights(network, init_from, data.classes)
 
 
-def _carried_out(job: Job, logger: Sequence[str], *, resume: bool, overwrite: bool, quiet: bool) -> Summary:
+def _carried_out(job: Job, recorder: Recorder, logger: Sequence[str], *, resume: bool, overwrite: bool) -> Summary:
     """Train, or resume, and write the results; `summary.json`, which marks a finished run, last."""
-    run = job.run
-    recorder = Recorder(run, Interrupts(), quiet=quiet)
-    trainer = make_trainer(job.settings, job.device, run.path, [recorder], quiet=quiet)
+    run, quiet = job.run, recorder.quiet
+    batches = job.settings.accumulate * run_length(job.data, job.settings) // job.settings.epochs
+    trainer = make_trainer(job.settings, job.device, run.path, [recorder], batches, quiet=quiet)
     with run.locked():
         newest = job.begin(resume=resume, overwrite=overwrite, quiet=quiet)
         path, last = newest or (None, None)
-        recorder.metadata = job.metadata
+        if is_first_process():  # others may be here before the folder is
+            recorder.metadata = job.metadata
         step = last["global_step"] if last else 0
         versions = last["callbacks"]["Recorder"].get("trackers", {}) if last else {}
         names = logger if is_first_process() else ()
         with tracking(names, run.path, job.spec.name, step, versions) as recorder.trackers:
+            if job.settings.processes > 1:
+                synchronise_norms(job.network, job.device)
             module = TrainingModule(job.network, job.data, job.settings, job.frozen.modules)
             tested = _fit(trainer, recorder, module, path)
-        summary = job.summary(recorder.history, tested)
+        summary = replace(job, run=recorder.run).summary(recorder.history, tested)
         if trainer.is_global_zero:
             draw_curves(recorder.history, recorder.title, run.curves)
             write_text(run.summary_text, summary_text(summary), durable=True)
@@ -205,10 +219,14 @@ def _extended(
             run.check_startable(extend=True)  # another process may have been here meanwhile
             network, stored = resolved(build(spec)), settings or run.train_settings()
             started = Started(
-                cortexgraph_run=LAYOUT, settings=stored.model_dump(mode="json"), spec_sha256=network.digest
+                cortexgraph_run=LAYOUT,
+                settings=stored.model_dump(mode="json", exclude=MACHINES),
+                spec_sha256=network.digest,
             )
             checkpoint_to_resume(run, started, network, data_card(data))
             begin_extension(run, epochs, shlex.join(options["command"]))
+        while not first and not run.is_being_extended:  # the first process begins it
+            time.sleep(0.1)
         if settings is not None and settings.restarts == run.train_settings().restarts:
             settings = None  # those of the run, which its extension changes
         if not run.extension.summary.exists():
@@ -220,17 +238,23 @@ def _extended(
 # ---- run ---------------------------------------------------------------------
 
 
+def _together(run: RunFolder, settings: TrainSettings) -> AbstractContextManager[None]:
+    """The processes of this machine, which train within the block."""
+    repair = f"Resume it with `cortexgraph train --resume --out {run.path}`, with as many devices as there are."
+    return training_together(settings.devices, settings.processes, repair)
+
+
 def _fit(
     trainer: pl.Trainer, recorder: Recorder, module: TrainingModule, checkpoint: Path | None
 ) -> dict[str, dict[int, float]] | None:
     """Train; with validation images, evaluate the epoch that is best on them on the test images: metrics by step."""
     interrupts = recorder.interrupts
     try:
-        with interrupts.handled():
+        with interrupts.handled(), _together(recorder.run, module.settings):
             trainer.fit(module, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
             if module.split == "test":
                 return None
-            module.evaluated.load_state_dict(load_file(recorder.run.weights))
+            module.load_evaluated(load_file(recorder.run.weights))
             trainer.test(module, verbose=False)
             metrics = module.counts["evaluation"].summed(trainer)[1]
             return {name: module.by_step(values) for name, values in metrics.items()}

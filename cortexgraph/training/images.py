@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from math import prod
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -194,21 +195,31 @@ def augmentation(data: ImageData, settings: TrainSettings) -> Augment | None:
     return replace(data.augment, **{name: value for name, value in chosen.items() if value is not None})  # type: ignore[arg-type]
 
 
-def mixed(images: Tensor, settings: TrainSettings) -> tuple[Tensor, float]:
+def is_mixing(settings: TrainSettings) -> bool:
+    """Whether training images are mixed with others of their batch."""
+    return settings.augment and bool(settings.mixup or settings.cutmix)
+
+
+def mixed(images: Tensor, settings: TrainSettings, epoch: int, batch: int) -> tuple[Tensor, float]:
     """A batch [B, C, H, W] with each image mixed with the one before it, and its own share, by mixup or cutmix.
 
-    Drawn from torch's global generator, whose state follows from seed and epoch.
+    Seed, epoch and number of the batch decide the draws: several processes that share the batch see the same mixture.
     """
-    if not (settings.mixup or settings.cutmix):
-        return images, 1.0
     from torchvision.transforms import v2
 
     # With the numbers of the images as labels, the mixed labels hold the shares, for any loss.
     count = len(images)
     makers = [(v2.MixUp, settings.mixup), (v2.CutMix, settings.cutmix)]
     transforms = [maker(alpha=alpha, num_classes=count) for maker, alpha in makers if alpha]
-    mixture, shares = v2.RandomChoice(transforms)(images, torch.arange(count))
+    with torch.random.fork_rng(devices=[]):
+        seed_by(settings.seed, epoch, batch, 1)  # four numbers: processes seed themselves by three
+        mixture, shares = v2.RandomChoice(transforms)(images, torch.arange(count))
     return mixture, float(shares[0, 0])
+
+
+def seed_by(*numbers: int) -> None:
+    """Seed torch by these numbers; the seeds of neighbouring numbers have nothing in common."""
+    torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
 
 def check_augmentation(spec: NetworkSpec, data: ImageData, settings: TrainSettings) -> None:
@@ -277,6 +288,8 @@ class EpochLoader:
         first: gives the number of the epoch's batch with which an iteration starts.
         rank, world: this process takes images rank, rank + world, … of each batch.
         channels_last: whether images come in that memory layout.
+        mixing: settings by which images are mixed, before processes share the batch; then the labels of the other
+            images and the share of each image's own follow its labels.
     """
 
     def __init__(
@@ -288,9 +301,10 @@ class EpochLoader:
         rank: int = 0,
         world: int = 1,
         channels_last: bool = True,
+        mixing: TrainSettings | None = None,
     ) -> None:
         self.batches, self.epoch, self.first = batches, epoch, first
-        self.rank, self.world = rank, world
+        self.rank, self.world, self.mixing = rank, world, mixing
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def __len__(self) -> int:
@@ -303,22 +317,48 @@ class EpochLoader:
     def load_state_dict(self, state_dict: Mapping[str, int]) -> None:
         """Nothing, likewise."""
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        self.batches.set_epoch(self.epoch())
-        for images, targets in self.batches.part(self.first(), self.rank, self.world):
-            layout = self.layout if images.ndim == 4 else torch.contiguous_format  # videos have five dimensions
-            yield images.contiguous(memory_format=layout), targets
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        epoch, first, mixing = self.epoch(), self.first(), self.mixing
+        self.batches.set_epoch(epoch)
+        if mixing is None:
+            for images, targets in self.batches.part(first, self.rank, self.world):
+                yield self._laid_out(images), targets
+            return
+        own = slice(self.rank, None, self.world)
+        for number, (batch, targets) in enumerate(self.batches.part(first), first):
+            images, share = mixed(batch, mixing, epoch, number)
+            yield self._laid_out(images[own]), targets[own], targets.roll(1, 0)[own], share
+
+    def _laid_out(self, images: Tensor) -> Tensor:
+        layout = self.layout if images.ndim == 4 else torch.contiguous_format  # videos have five dimensions
+        return images.contiguous(memory_format=layout)
 
 
 def run_length(data: ImageData, settings: TrainSettings) -> int:
-    """Number of training batches in the whole run."""
-    return settings.epochs * max(1, len(data.train) // settings.batch_size)
+    """Number of updates of the weights in the whole run."""
+    return settings.epochs * max(1, len(data.train) // settings.images_per_update)
 
 
 def left_out(data: ImageData, settings: TrainSettings) -> int:
-    """How many images each epoch leaves out, others every time: they do not fill a batch."""
+    """How many images each epoch leaves out, others every time: they do not fill the batches of an update."""
     count = len(data.train)
-    return count % settings.batch_size if count >= settings.batch_size else 0
+    return count % settings.images_per_update if count >= settings.batch_size else 0
+
+
+def check_batches(data: ImageData, settings: TrainSettings) -> None:
+    """Check that an epoch has an update, and that processes get equal shares where the images are fewer than a batch.
+
+    Raises:
+        DataError: if not.
+    """
+    count = len(data.train)
+    if settings.accumulate > 1 and count < settings.images_per_update:
+        found = f"an update needs {settings.accumulate} batches of {settings.batch_size} images"
+        expected, repair = f"there are {count_of(count, 'training image')}", "Lower --accumulate or --batch-size."
+        raise DataError(Diagnostic("data-mismatch", "settings.accumulate", found, expected, repair))
+    if count < settings.batch_size and count % settings.processes:
+        found = f"{count_of(count, 'image')} do not divide among {settings.processes} devices"
+        raise DataError(Diagnostic("data-mismatch", "settings.devices", found, repair="Use fewer devices."))
 
 
 def train_batches(data: ImageData, settings: TrainSettings, device: torch.device, views: int = 1) -> Batches:

@@ -20,6 +20,7 @@ from cortexgraph.files import write_text
 from cortexgraph.network import CompiledNetwork
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training.images import images_text, left_out
+from cortexgraph.training.processes import is_first_process
 from cortexgraph.training.recipe import STANDARD
 from cortexgraph.training.recorder import plain_state
 from cortexgraph.training.records import (
@@ -31,7 +32,7 @@ from cortexgraph.training.records import (
     best_epoch,
     reported_epoch,
 )
-from cortexgraph.training.run_folder import RunFolder, is_first_process
+from cortexgraph.training.run_folder import RunFolder
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.training.starting import Frozen, Start
 from cortexgraph.training.tasks import ACCURACY
@@ -108,7 +109,7 @@ class Job:
     def device_name(self) -> str:
         """The name of the devices, for people."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
-        return f"{self.settings.devices} × {name}" if self.settings.devices > 1 else name
+        return f"{self.settings.processes} × {name}" if self.settings.processes > 1 else name
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -122,7 +123,8 @@ class Job:
         print(f"{self.data.name}: {images_text(self.data, settings)}")
         print(
             f"{spec.name}: {parameters_text(*self.counts)}, for {settings.epochs} "
-            f"epoch{'s' * (settings.epochs != 1)} in batches of {settings.batch_size}{self._left_out()} on "
+            f"epoch{'s' * (settings.epochs != 1)} in batches of {settings.batch_size}{self._accumulated()}"
+            f"{self._left_out()} on "
             f"{self.device_name}"
             f"{f' in {settings.precision}' * (settings.precision != '32')}"
             f"{f', recipe {settings.recipe}' * (settings.recipe != STANDARD)}"
@@ -135,6 +137,12 @@ class Job:
         if self.frozen.modules:
             print(f"frozen: {', '.join(settings.freeze)}; their running statistics do not move either")
         sys.stdout.flush()
+
+    def _accumulated(self) -> str:
+        """What the announcement says of an update of several batches."""
+        settings = self.settings
+        text = f" × {settings.accumulate} = {settings.images_per_update:,} images in each update"
+        return text * (settings.accumulate > 1)
 
     def _left_out(self) -> str:
         """What the announcement says of images that do not fill a batch."""
@@ -156,7 +164,8 @@ class Job:
     def summary(self, history: Sequence[EpochRecord], tested: Mapping[str, Mapping[int, float]] | None) -> Summary:
         """The summary of the finished run; `tested` are the metrics on test images that were evaluated once."""
         splits = {"train": self.data.train, "validation": self.data.validation, "test": self.data.test}
-        (total, trained, untrained), started, best = self.counts, self.run.read_settings(), best_epoch(history)
+        started = self.run.read_settings() if is_first_process() else self.started
+        (total, trained, untrained), best = self.counts, best_epoch(history)
         over = self.spec.readout.loss_over
         own = {} if over is None else {"loss_over": over if isinstance(over, str) else ",".join(map(str, over))}
         scores = _fields(history[-1].all_metrics if tested is None else tested) | _fields(best.all_metrics, "best_")

@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cortexgraph.data import Batches, ImageData
-from cortexgraph.training.images import EpochLoader, evaluation_batches, mixed, run_length, train_batches
+from cortexgraph.errors import CortexGraphError, Diagnostic
+from cortexgraph.training.images import EpochLoader, evaluation_batches, is_mixing, run_length, seed_by, train_batches
 from cortexgraph.training.losses import logits_per_step
 from cortexgraph.training.metrics import METRICS, Scores
 from cortexgraph.training.optimizers import lr_factor, make_optimizer, make_scheduler
@@ -44,7 +46,7 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         self.readout_steps = read_steps(network.unrolled)
         self.objective = objective_of(network, settings)
         self.score = METRICS[self.objective.kind].score
-        self.batches = run_length(data, settings)
+        self.updates = run_length(data, settings)
         self.split: Split = "test" if data.validation is None else "validation"  # on which epochs are evaluated
         self.counts = {"train": self._zero(), "evaluation": self._zero()}
         self.averaged = moving_average(network, settings.ema) if settings.ema else None
@@ -58,13 +60,20 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         outputs = self.network.spec.readouts[0].classes
         return Scores(self.objective.kind, outputs, len(self.readout_steps), self.device)
 
-    def lr(self, batch: int) -> float:
-        """The learning rate of a batch of the run, from 0."""
-        return self.settings.lr * lr_factor(self.settings, batch, self.batches)
+    def lr(self, update: int) -> float:
+        """The learning rate of an update of the run, from 0."""
+        return self.settings.lr * lr_factor(self.settings, update, self.updates)
 
     # ---- data ----------------------------------------------------------------
 
-    def _loader(self, batches: Batches, first: Callable[[], int] = lambda: 0, *, fixed: bool = False) -> EpochLoader:
+    def _loader(
+        self,
+        batches: Batches,
+        first: Callable[[], int] = lambda: 0,
+        mixing: TrainSettings | None = None,
+        *,
+        fixed: bool = False,
+    ) -> EpochLoader:
         trainer = self.trainer
         return EpochLoader(
             batches,
@@ -73,14 +82,15 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
             rank=trainer.global_rank,
             world=trainer.world_size,
             channels_last=self.settings.channels_last,
+            mixing=mixing,
         )
 
     def train_dataloader(self) -> EpochLoader:
         """The training batches of the current epoch, on this process's device."""
         progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
-        device = self.trainer.strategy.root_device
-        batches = train_batches(self.data, self.settings, device, self.objective.views)
-        return self._loader(batches, lambda: int(progress.ready))
+        settings, device = self.settings, self.trainer.strategy.root_device
+        batches = train_batches(self.data, settings, device, self.objective.views)
+        return self._loader(batches, lambda: int(progress.ready), settings if is_mixing(settings) else None)
 
     def val_dataloader(self) -> EpochLoader:
         """The images on which epochs are evaluated, on this process's device."""
@@ -97,25 +107,26 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
 
     # ---- steps ---------------------------------------------------------------
 
-    def _count(self, split: str, images: Tensor, labels: Tensor, share: float = 1.0) -> Tensor:
+    def _count(
+        self, split: str, images: Tensor, labels: Tensor, others: Tensor | None = None, share: float = 1.0
+    ) -> Tensor:
         """The loss of a batch, images [B, C, H, W] and labels [B, …], which is counted with the metrics.
 
-        The labels hold for this share of each image, and that of the image before it for the rest.
+        The labels hold for this share of each image, and those of other images for the rest.
         """
         network = self.network if split == "train" else self.evaluated
         logits = network(self.objective.shown(images))  # [B, classes] or [B, n, classes]
-        loss = self.objective.loss(logits, images, labels, share)
+        loss = self.objective.loss(logits, images, labels, others, share)
         self.counts[split].add(loss, logits_per_step(logits), self.objective.targets(images, labels)[0])
         return loss
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
+    def training_step(self, batch: tuple[Any, ...], batch_index: int) -> Tensor:
         """The loss of one batch."""
-        images, share = mixed(batch[0], self.settings) if self.settings.augment else (batch[0], 1.0)
-        return self._count("train", images, batch[1], share)
+        return self._count("train", *batch)
 
-    def on_train_batch_end(self, *arguments: object) -> None:
-        """Take the new weights into the average."""
-        if self.averaged is not None:
+    def on_train_batch_end(self, outputs: object, batch: object, batch_idx: int) -> None:
+        """Take new weights into the average."""
+        if self.averaged is not None and (batch_idx + 1) % self.settings.accumulate == 0:
             self.averaged.update_parameters(self.network)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
@@ -138,9 +149,7 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         """Seed all randomness by the seed, the epoch and the process; keep frozen parts in evaluation mode."""
         for module in self.frozen:
             module.eval()
-        numbers = (self.settings.seed, _finished_epochs(self.trainer), self.trainer.global_rank)
-        # SeedSequence: the seeds of neighbouring numbers have nothing in common.
-        torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+        seed_by(self.settings.seed, _finished_epochs(self.trainer), self.trainer.global_rank)
         self.counts["train"] = self._zero()
 
     def progress(self) -> dict[str, Any]:
@@ -157,7 +166,16 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         """Go on in the middle of an epoch, with what `progress` gave there."""
         for module in self.frozen:
             module.eval()
-        own = progress["processes"][self.trainer.global_rank]
+        rows = progress["processes"]
+        if len(rows) != self.trainer.world_size:
+            found, expected = (
+                f"{len(rows)} processes wrote the middle of this epoch",
+                f"there are {self.trainer.world_size}",
+            )
+            raise CortexGraphError(
+                Diagnostic("environment", "devices", found, expected, f"Resume with --devices {len(rows)} in all.")
+            )
+        own = rows[self.trainer.global_rank]
         self.counts["train"] = self._zero()
         self.counts["train"].restore(own["counts"])
         torch.set_rng_state(own["random"])
@@ -174,10 +192,28 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         """Values for each readout step, with the steps."""
         return dict(zip(self.readout_steps, values, strict=True))
 
+    @property
+    def is_divided(self) -> bool:
+        """Whether fsdp divides the parameters among processes."""
+        return self.settings.processes > 1 and self.settings.strategy == "fsdp"
+
+    def configure_model(self) -> None:
+        """With fsdp, divide the parameters: all at once, since a step reads most, and each is read at many steps."""
+        if self.is_divided and not isinstance(self.network, FSDPModule):
+            assert self.device_mesh is not None
+            fully_shard(self.network, mesh=self.device_mesh["data_parallel"])
+
+    def load_evaluated(self, state: dict[str, Any]) -> None:
+        """Load whole weights into the network that is evaluated."""
+        if self.is_divided:
+            set_model_state_dict(self.evaluated, state, options=StateDictOptions(full_state_dict=True))
+        else:
+            self.evaluated.load_state_dict(state)
+
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule, in Lightning's form."""
         optimizer = make_optimizer(self.network, self.settings)
-        schedule = make_scheduler(optimizer, self.settings, self.batches)
+        schedule = make_scheduler(optimizer, self.settings, self.updates)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 

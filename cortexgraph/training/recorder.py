@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +20,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import Logger
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.files import csv_table, replacing, write_text
@@ -49,6 +50,7 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         run: the folder.
         interrupts: whether a signal came.
         quiet: print nothing.
+        on_epoch: is called with the record of each epoch, in the first process.
 
     Attributes:
         metadata: what is written into the weights beside their accuracy; its `identity` also into the checkpoints.
@@ -56,9 +58,16 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
         trackers: Lightning's loggers by name, which get the metrics of every epoch.
     """
 
-    def __init__(self, run: RunFolder, interrupts: Interrupts, *, quiet: bool) -> None:
-        self.run, self.interrupts, self.quiet = run, interrupts, quiet
-        self.metadata: Mapping[str, str] = {}
+    def __init__(
+        self,
+        run: RunFolder,
+        interrupts: Interrupts,
+        *,
+        quiet: bool,
+        on_epoch: Callable[[EpochRecord], None] | None = None,
+    ) -> None:
+        self.run, self.interrupts, self.quiet, self.on_epoch = run, interrupts, quiet, on_epoch
+        self.metadata: Mapping[str, str] = {"identity": ""}
         self.history: list[EpochRecord] = []
         self.trackers: dict[str, Logger] = {}
         self._within: dict[str, Any] | None = None
@@ -85,6 +94,7 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Reinstall our signal handlers and restore the metrics table from the checkpoint."""
         self.has_begun = True
+        self.run = RunFolder(trainer.strategy.broadcast(str(self.run.path)))  # others may have found another one free
         self._saved = self._started = time.perf_counter()
         if self._within is not None:  # the epoch was started before the interruption
             self._started -= self._within["seconds"]
@@ -157,6 +167,8 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
             if not self.quiet:
                 pl_module.print(line(record, trainer.max_epochs or 0))
                 sys.stdout.flush()  # into a file or pipe, Python would hold it back until the end
+            if self.on_epoch is not None:
+                self.on_epoch(record)
         self._check_interrupts(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -206,15 +218,18 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
 
     def _save(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         record = self.history[-1]
+        reported = record is reported_epoch(self.history)
         if not trainer.is_global_zero:
             trainer.save_checkpoint(self.run.last)  # every process takes part; only the first one writes
+            if reported:
+                plain_state(module.evaluated)
             return
         with replacing(self.run.last, durable=True) as temporary:
             trainer.save_checkpoint(temporary)
             if record is best_epoch(self.history):
                 with replacing(self.run.best, durable=True) as copy:
                     shutil.copyfile(temporary, copy)
-            if record is reported_epoch(self.history):
+            if reported:
                 figures = {"epoch": str(record.epoch), record.score: repr(record.last_score), "split": record.split}
                 save_tensors(self.run.weights, plain_state(module.evaluated), {**self.metadata, **figures})
         self.run.within.unlink(missing_ok=True)
@@ -256,17 +271,25 @@ def _tracked(record: EpochRecord) -> dict[str, float]:
 
 
 def plain_state(network: nn.Module) -> dict[str, Tensor]:
-    """A copy of the state dict on the processor, in the order of memory that files have."""
-    return {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
+    """A copy of the state dict on the processor, in the order of memory that files have.
+
+    Tensors that fsdp has divided among processes are gathered: all of them must call this.
+    """
+    state = network.state_dict().items()
+    whole = {name: value.full_tensor() if isinstance(value, DTensor) else value for name, value in state}
+    return {name: value.detach().cpu().contiguous().clone() for name, value in whole.items()}
 
 
 def check_finite(loss: Tensor, trainer: pl.Trainer, name: str) -> None:
-    """Stop training when a loss is infinite or not a number; saved files stay.
+    """Stop training in all processes when a loss of one is infinite or not a number; saved files stay.
 
     Raises:
         CortexGraphError: naming epoch and step.
     """
-    if not torch.isfinite(loss):
+    infinite = not torch.isfinite(loss)
+    if trainer.world_size > 1:
+        infinite = trainer.strategy.reduce_boolean_decision(infinite, all=False)
+    if infinite:
         place = f"epoch {trainer.fit_loop.epoch_progress.current.ready}, step {trainer.global_step}"
         repair = (
             "Training diverged: lower --lr, limit the gradient with --clip 1, or give the areas a norm; "

@@ -35,7 +35,8 @@ class Started(BaseModel, frozen=True, strict=True):
 
     Attributes:
         cortexgraph_run: the version of the layout of the folder; it makes a folder a run.
-        settings: of training, as they were written.
+        settings: of training, as they were written, except how it is computed.
+        machines: the settings of how the run was computed when it was started.
         spec_sha256: digest of the spec.
         logger: the trackers.
         command: the command line, if there was one.
@@ -45,6 +46,7 @@ class Started(BaseModel, frozen=True, strict=True):
 
     cortexgraph_run: int
     settings: dict[str, JsonValue]
+    machines: dict[str, JsonValue] = {}
     spec_sha256: str = ""
     logger: list[str] = Field(default=["csv", "tensorboard"])
     command: str = ""
@@ -134,8 +136,8 @@ class EpochRecord:
 
     Attributes:
         epoch: from 1.
-        step: batches since the start of the run.
-        lr: learning rate of the epoch's last batch.
+        step: updates of the weights since the start of the run.
+        lr: learning rate of the epoch's last update.
         train_loss: mean over the epoch of what training minimises, on augmented images, in nats.
         train_score: accuracy at the last readout step, on the same images as they went by, in [0, 1]; or another score.
         loss: what training minimises, on the images of `split`.
@@ -335,7 +337,8 @@ def _conditions(summary: Summary) -> list[tuple[str, str]]:
         ("images", ", ".join(f"{n:,} {NOUNS.get(split, split)}" for split, n in summary.images.items())),
         (
             "optimiser",
-            f"{s.optimizer}, momentum {s.momentum:g}, weight decay {s.weight_decay:g}, batches of {s.batch_size}",
+            f"{s.optimizer}, momentum {s.momentum:g}, weight decay {s.weight_decay:g}, batches of {s.batch_size}"
+            f"{f' × {s.accumulate}' * (s.accumulate > 1)}",
         ),
         ("learning rate", f"peak {s.lr:g}{norms}, {s.schedule}"),
         *average,

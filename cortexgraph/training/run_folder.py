@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from cortexgraph.errors import CortexGraphError, DataError, Diagnostic, SpecErro
 from cortexgraph.files import leftovers, locked, replacing, write_bytes, write_text
 from cortexgraph.spec import NetworkSpec, load, save
 from cortexgraph.spec.overrides import Override
+from cortexgraph.training.processes import is_first_process
 from cortexgraph.training.records import Count, DataCard, Started, Summary, identity
 from cortexgraph.training.settings import TrainSettings, stored_settings
 from cortexgraph.wording import shortened
@@ -45,12 +45,6 @@ class Validation(TypedDict):
 
 State = Literal["none", "started", "unfinished", "finished"]
 T = TypeVar("T")
-
-
-def is_first_process() -> bool:
-    """Whether this is the process that the user started; with several devices Lightning starts more of them."""
-    ranks = [os.environ.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK")]
-    return not any(rank.isdecimal() and int(rank) for rank in ranks)
 
 
 class RunFolder:
@@ -288,7 +282,8 @@ class RunFolder:
             DataError: if this is not a run, or they are damaged.
         """
         try:
-            return stored_settings(self.read_settings().settings)
+            started = self.read_settings()
+            return stored_settings(started.settings | started.machines)
         except SpecError as error:
             place = error.diagnostics[0].place
             raise self.damaged(self.settings, f"is not what a run writes (`{place}`)") from None

@@ -43,6 +43,8 @@ DEFAULTS: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     "schedule": {name: {"warmup": share} for name, share in WARM_UP.items()},
 }
 """Settings whose default depends on another one: by that setting, and by its value."""
+MACHINES = {"devices", "nodes", "strategy"}
+"""Settings of how a run is computed. They do not decide its result, and may change when it is resumed."""
 STORED = "as a run has stored them"
 REGISTRIES: Mapping[str, Collection[str]] = {"schedule": SCHEDULES, "loss": LOSSES}
 """Settings whose choices are registered."""
@@ -126,6 +128,7 @@ class TrainSettings(BaseModel):
         description="Images in a batch, over all devices together; each epoch leaves out images that do not fill one, "
         "others every time.",
     )
+    accumulate: Whole = Field(1, description="Batches whose gradients are added up before each update of the weights.")
     optimizer: Literal["sgd", "adamw", "muon"] = Field(
         "adamw",
         description="sgd (with Nesterov momentum), adamw (β₂ = 0.999; Loshchilov & Hutter 2019), or muon (Jordan 2024) "
@@ -168,7 +171,15 @@ class TrainSettings(BaseModel):
         json_schema_extra={"choices": "auto|cpu|mps|cuda|cuda:N"},
         description="auto, cpu, mps, cuda, or one GPU by number as in cuda:1.",
     )
-    devices: Whole = Field(1, description="Number of devices (or processor processes) that share each batch.")
+    devices: Whole = Field(
+        1, description="Number of devices (or processor processes) of each machine that share each batch."
+    )
+    nodes: Whole = Field(1, description="Number of machines, on each of which torchrun or srun starts the command.")
+    strategy: Literal["ddp", "fsdp"] = Field(
+        "ddp",
+        description="With several devices, keep all parameters on each (ddp), or a part of parameters and optimiser "
+        "state on each (fsdp).",
+    )
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = Field(
         0, description="Of initial weights, order of images and augmentation."
     )
@@ -248,14 +259,28 @@ class TrainSettings(BaseModel):
             findings += [_finding(detail, recipe, data) for detail in details]
         if findings:
             raise SpecError(findings) from None
-        if settings.batch_size % settings.devices:
-            found = f"{settings.batch_size} images do not divide among {settings.devices} devices"
-            expected, repair = "each gets the same number", f"Give a multiple of {settings.devices}."
+        if settings.batch_size % settings.processes:
+            found = f"{settings.batch_size} images do not divide among {settings.processes} devices"
+            expected, repair = "each gets the same number", f"Give a multiple of {settings.processes}."
             raise SpecError(Diagnostic("bad-setting", "settings.batch_size", found, expected, repair))
+        if settings.strategy == "fsdp" and (settings.ema or settings.optimizer == "muon"):
+            found = "fsdp divides each tensor among the devices"
+            expected, repair = "moving averages and muon need whole ones", "Use ddp, or neither --ema nor muon."
+            raise SpecError(Diagnostic("bad-setting", "settings.strategy", found, expected, repair))
         if [*settings.restarts] != sorted({*settings.restarts} & {*range(settings.epochs)}):
             found, expected = f"{[*settings.restarts]} was given", f"they must rise and lie below {settings.epochs}"
             raise SpecError(Diagnostic("bad-setting", "settings.restarts", found, expected, "Correct them."))
         return settings
+
+    @property
+    def processes(self) -> int:
+        """Number of processes that train together, one for each device."""
+        return self.devices * self.nodes
+
+    @property
+    def images_per_update(self) -> int:
+        """The effective batch: images over which the gradient of an update is averaged."""
+        return self.batch_size * self.accumulate
 
 
 DEFAULT = TrainSettings.model_construct()
@@ -289,7 +314,7 @@ def stored_settings(values: Mapping[str, object]) -> TrainSettings:
 
 
 def in_force(settings: TrainSettings | Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Settings without the name of their recipe, also those that another version stored, in today's form.
+    """What decides the result: settings without recipe and machines, also those of another version, in today's form.
 
     They are as they are where they are not settings.
     """
@@ -298,7 +323,7 @@ def in_force(settings: TrainSettings | Mapping[str, JsonValue]) -> dict[str, Jso
             settings = stored_settings(settings)
         except SpecError:
             return dict(settings)
-    return settings.model_dump(mode="json", exclude={"recipe"})
+    return settings.model_dump(mode="json", exclude={"recipe", *MACHINES})
 
 
 def kind_of(name: str) -> type:

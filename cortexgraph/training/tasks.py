@@ -139,11 +139,13 @@ class Objective:
         later = readout.target == "next-frame"
         return images[:, [step - 1 + later for step in steps]]  # [B, n, C, H, W]
 
-    def loss(self, logits: Logits, images: Tensor, labels: Tensor, share: float = 1.0) -> Tensor:
-        """The loss of a batch; the labels hold for this share of each image, that of the one before it for the rest."""
+    def loss(
+        self, logits: Logits, images: Tensor, labels: Tensor, others: Tensor | None = None, share: float = 1.0
+    ) -> Tensor:
+        """The loss of a batch; the labels hold for this share of each image, those of other images for the rest."""
         settings = self.settings
         options = settings.label_smoothing, settings.loss_over, settings.loss, self.readouts
         loss = readout_loss(logits, self.targets(images, labels), *options)
-        if share < 1:
-            loss = share * loss + (1 - share) * readout_loss(logits, self.targets(images, labels.roll(1, 0)), *options)
+        if others is not None:
+            loss = share * loss + (1 - share) * readout_loss(logits, self.targets(images, others), *options)
         return loss

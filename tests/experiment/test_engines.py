@@ -45,3 +45,16 @@ def test_a_package_that_is_not_installed(
     message = rf'engine="{engine}": {package} is not installed\.\n  Run: pip install {package} '
     with pytest.raises(CortexGraphError, match=message):
         compare(write("seeds: [0]"), tmp_path / "out", engine=engine)
+
+
+@pytest.mark.slow  # three processes import torch
+def test_a_run_on_two_devices_gives_what_it_gives_on_one(write: Write, tmp_path: Path) -> None:
+    one = compare(write("seeds: [0]"), tmp_path / "one")
+    two = compare(write("seeds: [0]\ngpus: 2"), tmp_path / "two")
+    assert [outcome.error for outcome in two.outcomes] == [""]
+    assert [row.accuracies for row in two.table] == [row.accuracies for row in one.table]
+    (result,) = (outcome.result for outcome in two.outcomes)
+    assert result is not None
+    assert result["device"] == "2 × cpu"
+    again = compare(write("seeds: [0]"), tmp_path / "two")  # on one device it is the same run
+    assert again.done_before == 1

@@ -1,0 +1,208 @@
+"""Several processes train what one does, and the end of one of them ends the run, which stays resumable."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
+from safetensors.torch import load_file
+
+from cortexgraph.data import ImageData
+from cortexgraph.errors import CortexGraphError, DataError, SpecError
+from cortexgraph.spec import NetworkSpec
+from cortexgraph.training import RunFolder, TrainSettings, processes, train
+
+from .conftest import INGREDIENTS, striped_data, tiny_spec
+from .test_fit import rows
+from .test_resume import Make
+
+ROOT = Path(__file__).parents[2]
+PLAIN: dict[str, Any] = {"epochs": 2, "batch_size": 16, "device": "cpu"}
+EVERYTHING = PLAIN | INGREDIENTS | {"validation": 12, "batch_size": 8, "accumulate": 2, "freeze": ("V1 -> V1",)}
+SCRIPT = """
+import sys; sys.path.insert(0, {root!r})
+import torch; torch.set_num_threads(1)
+from tests.training.test_processes import *
+for name, settings in {runs!r}.items():
+    out = {folder!r} + "/" + name
+    resume = RunFolder(out).is_run
+    train(tiny_spec(), striped_data(), TrainSettings(**settings), out, resume=resume, logger=["csv"])
+"""
+
+
+def program(folder: Path, **runs: dict[str, Any]) -> list[str]:
+    """The command of a program that trains these runs one after another."""
+    (folder / "program.py").write_text(SCRIPT.format(root=str(ROOT), folder=str(folder), runs=runs))
+    return [sys.executable, str(folder / "program.py")]
+
+
+def assert_close_runs(one: Path, several: Path) -> None:
+    """Equal tables except for times, and equal weights, within the rounding of sums in another order."""
+    for first, second in zip(rows(one), rows(several), strict=True):
+        for name in first.keys() - {"seconds", "images_per_s"}:
+            assert float(first[name]) == pytest.approx(float(second[name]), rel=1e-4, abs=1e-6), name
+    weights, others = (load_file(folder / "weights.safetensors") for folder in (one, several))
+    assert weights.keys() == others.keys()
+    for name, value in weights.items():
+        torch.testing.assert_close(others[name], value, rtol=2e-4, atol=2e-5, msg=lambda text, name=name: name + text)
+
+
+@pytest.mark.slow  # three and five programs import torch
+@pytest.mark.parametrize("devices", [2, 4])
+@pytest.mark.usefixtures("no_pictures")
+def test_several_processes_train_what_one_does(tmp_path: Path, devices: int) -> None:
+    """As the settings are, and with all ingredients, accumulation and validation."""
+    settings = {"plain": PLAIN, "everything": EVERYTHING}
+    runs = {name: values | {"devices": devices} for name, values in settings.items()}
+    done = subprocess.run(program(tmp_path, **runs), capture_output=True, text=True, check=True, timeout=1200)
+    assert done.stdout.count("epoch 2/2") == 2
+    assert "Error" not in done.stderr
+    for name, values in settings.items():
+        train(tiny_spec(), striped_data(), TrainSettings(**values), tmp_path / "one" / name, quiet=True)
+        assert_close_runs(tmp_path / "one" / name, tmp_path / name)
+        summary = RunFolder(tmp_path / name).read_summary()
+        assert summary.accuracy == RunFolder(tmp_path / "one" / name).read_summary().accuracy
+        assert (summary.device, summary.settings["devices"]) == (f"{devices} × cpu", devices)
+
+
+@pytest.mark.slow  # two programs import torch
+@pytest.mark.usefixtures("no_pictures")
+def test_a_killed_process_ends_the_run_which_one_process_resumes(tmp_path: Path) -> None:
+    settings, run = PLAIN | {"epochs": 8}, RunFolder(tmp_path / "run")
+    command = program(tmp_path, run=settings | {"devices": 2})
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 900
+    while not run.metrics.exists():
+        assert running.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    listing = subprocess.run(["pgrep", "-P", str(running.pid)], capture_output=True, text=True, check=True)
+    (other,) = map(int, listing.stdout.split())
+    os.kill(other, signal.SIGKILL)
+    start = time.monotonic()
+    _, errors = running.communicate(timeout=120)
+    assert time.monotonic() - start < 30
+    assert running.returncode == 1
+    assert errors.count("process 1 of 2: it was ended by SIGKILL.\n  Resume ") == 1
+    assert errors.count("Error") == 1
+    assert run.state == "unfinished"
+    assert 1 <= len(rows(run.path)) < 8
+    train(tiny_spec(), striped_data(), TrainSettings(**settings), run.path, resume=True, quiet=True)
+    train(tiny_spec(), striped_data(), TrainSettings(**settings), tmp_path / "whole", quiet=True)
+    assert_close_runs(tmp_path / "whole", run.path)
+
+
+@pytest.mark.slow  # three programs import torch
+def test_torchrun_starts_the_processes(tmp_path: Path) -> None:
+    script = program(tmp_path, run=PLAIN)[1]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29631"]
+    done = subprocess.run([*launcher, script], capture_output=True, text=True, check=True, timeout=900)
+    assert done.stdout.count("epoch 2/2") == 1
+    assert RunFolder(tmp_path / "run").read_summary().device == "2 × cpu"
+
+
+# ---- what cannot be -----------------------------------------------------------------
+
+
+def refused(
+    match: str, error: type[CortexGraphError], folder: Path, spec: NetworkSpec, data: ImageData, settings: TrainSettings
+) -> None:
+    """Training is refused, and writes nothing."""
+    with pytest.raises(error, match=match):
+        train(spec, data, settings, folder / "run", quiet=True)
+    assert not (folder / "run").exists()
+
+
+def test_more_gpus_than_there_are(
+    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    chosen = settings(device="cuda", devices=3, batch_size=12)
+    refused(r"3 × cuda was asked for, but torch sees 2 GPUs here", CortexGraphError, tmp_path, spec, data, chosen)
+
+
+def test_nodes_without_an_environment(spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path) -> None:
+    match = r"nodes: 2 nodes were asked for, but nothing says which of them this is\.\n  Start .* by torchrun or srun"
+    refused(match, CortexGraphError, tmp_path, spec, data, settings(nodes=2))
+
+
+def test_other_processes_than_torchrun_started(
+    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "4", "TORCHELASTIC_RUN_ID": "none"}.items():
+        monkeypatch.setenv(name, value)
+    match = r"devices: 1 × 2 processes were asked for, but 4 were started"
+    refused(match, CortexGraphError, tmp_path, spec, data, settings(devices=2))
+    assert processes.on_these_machines(settings()).devices == 4
+    with pytest.raises(SpecError, match="18 images do not divide among 4 devices"):
+        processes.on_these_machines(settings(batch_size=18))
+
+
+def test_images_that_do_not_divide(spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path) -> None:
+    match = r"settings\.devices: 48 images do not divide among 5 devices"
+    refused(match, DataError, tmp_path, spec, data, settings(batch_size=50, devices=5))
+
+
+def test_an_update_of_more_images_than_there_are(
+    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path
+) -> None:
+    match = r"accumulate: an update needs 4 batches of 16 images, but there are 48 training images\."
+    refused(match, DataError, tmp_path, spec, data, settings(accumulate=4))
+
+
+def test_no_program_to_start_again(
+    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(sys.modules["__main__"], "__file__")
+    match = "devices: 2 processes are needed, but there is no program here that they could run"
+    refused(match, CortexGraphError, tmp_path, spec, data, settings(devices=2))
+
+
+@pytest.mark.parametrize(
+    ("variables", "first"),
+    [
+        ({}, True),
+        ({"LOCAL_RANK": "0", "NODE_RANK": "0"}, True),
+        ({"LOCAL_RANK": "1"}, False),
+        ({"RANK": "4", "LOCAL_RANK": "0", "GROUP_RANK": "1"}, False),
+        ({"SLURM_PROCID": "2"}, False),
+        ({"NODE_RANK": "1"}, False),
+    ],
+)
+def test_the_first_process(variables: dict[str, str], first: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in processes.RANKS:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert processes.is_first_process() == first
+
+
+def test_a_job_of_slurm_with_one_task_starts_its_own_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    assert isinstance(processes.cluster_environment(), LightningEnvironment)
+
+
+# ---- accumulation -------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_accumulated_batches_are_one_large_batch(
+    data: ImageData, settings: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without batch norms. 48 images make 2 updates of 20; the schedule, and the average, count updates."""
+    spec = tiny_spec(defaults={"area": {"norm": {"kind": "group", "groups": 1}}})
+    options = {"optimizer": "sgd", "lr": 0.05, "ema": 0.9}
+    train(spec, data, settings(batch_size=20, **options), tmp_path / "large", quiet=True)
+    train(spec, data, settings(batch_size=5, accumulate=4, **options), tmp_path / "small")
+    assert "in batches of 5 × 4 = 20 images in each update (each epoch leaves out 8 images" in capsys.readouterr().out
+    assert [row["step"] for row in rows(tmp_path / "small")] == ["2", "4", "6"]
+    assert_close_runs(tmp_path / "large", tmp_path / "small")
