@@ -256,7 +256,8 @@ def _on_validation(folder: RunFolder, epoch: int) -> dict[str, float]:
     """Accuracy and loss of an epoch on the validation images."""
     with folder.metrics.open() as table:
         row = next(row for row in csv.DictReader(table) if int(row["epoch"]) == epoch)
-    return {name: float(row[f"validation_{name}"]) for name in ("accuracy", "loss")}
+    columns = {name: f"validation_{name}" for name in ("accuracy", "loss")}
+    return {name: float(row[column]) for name, column in columns.items() if column in row}
 
 
 def _readings(run: Run, evaluation: EvaluationSpec, images: ImageData) -> list[Reading]:
