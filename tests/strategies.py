@@ -416,7 +416,9 @@ def _add_readouts(draw: st.DrawFn, spec: dict[str, Any], names: tuple[str, ...],
         if live := unrolled.live_steps(area):
             more = {"from": area, "name": f"readout {number + 2}", "classes": 2, "at": _at(draw, live, steps)}
             head = draw(
-                st.sampled_from([{"pool": "avg"}, {"pool": "max"}, *({"transform": each} for each in TRANSFORMS)])
+                st.sampled_from(
+                    [*({"pool": each} for each in ("avg", "max", "none")), *({"transform": t} for t in TRANSFORMS)]
+                )
             )
             readouts.append(more | head)
     for readout in readouts:
