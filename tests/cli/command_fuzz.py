@@ -66,6 +66,7 @@ BASES: dict[str, list[str]] = {
     "brain": ["run", "--data", "neural.npz", "--stimuli", "images", "--folds", "2", "--device", "cpu"],
     "export": ["run", "-o", "x.py"],
     "push": ["run", "--to", "shared"],
+    "data pack": ["images", "-o", "packed"],
     "zoo": ["tiny.yaml"],
     "new": ["new.yaml"],
     "schema": [],
