@@ -21,7 +21,7 @@ import cortexgraph as cg
 ROOT = Path(__file__).parents[1]
 CONFIG = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
 PAGES = ROOT / CONFIG["docs_dir"]
-COPIED = ("README.md", "CHANGELOG.md", "CITATION.cff", "docs", "examples", "specs")
+COPIED = (*(page.name for page in ROOT.glob("*.md")), "CITATION.cff", "docs", "examples", "specs")
 
 REFERENCE: dict[str, tuple[str, ...]] = {
     "Specs": ("spec", "ops.registry"),
@@ -62,8 +62,13 @@ def place(module: str, name: str) -> str:
     return f"{module}.{name}.{name}" if file.exists() else f"{module}.{name}"
 
 
+def to_pages(text: str) -> str:
+    """Markdown whose links to notebooks lead to their pages."""
+    return text.replace(".ipynb)", ".md)")
+
+
 def copy_pages() -> None:
-    """Copy what the site shows; links to notebooks become links to their pages."""
+    """Copy what the site shows."""
     shutil.rmtree(PAGES, ignore_errors=True)
     PAGES.mkdir(parents=True)
     for name in COPIED:
@@ -72,7 +77,7 @@ def copy_pages() -> None:
         else:
             shutil.copy(ROOT / name, PAGES / name)
     for page in PAGES.rglob("*.md"):
-        page.write_text(re.sub(r"\.ipynb\)", ".md)", page.read_text(encoding="utf-8")), encoding="utf-8")
+        page.write_text(to_pages(page.read_text(encoding="utf-8")), encoding="utf-8")
     landing = PAGES / "README.md"  # the cells of its table, which holds Markdown, one below the other
     landing.write_text(re.sub(r"</?t(able|r|d)\b[^>]*>", "", landing.read_text(encoding="utf-8")), encoding="utf-8")
 
@@ -90,6 +95,8 @@ def execute(notebook: Path) -> None:
         ExecutePreprocessor(timeout=900, kernel_name="python3").preprocess(book, {"metadata": {"path": folder}})
     del book.cells[0]
     for cell in book.cells:
+        if cell.cell_type == "markdown":
+            cell.source = to_pages(cell.source)
         if cell.cell_type == "code":  # stderr has warnings, which name folders of this machine
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
             for output in cell.outputs:

@@ -248,6 +248,13 @@ def test_the_tutorial_runs(path: Path, tmp_path: Path, monkeypatch: pytest.Monke
             exec(compile("".join(cell["source"]), path.name, "exec"), names)
 
 
+def test_pages_of_notebooks_lead_to_pages_and_to_colab() -> None:
+    assert SITE.to_pages("[next](order_and_delay.ipynb)") == "[next](order_and_delay.md)"
+    line = SITE.ways_to_run("x.ipynb", "https://github.com/owner/name")
+    assert "(https://colab.research.google.com/github/owner/name/blob/main/docs/tutorial/x.ipynb)" in line
+    assert "](x.ipynb)" in line
+
+
 def test_the_site_shows_every_page() -> None:
     text = (ROOT / "zensical.toml").read_text()
     shown = re.findall(r'"([\w/]+)\.md"', text[text.index("nav = ") :])
