@@ -200,8 +200,9 @@ def test_answers_for_each_place(kind: str, score: str, tmp_path: Path) -> None:
     assert last == {"file": str(tmp_path / "a.png"), "step": 4, "row": 7, "column": 7} | expected
 
 
-@pytest.mark.parametrize("over_time", ["each", "mean", "cumulative"])
-@pytest.mark.parametrize("transform", [None, [], [{"conv": 3}, "relu"]])
+@pytest.mark.parametrize(
+    ("over_time", "transform"), [("each", None), ("mean", [{"conv": 3}, "relu"]), ("cumulative", [])]
+)
 def test_a_readout_of_places_equals_the_interpreter(over_time: str, transform: list[Any] | None) -> None:
     classes = 4 if transform == [] else 2
     chain = {} if transform is None else {"transform": transform}
