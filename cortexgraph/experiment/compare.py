@@ -168,10 +168,10 @@ def here(runs: Sequence[Run], jobs: int, overwrite: bool, options: Mapping[str, 
 
 
 def _places(jobs: int, gpus: int) -> list[dict[str, str]]:
-    """Environment variables for each of so many processes at a time: its threads, and GPUs that are its own.
+    """Environment variables for each of `jobs` processes at a time: its threads, and GPUs that are its own.
 
     Raises:
-        DataError: if there are not so many GPUs.
+        DataError: if there are too few GPUs.
     """
     threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}
     own = [threads | os.environ for _ in range(jobs)]

@@ -247,7 +247,7 @@ def _measured(run: Run, *, overwrite: bool) -> Outcome:
 
 
 def _judge(trial: tuple[str, int]) -> Callable[[EpochRecord], None]:
-    from cortexgraph.experiment.search import judge
+    from cortexgraph.experiment.study import judge
 
     return judge(trial)
 

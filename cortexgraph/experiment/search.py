@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.experiment.model import ExperimentSpec, Overrides, RangeSpec, SearchSpec
 from cortexgraph.experiment.plan import Data, Run, choices, runs_of, trial_variant
 from cortexgraph.experiment.run import Outcome, outcome_of, stale
+from cortexgraph.experiment.study import FIRST_AT_RANDOM, open_study
 from cortexgraph.training.run_folder import write_json
 from cortexgraph.wording import count_of
 
@@ -21,13 +22,10 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-    from cortexgraph.training.records import EpochRecord
 
 JOURNAL = "study.log"
 ASKED = "asked"
 """Attribute of a study: what it was begun for, in JSON."""
-FIRST_AT_RANDOM = 10
-"""Trials before the sampler learns, and before the pruner judges half as many."""
 
 
 @dataclass
@@ -204,46 +202,3 @@ def _distributions(search: SearchSpec) -> dict[str, BaseDistribution]:
         else:
             made[axis] = FloatDistribution(values.low, values.high, log=values.log, step=values.step)
     return made
-
-
-# ---- the study ---------------------------------------------------------------------
-
-
-def open_study(journal: Path, search: SearchSpec | None = None) -> Study:
-    """The study in a journal, which is begun where it is missing; a last line that a kill cut short is removed."""
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if search is not None and journal.exists():  # the one process that begins and ends trials
-        whole = journal.read_bytes().rpartition(b"\n")
-        if whole[2]:
-            journal.write_bytes(whole[0] + whole[1])
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=FIRST_AT_RANDOM // 2)
-    direction: Literal["minimize", "maximize"] = (
-        "minimize" if search is not None and search.metric == "loss" else "maximize"
-    )
-    return optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(journal))),
-        study_name="search",
-        load_if_exists=True,
-        pruner=pruner,
-        direction=direction,
-    )
-
-
-def judge(trial: tuple[str, int]) -> Callable[[EpochRecord], None]:
-    """What reports the epochs of a run to its trial, and ends the run when the study would prune the trial."""
-    import optuna
-
-    study = open_study(Path(trial[0]))
-    live = optuna.trial.Trial(study, study.trials[trial[1]]._trial_id)
-    by_loss = study.direction == optuna.study.StudyDirection.MINIMIZE
-
-    def report(record: EpochRecord) -> None:
-        live.report(record.loss if by_loss else record.last_score, record.epoch)
-        if live.should_prune():
-            raise optuna.TrialPruned
-
-    return report

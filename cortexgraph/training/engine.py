@@ -46,7 +46,7 @@ def choose_device(device: str, count: int = 1) -> torch.device:
     """The device of `auto`, `cpu`, `mps`, `cuda` or `cuda:N`, or the first of several.
 
     Raises:
-        CortexGraphError: if this is not the name of a device, or this machine lacks the device, or so many.
+        CortexGraphError: if this is not the name of a device, or this machine lacks the device, or has fewer.
     """
     if not re.fullmatch(DEVICE_PATTERN, device):
         expected, repair = "auto, cpu, mps, cuda and cuda:N are known", "Give one of these."

@@ -39,7 +39,7 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
 
     @torch.no_grad()
     def _move(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Move the running statistics towards those of a batch of so many values, as torch does."""
+        """Move the running statistics towards those of a batch with `count` values, as torch does."""
         assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
         weight = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
