@@ -192,6 +192,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "bad-pack": "The index of packed images cannot be read.",
         "bad-shard": "A shard is missing, or not as long as it was written: it was cut, or its copy has not finished.",
         "bad-arrays": "A file or folder of arrays cannot be read, or its arrays are not images and labels.",
+        "bad-datasets": "A folder of the library `datasets` has no split, images or classes that can be used.",
         "wrong-shape": "A data set gives images of different sizes, or not as bytes.",
         "bad-memory": "The size that images may take in memory is not a number of bytes such as 2GB.",
         "bad-workers": "The number of processes that read images is negative.",

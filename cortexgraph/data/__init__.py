@@ -7,6 +7,7 @@ try:
         arrays,
         cifar10,
         folder,
+        hugging_face,
         pack,
         shapes,
     )  # the registered data sets: one name here for each
@@ -31,6 +32,7 @@ __all__ = [
     "arrays",
     "cifar10",
     "folder",
+    "hugging_face",
     "load_data",
     "load_stimuli",
     "pack",

@@ -113,7 +113,8 @@ def classes(table: Table) -> tuple[tuple[str, ...], Tensor]:
     if empty := [f"line {line}" for line, word in zip(table.lines, words, strict=True) if not word]:
         raise DataError(table.finding(f"no class is given in {some(empty)}", "each image has a class", "Add it."))
     names = tuple(sorted(set(words)))
-    return names, torch.tensor([names.index(word) for word in words])
+    number = {name: n for n, name in enumerate(names)}
+    return names, torch.tensor([number[word] for word in words])
 
 
 @register_target("labels")
@@ -237,7 +238,8 @@ def _mismatches(table: Table, lines: Mapping[str, list[int]], wanted: Sequence[s
     if missing := [file for file in wanted if file not in lines]:
         found = f"{count_of(len(missing), 'image')} without a row: {some(missing)}"
         yield table.finding(found, "each image has one row", "Add the rows, or remove the images.")
-    if unknown := [f"line {each[0]} `{file}`" for file, each in lines.items() if file not in {*wanted}]:
+    known = set(wanted)
+    if unknown := [f"line {each[0]} `{file}`" for file, each in lines.items() if file not in known]:
         found = f"{count_of(len(unknown), 'row')} without an image: {some(unknown)}"
         example = f"`file` is relative to {table.root}" + (f", such as `{wanted[0]}`" if wanted else "")
         yield table.finding(found, example, "Correct or remove the rows.")
