@@ -417,7 +417,7 @@ def _add_readouts(draw: st.DrawFn, spec: dict[str, Any], names: tuple[str, ...],
             more = {"from": area, "name": f"readout {number + 2}", "classes": 2, "at": _at(draw, live, steps)}
             head = draw(
                 st.sampled_from(
-                    [*({"pool": each} for each in ("avg", "max", "none")), *({"transform": t} for t in TRANSFORMS)]
+                    [*({"pool": each} for each in ("avg", "max", "places")), *({"transform": t} for t in TRANSFORMS)]
                 )
             )
             readouts.append(more | head)

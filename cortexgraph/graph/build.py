@@ -105,7 +105,7 @@ def _readouts(spec: NetworkSpec, names: Identifiers, shapes: Mapping[str, Shape]
         shape = shapes.get(declared.source, (0, 0, 0))
         if declared.over_time == "concat":
             shape = (len(declared.at) * shape[0], *shape[1:])
-        pool = GlobalPool(shape, "avg" if declared.pool == "none" else declared.pool)
+        pool = GlobalPool(shape, "avg" if declared.pool == "places" else declared.pool)
         readout = Readout(
             name=declared.name or declared.source,
             identifier=names.readouts[index],
@@ -118,7 +118,7 @@ def _readouts(spec: NetworkSpec, names: Identifiers, shapes: Mapping[str, Shape]
             linear=Linear(pool.output(), declared.classes),
             transform=transforms.readout(spec, declared, shape),
             over_time=declared.over_time,
-            is_map=declared.pool == "none",
+            is_map=declared.pool == "places",
         )
         readouts.append(readout)
     return tuple(readouts)

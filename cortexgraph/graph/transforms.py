@@ -312,7 +312,7 @@ def readout(spec: NetworkSpec, declared: ReadoutSpec, shape: Shape) -> Chain | N
     """The chain of a readout in place of pooling and linear layer, if it has one; of places, a 1 × 1 convolution."""
     entries = declared.transform
     if entries is None:
-        if declared.pool != "none":
+        if declared.pool != "places":
             return None
         entries = (OperationSpec(name="conv", options={"kernel": 1}),)
     return make_chain(entries, shape, Context(declared.classes, bias=True, dt_ms=spec.time.dt_ms))

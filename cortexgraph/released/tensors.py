@@ -40,8 +40,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     if not path.is_file():
         raise refusal(path, "this is not a file" if path.exists() else "this file does not exist")
-    with path.open("rb") as file:
-        head = file.read(9)
+    try:
+        with path.open("rb") as file:
+            head = file.read(9)
+    except OSError as error:
+        raise refusal(path, f"this file cannot be read ({error.strerror})") from None
     if head.startswith(b"\x89HDF"):
         tensors, metadata = _read_keras(path), dict[str, str]()
     elif head.startswith((b"PK", b"\x80")):

@@ -76,16 +76,16 @@ class ReadoutSpec(Model):
     source: Name = Field(
         validation_alias="from", serialization_alias="from", description="The area read.", examples=["IT"]
     )
-    pool: Literal["avg", "max", "flatten", "none"] = Field(
+    pool: Literal["avg", "max", "flatten", "places"] = Field(
         default="avg",
-        description="Over space: avg (mean), max, flatten (one classifier of all places together), or none: an answer "
-        "for each place, by a 1 × 1 convolution or the `transform`, as [B, classes, H, W].",
+        description="Over space: avg (mean), max, flatten (one classifier of all places together), or places: an "
+        "answer for each place, by a 1 × 1 convolution or the `transform`, as [B, classes, H, W].",
         examples=["max"],
     )
     transform: Chain | None = Field(
         default=None,
         description="Operations in place of pooling and linear layer, whose result is `classes` channels of size "
-        "1 × 1 (of any size under `pool: none`); `[]` is the state itself.",
+        "1 × 1 (of any size under `pool: places`); `[]` is the state itself.",
         examples=[[{"pool": 1}]],
     )
     classes: Count = Field(description="Number of classes.", examples=[10])
@@ -134,10 +134,10 @@ class ReadoutSpec(Model):
     def _conflicts(self) -> Iterator[tuple[str, str, str]]:
         if isinstance(self.loss_over, tuple) and not any(self.loss_over):
             yield "all weights of `loss_over` are 0", "Give at least one a weight above 0.", "loss_over"
-        if self.target != "data" and self.pool != "none":
+        if self.target != "data" and self.pool != "places":
             problem = f"`target: {self.target}` is set, but the readout has no places"
-            yield problem, "Write `pool: none`.", "target"
-        if self.transform is not None and self.pool not in {"avg", "none"}:
+            yield problem, "Write `pool: places`.", "target"
+        if self.transform is not None and self.pool not in {"avg", "places"}:
             yield "`pool` is set together with `transform`, which replaces it", "Write it into `transform`.", "pool"
         if self.over_time != "each" and self.at == "last":
             problem = f"`over_time: {self.over_time}` is set, but only the last step is read"

@@ -56,7 +56,7 @@ def kind_of(readout: ReadoutSpec, loss: str) -> str:
     target = CLASS if registered is None else registered.target
     if target == NUMBERS and readout.target != "data":
         return FRAMES
-    return OF_PLACES.get(target, target) if readout.pool == "none" else target
+    return OF_PLACES.get(target, target) if readout.pool == "places" else target
 
 
 KINDS = {

@@ -14,7 +14,8 @@ from cortexgraph.data.cifar10 import cifar10
 from cortexgraph.data.load import Request
 from cortexgraph.files import replacing
 from cortexgraph.training.engine import Interrupts, check_trackers
-from cortexgraph.training.run import _without_paths, packed
+from cortexgraph.training.packing import _without_paths
+from cortexgraph.training.run import packed
 
 WITH_DELAY = [
     ("delay", "10ms", "`delay_ms: 10`"),

@@ -87,7 +87,7 @@ def test_random_specs_under_autocast() -> None:
     def run(spec: NetworkSpec) -> None:
         torch.manual_seed(0)
         network = randomise(compile_spec(spec, record=record_all(spec))).eval()
-        x = images(spec).float()
+        x = images(spec, dtype=torch.float32)
         with torch.no_grad():
             _, expected = interpret(spec, network.state_dict(), x)
             with torch.autocast("cpu", torch.bfloat16):

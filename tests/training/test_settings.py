@@ -23,7 +23,7 @@ from cortexgraph.training import TrainSettings
         ),
         ({"schedule": "lin"}, r"but it must be one-cycle, step, cosine, linear or constant\.\n  Did you mean `linear`"),
         ({"schedule": "cos"}, r"Did you mean `cosine`\?"),
-        ({"loss": "mse"}, r"Did you mean `squared-error`\?"),
+        ({"loss": "MSELoss"}, r"Did you mean `mse`\?"),
         ({"precision": "fp16"}, r"Did you mean `16`\?"),
         ({"device": "gpu"}, r"Did you mean `cuda`\?"),
         ({"learning_rate": 1}, r"Did you mean `lr`\?"),

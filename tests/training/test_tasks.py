@@ -164,7 +164,7 @@ def test_labels_have_average_precision_and_probabilities(tmp_path: Path) -> None
 
 def upright(kind: str) -> dict[str, Any]:
     """A readout that answers for each of 8 × 8 places."""
-    return readout(**{"from": "V1", "pool": "none", "classes": 2 if kind == "class-map" else 1})
+    return readout(**{"from": "V1", "pool": "places", "classes": 2 if kind == "class-map" else 1})
 
 
 def bright(images: LabelledImages) -> torch.Tensor:
@@ -207,7 +207,7 @@ def test_a_readout_of_places_equals_the_interpreter(over_time: str, transform: l
     classes = 4 if transform == [] else 2
     chain = {} if transform is None else {"transform": transform}
     spec = tiny_spec(
-        readout=readout(**{"from": "V1", "pool": "none", "classes": classes, "over_time": over_time}, **chain)
+        readout=readout(**{"from": "V1", "pool": "places", "classes": classes, "over_time": over_time}, **chain)
     )
     network = compile_spec(spec).eval()
     x = torch.rand(2, 1, 8, 8)
@@ -219,7 +219,7 @@ def test_a_readout_of_places_equals_the_interpreter(over_time: str, transform: l
 
 def test_a_transform_of_places_gives_as_many_channels_as_classes() -> None:
     with pytest.raises(Exception, match=r"gives 4 channels, but the readout has 3 for each place"):
-        compile_spec(tiny_spec(readout=readout(**{"from": "V1", "pool": "none", "classes": 3, "transform": []})))
+        compile_spec(tiny_spec(readout=readout(**{"from": "V1", "pool": "places", "classes": 3, "transform": []})))
 
 
 # ---- what does not fit -------------------------------------------------------------
@@ -238,14 +238,14 @@ def test_a_transform_of_places_gives_as_many_channels_as_classes() -> None:
         ),
         ({"classes": 3}, "mse", "numbers", r"declares 3, but the data has 2 targets.*readout.classes=2"),
         (
-            {"pool": "none"},
+            {"pool": "places"},
             "mse",
             "number-map",
             r"answers for 4 × 4 places, but its targets have 8 × 8.*`{upsample: 2}`",
         ),
-        ({"pool": "none"}, "cross-entropy", "class", "Write `pool: avg` in the readout"),
-        ({"pool": "none"}, "binary-cross-entropy", "labels", "does not train answers for each place"),
-        ({"pool": "none", "target": "image"}, "cross-entropy", "class", "cross-entropy does not train on images"),
+        ({"pool": "places"}, "cross-entropy", "class", "Write `pool: avg` in the readout"),
+        ({"pool": "places"}, "binary-cross-entropy", "labels", "does not train answers for each place"),
+        ({"pool": "places", "target": "image"}, "cross-entropy", "class", "cross-entropy does not train on images"),
     ],
 )
 def test_targets_that_do_not_fit_are_found_before_training(
@@ -306,7 +306,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def frame_spec(target: str, **changes: Any) -> NetworkSpec:
-    return tiny_spec(readout=readout(**{"from": "V1", "pool": "none", "classes": 1, "target": target} | changes))
+    return tiny_spec(readout=readout(**{"from": "V1", "pool": "places", "classes": 1, "target": target} | changes))
 
 
 def test_the_next_frame_is_predicted_from_a_folder_of_videos(
@@ -359,7 +359,7 @@ def test_videos_are_classified_and_images_reconstructed(videos: Path, tmp_path: 
 
 def test_predictive_coding_minimises_the_activity_of_error_units(tmp_path: Path) -> None:
     spec = tiny_spec(
-        readout={"from": "V1", "pool": "none", "transform": [], "classes": 4, "at": "all", "loss": "activity"}
+        readout={"from": "V1", "pool": "places", "transform": [], "classes": 4, "at": "all", "loss": "activity"}
     )
     summary, table = trained(spec, striped_data(), tmp_path / "run")
     assert float(table[-1]["test_activity"]) == pytest.approx(float(table[-1]["test_activity_step_4"]))
