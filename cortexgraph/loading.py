@@ -30,6 +30,9 @@ def by_input(x: Images, names: Sequence[str]) -> dict[str, Tensor]:
     Raises:
         DataError: if several are needed, and others were given, or not of as many images.
     """
+    if len(names) == 1 and isinstance(x, Mapping):
+        found, repair = "x is a mapping", "Give the tensor alone: `network(x[name])`."
+        raise DataError(Diagnostic("bad-images", "x", found, f"the network has one input, `{names[0]}`", repair))
     if len(names) == 1:
         return {names[0]: cast(Tensor, x)}
     if not isinstance(x, Mapping) or {*x} != {*names}:

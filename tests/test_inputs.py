@@ -209,3 +209,8 @@ def test_what_needs_one_input_says_so_and_writes_nothing(network: Any, tmp_path:
 )
 def test_it_can_be_exported(name: str, tmp_path: Path) -> None:
     assert export(cg.compile(SPEC), tmp_path / name).difference < 1e-5
+
+
+def test_one_input_takes_the_tensor_alone() -> None:
+    with pytest.raises(cg.DataError, match=r"x is a mapping(.|\n)*Give the tensor alone"):
+        cg.compile("ventral")({"image": torch.zeros(1, 3, 32, 32)})

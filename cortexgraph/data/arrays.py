@@ -48,12 +48,12 @@ def read_arrays(request: Request) -> ImageData:
     labels = {split: np.asarray(arrays[f"{split}_labels"]).astype(np.int64).tolist() for split in ("train", "test")}
     count = max(max(each, default=0) for each in labels.values()) + 1
     splits = {split: _items(path, f"{split}_images", arrays, each, request) for split, each in labels.items()}
-    height, width = np.shape(arrays["train_images"])[1:3]
-    if _channels_first(np.shape(arrays["train_images"])):
-        height, width = np.shape(arrays["train_images"])[2:]
+    sizes = np.shape(arrays["train_images"])
+    height, width = sizes[2:] if _channels_first(sizes) else sizes[1:3]
     target = f"{request.size[0]} × {request.size[1]} pixels"
     same = (height, width) == tuple(request.size)
     text = f"used at their size of {target}" if same else f"cropped and resized from {height} × {width} to {target}"
+    text = request.size_text if request.resize else text
     augment = Augment(crop_padding_px=min(request.size) // 8)
     return request.data(request.source, _classes(path, count), splits, augment, text)
 

@@ -41,7 +41,7 @@ LARGE_PIXELS = 4_000_000
 
 STRIP_PIXELS = 1 << 20
 """Pixels that are converted at a time: a large image is never held several times over."""
-VERSION = "3"
+VERSION = "4"
 """Of how images are decoded; a new one makes all old cache entries outdated."""
 REPORTED = 20
 MODES = {1: "L", 3: "RGB"}
@@ -222,7 +222,9 @@ def preparation(files: Sequence[Path], size: tuple[int, int], resize: int | None
 
 def _decode(file: Path | BytesIO, size: tuple[int, int], channels: int, resize: int | None) -> Bytes:
     with Image.open(file) as image:
-        image.draft(MODES[channels], (max(size) * 2,) * 2)  # a much larger JPEG is decoded at a fraction of its scale
+        image.draft(
+            MODES[channels], (max(*size, resize or 0) * 2,) * 2
+        )  # a much larger JPEG is decoded at a fraction of its scale
         pixels = image.width * image.height
         if pixels > MAX_PIXELS:
             raise ValueError(f"it has {pixels:,} pixels, and at most {MAX_PIXELS:,} are decoded: make it smaller")
@@ -333,12 +335,25 @@ def _from_floats(levels: npt.NDArray[np.float32]) -> Bytes:
     return np.rint(levels * 255).astype(np.uint8)
 
 
+def brought_to(
+    image: Image.Image, size: tuple[int, int], resize: int | None, resampling: Image.Resampling
+) -> Image.Image:
+    """The middle of an image, of the aspect ratio of `size`, brought to it.
+
+    With `resize`, the middle is as large as `size` in an image whose shorter side has that length.
+    """
+    if resize:
+        scale = min(image.size) / resize
+        width, height = min(image.width, size[1] * scale), min(image.height, size[0] * scale)
+        left, top = (image.width - width) / 2, (image.height - height) / 2
+        return image.resize(size[::-1], resampling, (left, top, left + width, top + height))
+    return image if image.size == size[::-1] else ImageOps.fit(image, size[::-1], resampling)
+
+
 def _fit(image: Image.Image, size: tuple[int, int], channels: int, resize: int | None = None) -> Bytes:
     """[C, H, W]"""
     converted = image if image.mode == MODES[channels] else image.convert(MODES[channels])
-    rim = max(0.0, 1 - min(size) / resize) / 2 if resize else 0.0  # share of the image that each edge loses
-    if converted.size != size[::-1] or rim:
-        converted = ImageOps.fit(converted, size[::-1], Image.Resampling.BILINEAR, rim)
+    converted = brought_to(converted, size, resize, Image.Resampling.BILINEAR)
     pixels = np.asarray(converted)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 

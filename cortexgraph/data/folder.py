@@ -105,7 +105,7 @@ def _without_classes(root: Path, request: Request) -> ImageData:
     names: tuple[str, ...] = ("image",)
     targets: Mapping[str, Tensor | None] = dict.fromkeys(SPLITS)
     if request.targets is not None:
-        names, targets = read_targets(request.targets, request.target, root, members, request.size)
+        names, targets = read_targets(request.targets, request.target, root, members, request.size, request.resize)
     splits = {}
     for split, each in members.items():
         values = targets[split]
@@ -186,7 +186,9 @@ def _check_lengths(videos: Sequence[Path], request: Request) -> list[Diagnostic]
     return []
 
 
-def read_videos(videos: Sequence[Path], frames: int, size: tuple[int, int], channels: int) -> Tensor:
+def read_videos(
+    videos: Sequence[Path], frames: int, size: tuple[int, int], channels: int, resize: int | None = None
+) -> Tensor:
     """The first frames of each folder: uint8 [N, F, C, H, W].
 
     Raises:
@@ -197,7 +199,7 @@ def read_videos(videos: Sequence[Path], frames: int, size: tuple[int, int], chan
         found, expected = f"{count_of(len(short), 'video')} too short: {some(short)}", f"{frames} frames are needed"
         raise DataError(Diagnostic("bad-video", "files", found, expected, "Give longer ones, or fewer --steps."))
     files = [file for video in videos for file in frames_of(video)[:frames]]
-    return decode_files(files, size, channels).view(len(videos), frames, channels, *size)
+    return decode_files(files, size, channels, resize).view(len(videos), frames, channels, *size)
 
 
 # ---- walking through folders --------------------------------------------------

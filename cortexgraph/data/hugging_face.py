@@ -51,10 +51,8 @@ def read_saved(request: Request) -> ImageData:
         splits[split] = Items(
             reader, labels, identity, f"{path.absolute()} {identity} {request.shape} {request.resize}"
         )
-    height, width = request.size
     augment = Augment(crop_padding_px=min(request.size) // 8)
-    text = f"cropped around their middle and resized to {height} × {width} pixels"
-    return request.data(request.source, names["train"], splits, augment, text)
+    return request.data(request.source, names["train"], splits, augment, request.size_text)
 
 
 @lru_cache(maxsize=4)

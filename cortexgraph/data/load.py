@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from cortexgraph.arguments import arguments_explained
-from cortexgraph.data.decode import Reader, cached, check_memory, decode_all, fits
+from cortexgraph.data.decode import VERSION, Reader, cached, check_memory, decode_all, fits
 from cortexgraph.data.images import CLASS, Augment, ImageData, Images, LabelledImages, Targets, level_counts
 from cortexgraph.data.stream import StreamedImages, usual_workers
 from cortexgraph.data.targets import NOTHING, TARGETS
@@ -83,6 +83,14 @@ class Request:
         """Of what is read at a time: an image, or a video [F, C, H, W]."""
         return self.shape if self.frames is None else (self.frames, *self.shape)
 
+    @property
+    def size_text(self) -> str:
+        """How images of other sizes are brought to that which is asked for."""
+        height, width = self.size
+        if self.resize:
+            return f"resized to a shorter side of {self.resize} pixels, of which the middle {height} × {width} is used"
+        return f"cropped around their middle and resized to {height} × {width} pixels"
+
     def fits(self, counts: Iterable[int]) -> bool:
         """Whether splits with these numbers of images fit into memory together."""
         return fits(sum(counts) * (self.frames or 1), self.size, self.channels, self.memory)
@@ -127,6 +135,11 @@ class Request:
         """
         available = {split: len(items.labels) for split, items in splits.items()}
         self.require_available(available)
+        require(
+            Diagnostic("no-images", split, "it has no images", repair="Give at least one.")
+            for split, count in available.items()
+            if not count
+        )
         counts = {split: self.images[split] or count for split, count in available.items()}
         if not fits(1, self.size, self.channels):
             check_memory(counts["train"], self.size, self.channels)
@@ -160,7 +173,7 @@ class Request:
         """A tensor from the cache, if images are kept there, or made."""
         if items.key is None or not self.cache:
             return make()
-        key = hashlib.sha256(f"{items.key} {list(of)}".encode()).hexdigest()[:32]
+        key = hashlib.sha256(f"{VERSION} {items.key} {list(of)}".encode()).hexdigest()[:32]
         return cached(key, shape, make, dtype)
 
     def subset(self, split: str, labels: Sequence[int]) -> list[int]:
@@ -335,6 +348,12 @@ def _check(request: Request) -> Iterator[Diagnostic]:
     if not (isinstance(size, tuple | list) and len(size) == 2 and all(isinstance(n, Integral) and n > 0 for n in size)):
         expected = "a height and a width of at least 1 pixel are needed"
         yield Diagnostic("bad-size", "size", f"the size is {size}", expected, "Give (height, width), such as (32, 32).")
+    elif request.resize is not None and request.resize < min(size):
+        found, expected = f"{request.resize} pixels were given", f"the images are to have {min(size)}"
+        yield Diagnostic("bad-resize", "resize", found, expected, f"Give at least {min(size)}, or leave --resize out.")
+    if request.resize is not None and is_name(source):
+        repair = "Leave --resize out, or give a directory of images."
+        yield Diagnostic("bad-resize", "resize", f"`{source}` is not cropped", repair=repair)
     if request.workers < 0:
         found, repair = f"{request.workers} workers are asked for", "Give a number of processes, or 0 for none."
         yield Diagnostic("bad-workers", "workers", found, "it must be 0 or more", repair)

@@ -103,7 +103,7 @@ def _write(folder: Path, split: str, classes: Mapping[str, Sequence[Path]], limi
         with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
             while number < len(files) and (tar.offset == 0 or tar.offset < limit):
                 file, label = files[number]
-                content = file.read_bytes()
+                content = _read(file)
                 places[number] = (len(shards), tar.offset + tarfile.BLOCKSIZE, len(content), label)
                 _add(tar, f"{number:08}{file.suffix.lower()}", content)
                 _add(tar, f"{number:08}.cls", str(label).encode())
@@ -113,6 +113,13 @@ def _write(folder: Path, split: str, classes: Mapping[str, Sequence[Path]], limi
         shards.append({"file": path.name, "bytes": path.stat().st_size, "sha256": digest})
     np.save(folder / f"{split}.npy", places, allow_pickle=False)
     return shards
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise DataError(unreadable(str(file), error)) from None
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -126,7 +133,7 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 def is_pack(path: Path) -> bool:
     """Whether this is a folder that `pack` wrote."""
-    return (path / INDEX).is_file()
+    return (path / INDEX).is_file() and not (path / "train").is_dir()
 
 
 @register_data("pack", accepts=is_pack)
@@ -146,7 +153,11 @@ def read_pack(request: Request) -> ImageData:
         ]
         if index[LAYOUT] != 1 or any(each.dtype != PLACE for each in places.values()) or {*shards} != {"train", "test"}:
             raise ValueError("it is of another layout")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if any(Path(file).name != file for _, file, *_ in entries):
+            raise ValueError("it names files elsewhere")
+        if any(len(rows) and rows["shard"].max() >= len(shards[split]) for split, rows in places.items()):
+            raise ValueError("its places are of another pack")
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         problem = f"the index of the shards cannot be read ({' '.join(str(error).split())})"
         repair = "Pack the images again with `cortexgraph data pack`."
         raise DataError(Diagnostic("bad-pack", str(root), problem, repair=repair)) from None
@@ -161,11 +172,7 @@ def read_pack(request: Request) -> ImageData:
         key = f"{identity} {request.shape} {request.resize}"
         splits[split] = Items(reader, rows["label"].tolist(), identity, key)
     augment = Augment(crop_padding_px=min(request.size) // 8)
-    height, width = request.size
-    text = f"cropped around their middle and resized to {height} × {width} pixels"
-    if request.resize:
-        text = f"resized to a shorter side of {request.resize} pixels, of which the middle {height} × {width} is used"
-    return request.data(request.source, classes, splits, augment, text)
+    return request.data(request.source, classes, splits, augment, request.size_text)
 
 
 def _damaged(root: Path, shards: Sequence[tuple[str, int]]) -> Iterator[Diagnostic]:

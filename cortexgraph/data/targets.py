@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
+from cortexgraph.data.decode import brought_to
 from cortexgraph.data.images import CLASS
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import csv_rows
@@ -43,6 +44,7 @@ class Table:
         columns: the names of all columns but `file`.
         lines: of each row.
         cells: of each row, for `columns`.
+        resize: the shorter side of images before their middle is cut out, if they are.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class Table:
     columns: tuple[str, ...]
     lines: tuple[int, ...]
     cells: tuple[tuple[str, ...], ...]
+    resize: int | None = None
 
     def only_column(self) -> None:
         """Raise DataError if there is not exactly one column besides `file`."""
@@ -161,7 +164,7 @@ def _maps(
     maps, wrong = [], []
     for line, (name,) in zip(table.lines, table.cells, strict=True):
         try:
-            maps.append(values(_fitted(table.root / name, table.size)))
+            maps.append(values(_fitted(table.root / name, table.size, table.resize)))
         except Exception as error:  # PIL's readers raise nearly any kind of exception on a damaged file
             wrong.append(f"line {line} `{name}` ({' '.join(str(error).split()) or type(error).__name__})")
     if wrong:
@@ -170,13 +173,14 @@ def _maps(
     return maps
 
 
-def _fitted(path: Path, size: tuple[int, int]) -> Image.Image:
+def _fitted(path: Path, size: tuple[int, int], resize: int | None) -> Image.Image:
     """The map of an image file, or of an array [H, W] in a .npy file; its values are not mixed."""
     if path.suffix == ".npy":
         image = Image.fromarray(np.load(path, allow_pickle=False).astype(np.float32))
-        return ImageOps.fit(image, size[::-1], Image.Resampling.NEAREST)
+        return brought_to(image, size, resize, Image.Resampling.NEAREST)
     with Image.open(path) as image:
-        return ImageOps.fit(image, size[::-1], Image.Resampling.NEAREST)
+        image.load()
+        return brought_to(image, size, resize, Image.Resampling.NEAREST)
 
 
 def _one_channel(image: Image.Image) -> npt.NDArray[np.generic]:
@@ -201,7 +205,12 @@ def _floats(image: Image.Image) -> npt.NDArray[np.float32]:
 
 
 def read_targets(
-    path: Path, kind: str, root: Path, files: Mapping[str, Sequence[Path]], size: tuple[int, int]
+    path: Path,
+    kind: str,
+    root: Path,
+    files: Mapping[str, Sequence[Path]],
+    size: tuple[int, int],
+    resize: int | None = None,
 ) -> tuple[tuple[str, ...], dict[str, Tensor]]:
     """The names of the targets, and those of each split in the order of its images.
 
@@ -211,6 +220,7 @@ def read_targets(
         root: the folder of the images.
         files: the images of each split.
         size: (H, W) in pixels of the images.
+        resize: the shorter side of images before their middle is cut out, if they are; maps are brought to size alike.
 
     Raises:
         DataError: with a finding for missing rows, rows without image, repeated rows, or cells that are no targets.
@@ -226,7 +236,7 @@ def read_targets(
         raise DataError(findings)
     places = tuple(lines[file][0] for file in wanted)
     cells = tuple(tuple(at[line][name] or "" for name in table.columns) for line in places)
-    names, targets = TARGETS[kind](Table(path, root, size, table.columns, places, cells))
+    names, targets = TARGETS[kind](Table(path, root, size, table.columns, places, cells, resize))
     parts = torch.split(targets, [*map(len, files.values())])
     return names, dict(zip(files, parts, strict=True))
 

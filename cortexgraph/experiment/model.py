@@ -148,7 +148,8 @@ class SearchSpec(Model):
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = Field(default=0, description="Of the draws.")
     metric: Literal["accuracy", "loss"] = Field(
         default="accuracy",
-        description="What decides, on the validation images at the last readout step: the best accuracy, or loss.",
+        description="What decides, on the validation images: the best accuracy at the last readout step, or the loss "
+        "that training minimises in that epoch, over all readout steps.",
     )
     pruning: Literal["none", "median"] = Field(
         default="none",

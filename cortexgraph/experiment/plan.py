@@ -251,6 +251,12 @@ def _search_findings(experiment: ExperimentSpec) -> Iterator[Diagnostic]:
         found, expected = "no images are set aside", "a search that chooses by test images would flatter its result"
         repair = "Set training images aside: `settings: {validation: 0.1}`."
         yield experiment.origin.diagnostic("no-validation", ("search",), found, expected, repair)
+    if experiment.search is not None and experiment.search.metric == "loss":
+        changing = {f"settings.{name}" for name in ("label_smoothing", "loss", "loss_over")}
+        if searched := sorted(changing & experiment.search.ranges.keys()):
+            found, expected = f"{quoted(searched)} changes what the loss is", "losses of trials must be comparable"
+            place = ("search", "metric")
+            yield experiment.origin.diagnostic("bad-search", place, found, expected, "Search by accuracy.")
 
 
 def _entries(experiment: ExperimentSpec) -> Iterator[_Entry]:

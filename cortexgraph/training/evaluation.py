@@ -19,6 +19,7 @@ from cortexgraph.compiler import check_choice, retimed
 from cortexgraph.data import ImageData
 from cortexgraph.errors import CortexGraphWarning, DataError, Diagnostic
 from cortexgraph.network import CompiledNetwork, unwrapped
+from cortexgraph.spec import NetworkSpec
 from cortexgraph.training.engine import choose_device
 from cortexgraph.training.images import (
     EVALUATION_BATCH_SIZE,
@@ -41,7 +42,7 @@ from cortexgraph.training.module import objective_of
 from cortexgraph.training.reached import reached_steps, read_steps
 from cortexgraph.training.run import At, TrainedRun, opened, with_readouts
 from cortexgraph.training.settings import TrainSettings
-from cortexgraph.training.tasks import ACCURACY, Objective, loss_of
+from cortexgraph.training.tasks import ACCURACY, KINDS, Objective, kind_of, loss_of
 from cortexgraph.unrolling import Order
 from cortexgraph.wording import steps_text
 
@@ -173,7 +174,7 @@ def evaluate(
     if isinstance(run, nn.Module):
         own = unwrapped(run)
         check_fit(own.spec, data, targets=False)
-        settings = TrainSettings(loss=loss_of(data.targets.kind))
+        settings = _settings_for(own.spec, data)
         network = own.under(retimed(with_readouts(own.spec, at), steps, order))
         reached, read_in_training = reached_steps(own.spec, network.spec), read_steps(own.unrolled)
     else:
@@ -207,6 +208,22 @@ def evaluate(
     return Evaluation(
         network.spec.name, data.name, split, shown // objective.views, len(data.classes), tuple(measured), tta, score
     )
+
+
+def _settings_for(spec: NetworkSpec, data: ImageData) -> TrainSettings:
+    """Settings with the loss of the targets of the data, or of images.
+
+    Raises:
+        DataError: if the network gives something else than these targets.
+    """
+    first = spec.readouts[0]
+    settings = TrainSettings(loss=loss_of(data.targets.kind if first.target == "data" else NUMBERS))
+    kind = kind_of(first, settings.loss)
+    if kind in KINDS and kind != data.targets.kind:
+        found, has = f"the network gives {KINDS[kind]}", KINDS.get(data.targets.kind, data.targets.kind)
+        repair = "Give data with such targets, or compile a spec with another readout."
+        raise DataError(Diagnostic("task-mismatch", "readout", found, f"the data has {has}", repair))
+    return settings
 
 
 def check_views(tta: Tta, kind: str) -> None:

@@ -232,6 +232,8 @@ def _extended(
         if not run.extension.summary.exists():
             with withdrawn_if_nothing_was_trained(run) if epochs else nullcontext():
                 summary = train(spec, data, settings, run.extension.path, resume=True, **options)
+        elif not first:  # the first process may have moved the extension already
+            summary = (run if run.is_finished else run.extension).read_summary()
         return finish_extension(run) if first else summary
 
 

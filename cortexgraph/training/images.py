@@ -19,6 +19,7 @@ from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.graph import Readout
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.fields import pair
+from cortexgraph.spec.origin import path_text
 from cortexgraph.training.losses import CLASS, CROSS_ENTROPY, LABELS, NOTHING, NUMBERS, VIEWS
 from cortexgraph.training.records import DataCard, Origin
 from cortexgraph.training.settings import TrainSettings
@@ -50,9 +51,10 @@ def check_fit(spec: NetworkSpec, data: ImageData, loss: str = CROSS_ENTROPY, *, 
     findings = [
         finding for readout in build(spec).readouts if targets for finding in _targets(spec, readout, data, loss)
     ]
+    declared, place = spec.input, path_text(spec.input_path(next(iter(spec.inputs))))
     compared = [
-        ("input.channels", [spec.input.channels], [channels], "channels"),
-        ("input.size", [*pair(spec.input.size)], size, "pixels (height, width)"),
+        (f"{place}.channels", [declared.channels], [channels], "channels"),
+        (f"{place}.size", [*pair(declared.size)], size, "pixels (height, width)"),
     ]
     if findings := [*findings, *(_misfit(*each) for each in compared if each[1] != each[2])]:
         raise DataError(findings)
@@ -77,8 +79,11 @@ def _targets(spec: NetworkSpec, readout: Readout, data: ImageData, loss: str) ->
         has = KINDS.get(data.targets.kind, data.targets.kind)
         repair = f"Give --loss {loss_of(data.targets.kind)}, or --targets FILE with other targets (docs/tasks.md)."
         if readout.is_map != data.targets.kind.endswith("map"):
-            repair = f"Write `pool: {'avg' if readout.is_map else 'none'}` in the readout, or give other targets."
+            repair = f"Write `pool: {'avg' if readout.is_map else 'places'}` in the readout, or give other targets."
         yield Diagnostic("task-mismatch", place, found, f"the data has {has}", repair)
+    elif kind == CLASS_MAP and readout.classes == 1:
+        found, repair = "there is one class, which every place has", "Give 2 classes or more, or a map of numbers."
+        yield Diagnostic("one-class", f"{place}.classes", found, repair=repair)
     elif kind in KINDS:
         known = len(data.classes) if kind != CLASS_MAP else max(len(data.classes), readout.classes)
         unit = "classes" if kind in {CLASS, CLASS_MAP} else "targets"

@@ -33,7 +33,7 @@ from cortexgraph.training.records import (
     reported_epoch,
 )
 from cortexgraph.training.run_folder import RunFolder
-from cortexgraph.training.settings import TrainSettings
+from cortexgraph.training.settings import TrainSettings, stored_settings
 from cortexgraph.training.starting import Frozen, Start
 from cortexgraph.training.tasks import ACCURACY
 from cortexgraph.unrolling import total_parameters, trained_parameters
@@ -222,10 +222,15 @@ def checkpoint_to_resume(
     pairs["spec"] = (run.read_settings().spec_sha256, started.spec_sha256)
     if run.data.exists():
         kept = run.read_card()
+        if kept.streamed != card.streamed:
+            repair = "Give --data-memory 0." if kept.streamed else "Give --data-memory with a larger size."
+            is_now, was = (("streamed" if each.streamed else "in memory") for each in (card, kept))
+            finding = Diagnostic("resume-changed", "data", f"images are {is_now} now", f"they were {was}", repair)
+            raise DataError(finding)
         pairs |= {f"data.{name}": (getattr(kept, name), getattr(card, name)) for name in DECIDING}
     if findings := [_changed(place, *values) for place, values in pairs.items() if values[0] != values[1]]:
         raise DataError(findings)
-    newest = run.read_newest()
+    newest = run.read_newest(stored_settings(started.settings | started.machines).processes)
     if newest is None:
         return None
     if run.last.exists():

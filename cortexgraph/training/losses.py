@@ -198,8 +198,12 @@ def loss_per_step(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0, 
     known = targets >= 0 if kind == CLASS else targets.isfinite().all(1)
     losses = rows.new_zeros(len(rows))
     losses[known] = _row_losses(loss, rows[known], targets[known], label_smoothing)
-    counts = known.reshape(batch, steps, -1).sum((0, 2)).clamp(min=1)  # [n]
-    return losses.reshape(batch, steps, -1).sum((0, 2)) / counts
+    counts, least = known.reshape(batch, steps, -1).sum((0, 2)).float(), 1.0  # [n]
+    if torch.is_grad_enabled() and torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(counts)  # gradients are averaged over processes, which know different numbers
+        least = 1 / torch.distributed.get_world_size()
+        counts *= least
+    return losses.reshape(batch, steps, -1).sum((0, 2)) / counts.clamp(min=least)
 
 
 def _row_losses(loss: str, rows: Tensor, targets: Tensor, smoothing: float) -> Tensor:

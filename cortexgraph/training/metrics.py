@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MeanAbsoluteError, MeanMetric, Metric
 from torchmetrics.classification import (
+    BinaryAveragePrecision,
+    BinaryF1Score,
     MulticlassAccuracy,
     MulticlassJaccardIndex,
     MultilabelAveragePrecision,
@@ -50,6 +52,8 @@ def _of_classes(outputs: int) -> dict[str, Metric]:
 
 
 def _of_labels(outputs: int) -> dict[str, Metric]:
+    if outputs == 1:
+        return {"average_precision": BinaryAveragePrecision(), "f1": BinaryF1Score()}
     return {"average_precision": MultilabelAveragePrecision(outputs), "f1": MultilabelF1Score(outputs)}
 
 
@@ -69,7 +73,7 @@ def _unchanged(values: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
 def _exact(values: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
     """In float64, where the device has it: sums of squares of many numbers lose digits."""
     kind = torch.float32 if values.device.type == "mps" else torch.float64
-    return values.to(kind), targets.to(kind)
+    return values.to(kind).contiguous(), targets.to(kind).contiguous()
 
 
 def _known(values: Tensor, targets: Tensor) -> tuple[Tensor, ...]:

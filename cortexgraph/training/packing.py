@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from cortexgraph.arguments import arguments_explained
+from cortexgraph.data.load import is_name
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import new_folder, write_text
 from cortexgraph.spec import save
@@ -77,7 +78,7 @@ def _copy(source: RunFolder, target: RunFolder, data: str, name: str) -> None:
     files = [source.file(path) for path in (source.spec, source.weights, source.metrics)]
     files += [source.validation] if source.validation.exists() else []
     card, summary = source.read_card(), source.read_summary()
-    command = _without_paths(summary.command.replace(card.name, "DIR").replace(str(source.path), "RUN"))
+    command = _shared(summary.command, source.path, card.name)
     own = {"command": command, "init_from": Path(summary.init_from).name}
     summary = summary.model_copy(update={"run": Path(name), "data": data, **own})
     for file in files:
@@ -85,6 +86,13 @@ def _copy(source: RunFolder, target: RunFolder, data: str, name: str) -> None:
     write_json(target.summary, summary)
     write_text(target.summary_text, summary_text(summary))
     write_json(target.settings, stored.model_copy(update=own))
+
+
+def _shared(command: str, run: Path, data: str) -> str:
+    """A command line with RUN and DIR in place of the folders of the run and of its data."""
+    known = {str(run): "RUN"} | ({} if is_name(data) else {data: "DIR"})
+    words = (word.rpartition("=") if word.startswith("-") else ("", "", word) for word in shlex.split(command))
+    return _without_paths(shlex.join(f"{key}{sign}{known.get(value, value)}" for key, sign, value in words))
 
 
 def _without_paths(command: str) -> str:

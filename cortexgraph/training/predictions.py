@@ -65,7 +65,8 @@ class Predictions:
     def rows(self) -> Iterator[dict[str, float | int | str]]:
         """For a table: file and step, and the values by name; of maps also the row and column of each place."""
         names: list[str] = []
-        for name in self.classes:
+        count = self.values.shape[2]
+        for name in self.classes if len(self.classes) == count else [f"value_{n}" for n in range(count)]:
             while name in {"file", "step", "row", "column", "class", *names}:  # a class may be called as a column is
                 name = f"class {name}"  # noqa: PLW2901
             names.append(name)
@@ -132,7 +133,7 @@ def predict(
     if run.card.frames is None:
         images = read_images(paths, run)
     else:
-        images = read_videos(paths, network.spec.time.steps, size, run.spec.input.channels)
+        images = read_videos(paths, network.spec.time.steps, size, run.spec.input.channels, run.card.resize)
     target = choose_device(device)
     network.to(target)
     with torch.inference_mode():

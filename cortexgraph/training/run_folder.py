@@ -344,13 +344,22 @@ class RunFolder:
         """
         return self._checkpoint(self.last)
 
-    def read_newest(self) -> tuple[Path, dict[str, Any]] | None:
+    def read_newest(self, processes: int | None = None) -> tuple[Path, dict[str, Any]] | None:
         """The checkpoint from which a resumed run goes on: within an epoch, or of the last one; None without any.
+
+        Args:
+            processes: how many go on; the middle of an epoch is left out where others wrote it. None for any.
 
         Raises:
             DataError: if one is damaged.
         """
+
+        def fits(checkpoint: dict[str, Any]) -> bool:
+            within = checkpoint["callbacks"]["Recorder"].get("within")
+            return not within or processes in (None, len(within["processes"]))
+
         every = [(path, self._checkpoint(path)) for path in (self.last, self.within) if path.exists()]
+        every = [(path, checkpoint) for path, checkpoint in every if fits(checkpoint)]
         epochs = [len(checkpoint["callbacks"]["Recorder"]["history"]) for _, checkpoint in every]
         return next((each for each, n in zip(every[::-1], epochs[::-1], strict=True) if n == max(epochs)), None)
 

@@ -141,7 +141,12 @@ FLOOR = 5e-4
 def whiten(network: CompiledNetwork, data: ImageData) -> None:
     """Whiten the convolutions of connections with `init: whitened`; the others stay as they are."""
     connections = [c for c in network.unrolled.areas.connections if c.init == "whitened" and c.owner is None]
-    modules = [m for c in connections if c.source == "image" for m in network.get_submodule(c.identifier).modules()]
+    modules = [
+        m
+        for c in connections
+        if c.source in network.unrolled.areas.input_names
+        for m in network.get_submodule(c.identifier).modules()
+    ]
     convolutions = [module for module in modules if isinstance(module, nn.Conv2d)]
     if convolutions:
         images, _ = next(iter(evaluation_batches(data, torch.device("cpu"), IMAGES, "train")))

@@ -14,7 +14,7 @@ from cortexgraph.data.cifar10 import cifar10
 from cortexgraph.data.load import Request
 from cortexgraph.files import replacing
 from cortexgraph.training.engine import Interrupts, check_trackers
-from cortexgraph.training.packing import _without_paths
+from cortexgraph.training.packing import _shared, _without_paths
 from cortexgraph.training.run import packed
 
 WITH_DELAY = [
@@ -127,3 +127,19 @@ def test_mlflow_refuses_folders_that_it_would_misread(tmp_path: Path, monkeypatc
         with pytest.raises(cg.CortexGraphError, match=f"the path has `[{sign}]`, which mlflow"):
             check_trackers(["mlflow"], tmp_path / f"run{sign}1")
     check_trackers(["csv"], tmp_path / "run?1")
+
+
+@pytest.mark.parametrize(
+    ("command", "data", "shared"),
+    [
+        ("train ventral --data shapes --out runs/shapes", "shapes", "train ventral --data shapes --out RUN"),
+        (
+            "train v.yaml --data=data --data-memory 2GB --out runs/shapes",
+            "data/",
+            "train v.yaml --data=data --data-memory 2GB --out RUN",
+        ),
+        ("train v.yaml --data ./data --data-memory 2GB", "./data", "train v.yaml --data DIR --data-memory 2GB"),
+    ],
+)
+def test_folders_are_replaced_as_whole_words(command: str, data: str, shared: str) -> None:
+    assert _shared(command, Path("runs/shapes"), data) == shared

@@ -227,3 +227,20 @@ def test_a_small_file_of_many_pixels_does_not_fill_the_memory(tmp_path: Path, ki
     )
     done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=True)
     assert int(done.stdout) * 1024 < 4 * 4 * side * side, f"{int(done.stdout) / 1024:.0f} MB"
+
+
+def test_resize_keeps_the_middle_of_any_shape(tmp_path: Path) -> None:
+    """As Resize(256) and CenterCrop((128, 224)) do: of 400 × 400 pixels, x from 25 to 375 and y from 100 to 300."""
+    across = np.broadcast_to(np.arange(400) / 399 * 255, (400, 400)).astype(np.uint8)
+    Image.fromarray(np.stack([across, across.T, across], 2)).save(tmp_path / "a.png")
+    x, y, _ = decode_files([tmp_path / "a.png"], (128, 224), 3, 256)[0].float() / 255 * 399
+    assert (round(float(x[0, 0])), round(float(x[0, -1]))) == pytest.approx((25, 374), abs=2)
+    assert (round(float(y[0, 0])), round(float(y[-1, 0]))) == pytest.approx((100, 299), abs=2)
+
+
+def test_a_small_part_of_a_large_jpeg_keeps_its_detail(tmp_path: Path) -> None:
+    stripes = np.broadcast_to((np.arange(1200) // 4 % 2 * 255).astype(np.uint8), (1200, 1200))
+    for name in ("a.jpg", "a.png"):
+        Image.fromarray(stripes).save(tmp_path / name, quality=95)
+    jpeg, png = (decode_files([tmp_path / name], (32, 32), 1, 1200).float() for name in ("a.jpg", "a.png"))
+    assert float((jpeg - png).abs().mean()) < 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -106,3 +107,11 @@ def test_nothing_is_packed_over_or_left_half(packed: Path, tmp_path: Path, monke
 def test_targets_are_for_folders(packed: Path) -> None:
     with pytest.raises(DataError, match="has targets of its own"):
         load_data(str(packed), size=(8, 8), channels=3, targets="some.csv")
+
+
+def test_an_index_that_names_files_elsewhere(packed: Path) -> None:
+    index = json.loads((packed / "index.json").read_text())
+    index["shards"]["train"][0]["file"] = "../train.tar"
+    (packed / "index.json").write_text(json.dumps(index))
+    with pytest.raises(DataError, match=r"names files elsewhere(.|\n)*bad-pack"):
+        load(packed)

@@ -131,3 +131,20 @@ def test_a_named_data_set_has_targets_of_its_own(tmp_path: Path) -> None:
 def test_a_kind_of_target_is_registered_once() -> None:
     with pytest.raises(ValueError, match="target `numbers` is registered already"):
         register_target("numbers")(lambda table: ((), torch.zeros(0)))
+
+
+def test_maps_lose_the_rim_that_their_images_lose(tmp_path: Path) -> None:
+    """The middle 32 × 32 of 64 × 64 pixels is white and of class 1; with --resize 64 only the middle is used."""
+    square = np.zeros((64, 64), np.uint8)
+    square[16:48, 16:48] = 1
+    root = tmp_path / "set"
+    for split in ("train", "test"):
+        (root / split).mkdir(parents=True)
+        Image.fromarray(square * 255).save(root / split / "0.png")
+    (tmp_path / "set" / "maps").mkdir()
+    Image.fromarray(square).save(root / "maps" / "0.png")
+    path = table(root, "file,map", ["train/0.png,maps/0.png", "test/0.png,maps/0.png"])
+    data = load_data(str(root), size=(32, 32), channels=1, targets=path, target="class-map", resize=64)
+    images, maps = next(data.train.read([torch.tensor([0])]))
+    assert images.unique().tolist() == [255]
+    assert maps.unique().tolist() == [1]

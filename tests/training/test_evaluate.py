@@ -323,3 +323,10 @@ def test_wrong_steps_of_readout_have_one_finding(data: ImageData) -> None:
         with pytest.raises(cg.SpecError, match=rf"^{place}") as error:
             evaluate(cg.compile(tiny_spec()), data, at=at, device="cpu")  # type: ignore[arg-type]
         assert len(error.value.diagnostics) == 1
+
+
+@pytest.mark.parametrize("readout", [{"pool": "places", "classes": 3}, {"loss": "mse", "classes": 3}])
+def test_a_network_that_answers_something_else_than_the_data(data: ImageData, readout: dict[str, object]) -> None:
+    network = compile_spec(tiny_spec(readout={"from": "V1", "at": "all"} | readout))
+    with pytest.raises(DataError, match=r"the network gives .* but the data has a class for each image"):
+        evaluate(network, data)
