@@ -194,7 +194,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "bad-arrays": "A file or folder of arrays cannot be read, or its arrays are not images and labels.",
         "bad-datasets": "A folder of the library `datasets` has no split, images or classes that can be used.",
         "wrong-shape": "A data set gives images of different sizes, or not as bytes.",
-        "bad-resize": "Images are to be resized to less than the network's input, or are not cropped at all.",
+        "bad-resize": "Images are to be resized to less than the network's input.",
         "bad-memory": "The size that images may take in memory is not a number of bytes such as 2GB.",
         "bad-workers": "The number of processes that read images is negative.",
         "worker-ended": "A process that reads images ended, for example because memory ran out.",

@@ -351,9 +351,6 @@ def _check(request: Request) -> Iterator[Diagnostic]:
     elif request.resize is not None and request.resize < min(size):
         found, expected = f"{request.resize} pixels were given", f"the images are to have {min(size)}"
         yield Diagnostic("bad-resize", "resize", found, expected, f"Give at least {min(size)}, or leave --resize out.")
-    if request.resize is not None and is_name(source):
-        repair = "Leave --resize out, or give a directory of images."
-        yield Diagnostic("bad-resize", "resize", f"`{source}` is not cropped", repair=repair)
     if request.workers < 0:
         found, repair = f"{request.workers} workers are asked for", "Give a number of processes, or 0 for none."
         yield Diagnostic("bad-workers", "workers", found, "it must be 0 or more", repair)

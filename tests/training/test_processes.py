@@ -162,7 +162,8 @@ def test_an_update_of_more_images_than_there_are(
 def test_no_program_to_start_again(
     spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)  # workers of xdist have none
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
+    monkeypatch.setattr(sys, "orig_argv", ["python"])  # a worker of xdist is a program, `python -c …`
     match = "devices: 2 processes are needed, but there is no program here that they could run"
     refused(match, CortexGraphError, tmp_path, spec, data, settings(devices=2))
 
