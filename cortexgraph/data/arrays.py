@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from cortexgraph.data.decode import Bytes, fit_pixels, unreadable
+from cortexgraph.data.decode import Bytes, ImageReader, fit_pixels
 from cortexgraph.data.images import Augment, ImageData
 from cortexgraph.data.load import Items, Request, as_path, register_data, require
 from cortexgraph.errors import DataError, Diagnostic
@@ -108,8 +108,8 @@ def _items(path: Path, name: str, arrays: Mapping[str, Any], labels: list[int], 
     file = _file(path, name)
     status, shape = file.stat(), tuple(arrays[name].shape)
     identity = hashlib.sha256(repr((name, shape, status.st_size, labels)).encode()).hexdigest()
-    key = f"{file.absolute()} {status.st_mtime_ns} {identity} {request.shape} {request.resize}"
-    return Items(ArrayReader(path, name, request.size, request.channels, request.resize), labels, identity, key)
+    key = f"{file.absolute()} {status.st_mtime_ns} {identity}"
+    return Items(ArrayReader(request.size, request.channels, request.resize, path, name), labels, identity, key)
 
 
 def _classes(path: Path, count: int) -> list[str]:
@@ -122,26 +122,20 @@ def _classes(path: Path, count: int) -> list[str]:
 
 
 @dataclass(frozen=True)
-class ArrayReader:
-    """Takes the n-th image out of an array and brings it to a size."""
+class ArrayReader(ImageReader):
+    """Takes the n-th image out of an array."""
 
     path: Path
     name: str
-    size: tuple[int, int]
-    channels: int
-    resize: int | None
+    repair: ClassVar[str] = "Replace the file with a sound copy."
 
-    def __call__(self, number: int) -> Bytes:
-        """The image, uint8 [C, H, W].
+    def decoded(self, number: int) -> Bytes:
+        """The image, uint8 [C, H, W]; raises what the format does."""
+        image = np.asarray(opened(self.path, self.name)[number])
+        if _channels_first((0, *image.shape)):
+            image = image.transpose(1, 2, 0)
+        return fit_pixels(image, self.size, self.channels, self.resize)
 
-        Raises:
-            DataError: naming the file and the image in it that cannot be read.
-        """
-        try:
-            image = np.asarray(opened(self.path, self.name)[number])
-            if _channels_first((0, *image.shape)):
-                image = image.transpose(1, 2, 0)
-            return fit_pixels(image, self.size, self.channels, self.resize)
-        except Exception as error:  # each of the formats has its own exceptions
-            place = f"{self.path} {self.name}[{number}]"
-            raise DataError(unreadable(place, error, "Replace the file with a sound copy.")) from None
+    def place(self, number: int) -> str:
+        """The array of the file and the row in it."""
+        return f"{self.path} {self.name}[{number}]"

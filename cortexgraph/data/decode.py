@@ -14,12 +14,13 @@ import sys
 import tempfile
 import threading
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +71,7 @@ def decode_files(files: Sequence[Path], size: tuple[int, int], channels: int, re
         DataError: naming every file that cannot be read (the first 20, and how many more).
     """
     check_memory(len(files), size, channels)
-    return decode_all(FileReader(tuple(files), size, channels, resize), range(len(files)), (channels, *size))
+    return decode_all(FileReader(size, channels, resize, tuple(files)), range(len(files)), (channels, *size))
 
 
 Reader = Callable[[int], Tensor | Bytes]
@@ -79,25 +80,56 @@ Worker processes call it: it must pickle."""
 
 
 @dataclass(frozen=True)
-class FileReader:
-    """Decodes the n-th of some files, as `decode_files` does."""
+class ImageReader(ABC):
+    """Decodes the n-th image of a source and brings it to a size.
 
-    files: Sequence[Path]
+    Attributes:
+        size: (H, W) in pixels.
+        channels: 1 or 3.
+        resize: the shorter side before the middle is cut out, if it is.
+        repair: of an image that cannot be read.
+    """
+
     size: tuple[int, int]
     channels: int
-    resize: int | None = None
+    resize: int | None
+    repair: ClassVar[str] = "Remove the file or replace it with a sound copy."
 
     def __call__(self, number: int) -> Bytes:
         """The image, uint8 [C, H, W].
 
         Raises:
-            DataError: if the file cannot be read.
+            DataError: naming the image that cannot be read.
         """
-        file = self.files[number]
         try:
-            return _decode(file, self.size, self.channels, self.resize)
-        except Exception as error:  # PIL's readers raise nearly any kind of exception on a damaged file
-            raise DataError(unreadable(str(file), error)) from None
+            return self.decoded(number)
+        except DataError:
+            raise
+        except Exception as error:  # PIL and the formats of arrays raise nearly any kind of exception
+            raise DataError(unreadable(self.place(number), error, self.repair)) from None
+
+    @abstractmethod
+    def decoded(self, number: int) -> Bytes:
+        """The image, uint8 [C, H, W]; raises anything."""
+
+    @abstractmethod
+    def place(self, number: int) -> str:
+        """The file or other place of the image."""
+
+
+@dataclass(frozen=True)
+class FileReader(ImageReader):
+    """Decodes the n-th of some files, as `decode_files` does."""
+
+    files: Sequence[Path]
+
+    def decoded(self, number: int) -> Bytes:
+        """The image, uint8 [C, H, W]; raises whatever PIL does."""
+        return _decode(self.files[number], self.size, self.channels, self.resize)
+
+    def place(self, number: int) -> str:
+        """The file."""
+        return str(self.files[number])
 
 
 def decode_bytes(content: bytes, size: tuple[int, int], channels: int, resize: int | None = None) -> Bytes:
@@ -358,9 +390,7 @@ def _fit(image: Image.Image, size: tuple[int, int], channels: int, resize: int |
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
-def unreadable(
-    place: str, error: Exception, repair: str = "Remove the file or replace it with a sound copy."
-) -> Diagnostic:
+def unreadable(place: str, error: Exception, repair: str = ImageReader.repair) -> Diagnostic:
     """The finding for an image that cannot be read, at its file or other place."""
     reason = " ".join(str(error).split()) or type(error).__name__
     return Diagnostic("unreadable-image", place, f"this image cannot be read ({reason})", repair=repair)

@@ -124,8 +124,9 @@ def _items(
     """The files of a split, or its videos, which are known by their names below the directory and their sizes."""
     frames = request.frames
     files = members if frames is None else [file for video in members for file in frames_of(video)[:frames]]
-    arguments = files, request.size, request.channels, request.resize
-    read = FileReader(*arguments) if frames is None else VideoReader(FileReader(*arguments), frames)
+    size, channels, resize = request.size, request.channels, request.resize
+    images, arguments = FileReader(size, channels, resize, files), (files, size, channels, resize)
+    read = images if frames is None else VideoReader(images, frames)
     return Items(read, labels, files_key(*arguments, root), files_key(*arguments), targets)
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from cortexgraph.data.decode import Bytes, decode_bytes, unreadable
+from cortexgraph.data.decode import Bytes, ImageReader, decode_bytes
 from cortexgraph.data.images import Augment, ImageData
 from cortexgraph.data.load import Items, Request, as_path, register_data, require
 from cortexgraph.errors import DataError, Diagnostic
@@ -47,10 +47,8 @@ def read_saved(request: Request) -> ImageData:
         data, labels = opened[split], [int(number) for number in opened[split][label]]
         require(_unlabelled(path, split, labels, len(names["train"])))
         identity = hashlib.sha256(repr((data._fingerprint, image, labels)).encode()).hexdigest()
-        reader = SavedReader(path, split, image, request.size, request.channels, request.resize)
-        splits[split] = Items(
-            reader, labels, identity, f"{path.absolute()} {identity} {request.shape} {request.resize}"
-        )
+        reader = SavedReader(request.size, request.channels, request.resize, path, split, image)
+        splits[split] = Items(reader, labels, identity, f"{path.absolute()} {identity}")
     augment = Augment(crop_padding_px=min(request.size) // 8)
     return request.data(request.source, names["train"], splits, augment, request.size_text)
 
@@ -93,28 +91,20 @@ def _unlabelled(path: Path, split: str, labels: list[int], classes: int) -> Iter
 
 
 @dataclass(frozen=True)
-class SavedReader:
+class SavedReader(ImageReader):
     """Decodes the image in the n-th row of a split."""
 
     path: Path
     split: str
     column: str
-    size: tuple[int, int]
-    channels: int
-    resize: int | None
+    repair: ClassVar[str] = "Replace it in the data set, and save that again."
 
-    def __call__(self, number: int) -> Bytes:
-        """The image, uint8 [C, H, W].
+    def decoded(self, number: int) -> Bytes:
+        """The image, uint8 [C, H, W]; raises whatever PIL does."""
+        cell = _open(self.path, self.split)[number][self.column]
+        content = cell["bytes"] if cell["bytes"] is not None else Path(cell["path"]).read_bytes()
+        return decode_bytes(content, self.size, self.channels, self.resize)
 
-        Raises:
-            DataError: naming the row whose image cannot be read.
-        """
-        try:
-            cell = _open(self.path, self.split)[number][self.column]
-            content = cell["bytes"] if cell["bytes"] is not None else Path(cell["path"]).read_bytes()
-            return decode_bytes(content, self.size, self.channels, self.resize)
-        except DataError:
-            raise
-        except Exception as error:  # PIL's readers raise nearly any kind of exception on damaged bytes
-            place = f"{self.path} {self.split}[{number}]"
-            raise DataError(unreadable(place, error, "Replace it in the data set, and save that again.")) from None
+    def place(self, number: int) -> str:
+        """The split and the row in it."""
+        return f"{self.path} {self.split}[{number}]"

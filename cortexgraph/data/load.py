@@ -173,7 +173,7 @@ class Request:
         """A tensor from the cache, if images are kept there, or made."""
         if items.key is None or not self.cache:
             return make()
-        key = hashlib.sha256(f"{VERSION} {items.key} {list(of)}".encode()).hexdigest()[:32]
+        key = hashlib.sha256(f"{VERSION} {items.key} {self.shape} {self.resize} {list(of)}".encode()).hexdigest()[:32]
         return cached(key, shape, make, dtype)
 
     def subset(self, split: str, labels: Sequence[int]) -> list[int]:

@@ -15,13 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from cortexgraph.arguments import arguments_explained
-from cortexgraph.data.decode import Bytes, decode_bytes, unreadable
+from cortexgraph.data.decode import Bytes, ImageReader, decode_bytes, unreadable
 from cortexgraph.data.folder import list_folder
 from cortexgraph.data.images import Augment, ImageData
 from cortexgraph.data.load import Items, Request, as_path, register_data, require
@@ -165,12 +165,10 @@ def read_pack(request: Request) -> ImageData:
     splits = {}
     for split, rows in places.items():
         own = [entry for entry in entries if entry[0] == split]
-        reader = ShardReader(
-            tuple(root / file for _, file, _, _ in own), rows, request.size, request.channels, request.resize
-        )
+        files = tuple(root / file for _, file, _, _ in own)
+        reader = ShardReader(request.size, request.channels, request.resize, files, rows)
         identity = hashlib.sha256(repr([digest for *_, digest in own]).encode()).hexdigest()
-        key = f"{identity} {request.shape} {request.resize}"
-        splits[split] = Items(reader, rows["label"].tolist(), identity, key)
+        splits[split] = Items(reader, rows["label"].tolist(), identity, identity)
     augment = Augment(crop_padding_px=min(request.size) // 8)
     return request.data(request.source, classes, splits, augment, request.size_text)
 
@@ -187,29 +185,23 @@ def _damaged(root: Path, shards: Sequence[tuple[str, int]]) -> Iterator[Diagnost
 
 
 @dataclass(frozen=True)
-class ShardReader:
+class ShardReader(ImageReader):
     """Decodes the n-th image of some shards."""
 
     shards: Sequence[Path]
     places: Places
-    size: tuple[int, int]
-    channels: int
-    resize: int | None
+    repair: ClassVar[str] = "Copy the shard again, or pack the images again."
 
-    def __call__(self, number: int) -> Bytes:
-        """The image, uint8 [C, H, W].
-
-        Raises:
-            DataError: naming the shard and the image in it that cannot be read.
-        """
+    def decoded(self, number: int) -> Bytes:
+        """The image, uint8 [C, H, W]; raises whatever PIL does."""
         shard, offset, length, _ = self.places[number].item()
-        try:
-            with self.shards[shard].open("rb", buffering=0) as stream:
-                stream.seek(offset)
-                content = stream.read(length)
-            if len(content) != length:
-                raise ValueError(f"the shard ends after {len(content):,} of its {length:,} bytes")
-            return decode_bytes(content, self.size, self.channels, self.resize)
-        except Exception as error:  # PIL's readers raise nearly any kind of exception on damaged bytes
-            place = f"{self.shards[shard]} image {number:08}"
-            raise DataError(unreadable(place, error, "Copy the shard again, or pack the images again.")) from None
+        with self.shards[shard].open("rb", buffering=0) as stream:
+            stream.seek(offset)
+            content = stream.read(length)
+        if len(content) != length:
+            raise ValueError(f"the shard ends after {len(content):,} of its {length:,} bytes")
+        return decode_bytes(content, self.size, self.channels, self.resize)
+
+    def place(self, number: int) -> str:
+        """The shard and the number of the image in its split."""
+        return f"{self.shards[self.places[number]['shard']]} image {number:08}"

@@ -233,7 +233,7 @@ def _extended(
             with withdrawn_if_nothing_was_trained(run) if epochs else nullcontext():
                 summary = train(spec, data, settings, run.extension.path, resume=True, **options)
         elif not first:  # the first process may have moved the extension already
-            summary = (run if run.is_finished else run.extension).read_summary()
+            summary = (run.extension if run.extension.summary.exists() else run).read_summary()
         return finish_extension(run) if first else summary
 
 
