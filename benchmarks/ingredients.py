@@ -10,6 +10,7 @@ import cortexgraph as cg
 from benchmarks.timing import Run, Setting, interleaved
 from cortexgraph.data import Augment, Batches, LabelledImages
 from cortexgraph.training import TrainSettings
+from cortexgraph.training.engine import reuse_freed_memory
 from cortexgraph.training.losses import readout_loss
 from cortexgraph.training.module import moving_average
 from cortexgraph.training.optimizers import make_optimizer
@@ -43,6 +44,7 @@ def _runs(setting: Setting) -> dict[str, Run]:
     }
     runs: dict[str, Run] = {
         "training step, 32": _step(network, images, setting.batch, bf16=False),
+        "training step, 32, memory reused": _reusing(_step(network, images, setting.batch, bf16=False)),
         "training step, bf16": _step(network, images, setting.batch, bf16=True),
     }
     runs |= {f"images {name}": _passes(images, augment, setting.batch) for name, augment in chains.items()}
@@ -66,6 +68,15 @@ def _step(network: torch.nn.Module, images: LabelledImages, batch: int, *, bf16:
         loss.backward()
 
     return step
+
+
+def _reusing(step: Run) -> Run:
+    def run() -> None:
+        reuse_freed_memory()
+        step()
+        reuse_freed_memory(False)
+
+    return run
 
 
 def _passes(images: LabelledImages, augment: Augment | None, batch: int) -> Run:

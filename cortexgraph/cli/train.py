@@ -145,8 +145,9 @@ def train(
     from cortexgraph.data import load_data  # what follows takes seconds to import
     from cortexgraph.data.load import is_name
     from cortexgraph.training import train as train_network
-    from cortexgraph.training.engine import DEFAULT_TRACKERS, check_trackers
+    from cortexgraph.training.engine import DEFAULT_TRACKERS, check_trackers, reuse_freed_memory
 
+    reuse_freed_memory()
     asked = {"source": data, "root": data_root, "train_images": train_images, "test_images": test_images}
     asked |= {"resize": resize, "memory": data_memory, "workers": workers, "targets": targets}
     arguments = _data_arguments(asked, before)

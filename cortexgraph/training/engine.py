@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import re
@@ -32,6 +33,9 @@ from cortexgraph.wording import listed, quoted, suggest
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 NATIVE_BF16 = re.compile(r"\b(avx512_bf16|amx_bf16|bf16)\b")
 """Flags of processors (x86, ARM) with instructions for bf16."""
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+GLIBC_TRIM_THRESHOLD, GLIBC_MMAP_MAX = 2**17, 2**16
+"""Numbers of mallopt(3), and their values by default."""
 TRACKERS = {"csv": "", "tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
 """What keeps the metrics, and the package that each needs. The table, csv, is always written."""
 DEFAULT_TRACKERS = ("csv", "tensorboard")
@@ -71,6 +75,18 @@ def _check_gpus(device: str, needed: int) -> None:
 def _no_device(device: str, expected: str) -> CortexGraphError:
     repair = "Give --device auto, or cpu."
     return CortexGraphError(Diagnostic("no-device", "device", f"{device} was asked for", expected, repair))
+
+
+def reuse_freed_memory(reuse: bool = True) -> None:
+    """Let the C library of this process keep the memory that is freed, in place of returning it (glibc on Linux).
+
+    Every training step frees and requests the same large tensors. By default glibc unmaps each one of more than 32 MiB,
+    and the system then has to clear its pages again for the next.
+    """
+    allocate = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if allocate is not None:
+        allocate(M_MMAP_MAX, 0 if reuse else GLIBC_MMAP_MAX)
+        allocate(M_TRIM_THRESHOLD, 2**31 - 1 if reuse else GLIBC_TRIM_THRESHOLD)
 
 
 def choose_precision(precision: str, device: torch.device) -> str:

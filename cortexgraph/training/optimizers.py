@@ -16,16 +16,17 @@ def parameter_groups(network: nn.Module, settings: TrainSettings) -> list[dict[s
     """Trainable parameters in groups: weights (matrices and kernels) decay; norms and biases do not.
 
     Norms and biases, those with at most one axis, have their own learning rate. The weights of classifiers are a
-    separate group for Muon, which is not meant for them.
+    separate group for Muon, which is not meant for them; they learn at the rate of norms and biases.
     """
-    lr, muon = settings.lr, settings.optimizer == "muon"
+    lr, muon, decay = settings.lr, settings.optimizer == "muon", settings.weight_decay
+    other = lr * settings.norm_lr_factor
     classifiers = {id(m.weight) for m in network.modules() if type(m) is nn.Linear} if muon else set()
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
     weights = [p for p in trainable if p.ndim > 1 and id(p) not in classifiers]
     groups = [
-        {"params": weights, "lr": lr, "weight_decay": settings.weight_decay, **({"muon": True} if muon else {})},
-        {"params": [p for p in trainable if id(p) in classifiers], "lr": lr, "weight_decay": settings.weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "lr": lr * settings.norm_lr_factor, "weight_decay": 0.0},
+        {"params": weights, "lr": lr, "weight_decay": decay, **({"muon": True} if muon else {})},
+        {"params": [p for p in trainable if id(p) in classifiers], "lr": other, "weight_decay": decay},
+        {"params": [p for p in trainable if p.ndim <= 1], "lr": other, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
 

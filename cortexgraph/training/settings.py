@@ -138,7 +138,9 @@ class TrainSettings(BaseModel):
     weight_decay: NotNegative = _decided("optimizer", "weight_decay", "Of weights, not of norms and biases")
     momentum: Share = _decided("optimizer", "momentum", "Of the optimiser (β₁ of adamw alone)")
     norm_lr_factor: Positive = Field(
-        1.0, description="Factor on the learning rate of norms and biases (Jordan 2024 uses 64 for biases)."
+        1.0,
+        description="Factor on the learning rate of norms and biases, and of classifiers beside muon (Jordan 2024: 64 "
+        "for biases).",
     )
     schedule: Registered = Field("one-cycle", description="The learning rate over the run, set for every batch.")
     restarts: tuple[Annotated[int, Field(ge=1)], ...] = Field(
