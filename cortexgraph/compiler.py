@@ -19,7 +19,7 @@ from cortexgraph.errors import CompileError, DataError, Diagnostic, Findings, Gr
 from cortexgraph.graph import AreaGraph, assemble
 from cortexgraph.graph.names import renamed
 from cortexgraph.passes import lowered, run_passes
-from cortexgraph.program import Backend, CompileOptions, Program, Roll, check_choice
+from cortexgraph.program import Backend, CompileOptions, Program, Roll
 from cortexgraph.spec import NetworkSpec, SpecLike, resolve
 from cortexgraph.spec.model import TimeSpec
 from cortexgraph.unrolling import (
@@ -40,24 +40,6 @@ if TYPE_CHECKING:
 
     from cortexgraph.loading import Images
     from cortexgraph.network import CompiledNetwork, Compilers
-
-__all__ = [
-    "Backend",
-    "CompileOptions",
-    "Program",
-    "Record",
-    "Roll",
-    "build",
-    "check",
-    "check_choice",
-    "compile_spec",
-    "emit",
-    "interpret",
-    "lower",
-    "program",
-    "retimed",
-    "unroll",
-]
 
 # ---- the pipeline ------------------------------------------------------------------
 
@@ -141,11 +123,7 @@ def lower(
 
 
 def program(spec: NetworkSpec, options: CompileOptions) -> Program:
-    """The emitted network of a spec.
-
-    Raises:
-        GraphError, CompileError: as `compile_spec`.
-    """
+    """The emitted network of a spec. Raises GraphError, CompileError as `compile_spec`."""
     options.check()
     full, kept = _lowered(build(spec).under(options.interventions), options)
     emitted = emit_source(full, kept, options.memory_format, runs_of(kept, options.checkpoint))
@@ -377,11 +355,7 @@ def _check_frames(graph: AreaGraph, images: Mapping[str, Tensor]) -> None:
 
 
 def retimed(spec: SpecLike, steps: int | None, order: Order | None) -> NetworkSpec:
-    """The spec with another number of steps or order.
-
-    Raises:
-        CompileError: if they are not of the language.
-    """
+    """The spec with another number of steps or order. Raises CompileError if they are not of the language."""
     spec = resolve(spec)
     if steps is None and order is None:
         return spec

@@ -9,7 +9,8 @@ from html import escape
 from pathlib import Path
 
 from cortexgraph.arguments import arguments_explained
-from cortexgraph.compiler import Record, build, lower
+from cortexgraph.checks.behaviour import Record
+from cortexgraph.compiler import build, lower
 from cortexgraph.errors import CompileError, CortexGraphError, Diagnostic, in_words_of_caller
 from cortexgraph.graph import AreaGraph
 from cortexgraph.render import (

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from cortexgraph.network import CompiledNetwork
 
-__all__ = ["lesion", "share", "unshare"]
-
 Take = Literal["mean", "first", "last"]
 """Which weights all steps share."""
 

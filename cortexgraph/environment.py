@@ -8,8 +8,6 @@ import re
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.wording import shortened
 
-__all__ = ["check_numbers"]
-
 DATE = "SOURCE_DATE_EPOCH"
 NUMBERS = (
     r"(LOCAL_|NODE_|GROUP_)?RANK|(LOCAL_)?WORLD_SIZE|MASTER_PORT"

@@ -22,13 +22,14 @@ from torch.nn import functional
 
 from cortexgraph.arguments import arguments_explained
 from cortexgraph.brainscore import write_plugin
-from cortexgraph.compiler import check_choice, retimed
+from cortexgraph.compiler import retimed
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.extras import require
 from cortexgraph.files import replacing
 from cortexgraph.loading import Images, by_input, load_class
 from cortexgraph.network import CompiledNetwork, unwrapped
 from cortexgraph.ops.elementwise import Noise
+from cortexgraph.program import check_choice
 from cortexgraph.training.run import TrainedRun, opened
 from cortexgraph.unrolling import Order
 

@@ -85,11 +85,7 @@ def explained(error: ModuleNotFoundError) -> ImportError:
 
 
 def import_explained(name: str) -> ModuleType:
-    """Import a module of ours.
-
-    Raises:
-        MissingPackageError: if it needs a package of an extra that is not installed.
-    """
+    """Import a module of ours. Raises MissingPackageError if it needs a package of an extra that is not installed."""
     try:
         return import_module(name)
     except ModuleNotFoundError as error:

@@ -169,11 +169,7 @@ def _unwritable(path: Path, error: Exception) -> DataError:
 
 
 def read_text(path: Path, most_bytes: int = MAX_TEXT) -> str:
-    """The text of a file in UTF-8, of at most 1 MB or as many bytes.
-
-    Raises:
-        SpecError: if it cannot be read.
-    """
+    """The text of a file in UTF-8, of at most 1 MB or as many bytes. Raises SpecError if it cannot be read."""
     file = str(path)
     try:
         with path.open("rb") as stream:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from cortexgraph.arguments import arguments_explained
 from cortexgraph.compiler import compile_with, unroll
 from cortexgraph.errors import CompileError, CortexGraphError, Diagnostic, SpecError
+from cortexgraph.files import read_text
 from cortexgraph.graph import Change, Placed
 from cortexgraph.graph.interventions import ablate, add_noise, clamp, patch, scale
-from cortexgraph.spec.reading import Source, read_text, read_yaml
+from cortexgraph.spec.reading import Source, read_yaml
 from cortexgraph.unrolling import UnrolledGraph
 from cortexgraph.wording import listed, quoted, shortened, step_ranges, suggest
 

@@ -75,11 +75,7 @@ class Program:
 
 
 def check_choice(place: str, value: str, choices: Sequence[str]) -> None:
-    """Reject a value that is not one of the choices.
-
-    Raises:
-        CompileError: if it is none of them.
-    """
+    """Reject a value that is not one of the choices. Raises CompileError if it is none of them."""
     if value not in choices:
         expected = f"it is {' or '.join(choices)}"
         raise CompileError(Diagnostic("unknown-choice", place, f"{value!r} was given", expected, "Give one of these."))

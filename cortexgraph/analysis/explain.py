@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from cortexgraph.compiler import CompileOptions, Record, Roll, lower
+from cortexgraph.checks.behaviour import Record
+from cortexgraph.compiler import lower
 from cortexgraph.passes import PASSES
+from cortexgraph.program import CompileOptions, Roll
 from cortexgraph.spec import SpecLike
 from cortexgraph.unrolling import Node, UnrolledGraph, evaluations, macs_of
-
-__all__ = ["Explanation", "explain"]
 
 
 @dataclass(frozen=True)

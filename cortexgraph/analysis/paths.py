@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from cortexgraph.unrolling import Node, UnrolledGraph
 
-__all__ = ["Paths", "steps_to_readouts"]
-
 Paths = dict[str, tuple[int, int]]
 """For each readout, by name, the steps of the shortest and of the longest path to it."""
 

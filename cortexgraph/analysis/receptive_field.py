@@ -14,8 +14,6 @@ from cortexgraph.graph import Area, Connection
 from cortexgraph.ops import Chain
 from cortexgraph.unrolling import Node, UnrolledGraph
 
-__all__ = ["receptive_fields", "window_of"]
-
 Masks = tuple[int, ...]
 """For each place along an axis, the pixels that it depends on: bit n for pixel n."""
 

@@ -28,8 +28,6 @@ from cortexgraph.unrolling import (
 )
 from cortexgraph.wording import by, count_text, step_ranges
 
-__all__ = ["RESNET18", "NetworkSummary", "Totals", "summarise", "summarise_spec", "totals"]
-
 Pair = tuple[int, int]
 
 

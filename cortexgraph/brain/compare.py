@@ -172,11 +172,7 @@ def _frame(rows: Sequence[Mapping[str, object]]) -> pandas.DataFrame:
 def _inputs(
     run: TrainedRun, data: str | Path | xarray.DataArray, stimuli: str | Path | Stimuli, folds: int
 ) -> tuple[NeuralData, Stimuli]:
-    """The recording, and the images in the order of its stimuli.
-
-    Raises:
-        DataError: with what is wrong with either.
-    """
+    """The recording, and the images in the order of its stimuli. Raises DataError with what is wrong with either."""
     findings: list[Diagnostic] = []
 
     def collected(read: Callable[[], Any]) -> Any:

@@ -178,11 +178,7 @@ def _texts(values: Array) -> tuple[str, ...]:
 
 
 def neural_data(array: xarray.DataArray, place: str) -> NeuralData:
-    """Check an assembly and collect the repetitions of each stimulus.
-
-    Raises:
-        DataError: with all findings.
-    """
+    """Check an assembly and collect the repetitions of each stimulus. Raises DataError with all findings."""
     levels = {name: array.indexes[name].nlevels for name in array.dims if name in array.indexes}
     array = array.reset_index([name for name, count in levels.items() if count > 1])
     if findings := [*_check_form(array, place)]:

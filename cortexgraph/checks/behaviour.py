@@ -14,16 +14,6 @@ from cortexgraph.unrolling import Node, UnrolledGraph, add_sink, first_responses
 from cortexgraph.unrolling.latency import Response
 from cortexgraph.wording import listed, shortened, steps_text, unknown_area
 
-__all__ = [
-    "Record",
-    "dead_parameters",
-    "image_independent",
-    "named_steps",
-    "record_sinks",
-    "silent_sinks",
-    "single_update",
-]
-
 MOST_READS = 20_000
 """How many updates and reads are looked at to say how many steps a repair needs."""
 

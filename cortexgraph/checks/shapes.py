@@ -16,21 +16,6 @@ from cortexgraph.spec.origin import Path
 from cortexgraph.unrolling import FLOAT_BYTES, UnrolledGraph, total_parameters
 from cortexgraph.wording import by, count_text
 
-__all__ = [
-    "batch_norm_over_one_value",
-    "body_shape",
-    "channel_groups",
-    "memory",
-    "norm_over_one_value",
-    "outputs",
-    "readout_transforms",
-    "shape_mismatch",
-    "ties",
-    "uneven_resize",
-    "unknown_size",
-    "wide_kernel",
-]
-
 
 def unknown_size(graph: AreaGraph) -> Iterator[Diagnostic]:
     """`unknown-size`: an area whose size is not set and cannot be inferred."""

@@ -18,23 +18,6 @@ from cortexgraph.spec.messages import message_for
 from cortexgraph.spec.origin import Path, path_text
 from cortexgraph.wording import quoted, shortened, skeleton, suggest, synonym, unknown_area
 
-__all__ = [
-    "declared_kind",
-    "duplicate_connections",
-    "empty_values",
-    "inputs",
-    "look_alikes",
-    "one_class",
-    "operations",
-    "order",
-    "repeated_readouts",
-    "signs",
-    "starts_of_weights",
-    "unknown_names",
-    "unknown_words",
-    "unreachable",
-]
-
 
 def unknown_names(graph: AreaGraph) -> Iterator[Diagnostic]:
     """`unknown-area`, and `image-as-target` for a connection into an input."""

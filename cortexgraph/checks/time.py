@@ -13,8 +13,6 @@ from cortexgraph.spec.origin import Path
 from cortexgraph.unrolling import groups_of
 from cortexgraph.wording import count_of, count_text, flow, listed, shortened
 
-__all__ = ["delays", "late_relays", "steps", "too_many_updates"]
-
 
 def steps(graph: AreaGraph) -> Iterator[Diagnostic]:
     """`step-beyond-end` and `repeated-step`, for readouts, inputs and activity windows; `warmup-beyond-end`."""

@@ -26,8 +26,6 @@ from cortexgraph.cli.train import train
 from cortexgraph.errors import Diagnostic, UsageError
 from cortexgraph.wording import similar
 
-__all__ = ["app"]
-
 COMMANDS: dict[str, Callable[..., None]] = {
     "check": check,
     "show": show,

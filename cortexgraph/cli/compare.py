@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from cortexgraph.experiment.compare import Comparison
     from cortexgraph.experiment.model import ExperimentSpec
 
-__all__ = ["compare"]
-
 
 def compare(
     file: Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="An experiment file (.yaml or .json).")],

@@ -15,10 +15,8 @@ from cortexgraph.wording import shortened
 
 if TYPE_CHECKING:
     from cortexgraph.codegen import MemoryFormat
-    from cortexgraph.compiler import Roll
     from cortexgraph.exporting import Format
-
-__all__ = ["compile_spec", "export"]
+    from cortexgraph.program import Roll
 
 
 def compile_spec(

@@ -9,8 +9,6 @@ import typer
 
 from cortexgraph.cli import options
 
-__all__ = ["draw", "page"]
-
 AREAS, MATRIX, UNROLLED, SCHEDULE = "areas", "matrix", "unrolled", "schedule"
 VIEWS_OF = {
     "labels": (AREAS,),
@@ -86,11 +84,7 @@ def draw(
 
 
 def _view(views: list[str], chosen: list[str]) -> str:
-    """The picture that is asked for.
-
-    Raises:
-        BadParameter: for two pictures at once, or an option of another picture.
-    """
+    """The picture that is asked for. Raises BadParameter for two pictures at once, or an option of another picture."""
     if len(views) > 1:
         raise typer.BadParameter("choose one picture", param_hint=" and ".join(f"--{view}" for view in views))
     focus = [name for name in chosen if VIEWS_OF.get(name) == (UNROLLED,)]

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from cortexgraph.training import Evaluation, Predictions, TrainedRun
     from cortexgraph.training.evaluation import Tta
 
-__all__ = ["check_files", "evaluate", "predict"]
-
 
 def evaluate(
     run: options.RunArgument,

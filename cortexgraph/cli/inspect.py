@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from cortexgraph.analysis import Totals
     from cortexgraph.spec import NetworkSpec
 
-__all__ = ["check", "show", "zoo"]
-
 CONNECTIONS = ("feedforward", "lateral", "feedback", "modulating")
 
 JsonOption = Annotated[bool, options.option("--json", None, "Print JSON instead of tables.")]

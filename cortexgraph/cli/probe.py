@@ -14,8 +14,6 @@ from cortexgraph.files import unwritable
 if TYPE_CHECKING:
     from cortexgraph.probing import Attribution
 
-__all__ = ["attribute", "preferred"]
-
 StepOption = Annotated[int | None, options.option("--step", "STEP", "At the end of which step.", "the last", min=1)]
 
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from cortexgraph.recording import Recording
     from cortexgraph.recording.responses import Responses
 
-__all__ = ["record"]
-
 MOST_BYTES = 500e6
 """Of a recording of all areas: a larger one needs `--areas` or `--yes`."""
 

@@ -13,8 +13,6 @@ from cortexgraph.errors import CompileError
 from cortexgraph.files import replacing
 from cortexgraph.wording import count_of
 
-__all__ = ["import_tnn", "import_weights"]
-
 
 def import_weights(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help=".pth, .pt, .safetensors, or Keras' .h5.")],

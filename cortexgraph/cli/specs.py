@@ -15,8 +15,6 @@ from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.files import write_text
 from cortexgraph.wording import count_of
 
-__all__ = ["OutOption", "check_suffix", "import_connectome", "new", "schema", "write_or_print"]
-
 OutOption = Annotated[
     Path | None, options.option("-o --out", "FILE", "File to write; without it, or with `-`, print it.")
 ]

@@ -18,8 +18,6 @@ from cortexgraph.spec import NetworkSpec
 from cortexgraph.unrolling import order_name
 from cortexgraph.wording import all_fields_text, by, count_of, count_text, parameters_text, paths_text, step_ranges
 
-__all__ = ["bar", "print_explanation", "print_items", "print_summary", "print_table"]
-
 Item = TypeVar("Item")
 
 FULL_WIDTH = 10_000

@@ -27,8 +27,6 @@ from cortexgraph.wording import count_of
 if TYPE_CHECKING:
     from cortexgraph.training import RunFolder, Summary
 
-__all__ = ["train"]
-
 
 def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command an option for each field of `TrainSettings`, in place of its `**settings`.

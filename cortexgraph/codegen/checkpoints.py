@@ -9,8 +9,6 @@ from typing import Literal
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.unrolling import FLOAT_BYTES, Loop, UnrolledGraph, numbers_within
 
-__all__ = ["Checkpoint", "MemoryBudget", "read_checkpoint", "runs_of"]
-
 
 @dataclass(frozen=True)
 class MemoryBudget:

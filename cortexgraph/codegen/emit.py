@@ -22,8 +22,6 @@ from cortexgraph.wording import by, count_of, listed
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ["Emitted", "MemoryFormat", "emit_source"]
-
 MemoryFormat = Literal["contiguous", "channels_last"]
 """Layout of kernels, and with them of states, in memory. Shapes, values and state dicts are the same in both."""
 

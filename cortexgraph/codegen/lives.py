@@ -10,8 +10,6 @@ from cortexgraph.codegen.lower import lower
 from cortexgraph.codegen.statements import Delete, last_uses
 from cortexgraph.unrolling import Node, UnrolledGraph
 
-__all__ = ["Life", "lives"]
-
 
 @dataclass(frozen=True)
 class Life:

@@ -28,8 +28,6 @@ from cortexgraph.graph import Area, Connection
 from cortexgraph.passes.roll import Carried, carried_values, parts_read
 from cortexgraph.unrolling import Node, UnrolledGraph
 
-__all__ = ["lower"]
-
 
 def lower(graph: UnrolledGraph, runs: int | None = None) -> list[Section]:
     """The statements of `forward` in the order of execution.

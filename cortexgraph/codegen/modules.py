@@ -15,8 +15,6 @@ from cortexgraph.ops import Chain, Link
 from cortexgraph.ops.base import Constructor, text
 from cortexgraph.unrolling import UnrolledGraph, heads_of, trained_sets
 
-__all__ = ["Block", "Module", "ParameterGroup", "blocks_of", "parameter_groups"]
-
 FILLS = {
     "he": "nn.init.kaiming_normal_",
     "orthogonal": "nn.init.orthogonal_",

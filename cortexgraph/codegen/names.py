@@ -11,9 +11,6 @@ from cortexgraph.graph.names import RESERVED, Namespace
 from cortexgraph.passes.roll import is_moving
 from cortexgraph.unrolling import Node, UnrolledGraph, heads_of
 
-__all__ = ["Names", "list_name"]
-
-
 LOCAL = RESERVED | {"t", *dir(builtins), *prelude()}
 """What `forward` may read or count with, and no value may be called."""
 

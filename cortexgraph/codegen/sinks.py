@@ -12,8 +12,6 @@ from cortexgraph.codegen.text import WIDTH, Call, Code, literal
 from cortexgraph.graph import Readout
 from cortexgraph.unrolling import Node, UnrolledGraph
 
-__all__ = ["Sinks"]
-
 
 class Sinks:
     """The statements that make, fill and return logits and states."""

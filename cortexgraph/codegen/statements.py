@@ -9,24 +9,6 @@ from typing import NamedTuple, TypeVar
 from cortexgraph.codegen.text import WIDTH, Call, Code, assigned, laid_out, term
 from cortexgraph.unrolling import Node
 
-__all__ = [
-    "Append",
-    "Assign",
-    "Comment",
-    "Delete",
-    "Do",
-    "Loop",
-    "Merged",
-    "Section",
-    "Segments",
-    "Statement",
-    "Term",
-    "Unpack",
-    "Update",
-    "last_uses",
-    "released",
-]
-
 Place = TypeVar("Place")
 
 

@@ -11,22 +11,6 @@ from functools import cache
 from importlib import resources
 from unicodedata import east_asian_width
 
-__all__ = [
-    "WIDTH",
-    "Call",
-    "Code",
-    "Value",
-    "assigned",
-    "class_name",
-    "docstring_text",
-    "literal",
-    "numbers",
-    "prelude",
-    "runs_of_steps",
-    "term",
-    "wrapped",
-]
-
 WIDTH = 120
 """Width of emitted lines, that of the project's own formatter."""
 SHORT = 6

@@ -16,8 +16,6 @@ from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.wording import quoted, shortened, unknown_area
 
-__all__ = ["Rules", "connectome_spec", "level_of_each", "projections_of"]
-
 VELOCITY_M_PER_S = 3.5
 """Of feedforward and of feedback axons alike, measured between V1 and V2 of the macaque (Girard et al. 2001)."""
 CLIP = 0.01

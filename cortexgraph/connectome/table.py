@@ -14,11 +14,9 @@ from typing import Protocol, runtime_checkable
 from cortexgraph import files
 from cortexgraph.arguments import arguments_explained
 from cortexgraph.errors import DataError, Diagnostic
-from cortexgraph.spec.reading import read_text
+from cortexgraph.files import read_text
 from cortexgraph.spec.shorthand import ARROW
 from cortexgraph.wording import quoted, shortened
-
-__all__ = ["Projection", "csv_text", "read_connectome"]
 
 COLUMNS = {
     "source": ("source", "from"),

@@ -18,8 +18,6 @@ from cortexgraph.errors import DataError, Diagnostic
 ALIKE = 8
 """Images of a batch to which RandAugment does the same."""
 
-__all__ = ["AugmentDraws", "Batches", "apply_augment", "draw_augment"]
-
 
 class Batches:
     """Iterate over (images float32 [B, C, H, W] normalised per channel, targets [B, …]: without others the classes).

@@ -15,8 +15,6 @@ from cortexgraph.data.images import Augment, ImageData, LabelledImages
 from cortexgraph.data.load import Items, Request, register_data
 from cortexgraph.errors import DataError, Diagnostic
 
-__all__ = ["cifar10"]
-
 Split = tuple[npt.NDArray[np.uint8], list[int]]
 
 

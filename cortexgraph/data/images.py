@@ -13,8 +13,6 @@ from torch import Tensor
 
 from cortexgraph.errors import DataError, Diagnostic
 
-__all__ = ["CLASS", "Augment", "ImageData", "Images", "LabelledImages", "Targets", "channel_statistics"]
-
 CLASS = "class"
 """The kind of target that is the index of a class."""
 CHUNK_BYTES = 1 << 24

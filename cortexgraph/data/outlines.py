@@ -13,8 +13,6 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CLASSES", "OUTLINES", "Array", "Integers", "coverage", "equal_area", "length"]
-
 Array = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 Outline = Callable[[Array, Array], Array]

@@ -23,8 +23,6 @@ from cortexgraph.data.images import Augment, ImageData, LabelledImages
 from cortexgraph.data.load import Request, register_data
 from cortexgraph.data.outlines import CLASSES, OUTLINES, Array, Integers, coverage, equal_area, length
 
-__all__ = ["CLASSES", "Split", "generate"]
-
 Split = Literal["train", "test"]
 Range = tuple[float, float]
 

@@ -23,8 +23,6 @@ from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import csv_rows
 from cortexgraph.wording import count_of, quoted
 
-__all__ = ["TARGETS", "Table", "read_targets", "register_target"]
-
 NOTHING = "nothing"
 """In place of a kind of target: the images alone."""
 LISTED = 8

@@ -28,8 +28,6 @@ from cortexgraph.training.run import At, TrainedRun, opened
 from cortexgraph.unrolling import Order
 from cortexgraph.wording import steps_text
 
-__all__ = ["Decisions", "SpeedAccuracy", "decide"]
-
 Numbers = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
 

@@ -14,8 +14,6 @@ import numpy.typing as npt
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import csv_rows
 
-__all__ = ["Correlation", "correlate", "read_reaction_times"]
-
 LEAST = 3
 """Images that a correlation needs."""
 

@@ -16,8 +16,6 @@ from cortexgraph.wording import quoted, shortened, suggest
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["MEASURES", "Rule", "measure", "read_rule", "uncertainty_area"]
-
 MEASURES = {"entropy": "<", "max_probability": ">", "margin": ">"}
 """By name, on which side of the threshold the network is sure."""
 RANGES = {

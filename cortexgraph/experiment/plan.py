@@ -25,11 +25,12 @@ from cortexgraph.experiment.model import (
     SearchSpec,
     VariantSpec,
 )
+from cortexgraph.files import read_text
 from cortexgraph.interventions import check_interventions, read_interventions
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.origin import Origin
 from cortexgraph.spec.origin import Path as Place
-from cortexgraph.spec.reading import read_json, read_text, read_yaml
+from cortexgraph.spec.reading import read_json, read_yaml
 from cortexgraph.spec.zoo import zoo
 from cortexgraph.training.recipe import shipped_recipes
 from cortexgraph.training.settings import TrainSettings

@@ -25,9 +25,8 @@ from typing_extensions import TypedDict
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.experiment.model import EvaluationSpec
 from cortexgraph.experiment.plan import Run
-from cortexgraph.files import locked
+from cortexgraph.files import locked, read_text
 from cortexgraph.spec.fields import pair
-from cortexgraph.spec.reading import read_text
 from cortexgraph.training.losses import CLASS
 from cortexgraph.training.processes import end_with_parent, is_first_process
 from cortexgraph.training.records import Count, Share, Split

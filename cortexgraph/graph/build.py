@@ -16,8 +16,6 @@ from cortexgraph.ops.output import CellWithOutput
 from cortexgraph.spec import AreaSpec, ConnectionSpec, InputSpec, NetworkSpec
 from cortexgraph.spec.fields import pair
 
-__all__ = ["assemble"]
-
 Size = tuple[int, int]
 
 

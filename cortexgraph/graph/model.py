@@ -18,9 +18,6 @@ from cortexgraph.spec import NetworkSpec, Span
 from cortexgraph.spec.fields import pair
 from cortexgraph.wording import quoted
 
-__all__ = ["Area", "AreaGraph", "Connection", "Input", "Readout"]
-
-
 NOTHING = Chain((0, 0, 0))
 
 

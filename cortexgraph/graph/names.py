@@ -14,8 +14,6 @@ from cortexgraph.graph.model import AreaGraph
 from cortexgraph.ops import Chain
 from cortexgraph.spec import IMAGE, NetworkSpec
 
-__all__ = ["RESERVED", "Identifiers", "Namespace", "identifiers", "renamed"]
-
 # Public attributes of torch.nn.Module, which an area's attribute must not hide (a test keeps this list complete),
 # and the names that emitted files use themselves.
 _MODULE = """

@@ -13,8 +13,6 @@ from cortexgraph.spec import ConnectionSpec, NetworkSpec, OperationSpec
 from cortexgraph.spec.area import NORM_OPTIONS
 from cortexgraph.spec.connection import SHORTHAND
 
-__all__ = ["resolved"]
-
 
 def resolved(graph: AreaGraph) -> NetworkSpec:
     """An equivalent spec in which levels, sizes, kinds, strides, resizings and defaults are explicit.

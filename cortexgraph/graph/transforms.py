@@ -36,20 +36,6 @@ from cortexgraph.spec import (
 from cortexgraph.spec.connection import SHORTHAND
 from cortexgraph.spec.fields import pair
 
-__all__ = [
-    "body",
-    "cell",
-    "joined",
-    "merge_of",
-    "output",
-    "readout",
-    "sign_of",
-    "start",
-    "transform",
-    "unbridged",
-    "written_body",
-]
-
 
 def merge_of(spec: NetworkSpec, area: AreaSpec) -> str:
     """How the area merges its drives: `sum` or `concat`."""

@@ -10,8 +10,6 @@ from cortexgraph.ops import Chain, Conv, ConvTranspose, GainOperation, GateOpera
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.shorthand import chain_names
 
-__all__ = ["tied_connections"]
-
 
 class TieError(Exception):
     """Why a tie cannot be made: found, expected, repair; as of `Diagnostic`."""

@@ -18,27 +18,6 @@ from pydantic_core import ErrorDetails
 
 from cortexgraph.spec.origin import Path
 
-__all__ = [
-    "CONTEXT",
-    "Cell",
-    "Chain",
-    "Component",
-    "Constructor",
-    "Context",
-    "Fault",
-    "Helper",
-    "Link",
-    "Operation",
-    "Options",
-    "Pair",
-    "Place",
-    "Problem",
-    "Shape",
-    "StandIn",
-    "call",
-    "option",
-]
-
 Shape = tuple[int, int, int]
 """Channels, height, width."""
 

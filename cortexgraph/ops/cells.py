@@ -14,17 +14,6 @@ from cortexgraph.ops.torch_names import Tensor, nn, torch
 from cortexgraph.spec.fields import Flag, Milliseconds, Number, Square
 from cortexgraph.wording import by
 
-__all__ = [
-    "ConvGRUCell",
-    "ConvLSTMCell",
-    "IntersectionRNNCell",
-    "LeakyCell",
-    "ReciprocalGatedCell",
-    "Simple",
-    "UGRNNCell",
-]
-
-
 # ---- without gates -------------------------------------------------------------
 
 

@@ -14,8 +14,6 @@ from cortexgraph.ops.windows import ONE, Windowed, same_padding
 from cortexgraph.spec.fields import Count, Positive, Square
 from cortexgraph.wording import by
 
-__all__ = ["Maxout", "NormalisationPool", "PadChannels", "RadialBasis"]
-
 
 class PadChannels(nn.Module):
     """Adds channels of zeros behind those of x."""

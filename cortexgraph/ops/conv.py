@@ -14,8 +14,6 @@ from cortexgraph.ops.windows import Windowed, same_padding
 from cortexgraph.spec.fields import Border, Count, Flag, Square
 from cortexgraph.wording import by
 
-__all__ = ["Conv", "ConvTranspose", "Dense", "Depthwise", "Linear", "Separable", "Spatial"]
-
 KERNEL = "Kernel size."
 STRIDE = "Stride; default 1, or what takes the source to the target's size."
 CHANNELS = "Number of output channels; default: those of the area."

@@ -14,22 +14,6 @@ from cortexgraph.spec.connection import GateKind
 from cortexgraph.spec.fields import Flag, Number, Positive, Probability, Seed
 from cortexgraph.wording import suggest
 
-__all__ = [
-    "ACTIVATIONS",
-    "Activation",
-    "Clamp",
-    "Dropout",
-    "Elementwise",
-    "GainOperation",
-    "GateOperation",
-    "Noise",
-    "Power",
-    "activations",
-    "function",
-    "unknown_activation",
-]
-
-
 # ---- functions of each value ------------------------------------------------------
 
 

@@ -15,17 +15,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-__all__ = [
-    "State",
-    "StatisticsMove",
-    "below",
-    "draw_mask",
-    "evaluate_cell",
-    "evaluate_chain",
-    "evaluate_operation",
-    "modules",
-]
-
 State = Mapping[str, "Tensor"]
 """A state dict, or the entries of one operation by short name."""
 

@@ -14,9 +14,6 @@ from cortexgraph.ops.windows import ONE, Windowed, same_padding
 from cortexgraph.spec.fields import Count, Positive, Square
 from cortexgraph.wording import by
 
-__all__ = ["Gabor"]
-
-
 MOST_NUMBERS = 10_000_000
 """In a bank, which is computed when a network is made."""
 

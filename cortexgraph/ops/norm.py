@@ -15,8 +15,6 @@ from cortexgraph.ops.registry import register_operation
 from cortexgraph.spec.area import misplaced_options
 from cortexgraph.spec.fields import Count, Flag, Number, Positive, Share
 
-__all__ = ["NORMS", "BatchNorm", "GroupNorm", "LocalResponseNorm", "Norm"]
-
 EPS, MOMENTUM = 1e-5, 0.1
 """The defaults of ε and of the weight of the newest batch, as torch has them."""
 

@@ -10,8 +10,6 @@ from typing import ClassVar
 from cortexgraph.ops.base import Cell, Chain, Helper, Pair, call
 from cortexgraph.ops.torch_names import Tensor, nn, torch
 
-__all__ = ["CellWithOutput"]
-
 
 class StartState(nn.Module):
     """The state of an area before step 1: a learned value for each channel, for each image of a batch."""

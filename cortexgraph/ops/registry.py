@@ -32,20 +32,6 @@ from cortexgraph.spec.findings import details_of
 from cortexgraph.spec.origin import Origin, Path
 from cortexgraph.wording import similar, with_article
 
-__all__ = [
-    "CELLS",
-    "OPERATIONS",
-    "Kind",
-    "Made",
-    "Registry",
-    "json_schema",
-    "make_chain",
-    "make_operation",
-    "register_cell",
-    "register_operation",
-    "shifts",
-]
-
 T_co = TypeVar("T_co", bound=Component, covariant=True)
 Class = TypeVar("Class", bound=type[Component])
 

@@ -12,8 +12,6 @@ from cortexgraph.ops.registry import make_chain, register_operation
 from cortexgraph.ops.torch_names import Tensor, nn
 from cortexgraph.spec import Chain as Entries
 
-__all__ = ["ProductOperation", "ResidualOperation"]
-
 
 class Residual(nn.Module):
     """y = body(x) + shortcut(x)."""

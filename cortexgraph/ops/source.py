@@ -13,8 +13,6 @@ from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.ops.base import Component, Helper
 from cortexgraph.ops.torch_names import Module
 
-__all__ = ["IMPORTS", "imports_for", "library", "names_in", "source_of", "sources_of", "taken_names"]
-
 IMPORTS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "Any": ("typing", "Any"),
@@ -108,11 +106,7 @@ def sources_of(items: Iterable[str | Helper], extra: Mapping[str, str] = Mapping
 
 
 def source_of(item: Helper) -> str:
-    """The source of a class or function.
-
-    Raises:
-        CompileError: if Python cannot find it.
-    """
+    """The source of a class or function. Raises CompileError if Python cannot find it."""
     try:
         return textwrap.dedent(inspect.getsource(item)).rstrip()
     except (OSError, TypeError):

@@ -14,8 +14,6 @@ from cortexgraph.ops.torch_names import F, Tensor, nn, torch
 from cortexgraph.spec.fields import Border, Flag, Square
 from cortexgraph.wording import by
 
-__all__ = ["ONE", "RESIZES", "GlobalPool", "Resize", "Windowed", "same_padding"]
-
 ONE: Pair = (1, 1)
 
 

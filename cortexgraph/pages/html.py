@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from cortexgraph.analysis import RESNET18, summarise
 from cortexgraph.arguments import arguments_explained
-from cortexgraph.compiler import CompileOptions, lower, program, retimed
+from cortexgraph.compiler import lower, program, retimed
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import write_text
 from cortexgraph.pages.contents import (
@@ -28,6 +28,7 @@ from cortexgraph.pages.contents import (
     source_lines,
     source_style,
 )
+from cortexgraph.program import CompileOptions
 from cortexgraph.render import Drawing, draw_areas, draw_updates
 from cortexgraph.render.style import KINDS
 from cortexgraph.spec import NetworkSpec, load, zoo

@@ -8,8 +8,6 @@ from collections.abc import Hashable
 from cortexgraph.graph import Connection
 from cortexgraph.unrolling import Node, NodeInfo, UnrolledGraph, heads_of
 
-__all__ = ["cse"]
-
 
 def cse(graph: UnrolledGraph) -> UnrolledGraph:
     """Value numbering: updates and evaluations of connections that are the same function of the same values are one.

@@ -5,8 +5,6 @@ from __future__ import annotations
 from cortexgraph.ops import Chain, GroupNorm
 from cortexgraph.unrolling import Node, UnrolledGraph
 
-__all__ = ["fold"]
-
 
 def fold(graph: UnrolledGraph) -> UnrolledGraph:
     """Mark values that are the same for every image, as biases and norms make of zeros (`UnrolledInfo.constant`).

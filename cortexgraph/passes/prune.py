@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from cortexgraph.unrolling import UnrolledGraph
 
-__all__ = ["prune"]
-
 
 def prune(graph: UnrolledGraph) -> UnrolledGraph:
     """Keep the live ancestors of readouts and records: the backward light cone within the forward one.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from cortexgraph.unrolling import UnrolledGraph
 
-__all__ = ["release"]
-
 
 def release(graph: UnrolledGraph) -> UnrolledGraph:
     """Note that values are deleted after the last statement that reads them, so that memory does not grow with T.

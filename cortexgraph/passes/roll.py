@@ -11,8 +11,6 @@ from cortexgraph.errors import CompileError
 from cortexgraph.graph import AreaGraph
 from cortexgraph.unrolling import Loop, Node, UnrolledGraph, named_steps
 
-__all__ = ["Carried", "Lowered", "Lowering", "carried_values", "is_moving", "lowered_by_loop", "parts_read", "roll"]
-
 Lowered = tuple[UnrolledGraph, UnrolledGraph]
 """The unrolled graph before and after passes."""
 Lowering = Callable[[int], Lowered]

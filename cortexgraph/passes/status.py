@@ -7,8 +7,6 @@ from typing import Literal
 
 from cortexgraph.unrolling import Node, UnrolledGraph
 
-__all__ = ["Status", "statuses"]
-
 
 @dataclass(frozen=True)
 class Status:

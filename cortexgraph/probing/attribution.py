@@ -36,8 +36,6 @@ from cortexgraph.training.run import with_readouts
 from cortexgraph.unrolling import UnrolledGraph
 from cortexgraph.wording import listed, suggest, unknown_area
 
-__all__ = ["Attribution", "attribute"]
-
 INPUTS_AT_A_TIME = 16
 """Points of the path times images that one call of the network computes."""
 

@@ -12,8 +12,6 @@ from torch import Tensor
 
 from cortexgraph.training.curves import figure_of, save_figure
 
-__all__ = ["draw_frames", "draw_states", "draw_stimuli"]
-
 MOST_ROWS, MOST_COLUMNS = 12, 10
 
 Floats = npt.NDArray[np.floating[Any]]

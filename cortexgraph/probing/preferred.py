@@ -24,8 +24,6 @@ from cortexgraph.program import check_choice
 from cortexgraph.training.evaluation import in_evaluation
 from cortexgraph.wording import count_of, listed
 
-__all__ = ["PreferredStimuli", "preferred_stimulus"]
-
 STARTS, DRAWS = 32, 32
 """Random stimuli from which each unit chooses the one that drives it most, and how often more are drawn for some."""
 
@@ -160,11 +158,7 @@ def _own(responses: Tensor, units: Sequence[int]) -> Tensor:
 
 
 def _recording(own: CompiledNetwork, area: str, units: Sequence[int], step: int) -> CompiledNetwork:
-    """The network that returns the area's state at the step.
-
-    Raises:
-        CompileError: with all findings.
-    """
+    """The network that returns the area's state at the step. Raises CompileError with all findings."""
     findings: list[Diagnostic] = []
     areas = own.unrolled.areas
     channels = areas.area(area).channels if areas.is_area(area) else None

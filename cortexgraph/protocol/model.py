@@ -11,8 +11,6 @@ from cortexgraph.spec.base import Model
 from cortexgraph.spec.document import Document
 from cortexgraph.spec.fields import Count, Flag, Milliseconds, Number, Offset, Share, Step, either
 
-__all__ = ["Event", "Figure", "Timeline"]
-
 Spread = Annotated[float, Field(strict=True, ge=0, le=10, allow_inf_nan=False)]
 Delay = Annotated[float, Field(strict=True, ge=0, le=1e6, allow_inf_nan=False)]
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=64)]

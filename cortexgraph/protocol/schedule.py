@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from cortexgraph.arguments import arguments_explained
 from cortexgraph.errors import Diagnostic, SpecError
+from cortexgraph.files import read_text
 from cortexgraph.protocol.model import STARTS, Event, Timeline
 from cortexgraph.spec.origin import Origin, path_text
 from cortexgraph.spec.origin import Path as Place
-from cortexgraph.spec.reading import read_text, read_yaml
+from cortexgraph.spec.reading import read_yaml
 from cortexgraph.wording import quoted, repeated, suggest
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-__all__ = ["Condition", "Frames", "Protocol", "ProtocolLike", "Shown", "load_protocol", "shipped_protocols"]
 
 Frames = Callable[["Tensor", int], "Tensor"]
 """From images [n, C, H, W] in [0, 1] and the number of steps T to a video [n, T, C, H, W] in [0, 1]."""
@@ -252,11 +251,7 @@ def _filled(value: Any, values: Mapping[str, object]) -> Any:
 
 
 def _condition(values: Mapping[str, float | str], timeline: Timeline) -> Condition:
-    """The events at whole steps.
-
-    Raises:
-        SpecError: with every event whose time makes no sense.
-    """
+    """The events at whole steps. Raises SpecError with every event whose time makes no sense."""
     shown: list[Shown] = []
     findings: list[Diagnostic] = []
     for number, event in enumerate(timeline.events):

@@ -14,8 +14,6 @@ from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.protocol.model import Event
 from cortexgraph.protocol.schedule import Condition, Protocol
 
-__all__ = ["background", "video"]
-
 MID_GREY = 0.5
 
 

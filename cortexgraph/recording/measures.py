@@ -8,18 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "Psychometric",
-    "accuracy_over_time",
-    "adaptation_index",
-    "dissimilarity",
-    "fit_psychometric",
-    "half_height_latency",
-    "mean_activity",
-    "psychometric",
-    "separation",
-]
-
 Floats = npt.NDArray[np.floating[Any]]
 
 

@@ -12,8 +12,6 @@ from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.unrolling import UnrolledGraph, first_responses
 from cortexgraph.wording import quoted, unknown_area
 
-__all__ = ["Recorded", "plan"]
-
 
 @dataclass(frozen=True)
 class Recorded:

@@ -20,8 +20,6 @@ from cortexgraph.recording.sinks import Sink
 from cortexgraph.training.curves import COLOURS, GREY, LEGEND, draw_accuracy_over_time, figure_of, save_figure
 from cortexgraph.wording import PLOT_FORMATS
 
-__all__ = ["PlotData", "check_format", "dissimilarities", "draw_plots", "draw_responses", "line_style"]
-
 MOST_IMAGES, MOST_COLUMNS = 100, 8
 PATTERN_BYTES = 1 << 28
 """Of the patterns of one area at one step: fewer images are compared where they are larger."""

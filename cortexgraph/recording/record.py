@@ -36,8 +36,6 @@ from cortexgraph.unrolling import Order
 from cortexgraph.version import __version__
 from cortexgraph.wording import count_text, quoted, steps_text
 
-__all__ = ["Recording", "record"]
-
 BATCH_BYTES = 1 << 25
 """Of the states of one batch: more images are not computed at a time."""
 

@@ -27,8 +27,6 @@ from cortexgraph.recording.measures import (
 )
 from cortexgraph.recording.plan import Recorded
 
-__all__ = ["Responses", "presentations"]
-
 Row = dict[str, float | int | str]
 
 

@@ -22,8 +22,6 @@ from cortexgraph.files import unwritable
 from cortexgraph.graph.names import Namespace
 from cortexgraph.wording import count_text
 
-__all__ = ["TABLES", "NetCDF", "Npz", "Sink", "Variable", "check_sink", "opened_sink"]
-
 TABLES = (".csv", ".json")
 """Files that hold the measures of a protocol in place of states."""
 FLOAT_BYTES = 4

@@ -11,12 +11,13 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from cortexgraph.errors import Diagnostic, SpecError
+from cortexgraph.files import read_text
 from cortexgraph.spec import NetworkSpec, SpecLike
 from cortexgraph.spec.base import Model
 from cortexgraph.spec.fields import Count, Number, Offset, Positive
 from cortexgraph.spec.findings import findings_of
 from cortexgraph.spec.origin import Origin
-from cortexgraph.spec.reading import Source, read_text, read_yaml
+from cortexgraph.spec.reading import Source, read_yaml
 from cortexgraph.spec.zoo import zoo
 
 SUFFIX = ".keys.yaml"
@@ -87,11 +88,7 @@ def find_key_map(spec: SpecLike) -> Path | None:
 
 
 def load_key_map(path: str | Path) -> KeyMap:
-    """Read a key map.
-
-    Raises:
-        SpecError: with every finding about the file.
-    """
+    """Read a key map. Raises SpecError with every finding about the file."""
     return read_as(KeyMap, path, read_yaml, "a key map with `keys` is needed", _all_faults)
 
 

@@ -383,11 +383,7 @@ class Config(Model):
 
 
 def load_config(path: str | Path) -> Config:
-    """Read a configuration.
-
-    Raises:
-        SpecError: with every finding.
-    """
+    """Read a configuration. Raises SpecError with every finding."""
     return read_as(Config, path, read_json, "an object with `nodes`, `edges` and so on is needed", _faults)
 
 

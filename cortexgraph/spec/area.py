@@ -11,19 +11,6 @@ from cortexgraph.spec.base import Model, frozen
 from cortexgraph.spec.fields import Count, Flag, Level, Name, Pair, Positive, Share, Sign, Word
 from cortexgraph.spec.shorthand import expand_operation, expand_word
 
-__all__ = [
-    "NORM_OPTIONS",
-    "AreaDefaults",
-    "AreaSpec",
-    "Cell",
-    "Chain",
-    "Norm",
-    "NormSpec",
-    "OperationSpec",
-    "Weights",
-    "misplaced_options",
-]
-
 
 class OperationSpec(Model):
     """One operation of a chain, or a cell: `relu`, `{conv: 3}` or `{conv: {kernel: 3, stride: 2}}`.

@@ -20,9 +20,6 @@ from cortexgraph.spec.messages import written_key
 from cortexgraph.spec.origin import Origin
 from cortexgraph.spec.shorthand import refusal
 
-__all__ = ["Activity", "Model", "Span", "Window", "frozen"]
-
-
 if TYPE_CHECKING:
 
     class Part(BaseModel):

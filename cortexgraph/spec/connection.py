@@ -13,18 +13,6 @@ from cortexgraph.spec.base import Activity, Model
 from cortexgraph.spec.fields import Count, Flag, Kind, Name, Number, Pair, Positive, Sign, either
 from cortexgraph.spec.shorthand import expand_word
 
-__all__ = [
-    "SHORTHAND",
-    "ConnectionDefaults",
-    "ConnectionSpec",
-    "GateKind",
-    "Resize",
-    "ResizeSpec",
-    "Silence",
-    "Tie",
-    "TieSpec",
-]
-
 Silence = Literal["skip", "zero_input", "zero_drive"]
 GateKind = Literal["linear", "tanh", "sigmoid", "divisive", "product", "logistic", "complement"]
 Init = Literal["default", "he", "orthogonal", "identity", "dirac", "zeros", "whitened"]

@@ -24,8 +24,6 @@ from cortexgraph.spec.origin import Origin, Path
 from cortexgraph.spec.shorthand import expand_connections
 from cortexgraph.wording import similar
 
-__all__ = ["FURTHER", "Document"]
-
 FURTHER: list[Callable[[Document, list[Path]], Iterable[Diagnostic]]] = []
 """Later checks: called with the valid rest of a document, and the paths of the parts that were left out."""
 

@@ -9,33 +9,6 @@ from pydantic import AfterValidator, Field, ValidationError, ValidatorFunctionWr
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from pydantic_core.core_schema import ErrorType
 
-__all__ = [
-    "IMAGE",
-    "WORD_PATTERN",
-    "Amount",
-    "AreaName",
-    "Border",
-    "Count",
-    "Flag",
-    "Kind",
-    "Level",
-    "Milliseconds",
-    "Name",
-    "Number",
-    "Offset",
-    "Pair",
-    "Positive",
-    "Probability",
-    "Seed",
-    "Share",
-    "Sign",
-    "Square",
-    "Step",
-    "Word",
-    "either",
-    "pair",
-]
-
 IMAGE = "image"
 """The name by which connections read the input image."""
 

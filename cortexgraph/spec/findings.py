@@ -15,8 +15,6 @@ from cortexgraph.spec.origin import Origin, Path
 from cortexgraph.spec.shorthand import ARROW, expand_connections
 from cortexgraph.wording import shortened
 
-__all__ = ["details_of", "findings_of", "without_surrogates"]
-
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 

@@ -11,17 +11,16 @@ from pathlib import Path
 
 from cortexgraph.arguments import arguments_explained
 from cortexgraph.errors import Diagnostic, SpecError
+from cortexgraph.files import MAX_TEXT, read_text
 from cortexgraph.spec.messages import shown
 from cortexgraph.spec.model import NetworkSpec
 from cortexgraph.spec.origin import Origin
 from cortexgraph.spec.origin import Path as Place
 from cortexgraph.spec.overrides import Override, apply_overrides, parse_overrides
-from cortexgraph.spec.reading import MAX_TEXT, read_json, read_text, read_yaml, too_large
+from cortexgraph.spec.reading import read_json, read_yaml, too_large
 from cortexgraph.spec.shorthand import connection_paths
 from cortexgraph.spec.zoo import zoo
 from cortexgraph.wording import shortened, similar, with_article
-
-__all__ = ["SpecLike", "load", "loads", "resolve", "starter"]
 
 Overrides = Mapping[str, object] | Iterable[str | Override]
 

@@ -17,8 +17,6 @@ from cortexgraph.spec.origin import Path
 from cortexgraph.spec.shorthand import WORDS
 from cortexgraph.wording import SYNONYMS, flow, quoted, shortened, similar, synonym
 
-__all__ = ["Message", "field_of", "meant_key", "message_for", "model_at", "rule", "shown", "written_key"]
-
 TYPES = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",

@@ -33,14 +33,6 @@ from cortexgraph.spec.origin import Origin, Path
 from cortexgraph.spec.shorthand import ARROW, connection_paths, expand_connections, expand_readouts, refuse_entry
 from cortexgraph.wording import flow, quoted
 
-__all__ = [
-    "DefaultsSpec",
-    "InputSpec",
-    "NetworkSpec",
-    "ReadoutSpec",
-    "TimeSpec",
-]
-
 
 class InputSpec(Model):
     """The image, or one of several inputs: what arrives from outside, read by connections `from: image`."""

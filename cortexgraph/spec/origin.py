@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from cortexgraph.errors import Diagnostic, Severity
 from cortexgraph.wording import shortened
 
-__all__ = ["Origin", "Path", "path_text"]
-
 Path = tuple[str | int, ...]
 
 

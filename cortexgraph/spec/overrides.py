@@ -16,8 +16,6 @@ from cortexgraph.spec.reading import read_yaml
 from cortexgraph.spec.shorthand import ARROW, WORDS, chain_names, expanded_connections
 from cortexgraph.wording import quoted, shortened, similar, suggest
 
-__all__ = ["Override", "apply_overrides", "parse_overrides", "written_override"]
-
 PART = re.compile(
     r"""
     (?:^|\.) (?P<word>[^.\[\]=]+)
@@ -82,11 +80,7 @@ def _parsed(item: str | Override | tuple[str, object]) -> Override:
 
 
 def written_override(path: Path, value: str, text: str) -> Override:
-    """An override whose value is written in YAML.
-
-    Raises:
-        SpecError: if it cannot be read.
-    """
+    """An override whose value is written in YAML. Raises SpecError if it cannot be read."""
     override = Override(path, None, text)
     try:
         source = read_yaml(value)

@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cortexgraph.errors import Diagnostic, SpecError
-from cortexgraph.files import MAX_TEXT, read_text
+from cortexgraph.files import MAX_TEXT
 from cortexgraph.spec.origin import Path, path_text
 from cortexgraph.wording import shortened
-
-__all__ = ["CORE", "MAX_TEXT", "STANDARD_TAG", "Source", "read_json", "read_text", "read_yaml", "too_large"]
 
 MAX_DEPTH = 50
 MAX_VALUES = 100_000
@@ -83,11 +81,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def read_yaml(text: str, file: str | None = None) -> Source:
-    """Read one YAML document.
-
-    Raises:
-        SpecError: for a syntax error, or data that is too deep or too large.
-    """
+    """Read one YAML document. Raises SpecError for a syntax error, or data that is too deep or too large."""
     import yaml
 
     loader: object = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the second where PyYAML was built without libyaml

@@ -16,8 +16,6 @@ from cortexgraph.spec.model import NetworkSpec
 from cortexgraph.spec.reading import CORE, STANDARD_TAG
 from cortexgraph.spec.shorthand import ARROW, WORDS, chain_names
 
-__all__ = ["dumps", "json_schema", "save"]
-
 BLOCKS = ("defaults", "areas", "connections")
 """The parts whose entries stand on separate lines."""
 

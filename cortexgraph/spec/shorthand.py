@@ -13,20 +13,6 @@ from itertools import pairwise
 
 from pydantic_core import PydanticCustomError
 
-__all__ = [
-    "ARROW",
-    "WORDS",
-    "chain_names",
-    "connection_paths",
-    "expand_connections",
-    "expand_operation",
-    "expand_readouts",
-    "expand_word",
-    "expanded_connections",
-    "refusal",
-    "refuse_entry",
-]
-
 ARROW = "->"
 MAX_NESTING = 8
 """How deep lists of connections may be nested."""
@@ -140,11 +126,7 @@ def _chain_repair(text: str) -> str:
 
 
 def expand_readouts(raw: object) -> object:
-    """One readout stands for a list of one.
-
-    Raises:
-        PydanticCustomError: for an empty list.
-    """
+    """One readout stands for a list of one. Raises PydanticCustomError for an empty list."""
     if isinstance(raw, list | tuple) and not raw:
         raise PydanticCustomError("too_short", "too short", {"min_length": 1})
     return raw if isinstance(raw, list | tuple) else [raw]

@@ -25,11 +25,7 @@ def zoo() -> dict[str, Path]:
 
 
 def zoo_path(name: str) -> Path:
-    """The file of a shipped spec.
-
-    Raises:
-        SpecError: if no zoo spec has this name.
-    """
+    """The file of a shipped spec. Raises SpecError if no zoo spec has this name."""
     shipped = zoo()
     if name in shipped:
         return shipped[name]

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cortexgraph.arguments import arguments_explained
-from cortexgraph.compiler import check_choice, retimed
+from cortexgraph.compiler import retimed
 from cortexgraph.data import ImageData
 from cortexgraph.errors import CortexGraphWarning, DataError, Diagnostic
 from cortexgraph.network import CompiledNetwork, unwrapped
+from cortexgraph.program import check_choice
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training.engine import choose_device
 from cortexgraph.training.images import (

@@ -118,11 +118,7 @@ def check_frames(spec: NetworkSpec, data: ImageData) -> None:
 
 
 def check_classes(classes: int, data: ImageData) -> None:
-    """Compare the number of logits with that of classes.
-
-    Raises:
-        DataError: if they differ.
-    """
+    """Compare the number of logits with that of classes. Raises DataError if they differ."""
     if classes != len(data.classes):
         raise DataError(_misfit("readout.classes", [classes], [len(data.classes)], "classes", "gives"))
 

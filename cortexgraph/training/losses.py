@@ -207,11 +207,7 @@ def loss_per_step(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0, 
 
 
 def _row_losses(loss: str, rows: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-    """The loss of each row.
-
-    Raises:
-        CortexGraphError: if the function returns something else.
-    """
+    """The loss of each row. Raises CortexGraphError if the function returns something else."""
     losses = LOSSES[loss].function(rows, targets, smoothing)
     if losses.shape != rows.shape[:1]:
         found, expected = f"it returned {list(losses.shape)}", f"a loss for each row is needed: {[len(rows)]}"

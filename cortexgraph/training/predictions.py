@@ -158,11 +158,7 @@ def read_images(files: str | PathLike[str] | Sequence[str | PathLike[str]], run:
 
 
 def _existing(files: str | PathLike[str] | Sequence[str | PathLike[str]], *, folders: bool = False) -> list[Path]:
-    """The files, or the folders of videos.
-
-    Raises:
-        DataError: naming every one that does not exist.
-    """
+    """The files, or the folders of videos. Raises DataError naming every one that does not exist."""
     several = [files] if isinstance(files, str | PathLike) else [*files] if isinstance(files, Sequence) else [files]
     others = {type(file).__name__ for file in several if not isinstance(file, str | PathLike)}
     if others:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cortexgraph.errors import Diagnostic, SpecError
+from cortexgraph.files import read_text
 from cortexgraph.spec.origin import Origin
-from cortexgraph.spec.reading import read_text, read_yaml
+from cortexgraph.spec.reading import read_yaml
 from cortexgraph.wording import listed, shortened, suggest
 
 STANDARD = "standard"

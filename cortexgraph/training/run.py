@@ -311,11 +311,7 @@ def _released(path: Path, spec: SpecLike | None, key_map: str | Path | None, opt
 
 
 def opened(run: str | Path | TrainedRun) -> TrainedRun:
-    """The run, opened if it is not.
-
-    Raises:
-        DataError: if it cannot be read, or is something else.
-    """
+    """The run, opened if it is not. Raises DataError if it cannot be read, or is something else."""
     if isinstance(run, TrainedRun):
         return run
     if not isinstance(run, str | PathLike):

@@ -234,21 +234,13 @@ class RunFolder:
     # ---- reading -------------------------------------------------------------
 
     def file(self, path: Path) -> Path:
-        """The path of a file of this run.
-
-        Raises:
-            DataError: if it is missing, or is a folder, a pipe or a device.
-        """
+        """The path of a file of this run. Raises DataError if it is missing, or is a folder, a pipe or a device."""
         if not path.is_file():
             raise self.damaged(path, "is not a file" if path.exists() else "is missing")
         return path
 
     def read(self, path: Path, kind: type[T]) -> T:
-        """A JSON file of this run, as a model or a typed dictionary.
-
-        Raises:
-            DataError: if it is missing or damaged.
-        """
+        """A JSON file of this run, as a model or a typed dictionary. Raises DataError if it is missing or damaged."""
         try:
             return TypeAdapter(kind).validate_json(self.file(path).read_bytes())
         except OSError as error:
@@ -289,11 +281,7 @@ class RunFolder:
             raise self.damaged(self.settings, f"is not what a run writes (`{place}`)") from None
 
     def read_card(self) -> DataCard:
-        """What the run keeps of its data.
-
-        Raises:
-            DataError: if it is missing or damaged.
-        """
+        """What the run keeps of its data. Raises DataError if it is missing or damaged."""
         return self.read(self.data, DataCard)
 
     def read_validation(self) -> list[int]:
@@ -305,19 +293,11 @@ class RunFolder:
         return self.read(self.validation, Validation)["rows"] if self.validation.exists() else []
 
     def identity(self, spec: NetworkSpec, card: DataCard) -> str:
-        """A digest of all that decides the weights of this run.
-
-        Raises:
-            DataError: if a file is missing or damaged.
-        """
+        """A digest of all that decides the weights of this run. Raises DataError if a file is missing or damaged."""
         return identity(spec.digest, self.read_settings(), card, self.read_validation())
 
     def read_summary(self) -> Summary:
-        """The results of a finished run.
-
-        Raises:
-            DataError: if they are missing or damaged.
-        """
+        """The results of a finished run. Raises DataError if they are missing or damaged."""
         return self.read(self.summary, Summary)
 
     def read_spec(self, overrides: Sequence[str | Override] = ()) -> NetworkSpec:

@@ -11,8 +11,6 @@ from cortexgraph.spec import Span
 from cortexgraph.unrolling.model import Node, NodeInfo, Order, Piece, UnrolledGraph, UnrolledInfo, groups_of
 from cortexgraph.unrolling.stream import Moment, moment_of
 
-__all__ = ["add_sink", "parameter_counts", "unroll_graph", "unroll_piece"]
-
 
 def unroll_graph(
     areas: AreaGraph,

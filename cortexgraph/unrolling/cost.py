@@ -9,17 +9,6 @@ from cortexgraph.graph import Area, Connection
 from cortexgraph.ops import Chain
 from cortexgraph.unrolling.model import Node, UnrolledGraph, trained_sets
 
-__all__ = [
-    "FLOAT_BYTES",
-    "evaluations",
-    "macs_of",
-    "numbers_of",
-    "numbers_within",
-    "parameters_by_part",
-    "total_parameters",
-    "trained_parameters",
-]
-
 FLOAT_BYTES = 4
 
 

@@ -14,8 +14,6 @@ from cortexgraph.unrolling.latency import first_responses, response_text
 from cortexgraph.unrolling.model import Node, UnrolledGraph
 from cortexgraph.wording import listed, quoted, shortened, unknown_area
 
-__all__ = ["READOUT", "Focus", "focused"]
-
 READOUT = "readout"
 """The name by which a focus means the readouts of a step (where no area is called so)."""
 

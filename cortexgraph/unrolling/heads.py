@@ -8,8 +8,6 @@ from cortexgraph.graph import Area, AreaGraph, Connection, Readout
 from cortexgraph.graph.names import Namespace
 from cortexgraph.ops import Chain, Link
 
-__all__ = ["Head", "heads_of"]
-
 
 @dataclass(frozen=True)
 class Head:

@@ -21,8 +21,6 @@ from cortexgraph.unrolling.model import Order
 if TYPE_CHECKING:
     from torch import Tensor, dtype
 
-__all__ = ["interpret_graph", "state_problems"]
-
 State = Mapping[str, "Tensor"]
 
 ENDLESS = 10**9

@@ -10,8 +10,6 @@ from cortexgraph.unrolling.build import unroll_graph
 from cortexgraph.unrolling.model import Groups, Node, UnrolledGraph, order_name
 from cortexgraph.wording import shortened
 
-__all__ = ["Response", "first_responses", "response_path", "response_text"]
-
 MOST_UPDATES = 40_000
 """How many updates are looked at beyond the network's own T: a few seconds' worth."""
 

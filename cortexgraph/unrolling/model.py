@@ -13,22 +13,6 @@ from cortexgraph.graph import AreaGraph, Connection, Placed, Readout
 from cortexgraph.notebook import Shown
 from cortexgraph.ops import Chain
 
-__all__ = [
-    "Groups",
-    "Loop",
-    "Node",
-    "NodeInfo",
-    "Order",
-    "Part",
-    "Piece",
-    "UnrolledGraph",
-    "UnrolledInfo",
-    "groups_of",
-    "order_name",
-    "trained_sets",
-    "verify",
-]
-
 Order = str | tuple[str | tuple[str, ...], ...]
 """Of the updates within a step: `simultaneous`, `sequential`, or groups of areas."""
 

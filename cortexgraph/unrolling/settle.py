@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from cortexgraph.graph import Connection
 from cortexgraph.unrolling.model import Node, NodeInfo, UnrolledGraph
 
-__all__ = ["settle"]
-
 _Key = tuple[str, Node, int, int]
 """A connection, the value that it reads, the update (0 where all share the evaluation), and its segment."""
 
