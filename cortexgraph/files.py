@@ -75,6 +75,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         DataError: if it cannot be written, or `path` exists and is not an empty folder.
     """
     path = Path(path)
+    check_new_folder(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=_prefix(path), dir=path.parent) as temporary:
@@ -88,6 +89,21 @@ def new_folder(path: str | Path) -> Iterator[Path]:
             whole.replace(path)
     except (OSError, ValueError) as error:
         raise _unwritable(path, error) from None
+
+
+def check_new_folder(path: Path) -> None:
+    """Check that a folder can be new: nothing is there, or an empty folder.
+
+    Raises:
+        DataError: if something is there, or the path cannot be looked at.
+    """
+    try:
+        free = not path.exists() or (path.is_dir() and not any(path.iterdir()))
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from None
+    if not free:
+        repair = "Remove it, or name another folder."
+        raise DataError(Diagnostic("exists", str(path), "this exists already", "a new folder is needed", repair))
 
 
 def _ordinary(path: Path) -> bool:

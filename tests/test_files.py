@@ -43,7 +43,7 @@ def test_a_folder_appears_whole(tmp_path: Path) -> None:
         write_text(folder / "a", "text")
         assert not out.exists()
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["out", "out/a"]
-    with pytest.raises(DataError, match="out: it cannot be written"), new_folder(out):
+    with pytest.raises(DataError, match="out: this exists already, but a new folder is needed"), new_folder(out):
         pass
 
 

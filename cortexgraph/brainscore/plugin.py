@@ -16,7 +16,7 @@ import torch
 from cortexgraph.arguments import arguments_explained
 from cortexgraph.compiler import unroll
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
-from cortexgraph.files import new_folder
+from cortexgraph.files import check_new_folder, new_folder
 from cortexgraph.loading import load_class
 from cortexgraph.network import CompiledNetwork
 from cortexgraph.spec.fields import pair
@@ -113,13 +113,13 @@ def _contents(network: CompiledNetwork, settings: Mapping[str, Any]) -> dict[str
 
 
 def _check_folder(folder: Path) -> None:
-    problem = None
     if not re.fullmatch(r"[A-Za-z_]\w*", folder.name):
-        problem = f"`{folder.name}` is not the name of a Python module", "Name it with letters, digits and `_` only."
-    elif folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        problem = "this exists already", "Remove it, or name another folder."
-    if problem is not None:
-        raise DataError(Diagnostic("exists", str(folder), problem[0], "a new folder is written", problem[1]))
+        found, repair = (
+            f"`{folder.name}` is not the name of a Python module",
+            "Name it with letters, digits and `_` only.",
+        )
+        raise DataError(Diagnostic("plugin-name", str(folder), found, repair=repair))
+    check_new_folder(folder)
 
 
 def _settings(run: TrainedRun, network: CompiledNetwork, graph: UnrolledGraph, identifier: str) -> dict[str, Any]:

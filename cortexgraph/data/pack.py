@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from cortexgraph.data.folder import list_folder
 from cortexgraph.data.images import Augment, ImageData
 from cortexgraph.data.load import Items, Request, as_path, register_data, require
 from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.files import check_new_folder, new_folder
 
 INDEX, LAYOUT = "index.json", "cortexgraph_pack"
 SHARD_BYTES = 256 * 10**6
@@ -70,24 +70,12 @@ def pack(source: str | Path, out: str | Path, *, shard_bytes: int = SHARD_BYTES)
         DataError: with everything that is wrong with the layout of the folder, or if `out` exists or cannot be written.
     """
     root, target = as_path(str(source)), Path(out)
-    if target.exists():
-        repair = "Remove it, or name another folder."
-        raise DataError(Diagnostic("pack-exists", str(target), "this exists already", repair=repair))
+    check_new_folder(target)
     listed = list_folder(root)
-    temporary = target.with_name(f".{target.name}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        temporary.mkdir(parents=True)
-        shards = {split: _write(temporary, split, classes, shard_bytes) for split, classes in listed.items()}
+    with new_folder(target) as folder:
+        shards = {split: _write(folder, split, classes, shard_bytes) for split, classes in listed.items()}
         index = {LAYOUT: 1, "classes": [*listed["train"]], "shards": shards}
-        (temporary / INDEX).write_text(json.dumps(index, indent=1, ensure_ascii=False), "utf-8")
-        temporary.rename(target)
-    except OSError as error:
-        problem = f"the shards cannot be written ({error.strerror})"
-        repair = "Check the space and the permissions there."
-        raise DataError(Diagnostic("unwritable", str(error.filename or target), problem, repair=repair)) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        (folder / INDEX).write_text(json.dumps(index, indent=1, ensure_ascii=False), "utf-8")
     images = {split: sum(map(len, classes.values())) for split, classes in listed.items()}
     every = [shard for each in shards.values() for shard in each]
     return Packed(target, images, len(every), sum(shard["bytes"] for shard in every))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -25,9 +26,7 @@ def open_study(journal: Path, search: SearchSpec | None = None) -> Study:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if search is not None and journal.exists():  # the one process that begins and ends trials
-        whole = journal.read_bytes().rpartition(b"\n")
-        if whole[2]:
-            journal.write_bytes(whole[0] + whole[1])
+        os.truncate(journal, journal.read_bytes().rfind(b"\n") + 1)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=FIRST_AT_RANDOM // 2)
     direction: Literal["minimize", "maximize"] = (
         "minimize" if search is not None and search.metric == "loss" else "maximize"

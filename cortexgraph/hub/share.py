@@ -15,7 +15,7 @@ from cortexgraph.extras import require
 from cortexgraph.files import new_folder, write_text
 from cortexgraph.hub.card import DATASETS, DRAWING, card_text
 from cortexgraph.training.downloads import FILES, NAME, download, hub_name, refusal
-from cortexgraph.training.packing import unpackable, write_packed
+from cortexgraph.training.packing import write_packed
 from cortexgraph.training.run import At, TrainedRun, load_run, opened
 from cortexgraph.training.run_folder import RunFolder
 from cortexgraph.version import __version__
@@ -116,8 +116,6 @@ def write_shared(
         DataError: if the run is not finished or damaged, or `out` exists or cannot be written.
     """
     trained, out = opened(run), Path(out)
-    if out.exists():
-        raise unpackable(out, "it exists", "Name another folder, or remove it first.")
     known = [DATASETS[trained.data]] if trained.data in DATASETS else []
     with new_folder(out) as folder:
         write_packed(trained, folder, data=data or Path(trained.data).name, name=(name or out.name).rpartition("/")[2])

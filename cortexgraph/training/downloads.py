@@ -7,9 +7,9 @@ from pathlib import Path, PurePath
 
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.extras import require
+from cortexgraph.training.run_folder import RunFolder
 
-FILES = [f"{name}.json" for name in ("data", "settings", "summary", "validation")]
-FILES += ["metrics.csv", "spec.yaml", "summary.md", "weights.safetensors"]
+FILES = [path.name for path in RunFolder("").packed]
 """What is downloaded: the files of a packed run."""
 
 NAME = re.compile(r"[\w.-]+/[\w.-]+")

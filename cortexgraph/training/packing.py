@@ -41,8 +41,6 @@ def pack(run: str | Path | TrainedRun, out: str | Path, *, data: str) -> Path:
     if (size := trained.folder.file(trained.folder.weights).stat().st_size) > MAX_BYTES:
         found = f"its weights have {size:,} bytes, but {MAX_BYTES:,} are the most"
         raise unpackable(trained.folder.path, found, "Train a smaller network.")
-    if target.exists():
-        raise unpackable(target, "it exists", "Name another folder, or remove it first.")
     with new_folder(target) as folder:
         write_packed(trained, folder, data=data)
     return target
@@ -75,8 +73,7 @@ def _copy(source: RunFolder, target: RunFolder, data: str, name: str) -> None:
     stored = source.read_settings()
     if not source.is_finished:
         raise unpackable(source.path, "this run is not finished", "Finish it with `cortexgraph train --resume`.")
-    files = [source.file(path) for path in (source.spec, source.weights, source.metrics)]
-    files += [source.validation] if source.validation.exists() else []
+    files = [source.file(path) for path in source.unchanged if path != source.validation or path.exists()]
     card, summary = source.read_card(), source.read_summary()
     command = _shared(summary.command, source.path, card.name)
     own = {"command": command, "init_from": Path(summary.init_from).name}

@@ -76,6 +76,16 @@ class RunFolder:
         own = [self.summary, self.summary_text, self.spec, self.source, *self.areas, *self.unrolled, *self.curves]
         return [*own, self.data, self.metrics, self.validation, self.initial, self.weights]
 
+    @property
+    def unchanged(self) -> list[Path]:
+        """The files that a packed run has as they are; not every run has a `validation.json`."""
+        return [self.spec, self.weights, self.metrics, self.validation]
+
+    @property
+    def packed(self) -> list[Path]:
+        """The files of a packed run, none of which holds code."""
+        return [*self.unchanged, self.settings, self.data, self.summary, self.summary_text]
+
     # ---- state ----------------------------------------------------------
 
     @property

@@ -25,7 +25,7 @@ def test_a_folder_is_packed_once(run: Run, tmp_path: Path) -> None:
     again = run("data", "pack", "set", "-o", "packed")
     assert (again.code, again.err.strip()) == (
         1,
-        "packed: this exists already.\n  Remove it, or name another folder.    [pack-exists]",
+        "packed: this exists already, but a new folder is needed.\n  Remove it, or name another folder.    [exists]",
     )
     wrong = run("data", "pack", "set", "-o", "other", "--shard-size", "big")
     assert wrong.code == 1

@@ -99,7 +99,7 @@ def test_nothing_is_packed_over_or_left_half(packed: Path, tmp_path: Path, monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("cortexgraph.data.pack._add", full)
-    with pytest.raises(DataError, match=r"other: the shards cannot be written \(No space left on device\)"):
+    with pytest.raises(DataError, match=r"other: it cannot be written: no space left on device\.\n  Make room"):
         pack(tmp_path / "set", tmp_path / "other")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["packed", "set"]
 

@@ -297,13 +297,13 @@ def test_what_the_hub_says_is_one_message(
 def test_nothing_is_written_or_uploaded_where_something_is_wrong(
     hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "by").mkdir(parents=True)
     for words, message in (
         (["ventral-cifar10"], "neither of ORG/NAME and --to is given"),
         (["ventral-cifar10", NET, "--to", "x"], "both of ORG/NAME and --to is given"),
         (["ventral-cifar10", "name"], "a name is `org/name`"),
         (["nothing", "--to", str(tmp_path / "x")], "this folder does not exist"),
-        (["ventral-cifar10", "--to", str(tmp_path / "taken")], "it exists"),
+        (["ventral-cifar10", "--to", str(tmp_path / "taken")], "taken: this exists already"),
         (["ventral-cifar10", "--to", str(Path(__file__) / "x")], "it cannot be written"),
     ):
         assert command(monkeypatch, "push", *words) == 1

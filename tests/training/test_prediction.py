@@ -69,8 +69,8 @@ def test_a_name_that_does_not_ship(pictures: list[Path]) -> None:
 
 
 def test_what_cannot_be_packed(finished: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="it exists"):
-        pack(finished, tmp_path, data="x")
+    with pytest.raises(DataError, match="this exists already"):
+        pack(finished, finished, data="x")
     with pytest.raises(DataError, match="a folder that `cortexgraph train` wrote is needed"):
         pack(tmp_path, tmp_path / "out", data="x")
     assert list(tmp_path.iterdir()) == []
