@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cortexgraph.extras import EXTRAS
+from tests.commands import script
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -26,17 +27,6 @@ class Blocker:
 
 
 sys.meta_path.insert(0, Blocker())
-"""
-RUN = """
-from cortexgraph.cli import main
-
-for words in {commands!r}:
-    sys.argv = ["cortexgraph", *words.split()]
-    try:
-        main()
-    except SystemExit as end:
-        if end.code:
-            sys.exit(f"{{words}}: {{end.code}}")
 """
 
 
@@ -80,7 +70,7 @@ CORE = [
 
 
 def test_the_core_needs_no_extra(folder: Path) -> None:
-    done = python(RUN.format(commands=CORE), OPTIONAL, folder)
+    done = python(script(CORE), OPTIONAL, folder)
     assert done.returncode == 0, done.stderr
     assert "Error" not in done.stderr
 

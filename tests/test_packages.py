@@ -22,6 +22,7 @@ from hatchling.build import build_sdist, build_wheel
 from jinja2 import Environment, StrictUndefined
 
 import cortexgraph as cg
+from tests.commands import script
 
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -86,23 +87,13 @@ COMMANDS = [
     "new mine.yaml",
     "check mine.yaml",
 ]
-RUN = """
-import sys
-from cortexgraph.cli import main
-for words in {commands!r}:
-    sys.argv = ["cortexgraph", *words.split()]
-    try:
-        main()
-    except SystemExit as end:
-        assert not end.code, words
-print(sys.modules["cortexgraph"].__file__)
-"""
 
 
 def test_a_wheel_alone_checks_draws_and_compiles_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     ZipFile(wheel).extractall(tmp_path / "site")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r})\n" + RUN.format(commands=COMMANDS)
+    code = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r})\n{script(COMMANDS)}"
+    code += "print(sys.modules['cortexgraph'].__file__)"
     words = [sys.executable, "-I", "-c", code]
     done = subprocess.run(words, cwd=tmp_path / "empty", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
