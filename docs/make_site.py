@@ -47,7 +47,9 @@ def reference() -> str:
     homes = {module: [(name, name) for name in names] for module, names in cg._HOMES.items()}
     for name, (module, own) in cg._RENAMED.items():
         homes.setdefault(module, []).insert(0, (name, own))
-    parts = ["# Python API\n"]
+    parts = [
+        "# Python API\n\nAfter `import cortexgraph as cg`. [The language](language.md) lists the fields of a spec.\n"
+    ]
     for heading, modules in REFERENCE.items():
         parts.append(f"## {heading}\n")
         for module in (f"cortexgraph.{module}" for module in modules):
@@ -92,7 +94,9 @@ def execute(notebook: Path) -> None:
     book = nbformat.read(notebook, as_version=4)
     book.cells.insert(0, nbformat.v4.new_code_cell("%config InlineBackend.figure_formats = ['svg']"))
     with tempfile.TemporaryDirectory() as folder:
-        ExecutePreprocessor(timeout=900, kernel_name="python3").preprocess(book, {"metadata": {"path": folder}})
+        quiet = ["--log-level=ERROR"]  # of its kernel: without it, it warns that it listens on this machine
+        run = ExecutePreprocessor(timeout=900, kernel_name="python3", extra_arguments=quiet)
+        run.preprocess(book, {"metadata": {"path": folder}})
     del book.cells[0]
     for cell in book.cells:
         if cell.cell_type == "markdown":
@@ -113,10 +117,20 @@ def ways_to_run(name: str, repository: str | None = CONFIG.get("repo_url")) -> s
     """The line below the title of a notebook's page."""
     download = f"[Download this notebook]({name})"
     if repository is None:
-        return f"{download}; Colab opens it by *File › Upload notebook*."
+        upload = "Colab opens it by *File › Upload notebook*; install there the wheel that `make package` builds"
+        return f"{download}. {upload}."
     place = f"{repository.removeprefix('https://github.com/')}/blob/main/docs/tutorial/{name}"
     badge = "https://colab.research.google.com/assets/colab-badge.svg"
     return f"[![Open in Colab]({badge})](https://colab.research.google.com/github/{place}) · {download}"
+
+
+def give_room() -> None:
+    """Hide lists of pages with one entry, and of headings beside notebooks: lines of code have up to 120 columns."""
+    alone = [page for entry in CONFIG["nav"] for page in entry.values() if isinstance(page, str)]
+    hidden = dict.fromkeys((PAGES / page for page in alone), "navigation")
+    hidden |= dict.fromkeys((PAGES / "docs" / "tutorial").glob("*.md"), "toc")
+    for page, part in hidden.items():
+        page.write_text(f"---\nhide: [{part}]\n---\n{page.read_text(encoding='utf-8')}", encoding="utf-8")
 
 
 def build() -> None:
@@ -136,7 +150,10 @@ def main() -> None:
     for notebook in sorted((PAGES / "docs" / "tutorial").glob("*.ipynb")):
         print(f"executing {notebook.name}")
         execute(notebook)
+    give_room()
     build()
+    site = CONFIG["site_dir"]
+    print(f"Open {site}/index.html, or, to search in it, run: python -m http.server --directory {site}")
 
 
 if __name__ == "__main__":

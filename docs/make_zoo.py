@@ -82,8 +82,8 @@ def drawn(spec: NetworkSpec) -> bool:
 
 
 def gallery(specs: list[NetworkSpec]) -> str:
-    shown = [spec.name for spec in specs if drawn(spec)]
-    return "\n".join(f'<img src="images/zoo/{name}.svg" alt="{name}" height="360">' for name in shown) + "\n"
+    picture = '<a href="images/zoo/{0}.svg"><img src="images/zoo/{0}.svg" alt="{0}" height="360"></a>'
+    return "\n".join(picture.format(spec.name) for spec in specs if drawn(spec)) + "\n"
 
 
 def main() -> None:
