@@ -89,7 +89,7 @@ def unroll(
         spec: the network, or its path or zoo name.
         steps: number of steps T; the spec's by default.
         order: `simultaneous`, `sequential` or groups of areas; the spec's by default.
-        record: states to keep, such as ``{"V4": "all", "IT": [3, 8]}``, as for `compile_spec`.
+        record: states to keep, such as ``{"V4": "all", "IT": [3, 8]}``, as for `cortexgraph.compile`.
         video: whether each step reads its own frame, or of which inputs it does; otherwise the image is static.
 
     Raises:
@@ -123,7 +123,7 @@ def lower(
 
 
 def program(spec: NetworkSpec, options: CompileOptions) -> Program:
-    """The emitted network of a spec. Raises GraphError, CompileError as `compile_spec`."""
+    """The emitted network of a spec. Raises GraphError, CompileError as `cortexgraph.compile`."""
     options.check()
     full, kept = _lowered(build(spec).under(options.interventions), options)
     emitted = emit_source(full, kept, options.memory_format, runs_of(kept, options.checkpoint))
@@ -301,8 +301,8 @@ def interpret(
         state_dict: parameters and buffers under the names of the compiled module.
         x: images [B, C, H, W], or videos [B, T, C, H, W] whose frame t is the image of step t; of several inputs a
             mapping of their names to these.
-        steps: as for `compile_spec`.
-        order: as for `compile_spec`.
+        steps: as for `cortexgraph.compile`.
+        order: as for `cortexgraph.compile`.
         training: whether batch norms take their statistics from the batch.
         record: the states that are recorded: what they depend on moves running statistics.
         running_statistics: filled with the running statistics after the run, under the names of the state dict.

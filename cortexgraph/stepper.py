@@ -22,7 +22,7 @@ class Stepper:
         network: from `cortexgraph.compile` or a run.
 
     Raises:
-        CompileError: for a module that is no such network.
+        CompileError: for a module that is not such a network.
 
     Examples:
         >>> import torch, cortexgraph as cg

@@ -113,6 +113,15 @@ def test_the_citation_names_this_version() -> None:
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+def test_full_names_in_the_pages_exist_and_public_ones_are_written_short() -> None:
+    texts = {page: re.findall(r"`cortexgraph\.([a-z_.]+\.)(\w+)", page.read_text()) for page in PAGES}
+    names = [(page.name, place, name) for page, found in texts.items() for place, name in found]
+    assert len(names) > 5
+    for page, place, name in names:
+        assert hasattr(importlib.import_module(f"cortexgraph.{place[:-1]}"), name), (page, place, name)
+        assert name not in cg.__all__, f"{page}: write `cg.{name}`"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_pictures_and_links_of_the_pages_exist(page: Path) -> None:
     """The site has no page for a folder, so that links lead to files."""

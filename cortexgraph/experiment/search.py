@@ -122,7 +122,7 @@ class Search:
         shown = f"{score:.2%}" if metric == "accuracy" else f"{score:.4f}"
         return (
             f"Best of {count_of(len(finished), 'trial')}: trial {trial.number} with {values}.\n"
-            f"It was chosen by its {name}, {shown}, which flatters as the best of many does. "
+            f"It was chosen by its {name}, {shown}, which is optimistic because it is the best of many. "
             f"Its test accuracy, which took no part in the choice, is {test:.2%}."
         )
 

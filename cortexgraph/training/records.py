@@ -222,7 +222,7 @@ class Summary(BaseModel, frozen=True):
         accuracy: test accuracy, by readout step, in [0, 1]: after the last epoch, or, where an epoch was chosen on
             validation images, after that epoch. Empty where the task has another score.
         best_epoch: the first epoch with the highest accuracy (or the best other score) on the images of `chosen_on`.
-        best_accuracy: accuracy on these images after it, by readout step. It flatters a little.
+        best_accuracy: accuracy on these images after it, by readout step. It is slightly optimistic.
         parameters: numbers that were trained.
         total_parameters: with those that no readout depends on; 0 where the run is older than this field.
         frozen_parameters: numbers that `freeze` kept from being trained.
@@ -381,4 +381,4 @@ def _choice(summary: Summary) -> str:
             "images. The test images were evaluated once, with the weights of this epoch."
         )
     score = metric_name(summary.score)
-    return f"{kept} The best epoch was chosen by its test {score}, which therefore\nflatters a little."
+    return f"{kept} The best epoch was chosen by its test {score}, which is\ntherefore slightly optimistic."

@@ -51,7 +51,7 @@ def test_a_search_draws_and_continues_and_names_the_best(write: Write, tmp_path:
     assert best["validation accuracy"] == max(scores)
     drew = f"settings.lr = {best['values']['settings.lr']}"
     assert more.best.startswith(f"Best of 4 trials: trial {best['trial']} with {drew}")
-    assert "which flatters as the best of many does. Its test accuracy, which took no part" in more.best
+    assert "which is optimistic because it is the best of many. Its test accuracy, which took no part" in more.best
     assert (tmp_path / "out" / "figure.svg").exists()
     _check_another_search(write, tmp_path / "out")
 
