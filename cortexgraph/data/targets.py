@@ -245,7 +245,7 @@ def _mismatches(table: Table, lines: Mapping[str, list[int]], wanted: Sequence[s
         yield table.finding("there is no column besides `file`", "a column of targets is needed", "Add it.")
     if missing := [file for file in wanted if file not in lines]:
         found = f"{count_of(len(missing), 'image')} without a row: {some(missing)}"
-        yield table.finding(found, "each image has one row", "Add the rows, or remove the images.")
+        yield table.finding(found, "each image needs one row", "Add the rows, or remove the images.")
     known = set(wanted)
     if unknown := [f"line {each[0]} `{file}`" for file, each in lines.items() if file not in known]:
         found = f"{count_of(len(unknown), 'row')} without an image: {some(unknown)}"
@@ -253,7 +253,7 @@ def _mismatches(table: Table, lines: Mapping[str, list[int]], wanted: Sequence[s
         yield table.finding(found, example, "Correct or remove the rows.")
     if repeated := [f"`{file}` in lines {', '.join(map(str, each))}" for file, each in lines.items() if len(each) > 1]:
         found = f"{count_of(len(repeated), 'image')} in several rows: {some(repeated)}"
-        yield table.finding(found, "each image has one row", "Keep one row of each.")
+        yield table.finding(found, "each image needs one row", "Keep one row of each.")
 
 
 def _number(cell: str) -> float:

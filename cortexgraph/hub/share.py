@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cortexgraph.arguments import arguments_explained
 from cortexgraph.drawing import draw
-from cortexgraph.errors import CortexGraphWarning, DataError, Diagnostic
+from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.extras import require
 from cortexgraph.files import new_folder, write_text
 from cortexgraph.hub.card import DATASETS, DRAWING, card_text
@@ -19,13 +18,10 @@ from cortexgraph.training.packing import write_packed
 from cortexgraph.training.run import At, TrainedRun, load_run, opened
 from cortexgraph.training.run_folder import RunFolder
 from cortexgraph.version import __version__
-from cortexgraph.wording import quoted
 
 if TYPE_CHECKING:
     from cortexgraph.checks.behaviour import Record
     from cortexgraph.unrolling import Order
-
-MAY_HOLD_CODE = {".bin", ".ckpt", ".h5", ".joblib", ".pickle", ".pkl", ".pt", ".pth", ".py"}
 
 
 @arguments_explained
@@ -70,19 +66,7 @@ def from_pretrained(
     elif revision is not None:
         found, repair = "a folder has no revisions", "Leave it out."
         raise DataError(Diagnostic("hub", "revision", found, repair=repair))
-    _warn_of_code(folder)
     return load_run(folder, steps=steps, order=order, at=at, record=record)
-
-
-def _warn_of_code(folder: Path) -> None:
-    """Say that files which may hold code are not read; a run has its source in `model.py`, which nobody needs."""
-    names = sorted(path.name for path in folder.glob("*") if path.suffix in MAY_HOLD_CODE)
-    if not RunFolder(folder).is_run and names:
-        found, expected = f"{quoted(names)} may hold code and are not read", "settings.json, spec.yaml, … are needed"
-        raise DataError(Diagnostic("no-run", str(folder), found, expected, "Give a folder that `push` wrote."))
-    if other := [name for name in names if name != "model.py"]:
-        found = f"{folder}: {quoted(other)} may hold code and are not read"
-        warnings.warn(found, CortexGraphWarning, stacklevel=3)
 
 
 # ---- sharing -----------------------------------------------------------------------

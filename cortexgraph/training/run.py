@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,7 +20,7 @@ from cortexgraph.checks.behaviour import Record
 from cortexgraph.codegen import MemoryFormat
 from cortexgraph.compiler import compile_spec, unroll
 from cortexgraph.data import ImageData
-from cortexgraph.errors import DataError, Diagnostic
+from cortexgraph.errors import CortexGraphWarning, DataError, Diagnostic
 from cortexgraph.interventions import intervene
 from cortexgraph.program import check_choice
 from cortexgraph.released import read_weights
@@ -286,6 +287,9 @@ def load_run(
     folder = find_run(path)
     check_choice("epoch", epoch, get_args(Epoch))
     settings, trained, card = folder.train_settings(), folder.read_spec(), folder.read_card()
+    if not folder.checkpoints.exists() and folder.code:  # a run from others: in an own one, code is no surprise
+        found = f"{path}: files that may hold code are not read ({quoted(folder.code)})"
+        warnings.warn(found, CortexGraphWarning, stacklevel=2)
     unroll(with_readouts(trained, at), steps, order, record)  # so that wrong options are reported now
     weights = folder.read_weights(trained, card) if epoch == "kept" else folder.read_epoch(epoch, trained, card)
     return TrainedRun(folder, trained, settings, card, weights, options)

@@ -21,7 +21,7 @@ from cortexgraph.spec.overrides import Override
 from cortexgraph.training.processes import is_first_process
 from cortexgraph.training.records import Count, DataCard, Started, Summary, identity
 from cortexgraph.training.settings import TrainSettings, stored_settings
-from cortexgraph.wording import shortened
+from cortexgraph.wording import quoted, shortened
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +35,8 @@ PARTS = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks"
 LOCK = ".run.lock"
 PART = ".extension.part"
 """An extension that is being made."""
+MAY_HOLD_CODE = {".bin", ".ckpt", ".h5", ".joblib", ".pickle", ".pkl", ".pt", ".pth", ".py"}
+"""Suffixes of files that are never read in the folder of a run."""
 
 
 class Validation(TypedDict):
@@ -85,6 +87,12 @@ class RunFolder:
     def packed(self) -> list[Path]:
         """The files of a packed run, none of which holds code."""
         return [*self.unchanged, self.settings, self.data, self.summary, self.summary_text]
+
+    @property
+    def code(self) -> list[str]:
+        """Names of files that may hold code; the source of a run, which nobody needs, is left out."""
+        names = (path.name for path in self.path.glob("*") if path.suffix in MAY_HOLD_CODE)
+        return sorted(name for name in names if name != self.source.name)
 
     # ---- state ----------------------------------------------------------
 
@@ -440,6 +448,7 @@ class RunFolder:
     def no_run(self) -> DataError:
         """This is not the folder of a run."""
         found = "this is not a cortexgraph run" if self.path.exists() else "this does not exist"
+        found += f", and files that may hold code are not read ({quoted(self.code)})" * bool(self.code)
         expected = "a folder that `cortexgraph train` wrote is needed"
         repair = "Give the folder that was named with --out."
         return DataError(Diagnostic("no-run", str(self.path), found, expected, repair))

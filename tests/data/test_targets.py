@@ -82,7 +82,7 @@ def test_maps_keep_their_values(images: Path) -> None:
             "file,x",
             [f"{file},1" for file in FILES[1:4]],
             "numbers",
-            ["2 images without a row: train/0.png, test/1.png, but each image has one row"],
+            ["2 images without a row: train/0.png, test/1.png, but each image needs one row"],
         ),
         ("file,x", [f"{file},1" for file in (*FILES, "c.png")], "numbers", ["1 row without an image: line 7 `c.png`"]),
         (

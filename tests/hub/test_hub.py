@@ -254,7 +254,7 @@ def pickle_alone(folder: Path) -> None:
         (spec_with("cortexgraph: 1", "cortexgraph: 2"), r"spec\.yaml:1: cortexgraph: the language version is `2`"),
         (spec_with("channels: ", "channelz: "), "spec.yaml cannot be read as a spec"),
         (lambda folder: (folder / "settings.json").write_text('{"cortexgraph_run": 9}'), "layout of this run has .* 9"),
-        (pickle_alone, "`modeling_net.py` and `pytorch_model.bin` may hold code and are not read"),
+        (pickle_alone, r"code are not read \(`modeling_net.py` and `pytorch_model.bin`\), but a folder .* is needed"),
     ],
 )
 def test_a_folder_that_is_wrong_is_one_message(
@@ -268,7 +268,7 @@ def test_a_folder_that_is_wrong_is_one_message(
 
 def test_files_that_may_hold_code_are_not_read_and_it_is_said(shared: Path, tmp_path: Path) -> None:
     folder = damaged(shared, tmp_path / "net", lambda folder: (folder / "pytorch_model.bin").write_bytes(b"cos\n"))
-    with pytest.warns(CortexGraphWarning, match="`pytorch_model.bin` may hold code and are not read"):
+    with pytest.warns(CortexGraphWarning, match=r"code are not read \(`pytorch_model.bin`\)"):
         cg.from_pretrained(folder)
 
 

@@ -137,7 +137,7 @@ def test_a_row_that_is_missing_is_one_message(place: Path, tmp_path: Path) -> No
     table.write_text("\n".join((place / "targets.csv").read_text().splitlines()[:-1]))
     done = run("train", place / "tiny.yaml", "--data", place / "images", "--targets", table, "--out", tmp_path / "run")
     assert done.exit_code == 1
-    assert "1 image without a row: test/11.png, but each image has one row." in str(done.exception)
+    assert "1 image without a row: test/11.png, but each image needs one row." in str(done.exception)
     assert not (tmp_path / "run").exists()
 
 
