@@ -112,6 +112,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "memory": "Parameters or states exceed this machine's memory (a warning; an error if the network is built).",
     },
     "Requests": {
+        "bad-import": "A file or module of `--import`, or an entry point of a package, cannot be imported.",
         "combined-readout": "A readout that combines the logits of its steps cannot be read at other steps.",
         "bad-time": "`steps` or `order` is not valid in the language.",
         "bad-record": "A record is not `all`, `last`, a step or a list of steps.",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterator
+from functools import wraps
 from itertools import takewhile
 from typing import Annotated
 
 import typer
 from typer.core import TyperCommand
 
+from cortexgraph.cli import options
 from cortexgraph.cli.brain import brain
 from cortexgraph.cli.compare import compare
 from cortexgraph.cli.compile import compile_spec, export
@@ -24,6 +27,7 @@ from cortexgraph.cli.released import import_tnn, import_weights
 from cortexgraph.cli.specs import import_connectome, new, schema
 from cortexgraph.cli.train import train
 from cortexgraph.errors import Diagnostic, UsageError
+from cortexgraph.registrations import import_registrations
 from cortexgraph.wording import similar
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -81,6 +85,32 @@ class Command(TyperCommand):
                 yield Diagnostic("usage", word, missing, repair=repair)
 
 
+def _import(names: list[str] | None) -> None:
+    import_registrations(names or ())
+
+
+IMPORT = "Import Python that registers data, losses, cells or others of yours (docs/data.md). Repeatable."
+ImportOption = Annotated[
+    list[str] | None, options.option("--import", "FILE|MODULE", IMPORT, is_eager=True, callback=_import)
+]
+
+
+def with_import(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the option `--import`, which is carried out before the other arguments are read."""
+
+    @wraps(command)
+    def importing(*, imports: ImportOption = None, **arguments: object) -> None:
+        command(**arguments)
+
+    parameters = [*inspect.signature(command, eval_str=True).parameters.values()]
+    parameters.append(
+        inspect.Parameter("imports", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ImportOption)
+    )
+    importing.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    importing.__annotations__ = {each.name: each.annotation for each in parameters}
+    return importing
+
+
 app = typer.Typer(
     help="Declare cortical areas and their connections; draw, train and analyse the network they make.",
     epilog="First steps: cortexgraph new my.yaml, then check, draw and train it.",
@@ -90,19 +120,19 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for name, function in COMMANDS.items():
-    app.command(name, cls=Command)(function)
-
 import_app = typer.Typer(
     help="Make specs and weights from other sources.", no_args_is_help=True, rich_markup_mode="rich"
 )
-import_app.command("connectome", cls=Command)(import_connectome)
-import_app.command("weights", cls=Command)(import_weights)
-import_app.command("tnn", cls=Command)(import_tnn)
-app.add_typer(import_app, name="import")
-
 data_app = typer.Typer(help="Prepare data sets.", no_args_is_help=True, rich_markup_mode="rich")
-data_app.command("pack", cls=Command)(pack)
+GROUPS: list[tuple[typer.Typer, dict[str, Callable[..., None]]]] = [
+    (app, COMMANDS),
+    (import_app, {"connectome": import_connectome, "weights": import_weights, "tnn": import_tnn}),
+    (data_app, {"pack": pack}),
+]
+for group, commands in GROUPS:
+    for name, function in commands.items():
+        group.command(name, cls=Command)(with_import(function))
+app.add_typer(import_app, name="import")
 app.add_typer(data_app, name="data")
 
 

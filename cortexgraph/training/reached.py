@@ -52,7 +52,9 @@ def check_losses(graph: UnrolledGraph, loss_over: str) -> None:
         place = ("readout", readout.index)
         if declared.loss is not None and declared.loss not in LOSSES:
             found, expected = f"no loss is called `{declared.loss}`", f"the names are {quoted(LOSSES)}"
-            repair = suggest(declared.loss, LOSSES, "Register the loss with `register_loss`, or name another.")
+            repair = suggest(
+                declared.loss, LOSSES, "Register the loss with `register_loss` (--import FILE), or name another."
+            )
             findings.append(graph.areas.spec.diagnostic("unknown-value", (*place, "loss"), found, expected, repair))
         steps, over = _steps_of_logits(graph, readout), declared.loss_over or loss_over
         if len(weights := step_weights(over, len(steps))) != len(steps):

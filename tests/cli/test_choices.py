@@ -25,6 +25,7 @@ OTHERS = {
     "order": "a spec's own language answers",
     "data": "any folder",
     "init_from": "any run or file",
+    "imports": "any file",
     "validation": "any number",
     "protocol": "any file",
 }
