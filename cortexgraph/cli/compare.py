@@ -102,6 +102,7 @@ def _report(result: Comparison) -> None:
     from math import isnan
 
     from cortexgraph.cli.tables import print_table
+    from cortexgraph.training.tasks import metric_name
 
     rows = [row for row in result.table if row.last]
     if not rows:
@@ -110,8 +111,9 @@ def _report(result: Comparison) -> None:
     cells = []
     for row in rows:
         values = [row.values.get(axis, "") for axis in axes] if row.values else [row.variant]
-        spread = "" if isnan(row.sd) else f" ± {100 * row.sd:.2f}"
-        accuracy = f"{100 * row.mean:.2f}{spread}{'' if row.trained else '†'}"
+        digits = 2 if row.factor > 1 else 4
+        spread = "" if isnan(row.sd) else f" ± {row.factor * row.sd:.{digits}f}"
+        score = f"{row.factor * row.mean:.{digits}f}{spread}{'' if row.trained else '†'}"
         cells.append(
             (
                 *values,
@@ -119,14 +121,22 @@ def _report(result: Comparison) -> None:
                 row.epoch,
                 str(row.step),
                 f"{row.parameters:,}",
-                accuracy,
+                score,
                 f"{row.seconds:,.0f} s",
             )
         )
-    seeds = max(len(row.accuracies) for row in result.table)
+    seeds = max(len(row.scores) for row in result.table)
     print_table(
-        f"Test accuracy at the last readout step, mean ± s.d. over {count_of(seeds, 'seed')}",
-        [*(axes or ["variant"]), "evaluation", "epoch", "step>r", "trained parameters>r", "accuracy (%)>r", "time>r"],
+        f"Test {metric_name(rows[0].metric)} at the last readout step, mean ± s.d. over {count_of(seeds, 'seed')}",
+        [
+            *(axes or ["variant"]),
+            "evaluation",
+            "epoch",
+            "step>r",
+            "trained parameters>r",
+            f"{rows[0].unit}>r",
+            "time>r",
+        ],
         cells,
     )
     if not all(row.trained for row in rows):

@@ -16,10 +16,12 @@ from cortexgraph.errors import DataError, Diagnostic, SpecError
 from cortexgraph.experiment.model import ExperimentSpec
 from cortexgraph.experiment.plan import Data, Run, collected, plan
 from cortexgraph.experiment.report import Row, draw_figure, rows, table_text
-from cortexgraph.experiment.run import Outcome, adopt, carry_out, outcome_of, stale
+from cortexgraph.experiment.run import Outcome, adopt, carry_out, metric_of, outcome_of, stale
 from cortexgraph.extras import EXTRAS, require
 from cortexgraph.files import locked, write_text
+from cortexgraph.registrations import VARIABLE
 from cortexgraph.training.run_folder import RunFolder
+from cortexgraph.training.tasks import ACCURACY, metric_text
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def compare(
         if table := rows(ordered):
             write_text(out / "table.csv", table_text(table))
             classes = {run.variant.spec.readouts[0].classes for run in runs}
-            chance = 1 / classes.pop() if len(classes) == 1 else None
+            chance = 1 / classes.pop() if len(classes) == 1 and table[0].metric == ACCURACY else None
             draw_figure(experiment, table, [out / "figure.svg", out / "figure.png"], chance)
     return Comparison(table, ordered, done_before, out, best)
 
@@ -139,9 +141,9 @@ def prepare(
 def _line(outcome: Outcome) -> str:
     if outcome.result is None:
         return f"{outcome.run}: FAILED: {outcome.error.strip().splitlines()[-1]}"
-    accuracy = list(outcome.result["accuracy"].values())[-1]
+    score = metric_text(metric_of(outcome.result), list(outcome.result["scores"].values())[-1], 1)
     parameters, seconds = outcome.result["parameters"], outcome.result["seconds"]
-    return f"{outcome.run}: {accuracy:.1%}, {parameters:,} trained parameters, {seconds:,.0f} s"
+    return f"{outcome.run}: {score}, {parameters:,} trained parameters, {seconds:,.0f} s"
 
 
 # ---- engines -----------------------------------------------------------------
@@ -196,7 +198,8 @@ def on_ray(runs: Sequence[Run], jobs: int, overwrite: bool, options: Mapping[str
     """On the machines of a Ray cluster, which share the folder of the experiment; Ray decides how many at a time."""
     import ray
 
-    ray.init(ignore_reinit_error=True, log_to_driver=False)
+    own = {VARIABLE: os.environ[VARIABLE]} if VARIABLE in os.environ else {}
+    ray.init(ignore_reinit_error=True, log_to_driver=False, runtime_env={"env_vars": own})
     needs = ({"num_gpus": gpus} if (gpus := _gpus(runs)) else {}) | dict(options)
     remote = ray.remote(**needs)(carry_out) if needs else ray.remote(carry_out)
     waiting = {remote.remote(run, overwrite=overwrite): run for run in runs}

@@ -49,11 +49,23 @@ class DataChoice(Model):
     )
     train_images: Images | None = Field(default=None, description="Use only this many; default all.", examples=[10000])
     test_images: Images | None = Field(default=None, description="Use only this many; default all.", examples=[2000])
+    resize: Annotated[int, Field(strict=True, ge=1)] | None = Field(
+        default=None, description="Bring the shorter side to this length, then cut out the middle.", examples=[256]
+    )
+    memory: str | None = Field(
+        default=None, description="What images may take in memory; more are read as needed.", examples=["2GB"]
+    )
+    targets: str | None = Field(
+        default=None,
+        description="A CSV file with the targets of a folder's images (docs/tasks.md), beside that of the experiment.",
+        examples=["targets.csv"],
+    )
+    video: bool = Field(default=False, description="The innermost folders are videos.", examples=[True])
 
     @property
     def arguments(self) -> dict[str, object]:
-        """Arguments of `load_data`."""
-        return self.model_dump(exclude_none=True)
+        """Arguments of `load_data`, except those that depend on the network."""
+        return self.model_dump(exclude_none=True, exclude={"targets", "video"})
 
 
 class VariantSpec(Model):
@@ -146,10 +158,12 @@ class SearchSpec(Model):
         description="How many trials, each of which is trained with every seed.", examples=[30]
     )
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = Field(default=0, description="Of the draws.")
-    metric: Literal["accuracy", "loss"] = Field(
-        default="accuracy",
-        description="What decides, on the validation images: the best accuracy at the last readout step, or the loss "
-        "that training minimises in that epoch, over all readout steps.",
+    metric: Annotated[
+        Literal["score", "loss"], BeforeValidator(lambda word: "score" if word == "accuracy" else word)
+    ] = Field(
+        default="score",
+        description="What decides, on the validation images: the best accuracy, or other score of the task, at the "
+        "last readout step, or the loss that training minimises in that epoch, over all readout steps.",
     )
     pruning: Literal["none", "median"] = Field(
         default="none",

@@ -34,8 +34,9 @@ from cortexgraph.spec.reading import read_json, read_yaml
 from cortexgraph.spec.zoo import zoo
 from cortexgraph.training.recipe import shipped_recipes
 from cortexgraph.training.settings import TrainSettings
+from cortexgraph.training.tasks import frames_needed, metric_name, score_of, target_arguments
 from cortexgraph.unrolling import trained_parameters
-from cortexgraph.wording import quoted, suggest
+from cortexgraph.wording import listed, quoted, suggest
 
 SETTINGS = "settings."
 """How the paths of settings begin, among the ranges of a search."""
@@ -80,7 +81,8 @@ class Run:
         data: the images.
         evaluations: what is measured after training.
         folder: where the run is kept.
-        trial: the journal of a search and the trial in it, whose epochs decide whether the run goes on.
+        trial: the journal of a search, the trial in it, and the metric of its epochs, which decide whether the run goes
+            on.
         gpus: what the run needs of a cluster, where the experiment says it.
     """
 
@@ -90,7 +92,7 @@ class Run:
     data: Data
     evaluations: Mapping[str, EvaluationSpec]
     folder: Path
-    trial: tuple[str, int] | None = None
+    trial: tuple[str, int, str] | None = None
     gpus: int = 0
 
     @property
@@ -150,13 +152,15 @@ def plan(experiment: ExperimentSpec, out: Path, data: Data) -> list[Run]:
 
 def runs_of(variants: Sequence[Variant], experiment: ExperimentSpec, out: Path, data: Data) -> list[Run]:
     """A run for each variant and seed."""
+    if (targets := experiment.data.targets) is not None:
+        data = {**data, "targets": str(Path(_file(targets, experiment, ())).resolve())}
     evaluations = {name: _placed_evaluation(each, experiment) for name, each in experiment.evaluate.items()}
     return [
         Run(
             variant,
             seed,
             variant.settings.model_copy(update={"seed": seed}),
-            data,
+            {**data, **_of_network(variant, experiment)},
             evaluations,
             out / "runs" / folder_name(variant.name) / f"seed-{seed}",
             gpus=experiment.gpus or 0,
@@ -164,6 +168,12 @@ def runs_of(variants: Sequence[Variant], experiment: ExperimentSpec, out: Path, 
         for seed in experiment.seeds  # the outer loop: an interrupted experiment has trained every variant once
         for variant in variants
     ]
+
+
+def _of_network(variant: Variant, experiment: ExperimentSpec) -> dict[str, Any]:
+    """The arguments of `load_data` that the network decides: the kind of its targets, and how long videos are."""
+    frames = {"frames": frames_needed(variant.spec)} if experiment.data.video else {}
+    return target_arguments(variant.spec, variant.settings.loss) | frames
 
 
 # ---- reading -----------------------------------------------------------------
@@ -229,9 +239,21 @@ def _variants(experiment: ExperimentSpec) -> list[Variant]:
             new.append(Diagnostic("duplicate-name", "", found, repair="Rename one of them."))
         for finding in new:  # what several combinations of the grid share is said once
             findings.setdefault((finding.place, finding.found, finding.expected), _placed(finding, entry, experiment))
+    scores = {score_of(variant.spec, variant.settings.loss): variant.name for variant in variants.values()}
+    if len(scores) > 1 and not findings:
+        each = listed([f"{metric_name(score)} ({name})" for score, name in scores.items()])
+        found = f"variants have different scores: {each}"
+        expected, repair = "a table compares one", "Compare them in experiments of their own."
+        raise SpecError(experiment.origin.diagnostic("task-mismatch", ("variants",), found, expected, repair))
     if findings:
         raise SpecError(findings.values())
     return list(variants.values())
+
+
+def score_of_experiment(experiment: ExperimentSpec) -> str:
+    """The metric that its table compares."""
+    variant = _variants(experiment)[0]
+    return score_of(variant.spec, variant.settings.loss)
 
 
 def _figure_findings(experiment: ExperimentSpec) -> Iterator[Diagnostic]:
@@ -257,7 +279,7 @@ def _search_findings(experiment: ExperimentSpec) -> Iterator[Diagnostic]:
         if searched := sorted(changing & experiment.search.ranges.keys()):
             found, expected = f"{quoted(searched)} changes what the loss is", "losses of trials must be comparable"
             place = ("search", "metric")
-            yield experiment.origin.diagnostic("bad-search", place, found, expected, "Search by accuracy.")
+            yield experiment.origin.diagnostic("bad-search", place, found, expected, "Search by the score.")
 
 
 def _entries(experiment: ExperimentSpec) -> Iterator[_Entry]:

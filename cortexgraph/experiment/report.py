@@ -1,4 +1,4 @@
-"""The table and the figure of an experiment: accuracy, mean and standard deviation over seeds."""
+"""The table and the figure of an experiment: accuracy, or another score, mean and deviation over seeds."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from cortexgraph.experiment.model import ExperimentSpec
-from cortexgraph.experiment.run import Outcome, Result
+from cortexgraph.experiment.run import Outcome, Result, metric_of
 from cortexgraph.files import csv_text
 from cortexgraph.training.curves import COLOURS, GREY, LEGEND, figure_of, save_figure
+from cortexgraph.training.tasks import ACCURACY, is_share, metric_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,11 +38,12 @@ class Row:
         step: of readout.
         last: whether it is the last readout step of this evaluation.
         parameters: numbers that were trained.
-        accuracies: one for each seed, in [0, 1].
+        scores: accuracy in [0, 1], or another score, one for each seed.
         seconds: of training, mean over seeds.
         trained: whether training reached every parameter that this readout uses.
         epoch: whose weights: of the `last`, or of the one `best on validation` images; evaluations by earlier versions
             took the one `best on test` images.
+        metric: what the scores are.
     """
 
     variant: str
@@ -50,19 +52,30 @@ class Row:
     step: int
     last: bool
     parameters: int
-    accuracies: tuple[float, ...]
+    scores: tuple[float, ...]
     seconds: float
     trained: bool
     epoch: str = "last"
+    metric: str = ACCURACY
+
+    @property
+    def unit(self) -> str:
+        """What the scores are, for headings: the name of the metric, and that it is in per cent."""
+        return f"{metric_name(self.metric)}{' (%)' * is_share(self.metric)}"
+
+    @property
+    def factor(self) -> int:
+        """By which the scores are shown."""
+        return 100 if is_share(self.metric) else 1
 
     @property
     def mean(self) -> float:
-        return mean(self.accuracies)
+        return mean(self.scores)
 
     @property
     def sd(self) -> float:
         """Standard deviation over seeds (n − 1); nan for one seed."""
-        return stdev(self.accuracies) if len(self.accuracies) > 1 else nan
+        return stdev(self.scores) if len(self.scores) > 1 else nan
 
 
 # ---- table -------------------------------------------------------------------
@@ -80,11 +93,11 @@ def rows(outcomes: Sequence[Outcome]) -> list[Row]:
 def _rows(results: Sequence[Result]) -> Iterator[Row]:
     by_step: dict[tuple[str, int], list[tuple[float, bool]]] = {}
     for result in results:
-        for name, accuracy in result["accuracy"].items():
-            by_step.setdefault((AS_TRAINED, int(name)), []).append((accuracy, True))
+        for name, score in result["scores"].items():
+            by_step.setdefault((AS_TRAINED, int(name)), []).append((score, True))
         for name, readings in result["evaluations"].items():
             for reading in readings:
-                by_step.setdefault((name, reading["step"]), []).append((reading["accuracy"], reading["trained"]))
+                by_step.setdefault((name, reading["step"]), []).append((reading["score"], reading["trained"]))
     for (evaluation, step), values in by_step.items():
         yield Row(
             variant=results[0]["variant"],
@@ -94,7 +107,8 @@ def _rows(results: Sequence[Result]) -> Iterator[Row]:
             step=step,
             last=step == max(other for name, other in by_step if name == evaluation),
             parameters=results[0]["parameters"],
-            accuracies=tuple(accuracy for accuracy, _ in values),
+            scores=tuple(score for score, _ in values),
+            metric=metric_of(results[0]),
             seconds=mean(result["seconds"] for result in results),
             trained=all(trained for _, trained in values),
         )
@@ -108,7 +122,7 @@ def _epoch(chosen_on: str | None, evaluation: str) -> str:
 
 
 def table_text(table: Sequence[Row]) -> str:
-    """The table as CSV, a column for each axis, accuracies in [0, 1]."""
+    """The table as CSV, a column for each axis, accuracies and other shares in [0, 1]."""
     axes = list(dict.fromkeys(axis for row in table for axis in row.values))
     columns = [
         "evaluation",
@@ -116,8 +130,8 @@ def table_text(table: Sequence[Row]) -> str:
         "step",
         "parameters",
         "seeds",
-        "accuracy_mean",
-        "accuracy_sd",
+        f"{table[0].metric}_mean",
+        f"{table[0].metric}_sd",
         "seconds",
         "trained",
     ]
@@ -125,7 +139,7 @@ def table_text(table: Sequence[Row]) -> str:
     for row in table:
         names = [row.values.get(axis, "") for axis in axes] or [row.variant]
         sd = "" if isnan(row.sd) else f"{row.sd:.5f}"
-        numbers = [row.parameters, len(row.accuracies), f"{row.mean:.5f}", sd, f"{row.seconds:.1f}", int(row.trained)]
+        numbers = [row.parameters, len(row.scores), f"{row.mean:.5f}", sd, f"{row.seconds:.1f}", int(row.trained)]
         lines.append([*names, row.evaluation, row.epoch, row.step, *numbers])
     return csv_text(lines)
 
@@ -158,11 +172,12 @@ def draw_figure(
             axis.set_xticks(range(len(places)), list(map(str, places)), rotation=20 if len(places) > 4 else 0)
         if chance is not None:
             axis.axhline(100 * chance, color=GREY, linestyle=":", linewidth=1, label="chance", zorder=0)
-        low, high = axis.get_ylim()
-        axis.set(ylim=(max(0.0, low), min(101.0, high)))
+        if is_share(table[0].metric):
+            low, high = axis.get_ylim()
+            axis.set(ylim=(max(0.0, low), min(101.0, high)))
         if numeric and len(places) == 1:
             axis.set(xlim=(0.9 * float(places[0]) - 0.5, 1.1 * float(places[0]) + 0.5))
-        axis.set(xlabel=AXIS_LABELS.get(x, x), ylabel="test accuracy (%)")
+        axis.set(xlabel=AXIS_LABELS.get(x, x), ylabel=f"test {table[0].unit}")
         if list(lines) != [""] or chance is not None:
             axis.legend(**LEGEND, fontsize=8)
         save_figure(figure, paths)
@@ -205,8 +220,8 @@ def _place(row: Row, x: str) -> float | str:
 
 def _draw_line(axis: Axes, points: Sequence[tuple[float, Row]], name: str, style: Mapping[str, Any]) -> None:
     """One line with error bars; points that use untrained parameters are hollow."""
-    xs, means = [x for x, _ in points], [100 * row.mean for _, row in points]
-    sds = [0.0 if isnan(row.sd) else 100 * row.sd for _, row in points]
+    xs, means = [x for x, _ in points], [row.factor * row.mean for _, row in points]
+    sds = [0.0 if isnan(row.sd) else row.factor * row.sd for _, row in points]
     axis.errorbar(xs, means, sds, markersize=4, capsize=2, label=name or None, **style)
     hollow = [n for n, (_, row) in enumerate(points) if not row.trained]
     outline = {**style, "linestyle": "none", "markerfacecolor": "white", "markersize": 4}

@@ -19,20 +19,20 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, cast
 
-from pydantic import Field, JsonValue
+from pydantic import AliasChoices, Field, JsonValue
 from typing_extensions import TypedDict
 
-from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
+from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.experiment.model import EvaluationSpec
 from cortexgraph.experiment.plan import Run
 from cortexgraph.files import locked, read_text
+from cortexgraph.registrations import import_registrations
 from cortexgraph.spec.fields import pair
-from cortexgraph.training.losses import CLASS
-from cortexgraph.training.processes import end_with_parent, is_first_process
-from cortexgraph.training.records import Count, Share, Split
+from cortexgraph.training.processes import end_with_parent, is_first_process, on_these_machines
+from cortexgraph.training.records import Count, Split, Summary
 from cortexgraph.training.run_folder import RunFolder, write_json
 from cortexgraph.training.settings import in_force
-from cortexgraph.training.tasks import kind_of
+from cortexgraph.training.tasks import ACCURACY
 
 if TYPE_CHECKING:
     from cortexgraph.data import ImageData
@@ -45,17 +45,24 @@ PRUNED = 3
 """Exit code of a separate process whose run a search pruned."""
 
 
+FORMER = AliasChoices("scores", "score", "accuracy")
+"""Names of values: results of earlier versions call them accuracies."""
+
+
 class Reading(TypedDict):
     """One readout step of an evaluation."""
 
     step: Annotated[int, Field(ge=1)]
-    accuracy: Share
+    score: Annotated[float, Field(validation_alias=FORMER)]
     loss: float
     trained: bool
 
 
 class Result(TypedDict):
-    """The measurements, as in `result.json`; `asked` is the request that they answer."""
+    """The measurements, as in `result.json`; `asked` is the request that they answer.
+
+    `scores` has the value of `metric`, which is accuracy if it is left out, at each readout step.
+    """
 
     asked: dict[str, JsonValue]
     variant: str
@@ -65,10 +72,18 @@ class Result(TypedDict):
     epochs: Count
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     device: str
-    accuracy: Annotated[dict[Annotated[str, Field(pattern="^[0-9]{1,9}$")], Share], Field(min_length=1)]
+    scores: Annotated[
+        dict[Annotated[str, Field(pattern="^[0-9]{1,9}$")], float], Field(min_length=1, validation_alias=FORMER)
+    ]
+    metric: NotRequired[str]
     evaluations: dict[str, Annotated[list[Reading], Field(min_length=1)]]
     chosen_on: NotRequired[Split]  # results of earlier versions have none
-    validation: NotRequired[dict[str, float]]  # accuracy and loss of the kept epoch, where images are set aside
+    validation: NotRequired[dict[str, float]]  # score and loss of the kept epoch, where images are set aside
+
+
+def metric_of(result: Result) -> str:
+    """The metric of its scores."""
+    return result.get("metric", ACCURACY)
 
 
 @dataclass(frozen=True)
@@ -102,6 +117,8 @@ def outcome_of(run: Run) -> Outcome | None:
     own = (run.variant.name, dict(run.variant.values), run.seed, run.evaluations.keys())
     if (result["variant"], result["values"], result["seed"], result["evaluations"].keys()) != own:
         raise folder.damaged(run.folder / RESULT, "is the result of another run")
+    if metric_of(result) == ACCURACY and not all(0 <= value <= 1 for value in result["scores"].values()):
+        raise folder.damaged(run.folder / RESULT, "is not what a run writes (`scores`)")
     return Outcome(run.name, result=result)
 
 
@@ -165,6 +182,7 @@ def _apart(run: Run, overwrite: bool, variables: Mapping[str, str]) -> Outcome:
 def _here(run: Run, *, overwrite: bool) -> Outcome:
     lock = run.folder.with_suffix(".lock")
     try:
+        import_registrations()
         if not is_first_process():
             return _measured(run, overwrite=overwrite)
         with locked(lock, f"another process works on {run.folder.name}", wait_s=20):
@@ -213,10 +231,8 @@ def _measured(run: Run, *, overwrite: bool) -> Outcome:
     from cortexgraph.training import train
 
     spec, folder = run.variant.spec, RunFolder(run.folder)
-    if kind_of(spec.readouts[0], run.settings.loss) != CLASS:
-        found, repair = "its first readout does not classify", "Train it with `cortexgraph train`."
-        raise DataError(Diagnostic("task-mismatch", run.name, found, "`compare` compares accuracies", repair))
-    images = load_data(**run.data, size=pair(spec.input.size), channels=spec.input.channels)
+    shape = {"size": pair(spec.input.size), "channels": spec.input.channels}
+    images = load_data(**run.data, **shape, processes=on_these_machines(run.settings).devices)
     again = overwrite and stale(run) is not None
     if again or not folder.is_finished:
         resume = not again and folder.state == "unfinished"
@@ -235,32 +251,32 @@ def _measured(run: Run, *, overwrite: bool) -> Outcome:
         epochs=summary.epochs,
         seconds=summary.seconds,
         device=summary.device,
-        accuracy={str(step): accuracy for step, accuracy in summary.accuracy.items()},
+        scores={str(step): score for step, score in summary.scores.items()},
+        metric=summary.score,
         evaluations={name: _readings(run, evaluation, images) for name, evaluation in run.evaluations.items()},
         chosen_on=summary.chosen_on,
     )
     if summary.chosen_on == "validation":
-        result["validation"] = _on_validation(folder, summary.best_epoch)
+        result["validation"] = _on_validation(folder, summary)
     write_json(run.folder / RESULT, result)
     return Outcome(run.name, result=result)
 
 
-def _judge(trial: tuple[str, int]) -> Callable[[EpochRecord], None]:
+def _judge(trial: tuple[str, int, str]) -> Callable[[EpochRecord], None]:
     from cortexgraph.experiment.study import judge
 
     return judge(trial)
 
 
-def _on_validation(folder: RunFolder, epoch: int) -> dict[str, float]:
-    """Accuracy and loss of an epoch on the validation images."""
+def _on_validation(folder: RunFolder, summary: Summary) -> dict[str, float]:
+    """Score and loss of the best epoch on the validation images."""
     with folder.metrics.open() as table:
-        row = next(row for row in csv.DictReader(table) if int(row["epoch"]) == epoch)
-    columns = {name: f"validation_{name}" for name in ("accuracy", "loss")}
-    return {name: float(row[column]) for name, column in columns.items() if column in row}
+        row = next(row for row in csv.DictReader(table) if int(row["epoch"]) == summary.best_epoch)
+    return {name: float(row[f"validation_{of}"]) for name, of in (("score", summary.score), ("loss", "loss"))}
 
 
 def _readings(run: Run, evaluation: EvaluationSpec, images: ImageData) -> list[Reading]:
-    """Accuracy at each readout step of one evaluation of the run's weights."""
+    """The score at each readout step of one evaluation of the run's weights."""
     from cortexgraph.edit import lesion
     from cortexgraph.training import evaluate, load_run
 
@@ -274,7 +290,8 @@ def _readings(run: Run, evaluation: EvaluationSpec, images: ImageData) -> list[R
         network = cast("CompiledNetwork", lesion(trained.network, *evaluation.lesion))
     at, steps, order = evaluation.at, evaluation.steps, evaluation.order
     measured = evaluate(network, images, at=at, steps=steps, order=order, device=run.settings.device)
-    return [Reading(step=s.step, accuracy=s.accuracy, loss=s.loss, trained=s.trained) for s in measured.steps]
+    steps_and_scores = zip(measured.steps, measured.scores(), strict=True)
+    return [Reading(step=s.step, score=score, loss=s.loss, trained=s.trained) for s, score in steps_and_scores]
 
 
 # ---- identity ---------------------------------------------------------

@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.experiment.model import ExperimentSpec, Overrides, RangeSpec, SearchSpec
-from cortexgraph.experiment.plan import Data, Run, choices, runs_of, trial_variant
-from cortexgraph.experiment.run import Outcome, outcome_of, stale
+from cortexgraph.experiment.plan import Data, Run, choices, runs_of, score_of_experiment, trial_variant
+from cortexgraph.experiment.run import Outcome, metric_of, outcome_of, stale
 from cortexgraph.experiment.study import FIRST_AT_RANDOM, open_study
 from cortexgraph.training.run_folder import write_json
+from cortexgraph.training.tasks import LOWER_IS_BETTER, metric_name, metric_text
 from cortexgraph.wording import count_of
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ class Search:
         """
         assert experiment.search is not None
         out.mkdir(parents=True, exist_ok=True)
-        study = open_study(out / JOURNAL, experiment.search)
+        by_loss = experiment.search.metric == "loss"
+        lowest = by_loss or score_of_experiment(experiment) in LOWER_IS_BETTER
+        direction: Literal["minimize", "maximize"] = "minimize" if lowest else "maximize"
+        study = open_study(out / JOURNAL, direction)
         deciding = experiment.model_dump(mode="json", include={"spec", "settings", "seeds", "match_parameters"})
         deciding["search"] = experiment.search.model_dump(mode="json", exclude={"trials"})
         asked = json.dumps(deciding, sort_keys=True)
@@ -66,7 +70,7 @@ class Search:
             raise DataError(Diagnostic("other-experiment", str(out), found, repair=repair))
         if study.user_attrs.get(ASKED, asked) != asked:
             (out / JOURNAL).unlink()
-            study = open_study(out / JOURNAL, experiment.search)
+            study = open_study(out / JOURNAL, direction)
         study.set_user_attr(ASKED, asked)
         return cls(experiment, out, data, study, overwrite)
 
@@ -110,20 +114,27 @@ class Search:
         finished = self.study.get_trials(states=(TrialState.COMPLETE,))
         if not finished:
             return ""
-        trial, metric = self.study.best_trial, self.spec.metric
+        trial = self.study.best_trial
         runs = [run for run in self._runs(trial) if isinstance(run, Run)]
         results = [outcome.result for run in runs if (outcome := outcome_of(run)) and outcome.result]
-        test = mean(list(result["accuracy"].values())[-1] for result in results)
-        score, name = float(trial.value or 0), f"validation {metric}"
+        test, own = mean(list(result["scores"].values())[-1] for result in results), metric_of(results[0])
+        decides = "loss" if self.spec.metric == "loss" else own
+        score, name = float(trial.value or 0), f"validation {metric_name(decides)}"
         drawn = {axis: self._drawn(trial)[axis][0] for axis in self.spec.ranges}
-        content = {"trial": trial.number, "values": drawn, name: score, "test accuracy": test, "trials": len(finished)}
+        content = {
+            "trial": trial.number,
+            "values": drawn,
+            name: score,
+            f"test {metric_name(own)}": test,
+            "trials": len(finished),
+        }
         write_json(self.out / "best.json", content)
         values = ", ".join(f"{axis} = {label}" for axis, label in drawn.items())
-        shown = f"{score:.2%}" if metric == "accuracy" else f"{score:.4f}"
+        shown = metric_text(decides, score)
         return (
             f"Best of {count_of(len(finished), 'trial')}: trial {trial.number} with {values}.\n"
             f"It was chosen by its {name}, {shown}, which is optimistic because it is the best of many. "
-            f"Its test accuracy, which took no part in the choice, is {test:.2%}."
+            f"Its test {metric_name(own)}, which took no part in the choice, is {metric_text(own, test)}."
         )
 
     # ---- trials ------------------------------------------------------------------
@@ -162,7 +173,7 @@ class Search:
         if not self.overwrite and (findings := [finding for run in runs if (finding := stale(run))]):
             raise DataError(findings)
         reports = self.spec.pruning == "median" and not trial.state.is_finished()
-        journal = (str(self.out / JOURNAL), trial.number) if reports else None
+        journal = (str(self.out / JOURNAL), trial.number, self.spec.metric) if reports else None
         return [replace(run, trial=journal) for run in runs]
 
     def _again(self, trial: FrozenTrial, carry: Callable[[Sequence[Run]], Iterator[Outcome]]) -> list[Outcome]:
@@ -184,9 +195,12 @@ class Search:
         if any(outcome.result is None for outcome in ended):
             self.study.tell(trial.number, state=TrialState.PRUNED)
             return f"{name}: pruned"
-        score = mean(outcome.result["validation"][self.spec.metric] for outcome in ended if outcome.result is not None)
+        by = self.spec.metric
+        results = [outcome.result for outcome in ended if outcome.result is not None]
+        score = mean(result["validation"][by] for result in results)
         self.study.tell(trial.number, score)
-        return f"{name}: validation {self.spec.metric} {score:.4f}"
+        word = by if by == "loss" else metric_name(metric_of(results[0]))
+        return f"{name}: validation {word} {score:.4f}"
 
 
 def _distributions(search: SearchSpec) -> dict[str, BaseDistribution]:

@@ -29,6 +29,7 @@ from cortexgraph.training.images import (
     check_fit,
     check_frames,
     evaluation_batches,
+    other_targets,
 )
 from cortexgraph.training.losses import (
     CLASS,
@@ -38,12 +39,12 @@ from cortexgraph.training.losses import (
     logits_per_step,
     loss_per_step,
 )
-from cortexgraph.training.metrics import METRICS, Scores
+from cortexgraph.training.metrics import Scores
 from cortexgraph.training.module import objective_of
 from cortexgraph.training.reached import reached_steps, read_steps
 from cortexgraph.training.run import At, TrainedRun, opened, with_readouts
 from cortexgraph.training.settings import TrainSettings
-from cortexgraph.training.tasks import ACCURACY, KINDS, Objective, kind_of, loss_of
+from cortexgraph.training.tasks import ACCURACY, KINDS, SCORES, Objective, kind_of, loss_of
 from cortexgraph.unrolling import Order
 from cortexgraph.wording import steps_text
 
@@ -205,7 +206,7 @@ def evaluate(
         for n, (step, right, loss) in enumerate(zip(reached, scores.correct.tolist(), losses.tolist(), strict=True))
     ]
     warn_of_infinite([each.step for each in measured if not isfinite(each.loss)])
-    score = METRICS[objective.kind].score
+    score = SCORES[objective.kind]
     return Evaluation(
         network.spec.name, data.name, split, shown // objective.views, len(data.classes), tuple(measured), tta, score
     )
@@ -221,9 +222,8 @@ def _settings_for(spec: NetworkSpec, data: ImageData) -> TrainSettings:
     settings = TrainSettings(loss=loss_of(data.targets.kind if first.target == "data" else NUMBERS))
     kind = kind_of(first, settings.loss)
     if kind in KINDS and kind != data.targets.kind:
-        found, has = f"the network gives {KINDS[kind]}", KINDS.get(data.targets.kind, data.targets.kind)
         repair = "Give data with such targets, or compile a spec with another readout."
-        raise DataError(Diagnostic("task-mismatch", "readout", found, f"the data has {has}", repair))
+        raise DataError(other_targets("readout", f"the network gives {KINDS[kind]}", data, repair))
     return settings
 
 

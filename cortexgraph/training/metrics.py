@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
-import lightning.pytorch as pl
 import torch
 from lightning_utilities import apply_to_collection
 from torch import Tensor
@@ -37,12 +37,10 @@ class Metrics:
     """The metrics of a kind of target.
 
     Attributes:
-        score: the one by which epochs are compared.
-        make: the metrics by name, for a number of outputs.
+        make: the metrics by name, the score first, for a number of outputs; accuracy is counted elsewhere.
         compared: what they compare, of values [B, …] of a step and their targets.
     """
 
-    score: str
     make: Callable[[int], dict[str, Metric]]
     compared: Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 
@@ -89,14 +87,14 @@ def _paired(values: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
 
 
 METRICS: Mapping[str, Metrics] = {
-    CLASS: Metrics("accuracy", _of_classes, _unchanged),
-    LABELS: Metrics("average_precision", _of_labels, lambda values, targets: (values.sigmoid(), targets.int())),
-    NUMBERS: Metrics("r2", _of_numbers, _exact),
-    CLASS_MAP: Metrics("mean_iou", _of_class_maps, _unchanged),
-    NUMBER_MAP: Metrics("r2", _of_numbers, _known),
-    FRAMES: Metrics("r2", _of_numbers, _known),
-    VIEWS: Metrics("pair_accuracy", lambda outputs: {"pair_accuracy": MeanMetric()}, _paired),
-    NOTHING: Metrics("activity", lambda outputs: {"activity": MeanMetric()}, lambda values, _: (values.abs(),)),
+    CLASS: Metrics(_of_classes, _unchanged),
+    LABELS: Metrics(_of_labels, lambda values, targets: (values.sigmoid(), targets.int())),
+    NUMBERS: Metrics(_of_numbers, _exact),
+    CLASS_MAP: Metrics(_of_class_maps, _unchanged),
+    NUMBER_MAP: Metrics(_of_numbers, _known),
+    FRAMES: Metrics(_of_numbers, _known),
+    VIEWS: Metrics(lambda outputs: {"pair_accuracy": MeanMetric()}, _paired),
+    NOTHING: Metrics(lambda outputs: {"activity": MeanMetric()}, lambda values, _: (values.abs(),)),
 }
 
 
@@ -111,10 +109,11 @@ class Scores:
         correct: images classified correctly at each readout step, int64 [n].
         images: how many.
         kind: of the target.
+        outputs: how many values the readout gives for each image or place.
     """
 
     def __init__(self, kind: str, outputs: int, steps: int, device: torch.device) -> None:
-        self.kind = kind
+        self.kind, self.outputs = kind, outputs
         self.loss = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
         self.correct = torch.zeros(steps, dtype=torch.int64, device=device)
         self.images = torch.zeros((), dtype=torch.int64, device=device)
@@ -141,13 +140,19 @@ class Scores:
                 for metric in metrics.values():
                     metric.update(*compared)
 
-    def summed(self, trainer: pl.Trainer) -> tuple[float, dict[str, list[float]]]:
-        """Mean loss, and each metric at each readout step, the score first, over all devices."""
-        loss, correct, images = (
-            trainer.strategy.reduce(value, reduce_op="sum") for value in (self.loss, self.correct, self.images)
-        )
-        own = {"accuracy": [n / int(images) for n in correct.tolist()]} if self.kind == CLASS else {}
-        return float(loss) / int(images), own | self.values()
+    def summed(self, processes: int = 1) -> tuple[float, dict[str, list[float]]]:
+        """Mean loss, and each metric at each readout step, over the images of all processes, each of which calls this.
+
+        A process may have had no image at all.
+        """
+        rows = [self.state()] * processes
+        if processes > 1:
+            torch.distributed.all_gather_object(rows, self.state())
+        whole = Scores(self.kind, self.outputs, len(self.correct), torch.device("cpu"))
+        whole.restore(reduce(_added, rows))
+        images = int(whole.images)
+        own = {"accuracy": [n / images for n in whole.correct.tolist()]} if self.kind == CLASS else {}
+        return float(whole.loss) / images, own | whole.values()
 
     def state(self) -> dict[str, Any]:
         """All sums so far, on the processor."""
@@ -172,9 +177,21 @@ class Scores:
         return {name: [_value(metrics[name]) for metrics in self._metrics] for name in names}
 
 
+def _added(first: Any, second: Any) -> Any:
+    """The states of two processes as one: tensors are added, and lists of tensors joined."""
+    if isinstance(first, dict):
+        return {name: _added(value, second[name]) for name, value in first.items()}
+    if isinstance(first, list) and first and isinstance(first[0], dict):
+        return [_added(*pair) for pair in zip(first, second, strict=True)]
+    return first + second
+
+
 def _value(metric: Metric) -> float:
-    """The value of a metric; NaN where it is not defined, such as R² of one image."""
+    """The value of a metric; NaN where it is not defined, such as R² of one image.
+
+    The method of its class does not gather the states of processes, which those without images would miss.
+    """
     try:
-        return float(metric.compute())
+        return float(type(metric).compute(metric))
     except ValueError:
         return float("nan")

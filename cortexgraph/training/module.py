@@ -16,12 +16,12 @@ from cortexgraph.data import Batches, ImageData
 from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.training.images import EpochLoader, evaluation_batches, is_mixing, run_length, seed_by, train_batches
 from cortexgraph.training.losses import logits_per_step
-from cortexgraph.training.metrics import METRICS, Scores
+from cortexgraph.training.metrics import Scores
 from cortexgraph.training.optimizers import lr_factor, make_optimizer, make_scheduler
 from cortexgraph.training.reached import all_read_steps, read_steps
 from cortexgraph.training.records import Split
 from cortexgraph.training.settings import TrainSettings
-from cortexgraph.training.tasks import Objective
+from cortexgraph.training.tasks import SCORES, Objective
 
 if TYPE_CHECKING:
     from cortexgraph.network import CompiledNetwork
@@ -45,7 +45,7 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         self.network, self.data, self.settings = network, data, settings
         self.readout_steps = read_steps(network.unrolled)
         self.objective = objective_of(network, settings)
-        self.score = METRICS[self.objective.kind].score
+        self.score = SCORES[self.objective.kind]
         self.updates = run_length(data, settings)
         self.split: Split = "test" if data.validation is None else "validation"  # on which epochs are evaluated
         self.counts = {"train": self._zero(), "evaluation": self._zero()}

@@ -189,8 +189,8 @@ class Recorder(pl.Callback):  # type: ignore[misc, unused-ignore]
 
     def _record(self, trainer: pl.Trainer, module: TrainingModule) -> EpochRecord:
         images = int(module.counts["train"].images) * trainer.world_size
-        train_loss, trained = module.counts["train"].summed(trainer)
-        loss, metrics = module.counts["evaluation"].summed(trainer)
+        train_loss, trained = module.counts["train"].summed(trainer.world_size)
+        loss, metrics = module.counts["evaluation"].summed(trainer.world_size)
         by_step = {name: module.by_step(values) for name, values in metrics.items()}
         now = time.perf_counter()
         return EpochRecord(

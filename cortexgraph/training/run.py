@@ -27,12 +27,12 @@ from cortexgraph.released import read_weights
 from cortexgraph.spec import NetworkSpec, SpecLike
 from cortexgraph.spec.fields import pair
 from cortexgraph.training.downloads import download, hub_name
-from cortexgraph.training.losses import CLASS, NOTHING, weighted_steps
+from cortexgraph.training.losses import CLASS, weighted_steps
 from cortexgraph.training.reached import reached_steps, read_steps
 from cortexgraph.training.records import DataCard
 from cortexgraph.training.run_folder import RunFolder
 from cortexgraph.training.settings import TrainSettings
-from cortexgraph.training.tasks import CLASS_MAP, data_kind, kind_of
+from cortexgraph.training.tasks import CLASS_MAP, kind_of, target_arguments
 from cortexgraph.unrolling import Order
 from cortexgraph.wording import quoted, similar
 
@@ -240,8 +240,7 @@ class TrainedRun:
         size |= {} if self.card.resize is None else {"resize": self.card.resize}
         if targets is not None:
             size["targets"] = targets
-        if (kind := data_kind(self.spec, self.settings.loss) or NOTHING) != CLASS:
-            size["target"] = kind
+        size |= target_arguments(self.spec, self.settings.loss)
         return arguments | ({} if root is None else {"root": root}) | size
 
 

@@ -7,7 +7,7 @@ for each place decide it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from cortexgraph.training.losses import (
     CROSS_ENTROPY,
     LABELS,
     LOSSES,
+    NOTHING,
     NUMBERS,
     VIEWS,
     readout_loss,
@@ -31,6 +32,17 @@ if TYPE_CHECKING:
 CLASS_MAP, NUMBER_MAP, FRAMES = "class-map", "number-map", "frames"
 OF_PLACES = {CLASS: CLASS_MAP, NUMBERS: NUMBER_MAP}
 ACCURACY = "accuracy"
+SCORES: Mapping[str, str] = {
+    CLASS: ACCURACY,
+    LABELS: "average_precision",
+    NUMBERS: "r2",
+    CLASS_MAP: "mean_iou",
+    NUMBER_MAP: "r2",
+    FRAMES: "r2",
+    VIEWS: "pair_accuracy",
+    NOTHING: "activity",
+}
+"""The metric by which epochs and networks are compared, for each kind of target."""
 LOWER_IS_BETTER = frozenset({"activity"})
 """Scores of which the best is the lowest."""
 
@@ -75,10 +87,15 @@ def loss_of(kind: str) -> str:
     return next((name for name, loss in LOSSES.items() if loss.target == target), CROSS_ENTROPY)
 
 
-def data_kind(spec: NetworkSpec, loss: str) -> str | None:
-    """The kind of target that the data set must have for the first of the readouts that need one."""
+def score_of(spec: NetworkSpec, loss: str) -> str:
+    """The metric by which networks of a spec are compared, where the settings have this loss."""
+    return SCORES[kind_of(spec.readouts[0], loss)]
+
+
+def target_arguments(spec: NetworkSpec, loss: str) -> dict[str, str]:
+    """The arguments of `load_data` for the targets of the first of the readouts that need some; none for classes."""
     kinds = [kind for readout in spec.readouts if (kind := kind_of(readout, loss)) in KINDS]
-    return kinds[0] if kinds else None
+    return {} if kinds[:1] == [CLASS] else {"target": kinds[0] if kinds else NOTHING}
 
 
 def frames_needed(spec: NetworkSpec) -> int:

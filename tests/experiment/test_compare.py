@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from PIL import Image
 
 from cortexgraph.errors import CortexGraphError, DataError
 from cortexgraph.experiment.compare import Comparison, compare, prepare
@@ -60,8 +61,8 @@ def _check_table(found: Comparison, out: Path) -> None:
     rows = list(csv.DictReader((out / "table.csv").read_text().splitlines()))
     assert len(rows) == len(found.table)
     chosen = [r for r in found.table if r.variant == "sequential" and r.evaluation == "as trained"]
-    accuracies = [o.result["accuracy"]["3"] for o in found.outcomes if o.result and "sequential" in o.run]
-    assert chosen[0].accuracies == tuple(accuracies)
+    accuracies = [o.result["scores"]["3"] for o in found.outcomes if o.result and "sequential" in o.run]
+    assert chosen[0].scores == tuple(accuracies)
     written = next(r for r in rows if r["variant"] == "sequential" and r["evaluation"] == "as trained")
     assert float(written["accuracy_mean"]) == pytest.approx(statistics.mean(accuracies), abs=1e-5)
     assert float(written["accuracy_sd"]) == pytest.approx(statistics.stdev(accuracies), abs=1e-5)
@@ -77,11 +78,48 @@ def _check_new_evaluations_and_seeds(write: Write, out: Path, before: dict[Path,
     """Another evaluation measures again without training; another seed trains that alone."""
     experiment = write(ORDERS.replace("[0, 1]", "[0, 1, 2]").replace("no feedback", "without feedback"))
     found = compare(experiment, out)
-    assert {len(row.accuracies) for row in found.table} == {3}
+    assert {len(row.scores) for row in found.table} == {3}
     after = stamps(out)
     weights = [path for path in before if path.name == "weights.safetensors"]
     assert all(after[path] == before[path] for path in weights)
     assert len([path for path in after if path.name == "weights.safetensors"]) == 6
+
+
+def test_another_task_is_compared_by_its_score(write: Write, tmp_path: Path) -> None:
+    """Numbers from a CSV file."""
+    rows = ["file,mean"]
+    for n in range(24):
+        file = tmp_path / "images" / ("train" if n < 16 else "test") / f"{n}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (10 * n,) * 3).save(file)
+        rows.append(f"{file.parent.name}/{file.name},{n / 24}")
+    (tmp_path / "targets.csv").write_text("\n".join(rows))
+    text = f"""
+data: {{source: {tmp_path / "images"}, targets: targets.csv}}
+settings: {{epochs: 1, batch_size: 4, device: cpu, loss: huber, validation: 4}}
+grid: {{readout.classes: [1], settings: {{one: {{}}, two: {{areas.V1.channels: 5}}}}}}
+evaluate: {{cut: {{lesion: feedback}}}}
+"""
+    lines = list[str]()
+    found = compare(write(text), tmp_path / "out", tell=lines.append)
+    assert not found.failures
+    table = list(csv.DictReader((tmp_path / "out" / "table.csv").read_text().splitlines()))
+    assert len(table) == len(found.table) == 4
+    for row, written_row in zip(found.table, table, strict=True):
+        assert float(written_row["r2_mean"]) == pytest.approx(row.scores[0], abs=1e-5)
+    summaries = [json.loads(path.read_text()) for path in (tmp_path / "out").rglob("summary.json")]
+    trained = {row.scores for row in found.table if row.evaluation == "as trained"}
+    assert trained == {(summary["metrics"]["r2"]["3"],) for summary in summaries}
+    figure = (tmp_path / "out" / "figure.svg").read_text()
+    assert "test R²" in figure
+    assert "chance" not in figure
+    assert "%" not in lines[0]
+    assert compare(write(text), tmp_path / "out").done_before == 2
+    mixed = "variants: {numbers: {settings: {loss: mse}}, classes: {}}"
+    with pytest.raises(
+        CortexGraphError, match=r"variants have different scores: R² \(numbers\) and accuracy \(classes\)"
+    ):
+        compare(write(mixed), tmp_path / "other")
 
 
 def test_a_lesioned_network_is_measured_without_its_connections(write: Write, tmp_path: Path) -> None:
@@ -101,7 +139,7 @@ def test_a_lesioned_network_is_measured_without_its_connections(write: Write, tm
     data = load_data("shapes", size=(16, 16), channels=3, train_images=60, test_images=40)
     expected = evaluate(other, data).steps[-1].accuracy
     assert RunFolder(run).is_finished
-    assert [r.accuracies for r in found.table if (r.variant, r.evaluation) == ("sequential", "no feedback")] == [
+    assert [r.scores for r in found.table if (r.variant, r.evaluation) == ("sequential", "no feedback")] == [
         (expected,)
     ]
 
@@ -114,11 +152,11 @@ def test_interventions_come_from_a_file_and_an_edited_file_is_measured_again(wri
         "evaluate: {changed: {intervene: changes.yaml}}\nvariants: {one: {}, two: {set: {time.steps: 4}}}\nseeds: [0]"
     )
     first = compare(write(text), tmp_path / "out").table
-    accuracies = {(row.variant, row.evaluation): row.accuracies for row in first}
+    accuracies = {(row.variant, row.evaluation): row.scores for row in first}
     assert accuracies["one", "changed"] == accuracies["one", "as trained"]
     changes.write_text("- {at: IT, ablate: zero}\n")
     again = compare(write(text), tmp_path / "out").table
-    silent = {row.variant: row.accuracies for row in again if row.evaluation == "changed"}
+    silent = {row.variant: row.scores for row in again if row.evaluation == "changed"}
     assert silent.keys() == {"one", "two"}
     assert all(accuracy == pytest.approx(0.1) for each in silent.values() for accuracy in each)
 
@@ -191,9 +229,9 @@ def test_two_comparisons_in_one_folder(write: Write, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "change"),
     [
-        ("result.json", {"accuracy": {}}),
-        ("result.json", {"accuracy": {"three": 0.5}}),
-        ("result.json", {"accuracy": {"3": 7}}),
+        ("result.json", {"scores": {}}),
+        ("result.json", {"scores": {"three": 0.5}}),
+        ("result.json", {"scores": {"3": 7}}),
         ("result.json", {"seed": 1}),
         ("result.json", {"variant": None}),
         ("result.json", {"parameters": "many"}),
@@ -278,7 +316,7 @@ def test_killed_at_a_random_moment_it_goes_on_without_repeating_what_is_finished
     found = compare(experiment, out)
     assert not found.failures
     assert 2 <= found.done_before == len(finished) // 2 < 6
-    assert len(found.table[0].accuracies) == 6
+    assert len(found.table[0].scores) == 6
     assert {path: at for path, at in stamps(out).items() if path in finished} == finished
 
 

@@ -28,9 +28,7 @@ def test_every_engine_gives_what_one_process_gives(
     experiment = write(f"{RUNS}\n{cluster}")
     expected = compare(experiment, tmp_path / "here")
     found = compare(experiment, tmp_path / "out", jobs=2, engine="here" if engine == "processes" else engine)
-    assert [(row.variant, row.accuracies) for row in found.table] == [
-        (row.variant, row.accuracies) for row in expected.table
-    ]
+    assert [(row.variant, row.scores) for row in found.table] == [(row.variant, row.scores) for row in expected.table]
     assert {row.variant for row in found.table} == {"trains", "more"}
     (failure,) = found.failures
     assert failure.run == "diverges, seed 0"
@@ -52,7 +50,7 @@ def test_a_run_on_two_devices_gives_what_it_gives_on_one(write: Write, tmp_path:
     one = compare(write("seeds: [0]"), tmp_path / "one")
     two = compare(write("seeds: [0]\ngpus: 2"), tmp_path / "two")
     assert [outcome.error for outcome in two.outcomes] == [""]
-    assert [row.accuracies for row in two.table] == [row.accuracies for row in one.table]
+    assert [row.scores for row in two.table] == [row.scores for row in one.table]
     (result,) = (outcome.result for outcome in two.outcomes)
     assert result is not None
     assert result["device"] == "2 × cpu"

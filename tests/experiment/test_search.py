@@ -47,7 +47,7 @@ def test_a_search_draws_and_continues_and_names_the_best(write: Write, tmp_path:
     assert len({values["settings.lr"] for values in drawn(more)}) == 4
     assert all(values["areas.V1.channels"] in {"2", "4", "6"} for values in drawn(more))
     best = json.loads((tmp_path / "out" / "best.json").read_text())
-    scores = [outcome.result["validation"]["accuracy"] for outcome in more.outcomes if outcome.result]
+    scores = [outcome.result["validation"]["score"] for outcome in more.outcomes if outcome.result]
     assert best["validation accuracy"] == max(scores)
     drew = f"settings.lr = {best['values']['settings.lr']}"
     assert more.best.startswith(f"Best of 4 trials: trial {best['trial']} with {drew}")

@@ -23,6 +23,7 @@ from cortexgraph.training import RunFolder, TrainSettings, processes, train
 from .conftest import INGREDIENTS, striped_data, tiny_spec
 from .test_fit import rows
 from .test_resume import Make
+from .test_tasks import brightness, with_targets
 
 ROOT = Path(__file__).parents[2]
 PLAIN: dict[str, Any] = {"epochs": 2, "batch_size": 16, "device": "cpu"}
@@ -34,8 +35,19 @@ from tests.training.test_processes import *
 for name, settings in {runs!r}.items():
     out = {folder!r} + "/" + name
     resume = RunFolder(out).is_run
-    train(tiny_spec(), striped_data(), TrainSettings(**settings), out, resume=resume, logger=["csv"])
+    train(spec_for(settings), data_for(settings), TrainSettings(**settings), out, resume=resume, logger=["csv"])
 """
+NUMBERS = PLAIN | {"loss": "huber", "validation": 3}
+"""With validation images for some of four processes."""
+
+
+def spec_for(settings: dict[str, Any]) -> NetworkSpec:
+    return tiny_spec(**({"readout": {"from": "IT", "classes": 2, "at": "all"}} if "loss" in settings else {}))
+
+
+def data_for(settings: dict[str, Any]) -> ImageData:
+    """Stripes, or their mean and contrast as numbers."""
+    return with_targets("numbers", brightness) if "loss" in settings else striped_data()
 
 
 def program(folder: Path, **runs: dict[str, Any]) -> list[str]:
@@ -60,16 +72,16 @@ def assert_close_runs(one: Path, several: Path) -> None:
 @pytest.mark.usefixtures("no_pictures")
 def test_several_processes_train_what_one_does(tmp_path: Path, devices: int) -> None:
     """As the settings are, and with all ingredients, accumulation and validation."""
-    settings = {"plain": PLAIN, "everything": EVERYTHING}
+    settings = {"plain": PLAIN, "everything": EVERYTHING, "numbers": NUMBERS}
     runs = {name: values | {"devices": devices} for name, values in settings.items()}
     done = subprocess.run(program(tmp_path, **runs), capture_output=True, text=True, check=True, timeout=1200)
-    assert done.stdout.count("epoch 2/2") == 2
+    assert done.stdout.count("epoch 2/2") == 3
     assert "Error" not in done.stderr
     for name, values in settings.items():
-        train(tiny_spec(), striped_data(), TrainSettings(**values), tmp_path / "one" / name, quiet=True)
+        train(spec_for(values), data_for(values), TrainSettings(**values), tmp_path / "one" / name, quiet=True)
         assert_close_runs(tmp_path / "one" / name, tmp_path / name)
         summary = RunFolder(tmp_path / name).read_summary()
-        assert summary.accuracy == RunFolder(tmp_path / "one" / name).read_summary().accuracy
+        assert summary.scores == pytest.approx(RunFolder(tmp_path / "one" / name).read_summary().scores, rel=1e-5)
         assert (summary.device, summary.settings["devices"]) == (f"{devices} × cpu", devices)
 
 
@@ -98,6 +110,15 @@ def test_a_killed_process_ends_the_run_which_one_process_resumes(tmp_path: Path)
     train(tiny_spec(), striped_data(), TrainSettings(**settings), run.path, resume=True, quiet=True)
     train(tiny_spec(), striped_data(), TrainSettings(**settings), tmp_path / "whole", quiet=True)
     assert_close_runs(tmp_path / "whole", run.path)
+
+
+@pytest.mark.slow  # two programs import torch
+@pytest.mark.usefixtures("no_pictures")
+def test_divided_parameters_train_what_whole_ones_do(tmp_path: Path) -> None:
+    settings = PLAIN | {"devices": 2, "strategy": "fsdp"}
+    subprocess.run(program(tmp_path, run=settings), capture_output=True, text=True, check=True, timeout=1200)
+    train(tiny_spec(), striped_data(), TrainSettings(**PLAIN), tmp_path / "one", quiet=True)
+    assert_close_runs(tmp_path / "one", tmp_path / "run")
 
 
 @pytest.mark.slow  # three programs import torch

@@ -171,7 +171,7 @@ class Originals:
         found = compare(self.experiment, folder)
         assert not any("Traceback" in outcome.error for outcome in found.outcomes), found.outcomes
         for row, expected in zip(found.table, self.table, strict=False):
-            assert row.accuracies == expected.accuracies
+            assert row.scores == expected.scores
 
 
 def same(weights: Any, expected: Any) -> None:

@@ -6,7 +6,6 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ from cortexgraph.compiler import compile_spec, interpret
 from cortexgraph.data import ImageData, LabelledImages, Targets, load_data
 from cortexgraph.data.folder import of_images
 from cortexgraph.errors import DataError, SpecError, in_commands
-from cortexgraph.experiment.run import _measured
 from cortexgraph.hub.card import card_text
 from cortexgraph.recording import record
 from cortexgraph.spec import NetworkSpec, save
@@ -61,7 +59,7 @@ def brightness(images: LabelledImages) -> torch.Tensor:
 
 def trained(spec: NetworkSpec, data: ImageData, folder: Path, **settings: Any) -> tuple[Summary, list[dict[str, str]]]:
     chosen = TrainSettings(**({"epochs": 4, "batch_size": 8, "lr": 0.02, "device": "cpu", "flip": "none"} | settings))
-    summary = train(spec, data, chosen, folder, quiet=True)
+    summary = train(spec, data, chosen, folder, quiet=True, logger=["csv"])
     return summary, list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
 
 
@@ -91,7 +89,9 @@ def test_numbers_from_a_csv_file_through_train_eval_and_predict(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     words = ["train", place / "tiny.yaml", "--data", place / "images", "--targets", place / "targets.csv"]
-    done = run(*words, "--epochs", 3, "--batch-size", 8, "--device", "cpu", "--lr", 0.02, "--out", "run")
+    done = run(
+        *words, "--epochs", 3, "--batch-size", 8, "--device", "cpu", "--lr", 0.02, "--out", "run", "--logger", "csv"
+    )
     assert done.exit_code == 0, done.output
     assert "24 training and 12 test images with numbers for each image (mean, contrast), 1 × 8 × 8" in done.output
     assert "test R², last epoch" in done.output
@@ -263,13 +263,6 @@ def test_targets_that_do_not_fit_are_found_before_training(
     assert not (tmp_path / "run").exists()
 
 
-def test_compare_takes_classifiers_alone(tmp_path: Path) -> None:
-    variant = SimpleNamespace(spec=tiny_spec(readout=readout(loss="mse")))
-    asked = SimpleNamespace(name="a", variant=variant, folder=tmp_path / "run", settings=TrainSettings())
-    with pytest.raises(DataError, match="a: its first readout does not classify, but `compare` compares accuracies"):
-        _measured(asked, overwrite=False)  # type: ignore[arg-type]
-
-
 def test_a_map_is_not_mixed_and_not_mirrored_for_evaluation(tmp_path: Path) -> None:
     data, spec = with_targets("class-map", bright, ("0", "1")), tiny_spec(readout=upright("class-map"))
     with pytest.raises(DataError, match="mixed images have no targets of this kind"):
@@ -316,7 +309,7 @@ def test_the_next_frame_is_predicted_from_a_folder_of_videos(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     save(frame_spec("next-frame", loss="l1"), tmp_path / "next.yaml")
     words = ["train", "next.yaml", "--data", videos, "--video", "--batch-size", 4, "--device", "cpu", "--lr", 0.02]
-    done = run(*words, "--epochs", 4, "--out", "run")
+    done = run(*words, "--epochs", 4, "--out", "run", "--logger", "csv")
     assert done.exit_code == 0, done.output
     assert "8 training and 4 test videos without targets, 5 frames of 1 × 8 × 8" in done.output
     table = list(csv.DictReader(Path("run/metrics.csv").read_text().splitlines()))
