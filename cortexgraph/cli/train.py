@@ -19,9 +19,8 @@ from cortexgraph.errors import Diagnostic, SpecError
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.fields import pair
 from cortexgraph.spec.overrides import Override
-from cortexgraph.training.losses import CLASS, NOTHING
 from cortexgraph.training.settings import TrainSettings, choices_of, kind_of, stored_settings
-from cortexgraph.training.tasks import data_kind, frames_needed
+from cortexgraph.training.tasks import frames_needed, target_arguments
 from cortexgraph.wording import count_of
 
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ def train(
     """
     options.prepare("train")
     from cortexgraph.training import RunFolder
-    from cortexgraph.training.processes import is_first_process
+    from cortexgraph.training.processes import is_first_process, on_these_machines
 
     _check_usage(spec, out, init_from, "--resume" if resume else "--extend" if extend else "")
     before = _run_to_go_on_with(RunFolder(out), resume, extend, overwrite) if out and (resume or extend) else None
@@ -141,7 +140,6 @@ def train(
     network = options.load_spec(spec, overrides, steps, order) if spec is not None else None
     network = network or _spec_of_run(before, init_from, options.changes(overrides, steps, order))
     from cortexgraph.data import load_data  # what follows takes seconds to import
-    from cortexgraph.data.load import is_name
     from cortexgraph.training import train as train_network
     from cortexgraph.training.engine import DEFAULT_TRACKERS, check_trackers, reuse_freed_memory
 
@@ -149,8 +147,7 @@ def train(
     asked = {"source": data, "root": data_root, "train_images": train_images, "test_images": test_images}
     asked |= {"resize": resize, "memory": data_memory, "workers": workers, "targets": targets}
     arguments = _data_arguments(asked, before)
-    kind = data_kind(network, chosen.loss) or NOTHING
-    arguments |= {"target": kind} if kind != CLASS and not is_name(arguments["source"]) else {}
+    arguments |= target_arguments(network, chosen.loss)
     arguments |= {"frames": frames_needed(network)} if video else {}
     trackers = started.logger if started is not None else DEFAULT_TRACKERS
     if (names := options.read_names(logger)) is not None:
@@ -164,7 +161,7 @@ def train(
     try:
         summary = train_network(
             network,
-            load_data(**{**arguments, "download": download, **shape}),
+            load_data(**{**arguments, "download": download, **shape}, processes=on_these_machines(chosen).devices),
             chosen,
             folder,
             resume=resume,

@@ -103,8 +103,13 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         return self.part()
 
-    def part(self, first: int = 0, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches from number `first` on; of each batch, the images rank, rank + world, …, in all their views."""
+    def part(
+        self, first: int = 0, rank: int = 0, world: int = 1, *, pairs: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches from number `first` on; of each batch, the images rank, rank + world, …, in all their views.
+
+        With `pairs`, each of these images comes after the one that is before it in the whole batch.
+        """
         count, (_, *size), views = len(self._data), self._data.shape, self.views
         generator = _generator(self.seed, self._epoch)
         order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
@@ -114,41 +119,57 @@ class Batches:
         of_views = [draw.to(self.device).view(views, count, *draw.shape[1:]) for draw in drawn]
         draws = [torch.split(draw, self.batch_size, 1)[first : len(self)] for draw in of_views]  # each [views, B, …]
         batches = torch.split(order, self.batch_size)[first : len(self)]
-        own = slice(rank, None, world)
-        whole = self.augment is not None and bool(self.augment.randaugment)  # it changes neighbours alike
-        read, rest = (slice(None), own) if whole else (own, slice(None))
-        for place, (images, targets) in enumerate(self._data.read(batch[read].repeat(views) for batch in batches)):
-            own_draws = [draw[place][:, read].flatten(0, 1) for draw in draws]
-            start = (first + place) * self.batch_size
-            images, targets = (  # noqa: PLW2901
-                values.view(views, len(values) // views, *values.shape[1:])[:, rest].flatten(0, 1)
-                for values in self._augmented(images, targets, start, own_draws)
-            )
+        places = [_places(len(batch), rank, world, pairs) for batch in batches]
+        own = (batch[place].repeat(views) for batch, place in zip(batches, places, strict=True))
+        for number, (images, targets) in enumerate(self._data.read(own)):
+            place, whole = places[number], len(batches[number])
+            in_views = torch.cat([place + view * whole for view in range(views)])
+            own_draws = [draw[number][:, place.to(self.device)].flatten(0, 1) for draw in draws]
+            start = (first + number) * self.batch_size
+            images, targets = self._augmented(images, targets, start, in_views, own_draws)  # noqa: PLW2901
             yield images.float().mul_(self._gain).add_(self._shift), targets
 
-    def _augmented(self, images: Tensor, targets: Tensor, start: int, draws: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """A batch that starts at this place of the epoch, uint8 [B, C, H, W] or videos [B, F, C, H, W], augmented.
+    def _augmented(
+        self, images: Tensor, targets: Tensor, start: int, places: Tensor, draws: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Images of the batch that starts at this place of the epoch, uint8 [B, C, H, W] or videos, augmented.
 
         All frames of a video are augmented alike, and the places of targets [B, …, H, W] move with those of the image.
+
+        Args:
+            images, targets: of this process.
+            start: of the whole batch.
+            places: of the images in the whole batch.
+            draws: for these images.
         """
         if self.augment is None:
             return images, targets
         if self.augment.randaugment:
-            images = self._randaugmented(images, self.augment.randaugment, start)
+            images = self._randaugmented(images, self.augment.randaugment, start, places)
         own, channels = AugmentDraws(*draws), images.flatten(1, -3)  # [B, C or F · C, H, W]
         mean = self._mean_colour.repeat(channels.shape[1] // len(self._mean_colour))
         augmented = apply_augment(channels, self.augment, own, mean).view_as(images)
         return augmented, move_places(targets, self.augment, own) if targets.ndim > 2 else targets
 
-    def _randaugmented(self, images: Tensor, operations: int, start: int) -> Tensor:
-        """RandAugment of a batch that starts at this place of the epoch; it draws from torch's global generator."""
+    def _randaugmented(self, images: Tensor, operations: int, start: int, places: Tensor) -> Tensor:
+        """RandAugment, the same for every 8 places of the whole batch; it draws from torch's global generator."""
         from torchvision.transforms import v2
 
         fill: list[float] = self._mean_colour.tolist()
-        transform = v2.RandAugment(operations, fill=fill)
+        transform, changed, groups = v2.RandAugment(operations, fill=fill), images.clone(), places // ALIKE
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_seed(self.seed, self._epoch, start, stream=2))
-            return torch.cat([transform(part) for part in images.split(ALIKE)])  # type: ignore[no-untyped-call]
+            for group in range(int(groups.max()) + 1 if len(groups) else 0):
+                alike = (groups == group).nonzero()[:, 0].to(images.device)
+                part = images[alike] if len(alike) else torch.zeros_like(images[:1])  # to draw what all processes do
+                changed[alike] = transform(part)[: len(alike)]
+        return changed
+
+
+def _places(count: int, rank: int, world: int, pairs: bool) -> Tensor:
+    """The places of a process's images in a batch, with `pairs` each after the one before it."""
+    own = torch.arange(rank, count, world)
+    return torch.stack([(own - 1) % count, own], 1).flatten() if pairs else own
 
 
 def _generator(*entropy: int, stream: int = 0) -> torch.Generator:

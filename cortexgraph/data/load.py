@@ -55,6 +55,7 @@ class Request:
     Attributes:
         memory: bytes that all images together may take in memory; None for half of the machine's.
         workers: processes that read images which are streamed.
+        processes: of this machine, each of which holds the images.
         frames: how many to read of each video; None for images.
     """
 
@@ -72,6 +73,7 @@ class Request:
     memory: int | None = None
     workers: int = 0
     frames: int | None = None
+    processes: int = 1
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -92,8 +94,8 @@ class Request:
         return f"cropped around their middle and resized to {height} × {width} pixels"
 
     def fits(self, counts: Iterable[int]) -> bool:
-        """Whether splits with these numbers of images fit into memory together."""
-        return fits(sum(counts) * (self.frames or 1), self.size, self.channels, self.memory)
+        """Whether splits with these numbers of images fit into memory together, in every process."""
+        return fits(sum(counts) * (self.frames or 1) * self.processes, self.size, self.channels, self.memory)
 
     def split(self, split: str, items: Items, *, streamed: bool) -> Images:
         """The images of a split that are asked for, in memory or streamed.
@@ -244,6 +246,7 @@ def load_data(
     memory: int | str | None = None,
     workers: int | None = None,
     frames: int | None = None,
+    processes: int = 1,
 ) -> ImageData:
     """Load a data set: into memory where it fits, else to be read as it is needed.
 
@@ -264,8 +267,9 @@ def load_data(
             `nothing` for images that need none.
         memory: what the images may take in memory, in bytes or such as ``2GB``; by default half of the machine's.
         workers: processes that read images where they do not fit into that; by default one for each processor, at
-            most eight. 0 reads them in this process.
+            most eight, shared by `processes`. 0 reads them in this process.
         frames: how many frames to read of each video of a directory, whose innermost folders are the videos.
+        processes: how many of this machine train together (`devices`), each of which holds the images in memory.
 
     Raises:
         DataError: with everything that is wrong with the request or the files.
@@ -285,8 +289,9 @@ def load_data(
         targets=None if targets is None else Path(targets),
         target=target,
         memory=read_size(memory),
-        workers=usual_workers() if workers is None else workers,
+        workers=max(1, usual_workers() // processes) if workers is None else workers,
         frames=frames,
+        processes=processes,
     )
     require(_check(request))
     return SOURCES[source_of(source)](request)
@@ -339,7 +344,9 @@ def _check(request: Request) -> Iterator[Diagnostic]:
     if not is_name(source) and not _looks_like_path(source):
         found = f"`{source}` is neither a known data set nor a directory"
         expected = f"the known data sets are {', '.join(sorted(filter(is_name, SOURCES)))}"
-        otherwise = "Give one of these names, or the path of a directory with train/ and test/."
+        otherwise = (
+            "Give one of these names, or the path of a directory with train/ and test/, or --import FILE with your own."
+        )
         repair = suggest(source, [name for name in SOURCES if is_name(name)], otherwise)
         yield Diagnostic("unknown-data", "data", found, expected, repair)
     if channels not in (1, 3):
@@ -361,7 +368,7 @@ def _check(request: Request) -> Iterator[Diagnostic]:
         yield Diagnostic("bad-targets", "targets", found, repair=repair)
     known = [*TARGETS, NOTHING]
     if request.target not in known:
-        repair = suggest(request.target, known, "Register it with `register_target`, or name another.")
+        repair = suggest(request.target, known, "Register it with `register_target` (--import FILE), or name another.")
         yield Diagnostic("bad-targets", "target", f"`{request.target}` is not registered", repair=repair)
     elif request.target not in {CLASS, NOTHING} and request.targets is None and source_of(source) == DIRECTORY:
         found, repair = f"the targets are to be of the kind `{request.target}`", "Give them with --targets FILE."

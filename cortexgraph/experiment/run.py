@@ -231,8 +231,8 @@ def _measured(run: Run, *, overwrite: bool) -> Outcome:
     from cortexgraph.training import train
 
     spec, folder = run.variant.spec, RunFolder(run.folder)
-    shape = {"size": pair(spec.input.size), "channels": spec.input.channels}
-    images = load_data(**run.data, **shape, processes=on_these_machines(run.settings).devices)
+    size, processes = pair(spec.input.size), on_these_machines(run.settings).devices
+    images = load_data(**run.data, size=size, channels=spec.input.channels, processes=processes)
     again = overwrite and stale(run) is not None
     if again or not folder.is_finished:
         resume = not again and folder.state == "unfinished"

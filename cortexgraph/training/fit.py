@@ -46,6 +46,7 @@ from cortexgraph.training.images import (
     check_fit,
     check_frames,
     data_card,
+    normalised,
     run_length,
     set_aside,
     validation_rows,
@@ -124,6 +125,7 @@ def train(
     check_trackers(logger, run.path)
     check_fit(spec, data, settings.loss)
     check_frames(spec, data)
+    data = normalised(data, settings)
     rows = _validation_rows(run, data, settings, resume=resume)
     card, data = data_card(data, origin), set_aside(data, rows)
     check_batches(data, settings)
@@ -223,7 +225,7 @@ def _extended(
                 settings=stored.model_dump(mode="json", exclude=MACHINES),
                 spec_sha256=network.digest,
             )
-            checkpoint_to_resume(run, started, network, data_card(data))
+            checkpoint_to_resume(run, started, network, data_card(normalised(data, stored)))
             begin_extension(run, epochs, shlex.join(options["command"]))
         while not first and not run.is_being_extended:  # the first process begins it
             time.sleep(0.1)
@@ -258,7 +260,7 @@ def _fit(
                 return None
             module.load_evaluated(load_file(recorder.run.weights))
             trainer.test(module, verbose=False)
-            metrics = module.counts["evaluation"].summed(trainer)[1]
+            metrics = module.counts["evaluation"].summed(trainer.world_size)[1]
             return {name: module.by_step(values) for name, values in metrics.items()}
     except StopTraining:
         done = len(recorder.history)

@@ -76,11 +76,10 @@ def _targets(spec: NetworkSpec, readout: Readout, data: ImageData, loss: str) ->
         yield Diagnostic("task-mismatch", place, found, repair=repair)
     elif kind in KINDS and kind != data.targets.kind:
         found = f"the loss {name} trains on {KINDS[kind]}"
-        has = KINDS.get(data.targets.kind, data.targets.kind)
         repair = f"Give --loss {loss_of(data.targets.kind)}, or --targets FILE with other targets (docs/tasks.md)."
         if readout.is_map != data.targets.kind.endswith("map"):
             repair = f"Write `pool: {'avg' if readout.is_map else 'places'}` in the readout, or give other targets."
-        yield Diagnostic("task-mismatch", place, found, f"the data has {has}", repair)
+        yield other_targets(place, found, data, repair)
     elif kind == CLASS_MAP and readout.classes == 1:
         found, repair = "there is one class, which every place has", "Give 2 classes or more, or a map of numbers."
         yield Diagnostic("one-class", f"{place}.classes", found, repair=repair)
@@ -99,6 +98,12 @@ def _targets(spec: NetworkSpec, readout: Readout, data: ImageData, loss: str) ->
             "Read an area of that size" + f", or end its `transform` with `{{upsample: {factor}}}`" * (factor > 1) + "."
         )
         yield Diagnostic("map-size", place, found, f"its targets have {by(size)}", repair)
+
+
+def other_targets(place: str, found: str, data: ImageData, repair: str) -> Diagnostic:
+    """The finding for data with targets of another kind."""
+    has = KINDS.get(data.targets.kind, data.targets.kind)
+    return Diagnostic("task-mismatch", place, found, f"the data has {has}", repair)
 
 
 def check_frames(spec: NetworkSpec, data: ImageData) -> None:
@@ -155,6 +160,24 @@ def data_card(data: ImageData, origin: Mapping[str, object] | None = None) -> Da
         load_data=None if origin is None else Origin.model_validate(origin, strict=False),
         **({} if data.train.frames is None else {"frames": data.train.frames}),
     )
+
+
+def normalised(data: ImageData, settings: TrainSettings) -> ImageData:
+    """The data with the mean and deviation of the settings, where they are given, in place of its own.
+
+    Raises:
+        DataError: if one is missing, or not for each channel.
+    """
+    if not settings.mean and not settings.std:
+        return data
+    mean, std = (tuple(map(float, filter(None, text.split(",")))) for text in (settings.mean, settings.std))
+    channels = data.train.shape[0]
+    if not len(mean) == len(std) == channels or not min(std) > 0:
+        found = f"mean is `{settings.mean}` and std is `{settings.std}`"
+        expected = f"the images have {count_of(channels, 'channel')}"
+        repair = "Give --mean and --std, each with one number for each channel; those of --std are above 0."
+        raise DataError(Diagnostic("bad-setting", "settings.mean", found, expected, repair))
+    return replace(data, mean=mean, std=std)
 
 
 def validation_rows(data: ImageData, settings: TrainSettings) -> list[int]:
@@ -289,7 +312,7 @@ class EpochLoader:
         first: gives the number of the epoch's batch with which an iteration starts.
         rank, world: this process takes images rank, rank + world, … of each batch.
         channels_last: whether images come in that memory layout.
-        mixing: settings by which images are mixed, before processes share the batch; then the labels of the other
+        mixing: settings by which images are mixed with those before them in the batch; then the labels of the other
             images and the share of each image's own follow its labels.
     """
 
@@ -325,8 +348,10 @@ class EpochLoader:
             for images, targets in self.batches.part(first, self.rank, self.world):
                 yield self._laid_out(images), targets
             return
-        own = slice(self.rank, None, self.world)
-        for number, (batch, targets) in enumerate(self.batches.part(first), first):
+        pairs = self.world > 1  # of each image and the one that it is mixed with
+        own = slice(1, None, 2) if pairs else slice(None)
+        part = self.batches.part(first, self.rank, self.world, pairs=pairs)
+        for number, (batch, targets) in enumerate(part, first):
             images, share = mixed(batch, mixing, epoch, number)
             yield self._laid_out(images[own]), targets[own], targets.roll(1, 0)[own], share
 

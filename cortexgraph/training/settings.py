@@ -91,6 +91,13 @@ def _weights(value: str) -> str:
     return value
 
 
+def _channels(value: str) -> str:
+    """A number for each channel, or nothing."""
+    if value and not re.fullmatch(r" *[0-9]*\.?[0-9]+ *(, *[0-9]*\.?[0-9]+ *)*", value):
+        raise PydanticCustomError("channels", "be a number for each channel, with commas between")
+    return value
+
+
 def _decided(other: str, setting: str, meaning: str) -> Any:
     """A field whose default depends on the value of another setting; help names what decides it."""
     usual = {choice: values[setting] for choice, values in DEFAULTS[other].items()}
@@ -102,6 +109,7 @@ def _decided(other: str, setting: str, meaning: str) -> Any:
     )
 
 
+Channels = Annotated[str, BeforeValidator(_as_text), AfterValidator(_channels)]
 BY_DATA: dict[str, JsonValue] = {"default": "by data set"}
 """Schema of a setting whose default depends on the data set."""
 
@@ -217,6 +225,16 @@ class TrainSettings(BaseModel):
         0.0,
         description="Paste a rectangle of another image (α as for mixup; Yun et al. 2019); with mixup, one of the two "
         "in each batch.",
+    )
+    mean: Channels = Field(
+        "",
+        json_schema_extra={"metavar": "X,X,X", "default": "of the training images"},
+        description="Mean of each channel of images in [0, 1] that are normalised by it, such as 0.485,0.456,0.406.",
+    )
+    std: Channels = Field(
+        "",
+        json_schema_extra={"metavar": "X,X,X", "default": "of the training images"},
+        description="Standard deviation of each channel, likewise, such as 0.229,0.224,0.225.",
     )
     channels_last: bool = Field(True, description="Keep tensors in the layout that convolutions prefer.")
     checkpoint: Annotated[str, Field(pattern=r"^(none|sqrt|[1-9][0-9]{0,5}|[0-9.]+GB)$")] = Field(
@@ -367,7 +385,8 @@ def _problem(detail: ErrorDetails, name: str) -> Diagnostic:
     field = TrainSettings.model_fields.get(name)
     if field is None:  # the settings are not a mapping
         return Diagnostic("bad-setting", place, f"{value} was given", "settings and their values are needed")
-    means = f"It means: {field.description}"
+    own = " Import your own with --import FILE." * (name in REGISTRIES)
+    means = f"It means: {field.description}{own}"
     if choices := choices_of(name):
         repair = suggest(str(detail["input"]), choices, means)
         return Diagnostic("bad-setting", place, f"{value} was given", f"it must be {listed(choices, 'or')}", repair)

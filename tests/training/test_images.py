@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from cortexgraph.compiler import compile_spec
 from cortexgraph.data import ImageData, LabelledImages
-from cortexgraph.errors import DataError
+from cortexgraph.errors import DataError, SpecError
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.training import TrainSettings
+from cortexgraph.training import TrainSettings, load_run, train
 from cortexgraph.training.images import check_fit, data_card, mixed
 from cortexgraph.training.module import TrainingModule
 
@@ -99,3 +101,25 @@ def test_loss_of_a_mixture_by_hand() -> None:
         torch.nn.functional.cross_entropy(logits[:, n], targets, label_smoothing=0.1) for n in range(logits.shape[1])
     ]
     torch.testing.assert_close(loss, torch.stack(each).mean())
+
+
+def test_another_mean_and_deviation_are_stored_and_used(
+    spec: NetworkSpec, data: ImageData, settings: Callable[..., TrainSettings], tmp_path: Path
+) -> None:
+    train(spec, data, settings(epochs=1, mean=[0.25], std="0.125"), tmp_path / "run", quiet=True)
+    run = load_run(tmp_path / "run")
+    assert (run.card.mean, run.card.std) == ([0.25], [0.125])
+    assert run.prepare(torch.full((1, 8, 8), 0.5)).unique().tolist() == [2.0]
+    train(spec, replace(data, mean=(0.25,), std=(0.125,)), settings(epochs=1), tmp_path / "same", quiet=True)
+    assert load_run(tmp_path / "same").weights.keys() == run.weights.keys()
+    assert all(torch.equal(value, run.weights[name]) for name, value in load_run(tmp_path / "same").weights.items())
+
+
+@pytest.mark.parametrize(("mean", "std"), [("0.5", ""), ("0.5,0.5", "0.2,0.2"), ("0.5", "0")])
+def test_a_mean_and_deviation_for_each_channel_are_needed(
+    spec: NetworkSpec, data: ImageData, settings: Callable[..., TrainSettings], tmp_path: Path, mean: str, std: str
+) -> None:
+    with pytest.raises(DataError, match=rf"mean is `{mean}` and std is `{std}`, but the images have 1 channel"):
+        train(spec, data, settings(mean=mean, std=std), tmp_path / "run")
+    with pytest.raises(SpecError, match="it must be a number for each channel, with commas between"):
+        settings(mean="half")

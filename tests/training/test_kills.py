@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.training import RunFolder, TrainSettings, train
+from cortexgraph.training import RunFolder, TrainSettings, recorder, train
 
 from .conftest import INGREDIENTS, striped_data
 from .test_resume import assert_equal_runs
@@ -75,6 +75,33 @@ def test_killed_at_random_moments(spec: NetworkSpec, tmp_path: Path, finished: P
         assert_equal_runs(tmp_path / "whole", folder)
         assert not [path.name for path in folder.rglob(".*") if path.name != ".run.lock"]
     print(f"{kills} kills in {runs} runs")
+
+
+def test_killed_within_epochs(spec: NetworkSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint before every batch, from which a killed run goes on."""
+    settings = TrainSettings(epochs=2, batch_size=4, device="cpu", **INGREDIENTS)
+    train(spec, striped_data(), settings, tmp_path / "whole", quiet=True)
+    monkeypatch.setattr(recorder, "SAVE_EVERY_S", -1.0)
+    run, kills = RunFolder(tmp_path / "run"), 0
+    while not run.is_finished:
+        child = os.fork()
+        if child == 0:
+            try:
+                train(spec, striped_data(), settings, run.path, resume=run.is_run, quiet=True)
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        before = run.within.stat().st_mtime_ns if run.within.exists() else 0
+        while not os.waitpid(child, os.WNOHANG)[0]:
+            if run.within.exists() and run.within.stat().st_mtime_ns > before and kills < KILLS:
+                os.kill(child, signal.SIGKILL)
+                assert os.waitpid(child, 0)[1] == signal.SIGKILL
+                kills += 1
+                break
+            time.sleep(0.001)
+    assert kills == KILLS
+    assert_equal_runs(tmp_path / "whole", run.path)
 
 
 def test_an_extension_killed_at_random_moments(spec: NetworkSpec, tmp_path: Path) -> None:

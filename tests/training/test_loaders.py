@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import torch
 
 from cortexgraph.data import ImageData
@@ -32,6 +33,23 @@ def test_shares_of_processes_make_the_batch(data: ImageData, settings: Make) -> 
         for rank in range(2):
             assert torch.equal(shares[rank][index][0], images[rank::2])
             assert torch.equal(shares[rank][index][1], labels[rank::2])
+
+
+@pytest.mark.parametrize("world", [2, 3, 16])
+@pytest.mark.parametrize("mixing", [{}, {"mixup": 0.4, "cutmix": 1.0}])
+def test_shares_of_processes_are_augmented_and_mixed_as_the_batch_is(
+    data: ImageData, settings: Make, world: int, mixing: dict[str, float]
+) -> None:
+    """RandAugment changes 8 neighbours alike, of which a process may have none; mixed images need the one before."""
+    chosen = settings(batch_size=24, randaugment=2, shift=2, **mixing)
+    batches = train_batches(data, chosen, CPU)
+    options = {"mixing": chosen if mixing else None}
+    whole = list(EpochLoader(batches, lambda: 3, **options))
+    for rank in range(world):
+        part = EpochLoader(batches, lambda: 3, rank=rank, world=world, **options)
+        for own, every in zip(part, whole, strict=True):
+            expected = [each[rank::world] if isinstance(each, torch.Tensor) else each for each in every]
+            torch.testing.assert_close(own, tuple(expected), rtol=0, atol=0)
 
 
 def test_layout(data: ImageData, settings: Make) -> None:
