@@ -135,12 +135,8 @@ def piece_of_stream(
 ) -> tuple[Program, Moment]:
     """The emitted next piece of a stream, and the moment at its end.
 
-    Args:
-        areas: the network.
-        options: how it is compiled; recorded states are those of the piece.
-        moment: where the stream stands.
-        steps: number of steps of the piece.
-        same: whether it goes on with the static image of the piece before.
+    Recorded states of the options are those of the piece; `same` says whether the static image is that of the piece
+    before.
     """
     full, end = unroll_piece(areas, moment, steps, video=options.video, same=same)
     full = verify(record_sinks(full, options.record or {}))

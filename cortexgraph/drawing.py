@@ -8,25 +8,12 @@ from dataclasses import replace
 from html import escape
 from pathlib import Path
 
+from cortexgraph import render
 from cortexgraph.arguments import arguments_explained
 from cortexgraph.checks.behaviour import Record
 from cortexgraph.compiler import build, lower
 from cortexgraph.errors import CompileError, CortexGraphError, Diagnostic, in_words_of_caller
 from cortexgraph.graph import AreaGraph
-from cortexgraph.render import (
-    FOLDS,
-    LABELS,
-    PAGE_CM,
-    PAGE_WIDTH_CM,
-    WEIGHTS,
-    Drawing,
-    Fold,
-    draw_areas,
-    draw_connections,
-    draw_timetable,
-    draw_updates,
-    is_dense,
-)
 from cortexgraph.spec import NetworkSpec, SpecLike, dumps
 from cortexgraph.unrolling import Focus, Order, UnrolledGraph, focused
 from cortexgraph.wording import PRINTED_WIDTH, count_of, listed, quoted, shortened, suggest
@@ -36,12 +23,8 @@ Words = str | Sequence[str]
 
 @arguments_explained
 def draw(
-    spec: SpecLike,
-    path: str | Path | None = None,
-    *,
-    labels: bool | Words = False,
-    width: Words | None = None,
-) -> Drawing:
+    spec: SpecLike, path: str | Path | None = None, *, labels: bool | Words = False, width: Words | None = None
+) -> render.Drawing:
     """Draw the areas and connections of a spec.
 
     Args:
@@ -61,18 +44,18 @@ def draw(
             connection notes; for a suffix that is not one of these.
         DataError: if the path cannot be written.
     """
-    words: Words = LABELS if labels in (True, "all") else () if isinstance(labels, bool) else labels
+    words: Words = render.LABELS if labels in (True, "all") else () if isinstance(labels, bool) else labels
     words = (words,) if isinstance(words, str) else words
-    scale, points = _widths(width, WEIGHTS, {"labels": (words, LABELS)})
+    scale, points = _widths(width, render.WEIGHTS, {"labels": (words, render.LABELS)})
     graph = build(spec)
     dense = f"{count_of(graph.number_of_edges(), 'connection')} between {count_of(len(graph.areas), 'area')}"
-    remarks = [f"{dense}: --matrix draws them more legibly"] * is_dense(graph)
-    drawing = draw_areas(graph, labels=words, scale=scale, width=points)
+    remarks = [f"{dense}: --matrix draws them more legibly"] * render.is_dense(graph)
+    drawing = render.draw_areas(graph, labels=words, scale=scale, width=points)
     return _saved(drawing, path, points, lower="the matrix of connections is lower", remarks=remarks)
 
 
 @arguments_explained
-def draw_matrix(spec: SpecLike, path: str | Path | None = None, *, width: Words | None = None) -> Drawing:
+def draw_matrix(spec: SpecLike, path: str | Path | None = None, *, width: Words | None = None) -> render.Drawing:
     """Draw the matrix of connections of a spec, for graphs that are too dense for arrows.
 
     Args:
@@ -90,8 +73,8 @@ def draw_matrix(spec: SpecLike, path: str | Path | None = None, *, width: Words 
             or an unknown suffix.
         DataError: if the path cannot be written.
     """
-    scale, points = _widths(width, WEIGHTS)
-    return _saved(draw_connections(build(spec), scale=scale, width=points), path, points)
+    scale, points = _widths(width, render.WEIGHTS)
+    return _saved(render.draw_connections(build(spec), scale=scale, width=points), path, points)
 
 
 @arguments_explained
@@ -106,9 +89,9 @@ def draw_unrolled(
     upstream: str | None = None,
     downstream: str | None = None,
     between: tuple[str, str] | None = None,
-    fold: Fold = "auto",
+    fold: render.Fold = "auto",
     width: str | None = None,
-) -> Drawing:
+) -> render.Drawing:
     """Draw the updates of every area over time; those that are silent or never read are greyed.
 
     Args:
@@ -131,12 +114,12 @@ def draw_unrolled(
             silent, or two that no path joins; for an unknown suffix, width or kind of folding.
         DataError: if the path cannot be written.
     """
-    _, points = _widths(width, (), {"fold": ([fold], [*FOLDS])})
+    _, points = _widths(width, (), {"fold": ([fold], [*render.FOLDS])})
     full, kept = lower(spec, steps, order, record, passes)
     focus = Focus(upstream, downstream, between)
     only = focused(full, focus) if focus else None
     subject = str(focus) if focus else ""
-    drawing = draw_updates(full, kept, only=only, subject=subject, fold=fold, width=points)
+    drawing = render.draw_updates(full, kept, only=only, subject=subject, fold=fold, width=points)
     part = "--between and --upstream draw a part"
     return _saved(drawing, path, points, lower=f"{FOLDED}, {part}, and the schedule is lower")
 
@@ -150,9 +133,9 @@ def draw_schedule(
     record: Record | None = None,
     passes: Sequence[str] | None = None,
     *,
-    fold: Fold = "auto",
+    fold: render.Fold = "auto",
     width: str | None = None,
-) -> Drawing:
+) -> render.Drawing:
     """Draw the executed schedule: what is computed when and in which order, how long it is held, and what it costs.
 
     Args:
@@ -171,9 +154,9 @@ def draw_schedule(
         CompileError: for a readout or record of a silent area; for an unknown suffix, width or kind of folding.
         DataError: if the path cannot be written.
     """
-    _, points = _widths(width, (), {"fold": ([fold], [*FOLDS])})
+    _, points = _widths(width, (), {"fold": ([fold], [*render.FOLDS])})
     full, kept = lower(spec, steps, order, record, passes)
-    return _saved(draw_timetable(full, kept, fold=fold, width=points), path, points, lower=FOLDED)
+    return _saved(render.draw_timetable(full, kept, fold=fold, width=points), path, points, lower=FOLDED)
 
 
 POINTS = {"cm": 72 / 2.54, "mm": 7.2 / 2.54, "in": 72.0, "pt": 1.0}
@@ -184,15 +167,10 @@ LENGTH = re.compile(PRINTED_WIDTH)
 def _widths(
     width: Words | None, weights: Sequence[str], others: Mapping[str, tuple[Iterable[str], Sequence[str]]] | None = None
 ) -> tuple[str | None, float | None]:
-    """What the width of a line says, and the printed width in points.
+    """What the width of a line says, and the printed width in points, of the width that the user gives.
 
-    Args:
-        width: as the user gives it.
-        weights: what the width of a line may say in this drawing.
-        others: further options with their values and choices.
-
-    Raises:
-        CompileError: for every value of an option that is not one of its choices.
+    `weights` are what a line may say, `others` further options with their values and choices. Raises CompileError for
+    every value that is not one of the choices.
     """
     words = [width] if isinstance(width, str) else [*(width or ())]
     lengths = [match for match in map(LENGTH.fullmatch, words) if match]
@@ -226,28 +204,23 @@ FOLDED = "`--fold always` draws equal steps once"
 
 
 def _saved(
-    drawing: Drawing,
+    drawing: render.Drawing,
     path: str | Path | None,
     points: float | None,
     *,
     lower: str | None = None,
     remarks: Sequence[str] = (),
-) -> Drawing:
+) -> render.Drawing:
     """The drawing with its remarks, written to the path if there is one.
 
-    Args:
-        drawing: the picture.
-        path: where to write it.
-        points: the printed width that was asked for, if one was.
-        lower: what draws less, said of a picture that is taller than a page.
-        remarks: further ones.
+    `lower` is what draws less, said of a picture that is taller than a page.
     """
     width, height = drawing.size
-    if points is None and width > PAGE_WIDTH_CM:
-        page = f"{PAGE_WIDTH_CM:.0f}"
+    if points is None and width > render.PAGE_WIDTH_CM:
+        page = f"{render.PAGE_WIDTH_CM:.0f}"
         remarks = [f"the picture is {width:.0f} cm wide, a page {page} cm: `--width {page}cm` fits it", *remarks]
-    if lower is not None and height > PAGE_CM:
-        remarks = [f"the picture is {height:.0f} cm tall, a page {PAGE_CM:.0f} cm: {lower}", *remarks]
+    if lower is not None and height > render.PAGE_CM:
+        remarks = [f"the picture is {height:.0f} cm tall, a page {render.PAGE_CM:.0f} cm: {lower}", *remarks]
     drawing = replace(drawing, remarks=tuple(map(in_words_of_caller, remarks)))
     if path is not None:
         drawing.save(path)
@@ -257,12 +230,12 @@ def _saved(
 # ---- what `cortexgraph.notebook` asks for --------------------------------------
 
 
-def picture_of(shown: NetworkSpec | AreaGraph | UnrolledGraph) -> Drawing | None:
+def picture_of(shown: NetworkSpec | AreaGraph | UnrolledGraph) -> render.Drawing | None:
     """The drawing of a spec or graph; None for a spec that does not make a network."""
     if isinstance(shown, AreaGraph):
-        return draw_areas(shown)
+        return render.draw_areas(shown)
     if isinstance(shown, UnrolledGraph):
-        return draw_updates(shown)
+        return render.draw_updates(shown)
     try:
         return draw(shown)
     except CortexGraphError:

@@ -115,15 +115,10 @@ def export_network(
     metadata: Mapping[str, object] | None = None,
     note: str = "",
 ) -> Exported:
-    """Export a compiled network for batches of images [B, C, H, W] of any size B, in evaluation mode.
+    """Export a compiled, eager network for batches of images [B, C, H, W] of any size B, in evaluation mode.
 
-    Args:
-        network: as `cortexgraph.compile` returns it, eager.
-        path, to: as `export`.
-        metadata: kept in the file (not of `source`).
-        note: goes into the result.
-
-    Raises: as `export`.
+    Path and kind are as for `export`, and so are exceptions. The file keeps the metadata (not `source`); the note goes
+    into the result.
     """
     path = Path(path)
     to = _checked_format(network, path, to)
@@ -152,23 +147,13 @@ def _checked_format(network: CompiledNetwork, path: Path, to: Format | None) -> 
         raise DataError(Diagnostic("suffix", str(path), "this is a folder", "a file is needed", repair))
     to = to or SUFFIXES.get(path.suffix)
     if to is None:
-        expected = f"the suffixes are {', '.join(SUFFIXES)}"
-        raise DataError(
-            Diagnostic(
-                "suffix",
-                str(path),
-                f"the suffix is {path.suffix!r}",
-                expected,
-                "Write one of them, or choose with --to.",
-            )
-        )
+        expected, repair = f"the suffixes are {', '.join(SUFFIXES)}", "Write one of them, or choose with --to."
+        raise DataError(Diagnostic("suffix", str(path), f"the suffix is {path.suffix!r}", expected, repair))
     check_choice("to", to, FILES)
     weights = path.with_suffix(".pt")
     if SUFFIXES.get(path.suffix, to) != to:
-        found, expected = (
-            f"the suffix {path.suffix} is that of {SUFFIXES[path.suffix]}",
-            f"the format {to} was asked for",
-        )
+        found = f"the suffix {path.suffix} is that of {SUFFIXES[path.suffix]}"
+        expected = f"the format {to} was asked for"
         raise DataError(Diagnostic("suffix", str(path), found, expected, "Leave the format out, or change the suffix."))
     if to == "source" and path == weights:
         raise DataError(Diagnostic("suffix", str(path), "the weights have this name", repair=f"Write {path.stem}.py."))
@@ -302,11 +287,7 @@ def _in_order(logits: Tensor | dict[str, Tensor]) -> list[Tensor]:
 
 
 def _compared(network: CompiledNetwork, run: Run, path: Path) -> float:
-    """The largest difference to the network over batches of several sizes.
-
-    Raises:
-        CortexGraphError: if it is too large.
-    """
+    """The largest difference to the network over batches of several sizes; CortexGraphError if it is too large."""
     differences = []
     with torch.no_grad():
         for batch in CHECKED_BATCHES:
@@ -319,10 +300,8 @@ def _compared(network: CompiledNetwork, run: Run, path: Path) -> float:
                 differences.append(((exported - expected).abs() / expected.abs().clamp_min(1)).max())
     worst = float(torch.stack(differences).max())  # NaN if any is
     if not worst <= TOLERANCE:
-        found, most = (
-            f"what was exported differs from the network by {worst:.1e}",
-            f"at most {TOLERANCE:.0e} is rounding",
-        )
+        found = f"what was exported differs from the network by {worst:.1e}"
+        most = f"at most {TOLERANCE:.0e} is rounding"
         repair = "Nothing was written; export to another format, and report this."
         raise CortexGraphError(Diagnostic("export-differs", str(path), found, most, repair))
     return worst

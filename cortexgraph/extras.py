@@ -1,14 +1,16 @@
-"""Packages that only some features need, and the finding when one is not installed."""
+"""Packages that only some features need, environment variables that must be numbers, and findings about both."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 
-from cortexgraph.errors import CortexGraphError, Diagnostic
-from cortexgraph.wording import listed
+from cortexgraph.errors import CompileError, CortexGraphError, Diagnostic
+from cortexgraph.wording import listed, shortened
 
 EXTRAS: dict[str, dict[str, str]] = {
     "train": {
@@ -62,11 +64,7 @@ class MissingPackageError(CortexGraphError, ImportError):
 
 
 def require(extra: str) -> None:
-    """Check that the packages of an extra are installed, before any work that needs them.
-
-    Raises:
-        MissingPackageError: with the missing packages and the command that installs them.
-    """
+    """Raise MissingPackageError, with the command that installs them, where packages of an extra are not installed."""
     missing = [package for module, package in EXTRAS[extra].items() if not is_installed(module)]
     if missing:
         raise _error(extra, missing)
@@ -105,3 +103,29 @@ def is_installed(module: str) -> bool:
         return find_spec(module) is not None
     except (ValueError, ImportError):  # the import is blocked
         return False
+
+
+# ---- environment variables that are read as numbers ---------------------------------
+
+DATE = "SOURCE_DATE_EPOCH"
+NUMBERS = (
+    r"(LOCAL_|NODE_|GROUP_)?RANK|(LOCAL_)?WORLD_SIZE|MASTER_PORT"
+    rf"|SLURM_(NTASKS|NTASKS_PER_NODE|PROCID|LOCALID|NODEID|JOB_ID|JOBID|NNODES)|{DATE}"
+)
+"""What torch, Lightning, matplotlib and Cairo read as whole numbers."""
+
+
+def check_numbers(names: str = NUMBERS) -> None:
+    """Refuse variables of such names that must be whole numbers and are not, before a library ends the process.
+
+    Raises CompileError with every such variable.
+    """
+    findings = [
+        Diagnostic(
+            "environment", name, f"`{shortened(value)}` is set", "it must be a whole number", f"Run: unset {name}"
+        )
+        for name, value in os.environ.items()
+        if re.fullmatch(names, name) and (value or name != DATE) and not re.fullmatch("[0-9]{1,18}", value)
+    ]
+    if findings:
+        raise CompileError(findings)

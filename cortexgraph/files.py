@@ -71,8 +71,7 @@ def replacing(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
 def new_folder(path: str | Path) -> Iterator[Path]:
     """A temporary folder, renamed to `path` when the block ends well and removed otherwise.
 
-    Raises:
-        DataError: if it cannot be written, or `path` exists and is not an empty folder.
+    Raises DataError if it cannot be written, or `path` exists and is not an empty folder.
     """
     path = Path(path)
     check_new_folder(path)
@@ -208,15 +207,9 @@ def read_text(path: Path, most_bytes: int = MAX_TEXT) -> str:
 def csv_rows(
     path: Path, needed: Sequence[str], code: str
 ) -> tuple[list[str], list[tuple[Mapping[str, str | None], int]]]:
-    """The columns of a CSV file, and each row with its line.
+    """The columns of a CSV file, which the first row names, and each row with its line.
 
-    Args:
-        path: the file; the first row names the columns.
-        needed: columns that it must have.
-        code: of the finding where it lacks one.
-
-    Raises:
-        DataError: if it cannot be read, or lacks a column.
+    Raises DataError if it cannot be read, or with this code if it lacks a needed column.
     """
     try:
         lines = read_text(path, MAX_CSV).splitlines()

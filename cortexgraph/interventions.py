@@ -185,8 +185,7 @@ def _placed(asked: _Asked, target: str, taken: set[str]) -> Placed:
 def read_interventions(path: str | Path) -> list[_Asked]:
     """The interventions in a YAML file: a list of entries with `at`, `steps`, one kind of change, and `units`.
 
-    Raises:
-        SpecError: with all findings.
+    Raises SpecError with all findings.
     """
     path = Path(path)
     source = read_yaml(read_text(path), str(path))

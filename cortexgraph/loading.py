@@ -27,8 +27,7 @@ Images = Tensor | Mapping[str, Tensor]
 def by_input(x: Images, names: Sequence[str]) -> dict[str, Tensor]:
     """The images of each input, of a network with one input or with several.
 
-    Raises:
-        DataError: if several are needed, and others were given, or not of as many images.
+    Raises DataError if several are needed, and others were given, or not of as many images.
     """
     if len(names) == 1 and isinstance(x, Mapping):
         found, repair = "x is a mapping", "Give the tensor alone: `network(x[name])`."
@@ -57,13 +56,7 @@ def input_place(name: str, names: Sequence[str]) -> str:
 def check_images(x: object, shape: tuple[int, int, int] | None = None, place: str = "x") -> None:
     """Reject an input that is not a tensor of floats, such as raw pixels, which would silently give wrong answers.
 
-    Args:
-        x: what was given.
-        shape: of an image, if it is to be checked.
-        place: what findings call it.
-
-    Raises:
-        DataError: with the repair.
+    The shape of an image is checked if it is given; findings call the input `place`.
     """
     if isinstance(x, Tensor) and x.is_floating_point():
         if shape is None or (x.ndim in (4, 5) and tuple(x.shape[-3:]) == shape):
@@ -77,10 +70,8 @@ def check_images(x: object, shape: tuple[int, int, int] | None = None, place: st
     if isinstance(x, Tensor):
         found, repair = f"{place} is {str(x.dtype).removeprefix('torch.')}", "Scale the pixels"
     else:
-        found, repair = (
-            f"{place} is a {type(x).__name__}",
-            "Make a float tensor (`torch.as_tensor(x).float()`), scale the pixels",
-        )
+        found = f"{place} is a {type(x).__name__}"
+        repair = "Make a float tensor (`torch.as_tensor(x).float()`), scale the pixels"
     repair += " (`x.float() / 255` of bytes) and normalise them as in training: `prepare` of a run does both."
     raise DataError(Diagnostic("bad-images", place, found, "a tensor of floats is needed", repair))
 

@@ -165,9 +165,7 @@ class CompiledNetwork(nn.Module):
     def under(self, spec: NetworkSpec, record: Record | None = None) -> CompiledNetwork:
         """The same modules, parameters and hooks, run as this spec says, which has other steps, order or readouts.
 
-        Args:
-            spec: with the same areas and connections.
-            record: states to return, as for `cortexgraph.compile`; gradients with respect to them are available.
+        States are recorded as for `cortexgraph.compile`; gradients with respect to them are available.
         """
         if spec == self.spec and not self.options.record and not record:
             return self
@@ -215,11 +213,7 @@ register_pytree_node(  # so that torch.func and DataParallel treat it as a dicti
 
 
 def unwrapped(network: nn.Module) -> CompiledNetwork:
-    """The compiled network, taken out of what `torch.compile` or `DistributedDataParallel` made of it.
-
-    Raises:
-        CompileError: if it has none.
-    """
+    """The compiled network in what `torch.compile` and others made of it; CompileError if it has none."""
     inner = network
     while not isinstance(inner, CompiledNetwork):
         inside = [part for name, part in inner.named_children() if name in ("_orig_mod", "module")]
@@ -256,8 +250,7 @@ def alterations(network: CompiledNetwork, fresh: nn.Module) -> list[str]:
 def unaltered(network: CompiledNetwork) -> CompiledNetwork:
     """A fresh network of the same source.
 
-    Raises:
-        CompileError: if the user replaced modules of the network or hooked into it, which no spec says.
+    Raises CompileError if the user replaced modules of the network or hooked into it, which no spec says.
     """
     with torch.random.fork_rng(devices=[]):
         fresh = type(network)()
@@ -367,10 +360,6 @@ def make_network(compiled: Program, compilers: Compilers) -> CompiledNetwork:
     With `inductor` the whole forward becomes one graph for each kind of input. On a CUDA device it is captured as CUDA
     graphs, because there the time goes into launching many small kernels; the results of a call are then valid until
     the next one, and a caller that keeps them longer clones them. On a processor the first call takes 30 to 90 s.
-
-    Args:
-        compiled: the emitted network.
-        compilers: what it asks the compiler for.
     """
     network_class = class_of(compiled, compiled.source, compilers)
     try:

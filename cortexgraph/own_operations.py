@@ -16,8 +16,7 @@ from cortexgraph.ops import Link, Operation
 def check_own_operations(network: CompiledNetwork) -> None:
     """Compare the parameters and results of modules with what operations outside of cortexgraph declare.
 
-    Raises:
-        CompileError: with a finding for each that differs.
+    Raises CompileError with a finding for each that differs.
     """
     if findings := [finding for path, link in _own(network) for finding in _differences(network, path, link)]:
         raise CompileError(findings)

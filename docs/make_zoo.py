@@ -8,7 +8,7 @@ import cortexgraph as cg
 from cortexgraph.analysis import totals
 from cortexgraph.compiler import lower
 from cortexgraph.spec import NetworkSpec, load, zoo
-from cortexgraph.spec.zoo import citation
+from cortexgraph.spec.loading import citation
 
 TARGET = Path(__file__).parent / "zoo.md"
 DRAWINGS = Path(__file__).parent / "images" / "zoo"

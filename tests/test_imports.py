@@ -22,7 +22,7 @@ LAYERS = (
     ("wording", "version"),
     ("errors",),
     ("files",),
-    ("arguments", "environment", "extras", "registrations"),
+    ("arguments", "extras", "registrations"),
     ("notebook",),
     ("spec",),
     ("ops",),

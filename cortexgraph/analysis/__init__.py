@@ -1,8 +1,7 @@
 """Numbers about a network: parameters, cost, receptive fields, paths, and which updates are executed."""
 
 from cortexgraph.analysis.explain import Explanation, explain
-from cortexgraph.analysis.paths import steps_to_readouts
-from cortexgraph.analysis.receptive_field import receptive_fields, window_of
+from cortexgraph.analysis.reach import receptive_fields, steps_to_readouts, window_of
 from cortexgraph.analysis.summary import RESNET18, NetworkSummary, Totals, summarise, summarise_spec, totals
 
 __all__ = [

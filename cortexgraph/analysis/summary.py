@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 from math import prod
 
-from cortexgraph.analysis.paths import Paths, steps_to_readouts
-from cortexgraph.analysis.receptive_field import receptive_fields, window_of
+from cortexgraph.analysis.reach import Paths, receptive_fields, steps_to_readouts, window_of
 from cortexgraph.arguments import arguments_explained
 from cortexgraph.compiler import lower
 from cortexgraph.passes import statuses

@@ -25,15 +25,10 @@ LEAST_STIMULI = 3
 
 
 def shares(responses: Floats, parts: int, seed: int) -> Floats:
-    """Mean responses of random, equally large parts of the repetitions of each stimulus.
+    """Mean responses [part, stimulus, neuroid, time] of random, equally large parts of a stimulus's repetitions.
 
-    Args:
-        responses: [stimulus, repetition, neuroid, time]; NaN where there was no presentation.
-        parts: how many.
-        seed: of the assignment.
-
-    Returns:
-        [part, stimulus, neuroid, time]; NaN where a part has no finite response.
+    Responses are [stimulus, repetition, neuroid, time], NaN where there was no presentation. A mean is NaN where a part
+    has no finite response.
     """
     there = np.isfinite(responses).any((2, 3))
     keys = np.where(there, np.random.default_rng(seed).random(there.shape), np.inf)
@@ -57,14 +52,9 @@ def reliability(responses: Floats, splits: int = 20, seed: int = 0) -> Floats:
     for which both halves have a response (pairwise deletion). A stimulus that was shown once then counts as being as
     reliable as the others: where many are, the result is too high.
 
-    Args:
-        responses: [stimulus, repetition, neuroid, time]; NaN where there was no presentation.
-        splits: random halves over which the correlation is averaged before it is corrected.
-        seed: of the halves.
-
-    Returns:
-        [neuroid, time], from 0 to 1; NaN where fewer than `LEAST_STIMULI` have two repetitions, or responses do not
-        vary. The square root is the highest correlation with the mean response that a model can be expected to reach.
+    Responses are [stimulus, repetition, neuroid, time]. The result [neuroid, time] is from 0 to 1; NaN where fewer than
+    `LEAST_STIMULI` have two repetitions, or responses do not vary. Its square root is the highest correlation with the
+    mean response that a model can be expected to reach.
     """
     halves = [_correlations_of_pairs(*shares(responses, 2, seed + n)) for n in range(splits)]
     correlation = np.clip(np.mean(halves, 0), 0, 1)
@@ -117,10 +107,8 @@ def rsa_bounds(brain: RDMs) -> tuple[float, float]:
 def centred_gram(patterns: npt.NDArray[Any], *, debiased: bool = True) -> Floats:
     """The centred Gram matrix [stimulus, stimulus] of patterns [stimulus, …], for `linear_cka`.
 
-    Args:
-        patterns: the units of each stimulus are taken as one vector.
-        debiased: with the unbiased estimator of HSIC (Song et al. 2012), which does not grow with the number of units;
-            otherwise as in Kornblith et al. (2019).
+    Debiased, it is that of the unbiased estimator of HSIC (Song et al. 2012), which does not grow with the number of
+    units; otherwise it is as in Kornblith et al. (2019).
     """
     vectors = patterns.reshape(len(patterns), -1).astype(np.float64)
     gram = vectors @ vectors.T
@@ -165,10 +153,8 @@ def transfer_scores(
 ) -> Floats:
     """Correlation of predicted and measured responses to the stimuli `test`, of a ridge regression on `train`.
 
-    Args:
-        features: [stimulus, feature].
-        targets: [stimulus, target]; each has its own penalty, chosen on `train` by leave-one-out cross-validation.
-        train, test: places of stimuli.
+    Features are [stimulus, feature], targets [stimulus, target]; each target has its own penalty, chosen on `train` by
+    leave-one-out cross-validation.
     """
     ridge = RidgeCV(alphas=ALPHAS, alpha_per_target=True).fit(features[train], targets[train])
     predicted = np.asarray(ridge.predict(features[test])).reshape(len(test), -1)
@@ -178,11 +164,7 @@ def transfer_scores(
 def encoding_scores(features: Floats, targets: Floats, folds: int = 5, seed: int = 0) -> Floats:
     """Cross-validated correlation of ridge predictions, averaged over folds of stimuli, for each target.
 
-    Args:
-        features: [stimulus, feature].
-        targets: [stimulus, target].
-        folds: parts of the stimuli, each predicted from all others.
-        seed: of the assignment to folds.
+    Features are [stimulus, feature], targets [stimulus, target]; each fold is predicted from all others.
     """
     splits = KFold(folds, shuffle=True, random_state=seed).split(features)
     return np.asarray(np.mean([transfer_scores(features, targets, train, test) for train, test in splits], 0))

@@ -246,8 +246,7 @@ def _by_stimulus(values: Array, ids: Sequence[str], repetitions: Array | None) -
 def _without_gaps(data: NeuralData, place: str) -> NeuralData:
     """The data without neuroids that have no response to a stimulus, with a warning that names them.
 
-    Raises:
-        DataError: if none is left of a region, or there is no data at all.
+    Raises DataError if none is left of a region, or there is no data at all.
     """
     there = np.asarray(np.isfinite(data.responses).any(1))
     complete = np.asarray(there.all((0, 2)))
@@ -271,10 +270,8 @@ def match_stimuli(stimuli: Stimuli, ids: Sequence[str], folder: Path | None) -> 
     """The stimuli in the order of the ids of a recording.
 
     An id is a file's path in the folder or its name, with or without the suffix; or, in a folder with a table of a
-    Brain-Score stimulus set (a .csv with `stimulus_id` and `filename`), an id of the table.
-
-    Raises:
-        DataError: with the ids that have no image, or more than one.
+    Brain-Score stimulus set (a .csv with `stimulus_id` and `filename`), an id of the table. Raises DataError with the
+    ids that have no image, or more than one.
     """
     places: dict[str, set[int]] = {}
     for n, file in enumerate(stimuli.files):

@@ -143,8 +143,7 @@ def _settings(run: TrainedRun, network: CompiledNetwork, graph: UnrolledGraph, i
 def _difference(network: CompiledNetwork, folder: Path) -> float:
     """The largest difference between the states of the network that was written and those of the network.
 
-    Raises:
-        CortexGraphError: if it is more than rounding.
+    Raises CortexGraphError if it is more than rounding.
     """
     again = load_class((folder / "network.py").read_text(encoding="utf-8"), "plugin")().eval()
     again.load_state_dict(torch.load(folder / "weights.pt", weights_only=True))

@@ -10,37 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from cortexgraph.arguments import arguments_explained
-from cortexgraph.checks.behaviour import dead_parameters, image_independent, silent_sinks, single_update
-from cortexgraph.checks.shapes import (
-    body_shape,
-    channel_groups,
-    memory,
-    norm_over_one_value,
-    outputs,
-    readout_transforms,
-    shape_mismatch,
-    ties,
-    uneven_resize,
-    unknown_size,
-    wide_kernel,
-)
-from cortexgraph.checks.structure import (
-    declared_kind,
-    duplicate_connections,
-    empty_values,
-    inputs,
-    look_alikes,
-    one_class,
-    operations,
-    order,
-    repeated_readouts,
-    signs,
-    starts_of_weights,
-    unknown_names,
-    unknown_words,
-    unreachable,
-)
-from cortexgraph.checks.time import delays, late_relays, steps, too_many_updates
+from cortexgraph.checks import behaviour, shapes, structure, time
 from cortexgraph.errors import MOST_FINDINGS, Diagnostic, unsaid
 from cortexgraph.graph import AreaGraph, assemble
 from cortexgraph.spec import NetworkSpec
@@ -55,37 +25,43 @@ Check = Callable[[AreaGraph], Iterable[Diagnostic]]
 UnrolledCheck = Callable[[UnrolledGraph], Iterable[Diagnostic]]
 
 STRUCTURE: tuple[Check, ...] = (
-    unknown_names,
-    inputs,
-    look_alikes,
-    unknown_words,
-    operations,
-    ties,
-    signs,
-    starts_of_weights,
-    order,
-    unknown_size,
-    channel_groups,
-    shape_mismatch,
-    body_shape,
-    outputs,
-    readout_transforms,
-    declared_kind,
-    empty_values,
-    unreachable,
-    steps,
-    delays,
-    late_relays,
-    repeated_readouts,
-    duplicate_connections,
-    norm_over_one_value,
-    uneven_resize,
-    wide_kernel,
-    one_class,
-    too_many_updates,
+    structure.unknown_names,
+    structure.inputs,
+    structure.look_alikes,
+    structure.unknown_words,
+    structure.operations,
+    shapes.ties,
+    structure.signs,
+    structure.starts_of_weights,
+    structure.order,
+    shapes.unknown_size,
+    shapes.channel_groups,
+    shapes.shape_mismatch,
+    shapes.body_shape,
+    shapes.outputs,
+    shapes.readout_transforms,
+    structure.declared_kind,
+    structure.empty_values,
+    structure.unreachable,
+    time.steps,
+    time.delays,
+    time.late_relays,
+    structure.repeated_readouts,
+    structure.duplicate_connections,
+    shapes.norm_over_one_value,
+    shapes.uneven_resize,
+    shapes.wide_kernel,
+    structure.one_class,
+    time.too_many_updates,
 )
 
-BEHAVIOUR: tuple[UnrolledCheck, ...] = (silent_sinks, dead_parameters, image_independent, single_update, memory)
+BEHAVIOUR: tuple[UnrolledCheck, ...] = (
+    behaviour.silent_sinks,
+    behaviour.dead_parameters,
+    behaviour.image_independent,
+    behaviour.single_update,
+    shapes.memory,
+)
 
 REGISTERED: list[Check] = []
 """Checks of the user's own."""
@@ -143,17 +119,17 @@ def further_findings(document: Document, lost: list[Path]) -> list[Diagnostic]:
     graph = assemble(document)
     parts = {path[0] for path in lost}
     names_known = not any(path[0] == "areas" and (len(path) == 1 or path[1] not in document.areas) for path in lost)
-    words: list[Check] = [unknown_words, operations, repeated_readouts]
-    words += [unknown_names] * names_known + [steps] * ("time" not in parts)
-    words += [ties] * (not any(path[0] == "connections" and path[2:] in ((), *ENDS) for path in lost))
+    words: list[Check] = [structure.unknown_words, structure.operations, structure.repeated_readouts]
+    words += [structure.unknown_names] * names_known + [time.steps] * ("time" not in parts)
+    words += [shapes.ties] * (not any(path[0] == "connections" and path[2:] in ((), *ENDS) for path in lost))
     sizes_known = names_known and not {"defaults", "input", "inputs"} & parts
-    shapes: list[Check] = [channel_groups, shape_mismatch, declared_kind] * sizes_known
-    shapes += [] if lost else [check for check in STRUCTURE if check not in (*words, *shapes)]
+    sized: list[Check] = [shapes.channel_groups, shapes.shape_mismatch, structure.declared_kind] * sizes_known
+    sized += [] if lost else [check for check in STRUCTURE if check not in (*words, *sized)]
     entries = [path[:2] for path in lost]
     areas = {str(path[1]) for path in lost if path[0] == "areas" and len(path) > 1}
     findings = [each for each in _errors(graph, words) if not _lies_in(each, graph, lost)]
     findings = [each for each in findings if each.code != "bad-tie" or not each.expected]  # of names, not of shapes
-    for each in _errors(graph, shapes):
+    for each in _errors(graph, sized):
         ends = {name.strip() for name in each.place.partition(" ")[2].split(ARROW)}
         if not ends & areas and not _lies_in(each, graph, entries):
             findings.append(each)

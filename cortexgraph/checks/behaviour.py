@@ -193,9 +193,7 @@ An area's name, or several, stand for all of their steps, and `all` alone stands
 def record_sinks(graph: UnrolledGraph, record: Record) -> UnrolledGraph:
     """The graph with a node for each recorded state.
 
-    Raises:
-        CompileError: with all findings, for an unknown area, a step outside 1 … T, or an area that is silent at
-            every step.
+    Raises CompileError with all findings: unknown areas, steps outside 1 … T, areas that are silent at every step.
     """
     areas = graph.areas.spec.areas
     if isinstance(record, str) and record == "all":

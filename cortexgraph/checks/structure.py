@@ -151,13 +151,7 @@ def operations(graph: AreaGraph) -> Iterator[Diagnostic]:
 
 
 def _in_area(
-    graph: AreaGraph,
-    name: str,
-    key: str,
-    shared: bool,
-    problem: Problem,
-    registry: Registry[Component],
-    seen: set[str],
+    graph: AreaGraph, name: str, key: str, shared: bool, problem: Problem, registry: Registry[Component], seen: set[str]
 ) -> Iterator[Diagnostic]:
     """A problem of a body or cell; once for all areas that share it by `defaults`."""
     if not shared:

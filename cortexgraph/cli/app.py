@@ -13,18 +13,15 @@ import typer
 from typer.core import TyperCommand
 
 from cortexgraph.cli import options
-from cortexgraph.cli.brain import brain
-from cortexgraph.cli.compare import compare
+from cortexgraph.cli.compare import brain, compare
 from cortexgraph.cli.compile import compile_spec, export
 from cortexgraph.cli.data import pack
 from cortexgraph.cli.draw import draw, page
 from cortexgraph.cli.evaluate import evaluate, predict
 from cortexgraph.cli.hub import push
 from cortexgraph.cli.inspect import check, show, zoo
-from cortexgraph.cli.probe import attribute, preferred
-from cortexgraph.cli.record import record
-from cortexgraph.cli.released import import_tnn, import_weights
-from cortexgraph.cli.specs import import_connectome, new, schema
+from cortexgraph.cli.record import attribute, preferred, record
+from cortexgraph.cli.specs import import_connectome, import_tnn, import_weights, new, schema
 from cortexgraph.cli.train import train
 from cortexgraph.errors import Diagnostic, UsageError
 from cortexgraph.registrations import import_registrations

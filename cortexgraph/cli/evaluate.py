@@ -214,8 +214,7 @@ def predict(
         typer.Argument(metavar="IMAGE...", help="Images of any format that PIL reads, or folders of frames."),
     ],
     weights: Annotated[
-        str,
-        options.option("-w --weights", "NAME|RUN|FILE", "A trained network that ships, a run, or a checkpoint."),
+        str, options.option("-w --weights", "NAME|RUN|FILE", "A trained network that ships, a run, or a checkpoint.")
     ] = "ventral-strong-cifar10",
     top: Annotated[int, options.option("--top", "N", "Number of classes to show.", min=1)] = 3,
     at: options.AtOption = None,

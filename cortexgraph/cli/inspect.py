@@ -126,7 +126,7 @@ def _totals(spec: NetworkSpec) -> Totals:
 
 
 def _entry(spec: NetworkSpec, numbers: Totals) -> dict[str, object]:
-    from cortexgraph.spec.zoo import citation
+    from cortexgraph.spec.loading import citation
 
     words = {"name": spec.name, "description": spec.description, "source": citation(spec.references)}
     return words | {"references": list(spec.references)} | dataclasses.asdict(numbers)
@@ -134,7 +134,7 @@ def _entry(spec: NetworkSpec, numbers: Totals) -> dict[str, object]:
 
 def _print_list(specs: Sequence[NetworkSpec]) -> None:
     from cortexgraph.cli.tables import print_table
-    from cortexgraph.spec.zoo import citation
+    from cortexgraph.spec.loading import citation
 
     rows = []
     for spec in specs:
@@ -162,7 +162,7 @@ def _print_side_by_side(specs: Sequence[NetworkSpec]) -> None:
 def _facts(spec: NetworkSpec, numbers: Totals) -> dict[str, str]:
     """What is compared, by the name of its row."""
     from cortexgraph.compiler import build
-    from cortexgraph.spec.zoo import citation
+    from cortexgraph.spec.loading import citation
     from cortexgraph.unrolling import order_name
 
     graph, several = build(spec), len(spec.inputs) > 1

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, overload
 import typer
 from typer.models import OptionInfo
 
-from cortexgraph.environment import check_numbers
 from cortexgraph.errors import CortexGraphError, Diagnostic
-from cortexgraph.extras import require
+from cortexgraph.extras import check_numbers, require
 from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.overrides import Override, written_override
 from cortexgraph.wording import GPU, PRINTED_WIDTH, count_of, listed, shortened, suggest
@@ -211,10 +210,6 @@ def prepare(*extras: str) -> None:
     Torch's threads sleep while they wait for each other, unless the user's environment says otherwise. Spinning threads
     were 5 to 20 times slower in training on 2 cores of which another program used one; on an idle machine, sleeping
     costs a few per cent.
-
-    Raises:
-        MissingPackageError: if a package of an extra is not installed.
-        CortexGraphError: for environment variables that must be whole numbers and are not.
     """
     for extra in extras:
         require(extra)
@@ -223,11 +218,7 @@ def prepare(*extras: str) -> None:
 
 
 def check_text() -> None:
-    """Refuse arguments that are not valid text, before the files of a run store them.
-
-    Raises:
-        CortexGraphError: with every such argument.
-    """
+    """Refuse arguments that are not valid text, before the files of a run store them; the finding names every one."""
     findings = [
         Diagnostic("not-utf8", shortened(word), "this argument is not valid UTF-8", repair="Rename the file or folder.")
         for word in sys.argv[1:]

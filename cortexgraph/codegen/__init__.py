@@ -1,8 +1,7 @@
 """Emission of source code."""
 
-from cortexgraph.codegen.checkpoints import Checkpoint, MemoryBudget, read_checkpoint, runs_of
 from cortexgraph.codegen.emit import Emitted, MemoryFormat, emit_source
-from cortexgraph.codegen.lives import Life, lives
+from cortexgraph.codegen.memory import Checkpoint, Life, MemoryBudget, lives, read_checkpoint, runs_of
 from cortexgraph.unrolling import trained_sets
 
 __all__ = [

@@ -32,9 +32,7 @@ from cortexgraph.unrolling import Node, UnrolledGraph
 def lower(graph: UnrolledGraph, runs: int | None = None) -> list[Section]:
     """The statements of `forward` in the order of execution.
 
-    Args:
-        graph: what is computed.
-        runs: how many runs of the loop's body are one segment that the backward pass recomputes, if any are.
+    With `runs`, this many runs of the loop's body are one segment that the backward pass recomputes.
     """
     return _Lowering(graph).sections(runs)
 

@@ -63,11 +63,7 @@ class Sets:
 
 
 def parameter_groups(full: UnrolledGraph) -> Iterator[ParameterGroup]:
-    """All modules, whether or not a readout reaches them, so that a state dict depends on the spec alone.
-
-    Args:
-        full: the graph before passes.
-    """
+    """All modules, whether or not a readout reaches them, so that a state dict depends on the spec alone."""
     areas, trained, counts, heads = full.areas, trained_sets(full), full.sets, heads_of(full.areas)
 
     def sets(part: Area | Connection) -> Sets:
@@ -217,11 +213,8 @@ class Block:
 def blocks_of(modules: Sequence[Module], taken: Collection[str]) -> list[Block]:
     """A class for each structure that several modules have, where that makes the file shorter.
 
-    Two chains have one structure if they differ only in numbers, or in the module whose parameters they use.
-
-    Args:
-        modules: all modules of the network.
-        taken: names that the classes must not have.
+    Two chains have one structure if they differ only in numbers, or in the module whose parameters they use. The
+    classes have none of the names that are taken.
     """
     alike: dict[str, list[tuple[Module, Call]]] = {}
     for module in modules:

@@ -344,9 +344,7 @@ def last_uses(statements: Iterable[tuple[Place, Statement]]) -> dict[str, Place]
 def released(sections: Sequence[Section], kept: Iterable[str]) -> list[Section]:
     """The sections with a `del` of each name after its last use: at the end of a section, or before a loop.
 
-    Args:
-        sections: all that `forward` does but return.
-        kept: names that are returned, or read when steps are recomputed.
+    Kept are names that are returned, or read when steps are recomputed.
     """
     defined = [name for section in sections for statement in section.statements for name in statement.defines]
     last = last_uses(

@@ -284,8 +284,7 @@ def _steps(spec: NetworkSpec, last: str) -> int:
 def projections_of(spec: NetworkSpec, velocity_m_per_s: float = VELOCITY_M_PER_S) -> list[Projection]:
     """The interareal connections of a spec as a table: strengths, levels, and distances that give their delays.
 
-    Raises:
-        GraphError: if the spec does not make a network.
+    Raises GraphError if the spec does not make a network.
     """
     graph = build(spec)
     level = {area.name: area.level for area in graph.areas}

@@ -78,10 +78,8 @@ def read_rule(rule: str | Rule) -> Rule:
         found = f"`{shortened(name)}` is not a measure"
         raise CortexGraphError(Diagnostic("bad-decision-rule", place, found, expected, repair))
     if side[0] != MEASURES[name]:
-        found, expected = (
-            f"the network would decide while it is unsure ({name} {side} {number})",
-            "it decides when sure",
-        )
+        found = f"the network would decide while it is unsure ({name} {side} {number})"
+        expected = "it decides when sure"
         repair = f"Write `{name} {MEASURES[name]} {number}`."
         raise CortexGraphError(Diagnostic("bad-decision-rule", place, found, expected, repair))
     if not isfinite(float(number)):

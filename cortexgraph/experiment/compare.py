@@ -118,8 +118,7 @@ def prepare(
 ) -> tuple[list[Run], dict[str, Outcome]]:
     """The runs of an experiment, and by name the outcomes of those that are finished; writes nothing.
 
-    Raises:
-        SpecError, DataError: as `compare`.
+    Raises what `compare` does.
     """
     if RunFolder(out).is_run:
         found, repair = "this is the folder of a training run", "Name another folder with --out."
@@ -172,8 +171,7 @@ def here(runs: Sequence[Run], jobs: int, overwrite: bool, options: Mapping[str, 
 def _places(jobs: int, gpus: int) -> list[dict[str, str]]:
     """Environment variables for each of `jobs` processes at a time: its threads, and GPUs that are its own.
 
-    Raises:
-        DataError: if there are too few GPUs.
+    Raises DataError if there are too few GPUs.
     """
     threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}
     own = [threads | os.environ for _ in range(jobs)]

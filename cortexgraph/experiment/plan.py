@@ -28,10 +28,10 @@ from cortexgraph.experiment.model import (
 from cortexgraph.files import read_text
 from cortexgraph.interventions import check_interventions, read_interventions
 from cortexgraph.spec import NetworkSpec, load
+from cortexgraph.spec.loading import zoo
 from cortexgraph.spec.origin import Origin
 from cortexgraph.spec.origin import Path as Place
 from cortexgraph.spec.reading import read_json, read_yaml
-from cortexgraph.spec.zoo import zoo
 from cortexgraph.training.recipe import shipped_recipes
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.training.tasks import frames_needed, metric_name, score_of, target_arguments
@@ -103,8 +103,7 @@ class Run:
 def load_experiment(path: str | Path) -> ExperimentSpec:
     """Read an experiment from a YAML or JSON file.
 
-    Raises:
-        SpecError: with every finding about the file's form; where there is one, also with the findings of `plan`.
+    Raises SpecError with every finding about the file's form; where there is one, also with the findings of `plan`.
     """
     path, file = Path(path), str(path)
     if not path.exists():
@@ -132,15 +131,9 @@ def load_experiment(path: str | Path) -> ExperimentSpec:
 
 
 def plan(experiment: ExperimentSpec, out: Path, data: Data) -> list[Run]:
-    """All runs of an experiment, variant by variant, of a search none; writes nothing.
+    """All runs of an experiment into its folder, variant by variant, of a search none; writes nothing.
 
-    Args:
-        experiment: what is compared.
-        out: the folder of the experiment.
-        data: the images.
-
-    Raises:
-        SpecError: with every finding about the variants, their settings and evaluations, and the figure.
+    Raises SpecError with every finding about the variants, their settings and evaluations, and the figure.
     """
     variants = _variants(experiment)
     if experiment.search is not None:
@@ -304,8 +297,7 @@ def _entries(experiment: ExperimentSpec) -> Iterator[_Entry]:
 def trial_variant(experiment: ExperimentSpec, number: int, chosen: Mapping[str, tuple[str, Overrides]]) -> Variant:
     """The variant of a trial, from the label and the overrides that it drew on each axis.
 
-    Raises:
-        SpecError: if they do not go together.
+    Raises SpecError if they do not go together.
     """
     name, findings = f"trial {number}", list[Diagnostic]()
     entry = _trial(experiment, {"trial": str(number)}, chosen)
@@ -430,8 +422,7 @@ def _placed(finding: Diagnostic, entry: _Entry, experiment: ExperimentSpec) -> D
 def _matched(variants: Sequence[Variant], experiment: ExperimentSpec, match: MatchSpec) -> list[Variant]:
     """The variants with the channels of all areas scaled by one factor each, so that their trained parameters match.
 
-    Raises:
-        SpecError: if the reference is unknown, or a spec cannot come within the tolerance.
+    Raises SpecError if the reference is unknown, or a spec cannot come within the tolerance.
     """
 
     def finding(found: str, expected: str, repair: str) -> Diagnostic:

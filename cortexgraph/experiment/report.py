@@ -124,18 +124,9 @@ def _epoch(chosen_on: str | None, evaluation: str) -> str:
 def table_text(table: Sequence[Row]) -> str:
     """The table as CSV, a column for each axis, accuracies and other shares in [0, 1]."""
     axes = list(dict.fromkeys(axis for row in table for axis in row.values))
-    columns = [
-        "evaluation",
-        "epoch",
-        "step",
-        "parameters",
-        "seeds",
-        f"{table[0].metric}_mean",
-        f"{table[0].metric}_sd",
-        "seconds",
-        "trained",
-    ]
-    lines: list[list[object]] = [[*(axes or ["variant"]), *columns]]
+    score = table[0].metric
+    figures = ["parameters", "seeds", f"{score}_mean", f"{score}_sd", "seconds", "trained"]
+    lines: list[list[object]] = [[*(axes or ["variant"]), "evaluation", "epoch", "step", *figures]]
     for row in table:
         names = [row.values.get(axis, "") for axis in axes] or [row.variant]
         sd = "" if isnan(row.sd) else f"{row.sd:.5f}"

@@ -102,11 +102,7 @@ class Outcome:
 
 
 def outcome_of(run: Run) -> Outcome | None:
-    """The outcome of a run that is finished, and measured as asked; None of any other.
-
-    Raises:
-        DataError: if its result is damaged.
-    """
+    """The outcome of a run that is finished, and measured as asked; DataError if its result is damaged."""
     folder = RunFolder(run.folder)
     if not folder.is_finished or not (run.folder / RESULT).exists():
         return None
@@ -123,11 +119,7 @@ def outcome_of(run: Run) -> Outcome | None:
 
 
 def stale(run: Run) -> Diagnostic | None:
-    """The finding for a run's folder that belongs to another experiment, if it does.
-
-    Raises:
-        DataError: if the folder is damaged.
-    """
+    """The finding for a run's folder that belongs to another experiment; DataError if the folder is damaged."""
     folder = RunFolder(run.folder)
     if not folder.is_run:
         return None
@@ -147,13 +139,10 @@ def stale(run: Run) -> Diagnostic | None:
 def carry_out(run: Run, *, overwrite: bool = False, apart: Mapping[str, str] | None = None) -> Outcome:
     """Train and measure where that is not done yet; the outcome holds any error.
 
-    A run that was interrupted resumes after its last finished epoch. The run is locked against other processes.
-
-    Args:
-        run: what to train.
-        overwrite: repeat it where its folder belongs to another experiment.
-        apart: environment variables of a separate process, so that a crash ends only this run. A run on several
-            devices always has one: each of its processes runs the program that carries out this run alone.
+    A run that was interrupted resumes after its last finished epoch. The run is locked against other processes. With
+    `overwrite` it is repeated where its folder belongs to another experiment; with variables `apart` a separate process
+    carries it out, so that a crash ends only this run. A run on several devices always has one: each of its processes
+    runs the program that carries out this run alone.
     """
     if apart is not None or run.settings.processes > 1:
         return _apart(run, overwrite, os.environ if apart is None else apart)
@@ -196,17 +185,9 @@ def _here(run: Run, *, overwrite: bool) -> Outcome:
 
 
 def adopt(runs: Sequence[Run], folders: Sequence[Path]) -> list[Run]:
-    """Copy finished runs of the same spec, settings and data from other experiments.
+    """Copy finished runs of the same spec, settings and data from folders of other experiments, and say which.
 
-    Args:
-        runs: what is to be carried out; those that have begun are left alone.
-        folders: of experiments, or folders of these.
-
-    Returns:
-        The runs that were copied.
-
-    Raises:
-        DataError: if a run in the folders is damaged.
+    Runs that have begun are left alone. Raises DataError if a run in the folders is damaged.
     """
     others = [RunFolder(path.parent) for folder in folders for path in sorted(folder.rglob("summary.json"))]
     finished = [(other.path, _stored_as(other)) for other in others if other.is_finished]

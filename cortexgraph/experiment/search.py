@@ -47,14 +47,9 @@ class Search:
 
     @classmethod
     def opened(cls, experiment: ExperimentSpec, out: Path, data: Data, *, overwrite: bool = False) -> Search:
-        """Begin a search in the folder of an experiment, or open the one that is there.
+        """Begin a search in the folder of an experiment, or open the one that is there; arguments as for `compare`.
 
-        Args:
-            experiment, out, data: as for `compare`.
-            overwrite: begin again where the folder holds another search.
-
-        Raises:
-            DataError: if the folder holds another search.
+        With `overwrite` it begins again where the folder holds another search, which else raises DataError.
         """
         assert experiment.search is not None
         out.mkdir(parents=True, exist_ok=True)
@@ -85,10 +80,7 @@ class Search:
     ) -> list[Outcome]:
         """The outcomes of all trials, in their order; finished ones are not repeated, interrupted ones go on.
 
-        Args:
-            carry: carries out runs.
-            jobs: about how many runs at a time: the trials of a round do not know of each other.
-            tell: is called with a line for every trial.
+        `jobs` is about how many runs at a time: the trials of a round do not know of each other.
         """
         from optuna.trial import TrialState
 

@@ -102,12 +102,7 @@ def renamed(areas: AreaGraph, state: Mapping[str, T], prefix: str = "") -> dict[
     """A state dict of version 0.1 under the names of today; one of today as it is.
 
     Version 0.1 cut identifiers, called connections by their ends whatever their `name`, and called a transposed
-    convolution `conv`.
-
-    Args:
-        areas: the network.
-        state: the state dict.
-        prefix: of the network's entries, with a dot at its end.
+    convolution `conv`. The network's entries have the prefix, with a dot at its end.
     """
     today = dict(_former_paths(areas))
     gone = today.keys() - {*today.values()}

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from cortexgraph.spec.zoo import beside_zoo, bibliography, citation
+from cortexgraph.spec.loading import beside_zoo, bibliography, citation
 from cortexgraph.training.records import Summary, summary_text
 from cortexgraph.training.run import TrainedRun
 from cortexgraph.training.tasks import metric_name

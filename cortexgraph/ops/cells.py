@@ -248,11 +248,7 @@ class ConvLSTM(nn.Module):
     """
 
     def __init__(
-        self,
-        channels: int,
-        kernel_size: int | tuple[int, int] = 3,
-        forget_bias: float = 1.0,
-        peepholes: bool = False,
+        self, channels: int, kernel_size: int | tuple[int, int] = 3, forget_bias: float = 1.0, peepholes: bool = False
     ) -> None:
         super().__init__()
         self.peepholes = nn.Parameter(torch.zeros(3 * channels)) if peepholes else None

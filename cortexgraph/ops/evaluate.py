@@ -37,16 +37,9 @@ def evaluate_chain(
     update: int = 1,
     moves: list[StatisticsMove] | None = None,
 ) -> Tensor:
-    """The result of a chain.
+    """The result of a chain, at a prefix of a whole state dict, on x: [B, *chain.shape].
 
-    Args:
-        chain: the operations.
-        x: [B, *chain.shape].
-        state: the whole state dict.
-        prefix: path of the chain in it.
-        training: whether in training mode.
-        update: the live update of the area, from 1, which selects per-step sets.
-        moves: filled with the moves of running statistics.
+    The live update of the area, from 1, selects per-step sets. `moves` is filled with the moves of running statistics.
     """
     for link in chain:
         path = link.owner or f"{prefix}.{link.name}"

@@ -103,12 +103,8 @@ class Kind(Generic[T_co]):
     def read(self, value: object, context: Context) -> tuple[Options, frozenset[str]]:
         """The options of an entry, completed by its place, and the names of those that the place decided.
 
-        Args:
-            value: a mapping, the value of the main option alone, or None.
-            context: of the place.
-
-        Raises:
-            pydantic.ValidationError: if they are not the operation's.
+        The value is a mapping, the value of the main option alone, or None. Raises pydantic.ValidationError if the
+        options are not the operation's.
         """
         model = self.options.model_validate(self.written(value))
         options = {name: getattr(model, name) for name in self.options.model_fields}
@@ -167,14 +163,9 @@ class Registry(Generic[T_co]):
     def make(
         self, entry: OperationSpec, shape: Shape, context: Context, *, apart: bool = False, path: Path = ()
     ) -> Made[T_co]:
-        """The operation or cell of an entry, or what is wrong with the entry.
+        """The operation or cell of an entry, for an input of this shape, or what is wrong with the entry.
 
-        Args:
-            entry: as the spec has it.
-            shape: of the input.
-            context: of the place.
-            apart: whether all parameters are per step.
-            path: of the entry in problems.
+        `apart` says whether all parameters are per step; problems have the path of the entry.
         """
         mapping, unknown = isinstance(entry.options, dict), (Problem(path, entry.name),) * (entry.name not in self)
         meant = similar(entry.name, self) if unknown and mapping else entry.name
@@ -228,12 +219,7 @@ def make_chain(
 ) -> Chain:
     """The chain of a list of entries; one that cannot be made is left out, and the chain says why.
 
-    Args:
-        entries: as the spec has them.
-        shape: of the input.
-        context: of the place.
-        apart: whether all parameters are per step.
-        path: of the list, before that of an entry in problems.
+    `apart` says whether all parameters are per step; problems have the path of the list before that of an entry.
     """
     links: list[Link] = []
     problems: list[Problem] = []

@@ -58,12 +58,7 @@ def _below(base: type) -> Iterator[type]:
 
 
 def taken_names(operations: Iterable[Component], extra: Iterable[str] = ()) -> set[str]:
-    """Every name that an emitted file may import or define at its top level.
-
-    Args:
-        operations: those of the network, whose helpers the file defines.
-        extra: further definitions that the file may carry.
-    """
+    """Every name that an emitted file of these operations may import or define at its top level, with extra ones."""
     own = {helper.__name__ for operation in operations for helper in operation.definitions()}
     return {*IMPORTS, *library(), *extra, *own}
 
@@ -76,9 +71,7 @@ def names_in(source: str) -> set[str]:
 def sources_of(items: Iterable[str | Helper], extra: Mapping[str, str] = MappingProxyType({})) -> tuple[str, ...]:
     """The sources of these definitions and of those that they use, each once, the used ones first.
 
-    Args:
-        items: names in `extra` or in the library, or classes and functions of the user's.
-        extra: source by name, beside the modules of the operations.
+    Items are names in `extra` or in the library, or classes and functions of the user's; `extra` has source by name.
     """
     known = {**library(), **extra}
     sources: dict[str, str] = {}

@@ -285,12 +285,7 @@ class Pool(Resize):
         return range(place * n // size, -(-(place + 1) * n // size))
 
 
-RESIZES: dict[str, type[Resize]] = {
-    "nearest": Nearest,
-    "bilinear": Bilinear,
-    "antialiased": Antialiased,
-    "pool": Pool,
-}
+RESIZES: dict[str, type[Resize]] = {"nearest": Nearest, "bilinear": Bilinear, "antialiased": Antialiased, "pool": Pool}
 """The modes of a connection's `resize` that are operations."""
 
 

@@ -193,9 +193,7 @@ def is_run(path: Path) -> bool:
 def read_view(path: Path, overrides: Sequence[str | Override] = ()) -> tuple[NetworkSpec, RunView]:
     """The spec of a run, and what the page shows of it.
 
-    Raises:
-        DataError: if this is not a run, or is damaged.
-        SpecError: if its spec cannot be read.
+    Raises DataError if this is not a run or is damaged, SpecError if its spec cannot be read.
     """
     from cortexgraph.training.run_folder import RunFolder
 

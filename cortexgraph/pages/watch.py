@@ -128,11 +128,7 @@ def _text(name: str) -> str:
 
 
 def watch(subject: str, overrides: Sequence[str | Override], tell: Callable[[str], object]) -> None:
-    """Serve the page of a spec file until Ctrl-C; `tell` gets the address.
-
-    Raises:
-        DataError: if the file does not exist.
-    """
+    """Serve the page of a spec file until Ctrl-C; `tell` gets the address. DataError if the file does not exist."""
     path = Path(subject)
     if not path.is_file():
         repair = "Give the path of a spec file; `cortexgraph new mine.yaml` writes one to start from."

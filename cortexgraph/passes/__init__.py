@@ -14,21 +14,6 @@ from cortexgraph.passes.roll import Lowered, Lowering, lowered_by_loop, roll
 from cortexgraph.passes.status import Status, statuses
 from cortexgraph.unrolling import UnrolledGraph, verify
 
-__all__ = [
-    "PASSES",
-    "Pass",
-    "Status",
-    "chosen",
-    "cse",
-    "fold",
-    "lowered",
-    "prune",
-    "release",
-    "roll",
-    "run_passes",
-    "statuses",
-]
-
 Pass = Callable[[UnrolledGraph], UnrolledGraph]
 
 PASSES: dict[str, Pass] = {
@@ -48,14 +33,9 @@ FORMER_NAMES = {"share": "cse"}
 
 
 def chosen(names: object = None, *, loops: bool = True) -> list[str]:
-    """The passes to run, in the order in which they run.
+    """The passes to run, of these names or all, in the order in which they run; without loops if these may not be.
 
-    Args:
-        names: of the passes; None for all.
-        loops: whether those that write loops may run.
-
-    Raises:
-        CompileError: if this is not a list of names of passes.
+    Raises CompileError if this is not a list of names of passes.
     """
     if names is not None and not isinstance(names, str | Iterable):
         found, repair = f"{names!r} was given", "Give their names, such as `passes=['prune']`."
@@ -69,26 +49,16 @@ def chosen(names: object = None, *, loops: bool = True) -> list[str]:
 
 
 def run_passes(graph: UnrolledGraph, names: Iterable[str] | None = None) -> UnrolledGraph:
-    """Run the named passes (all by default) in their order on a settled graph; the graph is verified after each.
-
-    Raises:
-        CompileError: for a name that is not a pass.
-    """
+    """Run the named passes (all by default) in their order on a settled graph; the graph is verified after each."""
     for name in chosen(names):
         graph = verify(PASSES[name](graph))
     return graph
 
 
 def lowered(lower: Lowering, areas: AreaGraph, names: Iterable[str], recorded: tuple[int, ...]) -> Lowered:
-    """The unrolled graph before and after passes.
+    """The unrolled graph before and after passes of these names, of a function that makes both for a number of steps.
 
-    Where the steps become a loop, only as many are unrolled as show it.
-
-    Args:
-        lower: makes both graphs for a number of steps.
-        areas: the network.
-        names: of the passes that run.
-        recorded: the steps that a record names.
+    Where the steps become a loop, only as many are unrolled as show it, and as the record names.
     """
     short = None if LOOPS.isdisjoint(names) else lowered_by_loop(lower, areas, recorded)
     return short or lower(areas.spec.time.steps)

@@ -50,10 +50,7 @@ def roll(graph: UnrolledGraph) -> UnrolledGraph:
 def lowered_by_loop(lower: Lowering, areas: AreaGraph, recorded: tuple[int, ...]) -> Lowered | None:
     """The graphs before and after passes, from as few steps as show a loop, which is made longer; None if none does.
 
-    Args:
-        lower: makes both graphs for a number of steps.
-        areas: the network.
-        recorded: the steps that a record names.
+    `lower` makes both graphs for a number of steps; `recorded` are the steps that a record names.
     """
     total, named = areas.spec.time.steps, max([0, *recorded, *named_steps(areas)])
     reach = _reach(areas)

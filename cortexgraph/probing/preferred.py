@@ -158,15 +158,13 @@ def _own(responses: Tensor, units: Sequence[int]) -> Tensor:
 
 
 def _recording(own: CompiledNetwork, area: str, units: Sequence[int], step: int) -> CompiledNetwork:
-    """The network that returns the area's state at the step. Raises CompileError with all findings."""
+    """The network that returns the area's state at the step; CompileError with all findings."""
     findings: list[Diagnostic] = []
     areas = own.unrolled.areas
     channels = areas.area(area).channels if areas.is_area(area) else None
     if beyond := [str(unit) for unit in units if channels is not None and not 0 <= unit < channels]:
-        found, expected = (
-            f"unit {', '.join(beyond)} of {area} was asked for",
-            f"it has {count_of(channels or 0, 'channel')}",
-        )
+        found = f"unit {', '.join(beyond)} of {area} was asked for"
+        expected = f"it has {count_of(channels or 0, 'channel')}"
         findings.append(Diagnostic("unknown-unit", "units", found, expected, "Count channels from 0."))
     if not units:
         findings.append(Diagnostic("unknown-unit", "units", "no unit was named", repair="Name one, such as 0."))

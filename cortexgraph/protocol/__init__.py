@@ -3,13 +3,4 @@
 from cortexgraph.protocol.model import Event, Figure, Timeline
 from cortexgraph.protocol.schedule import Condition, Protocol, Shown, load_protocol, shipped_protocols
 
-__all__ = [
-    "Condition",
-    "Event",
-    "Figure",
-    "Protocol",
-    "Shown",
-    "Timeline",
-    "load_protocol",
-    "shipped_protocols",
-]
+__all__ = ["Condition", "Event", "Figure", "Protocol", "Shown", "Timeline", "load_protocol", "shipped_protocols"]

@@ -87,14 +87,9 @@ class Protocol:
         return self.conditions[0].timeline
 
     def total_steps(self, asked: int | None, own: int) -> int:
-        """The number of steps T.
+        """The number of steps T: what the user asks for, else that of the protocol, else that of the network.
 
-        Args:
-            asked: by the user, in place of that of the protocol.
-            own: of the network, where neither says one.
-
-        Raises:
-            SpecError: with every event that starts or ends after it.
+        Raises SpecError with every event that starts or ends after it.
         """
         steps = asked or self.timeline.steps or own
         findings: dict[Place, Diagnostic] = {}

@@ -25,23 +25,11 @@ def background(protocol: Protocol, steps: int, shape: tuple[int, int, int]) -> T
 def video(
     protocol: Protocol, condition: Condition, images: Tensor, others: Tensor, numbers: Sequence[int], steps: int
 ) -> Tensor:
-    """The video of each image under a condition.
+    """The video [n, T, C, H, W] in [0, 1] of each of these images [n, C, H, W] under a condition of a protocol.
 
-    What is random in it follows from the seed of the protocol, the number of the image and the number of the event:
-    it does not depend on the batch, and it is the same under every condition.
-
-    Args:
-        protocol, condition: what is shown when.
-        images: [n, C, H, W] in [0, 1].
-        others: likewise, for events that show another image.
-        numbers: of the images.
-        steps: T.
-
-    Returns:
-        [n, T, C, H, W] in [0, 1].
-
-    Raises:
-        DataError: if the function of the protocol returns something else.
+    What is random in it follows from the seed of the protocol, the number of the image and the number of the event: it
+    does not depend on the batch, and it is the same under every condition. `others` are images for events that show
+    another one. Raises DataError if the function of the protocol returns something else.
     """
     if protocol.function is not None:
         made = protocol.function(images, steps)

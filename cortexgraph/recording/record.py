@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import inf, prod
 from pathlib import Path
@@ -19,6 +19,7 @@ from cortexgraph.compiler import unroll
 from cortexgraph.data import Stimuli
 from cortexgraph.errors import CompileError, DataError, Diagnostic, SpecError
 from cortexgraph.files import replacing, write_text
+from cortexgraph.graph import Readout
 from cortexgraph.network import CompiledNetwork
 from cortexgraph.protocol.schedule import Protocol, ProtocolLike, load_protocol
 from cortexgraph.protocol.video import background
@@ -40,6 +41,10 @@ BATCH_BYTES = 1 << 25
 """Of the states of one batch: more images are not computed at a time."""
 
 Floats = npt.NDArray[np.floating[Any]]
+Ints = npt.NDArray[np.int64]
+Activity = dict[str, Floats]
+Coordinates = dict[str, tuple[str, npt.NDArray[Any]]]
+"""Values along the axis of that name, by name."""
 
 
 @dataclass(frozen=True)
@@ -122,37 +127,21 @@ def record(
         run, total_steps = _staged(run, script, total_steps, steps)
     recorded = plan(unroll(run.spec, total_steps, order), areas, steps)
     shown = stimuli if script is None else presentations(script, stimuli, total_steps or 1)
-    image_bytes = sum(each.bytes_per_image for each in recorded)
     _check_size(path, recorded, len(shown), most_bytes if areas is None else inf, script is not None)
-    names, only = quoted([each.area for each in recorded]), path.suffix in TABLES
-    size_text = f"measures in {path}" if only else f"{image_bytes * len(shown) / 1e6:,.1f} MB in {path}"
-    tell(f"recording {len(shown):,} {'images' if script is None else 'presentations'}, {names}: {size_text}")
+    tell(_announcement(path, recorded, len(shown), "images" if script is None else "presentations"))
     states = {each.area: each.steps for each in recorded}
     network = run.compile(total_steps, order, at="all", record=states, memory_format="channels_last")
     network.to(choose_device(device)).eval()
-    trained = run.reached(network)
-    _check_readout(script, trained)
-    labels = run.labels(shown.classes)
-    if (labels < 0).all():
+    session = _Session(run, network, shown, recorded, script, run.reached(network), run.labels(shown.classes))
+    _check_readout(script, session.trained)
+    if (session.labels < 0).all():
         tell("no image is of a class that the network knows: there is no accuracy")
-    variables = [*_variables(run, network, trained, shown, recorded, labels, script)]
-    notes = {
-        "network": run.spec.name,
-        "spec_sha256": run.spec.digest,
-        "data": stimuli.name,
-        "cortexgraph": __version__,
-    } | ({} if script is None else {"protocol": script.timeline.name})
-    frames = 1 if script is None else network.spec.time.steps
-    size = max(
-        1, min(batch_size, BATCH_BYTES // max(image_bytes, frames * 4 * prod(network.unrolled.areas.image_shape)))
-    )
-    base = None if script is None else _background(run, network, script, recorded)
-    with nullcontext() if only else _saved(path, variables, notes) as sink:
-        activity, predicted, voted = _stream(run, network, shown, recorded, sink, size, tell, base)
+    with session.saved(path, stimuli.name) as sink:
+        activity, predicted, voted = session.stream(sink, batch_size, tell)
+        known, trained = session.labels >= 0, session.trained
         warn_of_infinite([step for step, classes in zip(trained, predicted.T, strict=True) if (classes < 0).any()])
-        known = labels >= 0
-        right = (predicted[known] == labels[known, None]).mean(0).tolist() if known.any() else None
-        data = PlotData(recorded, labels, activity, trained, right, len(run.classes))
+        right = (predicted[known] == session.labels[known, None]).mean(0).tolist() if known.any() else None
+        data = PlotData(recorded, session.labels, activity, trained, right, len(run.classes))
         matrices = dissimilarities(data, sink) if plots and script is None and sink is not None else None
     pictures = draw_plots(data, matrices, path, plots, run.spec.name) if plots and matrices is not None else ()
     untrained = tuple(step for step, reached in trained.items() if not reached)
@@ -160,18 +149,16 @@ def record(
     recording = Recording(path, len(stimuli), recorded, tuple(trained), untrained, accuracy, pictures)
     if script is None:
         return recording
-    responses = Responses(
-        script,
-        recorded,
-        network.spec.time.steps,
-        activity,
-        labels,
-        predicted,
-        voted,
-        tuple(trained),
-        len(run.classes),
-    )
+    total, classes, readouts = network.spec.time.steps, len(run.classes), tuple(trained)
+    responses = Responses(script, recorded, total, activity, session.labels, predicted, voted, readouts, classes)
     return _measured(recording, responses, run.spec.name, plots)
+
+
+def _announcement(path: Path, recorded: Sequence[Recorded], count: int, noun: str) -> str:
+    """What is about to be recorded, and how large the file will be."""
+    size = f"{sum(each.bytes_per_image for each in recorded) * count / 1e6:,.1f} MB in {path}"
+    names = quoted([each.area for each in recorded])
+    return f"recording {count:,} {noun}, {names}: {f'measures in {path}' if path.suffix in TABLES else size}"
 
 
 def _staged(
@@ -208,26 +195,6 @@ def _check_readout(script: Protocol | None, trained: Mapping[int, bool]) -> None
         raise SpecError(script.timeline.origin.diagnostic("silent-readout", ("figure", "read"), found, expected))
 
 
-@contextmanager
-def _saved(path: Path, variables: Sequence[Variable], notes: Mapping[str, str]) -> Iterator[Sink]:
-    """A sink whose file appears when it is whole."""
-    with replacing(path) as temporary, opened_sink(temporary, variables, notes) as sink:
-        yield sink
-        sink.close()
-
-
-def _background(
-    run: TrainedRun, network: CompiledNetwork, script: Protocol, recorded: Sequence[Recorded]
-) -> dict[str, Floats]:
-    """The states [1, step, channel, y, x] by area while the background alone is shown."""
-    grey = background(script, network.spec.time.steps, network.unrolled.areas.image_shape)
-    with torch.inference_mode():
-        _, states = network(run.prepare(grey.to(next(network.parameters()).device)))
-    return {
-        each.area: torch.stack([states[each.area, t] for t in each.steps], 1).float().cpu().numpy() for each in recorded
-    }
-
-
 def _measured(recording: Recording, responses: Responses, title: str, plots: str | None) -> Recording:
     """The recording with its measures, which are written as a table and drawn."""
     path = recording.path
@@ -240,103 +207,132 @@ def _measured(recording: Recording, responses: Responses, title: str, plots: str
     return replace(recording, plots=pictures, responses=responses, table=table)
 
 
-def _variables(
-    run: TrainedRun,
-    network: CompiledNetwork,
-    trained: Mapping[int, bool],
-    stimuli: Stimuli,
-    recorded: Sequence[Recorded],
-    labels: npt.NDArray[np.int64],
-    script: Protocol | None,
-) -> Iterator[Variable]:
-    """The states of each area, then the logits of each readout."""
-    count = len(stimuli)
-    images: dict[str, tuple[str, npt.NDArray[Any]]] = {
-        "image": ("image", np.arange(count)),
-        "label": ("image", labels),
-        "class_name": ("image", np.array(stimuli.classes, dtype=np.str_)),
-        "file": ("image", np.array(stimuli.files, dtype=np.str_)),
-    }
-    conditions = script.conditions if script is not None else ()
-    for name in conditions[0].values if conditions else ():
-        values = np.array([condition.values[name] for condition in conditions])
-        images[name] = "image", values.repeat(count // len(conditions))
-    about = " ".join(name for name in images if name != "image")  # which tells readers that these are not data
-    logits: list[Variable] = []
-    unrolled = network.unrolled
-    for readout in unrolled.areas.readouts:
-        at = unrolled.readout_steps(readout.name)
-        suffix = "" if len(run.spec.readouts) == 1 else f"_{readout.identifier}"
+@dataclass(frozen=True)
+class _Session:
+    """A recording that is checked and about to begin.
+
+    Attributes:
+        run, network: the network returns the states.
+        shown: the images, or the videos of a protocol.
+        recorded: what is kept of each area.
+        script: the protocol, if there is one.
+        trained: by readout step, whether training reached what it uses.
+        labels: class of each of `shown`, −1 where it is not known.
+    """
+
+    run: TrainedRun
+    network: CompiledNetwork
+    shown: Stimuli
+    recorded: Sequence[Recorded]
+    script: Protocol | None
+    trained: Mapping[int, bool]
+    labels: npt.NDArray[np.int64]
+
+    @contextmanager
+    def saved(self, path: Path, data: str) -> Iterator[Sink | None]:
+        """A sink whose file appears when it is whole; none for a table of measures."""
+        if path.suffix in TABLES:
+            yield None
+            return
+        spec = self.run.spec
+        notes = {"network": spec.name, "spec_sha256": spec.digest, "data": data, "cortexgraph": __version__}
+        notes |= {} if self.script is None else {"protocol": self.script.timeline.name}
+        with replacing(path) as temporary, opened_sink(temporary, [*self._variables()], notes) as sink:
+            yield sink
+            sink.close()
+
+    def _variables(self) -> Iterator[Variable]:
+        """The states of each area, then the logits of each readout."""
+        images = self._coordinates()
+        about = " ".join(name for name in images if name != "image")  # which tells readers that these are not data
+        logits = [self._logits(readout, images, about) for readout in self.network.unrolled.areas.readouts]
+        taken = {name for one in logits for name in (one.name, *one.dimensions, *one.coordinates)}  # no group has one
+        for each in self.recorded:
+            steps = {"step": ("step", np.array(each.steps, dtype=np.int64))}
+            long_name = f"state of {each.area} at the end of each step"
+            notes = {"area": each.area, "long_name": long_name, "coordinates": about}
+            place = dict(zip(("channel", "y", "x"), each.shape, strict=True))
+            name = f"area_{each.identifier}" if each.identifier in taken else each.identifier
+            shape = {"image": len(self.shown), "step": len(each.steps)} | place
+            yield Variable("state", name, shape, images | steps, notes)
+        yield from logits
+
+    def _coordinates(self) -> Coordinates:
+        """What is known of each image, and under a protocol its condition."""
+        count, conditions = len(self.shown), self.script.conditions if self.script is not None else ()
+        values = {"image": np.arange(count), "label": self.labels}
+        values |= {"class_name": np.array(self.shown.classes, dtype=np.str_)}
+        values |= {"file": np.array(self.shown.files, dtype=np.str_)}
+        for name in conditions[0].values if conditions else ():
+            values[name] = np.array([each.values[name] for each in conditions]).repeat(count // len(conditions))
+        return {name: ("image", each) for name, each in values.items()}
+
+    def _logits(self, readout: Readout, images: Coordinates, about: str) -> Variable:
+        """The variable of the logits of a readout."""
+        at, known = self.network.unrolled.readout_steps(readout.name), self.run.classes
+        suffix = "" if len(self.run.spec.readouts) == 1 else f"_{readout.identifier}"
         step, classes = f"readout_step{suffix}", f"class{suffix}"
         notes = {"long_name": f"logits of {readout.name}", "coordinates": about}
-        own = {step: (step, np.array(at, dtype=np.int64))}
+        own: Coordinates = {step: (step, np.array(at, dtype=np.int64))}
         if readout.index == 0:
-            own[f"trained{suffix}"] = (step, np.array([int(value) for value in trained.values()]))
+            own[f"trained{suffix}"] = (step, np.array([int(value) for value in self.trained.values()]))
             notes["coordinates"] += f" trained{suffix}"
-        if readout.classes == len(run.classes):
-            own[classes] = (classes, np.array(run.classes, dtype=np.str_))
+        if readout.classes == len(known):
+            own[classes] = (classes, np.array(known, dtype=np.str_))
         outputs = zip((classes, f"row{suffix}", f"column{suffix}"), readout.outputs, strict=False)
-        shape = {"image": count, step: len(at), **dict(outputs)}
-        logits.append(Variable(f"logits{suffix}", "", shape, images | own, notes))
-    taken = {name for one in logits for name in (one.name, *one.dimensions, *one.coordinates)}  # no group may have one
-    for each in recorded:
-        steps = {"step": ("step", np.array(each.steps, dtype=np.int64))}
-        attributes = {
-            "area": each.area,
-            "long_name": f"state of {each.area} at the end of each step",
-            "coordinates": about,
-        }
-        shape = {"image": count, "step": len(each.steps)} | dict(zip(("channel", "y", "x"), each.shape, strict=True))
-        name = f"area_{each.identifier}" if each.identifier in taken else each.identifier
-        yield Variable("state", name, shape, images | steps, attributes)
-    yield from logits
+        shape = {"image": len(self.shown), step: len(at), **dict(outputs)}
+        return Variable(f"logits{suffix}", "", shape, images | own, notes)
 
+    def _background(self) -> dict[str, Floats] | None:
+        """The states [1, step, channel, y, x] by area while the background of a protocol alone is shown."""
+        if self.script is None:
+            return None
+        grey = background(self.script, self.network.spec.time.steps, self.network.unrolled.areas.image_shape)
+        with torch.inference_mode():
+            _, states = self.network(self.run.prepare(grey.to(next(self.network.parameters()).device)))
+        each_step = {each.area: torch.stack([states[each.area, t] for t in each.steps], 1) for each in self.recorded}
+        return {area: values.float().cpu().numpy() for area, values in each_step.items()}
 
-def _stream(
-    run: TrainedRun,
-    network: CompiledNetwork,
-    stimuli: Stimuli,
-    recorded: Sequence[Recorded],
-    sink: Sink | None,
-    size: int,
-    tell: Callable[[str], None],
-    base: Mapping[str, Floats] | None,
-) -> tuple[dict[str, Floats], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Mean activity [image, step] by area, and the classes that the first readout predicts.
+    def _batch_size(self, most: int) -> int:
+        """How many images at a time, so that their states, and the videos of a protocol, are not too large."""
+        frames = 1 if self.script is None else self.network.spec.time.steps
+        shown = frames * 4 * prod(self.network.unrolled.areas.image_shape)
+        return max(1, min(most, BATCH_BYTES // max(sum(each.bytes_per_image for each in self.recorded), shown)))
 
-    With `base`, the activity is the mean of the absolute deviation from these states. The classes are one for each
-    step [image, step], and one by the mean of its probabilities over all steps [image].
-    """
-    activity: dict[str, list[Floats]] = {each.area: [] for each in recorded}
-    predicted: list[npt.NDArray[np.int64]] = []
-    voted: list[npt.NDArray[np.int64]] = []
-    device = next(network.parameters()).device
-    # One buffer for all batches: separate buffers would leave holes in memory that add up.
-    buffers = [np.empty((size, len(each.steps), *each.shape), np.float32) for each in recorded]
-    start, count = 0, len(stimuli)
-    with torch.inference_mode():
-        for images in stimuli.batches(size):
-            logits, states = network(run.prepare(images.to(device)))
-            for index, each in enumerate(recorded):
-                values = buffers[index][: len(images)]
-                for n, step in enumerate(each.steps):
-                    values[:, n] = states[each.area, step].float().cpu().numpy()
-                if sink is not None:
-                    sink.append(index, start, values)
-                activity[each.area].append(mean_activity(values if base is None else np.abs(values - base[each.area])))
-            states.clear()
-            parts = [logits] if isinstance(logits, Tensor) else list(logits.values())
-            for index, part in enumerate(parts, len(recorded)):
-                if sink is not None:
-                    sink.append(index, start, part.float().cpu().numpy())
-            predicted.append(predicted_per_step(logits).cpu().numpy())
-            votes = logits_per_step(logits).float().softmax(2).mean(1).argmax(1)
-            voted.append(votes.reshape(len(votes), -1)[:, 0].cpu().numpy())
-            tenths, start = 10 * start // count, start + len(images)
-            if 10 * start // count > tenths:
-                tell(f"{start:,} of {count:,} images")
-    return (
-        {area: np.concatenate(parts) for area, parts in activity.items()},
-        np.concatenate(predicted),
-        np.concatenate(voted),
-    )
+    def stream(self, sink: Sink | None, batch_size: int, tell: Callable[[str], None]) -> tuple[Activity, Ints, Ints]:
+        """Mean activity [image, step] by area, and the classes that the first readout predicts.
+
+        Under a protocol, the activity is the mean of the absolute deviation from the states of the background. The
+        classes are one for each step [image, step], and one by the mean of its probabilities over all steps [image].
+        """
+        recorded, network, base = self.recorded, self.network, self._background()
+        activity: dict[str, list[Floats]] = {each.area: [] for each in recorded}
+        predicted, voted = list[Ints](), list[Ints]()
+        size, device = self._batch_size(batch_size), next(network.parameters()).device
+        # One buffer for all batches: separate buffers would leave holes in memory that add up.
+        buffers = [np.empty((size, len(each.steps), *each.shape), np.float32) for each in recorded]
+        start, count = 0, len(self.shown)
+        with torch.inference_mode():
+            for images in self.shown.batches(size):
+                logits, states = network(self.run.prepare(images.to(device)))
+                for index, each in enumerate(recorded):
+                    values = buffers[index][: len(images)]
+                    for n, step in enumerate(each.steps):
+                        values[:, n] = states[each.area, step].float().cpu().numpy()
+                    if sink is not None:
+                        sink.append(index, start, values)
+                    deviation = values if base is None else np.abs(values - base[each.area])
+                    activity[each.area].append(mean_activity(deviation))
+                states.clear()
+                parts = [logits] if isinstance(logits, Tensor) else list(logits.values())
+                for index, part in enumerate(parts, len(recorded)):
+                    if sink is not None:
+                        sink.append(index, start, part.float().cpu().numpy())
+                predicted.append(predicted_per_step(logits).cpu().numpy())
+                votes = logits_per_step(logits).float().softmax(2).mean(1).argmax(1)
+                voted.append(votes.reshape(len(votes), -1)[:, 0].cpu().numpy())
+                tenths, start = 10 * start // count, start + len(images)
+                if 10 * start // count > tenths:
+                    tell(f"{start:,} of {count:,} images")
+        joined = {area: np.concatenate(parts) for area, parts in activity.items()}
+        return joined, np.concatenate(predicted), np.concatenate(voted)

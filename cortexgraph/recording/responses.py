@@ -18,13 +18,7 @@ from cortexgraph.data import Stimuli
 from cortexgraph.files import csv_table
 from cortexgraph.protocol import Condition, Protocol
 from cortexgraph.protocol.video import video
-from cortexgraph.recording.measures import (
-    Floats,
-    Psychometric,
-    adaptation_index,
-    fit_psychometric,
-    half_height_latency,
-)
+from cortexgraph.recording.measures import Floats, Psychometric, adaptation_index, fit_psychometric, half_height_latency
 from cortexgraph.recording.plan import Recorded
 
 Row = dict[str, float | int | str]

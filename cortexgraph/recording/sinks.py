@@ -214,16 +214,10 @@ def measures_path(path: Path) -> Path:
 
 
 def check_sink(path: Path, size: int, *, tables: bool = False) -> None:
-    """Check before any computation that this many bytes can be recorded into this file, with its table of measures.
+    """Check before any computation that this many bytes can be recorded into a file, with its table if any.
 
-    Args:
-        path: of the file.
-        size: in bytes.
-        tables: whether there are measures, which may also be all that is written.
-
-    Raises:
-        DataError: for an unknown suffix, a file that cannot be written, or too small a disk.
-        MissingPackageError: if the packages that write NetCDF are not installed.
+    Raises DataError for an unknown suffix, a file that cannot be written or too small a disk, MissingPackageError where
+    the packages that write NetCDF are not installed.
     """
     findings = unwritable(path) or (unwritable(measures_path(path)) if tables else [])
     if path.suffix not in {".nc", ".npz", *(TABLES if tables else ())}:

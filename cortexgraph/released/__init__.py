@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from cortexgraph.released.guess import guessed_key_map
 from cortexgraph.released.keymap import Images, KeyMap, find_key_map, load_key_map
-from cortexgraph.released.weights import Weights, read_weights, write_weights
+from cortexgraph.released.weights import Weights, guessed_key_map, read_weights, write_weights
 
 __all__ = [
     "Images",

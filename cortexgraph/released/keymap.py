@@ -16,9 +16,9 @@ from cortexgraph.spec import NetworkSpec, SpecLike
 from cortexgraph.spec.base import Model
 from cortexgraph.spec.fields import Count, Number, Offset, Positive
 from cortexgraph.spec.findings import findings_of
+from cortexgraph.spec.loading import zoo
 from cortexgraph.spec.origin import Origin
 from cortexgraph.spec.reading import Source, read_yaml
-from cortexgraph.spec.zoo import zoo
 
 SUFFIX = ".keys.yaml"
 """The key map of `cornet_s_imagenet.yaml` is `cornet_s_imagenet.keys.yaml` beside it."""
@@ -110,17 +110,9 @@ def read_as(
     expected: str,
     faults: Callable[[M], Iterable[Fault]],
 ) -> M:
-    """A file as a model.
+    """A file, which the parser `read` turns into data, as a model; `expected` says what it must hold.
 
-    Args:
-        model: what the file describes.
-        path: of the file.
-        read: the parser of its text.
-        expected: what the file must hold, where it holds no mapping.
-        faults: what the model cannot say is wrong with a value.
-
-    Raises:
-        SpecError: with every finding about the file.
+    `faults` are what the model cannot say is wrong with a value. Raises SpecError with every finding about the file.
     """
     file = str(path)
     source = read(read_text(Path(path)), file)
@@ -203,14 +195,9 @@ class Unmatched:
 
 
 def resolve(key: str, key_map: KeyMap, names: Mapping[str, object]) -> list[tuple[str, Target] | Unmatched]:
-    """The parameters that a key becomes; none for a key that is not used.
+    """The parameters, of these names, that a key of a checkpoint becomes; none for a key that is not used.
 
     An entry means a single tensor, or a module with all of its tensors. The first entry that matches counts.
-
-    Args:
-        key: of the checkpoint.
-        key_map: the map.
-        names: the parameters of the network.
     """
     module, _, leaf = key.rpartition(".")
     for pattern, entry in key_map.keys.items():

@@ -33,10 +33,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors of a safetensors, PyTorch or Keras (HDF5) file, and the metadata of a safetensors file.
 
     A state dict inside other dicts is unwrapped, and a prefix that every key has is removed. Tensors of Keras get
-    torch's names (`kernel` is `weight`) and order of axes.
-
-    Raises:
-        DataError: if the file does not exist, is not whole, or holds more than plain data.
+    torch's names (`kernel` is `weight`) and order of axes. Raises DataError if the file does not exist, is not whole,
+    or holds more than plain data.
     """
     if not path.is_file():
         raise refusal(path, "this is not a file" if path.exists() else "this file does not exist")

@@ -1,8 +1,9 @@
-"""Weights for a spec: from a released checkpoint with a key map, or from a file under the names of cortexgraph."""
+"""Weights for a spec from a released checkpoint or a file of cortexgraph, and a proposal for a missing key map."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,10 +94,7 @@ def named_tensors(path: str | Path, network: CompiledNetwork) -> dict[str, Tenso
     """The tensors of a checkpoint under the names of a network, whether or not they fit.
 
     Where no key of the file is such a name, the key map beside the spec gives the names. A tensor without one keeps its
-    key; one that the key map does not use is left out.
-
-    Raises:
-        DataError, SpecError: if the file or the key map cannot be read.
+    key; one that the key map does not use is left out. Raises DataError or SpecError if a file cannot be read.
     """
     parameters, areas = network.state_dict(), network.unrolled.areas
     tensors = renamed(areas, read_tensors(Path(path))[0])
@@ -119,8 +117,7 @@ def parameters_of(spec: NetworkSpec) -> tuple[dict[str, Tensor], AreaGraph]:
 def write_weights(weights: Weights, path: str | Path) -> None:
     """Write weights as a safetensors file that also holds the spec and the preparation of images.
 
-    Raises:
-        DataError: if the file cannot be written, or has another suffix.
+    Raises DataError if the file cannot be written, or has another suffix.
     """
     from safetensors.torch import save
 
@@ -264,3 +261,69 @@ def _in_short(
         repair += " If its keys have other names, give a key map with --map; --guess proposes one."
     yield Diagnostic("other-weights", str(path), found, repair=repair)
     yield from [replace(finding, file=str(path)) for finding in findings if finding.code == "key-map"][:5]
+
+
+# ---- proposing a key map ------------------------------------------------------------
+
+Leaves = frozenset[tuple[str, tuple[int, ...]]]
+"""Names and shapes of a module's tensors."""
+
+
+def guessed_key_map(path: str | Path, spec: NetworkSpec) -> tuple[str, list[str]]:
+    """The text of a key map for a checkpoint, and a line for each module that could be another or has no counterpart.
+
+    Modules are paired that have tensors of the same names and shapes. Among several, the one whose name has the most
+    words in common counts, and among equals the one at the same place in the order in which areas are computed. Raises
+    what `read_weights` does.
+    """
+    parameters, areas = parameters_of(spec)
+    theirs = _modules(read_tensors(Path(path))[0])
+    ours = sorted(_modules(parameters).items(), key=lambda module: _place(module[0], areas))
+    rest, entries, doubts = dict(theirs), dict[str, str | None](), list[str]()
+    for mine, leaves in ours:
+        among = [name for name, others in rest.items() if others == leaves]
+        if not among:
+            doubts.append(f"{mine}: no module of the checkpoint has tensors of these shapes ({_shapes(leaves)})")
+            continue
+        scores = [len({*_words(name)} & {*_words(mine)}) for name in among]  # words in common
+        best = among[scores.index(max(scores))]
+        entries[best] = mine
+        equal = [name for name, score in zip(among, scores, strict=True) if score == max(scores) and name != best]
+        if equal:
+            doubts.append(f"{mine}: {best} by order; it could be {', '.join(equal[:3])}{' …' * (len(equal) > 3)}")
+        del rest[best]
+    doubts += [f"{name}: nothing in the network has its shapes ({_shapes(rest[name])})" for name in rest]
+    doubts.append("images: a checkpoint does not say how images were scaled in training; these are not scaled")
+    lines = [f"# uncertain: {doubt}" for doubt in doubts]
+    zeros, ones = [0.0] * spec.input.channels, [1.0] * spec.input.channels
+    lines += [f"images: {{mean: {zeros}, std: {ones}}}  # uncertain: write those of training", "keys:"]
+    lines += [f"  {json.dumps(name)}: {json.dumps(entries.get(name))}" for name in theirs]
+    return "\n".join(lines) + "\n", doubts
+
+
+def _modules(tensors: Mapping[str, Tensor]) -> dict[str, Leaves]:
+    modules: dict[str, set[tuple[str, tuple[int, ...]]]] = {}
+    for key, tensor in tensors.items():
+        module, _, leaf = key.rpartition(".")
+        if leaf != COUNTER:
+            modules.setdefault(module, set()).add((leaf, tuple(without_ones(tensor.shape))))
+    return {name: frozenset(leaves) for name, leaves in modules.items()}
+
+
+def _place(module: str, areas: AreaGraph) -> int:
+    """The rank of a module in the order in which the network is computed: into an area, then in it, readouts last."""
+    names: list[str] = []
+    for area in areas.areas:
+        names += [*(connection.identifier for connection in areas.incoming(area.name)), area.identifier]
+    name = module.partition(".")[0]
+    return names.index(name) if name in names else len(names)
+
+
+def _words(name: str) -> Iterator[str]:
+    """Its words with and without the number behind them, and the number at its end."""
+    yield from re.findall(r"[a-z]+\d*", name.lower())
+    yield from re.findall(r"[a-z]+|\d+$", name.lower())
+
+
+def _shapes(leaves: Leaves) -> str:
+    return ", ".join(f"{leaf} {[*shape]}" for leaf, shape in sorted(leaves))

@@ -8,20 +8,3 @@ from cortexgraph.render.matrix import draw_connections
 from cortexgraph.render.scene import FOLDS, Fold
 from cortexgraph.render.schedule import draw_timetable
 from cortexgraph.render.updates import draw_updates
-
-__all__ = [
-    "FOLDS",
-    "LABELS",
-    "PAGE_CM",
-    "PAGE_WIDTH_CM",
-    "WEIGHTS",
-    "Drawing",
-    "Fold",
-    "check_suffixes",
-    "draw_areas",
-    "draw_beside",
-    "draw_connections",
-    "draw_timetable",
-    "draw_updates",
-    "is_dense",
-]

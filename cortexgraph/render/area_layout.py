@@ -121,15 +121,8 @@ def place(
     """Place the boxes: one centred row for the inputs, one for each level, one for the readouts.
 
     Areas of one level stand in the order that brings them near the areas below that drive them, those of one region
-    side by side.
-
-    Args:
-        graph: the network.
-        gap: free space between rows.
-        column_gap: free space between the areas of a row.
-        pitch: from one parallel arrow to the next; boxes are wide enough for all.
-        brief: whether boxes hold names and shapes only.
-        most: areas side by side; a longer row is broken.
+    side by side; a row of more than `most` is broken. Boxes are wide enough for all parallel arrows, which are `pitch`
+    apart; brief ones hold names and shapes only.
     """
     areas, arrows = graph.areas, _arrows(graph)
     ends = [READOUT + readout.name for readout in graph.readouts]
@@ -189,10 +182,7 @@ LOW = -0.2
 def courses(layout: Layout, spread: float, pitch: float) -> dict[str, Curve]:
     """Route every arrow; the courses by the keys of the arrows.
 
-    Args:
-        layout: where the boxes stand.
-        spread: how far an arrow up and an arrow down between two neighbours stand from the middle.
-        pitch: from one parallel arrow to the next.
+    An arrow up and an arrow down between two neighbours stand `spread` from the middle, parallel arrows `pitch` apart.
     """
     near = {arrow.key: _near(layout, arrow, spread, pitch) for arrow in layout.arrows}
     curves = {key: curve for key, curve in near.items() if curve is not None}

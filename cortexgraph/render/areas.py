@@ -60,16 +60,11 @@ def draw_areas(
 ) -> Drawing:
     """Draw areas and connections: low areas at the bottom, one row for each level of the hierarchy.
 
-    `docs/drawing.md` lists the ids and classes in the SVG.
+    Labels are of `LABELS` (delays are always written), the scale of the lines' widths of `WEIGHTS`. For a printed width
+    in points, rows are broken, and boxes say less, where they must. `docs/drawing.md` lists the ids and classes in the
+    SVG.
 
-    Args:
-        graph: the network.
-        labels: what to write beside arrows, of `LABELS`; delays are always written.
-        scale: what the width of a line says, of `WEIGHTS`; all alike by default.
-        width: of the printed drawing, in points: rows are broken, and boxes say less, where they must.
-
-    Raises:
-        CompileError: if no connection has a value for the scale, or text would be too small to read.
+    Raises CompileError if no connection has a value for the scale, or text would be too small to read.
     """
     return fitted(lambda points: _laid_out(graph, labels, scale, points), width)
 

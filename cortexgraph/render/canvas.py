@@ -262,15 +262,10 @@ class _Extent:
 
 
 def fitted(paint: Callable[[float | None], Canvas], width: float | None) -> Drawing:
-    """The drawing for a printed width in points, or as wide as its content.
+    """The drawing that `paint` lays out for a printed width in points, or as wide as its content.
 
-    Args:
-        paint: lays the drawing out for a width.
-        width: None for a drawing as wide as its content.
-
-    Raises:
-        CompileError: if text would be too small to read; it names the least width, in tenths of centimetres, above
-            that of the drawing, that is enough.
+    Raises CompileError if text would be too small to read; it names the least width, in tenths of centimetres, above
+    that of the drawing, that is enough.
     """
     canvas = paint(width)
     if width is None or canvas.fits(width):
@@ -281,15 +276,10 @@ def fitted(paint: Callable[[float | None], Canvas], width: float | None) -> Draw
         tenths = max(tenths + 1, ceil(10 * narrow.needed * CM - 1e-6))
         points = tenths / 10 / CM
         narrow = paint(points)
-    raise CompileError(
-        Diagnostic(
-            "too-narrow",
-            f"width {width * CM:.3g} cm",
-            f"the smallest text would be {floor(10 * least) / 10:.1f} pt",
-            f"it must be {LEGIBLE:g} pt or more",
-            f"Give a width of {tenths / 10:.1f} cm or more.",
-        )
-    )
+    found = f"the smallest text would be {floor(10 * least) / 10:.1f} pt"
+    expected = f"it must be {LEGIBLE:g} pt or more"
+    repair = f"Give a width of {tenths / 10:.1f} cm or more."
+    raise CompileError(Diagnostic("too-narrow", f"width {width * CM:.3g} cm", found, expected, repair))
 
 
 SIZE = 8.0

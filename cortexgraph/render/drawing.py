@@ -19,9 +19,8 @@ from xml.sax.saxutils import escape
 from zlib import crc32
 
 from cortexgraph.arguments import arguments_explained
-from cortexgraph.environment import DATE, check_numbers
 from cortexgraph.errors import CompileError, Diagnostic
-from cortexgraph.extras import is_installed
+from cortexgraph.extras import DATE, check_numbers, is_installed
 from cortexgraph.files import write_bytes
 from cortexgraph.render.style import BOLD, FONT
 
@@ -82,11 +81,7 @@ class Drawing:
 
 
 def check_suffixes(paths: Iterable[Path]) -> None:
-    """Reject file names that end in none of the formats, before the first picture is drawn.
-
-    Raises:
-        CompileError: for other suffixes.
-    """
+    """Raise CompileError for file names that end in none of the formats, before the first picture is drawn."""
     findings = [
         Diagnostic(
             "unknown-format",
@@ -114,8 +109,7 @@ PNG_HEADER = 33
 def _render(source: str, form: str) -> bytes:
     """Draw DOT source whose nodes and edges carry their positions, as svg, png or pdf.
 
-    Raises:
-        CompileError: if the engine cannot draw it, or the environment would stop it.
+    Raises CompileError if the engine cannot draw it, or the environment would stop it.
     """
     import pygraphviz
 
@@ -138,14 +132,9 @@ def _render(source: str, form: str) -> bytes:
         except ValueError as error:
             messages.append(str(error))
     if not drawn:
-        raise CompileError(
-            Diagnostic(
-                "drawing",
-                f"drawing as {form}",
-                f"Graphviz could not draw it: {' '.join(messages).strip()}",
-                repair="Save the drawing as .dot and open that in another viewer.",
-            )
-        )
+        found = f"Graphviz could not draw it: {' '.join(messages).strip()}"
+        repair = "Save the drawing as .dot and open that in another viewer."
+        raise CompileError(Diagnostic("drawing", f"drawing as {form}", found, repair=repair))
     return drawn
 
 

@@ -208,12 +208,10 @@ def bow(tail: Box, head: Box, bulge: float) -> Curve:
 
 
 def arc(start: Point, end: Point, out: float, *, upright: bool = True) -> Curve:
-    """A C-shaped arc: leaves and arrives at right angles to the side on which it stands `out` away.
+    """A C-shaped arc between points on the same side of two boxes; it leaves and arrives at right angles to it.
 
-    Args:
-        start, end: on the same side of two boxes.
-        out: how far it goes beyond the farther of the two; negative is left (or down).
-        upright: whether it stands on left or right sides, else on tops or bottoms.
+    It goes `out` beyond the farther of the two: negative is left (or down). `upright` says whether it stands on left or
+    right sides, else on tops or bottoms.
     """
     axis = 0 if upright else 1
     places = (start[axis], end[axis])

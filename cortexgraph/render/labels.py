@@ -77,22 +77,15 @@ def _value_text(value: float, what: str) -> str:
 
 
 def scale_of(graph: AreaGraph, what: str, counts: Mapping[str, int]) -> Scale:
-    """The scale of a network, given its numbers of parameters as `parameter_counts` counts them.
-
-    Raises:
-        CompileError: if no connection has a value.
-    """
+    """The scale of a network, given its numbers of parameters; CompileError if no connection has a value."""
     numbers = {c.identifier: counts[c.identifier] if what == PARAMETERS else c.strength for c in graph.connections}
     values = {identifier: value for identifier, value in numbers.items() if value}
     if not values:
-        raise CompileError(
-            Diagnostic(
-                "no-strength" if what == STRENGTH else "no-parameters",
-                f"width {what}",
-                f"no connection of {graph.name} {'notes a strength' if what == STRENGTH else 'has parameters'}",
-                repair="Write `strength` on the connections that were measured." if what == STRENGTH else "",
-            )
-        )
+        code, found, repair = "no-parameters", f"no connection of {graph.name} has parameters", ""
+        if what == STRENGTH:
+            code, found = "no-strength", f"no connection of {graph.name} notes a strength"
+            repair = "Write `strength` on the connections that were measured."
+        raise CompileError(Diagnostic(code, f"width {what}", found, repair=repair))
     return Scale(what, values)
 
 
@@ -154,16 +147,7 @@ def add_labels(
     counts: Mapping[str, int],
     words: Collection[str],
 ) -> None:
-    """Write labels beside arrows; each keeps clear of those before it, of the boxes and of other arrows.
-
-    Args:
-        canvas: what they are drawn on.
-        graph: the network.
-        boxes: those of areas, image and readouts.
-        curves: the courses of all arrows by their keys.
-        counts: numbers of parameters, as `parameter_counts` gives them.
-        words: what labels say, of `LABELS`.
-    """
+    """Write labels of these words beside arrows; each keeps clear of earlier ones, of boxes and of other arrows."""
     samples, taken = {key: curve.samples(64) for key, curve in curves.items()}, [*boxes]
     for connection in graph.connections:
         key = connection.identifier

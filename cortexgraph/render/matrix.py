@@ -42,17 +42,11 @@ NONE = BoxStyle("", "#8A8A8A", "#FFFFFF", INK, width=0.6)
 def draw_connections(graph: AreaGraph, *, scale: str | None = None, width: float | None = None) -> Drawing:
     """Draw the connections as a matrix: a row for each source, a column for each target.
 
-    Areas stand from low to high, from the upper left to the lower right: feedforward connections above the
-    diagonal, feedback below it. Colour and shape show the kind; a modulating connection is hollow; a delay
-    stands beside the mark. `docs/drawing.md` lists the ids and classes in the SVG.
+    Areas stand from low to high, from the upper left to the lower right: feedforward connections above the diagonal,
+    feedback below it. Colour and shape show the kind; a modulating connection is hollow; a delay stands beside the
+    mark, whose area shows a scale of `WEIGHTS`. `docs/drawing.md` lists the ids and classes in the SVG.
 
-    Args:
-        graph: the network.
-        scale: what the area of a mark says, of `WEIGHTS`; all alike by default.
-        width: of the printed drawing, in points.
-
-    Raises:
-        CompileError: if no connection has a value for the scale, or text would be too small to read.
+    Raises CompileError if no connection has a value for the scale, or text would be too small to read.
     """
     counts = parameter_counts(graph)
     sizes = scale_of(graph, scale, counts) if scale else None

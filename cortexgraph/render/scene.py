@@ -215,16 +215,11 @@ def scene_of(
     pitch: float | None = None,
     room: float | None = None,
 ) -> Scene:
-    """Choose the nodes that are drawn, and their columns.
+    """Choose the nodes that are drawn, of all or of these, and their columns.
 
-    Args:
-        full: the graph before passes.
-        kept: the graph after passes; by default every live update counts as executed.
-        only: the nodes to draw; all by default.
-        fold: whether runs of steps that look alike are drawn once: `auto` where the drawing would be too wide. A graph
-            that is rolled already is drawn as it is.
-        pitch: width of a column; that of the grid by default.
-        room: how wide the drawing may be, in points.
+    Without `kept`, the graph after passes, every live update counts as executed. Runs of steps that look alike are
+    drawn once as `fold` says: `auto` where columns of this pitch (by default the grid's) would be too wide. A graph
+    that is rolled already is drawn as it is. The drawing has this room in points.
     """
     full, loop = _without_helpers(full), full.loop
     status: dict[Node, str] = {node: state.word for node, state in statuses(full, kept).items()}

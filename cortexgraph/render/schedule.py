@@ -82,18 +82,11 @@ def draw_timetable(
 ) -> Drawing:
     """Draw the executed schedule: a column for each group of each step, a row for each area.
 
-    An executed update is a mark with its number in the order of execution; the bar behind it lasts until its value
-    is last read. Below stand the multiply-adds of each step, for one static image. `docs/drawing.md` lists the ids and
-    classes in the SVG.
+    An executed update is a mark with its number in the order of execution; the bar behind it lasts until its value is
+    last read. Below stand the multiply-adds of each step, for one static image. `fold` and `width` are as for
+    `draw_updates`. `docs/drawing.md` lists the ids and classes in the SVG.
 
-    Args:
-        full: the graph before passes.
-        kept: the graph after passes.
-        fold: whether steps that look alike are drawn once: `auto`, `always` or `never`.
-        width: of the printed drawing, in points: steps stand in several lines where they must.
-
-    Raises:
-        CompileError: if text would be too small to read.
+    Raises CompileError if text would be too small to read.
     """
     scene = scene_of(full, kept, fold=fold, pitch=len(full.groups) * SLOT + GAP)
     costs = costs_of(kept)
@@ -225,10 +218,8 @@ def _add_mark(canvas: Canvas, scene: Scene, table: _Table, number: Mapping[Node,
     size = CELL - SMALLER[status]
     place = f"area-{scene.full.areas.area(node.name).identifier} " if node.kind == "update" else ""
     words = f"{node.kind} {status} {place}step-{span.key} group-{node.group}"
-    key, box = (
-        canvas.key(node_key(scene.full, node, span.key)),
-        Box(*table.at(node), max(size, 15.0 * (len(label) > 3)), size),
-    )
+    key = canvas.key(node_key(scene.full, node, span.key))
+    box = Box(*table.at(node), max(size, 15.0 * (len(label) > 3)), size)
     points, shape = 6.5 if len(label) < 3 else 6.0, "circle" if node.kind == "readout" else "box"
     canvas.box(key, box, plain(label), LOOKS[status], kind=words, size=points, shape=shape)
 

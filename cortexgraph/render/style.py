@@ -95,11 +95,7 @@ def with_role(style: LineStyle, *, modulating: bool, inhibitory: bool) -> LineSt
 # ---- words -------------------------------------------------------------------
 
 # Advance widths in em of DejaVu Sans, the widest of the usual sans-serif fonts: what fits in it fits in the others.
-_WIDTHS = {
-    **dict.fromkeys("ijlI|!'", 0.32),
-    **dict.fromkeys("ftr.,:;()[]/- ", 0.4),
-    **dict.fromkeys("mwMW%@", 1.0),
-}
+_WIDTHS = {**dict.fromkeys("ijlI|!'", 0.32), **dict.fromkeys("ftr.,:;()[]/- ", 0.4), **dict.fromkeys("mwMW%@", 1.0)}
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:

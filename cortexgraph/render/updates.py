@@ -42,22 +42,14 @@ def draw_updates(
     fold: Fold = "auto",
     width: float | None = None,
 ) -> Drawing:
-    """Draw an unrolled graph: steps from left to right, areas from bottom to top.
+    """Draw an unrolled graph before passes: steps from left to right, areas from bottom to top.
 
-    Where arrows are many, they are thinner, and those from silent states are left out. `docs/drawing.md` lists the ids
-    and classes in the SVG.
+    What `kept`, the graph after passes, lacks is greyed; without it every live update counts as executed. Where arrows
+    are many, they are thinner, and those from silent states are left out. `only` are the nodes to draw, and `subject`
+    is what these are, for the heading. Steps that look alike are drawn once as `fold` says, and stand in several lines
+    where a printed width in points asks for it. `docs/drawing.md` lists the ids and classes in the SVG.
 
-    Args:
-        full: the graph before passes.
-        kept: the graph after passes; what it lacks is greyed. By default every live update counts as executed.
-        only: the nodes to draw; all by default.
-        subject: what these nodes are, for the heading.
-        fold: whether steps that look alike are drawn once: `auto` (where the drawing would be too large for a page),
-            `always` or `never`.
-        width: of the printed drawing, in points: steps stand in several lines where they must.
-
-    Raises:
-        CompileError: if a step is too wide for text that can be read.
+    Raises CompileError if a step is too wide for text that can be read.
     """
     return fitted(lambda points: _laid_out(full, kept, only, subject, fold, points), width)
 

@@ -4,11 +4,10 @@ from cortexgraph.spec.area import AreaDefaults, AreaSpec, Chain, NormSpec, Opera
 from cortexgraph.spec.base import Model, Span, Window
 from cortexgraph.spec.connection import ConnectionDefaults, ConnectionSpec, ResizeSpec, TieSpec
 from cortexgraph.spec.fields import IMAGE
-from cortexgraph.spec.loading import SpecLike, load, loads, resolve, starter
+from cortexgraph.spec.loading import SpecLike, load, loads, resolve, starter, zoo, zoo_path
 from cortexgraph.spec.model import DefaultsSpec, InputSpec, NetworkSpec, ReadoutSpec, TimeSpec
 from cortexgraph.spec.origin import Origin
 from cortexgraph.spec.saving import dumps, json_schema, save
-from cortexgraph.spec.zoo import zoo, zoo_path
 
 __all__ = [
     "IMAGE",

@@ -14,13 +14,10 @@ IMAGE = "image"
 
 
 def either(expected: str, *choices: str) -> WrapValidator:
-    """For a union: one finding that says all that is accepted, not one for each branch of the union.
+    """For a union: one finding that says all that is accepted (after «it must be …»), not one for each branch.
 
-    A finding inside a branch (`size: [0, 4]`), or about a value of the right type (`size: 0`), is kept.
-
-    Args:
-        expected: what may stand here, continuing «it must be …».
-        choices: the words that may stand here, for «did you mean».
+    A finding inside a branch (`size: [0, 4]`), or about a value of the right type (`size: 0`), is kept. The choices are
+    the words that may stand here, for «did you mean».
     """
 
     def validate(value: object, handler: ValidatorFunctionWrapHandler) -> object:

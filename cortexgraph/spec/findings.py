@@ -19,14 +19,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def findings_of(error: ValidationError, data: object, origin: Origin, model: type[BaseModel]) -> list[Diagnostic]:
-    """Every finding of a failed validation, in the order of the file.
-
-    Args:
-        error: what pydantic found in the data, after the expansion of shorthand.
-        data: the data before expansion.
-        origin: where the data was written.
-        model: the model that the data was to become.
-    """
+    """Every finding of a failed validation of data, before the expansion of shorthand, in the order of the file."""
     details = details_of(error, model, origin)
     connections = expand_connections(_part(data, origin.renamed.get(("connections",), "connections")))
     findings = [_finding(detail, data, connections, origin, model) for detail in details[:MOST_FINDINGS]]

@@ -1,4 +1,4 @@
-"""Reading specs from files, from text and from the zoo, and the spec to start from."""
+"""Reading specs from files, from text and from the zoo; the zoo with its bibliography; the spec to start from."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import cache
 from os import PathLike
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from cortexgraph.spec.origin import Path as Place
 from cortexgraph.spec.overrides import Override, apply_overrides, parse_overrides
 from cortexgraph.spec.reading import read_json, read_yaml, too_large
 from cortexgraph.spec.shorthand import connection_paths
-from cortexgraph.spec.zoo import zoo
 from cortexgraph.wording import shortened, similar, with_article
 
 Overrides = Mapping[str, object] | Iterable[str | Override]
@@ -31,8 +31,7 @@ SpecLike = NetworkSpec | str | PathLike[str]
 def resolve(spec: SpecLike) -> NetworkSpec:
     """The spec itself, or the one of this path or zoo name.
 
-    Raises:
-        SpecError: if it cannot be read, or is something else.
+    Raises SpecError if it cannot be read, or is something else.
     """
     if isinstance(spec, NetworkSpec):
         return spec
@@ -145,13 +144,67 @@ def _files_beside(path: Path) -> list[str]:
 
 
 def starter(name: str) -> str:
-    """A small, fully commented spec of that name, which loads without a finding.
-
-    Raises:
-        SpecError: if the name cannot be the name of a network.
-    """
+    """A small, fully commented spec of that name, which loads without a finding; SpecError if it cannot be one."""
     plain = re.fullmatch(r"(?!(?i:true|false|null)$)[A-Za-z][A-Za-z0-9_ -]*", name)  # YAML reads it as text
     template = Path(__file__).with_name("starter.yaml").read_text(encoding="utf-8")
     text = template.replace("name: first", f"name: {name if plain else json.dumps(name)}")
     loads(text)
     return text
+
+
+# ---- the zoo ------------------------------------------------------------------------
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def zoo() -> dict[str, Path]:
+    """The file of each shipped spec, by name, in alphabetical order.
+
+    They lie in `cortexgraph/zoo/` of an installed wheel, and in `specs/` of a checkout.
+    """
+    folder = PACKAGE / "zoo"
+    if not folder.is_dir():
+        folder = PACKAGE.parent / "specs"
+    specs = [path for path in sorted(folder.glob("*.yaml")) if not path.name.endswith(".keys.yaml")]  # no key maps
+    return {path.stem: path for path in specs}
+
+
+def zoo_path(name: str) -> Path:
+    """The file of a shipped spec. Raises SpecError if no zoo spec has this name."""
+    shipped = zoo()
+    if name in shipped:
+        return shipped[name]
+    guess = similar(name, list(shipped))
+    listing = f"`cortexgraph zoo` lists {len(shipped)}"
+    repair = f"Did you mean `{guess}`?" if guess else ""
+    raise SpecError(Diagnostic("no-such-spec", "", f"no zoo spec is called `{name}`", listing, repair))
+
+
+def citation(keys: tuple[str, ...]) -> str:
+    """The sources of a spec in short, «Liang & Hu 2015»; a key that is not in the bibliography stands for itself."""
+    return "; ".join(short_citation(bibliography()[key]) if key in bibliography() else key for key in keys)
+
+
+def short_citation(entry: str) -> str:
+    """Authors' family names and year of a BibTeX entry.
+
+    >>> short_citation("@article{liang, author = {Liang, Ming and Hu, Xiaolin}, year = {2015}}")
+    'Liang & Hu 2015'
+    """
+    fields = dict(re.findall(r"(\w+) = \{((?:[^{}]|\{[^{}]*\})*)\}", entry))
+    names = [name.split(",")[0].strip("{} ") for name in fields["author"].split(" and ")]
+    authors = " & ".join(names) if len(names) < 3 else f"{names[0]} et al."
+    return f"{authors} {fields['year']}"
+
+
+def beside_zoo(path: str) -> str:
+    """The text of a file of the checkout, which a wheel carries beside the specs; empty if it is not there."""
+    places = (PACKAGE / "zoo" / Path(path).name, PACKAGE.parent / path)
+    return next((place.read_text(encoding="utf-8") for place in places if place.is_file()), "")
+
+
+@cache
+def bibliography() -> dict[str, str]:
+    """The BibTeX entries of `docs/references.bib`, by key."""
+    entries = [f"@{entry.strip()}" for entry in f"\n{beside_zoo('docs/references.bib')}".split("\n@")[1:]]
+    return {entry.split("{", 1)[1].split(",", 1)[0]: entry for entry in entries}

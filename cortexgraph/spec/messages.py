@@ -111,13 +111,9 @@ def shown(value: object) -> str:
 
 
 def message_for(detail: ErrorDetails, path: Path, root: type[BaseModel], keys: Sequence[str] = ()) -> Message:
-    """What a validation error says.
+    """What a validation error of a root model says; the path leads to the value, or to the missing or unknown key.
 
-    Args:
-        detail: the error.
-        path: leads to the value, or to the key that is missing or unknown.
-        root: the model that was validated.
-        keys: all that stand in the part that holds the value.
+    `keys` are all that stand in the part that holds the value.
     """
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "missing":

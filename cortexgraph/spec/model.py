@@ -322,10 +322,8 @@ class NetworkSpec(Document, Shown):
         """
         combined = next((n for n, readout in enumerate(self.readouts) if readout.over_time != "each"), None)
         if combined is not None and at != self.readouts[combined].at:
-            path, repair = (
-                ("readout", combined, "over_time"),
-                "Write `over_time: each`, or read at the steps of the spec.",
-            )
+            path = ("readout", combined, "over_time")
+            repair = "Write `over_time: each`, or read at the steps of the spec."
             found = f"the logits are combined over the steps of `at` (`{self.readouts[combined].over_time}`)"
             raise SpecError([self.diagnostic("combined-readout", path, found, "other steps would mean others", repair)])
         try:
@@ -336,13 +334,7 @@ class NetworkSpec(Document, Shown):
         return self.model_copy(update={"readouts": readouts})
 
     def diagnostic(
-        self,
-        code: str,
-        path: Path,
-        found: str,
-        expected: str = "",
-        repair: str = "",
-        severity: Severity = "error",
+        self, code: str, path: Path, found: str, expected: str = "", repair: str = "", severity: Severity = "error"
     ) -> Diagnostic:
         """A finding about the part at `path`; its place names the ends of a connection."""
         label = ""

@@ -44,8 +44,7 @@ class Override:
 def parse_overrides(overrides: Mapping[str, object] | Iterable[str | Override]) -> list[Override]:
     """Overrides from `path=value` texts, from a mapping of paths to Python values, or ready ones.
 
-    Raises:
-        SpecError: with every text that is not an override.
+    Raises SpecError with every text that is not an override.
     """
     texts = [overrides] if isinstance(overrides, str) else overrides
     parsed: list[Override] = []
@@ -111,8 +110,7 @@ def _path(text: str) -> tuple[Path, int]:
 def apply_overrides(data: dict[str, object], overrides: list[Override]) -> dict[Path, str]:
     """Set each override in the data; returns what set each path, such as `--set time.steps=4`.
 
-    Raises:
-        SpecError: with every override that leads nowhere; the others are set.
+    Raises SpecError with every override that leads nowhere; the others are set.
     """
     settings: dict[Path, str] = {}
     findings: list[Diagnostic] = []

@@ -47,11 +47,7 @@ class Source:
 
 
 def read_json(text: str, file: str | None = None) -> Source:
-    """Read JSON, which must be strict: no comments, no NaN.
-
-    Raises:
-        SpecError: for a syntax error, or data that is too deep or too large.
-    """
+    """Read JSON, which must be strict: no comments, no NaN. Raises SpecError as `read_yaml` does."""
     if not text.strip():
         return Source()
     try:

@@ -84,11 +84,7 @@ def refusal(found: str, repair: str, code: str = "conflict", key: str = "") -> P
 
 
 def refuse_entry(entry: object) -> object:
-    """Say what is wrong with an entry that could not be expanded to connections.
-
-    Raises:
-        PydanticCustomError: `bad-chain`, with the repair in its context.
-    """
+    """Say, as a PydanticCustomError with its repair, what is wrong with an entry that could not become connections."""
     if isinstance(entry, str):
         raise refusal(f"`{entry}` is not a chain of areas", _chain_repair(entry), "bad-chain")
     if isinstance(entry, list | tuple) and entry:
@@ -135,8 +131,7 @@ def expand_readouts(raw: object) -> object:
 def expand_operation(raw: object) -> object:
     """`relu` stands for `{relu: null}`; an entry names one operation or cell and its options.
 
-    Raises:
-        PydanticCustomError: `bad-operation`, when the entry is neither.
+    Raises PydanticCustomError `bad-operation` when the entry is neither.
     """
     if isinstance(raw, str):
         return {"name": raw}

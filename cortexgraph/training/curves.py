@@ -113,13 +113,9 @@ def _by_step(figure: Figure, axis: Axes, history: Sequence[EpochRecord]) -> None
 def figure_of(
     panels: int, title: str, size: tuple[float, float] | None = None, *, integers: bool = True
 ) -> Iterator[tuple[Figure, Sequence[Axes]]]:
-    """A figure of some panels side by side; it needs no display and leaves the user's matplotlib as it was.
+    """A figure of panels side by side, of a size in inches; it needs no display and leaves the user's matplotlib alone.
 
-    Args:
-        panels: how many.
-        title: heading.
-        size: width and height in inches; by default 4 × 3.2 for each panel.
-        integers: whether the ticks of x are whole numbers.
+    `integers` says whether the ticks of x are whole numbers.
     """
     import matplotlib
     from matplotlib.figure import Figure

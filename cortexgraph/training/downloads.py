@@ -24,27 +24,17 @@ def hub_name(text: str | PurePath) -> tuple[str, str | None] | None:
 
 
 def download(name: str, revision: str | None = None, *, local_files_only: bool = False) -> Path:
-    """The folder, in the user's cache, of a network of the hub.
+    """The folder, in the user's cache, of a network of the hub: of the main branch, or of a branch, tag or commit.
 
-    Args:
-        name: such as `org/name`.
-        revision: a branch, tag or commit; by default the newest of the main branch.
-        local_files_only: take it from the cache and do not ask the hub.
-
-    Raises:
-        DataError: if it cannot be had.
-        MissingPackageError: if huggingface_hub is not installed.
+    With `local_files_only` the hub is not asked. Raises DataError if it cannot be had, MissingPackageError without
+    huggingface_hub.
     """
     require("hub")
     from huggingface_hub import snapshot_download
 
     try:
         folder = snapshot_download(
-            name,
-            revision=revision,
-            allow_patterns=FILES,
-            local_files_only=local_files_only,
-            library_name="cortexgraph",
+            name, revision=revision, allow_patterns=FILES, local_files_only=local_files_only, library_name="cortexgraph"
         )
     except Exception as error:  # of the hub, of its client, and of the network
         raise refusal(name, error, revision) from None

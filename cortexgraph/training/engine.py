@@ -49,8 +49,7 @@ MLFLOW_SERVER = os.environ.get("MLFLOW_TRACKING_URI")
 def choose_device(device: str, count: int = 1) -> torch.device:
     """The device of `auto`, `cpu`, `mps`, `cuda` or `cuda:N`, or the first of several.
 
-    Raises:
-        CortexGraphError: if this is not the name of a device, or this machine lacks the device, or has fewer.
+    Raises CortexGraphError if this machine does not have the device, or has fewer.
     """
     if not re.fullmatch(DEVICE_PATTERN, device):
         expected, repair = "auto, cpu, mps, cuda and cuda:N are known", "Give one of these."
@@ -123,16 +122,8 @@ def make_trainer(
 ) -> pl.Trainer:
     """A trainer that only trains: the callbacks save, log and make tables.
 
-    Args:
-        settings: of training.
-        device: the one of this process, or the first of them.
-        folder: of the run.
-        callbacks: of Lightning.
-        batches: how many an epoch has; by default as many as the loader gives.
-        quiet: show no progress.
-
-    Raises:
-        CortexGraphError: for a precision that this machine does not offer.
+    An epoch has this number of batches, or as many as the loader gives. Raises CortexGraphError for a precision that
+    this machine does not offer.
     """
     if settings.precision == "16" and device.type == "cpu":
         expected, repair = "a processor computes in 32 or bf16", "Give --precision bf16."
@@ -218,11 +209,7 @@ class WandbRun(WandbLogger):  # type: ignore[misc, unused-ignore]
 
 
 def check_trackers(names: Sequence[str], folder: Path) -> None:
-    """Check that trackers are known and installed, and can write into the folder of the run.
-
-    Raises:
-        CortexGraphError: with a finding for each that is not.
-    """
+    """Raise CortexGraphError with all findings unless trackers are installed and can write into the run's folder."""
     findings = []
     for name in names:
         package = TRACKERS.get(name)
@@ -247,13 +234,8 @@ def tracking(
 ) -> Iterator[dict[str, Logger]]:
     """Lightning's loggers by name, closed after the block, however it ends; `metrics.csv` is the recorder's.
 
-    Args:
-        names: checked by `check_trackers`.
-        folder: of the run.
-        network: its name, under which wandb and mlflow keep the run.
-        step: from which training goes on: TensorBoard's values of later steps were lost with an interruption, and are
-            hidden.
-        versions: what the trackers call the run that goes on.
+    Training goes on from a step: TensorBoard's values of later ones were lost with an interruption, and are hidden.
+    `versions` are what the trackers call the run that goes on.
     """
     run = folder.resolve().name
     mlflow = MLFLOW_SERVER or f"sqlite:///{folder.resolve() / 'mlflow.db'}"  # MLflow refuses plain folders now

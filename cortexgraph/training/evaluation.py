@@ -31,14 +31,7 @@ from cortexgraph.training.images import (
     evaluation_batches,
     other_targets,
 )
-from cortexgraph.training.losses import (
-    CLASS,
-    CROSS_ENTROPY,
-    LABELS,
-    NUMBERS,
-    logits_per_step,
-    loss_per_step,
-)
+from cortexgraph.training.losses import CLASS, CROSS_ENTROPY, LABELS, NUMBERS, logits_per_step, loss_per_step
 from cortexgraph.training.metrics import Scores
 from cortexgraph.training.module import objective_of
 from cortexgraph.training.reached import reached_steps, read_steps
@@ -213,11 +206,7 @@ def evaluate(
 
 
 def _settings_for(spec: NetworkSpec, data: ImageData) -> TrainSettings:
-    """Settings with the loss of the targets of the data, or of images.
-
-    Raises:
-        DataError: if the network gives something else than these targets.
-    """
+    """Settings with the loss of the targets of the data, or of images; DataError if the network gives others."""
     first = spec.readouts[0]
     settings = TrainSettings(loss=loss_of(data.targets.kind if first.target == "data" else NUMBERS))
     kind = kind_of(first, settings.loss)
@@ -228,11 +217,7 @@ def _settings_for(spec: NetworkSpec, data: ImageData) -> TrainSettings:
 
 
 def check_views(tta: Tta, kind: str) -> None:
-    """Refuse to average over views where the target of a mirror image is another one.
-
-    Raises:
-        DataError: if views are asked for.
-    """
+    """Raise DataError where logits are to be averaged over views, but the target of a mirror image is another one."""
     if tta != "none" and kind not in {CLASS, LABELS}:
         found = "the targets of this network do not stay the same in a mirror image"
         raise DataError(Diagnostic("conflict", "tta", found, repair="Leave it out."))

@@ -26,32 +26,15 @@ from cortexgraph.files import write_text
 from cortexgraph.graph import resolved
 from cortexgraph.network import CompiledNetwork
 from cortexgraph.spec import NetworkSpec, SpecLike
+from cortexgraph.training import engine, images
 from cortexgraph.training.curves import draw_curves
-from cortexgraph.training.engine import (
-    DEFAULT_TRACKERS,
-    Interrupted,
-    Interrupts,
-    StopTraining,
-    check_trackers,
-    choose_device,
-    choose_precision,
-    make_trainer,
-    quiet_lightning,
-    tracking,
+from cortexgraph.training.job import (
+    Job,
+    begin_extension,
+    checkpoint_to_resume,
+    finish_extension,
+    withdrawn_if_nothing_was_trained,
 )
-from cortexgraph.training.extension import begin_extension, finish_extension, withdrawn_if_nothing_was_trained
-from cortexgraph.training.images import (
-    check_augmentation,
-    check_batches,
-    check_fit,
-    check_frames,
-    data_card,
-    normalised,
-    run_length,
-    set_aside,
-    validation_rows,
-)
-from cortexgraph.training.job import Job, checkpoint_to_resume
 from cortexgraph.training.module import TrainingModule
 from cortexgraph.training.processes import is_first_process, on_these_machines, training_together
 from cortexgraph.training.reached import check_losses
@@ -75,7 +58,7 @@ def train(
     init_from: Source | None = None,
     overwrite: bool = False,
     quiet: bool = False,
-    logger: Sequence[str] = DEFAULT_TRACKERS,
+    logger: Sequence[str] = engine.DEFAULT_TRACKERS,
     origin: Mapping[str, Any] | None = None,
     command: Sequence[str] = (),
     on_epoch: Callable[[EpochRecord], None] | None = None,
@@ -122,21 +105,21 @@ def train(
         settings = run.train_settings() if resume and run.is_run else TrainSettings()
     spec = resolved(graph := build(spec))
     settings = on_these_machines(settings)
-    check_trackers(logger, run.path)
-    check_fit(spec, data, settings.loss)
-    check_frames(spec, data)
-    data = normalised(data, settings)
+    engine.check_trackers(logger, run.path)
+    images.check_fit(spec, data, settings.loss)
+    images.check_frames(spec, data)
+    data = images.normalised(data, settings)
     rows = _validation_rows(run, data, settings, resume=resume)
-    card, data = data_card(data, origin), set_aside(data, rows)
-    check_batches(data, settings)
+    card, data = images.data_card(data, origin), images.set_aside(data, rows)
+    images.check_batches(data, settings)
     if findings := list(batch_norm_over_one_value(graph, min(settings.batch_size, len(data.train)))):
         raise CompileError(findings)
-    device = choose_device(settings.device, settings.devices)
-    computed = settings.model_copy(update={"precision": choose_precision(settings.precision, device)})
+    device = engine.choose_device(settings.device, settings.devices)
+    computed = settings.model_copy(update={"precision": engine.choose_precision(settings.precision, device)})
     run.check_startable(resume=resume, overwrite=overwrite)
-    with torch.random.fork_rng([device.index] if device.type == "cuda" else []), quiet_lightning():
+    with torch.random.fork_rng([device.index] if device.type == "cuda" else []), engine.quiet_lightning():
         network, start = _initial_network(spec, settings, data, init_from, run.read_initial() if resume else None)
-        check_augmentation(spec, data, settings)
+        images.check_augmentation(spec, data, settings)
         check_losses(network.unrolled, settings.loss_over)
         frozen = freeze(network, settings.freeze)
         started = Started(
@@ -150,14 +133,14 @@ def train(
             initial=tensors_digest(plain_state(network)) if start else "",
         )
         job = Job(run, spec, network, data, rows, card, computed, started, device, start, frozen)
-        recorder = Recorder(run, Interrupts(), quiet=quiet, on_epoch=on_epoch)
+        recorder = Recorder(run, engine.Interrupts(), quiet=quiet, on_epoch=on_epoch)
         return _carried_out(job, recorder, logger, resume=resume, overwrite=overwrite)
 
 
 def _validation_rows(run: RunFolder, data: ImageData, settings: TrainSettings, *, resume: bool) -> list[int]:
     """Which training images are set aside: those that a resumed run has stored, if they are rows of the data."""
     stored = run.read_validation() if resume else []
-    return stored if stored and max(stored) < len(data.train) else validation_rows(data, settings)
+    return stored if stored and max(stored) < len(data.train) else images.validation_rows(data, settings)
 
 
 def _initial_network(
@@ -183,8 +166,8 @@ def _initial_network(
 def _carried_out(job: Job, recorder: Recorder, logger: Sequence[str], *, resume: bool, overwrite: bool) -> Summary:
     """Train, or resume, and write the results; `summary.json`, which marks a finished run, last."""
     run, quiet = job.run, recorder.quiet
-    batches = job.settings.accumulate * run_length(job.data, job.settings) // job.settings.epochs
-    trainer = make_trainer(job.settings, job.device, run.path, [recorder], batches, quiet=quiet)
+    batches = job.settings.accumulate * images.run_length(job.data, job.settings) // job.settings.epochs
+    trainer = engine.make_trainer(job.settings, job.device, run.path, [recorder], batches, quiet=quiet)
     with run.locked():
         newest = job.begin(resume=resume, overwrite=overwrite, quiet=quiet)
         path, last = newest or (None, None)
@@ -193,7 +176,7 @@ def _carried_out(job: Job, recorder: Recorder, logger: Sequence[str], *, resume:
         step = last["global_step"] if last else 0
         versions = last["callbacks"]["Recorder"].get("trackers", {}) if last else {}
         names = logger if is_first_process() else ()
-        with tracking(names, run.path, job.spec.name, step, versions) as recorder.trackers:
+        with engine.tracking(names, run.path, job.spec.name, step, versions) as recorder.trackers:
             if job.settings.processes > 1:
                 synchronise_norms(job.network, job.device)
             module = TrainingModule(job.network, job.data, job.settings, job.frozen.modules)
@@ -225,7 +208,7 @@ def _extended(
                 settings=stored.model_dump(mode="json", exclude=MACHINES),
                 spec_sha256=network.digest,
             )
-            checkpoint_to_resume(run, started, network, data_card(normalised(data, stored)))
+            checkpoint_to_resume(run, started, network, images.data_card(images.normalised(data, stored)))
             begin_extension(run, epochs, shlex.join(options["command"]))
         while not first and not run.is_being_extended:  # the first process begins it
             time.sleep(0.1)
@@ -262,22 +245,17 @@ def _fit(
             trainer.test(module, verbose=False)
             metrics = module.counts["evaluation"].summed(trainer.world_size)[1]
             return {name: module.by_step(values) for name, values in metrics.items()}
-    except StopTraining:
+    except engine.StopTraining:
         done = len(recorder.history)
         kept = "they are saved." if done else "resuming starts again."
         if recorder.run.within.exists():
             kept = "resuming goes on within the next one."
         message = f"Stopped after {done} of {module.settings.epochs} epochs; {kept}"
-        raise Interrupted(message, interrupts.received or signal.SIGINT) from None
+        raise engine.Interrupted(message, interrupts.received or signal.SIGINT) from None
     except torch.OutOfMemoryError:
-        raise CortexGraphError(
-            Diagnostic(
-                "out-of-memory",
-                "device",
-                f"its memory does not hold a batch of {module.settings.batch_size} images",
-                repair="Lower --batch-size, use --precision bf16, --checkpoint sqrt, or fewer steps.",
-            )
-        ) from None
+        found = f"its memory does not hold a batch of {module.settings.batch_size} images"
+        repair = "Lower --batch-size, use --precision bf16, --checkpoint sqrt, or fewer steps."
+        raise CortexGraphError(Diagnostic("out-of-memory", "device", found, repair=repair)) from None
     except Exception as error:
         if checkpoint is None or recorder.has_begun or isinstance(error, CortexGraphError):
             raise

@@ -33,16 +33,9 @@ FLIPS: dict[str, bool | str] = {"random": True, "alternating": "alternating", "n
 
 
 def check_fit(spec: NetworkSpec, data: ImageData, loss: str = CROSS_ENTROPY, *, targets: bool = True) -> None:
-    """Compare channels and size, and the targets of every readout with those of the data.
+    """Raise DataError, with a finding for each difference, unless size, channels and targets of the data fit a network.
 
-    Args:
-        spec: the network.
-        data: the images.
-        loss: of readouts that name none.
-        targets: whether the targets matter.
-
-    Raises:
-        DataError: with one finding for each that differs, and the repair.
+    `loss` is that of readouts that name none; without `targets` these do not matter.
     """
     if not isinstance(data, ImageData):
         repair = "Load images with `cg.load_data`, or make them of tensors with `cortexgraph.data.ImageData.of`."
@@ -69,10 +62,8 @@ def _targets(spec: NetworkSpec, readout: Readout, data: ImageData, loss: str) ->
         found, repair = f"the loss {name} does not train on images", f"Give --loss {loss_of(NUMBERS)}, or leave it out."
         yield Diagnostic("task-mismatch", f"{place}.target", found, "`target` is set", repair)
     elif kind == LABELS and readout.is_map:
-        found, repair = (
-            f"the loss {name} does not train answers for each place",
-            f"Give --loss {CROSS_ENTROPY}, or mse.",
-        )
+        found = f"the loss {name} does not train answers for each place"
+        repair = f"Give --loss {CROSS_ENTROPY}, or mse."
         yield Diagnostic("task-mismatch", place, found, repair=repair)
     elif kind in KINDS and kind != data.targets.kind:
         found = f"the loss {name} trains on {KINDS[kind]}"
@@ -107,11 +98,7 @@ def other_targets(place: str, found: str, data: ImageData, repair: str) -> Diagn
 
 
 def check_frames(spec: NetworkSpec, data: ImageData) -> None:
-    """Check that videos have a frame for each step, and the one to be predicted after the last.
-
-    Raises:
-        DataError: if not, or if there are only images, of which a readout predicts the next.
-    """
+    """Raise DataError unless videos have a frame for each step, and after the last one the one to be predicted."""
     needed, frames = frames_needed(spec), data.train.frames
     if frames is None and needed > spec.time.steps:
         found, repair = "a readout predicts the next frame", "Give videos, in a folder for each, with --video."
@@ -123,7 +110,7 @@ def check_frames(spec: NetworkSpec, data: ImageData) -> None:
 
 
 def check_classes(classes: int, data: ImageData) -> None:
-    """Compare the number of logits with that of classes. Raises DataError if they differ."""
+    """Raise DataError if the number of logits is not that of the classes."""
     if classes != len(data.classes):
         raise DataError(_misfit("readout.classes", [classes], [len(data.classes)], "classes", "gives"))
 
@@ -136,12 +123,7 @@ def _misfit(path: str, own: list[int], other: list[int], unit: str, verb: str = 
 
 
 def data_card(data: ImageData, origin: Mapping[str, object] | None = None) -> DataCard:
-    """What a run keeps of its data.
-
-    Args:
-        data: the images.
-        origin: the arguments of `load_data` that made them.
-    """
+    """What a run keeps of its data; `origin` are the arguments of `load_data` that made it."""
     digest = hashlib.sha256()
     for split in (data.train, data.test):
         split.update(digest)
@@ -183,8 +165,7 @@ def normalised(data: ImageData, settings: TrainSettings) -> ImageData:
 def validation_rows(data: ImageData, settings: TrainSettings) -> list[int]:
     """Which training images the settings set aside for validation: the same share of every class, from the seed.
 
-    Raises:
-        DataError: if none would be left to train on, or none set aside.
+    Raises DataError if none would be left to train on, or none set aside.
     """
     asked, available = settings.validation, len(data.train)
     count = asked if isinstance(asked, int) else round(asked * available)
@@ -251,10 +232,8 @@ def check_augmentation(spec: NetworkSpec, data: ImageData, settings: TrainSettin
     augment = augmentation(data, settings)
     if augment is None or augment == Augment(0, flip=False):
         if any(kind_of(readout, settings.loss) == VIEWS for readout in spec.readouts):
-            found, repair = (
-                "two views of an image would be the same",
-                "Leave --no-augment out, or give --shift or others.",
-            )
+            found = "two views of an image would be the same"
+            repair = "Leave --no-augment out, or give --shift or others."
             raise DataError(Diagnostic("bad-augment", "settings.augment", found, repair=repair))
         return
     augment.check_fits(*data.train.shape[1:])
@@ -372,11 +351,7 @@ def left_out(data: ImageData, settings: TrainSettings) -> int:
 
 
 def check_batches(data: ImageData, settings: TrainSettings) -> None:
-    """Check that an epoch has an update, and that processes get equal shares where the images are fewer than a batch.
-
-    Raises:
-        DataError: if not.
-    """
+    """Raise DataError unless an epoch has an update, and processes get equal shares of what is less than a batch."""
     count = len(data.train)
     if settings.accumulate > 1 and count < settings.images_per_update:
         found = f"an update needs {settings.accumulate} batches of {settings.batch_size} images"

@@ -1,10 +1,13 @@
-"""A training that is checked and ready to begin: how it begins in its folder, and its summary at the end."""
+"""A training that is checked: how it begins in its folder, its summary at the end, and its extension afterwards."""
 
 from __future__ import annotations
 
+import io
 import platform
+import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,24 +18,16 @@ import torch
 from cortexgraph.compiler import unroll
 from cortexgraph.data import ImageData
 from cortexgraph.drawing import draw, draw_unrolled
-from cortexgraph.errors import DataError, Diagnostic
-from cortexgraph.files import write_text
+from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
+from cortexgraph.files import write_bytes, write_text
 from cortexgraph.network import CompiledNetwork
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training.images import images_text, left_out
 from cortexgraph.training.processes import is_first_process
 from cortexgraph.training.recipe import STANDARD
 from cortexgraph.training.recorder import plain_state
-from cortexgraph.training.records import (
-    DECIDING,
-    DataCard,
-    EpochRecord,
-    Started,
-    Summary,
-    best_epoch,
-    reported_epoch,
-)
-from cortexgraph.training.run_folder import RunFolder
+from cortexgraph.training.records import DECIDING, DataCard, EpochRecord, Started, Summary, best_epoch, reported_epoch
+from cortexgraph.training.run_folder import LOCK, PART, RunFolder, save_tensors, write_json
 from cortexgraph.training.settings import TrainSettings, stored_settings
 from cortexgraph.training.starting import Frozen, Start
 from cortexgraph.training.tasks import ACCURACY
@@ -72,11 +67,8 @@ class Job:
     def begin(self, *, resume: bool, overwrite: bool, quiet: bool) -> tuple[Path, dict[str, Any]] | None:
         """Write the files of a new run, or those that a resumed run lacks, and announce the training.
 
-        Returns:
-            The checkpoint from which a resumed run goes on.
-
-        Raises:
-            DataError: if the folder is not free, or not resumable.
+        Returns the checkpoint from which a resumed run goes on. Raises DataError if the folder is not free or
+        resumable.
         """
         run = self.run
         run.check_startable(resume=resume, overwrite=overwrite)  # another process may have been here meanwhile
@@ -214,8 +206,7 @@ def checkpoint_to_resume(
 ) -> tuple[Path, dict[str, Any]] | None:
     """The checkpoint from which a resumed run goes on, and its file; None if it was interrupted before the first one.
 
-    Raises:
-        DataError: if spec, settings or data are not those that it was started with, or a file is damaged.
+    Raises DataError if spec, settings or data are not those that it was started with, or a file is damaged.
     """
     before = run.train_settings().model_dump(mode="json")
     pairs = {f"settings.{name}": (before[name], value) for name, value in started.settings.items()}
@@ -243,10 +234,69 @@ def checkpoint_to_resume(
 
 def _changed(place: str, before: object, now: object) -> Diagnostic:
     was, now = (value[:16] if isinstance(value, str) and len(value) == 64 else value for value in (before, now))
-    return Diagnostic(
-        "resume-changed",
-        place,
-        f"it is {now} now",
-        f"the run was started with {was}",
-        "Resume with the arguments of the start (leave options out), or start another run.",
-    )
+    expected = f"the run was started with {was}"
+    repair = "Resume with the arguments of the start (leave options out), or start another run."
+    return Diagnostic("resume-changed", place, f"it is {now} now", expected, repair)
+
+
+# ---- extending a finished run -------------------------------------------------------
+#
+# Until the extension is finished it is a separate unfinished run, in the folder `extension` of the run, which does
+# not change. The finished extension then takes the place of the run, file by file.
+
+
+def begin_extension(run: RunFolder, epochs: int, command: str) -> None:
+    """Copy a finished, whole run into its extension, as an unfinished run of `epochs` more epochs.
+
+    The schedule of the learning rate starts again (`TrainSettings.restarts`); the state of the optimiser stays.
+    """
+    part = RunFolder(run.path / PART)
+    for folder in (part.path, run.extension.path):
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(run.path, part.path, ignore=shutil.ignore_patterns(LOCK, PART))
+    for path in (part.summary, part.summary_text):
+        path.unlink(missing_ok=True)
+    before, started = run.train_settings(), run.read_settings()
+    changes = {"epochs": before.epochs + epochs, "restarts": [*before.restarts, before.epochs]}
+    commands = " && ".join(filter(None, (started.command, command)))
+    write_json(part.settings, started.model_copy(update={"settings": started.settings | changes, "command": commands}))
+    _adopt(part)
+    part.path.rename(run.extension.path)
+
+
+def _adopt(run: RunFolder) -> None:
+    """Mark checkpoint and weights as those of the changed settings."""
+    import torch
+
+    identity = run.identity(run.read_spec(), run.read_card())
+    checkpoint = torch.load(run.last, map_location="cpu", weights_only=True)
+    checkpoint["callbacks"]["Recorder"]["identity"] = identity
+    torch.save(checkpoint, buffer := io.BytesIO())  # into a file, torch has an error of its own for a full disk
+    write_bytes(run.last, buffer.getvalue(), durable=True)
+    state, metadata = run.tensors(run.weights)
+    save_tensors(run.weights, state, metadata | {"identity": identity})
+
+
+@contextmanager
+def withdrawn_if_nothing_was_trained(run: RunFolder) -> Iterator[None]:
+    """Remove the extension of a run if the block fails before the first of its epochs is finished."""
+    try:
+        yield
+    except CortexGraphError:
+        if run.extension.read_last()["epoch"] + 1 == run.read_summary().epochs:
+            shutil.rmtree(run.extension.path)
+        raise
+
+
+def finish_extension(run: RunFolder) -> Summary:
+    """Replace the run by its finished extension, and return the summary of the whole; also after an interruption."""
+    extension = run.extension
+    summary = extension.read_summary().model_copy(update={"run": run.path})
+    write_json(extension.summary, summary)
+    files = [path for path in extension.path.rglob("*") if path.is_file() and path.name != LOCK]
+    for path in sorted(files, key=lambda path: path == extension.summary):
+        target = run.path / path.relative_to(extension.path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+    shutil.rmtree(extension.path)
+    return summary

@@ -167,17 +167,11 @@ def logits_per_step(logits: Logits) -> Tensor:
 
 
 def loss_per_step(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0, loss: str = CROSS_ENTROPY) -> Tensor:
-    """The loss at each readout step, averaged over the batch, and over all places that have a target.
+    """The loss at each readout step, averaged over the batch and over all places that have a target: float32 [n].
 
-    Args:
-        logits: [B, n, classes], or [B, n, classes, H, W] with a readout of every place.
-        labels: int64 [B] or [B, H, W], float32 [B, K] or [B, K, H, W], or such for each step: [B, n, …], of which
-            the last count where there are more.
-        label_smoothing: share of each target spread evenly over all classes.
-        loss: its registered name.
-
-    Returns:
-        float32 [n].
+    Logits are [B, n, classes], or [B, n, classes, H, W] with a readout of every place. Labels are int64 [B] or [B, H,
+    W], float32 [B, K] or [B, K, H, W], or such for each step, [B, n, …], of which the last count where there are more.
+    The label smoothing is the share of each target spread evenly over all classes; the loss has its registered name.
     """
     import torch
 
@@ -240,15 +234,9 @@ def readout_loss(
 ) -> Tensor:
     """The number that training minimises: the mean over all readouts and their steps, or their last steps alone.
 
-    With weights for the steps, it is the weighted mean.
-
-    Args:
-        logits: [B, classes] or [B, n, classes], or such by the name of each readout.
-        labels: int64 [B], or as `loss_per_step` takes them; of every readout, or one for each.
-        label_smoothing: share of each target spread evenly over all classes.
-        over: which readout steps count: `all`, `last`, or the weight of each, with commas between.
-        loss: its registered name.
-        readouts: of the spec, which may have losses and weights of their own.
+    With weights for the steps, with commas between, it is the weighted mean. Logits are [B, classes] or [B, n,
+    classes], or such by the name of each readout; labels of every readout, or one for each, and the rest are as for
+    `loss_per_step`. Readouts of the spec may have losses and weights of their own.
     """
     import torch
 

@@ -122,13 +122,7 @@ class Scores:
             metric.to(device)
 
     def add(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
-        """Count a batch.
-
-        Args:
-            loss: its mean.
-            logits: of the first readout, [B, n, …].
-            targets: of the first readout: [B, …], or such for each step.
-        """
+        """Count a batch: its mean loss, the logits [B, n, …] of a readout, and its targets [B, …], or such by step."""
         self.loss += loss.detach() * len(logits)
         self.images += len(logits)
         if self.kind == CLASS:

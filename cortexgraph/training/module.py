@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -13,7 +13,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cortexgraph.data import Batches, ImageData
-from cortexgraph.errors import CortexGraphError, Diagnostic
+from cortexgraph.network import CompiledNetwork
 from cortexgraph.training.images import EpochLoader, evaluation_batches, is_mixing, run_length, seed_by, train_batches
 from cortexgraph.training.losses import logits_per_step
 from cortexgraph.training.metrics import Scores
@@ -22,9 +22,6 @@ from cortexgraph.training.reached import all_read_steps, read_steps
 from cortexgraph.training.records import Split
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.training.tasks import SCORES, Objective
-
-if TYPE_CHECKING:
-    from cortexgraph.network import CompiledNetwork
 
 
 class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
@@ -166,16 +163,7 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc, unused-ignore]
         """Go on in the middle of an epoch, with what `progress` gave there."""
         for module in self.frozen:
             module.eval()
-        rows = progress["processes"]
-        if len(rows) != self.trainer.world_size:
-            found, expected = (
-                f"{len(rows)} processes wrote the middle of this epoch",
-                f"there are {self.trainer.world_size}",
-            )
-            raise CortexGraphError(
-                Diagnostic("environment", "devices", found, expected, f"Resume with --devices {len(rows)} in all.")
-            )
-        own = rows[self.trainer.global_rank]
+        own = progress["processes"][self.trainer.global_rank]  # as many as there are: see `RunFolder.read_newest`
         self.counts["train"] = self._zero()
         self.counts["train"].restore(own["counts"])
         torch.set_rng_state(own["random"])

@@ -52,11 +52,7 @@ class Predictions:
 
     @property
     def probabilities(self) -> Tensor:
-        """The probabilities of classes or labels, float32 [N, n, classes].
-
-        Raises:
-            DataError: if the network was trained on other targets.
-        """
+        """The probabilities of classes or labels, float32 [N, n, classes]; DataError for other targets."""
         if self.kind not in {CLASS, LABELS}:
             found = f"{self.name} does not give probabilities of classes or labels"
             raise DataError(Diagnostic("not-a-classifier", "predictions", found, repair="Use `values`."))
@@ -84,11 +80,7 @@ class Predictions:
                         yield place | {f"value_{n}": number for n, number in enumerate(numbers.tolist())}
 
     def best(self, index: int) -> str:
-        """The most probable class of one image at the last readout step.
-
-        Raises:
-            DataError: if there is no image of this index.
-        """
+        """The most probable class of one image at the last readout step; DataError for an index without image."""
         if not -len(self.files) <= index < len(self.files):
             expected = f"there {'is' if len(self.files) == 1 else 'are'} {count_of(len(self.files), 'image')}"
             repair = "Count images from 0; `probabilities[image, step]` has all classes."
@@ -149,11 +141,7 @@ def predict(
 
 
 def read_images(files: str | PathLike[str] | Sequence[str | PathLike[str]], run: TrainedRun) -> Tensor:
-    """Images of files in the size that a run takes, uint8 [N, C, H, W].
-
-    Raises:
-        DataError: naming every file that cannot be read.
-    """
+    """Images of files in a run's size, uint8 [N, C, H, W]; DataError naming every file that it cannot read."""
     return decode_files(_existing(files), pair(run.spec.input.size), run.spec.input.channels, run.card.resize)
 
 

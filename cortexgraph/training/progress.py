@@ -68,13 +68,7 @@ class ProgressLines(pl.Callback):  # type: ignore[misc, unused-ignore]
 
 
 def progress_of(trainer: pl.Trainer, module: pl.LightningModule, seconds: float) -> dict[str, str]:
-    """Figures of the epoch that is trained, so far: texts by name.
-
-    Args:
-        trainer: of the run.
-        module: the network in training.
-        seconds: since the epoch began.
-    """
+    """Figures of the epoch that is trained, so far, after this time: texts by name."""
     training, done = as_training(module), _batches_done(trainer)
     counts = training.counts["train"]
     if not done:

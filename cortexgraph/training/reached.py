@@ -42,11 +42,7 @@ def _steps_of_logits(graph: UnrolledGraph, readout: Readout) -> tuple[int, ...]:
 
 
 def check_losses(graph: UnrolledGraph, loss_over: str) -> None:
-    """Check that the losses of readouts are registered, and that each has one weight for each readout step.
-
-    Raises:
-        CompileError: if not.
-    """
+    """Raise CompileError unless each readout's loss is registered and has one weight for each readout step."""
     findings: list[Diagnostic] = []
     for readout, declared in zip(graph.areas.readouts, graph.areas.spec.readouts, strict=True):
         place = ("readout", readout.index)
@@ -58,10 +54,8 @@ def check_losses(graph: UnrolledGraph, loss_over: str) -> None:
             findings.append(graph.areas.spec.diagnostic("unknown-value", (*place, "loss"), found, expected, repair))
         steps, over = _steps_of_logits(graph, readout), declared.loss_over or loss_over
         if len(weights := step_weights(over, len(steps))) != len(steps):
-            found, expected = (
-                f"{len(weights)} weights were given",
-                f"{readout.name} is read out at {len(steps)} steps ({step_ranges(steps)})",
-            )
+            found = f"{len(weights)} weights were given"
+            expected = f"{readout.name} is read out at {len(steps)} steps ({step_ranges(steps)})"
             repair = "Give one weight for each step, with commas between."
             diagnostic = Diagnostic("loss-weights", "settings.loss_over", found, expected, repair)
             if declared.loss_over is not None:
@@ -74,9 +68,7 @@ def check_losses(graph: UnrolledGraph, loss_over: str) -> None:
 def reached_steps(trained: NetworkSpec, evaluated: NetworkSpec) -> dict[int, bool]:
     """For each step of the first readout of `evaluated`, whether it uses only what a readout of `trained` depended on.
 
-    Args:
-        trained: the network as it was trained.
-        evaluated: the same areas with other steps of readout, another T or another order.
+    Both have the same areas; steps of readout, T or order may be others.
     """
     graph, other = prune(unroll(trained)), prune(unroll(evaluated))
     last = {identifier: max(sets) for identifier, sets in trained_sets(graph).items()}

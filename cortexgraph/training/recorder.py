@@ -283,8 +283,7 @@ def plain_state(network: nn.Module) -> dict[str, Tensor]:
 def check_finite(loss: Tensor, trainer: pl.Trainer, name: str) -> None:
     """Stop training in all processes when a loss of one is infinite or not a number; saved files stay.
 
-    Raises:
-        CortexGraphError: naming epoch and step.
+    Raises CortexGraphError naming epoch and step.
     """
     infinite = not torch.isfinite(loss)
     if trainer.world_size > 1:

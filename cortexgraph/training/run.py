@@ -9,9 +9,10 @@ from functools import cached_property
 from operator import index
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, get_args
+from typing import Any, Literal, SupportsIndex, get_args
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from cortexgraph.compiler import compile_spec, unroll
 from cortexgraph.data import ImageData
 from cortexgraph.errors import CortexGraphWarning, DataError, Diagnostic
 from cortexgraph.interventions import intervene
+from cortexgraph.network import CompiledNetwork
 from cortexgraph.program import check_choice
 from cortexgraph.released import read_weights
 from cortexgraph.spec import NetworkSpec, SpecLike
@@ -35,11 +37,6 @@ from cortexgraph.training.settings import TrainSettings
 from cortexgraph.training.tasks import CLASS_MAP, kind_of, target_arguments
 from cortexgraph.unrolling import Order
 from cortexgraph.wording import quoted, similar
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cortexgraph.network import CompiledNetwork
 
 At = Literal["all", "last"] | int | Sequence[int]
 Epoch = Literal["kept", "best", "last"]
@@ -356,8 +353,7 @@ def packed() -> dict[str, Path]:
 def find_run(name: str | Path) -> RunFolder:
     """The run in a folder, the trained network of that name that ships, or one of the hub (`hf://org/name`).
 
-    Raises:
-        DataError: if there is none.
+    Raises DataError if there is none.
     """
     if (remote := hub_name(name)) is not None:
         return RunFolder(download(*remote))

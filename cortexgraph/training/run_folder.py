@@ -30,8 +30,6 @@ MARK, LAYOUT = "cortexgraph_run", 1
 """Key in `settings.json` that makes a folder a run; its value is the version of the layout."""
 PARTS = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks")
 """What a checkpoint holds, and resuming needs."""
-
-
 LOCK = ".run.lock"
 PART = ".extension.part"
 """An extension that is being made."""
@@ -50,10 +48,10 @@ T = TypeVar("T")
 
 
 class RunFolder:
-    """Paths of a run's files, and the rules for starting, resuming and reading one.
+    """Paths of a run's files, and the rules for starting, resuming and reading one; the folder need not exist.
 
-    Args:
-        path: the folder, which need not exist.
+    Every method raises DataError, with the repair, where the state of the folder forbids what it does, where a file is
+    missing, damaged or of a later layout, and where nothing can be written.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -132,11 +130,7 @@ class RunFolder:
     # ---- starting ------------------------------------------------------------
 
     def check_startable(self, *, resume: bool = False, overwrite: bool = False, extend: bool = False) -> None:
-        """Check in the first process that a run may start, resume, or be extended here; changes nothing.
-
-        Raises:
-            DataError: if it may not, with the repair.
-        """
+        """Check in the first process that a run may start, resume, or be extended here; changes nothing."""
         if not is_first_process():
             return
         asked = [name for name, value in (("resume", resume), ("extend", extend), ("overwrite", overwrite)) if value]
@@ -189,11 +183,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other runs from writing into the folder, which is made where it is missing; the first process does so.
-
-        Raises:
-            DataError: if another process writes into it, or it cannot be written.
-        """
+        """In the first process, keep other runs from writing into the folder, which is made where it is missing."""
         with locked(self.lock, "another process is training in this folder") if is_first_process() else nullcontext():
             yield
 
@@ -205,11 +195,7 @@ class RunFolder:
         rows: Sequence[int] = (),
         initial: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Write what makes the folder a run, the settings that mark it first; an earlier run's files go.
-
-        Raises:
-            DataError: if it cannot be written.
-        """
+        """Write what makes the folder a run, the settings that mark it first; an earlier run's files go."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             for path in (*self._files, self.path / "mlflow.db"):
@@ -237,11 +223,7 @@ class RunFolder:
         self.checkpoints.mkdir(exist_ok=True)
 
     def remove_leftovers(self) -> None:
-        """Remove temporary files of a process that was killed while it wrote into this folder.
-
-        Raises:
-            DataError: if one cannot be removed.
-        """
+        """Remove temporary files of a process that was killed while it wrote into this folder."""
         for path in (self.settings, *self._files, self.last, self.best, self.within):
             for left in leftovers(path):
                 try:
@@ -252,13 +234,13 @@ class RunFolder:
     # ---- reading -------------------------------------------------------------
 
     def file(self, path: Path) -> Path:
-        """The path of a file of this run. Raises DataError if it is missing, or is a folder, a pipe or a device."""
+        """The path of a file of this run."""
         if not path.is_file():
             raise self.damaged(path, "is not a file" if path.exists() else "is missing")
         return path
 
     def read(self, path: Path, kind: type[T]) -> T:
-        """A JSON file of this run, as a model or a typed dictionary. Raises DataError if it is missing or damaged."""
+        """A JSON file of this run, as a model or a typed dictionary."""
         try:
             return TypeAdapter(kind).validate_json(self.file(path).read_bytes())
         except OSError as error:
@@ -270,11 +252,7 @@ class RunFolder:
             raise self.damaged(path, f"is not {problem}{f' (`{place}`)' if place else ''}") from None
 
     def read_settings(self) -> Started:
-        """How the run was started.
-
-        Raises:
-            DataError: if this is not a run, is one of a later layout, or the file is damaged.
-        """
+        """How the run was started."""
         if not self.is_run:
             raise self.no_run()
         version = self.read(self.settings, dict[str, JsonValue])[MARK]
@@ -286,11 +264,7 @@ class RunFolder:
         return self.read(self.settings, Started)
 
     def train_settings(self) -> TrainSettings:
-        """The settings of training, those in force where the file leaves them out.
-
-        Raises:
-            DataError: if this is not a run, or they are damaged.
-        """
+        """The settings of training, those in force where the file leaves them out."""
         try:
             started = self.read_settings()
             return stored_settings(started.settings | started.machines)
@@ -299,32 +273,23 @@ class RunFolder:
             raise self.damaged(self.settings, f"is not what a run writes (`{place}`)") from None
 
     def read_card(self) -> DataCard:
-        """What the run keeps of its data. Raises DataError if it is missing or damaged."""
+        """What the run keeps of its data."""
         return self.read(self.data, DataCard)
 
     def read_validation(self) -> list[int]:
-        """The rows of training images that were set aside for validation; empty without the file.
-
-        Raises:
-            DataError: if it is damaged.
-        """
+        """The rows of training images that were set aside for validation; empty without the file."""
         return self.read(self.validation, Validation)["rows"] if self.validation.exists() else []
 
     def identity(self, spec: NetworkSpec, card: DataCard) -> str:
-        """A digest of all that decides the weights of this run. Raises DataError if a file is missing or damaged."""
+        """A digest of all that decides the weights of this run."""
         return identity(spec.digest, self.read_settings(), card, self.read_validation())
 
     def read_summary(self) -> Summary:
-        """The results of a finished run. Raises DataError if they are missing or damaged."""
+        """The results of a finished run."""
         return self.read(self.summary, Summary)
 
     def read_spec(self, overrides: Sequence[str | Override] = ()) -> NetworkSpec:
-        """The spec, with changes that are the user's own.
-
-        Raises:
-            DataError: if it is missing or damaged.
-            SpecError: for a change that is not of the language.
-        """
+        """The spec, with changes that are the user's own: SpecError for one that is not of the language."""
         path = self.file(self.spec)
         try:
             spec = load(path)
@@ -335,21 +300,13 @@ class RunFolder:
         return load(path, overrides) if overrides else spec
 
     def read_last(self) -> dict[str, Any]:
-        """The checkpoint of the last epoch, every byte checked; `state_dict` has the names of the network.
-
-        Raises:
-            DataError: if it is missing or damaged.
-        """
+        """The checkpoint of the last epoch, every byte checked; `state_dict` has the names of the network."""
         return self._checkpoint(self.last)
 
     def read_newest(self, processes: int | None = None) -> tuple[Path, dict[str, Any]] | None:
         """The checkpoint from which a resumed run goes on: within an epoch, or of the last one; None without any.
 
-        Args:
-            processes: how many go on; the middle of an epoch is left out where others wrote it. None for any.
-
-        Raises:
-            DataError: if one is damaged.
+        Where `processes` go on, the middle of an epoch that another number of them wrote is left out.
         """
 
         def fits(checkpoint: dict[str, Any]) -> bool:
@@ -386,22 +343,14 @@ class RunFolder:
         return {**checkpoint, "state_dict": state}
 
     def read_initial(self) -> dict[str, Tensor] | None:
-        """The weights from which training started; None if they were new.
-
-        Raises:
-            DataError: if they are missing or damaged.
-        """
+        """The weights from which training started; None if they were new."""
         digest = self.read_settings().initial
         if digest and tensors_digest(state := self.tensors(self.initial)[0]) != digest:
             raise self.damaged(self.initial, "is not whole")
         return state if digest else None
 
     def read_weights(self, spec: NetworkSpec, card: DataCard) -> dict[str, Tensor]:
-        """The weights that the run keeps, every byte checked, which belong to the spec, the settings and the data.
-
-        Raises:
-            DataError: if they are missing or damaged.
-        """
+        """The weights that the run keeps, every byte checked, which belong to the spec, the settings and the data."""
         if not self.weights.exists() and not self.last.exists():
             raise self.too_young()
         path = self.weights
@@ -415,11 +364,7 @@ class RunFolder:
         return state
 
     def tensors(self, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """The tensors and the metadata of a safetensors file of this run.
-
-        Raises:
-            DataError: if it is missing or not whole.
-        """
+        """The tensors and the metadata of a safetensors file of this run."""
         from safetensors import SafetensorError, safe_open
 
         try:
@@ -429,11 +374,7 @@ class RunFolder:
             raise self.damaged(path, "is not whole") from None
 
     def read_epoch(self, epoch: Literal["best", "last"], spec: NetworkSpec, card: DataCard) -> dict[str, Tensor]:
-        """The weights of the best or the last epoch, from a checkpoint, or where those were left out from `weights`.
-
-        Raises:
-            DataError: if they are missing or damaged.
-        """
+        """The weights of the best or the last epoch, from a checkpoint, or where those were left out from `weights`."""
         path = self.last if epoch == "last" else self.best
         if self.checkpoints.exists() or not self.is_finished:
             state: dict[str, Tensor] = self._checkpoint(path)["state_dict"]

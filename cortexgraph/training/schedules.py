@@ -13,13 +13,7 @@ def constant(batch: int, batches: int, warmup: float) -> float:
 
 
 def one_cycle(batch: int, batches: int, warmup: float) -> float:
-    """Cosine from 1/25 up to 1 in the warm-up, then down to 1/250,000 (Smith & Topin 2017).
-
-    Args:
-        batch: index of the batch, from 0.
-        batches: number of batches in the whole run.
-        warmup: share of the run in which the rate rises.
-    """
+    """Cosine from 1/25 up to 1 in the warm-up, then down to 1/250,000 (Smith & Topin 2017)."""
     rise = warmup * batches - 1
     if batch < rise:
         return _half_cosine(1 / 25, 1.0, batch / rise)

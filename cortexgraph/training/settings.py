@@ -214,8 +214,7 @@ class TrainSettings(BaseModel):
         description="Side in pixels of a square that is cut out of each image (DeVries & Taylor 2017); 0 for none.",
     )
     randaugment: Annotated[int, Field(strict=True, ge=0, le=14)] = Field(
-        0,
-        description="Operations of RandAugment (Cubuk et al. 2020), the same for every 8 images of a batch.",
+        0, description="Operations of RandAugment (Cubuk et al. 2020), the same for every 8 images of a batch."
     )
     mixup: NotNegative = Field(
         0.0,
@@ -327,8 +326,7 @@ def _with_recipe(data: object, recipe: Recipe) -> object:
 def stored_settings(values: Mapping[str, object]) -> TrainSettings:
     """Settings as a run of this or an earlier version stored them: its recipe is in them, and is not read again.
 
-    Raises:
-        SpecError: with one finding for every bad setting.
+    Raises SpecError with one finding for every bad setting.
     """
     return TrainSettings.model_validate(values, context=STORED)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,14 +15,12 @@ from cortexgraph.data import ImageData
 from cortexgraph.errors import CompileError, DataError, Diagnostic
 from cortexgraph.graph import AreaGraph
 from cortexgraph.graph.names import renamed
+from cortexgraph.network import CompiledNetwork
 from cortexgraph.released.weights import COUNTER, named_tensors
 from cortexgraph.training.downloads import hub_name
 from cortexgraph.training.images import evaluation_batches
 from cortexgraph.training.run import TrainedRun, load_run
 from cortexgraph.wording import quoted, suggest
-
-if TYPE_CHECKING:
-    from cortexgraph.network import CompiledNetwork
 
 Source = str | Path | TrainedRun | Mapping[str, Tensor]
 """Weights to start from: a run or its folder, the name of a trained network that ships, a file, or a state dict."""
@@ -50,14 +48,7 @@ class Start:
 def load_weights(network: CompiledNetwork, source: Source, classes: Sequence[str]) -> Start:
     """Give a network the weights of another one; its readouts stay new where the classes are others.
 
-    Args:
-        network: as `cortexgraph.compile` returns it.
-        source: the weights.
-        classes: of the images on which the network will be trained.
-
-    Raises:
-        DataError: if the weights cannot be read, or with a finding for each tensor that is missing, unexpected or of
-            another shape.
+    Raises DataError if the weights cannot be read, or with a finding for each tensor that does not fit.
     """
     name, state, known = _read(source, network)
     areas, own = network.unrolled.areas, network.state_dict()
@@ -158,11 +149,8 @@ def whiten(network: CompiledNetwork, data: ImageData) -> None:
 def whiten_(convolution: nn.Conv2d, images: Tensor) -> None:
     """Set kernels to the principal components of image patches, scaled to variance 1, then to their negatives.
 
-    Kernels beyond two for each component stay as they are.
-
-    Args:
-        convolution: whose input are images; each of its groups sees its own channels.
-        images: normalised, float32 [N, C, H, W].
+    Kernels beyond two for each component stay as they are. The input of the convolution are the normalised images,
+    float32 [N, C, H, W]; each of its groups sees its own channels.
     """
     groups = convolution.groups
     for kernels, channels in zip(convolution.weight.chunk(groups), images.chunk(groups, 1), strict=True):
@@ -201,14 +189,9 @@ class Frozen(NamedTuple):
 
 
 def freeze(network: CompiledNetwork, words: Sequence[str]) -> Frozen:
-    """Freeze areas, connections and readouts: their parameters require no gradient.
+    """Freeze areas, connections and readouts, by names with or without commas: their parameters require no gradient.
 
-    Args:
-        network: as `cortexgraph.compile` returns it.
-        words: names, or several of them with commas between.
-
-    Raises:
-        CompileError: if no part with parameters has this name, or nothing is left to train.
+    Raises CompileError if no part with parameters has a name, or nothing is left to train.
     """
     if not words:
         return Frozen()

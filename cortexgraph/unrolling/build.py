@@ -20,18 +20,11 @@ def unroll_graph(
     video: bool | Sequence[str] = False,
     tbptt: int | None = None,
 ) -> UnrolledGraph:
-    """Unroll an area graph over time.
+    """Unroll an area graph over time: with every update, silent and held ones included, and the readouts of the spec.
 
-    Args:
-        areas: the graph to unroll.
-        steps: number of steps T; the spec's by default.
-        order: `simultaneous`, `sequential` or explicit groups; the spec's by default.
-        video: whether each step reads its own frame, or of which inputs; otherwise the image is static.
-        tbptt: after how many steps gradients are cut, if they are.
-
-    Returns:
-        The graph with every update, silent and held ones included, and the readouts that the spec asks for. With
-        ``at: all`` these are the steps at whose end the area is live.
+    T and the order are the spec's by default. `video` says whether each step reads its own frame, or of which inputs;
+    otherwise the image is static. Gradients are cut after `tbptt` steps. With ``at: all`` readouts are at the steps at
+    whose end the area is live.
     """
     graph = _updates_of(replace(_info(areas, steps, order, video=video), tbptt=tbptt)).graph
     _add_readouts(graph)
@@ -41,17 +34,10 @@ def unroll_graph(
 def unroll_piece(
     areas: AreaGraph, moment: Moment, steps: int, *, video: bool | Sequence[str] = False, same: bool = False
 ) -> tuple[UnrolledGraph, Moment]:
-    """Unroll the next piece of a stream.
+    """Unroll the next piece of a stream, of some steps: its graph, and the moment at its end (see `with_state`).
 
-    Args:
-        areas: the network.
-        moment: where the stream stands.
-        steps: number of steps of the piece.
-        video: whether each step reads a frame of its own, or of which inputs.
-        same: whether it goes on with the static images of the piece before.
-
-    Returns:
-        The graph of the piece, with the readouts that are live in it, and the moment at its end: see `with_state`.
+    The stream stands at a moment; `same` says whether it goes on with the static images of the piece before. The graph
+    has the readouts that are live in it.
     """
     first = moment.step + 1
     since = moment.since if same and moment.since is not None else first

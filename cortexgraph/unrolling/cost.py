@@ -26,11 +26,7 @@ def total_parameters(graph: UnrolledGraph) -> int:
 
 
 def trained_parameters(graph: UnrolledGraph) -> int:
-    """Learned numbers that training changes: not those of areas, connections and per-step sets that no readout reads.
-
-    Args:
-        graph: the graph before passes.
-    """
+    """Learned numbers that training changes: not of areas, connections and per-step sets that no readout reads."""
     reached = trained_sets(graph)
     parts: list[Area | Connection] = [*graph.areas.areas, *graph.areas.connections]
     numbers = sum(part.parameters(len(reached[part.identifier])) for part in parts if part.identifier in reached)

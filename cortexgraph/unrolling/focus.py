@@ -46,9 +46,8 @@ class Focus:
 def focused(graph: UnrolledGraph, focus: Focus) -> set[Node]:
     """The nodes that a focus asks for: live ones, along reads of live values.
 
-    Raises:
-        CompileError: with all findings, where more than one question is asked, a place is not of the network, is
-            silent, or no path joins the two.
+    Raises CompileError with all findings: several questions, places that are unknown or silent, or two that no path
+    joins.
     """
     asked = {key: value for key, value in vars(focus).items() if value is not None}
     if len(asked) != 1:
@@ -113,10 +112,8 @@ def _problems(graph: UnrolledGraph, key: str, text: str) -> Iterator[Diagnostic]
 def _silent(graph: UnrolledGraph, place: str, name: str, step: str | None) -> Diagnostic:
     when = f"at step {step}" if step else f"at all {graph.steps} steps"
     if _kind(graph, name) == IMAGE:
-        called, path = (
-            "the image" if name == IMAGE else name,
-            path_text((*graph.areas.spec.input_path(name), "present")),
-        )
+        called = "the image" if name == IMAGE else name
+        path = path_text((*graph.areas.spec.input_path(name), "present"))
         return Diagnostic("silent-focus", place, f"{called} is not shown {when}", repair=f"See `{path}`.")
     if name == READOUT:
         steps = quoted(dict.fromkeys(f"readout@{node.step}" for node in graph.readouts))

@@ -103,19 +103,9 @@ def interpret_graph(
     records: Iterable[tuple[str, int]] = (),
     running_statistics: dict[str, Tensor] | None = None,
 ) -> tuple[Tensor | dict[str, Tensor], dict[tuple[str, int], Tensor]]:
-    """Run the network step by step.
+    """Run the network step by step; arguments and results are those of `cortexgraph.interpret`, for an area graph.
 
-    Args:
-        areas: the network.
-        state_dict: parameters and buffers under the names of the compiled module.
-        x: of each input one image [B, C, H, W], or a video [B, T, C, H, W] whose frame t is the image of step t.
-        training: whether batch norms take their statistics from the batch.
-        records: the recorded states, (area, step): what they depend on moves running statistics.
-        running_statistics: filled with the running statistics after the run, under the names of the state dict.
-
-    Returns:
-        Logits as the compiled module gives them, and the state of every live area at the end of every step,
-        by (area, step).
+    `records` are the recorded states, (area, step): what they depend on moves running statistics.
     """
     trial = _Trial(areas, {**state_dict, **_masks(areas, next(iter(x.values())))}, x, training)
     trial.history = {area.name: [_start(trial, area)] for area in areas.areas}

@@ -506,10 +506,9 @@ def order_name(order: Order) -> str:
 def verify(graph: UnrolledGraph) -> UnrolledGraph:
     """The graph itself, if it is legal.
 
-    Raises:
-        AssertionError: for an edge against the order of execution (so that a cycle is impossible), an edge whose
-            connections do not join its ends, or, where silence is skipped, a live update that reads nothing live.
-            Each would be a fault of cortexgraph.
+    Raises AssertionError, which would be a fault of cortexgraph, for an edge against the order of execution (so that a
+    cycle is impossible), an edge whose connections do not join its ends, or, where silence is skipped, a live update
+    that reads nothing live.
     """
     position = {node: -1 if node.kind == "zero" else n for n, node in enumerate(graph)}
     for source, target, data in graph.edges(data=True):

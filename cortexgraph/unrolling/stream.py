@@ -55,10 +55,8 @@ class Moment:
     def signature(self, areas: AreaGraph, sets: Mapping[str, int], end: int) -> Hashable:
         """Equal for two moments after which a network goes on alike, whatever the number of the step.
 
-        Args:
-            areas: the network.
-            sets: number of parameter sets of each area and connection; all later updates use the last.
-            end: the last step that something names: after it, all steps are alike.
+        `sets` are the numbers of parameter sets of areas and connections, of which all later updates use the last;
+        after `end`, the last step that something names, all steps are alike.
         """
         numbers = {node: n for n, node in enumerate(dict.fromkeys(node for node, _ in self.parts))}
 

@@ -286,13 +286,13 @@ def test_neuroids_of_one_name_in_two_subjects_stay_two(tmp_path: Path) -> None:
 
 
 def test_tables_and_figures(comparison: BrainComparison, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from cortexgraph.cli.brain import _report
+    from cortexgraph.cli.compare import _report_brain
 
     written = comparison.save(tmp_path / "out", "svg")
     assert [path.name for path in written] == ["scores.csv", "commitment.csv", "scores.svg", "time.svg"]
     table = pandas.read_csv(written[0])
     pandas.testing.assert_frame_equal(table, comparison.scores)
-    _report(comparison)
+    _report_brain(comparison)
     printed = capsys.readouterr().out
     assert "high is committed to IT at step 6: encoding of held-out stimuli 0." in printed
     assert "noise ceiling" in printed

@@ -11,11 +11,10 @@ import typer
 from cortexgraph.cli.app import app
 from cortexgraph.codegen import MemoryFormat
 from cortexgraph.compiler import Roll
-from cortexgraph.drawing import WEIGHTS
 from cortexgraph.experiment.compare import ENGINES
 from cortexgraph.exporting import Format
 from cortexgraph.recording.plots import PLOT_FORMATS
-from cortexgraph.render import Fold
+from cortexgraph.render import WEIGHTS, Fold
 from cortexgraph.training import TrainSettings
 from tests.cli.conftest import Run
 

@@ -15,7 +15,7 @@ from cortexgraph.compiler import lower
 from cortexgraph.render import draw_beside
 from cortexgraph.spec import load
 from cortexgraph.spec import zoo as list_zoo
-from cortexgraph.spec.zoo import citation, short_citation
+from cortexgraph.spec.loading import citation, short_citation
 from cortexgraph.wording import SYNONYMS, similar
 from tests.cli.conftest import Run
 

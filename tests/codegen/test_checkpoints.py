@@ -12,7 +12,7 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from torch import nn
 
-from cortexgraph.codegen.checkpoints import MemoryBudget, read_checkpoint
+from cortexgraph.codegen.memory import MemoryBudget, read_checkpoint
 from cortexgraph.compiler import compile_spec, emit
 from cortexgraph.errors import CompileError
 from cortexgraph.spec import NetworkSpec, load

@@ -10,7 +10,7 @@ import pytest
 from cortexgraph.analysis import summarise
 from cortexgraph.compiler import check, lower, unroll
 from cortexgraph.spec import load, zoo
-from cortexgraph.spec.zoo import citation
+from cortexgraph.spec.loading import citation
 from tests.models.by_hand import classical, cornet, feedforward, recurrent, source_paper, ventral
 from tests.models.parity import ByHand, compare_by_hand
 from tests.oracle import published_size

@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 from cortexgraph.data import ImageData
 from cortexgraph.errors import CortexGraphError, DataError, SpecError
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.training import Interrupted, RunFolder, TrainSettings, evaluate, extension, load_run, recorder, train
+from cortexgraph.training import Interrupted, RunFolder, TrainSettings, evaluate, load_run, recorder, train
+from cortexgraph.training.job import begin_extension
 from cortexgraph.training.optimizers import lr_factor
 from cortexgraph.training.schedules import SCHEDULES
 
@@ -198,7 +199,7 @@ def test_overwriting_removes_an_unfinished_extension(
 ) -> None:
     run = RunFolder(tmp_path / "run")
     train(spec, data, settings(epochs=1), run.path, quiet=True)
-    extension.begin_extension(run, 1, "")
+    begin_extension(run, 1, "")
     shutil.copytree(run.path / "checkpoints", run.path / ".extension.part")  # killed while the extension was made
     train(spec, data, settings(epochs=1), run.path, overwrite=True, quiet=True)
     assert not run.extension.path.exists()

@@ -1,13 +1,17 @@
-"""How the loop of a network is cut into segments that the backward pass recomputes (Chen et al. 2016)."""
+"""How long `forward` holds states, and the segments that the backward pass recomputes (Chen et al. 2016)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from math import ceil, isqrt, prod
 from typing import Literal
 
+from cortexgraph.codegen.lower import lower
+from cortexgraph.codegen.statements import Delete, last_uses
 from cortexgraph.errors import CompileError, Diagnostic
-from cortexgraph.unrolling import FLOAT_BYTES, Loop, UnrolledGraph, numbers_within
+from cortexgraph.unrolling import FLOAT_BYTES, Loop, Node, UnrolledGraph, numbers_within
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,7 @@ Checkpoint = Literal["sqrt"] | int | MemoryBudget
 
 
 def read_checkpoint(text: str, batch: int) -> Checkpoint:
-    """A checkpoint as options write it: `sqrt`, `11`, or `4GB` for batches of this size.
-
-    Raises:
-        CompileError: for other text.
-    """
+    """A checkpoint as options write it: `sqrt`, `11`, or `4GB` for such batches; CompileError for other text."""
     if text == "sqrt":
         return "sqrt"
     try:
@@ -49,8 +49,7 @@ def _unknown(value: object, budget: str) -> CompileError:
 def runs_of(graph: UnrolledGraph, checkpoint: Checkpoint | None) -> int | None:
     """How many runs of the loop's body make a segment; None without checkpoints.
 
-    Raises:
-        CompileError: for an unknown checkpoint, where the network has no loop, or where no number keeps to the budget.
+    Raises CompileError for an unknown checkpoint, a network without a loop, or where no number keeps to the budget.
     """
     if checkpoint is None:
         return None
@@ -85,3 +84,51 @@ def _within(graph: UnrolledGraph, loop: Loop, budget: MemoryBudget) -> int | Non
         repair = "Give more memory, or a smaller batch."
         raise CompileError(Diagnostic("checkpoint", "checkpoint", found, least, repair))
     return max(fitting)
+
+
+# ---- lives of states ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Life:
+    """How long a state is needed.
+
+    Attributes:
+        node: the update that makes it.
+        first: the place of the update among the statements of `forward`.
+        lasts: of each tensor of the state, the visible one and the hidden ones of the cell as far as they are read,
+            the place of the last statement that reads it.
+        reader: the node that reads it last; None if nothing does, or if `forward` returns it or what it makes of it.
+        returned: whether the last to read it is the end of `forward`.
+    """
+
+    node: Node
+    first: int
+    lasts: tuple[int, ...]
+    reader: Node | None
+    returned: bool
+
+    @property
+    def last(self) -> int:
+        """The place of the last statement that reads the state."""
+        return max((self.first, *self.lasts))
+
+
+def lives(graph: UnrolledGraph) -> Iterator[Life]:
+    """The lives of all states that `forward` computes, in their order, of a graph after passes, without loops.
+
+    Recorded states are returned. `forward` deletes a state at the end of the step that reads it last.
+    """
+    assert graph.loop is None
+    sections = (section.statements for section in lower(graph))
+    statements = [statement for statement in chain.from_iterable(sections) if not isinstance(statement, Delete)]
+    last, end = last_uses(enumerate(statements)), len(statements) - 1
+    for statement in statements:
+        if statement.node is not None and statement.node.kind == "record":
+            last |= dict.fromkeys(statement.reads & last.keys(), end)
+    for place, statement in enumerate(statements):
+        if statement.node is not None and statement.node.kind == "update":
+            lasts = tuple(last[name] for name in statement.defines if name in last)
+            until = max((place, *lasts))
+            reader = statements[until].node if until > place else None
+            yield Life(statement.node, place, lasts, reader, until == end)
