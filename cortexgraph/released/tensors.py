@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,19 +74,26 @@ def _read_torch(path: Path) -> object:
             with zipfile.ZipFile(path) as archive:
                 if archive.testzip() is not None:  # compares checksums, which torch does not
                     raise _not_whole(path)
-        with torch.serialization.safe_globals([argparse.Namespace]):  # holds the options of many training scripts
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            # A Namespace holds the options of many training scripts; torch warns of pickles that it did not write.
+            warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except DataError:
         raise
     except pickle.UnpicklingError as error:
         name = re.search(r"GLOBAL ([\w.]+)", str(error))
         if name is None:
-            raise _not_whole(path) from None
+            raise _not_of_torch(path) from None
         found = f"it holds an object of Python, `{shortened(name[1])}`, which only code in the file could make"
         repair = "Save only the tensors, with `torch.save(model.state_dict(), path)`, where you trust the file."
         raise refusal(path, found, "only tensors are read", repair) from None
     except Exception:  # torch raises whatever its unpickler met
-        raise _not_whole(path) from None
+        raise _not_of_torch(path) from None
+
+
+def _not_of_torch(path: Path) -> DataError:
+    repair = "Download or copy it again, or give a file of `torch.save`."
+    return refusal(path, "the file is not whole, or torch did not write it", repair=repair)
 
 
 def _not_whole(path: Path) -> DataError:

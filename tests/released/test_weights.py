@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -206,6 +207,9 @@ def test_no_code_of_a_checkpoint_is_run(spec: Path, tmp_path: Path, monkeypatch:
     torch.save({"state_dict": {}, "extra": Harmful()}, tmp_path / "harmful.pth")
     with pytest.raises(DataError, match=r"it holds an object of Python, `getattr`, .*but only tensors are read"):
         read_weights(tmp_path / "harmful.pth", spec)
+    (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(Harmful(), protocol=4))
+    with pytest.raises(DataError, match=r"model.bin: the file is not whole, or torch did not write it\.\n  Download"):
+        read_weights(tmp_path / "pytorch_model.bin", spec)
     assert not (tmp_path / "touched").exists()
 
 
