@@ -99,9 +99,7 @@ def _view(views: list[str], chosen: list[str]) -> str:
 
 
 def page(
-    subject: Annotated[
-        str, typer.Argument(metavar="SPEC|RUN", help="A spec file, the name of a zoo spec, or the folder of a run.")
-    ],
+    subject: Annotated[str, typer.Argument(metavar="SPEC|RUN", help="A spec file, the name of a zoo spec, or a run.")],
     out: Annotated[Path | None, options.option("-o --out", "FILE", "Page to write: .html.", "<name>.html")] = None,
     watch: Annotated[
         bool, options.option("--watch", None, "Serve the page on this machine, and show each save of the spec file.")

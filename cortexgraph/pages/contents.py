@@ -15,7 +15,7 @@ from cortexgraph.analysis import NetworkSummary
 from cortexgraph.codegen import Emitted
 from cortexgraph.passes import statuses
 from cortexgraph.render.updates import node_key
-from cortexgraph.spec import NetworkSpec
+from cortexgraph.spec import NetworkSpec, zoo
 from cortexgraph.spec.overrides import Override
 from cortexgraph.unrolling import UnrolledGraph
 from cortexgraph.wording import all_fields_text, by, count_text, paths_text, step_ranges
@@ -183,11 +183,15 @@ class RunView:
     facts: tuple[tuple[str, str], ...]
 
 
-def is_run(path: Path) -> bool:
-    """Whether this is the folder of a run."""
+def run_of(subject: str | Path) -> Path | None:
+    """The folder of a run, of a trained network that ships, or of one of the hub; None for a spec."""
+    from cortexgraph.training.downloads import find_run, hub_name, packed
     from cortexgraph.training.run_folder import RunFolder
 
-    return RunFolder(path).is_run
+    path = Path(subject)
+    if hub_name(subject) is not None or (str(subject) in packed() and not RunFolder(path).is_run):
+        return find_run(subject).path
+    return path if path.is_dir() and (str(subject) not in zoo() or RunFolder(path).is_run) else None
 
 
 def read_view(path: Path, overrides: Sequence[str | Override] = ()) -> tuple[NetworkSpec, RunView]:

@@ -22,8 +22,8 @@ from cortexgraph.pages.contents import (
     RunView,
     area_table,
     connection_table,
-    is_run,
     read_view,
+    run_of,
     script_data,
     source_lines,
     source_style,
@@ -31,7 +31,7 @@ from cortexgraph.pages.contents import (
 from cortexgraph.program import CompileOptions
 from cortexgraph.render import Drawing, draw_areas, draw_updates
 from cortexgraph.render.style import KINDS
-from cortexgraph.spec import NetworkSpec, load, zoo
+from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.overrides import Override
 from cortexgraph.unrolling import Order, UnrolledGraph, order_name
 from cortexgraph.version import __version__
@@ -61,7 +61,8 @@ def page(
     """Make a page that shows a network; it works offline and needs only a browser.
 
     Args:
-        subject: a spec, its file or zoo name, or the folder of a run, whose training is shown too.
+        subject: a spec, its file or zoo name, or a run (its folder, or its name where it ships or is on the hub), whose
+            training is shown too.
         path: where to write the page; a name that ends in .html.
         steps: number of steps T; that of the spec by default.
         order: order of updates; that of the spec by default.
@@ -79,8 +80,8 @@ def page(
     run: RunView | None = None
     if isinstance(subject, NetworkSpec):
         spec = subject
-    elif Path(subject).is_dir() and (str(subject) not in zoo() or is_run(Path(subject))):
-        spec, run = read_view(Path(subject), overrides)
+    elif (folder := run_of(subject)) is not None:
+        spec, run = read_view(folder, overrides)
     else:
         spec = load(subject, overrides)
     html = Page(_html(retimed(spec, steps, order), run))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cortexgraph.extras import import_explained, require
 
 if TYPE_CHECKING:
+    from cortexgraph.training.downloads import packed as packed
     from cortexgraph.training.engine import Interrupted as Interrupted
     from cortexgraph.training.evaluation import Evaluation as Evaluation
     from cortexgraph.training.evaluation import StepAccuracy as StepAccuracy
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from cortexgraph.training.records import Summary as Summary
     from cortexgraph.training.run import TrainedRun as TrainedRun
     from cortexgraph.training.run import load_run as load_run
-    from cortexgraph.training.run import packed as packed
     from cortexgraph.training.run_folder import RunFolder as RunFolder
     from cortexgraph.training.settings import TrainSettings as TrainSettings
 
@@ -29,7 +29,8 @@ _HOMES = {
     "fit": ("train",),
     "engine": ("Interrupted",),
     "packing": ("pack",),
-    "run": ("TrainedRun", "load_run", "packed"),
+    "run": ("TrainedRun", "load_run"),
+    "downloads": ("packed",),
     "run_folder": ("RunFolder",),
     "settings": ("TrainSettings",),
     "records": ("Summary",),

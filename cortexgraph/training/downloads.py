@@ -1,4 +1,4 @@
-"""Runs from the Hugging Face hub: only the files of a packed run are downloaded, none of which holds code."""
+"""Where runs are: in folders, among those that ship, or on the Hugging Face hub, from which no code is downloaded."""
 
 from __future__ import annotations
 
@@ -8,13 +8,40 @@ from pathlib import Path, PurePath
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.extras import require
 from cortexgraph.training.run_folder import RunFolder
+from cortexgraph.wording import quoted, similar
 
+SHIPPED = Path(__file__).resolve().parents[1] / "weights"
 FILES = [path.name for path in RunFolder("").packed]
 """What is downloaded: the files of a packed run."""
 
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
 ADDRESS = re.compile(rf"hf:/{{1,2}}({NAME.pattern})(?:@(.+))?")
 """`hf://org/name`, with or without a revision; a `Path` drops the second slash, and turns them round on Windows."""
+
+
+def packed() -> dict[str, Path]:
+    """The folder of each trained network that ships, by name."""
+    return {path.parent.name: path.parent for path in sorted(SHIPPED.glob("*/settings.json"))}
+
+
+def find_run(name: str | Path) -> RunFolder:
+    """The run in a folder, the trained network of that name that ships, or one of the hub (`hf://org/name`).
+
+    Raises:
+        DataError: if there is none.
+    """
+    if (remote := hub_name(name)) is not None:
+        return RunFolder(download(*remote))
+    shipped = packed()
+    is_other = str(name) in shipped and not RunFolder(name).is_run  # a file or folder that only has the name
+    if (Path(name).exists() and not is_other) or (str(name) not in shipped and Path(name).parent != Path()):
+        return RunFolder(name)
+    if str(name) in shipped:
+        return RunFolder(shipped[str(name)])
+    guess = similar(str(name), list(shipped))
+    listing = f"the trained networks that ship are {quoted(shipped)}" if shipped else "none ships"
+    repair = f"Did you mean `{guess}`?" if guess else "Give the folder of a run, or one of these names."
+    raise DataError(Diagnostic("no-run", str(name), "this folder does not exist", listing, repair))
 
 
 def hub_name(text: str | PurePath) -> tuple[str, str | None] | None:

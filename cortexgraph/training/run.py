@@ -28,7 +28,7 @@ from cortexgraph.program import check_choice
 from cortexgraph.released import read_weights
 from cortexgraph.spec import NetworkSpec, SpecLike
 from cortexgraph.spec.fields import pair
-from cortexgraph.training.downloads import download, hub_name
+from cortexgraph.training.downloads import find_run
 from cortexgraph.training.losses import CLASS, weighted_steps
 from cortexgraph.training.reached import reached_steps, read_steps
 from cortexgraph.training.records import DataCard
@@ -36,12 +36,10 @@ from cortexgraph.training.run_folder import RunFolder
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.training.tasks import CLASS_MAP, kind_of, target_arguments
 from cortexgraph.unrolling import Order
-from cortexgraph.wording import quoted, similar
+from cortexgraph.wording import quoted
 
 At = Literal["all", "last"] | int | Sequence[int]
 Epoch = Literal["kept", "best", "last"]
-
-SHIPPED = Path(__file__).resolve().parents[1] / "weights"
 
 
 @dataclass(frozen=True, eq=False)
@@ -340,30 +338,3 @@ def _some(names: Sequence[str]) -> str:
 
 def _bad_images(found: str, expected: str, repair: str) -> DataError:
     return DataError(Diagnostic("bad-images", "images", found, expected, repair))
-
-
-# ---- networks that ship ------------------------------------------------------------
-
-
-def packed() -> dict[str, Path]:
-    """The folder of each trained network that ships, by name."""
-    return {path.parent.name: path.parent for path in sorted(SHIPPED.glob("*/settings.json"))}
-
-
-def find_run(name: str | Path) -> RunFolder:
-    """The run in a folder, the trained network of that name that ships, or one of the hub (`hf://org/name`).
-
-    Raises DataError if there is none.
-    """
-    if (remote := hub_name(name)) is not None:
-        return RunFolder(download(*remote))
-    shipped = packed()
-    is_other = str(name) in shipped and not RunFolder(name).is_run  # a file or folder that only has the name
-    if (Path(name).exists() and not is_other) or (str(name) not in shipped and Path(name).parent != Path()):
-        return RunFolder(name)
-    if str(name) in shipped:
-        return RunFolder(shipped[str(name)])
-    guess = similar(str(name), list(shipped))
-    listing = f"the trained networks that ship are {quoted(shipped)}" if shipped else "none ships"
-    repair = f"Did you mean `{guess}`?" if guess else "Give the folder of a run, or one of these names."
-    raise DataError(Diagnostic("no-run", str(name), "this folder does not exist", listing, repair))

@@ -13,9 +13,9 @@ from cortexgraph.cli.options import prepare
 from cortexgraph.data.cifar10 import cifar10
 from cortexgraph.data.load import Request
 from cortexgraph.files import replacing
+from cortexgraph.training import packed
 from cortexgraph.training.engine import Interrupts, check_trackers
 from cortexgraph.training.packing import _shared, _without_paths
-from cortexgraph.training.run import packed
 
 WITH_DELAY = [
     ("delay", "10ms", "`delay_ms: 10`"),

@@ -142,6 +142,7 @@ def test_a_run_shows_its_training(tmp_path: Path) -> None:
     assert "This run has not finished" in cg.page(tmp_path / "run")
     with pytest.raises(DataError, match="a folder that `cortexgraph train` wrote is needed"):
         cg.page(tmp_path)
+    assert "<dt>epochs</dt><dd>12</dd>" in cg.page("ventral-cifar10")  # one that ships
 
 
 # ---- the command ---------------------------------------------------------------

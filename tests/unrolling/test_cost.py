@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import cortexgraph as cg
 from cortexgraph.cli.app import app
 from cortexgraph.pages import page
-from cortexgraph.training.run import packed
+from cortexgraph.training import packed
 from cortexgraph.training.run_folder import RunFolder
 from cortexgraph.unrolling import total_parameters, trained_parameters
 
