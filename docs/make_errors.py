@@ -208,6 +208,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "not-a-classifier": "A network was asked for probabilities of classes, and was trained on other targets.",
     },
     "Runs": {
+        "not-registered": "A run was trained with a loss or schedule that is not registered here.",
         "no-run": "The folder is not a cortexgraph run.",
         "run-folder": "The run folder cannot be used: it already holds a run, or something else.",
         "not-finite": "A result is NaN or infinite.",

@@ -20,6 +20,7 @@ from cortexgraph.data.load import SOURCES
 from cortexgraph.errors import CortexGraphError, in_commands
 from cortexgraph.ops.registry import CELLS
 from cortexgraph.registrations import VARIABLE, import_registrations
+from cortexgraph.training import RunFolder
 from cortexgraph.training.losses import LOSSES
 
 LAB = """
@@ -115,6 +116,9 @@ def test_registrations_of_a_file_train_evaluate_and_resume(lab: Path) -> None:
     assert json.loads(Path("run/settings.json").read_text())["settings"]["loss"] == "half"
     assert "16 test images" in command("eval", "run", "--images", 16)  # the variable says it to this process too
     assert command("check", "net.yaml").endswith(": fine.\n")
+    del LOSSES["half"]
+    with pytest.raises(CortexGraphError, match=r"its loss `half` is not registered\.\n  Import the Python file"):
+        RunFolder("run").train_settings()
 
 
 @pytest.mark.slow  # three processes import torch
@@ -129,7 +133,7 @@ def test_registrations_reach_the_processes_of_compare_and_several_devices(lab: P
     run = "out/runs/one/seed-0"
     alone = subprocess.run([*start, "eval", run], capture_output=True, text=True, check=False, timeout=600)
     assert alone.returncode == 1
-    assert "--import" in alone.stderr
+    assert "its loss `half` is not registered.\n  Import the Python file that registers it: --import" in alone.stderr
 
 
 def test_what_cannot_be_imported_is_said_at_once(lab: Path) -> None:

@@ -153,7 +153,8 @@ def _initial_network(
     """The network as training starts: new weights from the seed, or those of another network or a stored run."""
     torch.manual_seed(settings.seed)
     checkpoint = None if settings.checkpoint == "none" else read_checkpoint(settings.checkpoint, settings.batch_size)
-    layout: MemoryFormat = "channels_last" if settings.channels_last else "contiguous"
+    is_free = settings.strategy != "fsdp"  # which divides contiguous tensors alone
+    layout: MemoryFormat = "channels_last" if settings.channels_last and is_free else "contiguous"
     video, tbptt = data.train.frames is not None, settings.tbptt or None
     network = compile_spec(spec, memory_format=layout, checkpoint=checkpoint, video=video, tbptt=tbptt)
     if stored is not None:

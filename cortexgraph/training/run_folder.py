@@ -20,7 +20,7 @@ from cortexgraph.spec import NetworkSpec, load, save
 from cortexgraph.spec.overrides import Override
 from cortexgraph.training.processes import is_first_process
 from cortexgraph.training.records import Count, DataCard, Started, Summary, identity
-from cortexgraph.training.settings import TrainSettings, stored_settings
+from cortexgraph.training.settings import REGISTRIES, TrainSettings, stored_settings
 from cortexgraph.wording import quoted, shortened
 
 if TYPE_CHECKING:
@@ -265,11 +265,16 @@ class RunFolder:
 
     def train_settings(self) -> TrainSettings:
         """The settings of training, those in force where the file leaves them out."""
+        started = self.read_settings()
         try:
-            started = self.read_settings()
             return stored_settings(started.settings | started.machines)
         except SpecError as error:
             place = error.diagnostics[0].place
+            name = place.removeprefix("settings.")
+            if name in REGISTRIES and isinstance(value := started.settings[name], str):
+                found = f"its {name} `{shortened(value)}` is not registered"
+                repair = "Import the Python file that registers it: --import FILE."
+                raise DataError(Diagnostic("not-registered", str(self.path), found, repair=repair)) from None
             raise self.damaged(self.settings, f"is not what a run writes (`{place}`)") from None
 
     def read_card(self) -> DataCard:
