@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cortexgraph.extras import import_explained
+from cortexgraph.extras import homes_of, import_explained
 from cortexgraph.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -80,60 +80,18 @@ if TYPE_CHECKING:
     from cortexgraph.training.losses import register_loss as register_loss
     from cortexgraph.unrolling import UnrolledGraph as UnrolledGraph
 
-# Where each public name lives: imported on first use, so that checking and drawing never wait for torch.
-_HOMES = {
-    "cortexgraph.compiler": ("build", "check", "emit", "interpret", "unroll"),
-    "cortexgraph.pages": ("page",),
-    "cortexgraph.data": ("load_data", "load_stimuli", "register_data"),
-    "cortexgraph.probing": ("attribute", "preferred_stimulus"),
-    "cortexgraph.decisions": ("decide",),
-    "cortexgraph.recording": ("record",),
-    "cortexgraph.brain": ("compare_with_brain",),
-    "cortexgraph.drawing": ("draw", "draw_matrix", "draw_schedule", "draw_unrolled"),
-    "cortexgraph.exporting": ("export",),
-    "cortexgraph.hub": ("from_pretrained", "push"),
-    "cortexgraph.errors": (
-        "CompileError",
-        "CortexGraphError",
-        "CortexGraphWarning",
-        "DataError",
-        "Diagnostic",
-        "GraphError",
-        "SpecError",
-    ),
-    "cortexgraph.graph": ("AreaGraph",),
-    "cortexgraph.ops": ("Cell", "Elementwise", "Operation", "option", "register_cell", "register_operation"),
-    "cortexgraph.ops.registry": ("json_schema",),
-    "cortexgraph.checks": ("register_check",),
-    "cortexgraph.edit": ("lesion", "share", "unshare"),
-    "cortexgraph.stepper": ("Stepper",),
-    "cortexgraph.streaming": ("State",),
-    "cortexgraph.graph.interventions": ("ablate", "add_noise", "clamp", "patch", "scale"),
-    "cortexgraph.interventions": ("intervene",),
-    "cortexgraph.spec": ("NetworkSpec", "dumps", "load", "loads", "save", "zoo"),
-    "cortexgraph.tracing": ("trace",),
-    "cortexgraph.training": ("TrainSettings", "evaluate", "load_run", "predict", "train"),
-    "cortexgraph.training.losses": ("register_loss",),
-    "cortexgraph.unrolling": ("UnrolledGraph",),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_HOMES = homes_of(__file__)
+"""Module and own name of each public name: imported on first use, so that checking and drawing never wait for torch."""
 
-_RENAMED = {
-    "compile": ("cortexgraph.compiler", "compile_spec"),
-    "summarise": ("cortexgraph.analysis", "summarise_spec"),
-}
-
-__all__ = sorted([*_HOME_OF, *_RENAMED])  # noqa: PLE0605
+__all__ = sorted(_HOMES)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> object:
-    if name in _RENAMED:
-        home, own = _RENAMED[name]
-        return getattr(import_explained(home), own)
-    if name in _HOME_OF:
-        if _HOME_OF[name] == "cortexgraph.spec":
+    if name in _HOMES:
+        home, own = _HOMES[name]
+        if home == "cortexgraph.spec":
             import_explained("cortexgraph.checks")  # finds what wrong parts of a spec hide
-        return getattr(import_explained(_HOME_OF[name]), name)
+        return getattr(import_explained(home), own)
     from cortexgraph.wording import similar
 
     guess = similar(name, __all__)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from collections.abc import Iterable
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 from cortexgraph.errors import CompileError, CortexGraphError, Diagnostic
@@ -88,6 +90,13 @@ def import_explained(name: str) -> ModuleType:
         return import_module(name)
     except ModuleNotFoundError as error:
         raise explained(error) from None
+
+
+def homes_of(file: str) -> dict[str, tuple[str, str]]:
+    """Of each name that a package imports for type checkers, and gives on first use, the module and its name there."""
+    (block,) = (each for each in ast.parse(Path(file).read_text(encoding="utf-8")).body if isinstance(each, ast.If))
+    imports = [each for each in block.body if isinstance(each, ast.ImportFrom)]
+    return {alias.asname or alias.name: (str(each.module), alias.name) for each in imports for alias in each.names}
 
 
 def _error(extra: str, packages: Iterable[str]) -> MissingPackageError:

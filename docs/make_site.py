@@ -44,9 +44,9 @@ ENTRY = """\
 
 def reference() -> str:
     """The page of the reference: for each public name, the directive that shows its docstring."""
-    homes = {module: [(name, name) for name in names] for module, names in cg._HOMES.items()}
-    for name, (module, own) in cg._RENAMED.items():
-        homes.setdefault(module, []).insert(0, (name, own))
+    homes: dict[str, list[tuple[str, str]]] = {}
+    for name, (module, own) in cg._HOMES.items():
+        homes.setdefault(module, []).append((name, own))
     parts = [
         "# Python API\n\nAfter `import cortexgraph as cg`. [The language](language.md) lists the fields of a spec.\n"
     ]

@@ -18,16 +18,7 @@ from cortexgraph.arguments import arguments_explained
 from cortexgraph.compiler import lower, program, retimed
 from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.files import write_text
-from cortexgraph.pages.contents import (
-    RunView,
-    area_table,
-    connection_table,
-    read_view,
-    run_of,
-    script_data,
-    source_lines,
-    source_style,
-)
+from cortexgraph.pages import contents
 from cortexgraph.program import CompileOptions
 from cortexgraph.render import Drawing, draw_areas, draw_updates
 from cortexgraph.render.style import KINDS
@@ -77,11 +68,11 @@ def page(
     """
     if path is not None:
         check_path(Path(path))
-    run: RunView | None = None
+    run: contents.RunView | None = None
     if isinstance(subject, NetworkSpec):
         spec = subject
-    elif (folder := run_of(subject)) is not None:
-        spec, run = read_view(folder, overrides)
+    elif (folder := contents.run_of(subject)) is not None:
+        spec, run = contents.read_view(folder, overrides)
     else:
         spec = load(subject, overrides)
     html = Page(_html(retimed(spec, steps, order), run))
@@ -98,7 +89,7 @@ def check_path(path: Path) -> None:
         raise DataError(Diagnostic("unknown-format", str(path), problem, "a page is .html", repair))
 
 
-def _html(spec: NetworkSpec, run: RunView | None) -> str:
+def _html(spec: NetworkSpec, run: contents.RunView | None) -> str:
     full, kept = lower(spec)
     summary, emitted = summarise(full, kept), program(spec, CompileOptions()).emitted
     script = _text("page.js")
@@ -109,15 +100,15 @@ def _html(spec: NetworkSpec, run: RunView | None) -> str:
         order=order_name(full.order),
         areas_svg=_inline(draw_areas(full.areas)),
         updates_svg=_inline(draw_updates(full, kept, fold="never")),
-        area_table=area_table(full, kept, summary),
-        connection_table=connection_table(full, summary),
+        area_table=contents.area_table(full, kept, summary),
+        connection_table=contents.connection_table(full, summary),
         totals=[
             (spec.name, count_text(summary.parameters), count_text(summary.macs)),
             *((known.name, count_text(known.parameters), count_text(known.macs)) for known in RESNET18),
         ],
-        lines=source_lines(emitted.source),
-        data=script_data(full, kept, emitted, summary),
-        style="\n".join([_text("page.css"), source_style(), _kind_style()]),
+        lines=contents.source_lines(emitted.source),
+        data=contents.script_data(full, kept, emitted, summary),
+        style="\n".join([_text("page.css"), contents.source_style(), _kind_style()]),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         version=__version__,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cortexgraph.extras import import_explained, require
+from cortexgraph.extras import homes_of, import_explained, require
 
 if TYPE_CHECKING:
     from cortexgraph.training.downloads import packed as packed
@@ -22,27 +22,15 @@ if TYPE_CHECKING:
     from cortexgraph.training.run_folder import RunFolder as RunFolder
     from cortexgraph.training.settings import TrainSettings as TrainSettings
 
-# Imported on first use: the command line shows the settings' defaults without waiting for torch.
-_HOMES = {
-    "evaluation": ("Evaluation", "StepAccuracy", "evaluate"),
-    "predictions": ("Predictions", "predict"),
-    "fit": ("train",),
-    "engine": ("Interrupted",),
-    "packing": ("pack",),
-    "run": ("TrainedRun", "load_run"),
-    "downloads": ("packed",),
-    "run_folder": ("RunFolder",),
-    "settings": ("TrainSettings",),
-    "records": ("Summary",),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_HOMES = homes_of(__file__)
+"""Names are imported on first use: the command line shows the settings' defaults without waiting for torch."""
 
-__all__ = sorted(_HOME_OF)  # noqa: PLE0605
+__all__ = sorted(_HOMES)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> object:
     if name == "train":
         require("train")
-    if name in _HOME_OF:
-        return getattr(import_explained(f"cortexgraph.training.{_HOME_OF[name]}"), name)
+    if name in _HOMES:
+        return getattr(import_explained(_HOMES[name][0]), name)
     raise AttributeError(f"module `cortexgraph.training` has no attribute `{name}`")
