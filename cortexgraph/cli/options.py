@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, overload
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 from typer.models import OptionInfo
@@ -190,10 +190,6 @@ def read_units(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(unit for ends in ranges for unit in range(ends[0], ends[-1] + 1)))
 
 
-@overload
-def located(source: str) -> str: ...
-@overload
-def located(source: None) -> None: ...
 def located(source: str | None) -> str | None:
     """A data set as it is named from any working directory: a folder by its whole path."""
     if source is None:
