@@ -82,7 +82,7 @@ class Augment:
 
 
 def _finding(name: str, value: object, expected: str, repair: str) -> Diagnostic:
-    return Diagnostic("bad-augment", f"augment.{name}", f"{name} is {value}", expected, repair)
+    return Diagnostic("bad-augment", f"augment.{name}", f"{value} was given", expected, repair)
 
 
 # ---- one split -------------------------------------------------------------------

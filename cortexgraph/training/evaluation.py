@@ -249,14 +249,15 @@ def warn_of_infinite(steps: Sequence[int]) -> None:
 
 
 def _views(images: Tensor, tta: Tta) -> list[tuple[float, Tensor]]:
-    """Views of images [B, C, H, W], with the weights of their logits."""
+    """Views of images [B, C, H, W], or of videos [B, F, C, H, W], with the weights of their logits."""
     places = [(1.0, images)]
     if tta == "mirror+shift":
-        padded = F.pad(images, (1, 1, 1, 1), "reflect")
-        places = [(0.5, images), (0.25, padded[:, :, 2:, 2:]), (0.25, padded[:, :, :-2, :-2])]
+        padded = F.pad(images.flatten(1, -3), (1, 1, 1, 1), "reflect")  # frames as channels: 4 axes, as `pad` needs
+        shifted = [part.reshape(images.shape) for part in (padded[..., 2:, 2:], padded[..., :-2, :-2])]
+        places = [(0.5, images), *((0.25, part) for part in shifted)]
     if tta == "none":
         return places
-    return [(weight / 2, view) for weight, place in places for view in (place, place.flip(3))]
+    return [(weight / 2, view) for weight, place in places for view in (place, place.flip(-1))]
 
 
 def _count(

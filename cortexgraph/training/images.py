@@ -29,7 +29,15 @@ from cortexgraph.wording import by, count_of
 EVALUATION_BATCH_SIZE = 500
 EVALUATION_BYTES = 2**26
 """Bytes of the largest batch of images, as floats, on which training evaluates an epoch."""
-FLIPS: dict[str, bool | str] = {"random": True, "alternating": "alternating", "none": False}
+AUGMENTATION = {
+    "crop_padding_px": "shift",
+    "padding": "border",
+    "flip": "flip",
+    "cutout_px": "cutout",
+    "randaugment": "randaugment",
+}
+"""The setting that stands over each field of `Augment`."""
+FLIPS: dict[str | None, bool | str] = {"random": True, "alternating": "alternating", "none": False}
 
 
 def check_fit(spec: NetworkSpec, data: ImageData, loss: str = CROSS_ENTROPY, *, targets: bool = True) -> None:
@@ -190,14 +198,9 @@ def augmentation(data: ImageData, settings: TrainSettings) -> Augment | None:
     """The augmentation of training images: that of the data set, with the settings over it."""
     if not settings.augment:
         return None
-    chosen = {
-        "crop_padding_px": settings.shift,
-        "padding": settings.border,
-        "flip": None if settings.flip is None else FLIPS[settings.flip],
-        "cutout_px": settings.cutout,
-        "randaugment": settings.randaugment or None,
-    }
-    return replace(data.augment, **{name: value for name, value in chosen.items() if value is not None})  # type: ignore[arg-type]
+    chosen = {field: getattr(settings, name) for field, name in AUGMENTATION.items()}
+    chosen |= {"flip": FLIPS.get(chosen["flip"]), "randaugment": chosen["randaugment"] or None}
+    return replace(data.augment, **{name: value for name, value in chosen.items() if value is not None})
 
 
 def is_mixing(settings: TrainSettings) -> bool:
@@ -208,7 +211,8 @@ def is_mixing(settings: TrainSettings) -> bool:
 def mixed(images: Tensor, settings: TrainSettings, epoch: int, batch: int) -> tuple[Tensor, float]:
     """A batch [B, C, H, W] with each image mixed with the one before it, and its own share, by mixup or cutmix.
 
-    Seed, epoch and number of the batch decide the draws: several processes that share the batch see the same mixture.
+    All frames of a video [B, F, C, H, W] are mixed alike. Seed, epoch and number of the batch decide the draws: several
+    processes that share the batch see the same mixture.
     """
     from torchvision.transforms import v2
 
@@ -218,8 +222,8 @@ def mixed(images: Tensor, settings: TrainSettings, epoch: int, batch: int) -> tu
     transforms = [maker(alpha=alpha, num_classes=count) for maker, alpha in makers if alpha]
     with torch.random.fork_rng(devices=[]):
         seed_by(settings.seed, epoch, batch, 1)  # four numbers: processes seed themselves by three
-        mixture, shares = v2.RandomChoice(transforms)(images, torch.arange(count))
-    return mixture, float(shares[0, 0])
+        mixture, shares = v2.RandomChoice(transforms)(images.flatten(1, -3), torch.arange(count))
+    return mixture.view_as(images), float(shares[0, 0])
 
 
 def seed_by(*numbers: int) -> None:
@@ -229,21 +233,35 @@ def seed_by(*numbers: int) -> None:
 
 def check_augmentation(spec: NetworkSpec, data: ImageData, settings: TrainSettings) -> None:
     """Raise DataError if these images, or their targets, cannot be augmented as the settings say."""
-    augment = augmentation(data, settings)
-    if augment is None or augment == Augment(0, flip=False):
-        if any(kind_of(readout, settings.loss) == VIEWS for readout in spec.readouts):
-            found = "two views of an image would be the same"
-            repair = "Leave --no-augment out, or give --shift or others."
-            raise DataError(Diagnostic("bad-augment", "settings.augment", found, repair=repair))
+    kinds = {kind_of(readout, settings.loss) for readout in spec.readouts}
+    if findings := [*_cannot_be_augmented(data, settings, kinds)]:
+        raise DataError(findings)
+
+
+def _cannot_be_augmented(data: ImageData, settings: TrainSettings, kinds: set[str]) -> Iterator[Diagnostic]:
+    augment, channels = augmentation(data, settings), data.train.shape[0]
+    leave_out = "Leave it out."
+    if VIEWS in kinds and (augment is None or str(augment) == "none"):
+        found, repair = "two views of an image would be the same", "Leave --no-augment out, or give --shift or others."
+        yield Diagnostic("bad-augment", "settings.augment", found, repair=repair)
+    for name in ("mixup", "cutmix"):
+        if settings.augment and getattr(settings, name) and not kinds <= {CLASS, LABELS, NUMBERS}:
+            found = "mixed images have no targets of this kind"
+            yield Diagnostic("bad-augment", f"settings.{name}", found, repair=leave_out)
+    if augment is None:
         return
-    augment.check_fits(*data.train.shape[1:])
-    mixable = all(kind_of(readout, settings.loss) in {CLASS, LABELS, NUMBERS} for readout in spec.readouts)
-    if (settings.mixup or settings.cutmix) and not mixable:
-        found, repair = "mixed images have no targets of this kind", "Leave --mixup and --cutmix out."
-        raise DataError(Diagnostic("bad-augment", "settings", found, repair=repair))
     if augment.randaugment and len(data.targets.shape) > 1:
         found = "RandAugment moves the places of an image, and not those of its target"
-        raise DataError(Diagnostic("bad-augment", "settings.randaugment", found, repair="Leave it out."))
+        yield Diagnostic("bad-augment", "settings.randaugment", found, repair=leave_out)
+    elif augment.randaugment and channels not in (1, 3):
+        found, expected = f"the images have {channels} channels", "RandAugment is for 1 or 3"
+        yield Diagnostic("bad-augment", "settings.randaugment", found, expected, leave_out)
+    try:
+        augment.check_fits(*data.train.shape[1:])
+    except DataError as error:
+        for finding in error.diagnostics:
+            field = finding.place.removeprefix("augment.")
+            yield replace(finding, place=f"settings.{AUGMENTATION[field]}")
 
 
 def images_text(data: ImageData, settings: TrainSettings) -> str:

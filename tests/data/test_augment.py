@@ -84,11 +84,11 @@ def test_shift_equals_torchvision_style_padding() -> None:
     [
         (
             {"crop_padding_px": -1},
-            r"augment.crop_padding_px: crop_padding_px is -1, but it must be a whole number",
+            r"augment.crop_padding_px: -1 was given, but it must be a whole number",
         ),
-        ({"cutout_px": 1.5}, r"cutout_px is 1.5, but .*\n  Give cutout_px=0 to disable it."),
-        ({"cutout_px": True}, r"cutout_px is True"),
-        ({"padding": "wrap"}, r"padding is 'wrap', but `zero` and `reflect` are known"),
+        ({"cutout_px": 1.5}, r"cutout_px: 1.5 was given, but .*\n  Give cutout_px=0 to disable it."),
+        ({"cutout_px": True}, r"cutout_px: True was given"),
+        ({"padding": "wrap"}, r"padding: 'wrap' was given, but `zero` and `reflect` are known"),
     ],
 )
 def test_bad_values(fields: dict[str, object], message: str) -> None:
@@ -103,9 +103,11 @@ def test_all_bad_values_are_reported_at_once() -> None:
 
 
 def test_too_large_for_the_images() -> None:
-    with pytest.raises(DataError, match=r"crop_padding_px is 8, but images of 8 × 9 pixels allow at most 7"):
+    with pytest.raises(
+        DataError, match=r"augment\.crop_padding_px: 8 was given, but images of 8 × 9 pixels allow at most 7"
+    ):
         Augment(crop_padding_px=8).check_fits(8, 9)
-    with pytest.raises(DataError, match=r"cutout_px is 9, but images of 8 × 9 pixels allow at most 8"):
+    with pytest.raises(DataError, match=r"augment\.cutout_px: 9 was given, but images of 8 × 9 pixels allow at most 8"):
         Augment(cutout_px=9).check_fits(8, 9)
 
 

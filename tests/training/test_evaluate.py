@@ -17,7 +17,7 @@ from cortexgraph.graph import resolved
 from cortexgraph.network import CompiledNetwork
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training import RunFolder, evaluate, load_run, train
-from cortexgraph.training.evaluation import Tta
+from cortexgraph.training.evaluation import Tta, _views
 from cortexgraph.training.reached import reached_steps
 
 from .conftest import striped_data, tiny_spec
@@ -58,6 +58,15 @@ def test_views_by_hand(finished: Path, data: ImageData, tta: Tta) -> None:
     assert result.title == f"tiny on stripes (tta: {tta})"
 
 
+@pytest.mark.parametrize("tta", ["mirror", "mirror+shift"])
+def test_views_of_videos_are_those_of_their_frames(tta: Tta) -> None:
+    videos = torch.rand(2, 4, 3, 8, 8)
+    of_videos, of_frames = _views(videos, tta), _views(videos.flatten(0, 1), tta)
+    for (weight, view), (expected_weight, frames) in zip(of_videos, of_frames, strict=True):
+        assert weight == expected_weight
+        assert torch.equal(view.flatten(0, 1), frames)
+
+
 def test_unknown_views(finished: Path, data: ImageData) -> None:
     with pytest.raises(CortexGraphError, match="mirror"):
         evaluate(finished, data, tta="mirrors")  # type: ignore[arg-type]
@@ -66,9 +75,9 @@ def test_unknown_views(finished: Path, data: ImageData) -> None:
 def test_evaluation_repeats_the_summary(finished: Path, data: ImageData) -> None:
     import json
 
-    best = json.loads((finished / "summary.json").read_text())["best_accuracy"]
+    reported = json.loads((finished / "summary.json").read_text())["accuracy"]
     result = evaluate(finished, data, device="cpu")
-    assert {str(step.step): step.accuracy for step in result.steps} == best
+    assert {str(step.step): step.accuracy for step in result.steps} == reported
     assert result.images == 24
     assert all(step.trained for step in result.steps)
 

@@ -90,6 +90,25 @@ def test_cutmix_by_hand() -> None:
         assert torch.equal(mixture, torch.where(own, images, images.roll(1, 0)))
 
 
+@pytest.mark.parametrize("changes", [{"mixup": 0.7}, {"cutmix": 1.0}])
+def test_all_frames_of_a_video_are_mixed_alike(changes: dict[str, float]) -> None:
+    videos, chosen = torch.randn(6, 4, 3, 8, 8), TrainSettings(**changes)  # type: ignore[arg-type]
+    mixture, share = mixed(videos, chosen, 0, 3)
+    for frame in range(4):
+        expected, expected_share = mixed(videos[:, frame], chosen, 0, 3)
+        assert share == expected_share
+        assert torch.equal(mixture[:, frame], expected)
+
+
+def test_randaugment_is_for_grey_and_colour_images(tmp_path: Path) -> None:
+    parts = {name: getattr(striped_data(), name) for name in ("train", "test")}
+    four = {name: replace(part, images=part.images.repeat(1, 4, 1, 1)) for name, part in parts.items()}
+    data, spec = striped_data(**four, mean=(0.5,) * 4, std=(0.3,) * 4), tiny_spec(input={"channels": 4, "size": 8})
+    with pytest.raises(DataError, match="the images have 4 channels, but RandAugment is for 1 or 3"):
+        train(spec, data, TrainSettings(randaugment=1, device="cpu"), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
 def test_loss_of_a_mixture_by_hand() -> None:
     data, settings = striped_data(), TrainSettings(mixup=1.0, device="cpu", epochs=1)
     module = TrainingModule(compile_spec(tiny_spec()), data, settings).eval()

@@ -52,6 +52,20 @@ def test_shares_of_processes_are_augmented_and_mixed_as_the_batch_is(
             torch.testing.assert_close(own, tuple(expected), rtol=0, atol=0)
 
 
+def test_a_mixture_comes_with_the_labels_of_both_images(data: ImageData, settings: Make) -> None:
+    """Mixed before processes share the batch; the labels are those of the images that are in the mixture."""
+    chosen = settings(mixup=0.8)
+    batches = train_batches(data, chosen, CPU)
+    whole = list(EpochLoader(batches, lambda: 2))
+    for rank in range(2):
+        shares = list(EpochLoader(batches, lambda: 2, rank=rank, world=2, mixing=chosen))
+        for (images, labels), (mixture, own, others, share) in zip(whole, shares, strict=True):
+            partners = [(n - 1) % len(labels) for n in range(rank, len(labels), 2)]
+            assert torch.equal(own, labels[rank::2])
+            assert torch.equal(others, labels[partners])
+            torch.testing.assert_close(mixture, share * images[rank::2] + (1 - share) * images[partners])
+
+
 def test_layout(data: ImageData, settings: Make) -> None:
     for channels_last, layout in ((True, torch.channels_last), (False, torch.contiguous_format)):
         loader = EpochLoader(evaluation_batches(data, CPU), lambda: 0, channels_last=channels_last)

@@ -265,8 +265,11 @@ def test_targets_that_do_not_fit_are_found_before_training(
 
 def test_a_map_is_not_mixed_and_not_mirrored_for_evaluation(tmp_path: Path) -> None:
     data, spec = with_targets("class-map", bright, ("0", "1")), tiny_spec(readout=upright("class-map"))
-    with pytest.raises(DataError, match="mixed images have no targets of this kind"):
-        train(spec, data, TrainSettings(mixup=0.2, device="cpu"), tmp_path / "run")
+    for changes in ({}, {"shift": 0, "flip": "none"}):
+        settings = TrainSettings(mixup=0.2, cutmix=1.0, device="cpu", **changes)  # type: ignore[arg-type]
+        with pytest.raises(DataError, match="mixed images have no targets of this kind") as caught:
+            train(spec, data, settings, tmp_path / "run")
+        assert [finding.place for finding in caught.value.diagnostics] == ["settings.mixup", "settings.cutmix"]
     with pytest.raises(DataError, match="do not stay the same in a mirror image"):
         evaluate(compile_spec(spec), data, device="cpu", tta="mirror")
 
