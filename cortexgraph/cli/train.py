@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -15,7 +16,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from cortexgraph.cli import options
-from cortexgraph.errors import Diagnostic, SpecError
+from cortexgraph.errors import CortexGraphError, Diagnostic
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.fields import pair
 from cortexgraph.spec.overrides import Override
@@ -136,7 +137,8 @@ def train(
     before = _run_to_go_on_with(RunFolder(out), resume, extend, overwrite) if out and (resume or extend) else None
     started = before.read_settings() if before is not None else None
     changed = {name: value for name, value in settings.items() if value not in (None, [])}
-    chosen = _chosen_settings(changed, started.settings | started.machines if started is not None else None)
+    with _at_options(changed):
+        chosen = _chosen_settings(changed, started.settings | started.machines if started is not None else None)
     network = options.load_spec(spec, overrides, steps, order) if spec is not None else None
     network = network or _spec_of_run(before, init_from, options.changes(overrides, steps, order))
     from cortexgraph.data import load_data  # what follows takes seconds to import
@@ -159,20 +161,23 @@ def train(
         RunFolder(folder).check_startable(overwrite=overwrite)
     shape = {"size": pair(network.input.size), "channels": network.input.channels}
     try:
-        summary = train_network(
-            network,
-            load_data(**{**arguments, "download": download, **shape}, processes=on_these_machines(chosen).devices),
-            chosen,
-            folder,
-            resume=resume,
-            extend=extend or 0,
-            init_from=init_from,
-            overwrite=overwrite,
-            quiet=quiet,
-            logger=trackers,
-            origin=arguments,
-            command=["cortexgraph", *sys.argv[1:]],
-        )
+        processes = on_these_machines(chosen).devices
+        images = load_data(**{**arguments, "download": download, **shape}, processes=processes)
+        with _at_options(changed):
+            summary = train_network(
+                network,
+                images,
+                chosen,
+                folder,
+                resume=resume,
+                extend=extend or 0,
+                init_from=init_from,
+                overwrite=overwrite,
+                quiet=quiet,
+                logger=trackers,
+                origin=arguments,
+                command=["cortexgraph", *sys.argv[1:]],
+            )
     except KeyboardInterrupt as stopped:
         raise _exit(stopped, RunFolder(folder)) from None
     if not quiet and is_first_process():
@@ -219,20 +224,24 @@ def _exit(stopped: KeyboardInterrupt, run: RunFolder) -> BaseException:
 
 def _chosen_settings(changed: dict[str, object], stored: Mapping[str, object] | None) -> TrainSettings:
     """The settings of the options, over the recipe or over what the run that is resumed has stored."""
+    if stored is None:
+        return TrainSettings.model_validate(changed)
+    named = {"recipe": TrainSettings.model_validate(changed).recipe} if "recipe" in changed else {}
+    return stored_settings({**stored, **changed, **named})
+
+
+@contextmanager
+def _at_options(changed: Mapping[str, object]) -> Iterator[None]:
+    """Findings of the block about settings that were typed as options name the options as their places."""
     try:
-        if stored is None:
-            return TrainSettings.model_validate(changed)
-        named = {"recipe": TrainSettings.model_validate(changed).recipe} if "recipe" in changed else {}
-        return stored_settings({**stored, **changed, **named})
-    except SpecError as error:
-        raise SpecError([_at_option(finding, changed) for finding in error.diagnostics]) from None
+        yield
+    except CortexGraphError as error:
+        raise type(error)([_at_option(finding, changed) for finding in error.diagnostics]) from error.__cause__
 
 
 def _at_option(finding: Diagnostic, changed: Mapping[str, object]) -> Diagnostic:
-    """A finding about a setting that was typed as an option, at the option."""
-    first, _, name = finding.place.partition(".")
-    name = name.partition(".")[0]
-    is_typed = first == "settings" and name in changed
+    name = finding.place.removeprefix("settings.").partition(".")[0]
+    is_typed = finding.file is None and name in changed
     return replace(finding, place=f"--{name.replace('_', '-')}") if is_typed else finding
 
 

@@ -51,8 +51,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     elif head[8:] == b"{":
         tensors, metadata = _read_safetensors(path)
     else:
-        expected = "the formats are .safetensors, .pth or .pt, and .h5 of Keras"
-        raise refusal(path, "this is not a checkpoint", expected, "Give the file of a released model.")
+        expected = "the formats are .safetensors, .pth, .pt and .ckpt of torch, and .h5 of Keras"
+        raise refusal(path, "this is not a file of weights", expected, "Give a file of such a format.")
     if not tensors:
         raise refusal(path, "there are no tensors in this file", repair="Give the file that holds the state dict.")
     return tensors, metadata

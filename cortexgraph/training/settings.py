@@ -84,7 +84,7 @@ def _as_text(value: object) -> object:
 
 def _weights(value: str) -> str:
     """`all`, `last`, or weights, not all of them zero."""
-    number = r" *[0-9]{1,9}(\.[0-9]{1,9})? *"
+    number = r" *([0-9]{1,9}(\.[0-9]{0,9})?|\.[0-9]{1,9}) *"
     weights = re.fullmatch(f"{number}(,{number})*", value)
     if value not in {"all", "last"} and not (weights and any(map(float, value.split(",")))):
         raise PydanticCustomError("choice", "unknown")
@@ -139,8 +139,8 @@ class TrainSettings(BaseModel):
     accumulate: Whole = Field(1, description="Batches whose gradients are added up before each update of the weights.")
     optimizer: Literal["sgd", "adamw", "muon"] = Field(
         "adamw",
-        description="sgd (with Nesterov momentum), adamw (β₂ = 0.999; Loshchilov & Hutter 2019), or muon (Jordan 2024) "
-        "for kernels and matrices with adamw for classifiers, norms and biases.",
+        description="sgd (with Nesterov momentum; Sutskever et al. 2013), adamw (β₂ = 0.999; Loshchilov & Hutter "
+        "2019), or muon (Jordan 2024) for kernels and matrices with adamw for classifiers, norms and biases.",
     )
     lr: Positive = _decided("optimizer", "lr", "Peak learning rate")
     weight_decay: NotNegative = _decided("optimizer", "weight_decay", "Of weights, not of norms and biases")
@@ -150,7 +150,11 @@ class TrainSettings(BaseModel):
         description="Factor on the learning rate of norms and biases, and of classifiers beside muon (Jordan 2024: 64 "
         "for biases).",
     )
-    schedule: Registered = Field("one-cycle", description="The learning rate over the run, set for every batch.")
+    schedule: Registered = Field(
+        "one-cycle",
+        description="The learning rate over the run, set for every batch: one-cycle (Smith & Topin 2017), step (He et "
+        "al. 2016), cosine (Loshchilov & Hutter 2017), linear (Page 2018) or constant.",
+    )
     restarts: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (),
         json_schema_extra={"metavar": "EPOCH", "default": "none"},
@@ -164,7 +168,9 @@ class TrainSettings(BaseModel):
         "per batch, such as 0.999 (Polyak & Juditsky 1992); 0 uses the weights of the last batch.",
     )
     loss: Registered = Field("cross-entropy", description="What training minimises.")
-    label_smoothing: Share = Field(0.1, description="Share of each target spread evenly over all classes.")
+    label_smoothing: Share = Field(
+        0.1, description="Share of each target spread evenly over all classes (Szegedy et al. 2016)."
+    )
     loss_over: Annotated[str, BeforeValidator(_as_text), AfterValidator(_weights)] = Field(
         "all",
         json_schema_extra={"choices": "all|last|WEIGHTS"},
@@ -193,15 +199,15 @@ class TrainSettings(BaseModel):
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = Field(
         0, description="Of initial weights, order of images and augmentation."
     )
-    clip: NotNegative = Field(0.0, description="Largest norm of the gradient; 0 does not clip.")
+    clip: NotNegative = Field(0.0, description="Largest norm of the gradient (Pascanu et al. 2013); 0 does not clip.")
     augment: bool = Field(True, description="Augment training images as suits the data set, and as the next ones say.")
     shift: Pixels | None = Field(
-        None, json_schema_extra=BY_DATA, description="Largest random shift, in pixels; 0 for none."
+        None, json_schema_extra=BY_DATA, description="Largest random shift, in pixels (He et al. 2016); 0 for none."
     )
     border: Literal["reflect", "zero"] | None = Field(
         None,
         json_schema_extra=BY_DATA,
-        description="What a shift brings in: the image reflected at its border, or black.",
+        description="What a shift brings in: the image reflected at its border (Jordan 2024), or black.",
     )
     flip: Literal["random", "alternating", "none"] | None = Field(
         None,
@@ -287,8 +293,11 @@ class TrainSettings(BaseModel):
             expected, repair = "moving averages and muon need whole ones", "Use ddp, or neither --ema nor muon."
             raise SpecError(Diagnostic("bad-setting", "settings.strategy", found, expected, repair))
         if [*settings.restarts] != sorted({*settings.restarts} & {*range(settings.epochs)}):
-            found, expected = f"{[*settings.restarts]} was given", f"they must rise and lie below {settings.epochs}"
-            raise SpecError(Diagnostic("bad-setting", "settings.restarts", found, expected, "Correct them."))
+            found = f"{', '.join(map(str, settings.restarts))} was given"
+            expected = f"the schedule can start again after epochs 1 to {settings.epochs - 1}, in rising order"
+            if settings.epochs == 1:
+                expected = "a run of one epoch has no restart"
+            raise SpecError(Diagnostic("bad-setting", "settings.restarts", found, expected, "Give other epochs."))
         return settings
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,7 +79,8 @@ def load_weights(network: CompiledNetwork, source: Source, classes: Sequence[str
         if _part(key) not in fresh
     ]
     if findings:
-        raise DataError(findings)
+        repair = "Give weights of a network with these areas and connections, or a spec to which they belong."
+        raise DataError([*findings[:-1], replace(findings[-1], repair=repair)])
     return Start(name, tuple(fresh.values()))
 
 

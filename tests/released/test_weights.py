@@ -219,14 +219,17 @@ def test_a_truncated_file(name: str, spec: Path, network: CompiledNetwork, tmp_p
     whole = (tmp_path / name).read_bytes()
     for size in (len(whole) - 1, len(whole) // 2, 20):
         (tmp_path / name).write_bytes(whole[:size])
-        with pytest.raises(DataError, match=f"{name}: (the file is not whole|this is not a checkpoint)"):
+        with pytest.raises(DataError, match=f"{name}: (the file is not whole|this is not a file of weights)"):
             read_weights(tmp_path / name, spec)
 
 
 def test_what_is_no_checkpoint(spec: Path, tmp_path: Path) -> None:
     (tmp_path / "text.pth").write_text("hello, this is text")
     torch.save({"epoch": 3}, tmp_path / "empty.pth")
-    for name, found in [("text.pth", "this is not a checkpoint"), ("empty.pth", "there are no tensors in this file")]:
+    for name, found in [
+        ("text.pth", "this is not a file of weights"),
+        ("empty.pth", "there are no tensors in this file"),
+    ]:
         with pytest.raises(DataError, match=found):
             read_weights(tmp_path / name, spec)
     with pytest.raises(DataError, match=r"gone\.pth: this file does not exist"):

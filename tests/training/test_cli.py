@@ -171,7 +171,7 @@ def test_recipes(place: Path, workplace: Path, no_pictures: None, monkeypatch: p
     stored = json.loads((workplace / "r/settings.json").read_text())["settings"]
     assert [stored[name] for name in ("recipe", "epochs", "lr", "momentum")] == ["mine.yaml", 2, 0.05, 0.9]
     other = run("train", "--resume", "--out", "r", "--recipe", "strong")
-    assert "settings.recipe: it is strong now, but the run was started with mine.yaml" in str(other.exception)
+    assert "--recipe: it is strong now, but the run was started with mine.yaml" in str(other.exception)
     (workplace / "mine.yaml").unlink()
     assert run("train", "--resume", "--out", "r").exit_code == 0
 
@@ -182,7 +182,7 @@ def test_bad_recipes_write_nothing(place: Path, workplace: Path) -> None:
     assert "mine.yaml:2: learning_rate: this is not a setting" in str(bad.exception)
     assert "--lr: -1.0 was given" in str(bad.exception)
     large = run(*words(place, "--shift", "8", "--out", "r"))
-    assert "crop_padding_px is 8, but images of 8 × 8 pixels allow at most 7" in str(large.exception)
+    assert "--shift: 8 was given, but images of 8 × 8 pixels allow at most 7" in str(large.exception)
     assert not (workplace / "r").exists()
 
 
@@ -274,7 +274,7 @@ def test_resumed_command_needs_only_the_folder(place: Path, workplace: Path, mon
     assert "Resume with: cortexgraph train --resume --out r" in stopped.output
     command = json.loads((workplace / "r/settings.json").read_text())["command"]
     changed = run("train", "--resume", "--out", "r", "--seed", "5")
-    assert "settings.seed: it is 5 now, but the run was started with 4" in str(changed.exception)
+    assert "--seed: it is 5 now, but the run was started with 4" in str(changed.exception)
     resumed = run("train", "--resume", "--out", "r")
     assert resumed.exit_code == 0, resumed.output
     assert_equal_runs(workplace / "whole", workplace / "r")
@@ -341,7 +341,7 @@ def test_validation_freezing_fine_tuning_and_extending(place: Path, workplace: P
         (["--from", "nothing/here", "tiny.yaml"], "this does not exist"),
         (["--from", "nothing"], "this folder does not exist"),
         (["tiny.yaml", "--validation", "2.5"], "it must be a whole number of images, or a share below 1"),
-        (["tiny.yaml", "--validation", "36"], "36 of 24 training images would be set aside"),
+        (["tiny.yaml", "--validation", "36"], "--validation: 36 of 24 training images would be set aside"),
         (["tiny.yaml", "--freeze", "V7"], "freeze V7: no part of the network has this name"),
     ],
 )

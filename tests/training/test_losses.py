@@ -114,6 +114,9 @@ def test_weights_of_steps_by_hand() -> None:
         ((one + 2 * two) / 3 + (three + 2 * two) / 3) / 2,
     )
     assert TrainSettings(loss_over=[0.5, 0, 1.5]).loss_over == "0.5,0,1.5"  # type: ignore[arg-type]
+    torch.testing.assert_close(
+        readout_loss(logits, labels, over=TrainSettings(loss_over=".5,0,1.5").loss_over), weighted
+    )
 
 
 def test_readouts_with_losses_and_weights_of_their_own_by_hand() -> None:

@@ -41,6 +41,11 @@ from cortexgraph.training import TrainSettings
         ({"device": "gpu"}, r"settings\.device: 'gpu' was given, but it must be auto, cpu, mps, cuda or cuda:N\."),
         ({"loss_over": "0,0"}, r"settings\.loss_over: '0,0' was given, but it must be all, last or WEIGHTS\."),
         ({"loss_over": [1, -1]}, r"but it must be all, last or WEIGHTS\."),
+        (
+            {"restarts": (2, 9)},
+            r"settings\.restarts: 2, 9 was given, but the schedule can start again after epochs 1 to 8, in rising",
+        ),
+        ({"restarts": (1,), "epochs": 1}, r"settings\.restarts: 1 was given, but a run of one epoch has no restart"),
         ({"seed": -1}, r"settings\.seed: -1 was given"),
         ({"warm": 3}, r"settings\.warm: this is not a setting, but the settings are recipe, epochs, batch_size, "),
         ({"batch_size": 10, "devices": 3}, r"settings\.batch_size: 10 images do not divide among 3 devices"),

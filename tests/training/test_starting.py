@@ -130,6 +130,7 @@ def test_weights_that_do_not_fit(data: ImageData, finished: Path, settings: Make
         ("missing-tensor", "MT", "MT.norm.0.weight"),
     } <= found
     assert len(found) == len(error.value.diagnostics)
+    assert str(error.value).splitlines()[-1].startswith("  Give weights of a network with these areas and")
     assert not (tmp_path / "run").exists()
 
 
