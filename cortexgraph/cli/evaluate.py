@@ -41,7 +41,9 @@ def evaluate(
     batch_size: options.BatchSizeOption = 500,
     tta: Annotated[
         str,
-        options.choice("--tta", "none|mirror|mirror+shift", "Average the logits of mirrored, or also shifted, views."),
+        options.choice(
+            "--tta", "none|mirror|mirror+shift", "Average logits over mirrored or shifted views (Jordan 2024)."
+        ),
     ] = "none",
     decide: Annotated[
         str | None,

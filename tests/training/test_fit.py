@@ -165,6 +165,23 @@ def test_bfloat16_and_clipping(data: ImageData, settings: Make, tmp_path: Path) 
     assert all(value.dtype != torch.bfloat16 for value in load_file(tmp_path / "run" / "weights.safetensors").values())
 
 
+def test_a_clipped_gradient_has_this_norm(
+    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, no_pictures: None
+) -> None:
+    """The gradient as a whole is scaled, and never up; after one step, AdamW's average is a tenth of it."""
+    gradients = []
+    for clip in (0.0, 0.01, 1000.0):
+        chosen = settings(epochs=1, batch_size=48, augment=False, momentum=0.9, clip=clip)
+        train(spec, data, chosen, tmp_path / str(clip), quiet=True)
+        last = torch.load(tmp_path / str(clip) / "checkpoints" / "last.ckpt", weights_only=True)
+        states = last["optimizer_states"][0]["state"].values()
+        gradients.append(torch.cat([10 * state["exp_avg"].flatten() for state in states]))
+    plain, clipped, loose = gradients
+    assert float(plain.norm()) > 0.1
+    torch.testing.assert_close(clipped, plain * 0.01 / plain.norm(), rtol=1e-3, atol=1e-7)
+    assert torch.equal(plain, loose)
+
+
 def test_divergence_stops_with_advice(spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path) -> None:
     broken = striped_data(std=(1e-38,), mean=(0.3,))
     with pytest.raises(

@@ -14,7 +14,7 @@ import pytest
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training import RunFolder, TrainSettings, recorder, train
 
-from .conftest import INGREDIENTS, striped_data
+from .conftest import INGREDIENTS, striped_data, tiny_spec
 from .test_resume import assert_equal_runs
 
 pytestmark = [
@@ -54,19 +54,24 @@ def trained_for(seconds: float, spec: NetworkSpec, settings: TrainSettings, fold
     return False
 
 
-@pytest.mark.parametrize(
-    "everything", [False, True], ids=["plain", "every ingredient, validation, freeze, from, restarts"]
-)
-def test_killed_at_random_moments(spec: NetworkSpec, tmp_path: Path, finished: Path, everything: bool) -> None:
-    settings, start_from = TrainSettings(epochs=4, batch_size=16, device="cpu"), None
-    if everything:
-        start_from = finished
-        changes = {"validation": 12, "freeze": ("V1", "V1 -> IT"), "restarts": (2,)}
-        settings = TrainSettings(epochs=4, batch_size=16, device="cpu", **changes, **INGREDIENTS)  # type: ignore[arg-type]
+MORE = {"validation": 12, "restarts": (2,), "accumulate": 2, "precision": "bf16"}
+
+
+@pytest.mark.parametrize("start", ["plain", "from", "whitened and dirac"])
+def test_killed_at_random_moments(spec: NetworkSpec, tmp_path: Path, finished: Path, start: str) -> None:
+    """A plain run, and two with every ingredient: from the weights of a run and partly frozen, or whitened."""
+    settings, start_from = TrainSettings(epochs=4, batch_size=8, device="cpu"), None
+    if start != "plain":
+        settings = TrainSettings(epochs=4, batch_size=8, device="cpu", **MORE, **INGREDIENTS)  # type: ignore[arg-type]
+    if start == "from":
+        start_from, settings = finished, settings.model_copy(update={"freeze": ("V1", "V1 -> IT")})
+    elif start != "plain":
+        first = {"from": "image", "to": "V1", "init": "whitened", "kernel": 3}
+        spec = tiny_spec(connections=[first, "V1 -> IT -> V1", {"from": "V1", "to": "V1", "init": "dirac"}])
     draw, kills, runs = random.Random(KILLS), 0, 0
-    start = time.monotonic()
+    began = time.monotonic()
     train(spec, striped_data(), settings, tmp_path / "whole", init_from=start_from, quiet=True)
-    duration = time.monotonic() - start
+    duration = time.monotonic() - began
     while kills < KILLS:
         folder, runs = tmp_path / f"run{runs}", runs + 1
         while not trained_for(draw.uniform(0, 1.2 * duration), spec, settings, folder, start_from):
