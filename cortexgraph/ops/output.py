@@ -24,7 +24,7 @@ class StartState(nn.Module):
 
 
 class Output(nn.Module):
-    """A cell, and operations on its state; others read their result, the cell goes on from the state before them."""
+    """A cell, and operations on its state; others read their result, the cell continues from the state before them."""
 
     def __init__(self, cell: nn.Module, keeps: bool = True, **operations: nn.Module) -> None:
         super().__init__()

@@ -118,7 +118,7 @@ class AreaDefaults(Model):
     output: Chain | None = Field(
         default=None,
         description="Operations after the cell: other areas, readouts and recordings read their result, and the cell "
-        "goes on from the state before them.",
+        "continues from the state before them.",
         examples=[["relu"]],
     )
 

@@ -45,7 +45,7 @@ class Document(Model):
         description="Version of the language.",
         examples=[1],
     )
-    name: Name = Field(description="Its name, which stands on drawings, tables and runs.", examples=["ventral"])
+    name: Name = Field(description="Its name, shown in drawings, tables and runs.", examples=["ventral"])
     description: Annotated[str, Field(max_length=10_000)] = Field(
         default="", description="What it is, in a sentence.", examples=["A four-area ventral stream."]
     )
