@@ -11,6 +11,7 @@ import importlib.metadata
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -52,7 +53,9 @@ def _is_file(name: str) -> bool:
 
 def _located(name: str) -> str:
     """A file by its whole path: other processes may have another working directory."""
-    return str(Path(name).expanduser().resolve()) if _is_file(name) else name
+    with suppress(ValueError, RuntimeError):  # no text of a path, or the home directory of an unknown user
+        return str(Path(name).expanduser().resolve()) if _is_file(name) else name
+    return name
 
 
 def _import(name: str) -> None:

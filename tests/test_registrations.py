@@ -141,7 +141,7 @@ def test_what_cannot_be_imported_is_said_at_once(lab: Path) -> None:
     Path("twice.py").write_text("import cortexgraph as cg\n\n@cg.register_loss('mse')\ndef own(a, b, c): ...\n")
     Path("json.py").write_text("")
     Path("half.py").write_text("def (")
-    names = ["lob.py", "no_such_module", "raises.py", "twice.py", "json.py", "half.py"]
+    names = ["lob.py", "no_such_module", "raises.py", "twice.py", "json.py", "half.py", "", "a\0.py", "~nobody/a.py"]
     with pytest.raises(CortexGraphError) as error:
         command("zoo", *[word for name in names for word in ("--import", name)])
     texts = [str(finding) for finding in error.value.diagnostics]
@@ -154,6 +154,9 @@ def test_what_cannot_be_imported_is_said_at_once(lab: Path) -> None:
             "twice.py:3: ValueError: loss `mse` is registered already",
             "another module is called `json`",
             "SyntaxError: invalid syntax (half.py, line 1)",
+            "ValueError: Empty module name",
+            "this file does not exist",
+            "this file does not exist",
         ],
         strict=True,
     ):

@@ -113,7 +113,7 @@ def lines(seed: int, count: int) -> list[list[str]]:
     for number, line in enumerate(chosen):
         if number % 3:
             continue
-        name = " ".join(line[:2]) if line[0] == "import" else line[0]
+        name = " ".join(line[:2]) if line[0] in {"data", "import"} else line[0]
         other = source.choice([each for each in every if each[: len(name.split())] == name.split()])
         start = len(name.split()) + len(BASES[name])
         chosen[number] = line + other[start:]
