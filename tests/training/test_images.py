@@ -71,9 +71,9 @@ def test_mixup_by_hand() -> None:
 
 
 def test_shares_of_mixup_are_those_of_the_beta_distribution() -> None:
-    shares = [mixed(torch.zeros(2, 1, 1, 1), TrainSettings(mixup=0.4), 0, batch)[1] for batch in range(3000)]
+    shares = [mixed(torch.zeros(2, 1, 1, 1), TrainSettings(mixup=0.4), 0, batch)[1] for batch in range(400)]
     values = torch.tensor(shares)
-    assert abs(float(values.mean()) - 0.5) < 0.03
+    assert abs(float(values.mean()) - 0.5) < 0.05
     assert abs(float(values.var()) - 1 / (4 * (2 * 0.4 + 1))) < 0.02
 
 
