@@ -125,7 +125,7 @@ def _part(key: str) -> str:
 # ---- whitened first convolutions (Page 2018; Jordan 2024) -----------------------------
 
 IMAGES = 2000
-"""How many training images, the first ones, give the patches."""
+"""How many training images at most, spread evenly, give the patches."""
 FLOOR = 5e-4
 """Added to the variances, as Jordan 2024 does, so that components without variance are not blown up."""
 
@@ -141,7 +141,9 @@ def whiten(network: CompiledNetwork, data: ImageData) -> None:
     ]
     convolutions = [module for module in modules if isinstance(module, nn.Conv2d)]
     if convolutions:
-        images, _ = next(iter(evaluation_batches(data, torch.device("cpu"), IMAGES, "train")))
+        spread = range(0, len(data.train), -(-len(data.train) // IMAGES))  # folders hold one class after another
+        sample = replace(data, train=data.train[spread])
+        images, _ = next(iter(evaluation_batches(sample, torch.device("cpu"), IMAGES, "train")))
         for convolution in convolutions:
             whiten_(convolution, images.flatten(0, -4))  # the frames of videos are images
 

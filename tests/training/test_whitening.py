@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from cortexgraph.compiler import compile_spec
 from cortexgraph.data import ImageData
 from cortexgraph.errors import SpecError
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.training import TrainSettings, load_run, train
+from cortexgraph.training import TrainSettings, load_run, starting, train
 from cortexgraph.training.starting import whiten, whiten_
 
 from .conftest import striped_data, tiny_spec
@@ -55,6 +56,22 @@ def test_train_whitens_and_can_freeze(data: ImageData, settings: Callable[..., T
     other = striped_data(train=data.test)
     whiten(network, other)
     assert not torch.equal(network.get_parameter("image_to_V1.conv.weight"), kept)
+
+
+def test_images_of_all_classes_give_the_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images in the order of their classes: the patches of every second one come from both."""
+    data, network = striped_data(), compile_spec(whitened_spec())
+    half = len(data.train) // 2
+    pixels = torch.cat([data.train.images[:half], 255 - data.train.images[:half] // 3])  # type: ignore[union-attr]
+    ordered = replace(data, train=replace(data.train, images=pixels))  # type: ignore[type-var]
+    monkeypatch.setattr(starting, "IMAGES", half)
+    whiten(network, ordered)
+    expected = compile_spec(whitened_spec())
+    whiten(expected, replace(ordered, train=ordered.train[range(0, 2 * half, 2)]))
+    key = "image_to_V1.conv.weight"
+    assert torch.equal(network.get_parameter(key), expected.get_parameter(key))
+    whiten(expected, replace(ordered, train=ordered.train[range(half)]))
+    assert not torch.allclose(network.get_parameter(key), expected.get_parameter(key), atol=0.01)
 
 
 @pytest.mark.parametrize("changes", [{"from": "V1", "to": "IT"}, {"kernel": None, "transform": ["conv"]}])
