@@ -101,15 +101,20 @@ def test_a_wheel_alone_checks_draws_and_compiles_in_an_empty_folder(wheel: Path,
     assert files_of(tmp_path / "empty") == {"ventral.svg", "ventral.py", "mine.yaml"}
 
 
+UV = which("uv") or which(
+    "uv", path=Path(sys.executable).parent
+)  # `make` installs it and does not activate its environment
+
+
 @pytest.mark.slow(reason="installs torch into an environment of its own: minutes and 6 GB")
-@pytest.mark.skipif(which("uv") is None, reason="uv makes the environment")
+@pytest.mark.skipif(UV is None, reason="uv makes the environment")
 def test_a_wheel_trains_in_an_environment_of_its_own(wheel: Path, tmp_path: Path) -> None:
     python = tmp_path / "venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     short = ["--epochs", "1", "--train-images", "60", "--test-images", "40"]
     (tmp_path / "empty").mkdir()
     for words in (
-        ["uv", "venv", "--python", sys.executable, str(tmp_path / "venv")],
-        ["uv", "pip", "install", "--python", str(python), f"{wheel}[train]"],
+        [str(UV), "venv", "--python", sys.executable, str(tmp_path / "venv")],
+        [str(UV), "pip", "install", "--python", str(python), f"{wheel}[train]"],
         [str(python), "-m", "cortexgraph", "train", "ventral", "--out", "runs/ventral-shapes", *short],
     ):
         done = subprocess.run(words, cwd=tmp_path / "empty", capture_output=True, text=True, check=False)
