@@ -13,7 +13,8 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def output(name: str, *arguments: str) -> str:
-    command = [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments]
+    # A recording computes updates whose sets training did not reach, and says so: expected here as in pyproject.toml.
+    command = [sys.executable, "-W", "error", "-W", "ignore:at T = ", str(EXAMPLES / name), *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout
