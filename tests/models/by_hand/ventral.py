@@ -125,19 +125,23 @@ def ventral(steps: int, *, lateral: bool, feedback: str, per_step: bool) -> ByHa
 
 
 def ventral_strong(w: Weights, x: Tensor) -> tuple[Tensor, States]:
-    """V1, V2, IT one after another, twice: GELU(BN_t(maxpool(W ⋆ below) + lateral(t − 1) + feedback(t − 1)))."""
+    """V1, V2, IT one after another, each two times, in two sweeps: GELU(BN_n(maxpool(W ⋆ below) + lateral + feedback)).
+
+    n counts the updates of an area; lateral and feedback connections read the newest states, as far as there are any.
+    """
     stages = ("LGN", "V1", "V2", "IT", None)
     r = {"LGN": F.gelu(w.conv("image_to_LGN.conv", x))}
     states: States = {}
     logits = []
     for t in (1, 2):
         for below, area, above in zip(stages, stages[1:], stages[2:], strict=False):
-            u = F.max_pool2d(w.conv(f"{below}_to_{area}.conv", r[str(below)]), 2)
-            if t == 2:
-                u = u + w.conv(f"{area}_to_{area}.conv", r[str(area)])
-            if t == 2 and above is not None:
-                u = u + F.interpolate(w.conv(f"{above}_to_{area}.conv", r[above]), scale_factor=2)
-            r[str(area)] = F.gelu(w.batch_norm(f"{area}.norm.{t - 1}", u))
+            for n in (2 * t - 2, 2 * t - 1):
+                u = F.max_pool2d(w.conv(f"{below}_to_{area}.conv", r[str(below)]), 2)
+                if area in r:
+                    u = u + w.conv(f"{area}_to_{area}.conv", r[str(area)])
+                if above in r:
+                    u = u + F.interpolate(w.conv(f"{above}_to_{area}.conv", r[str(above)]), scale_factor=2)
+                r[str(area)] = F.gelu(w.batch_norm(f"{area}.norm.{n}", u))
         states |= {(area, t): value for area, value in r.items()}
         logits.append(w.classify(r["IT"].amax((2, 3))))
     return torch.stack(logits, 1), states
