@@ -38,7 +38,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with chdir(ROOT):
         name = build_sdist(str(folder))
     with tarfile.open(folder / name) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # Python < 3.11.4
     return folder / name.removesuffix(".tar.gz")
 
 

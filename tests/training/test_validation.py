@@ -18,7 +18,7 @@ from cortexgraph.compiler import compile_spec
 from cortexgraph.data import Batches, ImageData
 from cortexgraph.errors import DataError, SpecError
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.training import Interrupted, RunFolder, TrainSettings, evaluate, fit, load_run, pack, train
+from cortexgraph.training import Interrupted, RunFolder, TrainSettings, evaluate, images, load_run, pack, train
 from cortexgraph.training.images import set_aside, validation_rows
 from cortexgraph.training.records import EpochRecord, reported_epoch
 
@@ -142,7 +142,7 @@ def test_the_stored_split_is_resumed(
     rows = validation_rows(data, chosen)
     assert json.loads(run.validation.read_text()) == {"rows": rows}
     with monkeypatch.context() as patch:  # another version of NumPy may shuffle otherwise
-        patch.setattr(fit, "validation_rows", lambda data, settings: [0, 1, 2])
+        patch.setattr(images, "validation_rows", lambda data, settings: [0, 1, 2])
         train(spec, data, chosen, run.path, resume=True, quiet=True)
     assert_equal_runs(tmp_path / "whole", run.path)
 
