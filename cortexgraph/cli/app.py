@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Iterator
 from functools import wraps
@@ -96,16 +95,10 @@ def with_import(command: Callable[..., None]) -> Callable[..., None]:
     """The command with the option `--import`, which is carried out before the other arguments are read."""
 
     @wraps(command)
-    def importing(*, imports: ImportOption = None, **arguments: object) -> None:
+    def importing(*, imports: list[str] | None = None, **arguments: object) -> None:
         command(**arguments)
 
-    parameters = [*inspect.signature(command, eval_str=True).parameters.values()]
-    parameters.append(
-        inspect.Parameter("imports", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ImportOption)
-    )
-    importing.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    importing.__annotations__ = {each.name: each.annotation for each in parameters}
-    return importing
+    return options.with_options(importing, {"imports": ImportOption})
 
 
 app = typer.Typer(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -37,6 +38,19 @@ def option(flags: str, metavar: str | None, help: str, default: str | None = Non
     """An option: its flags, such as `-o --out`, what its value is, its help, and what help calls the default."""
     info: OptionInfo = typer.Option(*flags.split(), metavar=metavar, help=help, show_default=default or True, **more)
     return info
+
+
+def with_options(command: Callable[..., None], added: Mapping[str, object]) -> Callable[..., None]:
+    """The command with further options, by name, in place of its `**` arguments; one that is not given is None."""
+    signature = inspect.signature(command, eval_str=True)
+    parameters = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+    parameters += [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in added.items()
+    ]
+    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
 
 
 def choice(flags: str, choices: str, help: str, default: str | None = None) -> OptionInfo:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,15 +32,11 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
     An option that is not given is None: it leaves the default, or the value of the run that is resumed.
     """
-    signature = inspect.signature(command, eval_str=True)
-    parameters = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+    settings: dict[str, object] = {}
     for name, field in TrainSettings.model_fields.items():
         kind: Any = list[str] if kind_of(name) is tuple else kind_of(name)
-        annotation = Annotated[kind | None, _setting(name, field)]
-        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
-    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {each.name: each.annotation for each in parameters}
-    return command
+        settings[name] = Annotated[kind | None, _setting(name, field)]
+    return options.with_options(command, settings)
 
 
 def _setting(name: str, field: FieldInfo) -> object:
