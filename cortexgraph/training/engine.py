@@ -177,6 +177,8 @@ def quiet_lightning() -> Iterator[None]:
             warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler.step\(\)` before")
             # Lightning reads a name that torch is renaming.
             warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+            # Where SLURM is installed, Lightning advises srun to everyone, also for training on the login node.
+            warnings.filterwarnings("ignore", r"The `srun` command is available")
             yield
     finally:
         for log, level in zip(logs, levels, strict=True):

@@ -213,6 +213,16 @@ def test_a_job_of_slurm_with_one_task_starts_its_own_processes(monkeypatch: pyte
     assert isinstance(processes.cluster_environment(), LightningEnvironment)
 
 
+@pytest.mark.usefixtures("no_pictures")
+def test_training_where_slurm_is_installed_but_not_used_gives_no_advice(
+    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "srun").write_text("#!/bin/sh\n")
+    (tmp_path / "srun").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    train(spec, data, settings(epochs=1), tmp_path / "run", quiet=True)  # warnings are errors in the tests
+
+
 # ---- accumulation -------------------------------------------------------------------
 
 
