@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterable
+from functools import cache
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, requires
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -14,35 +15,8 @@ from types import ModuleType
 from cortexgraph.errors import CompileError, CortexGraphError, Diagnostic
 from cortexgraph.wording import listed, shortened
 
-EXTRAS: dict[str, dict[str, str]] = {
-    "train": {
-        "filelock": "filelock",
-        "lightning": "lightning",
-        "matplotlib": "matplotlib",
-        "PIL": "pillow",
-        "safetensors": "safetensors",
-        "tensorboard": "tensorboard",
-        "torchmetrics": "torchmetrics",
-        "torchvision": "torchvision",
-    },
-    "record": {"h5netcdf": "h5netcdf", "h5py": "h5py", "scipy": "scipy"},
-    "brain": {
-        "h5netcdf": "h5netcdf",
-        "h5py": "h5py",
-        "rsatoolbox": "rsatoolbox",
-        "sklearn": "scikit-learn",
-        "scipy": "scipy",
-        "xarray": "xarray",
-    },
-    "onnx": {"onnx": "onnx", "onnxruntime": "onnxruntime", "onnxscript": "onnxscript"},
-    "attribution": {"captum": "captum"},
-    "datasets": {"datasets": "datasets"},
-    "hub": {"huggingface_hub": "huggingface_hub"},
-    "ray": {"ray": "ray"},
-    "slurm": {"submitit": "submitit"},
-    "search": {"optuna": "optuna"},
-}
-"""For each extra of `pyproject.toml`, the packages that its features import: module, and name to install it by."""
+MODULES = {"pillow": "PIL", "scikit-learn": "sklearn"}
+"""Packages whose module has another name."""
 
 FEATURES = {
     "train": "training, evaluation and recording",
@@ -56,7 +30,7 @@ FEATURES = {
     "slurm": "--engine slurm",
     "search": "a search in an experiment",
 }
-"""What each extra is for, as the place of its finding."""
+"""What each extra of `pyproject.toml` is for, as the place of its finding."""
 
 
 class MissingPackageError(CortexGraphError, ImportError):
@@ -65,19 +39,29 @@ class MissingPackageError(CortexGraphError, ImportError):
     code = "missing-extra"
 
 
+@cache
+def packages(extra: str) -> dict[str, str]:
+    """The packages that an extra declares, by the module that features import: the name to install each by."""
+    try:
+        declared = requires("cortexgraph-compiler") or ()
+    except PackageNotFoundError:  # a checkout that is not installed
+        return {}
+    names = [line[1] for each in declared if (line := re.match(rf"([\w.-]+).*extra == .{extra}.$", each))]
+    return {MODULES.get(name, name.replace("-", "_")): name for name in names}
+
+
 def require(extra: str) -> None:
     """Raise MissingPackageError, with the command that installs them, where packages of an extra are not installed."""
-    missing = [package for module, package in EXTRAS[extra].items() if not is_installed(module)]
-    if missing:
+    if missing := _missing(extra):
         raise _error(extra, missing)
 
 
 def explained(error: ModuleNotFoundError) -> ImportError:
     """What to raise for an import that failed: a finding if a package is not installed, else the error itself."""
     module = (error.name or "").split(".")[0]
-    for extra, packages in EXTRAS.items():
-        if module in packages and not is_installed(module):
-            return _error(extra, [package for name, package in packages.items() if not is_installed(name)])
+    for extra in FEATURES:
+        if module in packages(extra) and not is_installed(module):
+            return _error(extra, _missing(extra))
     if module in ("", "cortexgraph") or is_installed(module):
         return error
     repair = "Run: pip install cortexgraph-compiler"
@@ -99,8 +83,11 @@ def homes_of(file: str) -> dict[str, tuple[str, str]]:
     return {alias.asname or alias.name: (str(each.module), alias.name) for each in imports for alias in each.names}
 
 
-def _error(extra: str, packages: Iterable[str]) -> MissingPackageError:
-    names = list(packages)
+def _missing(extra: str) -> list[str]:
+    return [package for module, package in packages(extra).items() if not is_installed(module)]
+
+
+def _error(extra: str, names: list[str]) -> MissingPackageError:
     found = f"{listed(names)} {'is' if len(names) == 1 else 'are'} not installed"
     repair = f"Run: pip install {' '.join(names)}"
     return MissingPackageError(Diagnostic(MissingPackageError.code, FEATURES[extra], found, repair=repair))

@@ -5,16 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from cortexgraph.extras import EXTRAS
+from cortexgraph.extras import FEATURES, packages
 from tests.commands import script
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-OPTIONAL = [module for packages in EXTRAS.values() for module in packages]
+OPTIONAL = [module for extra in FEATURES for module in packages(extra)]
 
 BLOCKED = """
 import sys
@@ -88,9 +89,9 @@ def test_the_core_compiles_loads_and_edits_networks(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "missing", "packages"),
+    ("command", "missing", "named"),
     [
-        ("train ventral --data shapes", OPTIONAL, [*EXTRAS["train"].values()]),
+        ("train ventral --data shapes", OPTIONAL, [*packages("train").values()]),
         ("train ventral --data shapes", ["tensorboard"], ["tensorboard"]),
         ("train --resume --out run", ["lightning"], ["lightning"]),
         ("eval run", ["lightning", "torchvision"], ["lightning", "torchvision"]),
@@ -107,13 +108,13 @@ def test_the_core_compiles_loads_and_edits_networks(folder: Path) -> None:
         ("page run", ["safetensors"], []),
     ],
 )
-def test_a_missing_package_is_one_finding(folder: Path, command: str, missing: list[str], packages: list[str]) -> None:
+def test_a_missing_package_is_one_finding(folder: Path, command: str, missing: list[str], named: list[str]) -> None:
     before = sorted(folder.iterdir())
     done = run(command, missing, folder)
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     assert "Traceback" not in done.stderr
-    if packages:
-        assert f"not installed.\n  Run: pip install {' '.join(packages)}    [missing-extra]\n" in done.stderr
+    if named:
+        assert f"not installed.\n  Run: pip install {' '.join(named)}    [missing-extra]\n" in done.stderr
     assert sorted(folder.iterdir()) == before
 
 
@@ -134,7 +135,7 @@ def test_python_gets_the_same_finding(folder: Path) -> None:
     names = [("cortexgraph", "export"), ("cortexgraph.training", "train"), ("cortexgraph.training", "evaluate")]
     names += [("cortexgraph.data", "load_data"), ("cortexgraph.recording", "record")]
     done = python(FROM_PYTHON.format(names=names), OPTIONAL, folder)
-    assert done.stdout.splitlines() == [f"Run: pip install {' '.join(EXTRAS['train'].values())}"] * len(names), (
+    assert done.stdout.splitlines() == [f"Run: pip install {' '.join(packages('train').values())}"] * len(names), (
         done.stderr
     )
 
@@ -147,15 +148,12 @@ def test_a_missing_package_that_every_installation_has_is_one_finding_too(folder
 # ---- pyproject.toml ----------------------------------------------------------
 
 
-def names(requirements: list[str]) -> set[str]:
-    return {requirement.split(">=")[0] for requirement in requirements}
-
-
-@pytest.mark.parametrize("extra", EXTRAS)
-def test_extras_are_those_of_the_distribution(extra: str) -> None:
-    declared = names(PROJECT["optional-dependencies"][extra])
-    assert set(EXTRAS[extra].values()) <= declared
-    assert not declared & names(PROJECT["dependencies"])
+@pytest.mark.parametrize("extra", FEATURES)
+def test_packages_of_an_extra_are_modules_that_code_can_import(extra: str) -> None:
+    declared = {line.split(">=")[0] for line in PROJECT["optional-dependencies"][extra]}
+    assert {name.replace("-", "_") for name in packages(extra).values()} == {n.replace("-", "_") for n in declared}
+    if extra not in {"ray", "slurm"}:  # not among the packages of developers
+        assert [module for module in packages(extra) if find_spec(module) is None] == []
 
 
 def test_the_distribution_has_a_name_of_its_own() -> None:

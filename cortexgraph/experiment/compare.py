@@ -17,7 +17,7 @@ from cortexgraph.experiment.model import ExperimentSpec
 from cortexgraph.experiment.plan import Data, Run, collected, plan
 from cortexgraph.experiment.report import Row, draw_figure, rows, table_text
 from cortexgraph.experiment.run import Outcome, adopt, carry_out, metric_of, outcome_of, stale
-from cortexgraph.extras import EXTRAS, require
+from cortexgraph.extras import FEATURES, require
 from cortexgraph.files import locked, write_text
 from cortexgraph.registrations import VARIABLE
 from cortexgraph.training.run_folder import RunFolder
@@ -82,7 +82,7 @@ def compare(
         found, expected = f"{engine!r} was given", f"there are {', '.join(ENGINES)}"
         raise SpecError(Diagnostic("unknown-engine", "engine", found, expected, "Name one of these."))
     extras = {"train", engine} | ({"search"} if experiment.search is not None else set())
-    for extra in sorted(extras & EXTRAS.keys()):
+    for extra in sorted(extras & FEATURES.keys()):
         require(extra)
     out, images = Path(out), experiment.data.arguments if data is None else data
     runs, outcomes = prepare(experiment, out, images, overwrite=overwrite)
