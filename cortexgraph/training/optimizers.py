@@ -8,30 +8,36 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 
+from cortexgraph.network import CompiledNetwork
 from cortexgraph.training.schedules import SCHEDULES
 from cortexgraph.training.settings import TrainSettings
 
 
-def parameter_groups(network: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
+def parameter_groups(network: CompiledNetwork, settings: TrainSettings) -> list[dict[str, Any]]:
     """Trainable parameters in groups: weights (matrices and kernels) decay; norms and biases do not.
 
-    Norms and biases, those with at most one axis, have their own learning rate. The weights of classifiers are a
-    separate group for Muon, which is not meant for them; they learn at the rate of norms and biases.
+    Norms and biases, those with at most one axis, have their own learning rate. Muon is not meant for classifiers, the
+    last weights of readouts: they are a separate group, which learns at the rate of norms and biases. Kernels of
+    transposed convolutions, with inputs first, are a separate group for Muon too.
     """
     lr, muon, decay = settings.lr, settings.optimizer == "muon", settings.weight_decay
     other = lr * settings.norm_lr_factor
-    classifiers = {id(m.weight) for m in network.modules() if type(m) is nn.Linear} if muon else set()
+    last = {name.split(".")[0]: id(p) for name, p in network.named_parameters() if p.ndim > 1}
+    classifiers = {last.get(readout.identifier) for readout in network.unrolled.areas.readouts} if muon else set()
+    transposed = {id(m.weight) for m in network.modules() if muon and isinstance(m, nn.ConvTranspose2d)} - classifiers
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    weights = [p for p in trainable if p.ndim > 1 and id(p) not in classifiers]
-    groups = [
-        {"params": weights, "lr": lr, "weight_decay": decay, **({"muon": True} if muon else {})},
+    weights = [p for p in trainable if p.ndim > 1 and id(p) not in classifiers | transposed]
+    rates = {"lr": lr, "weight_decay": decay, "muon": muon}
+    groups: list[dict[str, Any]] = [
+        {"params": weights, **rates},
+        {"params": [p for p in trainable if id(p) in transposed], **rates, "output_axis": 1},
         {"params": [p for p in trainable if id(p) in classifiers], "lr": other, "weight_decay": decay},
         {"params": [p for p in trainable if p.ndim <= 1], "lr": other, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
 
 
-def make_optimizer(network: nn.Module, settings: TrainSettings) -> optim.Optimizer:
+def make_optimizer(network: CompiledNetwork, settings: TrainSettings) -> optim.Optimizer:
     """The optimiser that the settings ask for."""
     groups, momentum = parameter_groups(network, settings), settings.momentum
     if settings.optimizer == "sgd":
@@ -67,22 +73,22 @@ class Muon(optim.AdamW):
                 loss = closure()
         for group in self.param_groups:
             for weight in group["params"] if group.get("muon") else ():
-                self._step(weight, group["lr"], group["weight_decay"])
-                weight.grad = None  # AdamW passes over it
+                if weight.grad is not None:
+                    direction = self._direction(weight, weight.grad, group.get("output_axis", 0))
+                    weight.mul_(1 - group["lr"] * group["weight_decay"]).sub_(direction, alpha=group["lr"])
+                    weight.grad = None  # AdamW passes over it
         super().step()
         return loss
 
-    def _step(self, weight: nn.Parameter, lr: float, decay: float) -> None:
-        if weight.grad is None:
-            return
+    def _direction(self, weight: nn.Parameter, gradient: Tensor, output_axis: int) -> Tensor:
         state = self.state[weight]
         if not state:  # by the names of AdamW, which looks for `step` when it loads a state
             state.update(step=torch.zeros(()), exp_avg=torch.zeros_like(weight))
         average = state["exp_avg"]
-        average.lerp_(weight.grad, 1 - self.momentum)
-        update = orthogonalised(weight.grad.lerp(average, self.momentum).flatten(1))
-        length = 0.2 * lr * max(update.shape) ** 0.5
-        weight.mul_(1 - lr * decay).sub_(update.view(weight.shape), alpha=length)
+        average.lerp_(gradient, 1 - self.momentum)
+        update = gradient.lerp(average, self.momentum).transpose(0, output_axis)  # [outputs, inputs, …]
+        direction: Tensor = orthogonalised(update.flatten(1)).mul_(0.2 * max(update[0].numel(), len(update)) ** 0.5)
+        return direction.view(update.shape).transpose(0, output_axis)
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -78,27 +80,34 @@ def newton_schulz(gradient: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_muon_is_torchs_in_float32(
-    spec: NetworkSpec, layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_muon_is_torchs_in_float32(layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch) -> None:
+    upward = {"from": "IT", "to": "V1", "transform": [{"conv_transpose": {"kernel": 2}}]}
+    spec = tiny_spec(connections=["image -> V1 -> IT", "V1 -> V1", upward])
     network = compile_spec(spec).to(memory_format=layout)
     chosen = make_optimizer(network, TrainSettings(optimizer="muon", lr=0.05, weight_decay=0.2, momentum=0.8))
     assert isinstance(chosen, Muon)
-    kernels = [p for p in network.parameters() if p.ndim == 4]
-    matrices = [torch.nn.Parameter(p.detach().flatten(1).clone()) for p in kernels]
+    kernels = {name: p for name, p in network.named_parameters() if p.ndim == 4}
+    assert kernels["IT_to_V1.conv_transpose.weight"].shape == (6, 4, 2, 2)  # torch keeps it as inputs × outputs
+
+    def matrix_of(name: str, kernel: torch.Tensor) -> torch.Tensor:
+        outputs_first = kernel.permute(1, 0, 2, 3) if "transpose" in name else kernel
+        return outputs_first.detach().flatten(1).clone()
+
+    matrices = [torch.nn.Parameter(matrix_of(*each)) for each in kernels.items()]
     torchs = torch.optim.Muon(matrices, 0.05, 0.2, 0.8, adjust_lr_fn="match_rms_adamw")
     for _ in range(3):
         for parameter in network.parameters():
             parameter.grad = torch.randn_like(parameter)
-        for matrix, kernel in zip(matrices, kernels, strict=True):
-            matrix.grad = kernel.grad.flatten(1).clone()  # type: ignore[union-attr]
+        for matrix, (name, kernel) in zip(matrices, kernels.items(), strict=True):
+            assert kernel.grad is not None
+            matrix.grad = matrix_of(name, kernel.grad)
         chosen.step()
         with monkeypatch.context() as patch:
             patch.setattr(torch, "bfloat16", torch.float32)  # the type in which torch orthogonalises
             patch.setattr(torch.Tensor, "bfloat16", torch.Tensor.float)  # as torch 2.14 and earlier write it
             torchs.step()  # type: ignore[no-untyped-call]
-    for matrix, kernel in zip(matrices, kernels, strict=True):
-        torch.testing.assert_close(kernel.flatten(1), matrix)
+    for matrix, (name, kernel) in zip(matrices, kernels.items(), strict=True):
+        torch.testing.assert_close(matrix_of(name, kernel), matrix.detach())
         assert kernel.is_contiguous(memory_format=layout)
 
 
@@ -120,8 +129,21 @@ def test_muon_is_newton_schulz(spec: NetworkSpec) -> None:
         assert float(torch.linalg.svdvals(step / size).max()) < 1.6
 
 
-def test_muon_leaves_norms_biases_and_classifiers_to_adamw(spec: NetworkSpec) -> None:
+@pytest.mark.parametrize(
+    ("readout", "classifier"),
+    [
+        ({}, "readout.linear.weight"),
+        ({"transform": [{"linear": 8}, "relu", "linear"]}, "readout.linear_2.weight"),
+        ({"pool": "places"}, "readout.conv.weight"),
+        ({"pool": "places", "transform": [{"conv": 3}, "relu", {"conv": 1}]}, "readout.conv_2.weight"),
+        ({"pool": "places", "transform": ["conv_transpose"]}, "readout.conv_transpose.weight"),
+        ({"pool": "places", "transform": [], "classes": 6}, None),
+    ],
+)
+def test_muon_leaves_norms_biases_and_classifiers_to_adamw(readout: dict[str, Any], classifier: str | None) -> None:
+    spec = tiny_spec(readout={"from": "IT", "classes": 3, "at": "all", **readout})
     one, other = compile_spec(spec), compile_spec(spec)
+    assert classifier is None or classifier in one.state_dict()
     other.load_state_dict(one.state_dict())
     muon = make_optimizer(one, TrainSettings(optimizer="muon", lr=0.05, norm_lr_factor=2))
     adamw = make_optimizer(other, TrainSettings(optimizer="adamw", lr=0.1))
@@ -131,4 +153,4 @@ def test_muon_leaves_norms_biases_and_classifiers_to_adamw(spec: NetworkSpec) ->
     muon.step()
     adamw.step()
     for (name, p), q in zip(one.named_parameters(), other.parameters(), strict=True):
-        assert torch.equal(p, q) == (p.ndim < 4), name
+        assert torch.equal(p, q) == (p.ndim < 2 or name == classifier), name
