@@ -225,6 +225,11 @@ def suggest(word: str, choices: Iterable[str], otherwise: str) -> str:
     return f"Did you mean `{near}`?" if near else otherwise
 
 
+def suggest_registered(word: str, names: Iterable[str], otherwise: str = "Give one of these names.") -> str:
+    """A repair for a name that is not registered; files of the user register others."""
+    return suggest(word, names, f"{otherwise} To use your own, import the file that registers it: --import FILE.")
+
+
 def unknown_area(name: str, known: Iterable[str], repair: str = "Name a declared area.") -> tuple[str, str, str]:
     """What was found, what is expected and the repair, where no area has a name."""
     names = [*known]

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from cortexgraph import registrations
 from cortexgraph.cli.app import app
-from cortexgraph.data.load import SOURCES
+from cortexgraph.data.load import SOURCES, load_data
 from cortexgraph.errors import CortexGraphError, in_commands
 from cortexgraph.ops.registry import CELLS
 from cortexgraph.registrations import VARIABLE, import_registrations
-from cortexgraph.training import RunFolder
+from cortexgraph.spec import NetworkSpec
+from cortexgraph.training import RunFolder, TrainSettings, train
 from cortexgraph.training.losses import LOSSES
 
 LAB = """
@@ -179,3 +181,26 @@ def test_a_spec_and_a_run_name_no_module(lab: Path) -> None:
         with pytest.raises(CortexGraphError, match=r"lab_cell|half"):
             command(*words)
     assert "lab" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("part", "found"),
+    [
+        ({"areas": {"V1": {"channels": 3, "cell": "theirs"}}}, "no cell is called `theirs`"),
+        ({"areas": {"V1": {"channels": 3, "body": ["theirs"]}}}, "no operation is called `theirs`"),
+        ({"areas": {"V1": {"channels": 3, "activation": "theirs"}}}, "no activation is called `theirs`"),
+        ({"readout": {"from": "V1", "classes": 10, "loss": "theirs"}}, "no loss is called `theirs`"),
+        ({"settings": {"loss": "theirs"}}, "settings.loss: 'theirs' was given"),
+        ({"data": {"source": "theirs"}}, "`theirs` is neither a known data set nor a directory"),
+        ({"data": {"target": "theirs"}}, "`theirs` is not registered"),
+    ],
+)
+def test_what_is_not_registered_can_be_imported(part: dict[str, Any], found: str, tmp_path: Path) -> None:
+    fields = yaml.safe_load(SPEC.replace(", cell: lab_cell", "").replace("classes: 2", "classes: 10"))
+    spec = NetworkSpec.model_validate(fields | {key: value for key, value in part.items() if key in fields})
+    with pytest.raises(CortexGraphError) as error:
+        data = load_data(**{"source": "shapes", "size": (8, 8), "channels": 1} | part.get("data", {}))
+        train(spec, data, TrainSettings(**part.get("settings", {})), tmp_path / "run")
+    (finding,) = error.value.diagnostics
+    assert found in str(finding)
+    assert finding.repair.endswith("To use your own, import the file that registers it: --import FILE.")

@@ -16,7 +16,7 @@ from cortexgraph.ops.elementwise import activations, function
 from cortexgraph.spec import IMAGE, AreaDefaults, AreaSpec, ConnectionDefaults, ConnectionSpec
 from cortexgraph.spec.messages import message_for
 from cortexgraph.spec.origin import Path, path_text
-from cortexgraph.wording import quoted, shortened, skeleton, suggest, synonym, unknown_area
+from cortexgraph.wording import quoted, shortened, skeleton, suggest, suggest_registered, synonym, unknown_area
 
 
 def unknown_names(graph: AreaGraph) -> Iterator[Diagnostic]:
@@ -119,14 +119,17 @@ def unknown_words(graph: AreaGraph) -> Iterator[Diagnostic]:
     places = [(("defaults", "area"), spec.defaults.area), *((("areas", n), a) for n, a in spec.areas.items())]
     for path, area in places:
         if area.norm is not None and area.norm.kind not in ("none", *NORMS):
-            yield _unknown_word(graph, (*path, "norm"), "norm", area.norm.kind, ["none", *NORMS])
+            known = ["none", *NORMS]
+            found, expected = f"no norm is called `{area.norm.kind}`", f"the names are {quoted(known)}"
+            repair = suggest(area.norm.kind, known, "Choose the name of a norm.")
+            yield spec.diagnostic("unknown-operation", (*path, "norm"), found, expected, repair)
         if area.activation is not None and function(area.activation) is None:
             yield _unknown_word(graph, (*path, "activation"), "activation", area.activation, [*activations()])
 
 
 def _unknown_word(graph: AreaGraph, path: Path, family: str, name: str, known: list[str]) -> Diagnostic:
     problem, article = f"no {family} is called `{name}`", "an" if family[0] in "ao" else "a"
-    repair = suggest(name, known, f"Choose the name of {article} {family}.")
+    repair = suggest_registered(name, known, f"Choose the name of {article} {family}.")
     return graph.spec.diagnostic("unknown-operation", path, problem, f"the names are {quoted(known)}", repair)
 
 

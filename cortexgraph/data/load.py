@@ -22,7 +22,7 @@ from cortexgraph.data.images import CLASS, Augment, ImageData, Images, LabelledI
 from cortexgraph.data.stream import StreamedImages, usual_workers
 from cortexgraph.data.targets import NOTHING, TARGETS
 from cortexgraph.errors import DataError, Diagnostic
-from cortexgraph.wording import suggest
+from cortexgraph.wording import quoted, suggest_registered
 
 SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(k|M|G|T)?B?", re.IGNORECASE)
 FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -344,10 +344,8 @@ def _check(request: Request) -> Iterator[Diagnostic]:
     if not is_name(source) and not _looks_like_path(source):
         found = f"`{source}` is neither a known data set nor a directory"
         expected = f"the known data sets are {', '.join(sorted(filter(is_name, SOURCES)))}"
-        otherwise = (
-            "Give one of these names, or the path of a directory with train/ and test/, or --import FILE with your own."
-        )
-        repair = suggest(source, [name for name in SOURCES if is_name(name)], otherwise)
+        otherwise = "Give one of these names, or the path of a directory with train/ and test/."
+        repair = suggest_registered(source, [*filter(is_name, SOURCES)], otherwise)
         yield Diagnostic("unknown-data", "data", found, expected, repair)
     if channels not in (1, 3):
         repair = "Give the network's input 1 channel (grey) or 3 (RGB)."
@@ -368,8 +366,9 @@ def _check(request: Request) -> Iterator[Diagnostic]:
         yield Diagnostic("bad-targets", "targets", found, repair=repair)
     known = [*TARGETS, NOTHING]
     if request.target not in known:
-        repair = suggest(request.target, known, "Register it with `register_target` (--import FILE), or name another.")
-        yield Diagnostic("bad-targets", "target", f"`{request.target}` is not registered", repair=repair)
+        repair = suggest_registered(request.target, known)
+        found, expected = f"`{request.target}` is not registered", f"the names are {quoted(known)}"
+        yield Diagnostic("bad-targets", "target", found, expected, repair)
     elif request.target not in {CLASS, NOTHING} and request.targets is None and source_of(source) == DIRECTORY:
         found, repair = f"the targets are to be of the kind `{request.target}`", "Give them with --targets FILE."
         yield Diagnostic("bad-targets", "targets", found, "a folder of images has classes alone", repair)

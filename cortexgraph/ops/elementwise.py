@@ -12,7 +12,7 @@ from cortexgraph.ops.torch_names import F, Tensor, nn, torch
 from cortexgraph.spec import OperationSpec
 from cortexgraph.spec.connection import GateKind
 from cortexgraph.spec.fields import Flag, Number, Positive, Probability, Seed
-from cortexgraph.wording import suggest
+from cortexgraph.wording import suggest_registered
 
 # ---- functions of each value ------------------------------------------------------
 
@@ -195,7 +195,7 @@ def unknown_activation(name: str) -> Iterator[Fault]:
     """What is wrong with the name of an activation, and the repair."""
     if function(name) is None:
         known = [*activations()]
-        yield f"no activation is called `{name}`", suggest(name, known, f"Choose one of {', '.join(known)}.")
+        yield f"no activation is called `{name}`", suggest_registered(name, known, f"Choose one of {', '.join(known)}.")
 
 
 # ---- dropout -------------------------------------------------------------------

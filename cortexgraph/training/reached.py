@@ -19,7 +19,7 @@ from cortexgraph.passes import prune
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training.losses import LOSSES, step_weights
 from cortexgraph.unrolling import Node, UnrolledGraph
-from cortexgraph.wording import quoted, step_ranges, suggest
+from cortexgraph.wording import quoted, step_ranges, suggest_registered
 
 Part = tuple[str, int]
 """An area's or connection's identifier, with the number of its parameter set (0 without sets)."""
@@ -48,9 +48,7 @@ def check_losses(graph: UnrolledGraph, loss_over: str) -> None:
         place = ("readout", readout.index)
         if declared.loss is not None and declared.loss not in LOSSES:
             found, expected = f"no loss is called `{declared.loss}`", f"the names are {quoted(LOSSES)}"
-            repair = suggest(
-                declared.loss, LOSSES, "Register the loss with `register_loss` (--import FILE), or name another."
-            )
+            repair = suggest_registered(declared.loss, LOSSES)
             findings.append(graph.areas.spec.diagnostic("unknown-value", (*place, "loss"), found, expected, repair))
         steps, over = _steps_of_logits(graph, readout), declared.loss_over or loss_over
         if len(weights := step_weights(over, len(steps))) != len(steps):

@@ -25,7 +25,7 @@ from cortexgraph.spec.messages import rule
 from cortexgraph.training.losses import LOSSES
 from cortexgraph.training.recipe import STANDARD, Recipe, read_recipe, shipped_recipes
 from cortexgraph.training.schedules import SCHEDULES, WARM_UP
-from cortexgraph.wording import GPU, listed, shortened, suggest
+from cortexgraph.wording import GPU, listed, shortened, suggest, suggest_registered
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -392,10 +392,9 @@ def _problem(detail: ErrorDetails, name: str) -> Diagnostic:
     field = TrainSettings.model_fields.get(name)
     if field is None:  # the settings are not a mapping
         return Diagnostic("bad-setting", place, f"{value} was given", "settings and their values are needed")
-    own = " Import your own with --import FILE." * (name in REGISTRIES)
-    means = f"It means: {field.description}{own}"
+    means = f"It means: {field.description}"
     if choices := choices_of(name):
-        repair = suggest(str(detail["input"]), choices, means)
+        repair = (suggest_registered if name in REGISTRIES else suggest)(str(detail["input"]), choices, means)
         return Diagnostic("bad-setting", place, f"{value} was given", f"it must be {listed(choices, 'or')}", repair)
     default = getattr(DEFAULT, name)
     example = "none" if default == () else default or 0

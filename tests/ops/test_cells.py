@@ -339,6 +339,11 @@ def test_a_learned_decay_starts_at_the_declared_one() -> None:
         torch.testing.assert_close(torch.sigmoid(module.alpha), torch.full((C,), start))
 
 
+ACTIVATIONS = (
+    f"Choose one of {', '.join(activations())}. To use your own, import the file that registers it: --import FILE."
+)
+
+
 @pytest.mark.parametrize(
     ("options", "dt_ms", "found", "repair"),
     [
@@ -386,18 +391,8 @@ def test_a_learned_decay_starts_at_the_declared_one() -> None:
             "Give a longer `tau_ms`.",
         ),
         ({"activation": "rellu"}, None, "no activation is called `rellu`", "Did you mean `relu`?"),
-        (
-            {"activation": "step"},
-            None,
-            "no activation is called `step`",
-            f"Choose one of {', '.join(activations())}.",
-        ),
-        (
-            {"activation": "clamp"},
-            None,
-            "no activation is called `clamp`",
-            f"Choose one of {', '.join(activations())}.",
-        ),
+        ({"activation": "step"}, None, "no activation is called `step`", ACTIVATIONS),
+        ({"activation": "clamp"}, None, "no activation is called `clamp`", ACTIVATIONS),
     ],
 )
 def test_problems_of_a_leaky_cell(options: Any, dt_ms: float | None, found: str, repair: str) -> None:
