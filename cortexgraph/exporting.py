@@ -257,14 +257,18 @@ def _write_onnx(network: CompiledNetwork, paths: Sequence[Path], metadata: Mappi
     return run
 
 
-def _nearest(x: Any, size: Sequence[int], scales: Sequence[float] | None = None) -> object:
-    """Nearest-neighbour interpolation by torch's own indices: runtimes round those of ONNX's `Resize` otherwise."""
+def _nearest(input: Any, output_size: Sequence[int], scale_factors: Sequence[float] | None = None) -> object:
+    """Nearest-neighbour interpolation by torch's own indices: runtimes round those of ONNX's `Resize` otherwise.
+
+    The parameters have the names of torch's operation, by which torch 2.8 decides whether a translation fits.
+    """
     from onnxscript import opset18
 
-    for axis, (old, new) in enumerate(zip(x.shape[2:], size, strict=True), 2):
+    for axis, (old, new) in enumerate(zip(input.shape[2:], output_size, strict=True), 2):
         indices = functional.interpolate(torch.arange(float(old))[None, None], size=new)
-        x = cast(Any, opset18).Gather(x, opset18.Constant(value_ints=indices.flatten().int().tolist()), axis=axis)
-    return x
+        constant = opset18.Constant(value_ints=indices.flatten().int().tolist())
+        input = cast(Any, opset18).Gather(input, constant, axis=axis)
+    return input
 
 
 def _write_source(network: CompiledNetwork, paths: Sequence[Path], metadata: Mapping[str, object]) -> Run:
