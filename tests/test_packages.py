@@ -133,14 +133,14 @@ def test_the_citation_has_the_version() -> None:
 
 
 def test_the_conda_recipe_has_the_dependencies_of_pyproject() -> None:
-    """Rendered as conda-build does, whose functions read files beside the recipe."""
+    """Rendered with functions that have the parameters of conda-build's, which reads files beside the recipe."""
     folder = ROOT / "conda" / "recipe"
 
-    def load_toml(path: str, from_recipe_dir: bool) -> Mapping[str, Any]:
-        return tomllib.loads((folder / path).read_text())
+    def load_toml(filename: str, *, from_recipe_dir: bool) -> Mapping[str, Any]:
+        return tomllib.loads((folder / filename).read_text())
 
-    def search(path: str, pattern: str, from_recipe_dir: bool) -> re.Match[str] | None:
-        return re.search(pattern, (folder / path).read_text())
+    def search(*, load_file: str, regex_pattern: str, from_recipe_dir: bool) -> re.Match[str] | None:
+        return re.search(regex_pattern, (folder / load_file).read_text())
 
     template = Environment(undefined=StrictUndefined).from_string((folder / "meta.yaml").read_text())
     text = template.render(load_file_data=load_toml, load_file_regex=search, PYTHON="python")
