@@ -75,11 +75,13 @@ def _copy(source: RunFolder, target: RunFolder, data: str, name: str) -> None:
         raise unpackable(source.path, "this run is not finished", "Finish it with `cortexgraph train --resume`.")
     files = [source.file(path) for path in source.unchanged if path != source.validation or path.exists()]
     card, summary = source.read_card(), source.read_summary()
+    state, metadata = source.tensors(source.weights)
     command = _shared(summary.command, source.path, card.name)
     own = {"command": command, "init_from": Path(summary.init_from).name}
     summary = summary.model_copy(update={"run": Path(name), "data": data, **own})
     for file in files:
         shutil.copyfile(file, target.path / file.name)
+    save_tensors(target.weights, state, metadata | {"data": data})
     write_json(target.summary, summary)
     write_text(target.summary_text, summary_text(summary))
     write_json(target.settings, stored.model_copy(update=own))

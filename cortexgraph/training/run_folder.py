@@ -18,6 +18,7 @@ from cortexgraph.errors import CortexGraphError, DataError, Diagnostic, SpecErro
 from cortexgraph.files import leftovers, locked, replacing, write_bytes, write_text
 from cortexgraph.spec import NetworkSpec, load, save
 from cortexgraph.spec.overrides import Override
+from cortexgraph.training.losses import LOSSES
 from cortexgraph.training.processes import is_first_process
 from cortexgraph.training.records import Count, DataCard, Started, Summary, identity
 from cortexgraph.training.settings import REGISTRIES, TrainSettings, stored_settings
@@ -79,12 +80,12 @@ class RunFolder:
     @property
     def unchanged(self) -> list[Path]:
         """The files that a packed run has as they are; not every run has a `validation.json`."""
-        return [self.spec, self.weights, self.metrics, self.validation]
+        return [self.spec, self.metrics, self.validation]
 
     @property
     def packed(self) -> list[Path]:
         """The files of a packed run, none of which holds code."""
-        return [*self.unchanged, self.settings, self.data, self.summary, self.summary_text]
+        return [*self.unchanged, self.weights, self.settings, self.data, self.summary, self.summary_text]
 
     @property
     def code(self) -> list[str]:
@@ -272,9 +273,7 @@ class RunFolder:
             place = error.diagnostics[0].place
             name = place.removeprefix("settings.")
             if name in REGISTRIES and isinstance(value := started.settings[name], str):
-                found = f"its {name} `{shortened(value)}` is not registered"
-                repair = "Import the Python file that registers it: --import FILE."
-                raise DataError(Diagnostic("not-registered", str(self.path), found, repair=repair)) from None
+                raise self._not_registered(name, value) from None
             raise self.damaged(self.settings, f"is not what a run writes (`{place}`)") from None
 
     def read_card(self) -> DataCard:
@@ -302,6 +301,9 @@ class RunFolder:
             if any(finding.code == "language-version" for finding in error.diagnostics):
                 raise
             raise self.damaged(path, "cannot be read as a spec") from None
+        for readout in spec.readouts:
+            if readout.loss is not None and readout.loss not in LOSSES:
+                raise self._not_registered("loss", readout.loss)
         return load(path, overrides) if overrides else spec
 
     def read_last(self) -> dict[str, Any]:
@@ -411,6 +413,11 @@ class RunFolder:
         if self.extension.summary.exists():  # interrupted while it took the place of this run
             repair = f"Finish its extension with `cortexgraph train --resume --out {self.path}`."
         return DataError(Diagnostic("damaged-run", str(self.path), found, repair=repair))
+
+    def _not_registered(self, kind: str, name: str) -> DataError:
+        found = f"its {kind} `{shortened(name)}` is not registered"
+        repair = "Import the Python file that registers it: --import FILE."
+        return DataError(Diagnostic("not-registered", str(self.path), found, repair=repair))
 
     def _unwritable(self, error: OSError) -> DataError:
         return self._refusal(f"it cannot be written: {error.strerror}", "Name another folder with --out.")

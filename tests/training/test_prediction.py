@@ -19,6 +19,7 @@ from cortexgraph.data import load_data
 from cortexgraph.errors import CortexGraphError, DataError
 from cortexgraph.training import Predictions, evaluate, load_run, pack, packed, predict
 from cortexgraph.training.packing import MAX_BYTES
+from cortexgraph.training.run_folder import RunFolder, save_tensors
 
 CIFAR = Path(__file__).parents[3] / "shared" / "data" / "cifar10-jpeg.tar.xz"
 
@@ -42,6 +43,16 @@ def test_a_packed_run_computes_what_the_run_does_and_names_no_path_of_this_machi
     found, expected = predict(pictures, folder), predict(pictures, finished)
     assert torch.equal(found.probabilities, expected.probabilities)
     assert (found.steps, found.classes) == ((2, 3, 4), ("horizontal", "vertical", "diagonal"))
+
+
+def test_packed_weights_name_no_path_of_this_machine(finished: Path, tmp_path: Path) -> None:
+    run = RunFolder(shutil.copytree(finished, tmp_path / "run"))
+    state, metadata = run.tensors(run.weights)
+    save_tensors(run.weights, state, metadata | {"data": "/home/me/stripes"})
+    folder = RunFolder(pack(run.path, tmp_path / "packed", data="stripes"))
+    packed_state, packed_metadata = folder.tensors(folder.weights)
+    assert packed_metadata == metadata | {"data": "stripes"}
+    assert all(torch.equal(value, packed_state[name]) for name, value in state.items())
 
 
 def test_probabilities_are_those_of_the_network_on_the_normalised_image(finished: Path, pictures: list[Path]) -> None:
@@ -95,6 +106,7 @@ def test_the_shipped_network_is_small_and_works_at_once(pictures: list[Path], tm
     for folder in packed().values():
         assert sum(path.stat().st_size for path in folder.iterdir()) < MAX_BYTES
         assert "/" not in (folder / "summary.md").read_text().replace("CIFAR-10", "")
+        assert "/" not in str(RunFolder(folder).tensors(folder / "weights.safetensors")[1])
     done = CliRunner().invoke(app, ["predict", *map(str, pictures), "--top", "2", "--csv", str(tmp_path / "p.csv")])
     assert done.exit_code == 0, done.output
     assert "step 2" in done.output
