@@ -34,7 +34,7 @@ from cortexgraph.spec.origin import Path as Place
 from cortexgraph.spec.reading import read_json, read_yaml
 from cortexgraph.training.recipe import shipped_recipes
 from cortexgraph.training.settings import TrainSettings
-from cortexgraph.training.tasks import frames_needed, metric_name, score_of, target_arguments
+from cortexgraph.training.tasks import check_registered, frames_needed, metric_name, score_of, target_arguments
 from cortexgraph.unrolling import trained_parameters
 from cortexgraph.wording import listed, quoted, suggest
 
@@ -362,6 +362,7 @@ def _variant(entry: _Entry, experiment: ExperimentSpec, findings: list[Diagnosti
         spec = load(_file(entry.spec, experiment, zoo()), entry.overrides)
         if errors := [finding for finding in check(spec) if finding.severity == "error"]:
             raise SpecError(errors)
+        check_registered(spec)
         for name, evaluation in experiment.evaluate.items():
             with collected(findings, f"evaluate.{name}"):
                 rest = lesion(spec, *evaluation.lesion)

@@ -23,7 +23,7 @@ from cortexgraph.spec.origin import path_text
 from cortexgraph.training.losses import CLASS, CROSS_ENTROPY, LABELS, NOTHING, NUMBERS, VIEWS
 from cortexgraph.training.records import DataCard, Origin
 from cortexgraph.training.settings import TrainSettings
-from cortexgraph.training.tasks import CLASS_MAP, FRAMES, KINDS, frames_needed, kind_of, loss_of
+from cortexgraph.training.tasks import CLASS_MAP, FRAMES, KINDS, check_registered, frames_needed, kind_of, loss_of
 from cortexgraph.wording import by, count_of
 
 EVALUATION_BATCH_SIZE = 500
@@ -43,8 +43,10 @@ FLIPS: dict[str | None, bool | str] = {"random": True, "alternating": "alternati
 def check_fit(spec: NetworkSpec, data: ImageData, loss: str = CROSS_ENTROPY, *, targets: bool = True) -> None:
     """Raise DataError, with a finding for each difference, unless size, channels and targets of the data fit a network.
 
-    `loss` is that of readouts that name none; without `targets` these do not matter.
+    `loss` is that of readouts that name none; without `targets` these do not matter. CompileError for losses that are
+    not registered.
     """
+    check_registered(spec)
     if not isinstance(data, ImageData):
         repair = "Load images with `cg.load_data`, or make them of tensors with `cortexgraph.data.ImageData.of`."
         raise DataError(Diagnostic("data-mismatch", "data", f"a {type(data).__name__} was given", repair=repair))
@@ -156,16 +158,16 @@ def normalised(data: ImageData, settings: TrainSettings) -> ImageData:
     """The data with the mean and deviation of the settings, where they are given, in place of its own.
 
     Raises:
-        DataError: if one is missing, or not for each channel.
+        DataError: if one is missing, not for each channel, or not of values from 0 to 1.
     """
     if not settings.mean and not settings.std:
         return data
     mean, std = (tuple(map(float, filter(None, text.split(",")))) for text in (settings.mean, settings.std))
     channels = data.train.shape[0]
-    if not len(mean) == len(std) == channels or not min(std) > 0:
+    if not len(mean) == len(std) == channels or not min(std) > 0 or max(mean) > 1:
         found = f"mean is `{settings.mean}` and std is `{settings.std}`"
-        expected = f"the images have {count_of(channels, 'channel')}"
-        repair = "Give --mean and --std, each with one number for each channel; those of --std are above 0."
+        expected = f"the images have {count_of(channels, 'channel')} of values from 0 to 1"
+        repair = "Give --mean (0 to 1) and --std (above 0), each with one number for each channel."
         raise DataError(Diagnostic("bad-setting", "settings.mean", found, expected, repair))
     return replace(data, mean=mean, std=std)
 

@@ -158,8 +158,11 @@ class Job:
         splits = {"train": self.data.train, "validation": self.data.validation, "test": self.data.test}
         started = self.run.read_settings() if is_first_process() else self.started
         (total, trained, untrained), best = self.counts, best_epoch(history)
-        over = self.spec.readout.loss_over
-        own = {} if over is None else {"loss_over": over if isinstance(over, str) else ",".join(map(str, over))}
+        own: dict[str, object] = {}  # settings that the first readout has for itself
+        if (over := self.spec.readout.loss_over) is not None:
+            own["loss_over"] = over if isinstance(over, str) else ",".join(map(str, over))
+        if self.spec.readout.loss is not None:
+            own["loss"] = self.spec.readout.loss
         scores = _fields(history[-1].all_metrics if tested is None else tested) | _fields(best.all_metrics, "best_")
         scores |= {"score": best.score} if best.score != ACCURACY else {}
         return Summary(

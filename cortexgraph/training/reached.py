@@ -17,9 +17,10 @@ from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.graph import Readout
 from cortexgraph.passes import prune
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.training.losses import LOSSES, step_weights
+from cortexgraph.training.losses import step_weights
+from cortexgraph.training.tasks import unregistered_losses
 from cortexgraph.unrolling import Node, UnrolledGraph
-from cortexgraph.wording import quoted, step_ranges, suggest_registered
+from cortexgraph.wording import step_ranges
 
 Part = tuple[str, int]
 """An area's or connection's identifier, with the number of its parameter set (0 without sets)."""
@@ -43,13 +44,9 @@ def _steps_of_logits(graph: UnrolledGraph, readout: Readout) -> tuple[int, ...]:
 
 def check_losses(graph: UnrolledGraph, loss_over: str) -> None:
     """Raise CompileError unless each readout's loss is registered and has one weight for each readout step."""
-    findings: list[Diagnostic] = []
+    findings = [*unregistered_losses(graph.areas.spec)]
     for readout, declared in zip(graph.areas.readouts, graph.areas.spec.readouts, strict=True):
         place = ("readout", readout.index)
-        if declared.loss is not None and declared.loss not in LOSSES:
-            found, expected = f"no loss is called `{declared.loss}`", f"the names are {quoted(LOSSES)}"
-            repair = suggest_registered(declared.loss, LOSSES)
-            findings.append(graph.areas.spec.diagnostic("unknown-value", (*place, "loss"), found, expected, repair))
         steps, over = _steps_of_logits(graph, readout), declared.loss_over or loss_over
         if len(weights := step_weights(over, len(steps))) != len(steps):
             found = f"{len(weights)} weights were given"

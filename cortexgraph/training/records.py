@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, FiniteFloat, JsonValue, ValidationInfo, field_validator, model_validator
 
-from cortexgraph.training.losses import CLASS, weighted_steps
+from cortexgraph.training.losses import CLASS, LABELS, LOSSES, weighted_steps
 from cortexgraph.training.settings import stored_settings
 from cortexgraph.training.tasks import ACCURACY, LOWER_IS_BETTER, metric_name, metric_text
 from cortexgraph.wording import count_of, parameters_text
@@ -331,6 +331,7 @@ def _conditions(summary: Summary) -> list[tuple[str, str]]:
     )
     chosen = [f"{n} {getattr(s, n)}" for n in AUGMENTATIONS if getattr(s, n) != type(s).model_fields[n].default]
     norms = f" (norms and biases × {s.norm_lr_factor:g})" if s.norm_lr_factor != 1 else ""
+    smoothing = f", label smoothing {s.label_smoothing:g}" * (LOSSES[s.loss].target in {CLASS, LABELS})
     average = [("weights", f"moving average with decay {s.ema:g} per batch")] if s.ema else []
     return [
         ("recipe", s.recipe),
@@ -342,7 +343,7 @@ def _conditions(summary: Summary) -> list[tuple[str, str]]:
         ),
         ("learning rate", f"peak {s.lr:g}{norms}, {s.schedule}"),
         *average,
-        ("loss", f"{s.loss}, label smoothing {s.label_smoothing:g}, over {steps}"),
+        ("loss", f"{s.loss}{smoothing}, over {steps}"),
         ("augmentation", ", ".join(["yes", *chosen]) if s.augment else "no"),
         *([("initial weights", summary.init_from)] if summary.init_from else []),
         *([("frozen", ", ".join(s.freeze))] if s.freeze else []),

@@ -398,5 +398,5 @@ def _problem(detail: ErrorDetails, name: str) -> Diagnostic:
         return Diagnostic("bad-setting", place, f"{value} was given", f"it must be {listed(choices, 'or')}", repair)
     default = getattr(DEFAULT, name)
     example = "none" if default == () else default or 0
-    repair = f"Give, for example, {example}. {means}"
+    repair = means if default == "" else f"Give, for example, {example}. {means}"
     return Diagnostic("bad-setting", place, f"{value} was given", f"it must {rule(detail)}", repair)

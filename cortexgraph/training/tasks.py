@@ -7,10 +7,11 @@ for each place decide it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.training.losses import (
     CLASS,
     CROSS_ENTROPY,
@@ -21,6 +22,7 @@ from cortexgraph.training.losses import (
     VIEWS,
     readout_loss,
 )
+from cortexgraph.wording import quoted, suggest_registered
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,7 +66,7 @@ def metric_text(metric: str, value: float, digits: int = 2) -> str:
 
 def kind_of(readout: ReadoutSpec, loss: str) -> str:
     """The kind of target of a readout, where the settings have this loss."""
-    registered = LOSSES.get(readout.loss or loss)  # `check_losses` reports one that is not registered
+    registered = LOSSES.get(readout.loss or loss)  # `check_registered` refuses one that is not registered
     target = CLASS if registered is None else registered.target
     if target == NUMBERS and readout.target != "data":
         return FRAMES
@@ -81,6 +83,21 @@ KINDS = {
 """The kinds of target that come with the data set, not from its images, in words."""
 
 
+def unregistered_losses(spec: NetworkSpec) -> Iterator[Diagnostic]:
+    """A finding for each readout whose loss is not registered."""
+    for index, readout in enumerate(spec.readouts):
+        if readout.loss is not None and readout.loss not in LOSSES:
+            found, expected = f"no loss is called `{readout.loss}`", f"the names are {quoted(LOSSES)}"
+            repair = suggest_registered(readout.loss, LOSSES)
+            yield spec.diagnostic("unknown-value", ("readout", index, "loss"), found, expected, repair)
+
+
+def check_registered(spec: NetworkSpec) -> None:
+    """Raise CompileError unless the losses of all readouts are registered: each says on what its readout trains."""
+    if findings := [*unregistered_losses(spec)]:
+        raise CompileError(findings)
+
+
 def loss_of(kind: str) -> str:
     """The first registered loss that trains on a kind of target, such as `mse` for numbers."""
     target = {CLASS_MAP: CLASS, NUMBER_MAP: NUMBERS}.get(kind, kind)
@@ -93,7 +110,11 @@ def score_of(spec: NetworkSpec, loss: str) -> str:
 
 
 def target_arguments(spec: NetworkSpec, loss: str) -> dict[str, str]:
-    """The arguments of `load_data` for the targets of the first of the readouts that need some; none for classes."""
+    """The arguments of `load_data` for the targets of the first of the readouts that need some; none for classes.
+
+    Raises CompileError for losses that are not registered.
+    """
+    check_registered(spec)
     kinds = [kind for readout in spec.readouts if (kind := kind_of(readout, loss)) in KINDS]
     return {} if kinds[:1] == [CLASS] else {"target": kinds[0] if kinds else NOTHING}
 

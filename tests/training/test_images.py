@@ -134,11 +134,11 @@ def test_another_mean_and_deviation_are_stored_and_used(
     assert all(torch.equal(value, run.weights[name]) for name, value in load_run(tmp_path / "same").weights.items())
 
 
-@pytest.mark.parametrize(("mean", "std"), [("0.5", ""), ("0.5,0.5", "0.2,0.2"), ("0.5", "0")])
+@pytest.mark.parametrize(("mean", "std"), [("0.5", ""), ("0.5,0.5", "0.2,0.2"), ("0.5", "0"), ("123.7", "58.4")])
 def test_a_mean_and_deviation_for_each_channel_are_needed(
     spec: NetworkSpec, data: ImageData, settings: Callable[..., TrainSettings], tmp_path: Path, mean: str, std: str
 ) -> None:
-    with pytest.raises(DataError, match=rf"mean is `{mean}` and std is `{std}`, but the images have 1 channel"):
+    with pytest.raises(DataError, match=rf"mean is `{mean}` and std is `{std}`, but the images have 1 channel of"):
         train(spec, data, settings(mean=mean, std=std), tmp_path / "run")
-    with pytest.raises(SpecError, match="it must be a number for each channel, with commas between"):
+    with pytest.raises(SpecError, match=r"a number for each channel, with commas between\.\n  It means: Mean of each"):
         settings(mean="half")

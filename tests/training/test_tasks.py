@@ -18,11 +18,13 @@ from cortexgraph.cli.app import app
 from cortexgraph.compiler import compile_spec, interpret
 from cortexgraph.data import ImageData, LabelledImages, Targets, load_data
 from cortexgraph.data.folder import of_images
-from cortexgraph.errors import DataError, SpecError, in_commands
+from cortexgraph.errors import CompileError, DataError, SpecError, in_commands
 from cortexgraph.hub.card import card_text
 from cortexgraph.recording import record
 from cortexgraph.spec import NetworkSpec, save
 from cortexgraph.training import Summary, TrainSettings, evaluate, load_run, predict, train
+from cortexgraph.training.losses import LOSSES, register_loss
+from cortexgraph.training.tasks import target_arguments
 
 from .conftest import SIZE_PX, striped_data, striped_images, tiny_spec
 
@@ -102,6 +104,7 @@ def test_numbers_from_a_csv_file_through_train_eval_and_predict(
     table = list(csv.DictReader(Path("run/metrics.csv").read_text().splitlines()))
     assert {"train_r2", "test_r2", "test_r2_step_2", "test_mae_step_4"} <= table[0].keys()
     assert float(table[-1]["train_loss"]) < float(table[0]["train_loss"])
+    assert "- loss: huber, over all readout steps\n" in Path("run/summary.md").read_text()
 
     evaluated = run("eval", "run", "--csv", "t.csv", "--plot", "t.svg")
     assert evaluated.exit_code == 0, evaluated.output
@@ -130,6 +133,21 @@ def test_numbers_from_a_csv_file_through_train_eval_and_predict(
     assert [float(last["mean"]), float(last["contrast"])] == pytest.approx(values.tolist(), abs=1e-5)
     with pytest.raises(DataError, match="tiny does not give probabilities of classes or labels"):
         predict(file, "run").best(0)
+
+
+def test_a_loss_of_a_readout_that_is_not_registered_is_refused(tmp_path: Path) -> None:
+    """It says on what the readout trains: without it, numbers would be read as classes."""
+    spec, data = tiny_spec(readout=readout(loss="log-cosh")), with_targets("numbers", brightness)
+    register_loss("log-cosh", "numbers")(lambda values, targets, _: (values - targets).cosh().log().mean(1))
+    try:
+        trained(spec, data, tmp_path / "run", epochs=1)
+    finally:
+        LOSSES.pop("log-cosh")
+    with pytest.raises(DataError, match=r"its loss `log-cosh` is not registered\.\n  Import the Python file"):
+        predict([], tmp_path / "run")
+    for call in (lambda: trained(spec, data, tmp_path / "other"), lambda: target_arguments(spec, "mse")):
+        with pytest.raises(CompileError, match=r"readout(\[0\])?\.loss: no loss is called `log-cosh`"):
+            call()
 
 
 def test_a_row_that_is_missing_is_one_message(place: Path, tmp_path: Path) -> None:
