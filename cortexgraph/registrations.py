@@ -38,9 +38,9 @@ def import_registrations(names: Sequence[str] = ()) -> None:
         CortexGraphError: with a finding for each that cannot be imported.
     """
     inherited = [name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
-    every = [*dict.fromkeys([*inherited, *map(_located, names)])]
+    every = [*dict.fromkeys(map(_located, [*inherited, *names]))]
     findings = [f for point in entry_points(group=GROUP) for f in _problems(f"entry point {point.name}", point.load)]
-    findings += [f for name in every for f in _problems(name, partial(_import, name))]
+    findings += [f for name in every for f in _problems(name or "--import", partial(_import, name))]
     if findings:
         raise CortexGraphError(findings)
     if every:
@@ -68,6 +68,9 @@ def _import(name: str) -> None:
         beside = [other.name for other in path.parent.glob("*.py")]
         repair = suggest(path.name, beside, "Name a Python file, or a module that is installed.")
         raise CortexGraphError(Diagnostic("bad-import", name, "this file does not exist", repair=repair))
+    if "." in path.stem:
+        found, repair = f"Python takes `{path.stem}` for a module in a package", "Rename the file, without the dot."
+        raise CortexGraphError(Diagnostic("bad-import", name, found, repair=repair))
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))  # at the end: what is installed keeps its names
     other = getattr(importlib.import_module(path.stem), "__file__", None)

@@ -143,7 +143,19 @@ def test_what_cannot_be_imported_is_said_at_once(lab: Path) -> None:
     Path("twice.py").write_text("import cortexgraph as cg\n\n@cg.register_loss('mse')\ndef own(a, b, c): ...\n")
     Path("json.py").write_text("")
     Path("half.py").write_text("def (")
-    names = ["lob.py", "no_such_module", "raises.py", "twice.py", "json.py", "half.py", "", "a\0.py", "~nobody/a.py"]
+    Path("a.b.py").write_text("")
+    names = [
+        "lob.py",
+        "no_such_module",
+        "raises.py",
+        "twice.py",
+        "json.py",
+        "half.py",
+        "",
+        "a\0.py",
+        "~nobody/a.py",
+        "a.b.py",
+    ]
     with pytest.raises(CortexGraphError) as error:
         command("zoo", *[word for name in names for word in ("--import", name)])
     texts = [str(finding) for finding in error.value.diagnostics]
@@ -159,11 +171,19 @@ def test_what_cannot_be_imported_is_said_at_once(lab: Path) -> None:
             "ValueError: Empty module name",
             "this file does not exist",
             "this file does not exist",
+            "Python takes `a.b` for a module in a package.\n  Rename the file",
         ],
         strict=True,
     ):
         assert expected in text.replace(f"{lab}/", "")
     assert os.environ[VARIABLE] == ""
+
+
+def test_the_variable_names_files_from_the_working_directory(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "lab.py")
+    import_registrations()
+    assert "bars" in SOURCES
+    assert os.environ[VARIABLE] == str(lab / "lab.py")
 
 
 def test_entry_points_of_installed_packages(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
