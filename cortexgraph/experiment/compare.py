@@ -139,7 +139,8 @@ def prepare(
 
 def _line(outcome: Outcome) -> str:
     if outcome.result is None:
-        return f"{outcome.run}: FAILED: {outcome.error.strip().splitlines()[-1]}"
+        lines = [line for line in outcome.error.splitlines() if line.strip() and not line.startswith(" ")]
+        return f"{outcome.run}: FAILED: {lines[-1]}"  # of a traceback the error, of a finding what was found
     score = metric_text(metric_of(outcome.result), list(outcome.result["scores"].values())[-1], 1)
     parameters, seconds = outcome.result["parameters"], outcome.result["seconds"]
     return f"{outcome.run}: {score}, {parameters:,} trained parameters, {seconds:,.0f} s"

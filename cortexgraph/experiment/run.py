@@ -127,7 +127,7 @@ def stale(run: Run) -> Diagnostic | None:
     changed = [name for name in settings if before[name] != settings[name]]
     if folder.read_settings().spec_sha256 != own["spec_sha256"]:
         changed.append("spec")
-    if folder.data.exists() and folder.read_card().arguments != own["data"]:
+    if folder.data.exists() and _deciding(folder.read_card().arguments) != own["data"]:
         changed.append("data")
     if not changed:
         return None
@@ -293,13 +293,18 @@ def _trained_as(run: Run) -> dict[str, JsonValue]:
     from cortexgraph.graph import resolved
 
     digest = resolved(build(run.variant.spec)).digest
-    return {"spec_sha256": digest, "settings": in_force(run.settings), "data": dict(run.data)}
+    return {"spec_sha256": digest, "settings": in_force(run.settings), "data": _deciding(run.data)}
+
+
+def _deciding(data: Mapping[str, Any] | None) -> dict[str, JsonValue] | None:
+    """The arguments of `load_data` that decide the images: not how many of them the memory holds at a time."""
+    return None if data is None else {name: value for name, value in data.items() if name != "memory"}
 
 
 def _stored_as(folder: RunFolder) -> dict[str, JsonValue]:
     """The same, as a run's folder has it."""
     started = folder.read_settings()
-    settings, data = in_force(started.settings), folder.read_card().arguments
+    settings, data = in_force(started.settings), _deciding(folder.read_card().arguments)
     own: dict[str, JsonValue] = {"spec_sha256": started.spec_sha256, "settings": settings, "data": data}
     return own | ({"initial": started.initial} if started.initial else {})  # no experiment has such a run
 

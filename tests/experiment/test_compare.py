@@ -115,6 +115,11 @@ evaluate: {{cut: {{lesion: feedback}}}}
     assert "chance" not in figure
     assert "%" not in lines[0]
     assert compare(write(text), tmp_path / "out").done_before == 2
+    on_another_machine = write(text.replace("targets.csv}", "targets.csv, memory: 1GB}"))
+    assert compare(on_another_machine, tmp_path / "out").done_before == 2
+    unknown = write("variants: {a: {set: {readout.loss: log-cosh}}}")
+    with pytest.raises(CortexGraphError, match=r"a: readout\.loss=log-cosh: no loss is called `log-cosh`"):
+        compare(unknown, tmp_path / "other")
     mixed = "variants: {numbers: {settings: {loss: mse}}, classes: {}}"
     with pytest.raises(
         CortexGraphError, match=r"variants have different scores: R² \(numbers\) and accuracy \(classes\)"
@@ -163,8 +168,11 @@ def test_interventions_come_from_a_file_and_an_edited_file_is_measured_again(wri
 
 def test_a_run_that_fails_is_reported_and_the_others_are_carried_out(write: Write, tmp_path: Path) -> None:
     experiment = write("variants: {diverges: {settings: {lr: 1.0e+30, epochs: 3}}, trains: {}}")
-    found = compare(experiment, tmp_path / "out")
+    lines = list[str]()
+    found = compare(experiment, tmp_path / "out", tell=lines.append)
     (failure,) = found.failures
+    assert "FAILED: " in lines[0]
+    assert "infinite or not a number" in lines[0]
     assert failure.run == "diverges, seed 0"
     assert "infinite or not a number" in failure.error
     assert {row.variant for row in found.table} == {"trains"}
