@@ -269,7 +269,7 @@ def load_data(
         workers: processes that read images where they do not fit into that; by default one for each processor, at
             most eight, shared by `processes`. 0 reads them in this process.
         frames: how many frames to read of each video of a directory, whose innermost folders are the videos.
-        processes: how many of this machine train together (`devices`), each of which holds the images in memory.
+        processes: how many of this machine train at a time (`devices`, runs), each of which holds the images.
 
     Raises:
         DataError: with everything that is wrong with the request or the files.

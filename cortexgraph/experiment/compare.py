@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -166,7 +166,8 @@ def here(runs: Sequence[Run], jobs: int, overwrite: bool, options: Mapping[str, 
             places.put(place)
 
     with ThreadPoolExecutor(jobs) as pool:
-        yield from (done.result() for done in as_completed([pool.submit(work, run) for run in runs]))
+        shared = [replace(run, jobs=jobs) for run in runs]
+        yield from (done.result() for done in as_completed([pool.submit(work, run) for run in shared]))
 
 
 def _places(jobs: int, gpus: int) -> list[dict[str, str]]:

@@ -53,7 +53,9 @@ class DataChoice(Model):
         default=None, description="Bring the shorter side to this length, then cut out the middle.", examples=[256]
     )
     memory: str | None = Field(
-        default=None, description="What images may take in memory; more are read as needed.", examples=["2GB"]
+        default=None,
+        description="What the images of all runs at a time may take in memory; more are read as needed.",
+        examples=["2GB"],
     )
     targets: str | None = Field(
         default=None,

@@ -84,6 +84,7 @@ class Run:
         trial: the journal of a search, the trial in it, and the metric of its epochs, which decide whether the run goes
             on.
         gpus: what the run needs of a cluster, where the experiment says it.
+        jobs: how many runs this machine carries out at a time: their images share its memory.
     """
 
     variant: Variant
@@ -94,6 +95,7 @@ class Run:
     folder: Path
     trial: tuple[str, int, str] | None = None
     gpus: int = 0
+    jobs: int = 1
 
     @property
     def name(self) -> str:

@@ -208,18 +208,16 @@ def adopt(runs: Sequence[Run], folders: Sequence[Path]) -> list[Run]:
 
 
 def _measured(run: Run, *, overwrite: bool) -> Outcome:
-    from cortexgraph.data import load_data
     from cortexgraph.training import train
 
-    spec, folder = run.variant.spec, RunFolder(run.folder)
-    size, processes = pair(spec.input.size), on_these_machines(run.settings).devices
-    images = load_data(**run.data, size=size, channels=spec.input.channels, processes=processes)
+    folder = RunFolder(run.folder)
     again = overwrite and stale(run) is not None
+    resume = not again and folder.state == "unfinished"
+    images = _images(run, folder.read_card().streamed if resume and folder.data.exists() else None)
     if again or not folder.is_finished:
-        resume = not again and folder.state == "unfinished"
         on_epoch = None if run.trial is None else _judge(run.trial)
         started: dict[str, Any] = {"resume": resume, "overwrite": again, "origin": run.data}
-        train(spec, images, run.settings, folder.path, quiet=True, on_epoch=on_epoch, **started)
+        train(run.variant.spec, images, run.settings, folder.path, quiet=True, on_epoch=on_epoch, **started)
     if not is_first_process():
         return Outcome(run.name)
     summary = folder.read_summary()
@@ -241,6 +239,16 @@ def _measured(run: Run, *, overwrite: bool) -> Outcome:
         result["validation"] = _on_validation(folder, summary)
     write_json(run.folder / RESULT, result)
     return Outcome(run.name, result=result)
+
+
+def _images(run: Run, streamed: bool | None) -> ImageData:
+    """The images: in memory if the runs at work have room for them together, or as the run has begun."""
+    from cortexgraph.data import load_data
+
+    size, channels = pair(run.variant.spec.input.size), run.variant.spec.input.channels
+    processes = on_these_machines(run.settings).devices * (1 if streamed is False else run.jobs)
+    memory = {"memory": 0} if streamed else {}
+    return load_data(**{**run.data, **memory}, size=size, channels=channels, processes=processes)
 
 
 def _judge(trial: tuple[str, int, str]) -> Callable[[EpochRecord], None]:

@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,14 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
+import cortexgraph.experiment.compare as compare_module
 from cortexgraph.errors import CortexGraphError, DataError
 from cortexgraph.experiment.compare import Comparison, compare, prepare
 from cortexgraph.experiment.model import ExperimentSpec
+from cortexgraph.experiment.plan import Run
 from cortexgraph.experiment.report import Row, draw_figure
+from cortexgraph.experiment.run import Outcome
+from cortexgraph.training import RunFolder
 from tests.experiment.conftest import Write, written
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -326,6 +331,34 @@ def test_killed_at_a_random_moment_it_goes_on_without_repeating_what_is_finished
     assert 2 <= found.done_before == len(finished) // 2 < 6
     assert len(found.table[0].scores) == 6
     assert {path: at for path, at in stamps(out).items() if path in finished} == finished
+
+
+def test_runs_at_a_time_share_the_memory_for_images(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """24 images of 768 bytes fit into 30 kB once; a run goes on as it began, however many there are then."""
+    for n in range(24):
+        file = tmp_path / "images" / ("train" if n < 16 else "test") / "ab"[n % 2] / f"{n}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (10 * n,) * 3).save(file)
+    experiment = write(
+        f"data: {{source: {tmp_path / 'images'}, memory: 30kB}}\nsettings: {{epochs: 1, batch_size: 8, device: cpu}}\n"
+        "variants: {one: {set: {readout.classes: 2}}}\nseeds: [0, 1]"
+    )
+    runs, _ = prepare(experiment, tmp_path / "out")
+    here: list[Run] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(compare_module, "carry_out", lambda run, **options: here.append(run) or Outcome(run.name))
+        assert len([*compare_module.here(runs, 2, False, {})]) == 2
+    assert [run.jobs for run in here] == [2, 2]
+    pair = [replace(run, jobs=jobs, data={**run.data, "workers": 0}) for run, jobs in zip(runs, (1, 2), strict=True)]
+    for run, streamed in zip(pair, (False, True), strict=True):
+        assert compare_module.carry_out(run).error == ""
+        folder = RunFolder(run.folder)
+        assert folder.read_card().streamed == streamed
+        folder.summary.unlink()  # as if it had been interrupted before it ended
+        assert compare_module.carry_out(replace(run, jobs=3 - run.jobs)).error == ""
+        assert folder.read_card().streamed == streamed
 
 
 def test_a_figure_shows_every_evaluation_and_keeps_within_100_percent(tmp_path: Path) -> None:
