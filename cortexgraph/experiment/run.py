@@ -278,7 +278,8 @@ def _readings(run: Run, evaluation: EvaluationSpec, images: ImageData) -> list[R
     if evaluation.lesion:
         network = cast("CompiledNetwork", lesion(trained.network, *evaluation.lesion))
     at, steps, order = evaluation.at, evaluation.steps, evaluation.order
-    measured = evaluate(network, images, at=at, steps=steps, order=order, device=run.settings.device)
+    own = run.settings
+    measured = evaluate(network, images, at=at, steps=steps, order=order, device=own.device, settings=own)
     steps_and_scores = zip(measured.steps, measured.scores(), strict=True)
     return [Reading(step=s.step, score=score, loss=s.loss, trained=s.trained) for s, score in steps_and_scores]
 

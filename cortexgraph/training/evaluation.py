@@ -143,6 +143,7 @@ def evaluate(
     device: str = "auto",
     batch_size: int = EVALUATION_BATCH_SIZE,
     tta: Tta = "none",
+    settings: TrainSettings | None = None,
 ) -> Evaluation:
     """Evaluate a trained network over time.
 
@@ -159,6 +160,8 @@ def evaluate(
         batch_size: images at a time.
         tta: test-time augmentation: `mirror` averages the logits of each image and its mirror image; `mirror+shift`
             also those of both shifted by one pixel up and left, and down and right, with half the weight (Jordan 2024).
+        settings: with which a network was trained: their loss says what is measured. By default the targets of the data
+            do. A run has its own.
 
     Raises:
         DataError: for a missing or damaged run, or data that do not fit it.
@@ -169,7 +172,7 @@ def evaluate(
     if isinstance(run, nn.Module):
         own = unwrapped(run)
         check_fit(own.spec, data, targets=False)
-        settings = _settings_for(own.spec, data)
+        settings = settings or _settings_for(own.spec, data)
         network = own.under(retimed(with_readouts(own.spec, at), steps, order))
         reached, read_in_training = reached_steps(own.spec, network.spec), read_steps(own.unrolled)
     else:

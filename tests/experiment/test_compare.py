@@ -122,6 +122,14 @@ evaluate: {{cut: {{lesion: feedback}}}}
     assert compare(write(text), tmp_path / "out").done_before == 2
     on_another_machine = write(text.replace("targets.csv}", "targets.csv, memory: 1GB}"))
     assert compare(on_another_machine, tmp_path / "out").done_before == 2
+    views = f"""
+data: {{source: {tmp_path / "images"}}}
+settings: {{epochs: 1, batch_size: 4, device: cpu, loss: nt-xent, shift: 3}}
+variants: {{a: {{}}}}
+evaluate: {{again: {{at: last}}}}
+"""
+    trained_score, again = (row.scores for row in compare(write(views), tmp_path / "views").table)
+    assert trained_score == again
     unknown = write("variants: {a: {set: {readout.loss: log-cosh}}}")
     with pytest.raises(CortexGraphError, match=r"a: readout\.loss=log-cosh: no loss is called `log-cosh`"):
         compare(unknown, tmp_path / "other")
