@@ -292,7 +292,7 @@ class TrainSettings(BaseModel):
             found = "fsdp divides each tensor among the devices"
             expected, repair = "moving averages and muon need whole ones", "Use ddp, or neither --ema nor muon."
             raise SpecError(Diagnostic("bad-setting", "settings.strategy", found, expected, repair))
-        if [*settings.restarts] != sorted({*settings.restarts} & {*range(settings.epochs)}):
+        if [*settings.restarts] != sorted({epoch for epoch in settings.restarts if epoch < settings.epochs}):
             found = f"{', '.join(map(str, settings.restarts))} was given"
             expected = f"the schedule can start again after epochs 1 to {settings.epochs - 1}, in rising order"
             if settings.epochs == 1:

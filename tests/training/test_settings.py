@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -64,6 +65,15 @@ def test_all_bad_settings_at_once() -> None:
         "settings.optimizer",
         "settings.lr",
     ]
+
+
+def test_memory_does_not_grow_with_the_number_of_epochs() -> None:
+    TrainSettings(restarts=(2, 4))  # what is made once
+    tracemalloc.start()
+    TrainSettings(epochs=1_000_000, restarts=(2, 4))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 def test_defaults_follow_the_optimizer() -> None:
