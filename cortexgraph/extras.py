@@ -106,7 +106,7 @@ def is_installed(module: str) -> bool:
 DATE = "SOURCE_DATE_EPOCH"
 NUMBERS = (
     r"(LOCAL_|NODE_|GROUP_)?RANK|(LOCAL_)?WORLD_SIZE|MASTER_PORT"
-    rf"|SLURM_(NTASKS|NTASKS_PER_NODE|PROCID|LOCALID|NODEID|JOB_ID|JOBID|NNODES)|{DATE}"
+    rf"|SLURM_(NTASKS|NTASKS_PER_NODE|PROCID|LOCALID|NODEID|JOB_ID|JOBID|NNODES|STEP_(ID|NUM_NODES|NUM_TASKS))|{DATE}"
 )
 """What torch, Lightning, matplotlib and Cairo read as whole numbers."""
 

@@ -32,6 +32,9 @@ def main() -> None:
         with in_commands():
             _run()
     except CortexGraphError as error:
+        from cortexgraph.training.processes import wait_for_first_process
+
+        wait_for_first_process()
         print(error, file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:

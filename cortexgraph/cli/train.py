@@ -126,14 +126,15 @@ def train(
     """
     options.prepare("train")
     from cortexgraph.training import RunFolder
-    from cortexgraph.training.processes import is_first_process, on_these_machines
+    from cortexgraph.training.processes import is_first_process, on_these_machines, resumed_on_these_machines
 
     _check_usage(spec, out, init_from, "--resume" if resume else "--extend" if extend else "")
     before = _run_to_go_on_with(RunFolder(out), resume, extend, overwrite) if out and (resume or extend) else None
     started = before.read_settings() if before is not None else None
     changed = {name: value for name, value in settings.items() if value not in (None, [])}
     with _at_options(changed):
-        chosen = _chosen_settings(changed, started.settings | started.machines if started is not None else None)
+        stored = None if before is None else resumed_on_these_machines(before.train_settings()).model_dump()
+        chosen = _chosen_settings(changed, stored)
     network = options.load_spec(spec, overrides, steps, order) if spec is not None else None
     network = network or _spec_of_run(before, init_from, options.changes(overrides, steps, order))
     from cortexgraph.data import load_data  # what follows takes seconds to import
@@ -208,12 +209,14 @@ def _spec_of_run(before: RunFolder | None, init_from: str | None, changes: Seque
 def _exit(stopped: KeyboardInterrupt, run: RunFolder) -> BaseException:
     """What ends the command after Ctrl-C or SIGTERM; it says how to resume what has begun."""
     from cortexgraph.training import Interrupted
+    from cortexgraph.training.processes import is_first_process
 
     code = stopped.exit_code if isinstance(stopped, Interrupted) else 130
     if not (run.is_being_extended or (run.is_run and not run.is_finished)):  # before the data was loaded
         return typer.Exit(code)
-    message = str(stopped) or "Stopped."
-    typer.echo(f"{message} Resume with: cortexgraph train --resume --out {shlex.quote(str(run.path))}", err=True)
+    message, repair = str(stopped) or "Stopped.", f"cortexgraph train --resume --out {shlex.quote(str(run.path))}"
+    if is_first_process():
+        typer.echo(f"{message} Resume with: {repair}", err=True)
     return SystemExit(code)
 
 

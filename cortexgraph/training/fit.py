@@ -36,7 +36,12 @@ from cortexgraph.training.job import (
     withdrawn_if_nothing_was_trained,
 )
 from cortexgraph.training.module import TrainingModule
-from cortexgraph.training.processes import is_first_process, on_these_machines, training_together
+from cortexgraph.training.processes import (
+    is_first_process,
+    on_these_machines,
+    resumed_on_these_machines,
+    training_together,
+)
 from cortexgraph.training.reached import check_losses
 from cortexgraph.training.recorder import Recorder, plain_state
 from cortexgraph.training.records import EpochRecord, Started, Summary, summary_text
@@ -102,7 +107,7 @@ def train(
         run.check_startable(resume=resume, extend=bool(extend), overwrite=overwrite)
         return _extended(run, spec, data, settings, extend, options)
     if settings is None:
-        settings = run.train_settings() if resume and run.is_run else TrainSettings()
+        settings = resumed_on_these_machines(run.train_settings()) if resume and run.is_run else TrainSettings()
     spec = resolved(graph := build(spec))
     settings = on_these_machines(settings)
     engine.check_trackers(logger, run.path)

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, ClassVar
 
@@ -32,15 +32,22 @@ CONNECTION_LOST = 75
 
 def is_first_process() -> bool:
     """Whether this process writes, prints and holds the lock: of several that train together, only the first does."""
-    ranks = [os.environ.get(name, "0") for name in RANKS]
+    names = ("RANK",) if "TORCHELASTIC_RUN_ID" in os.environ else RANKS  # srun may have started torchrun on the nodes
+    ranks = [os.environ.get(name, "0") for name in names]
     return not any(rank.isdecimal() and int(rank) for rank in ranks)
+
+
+def wait_for_first_process() -> None:
+    """Leave it to the first process to report what this one has found too: srun and torchrun then end this one."""
+    if PARENT not in os.environ and not is_first_process():
+        time.sleep(GRACE_S)
 
 
 def cluster_environment() -> ClusterEnvironment:
     """What numbers the processes: torchrun, srun with several tasks, or Lightning for those that we start.
 
     Raises:
-        CortexGraphError: for variables of SLURM that contradict each other.
+        CortexGraphError: if srun has started different numbers of tasks on the nodes.
     """
     from lightning.fabric.plugins.environments.lightning import LightningEnvironment
     from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
@@ -48,14 +55,28 @@ def cluster_environment() -> ClusterEnvironment:
 
     if TorchElasticEnvironment.detect():
         return TorchElasticEnvironment()
-    try:
-        if os.environ.get("SLURM_NTASKS", "1") != "1" and SLURMEnvironment.detect():
-            return SLURMEnvironment(auto_requeue=False)  # runs resume from their own checkpoints
-    except RuntimeError as error:  # variables of SLURM that contradict each other
-        repair = "Correct the job, or unset the variables of the environment that are not meant for this run."
-        problem = " ".join(str(error).split()).rstrip(".")
-        raise CortexGraphError(Diagnostic("environment", "", f"Lightning refuses: {problem}", repair=repair)) from None
+    if os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1":
+        _describe_step(SLURMEnvironment.resolve_root_node_address)
+        return SLURMEnvironment(auto_requeue=False)  # runs resume from their own checkpoints
     return LightningEnvironment()
+
+
+def _describe_step(first_node: Callable[[str], str]) -> None:
+    """Describe this step of srun by the variables that Lightning reads.
+
+    Some of them are missing after `srun --ntasks`, and some describe the allocation, of which a step may be a part.
+    """
+    step = {name: os.environ.get(f"SLURM_STEP_{name}", "1") for name in ("NUM_TASKS", "NUM_NODES", "TASKS_PER_NODE")}
+    tasks, nodes = int(step["NUM_TASKS"]), int(step["NUM_NODES"])
+    if "," in step["TASKS_PER_NODE"] or tasks % nodes:
+        found, expected = f"srun started {step['TASKS_PER_NODE']} tasks on {nodes} nodes", "each needs as many"
+        repair = "Say how many tasks srun starts on each node."
+        raise CortexGraphError(Diagnostic("environment", "nodes", found, expected, repair))
+    counts = {"NTASKS": tasks, "NNODES": nodes, "NTASKS_PER_NODE": tasks // nodes}
+    os.environ.update({f"SLURM_{name}": str(value) for name, value in counts.items()})
+    os.environ.setdefault("MASTER_ADDR", first_node(os.environ.get("SLURM_STEP_NODELIST", "127.0.0.1")))
+    job, number = (int(os.environ.get(name, "0")) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
+    os.environ.setdefault("MASTER_PORT", str(15_000 + (job + 1_000 * number) % 10_000))  # of its own for each step
 
 
 @contextmanager
@@ -193,32 +214,54 @@ def _free_port() -> int:
 
 
 def on_these_machines(settings: TrainSettings) -> TrainSettings:
-    """The settings, with as many devices and nodes as torchrun has started processes for, unless they say it.
+    """The settings, with as many devices and nodes as torchrun or srun has started processes for, unless they say it.
 
     Raises:
         CortexGraphError: if torchrun or SLURM started others, nothing says which of several nodes this is, or there is
             no program that other processes could run.
         SpecError: if a batch does not divide among the processes.
     """
-    environment = cluster_environment()
-    name, started = type(environment).__name__, os.environ.get("WORLD_SIZE", "1")
-    if name == "TorchElasticEnvironment" and settings.processes == 1 and started != "1":
-        devices = int(os.environ.get("LOCAL_WORLD_SIZE", started))
-        machines = {"devices": devices, "nodes": int(started) // devices}
-        settings = stored_settings(settings.model_dump() | machines)
-    if name == "SLURMEnvironment":
-        started = os.environ["SLURM_NTASKS"]
-    if name != "LightningEnvironment" and started != str(settings.processes):
-        repair = "Give --nodes and --devices as torchrun or srun has them: their product is the number of processes."
-        found, expected = f"{settings.nodes} × {settings.devices} processes were asked for", f"{started} were started"
-        raise CortexGraphError(Diagnostic("environment", "devices", found, expected, repair))
-    if name == "LightningEnvironment" and settings.nodes > 1 and not {"NODE_RANK", "MASTER_ADDR"} <= os.environ.keys():
+    started = _started(cluster_environment())
+    if started is not None:
+        nodes, devices = started
+        if settings.processes == 1 and started != (1, 1):
+            settings = stored_settings(settings.model_dump() | {"nodes": nodes, "devices": devices})
+        if started != (settings.nodes, settings.devices):
+            repair = "Leave --nodes and --devices out, or give them as torchrun or srun has them."
+            found = f"{settings.nodes} × {settings.devices} processes were asked for"
+            raise CortexGraphError(
+                Diagnostic("environment", "devices", found, f"{nodes} × {devices} were started", repair)
+            )
+        return settings
+    if settings.nodes > 1 and not {"NODE_RANK", "MASTER_ADDR"} <= os.environ.keys():
         found, expected = f"{settings.nodes} nodes were asked for", "nothing says which of them this is"
         repair = "Start the command on every node by torchrun or srun, or set NODE_RANK, MASTER_ADDR and MASTER_PORT."
         raise CortexGraphError(Diagnostic("environment", "nodes", found, expected, repair))
-    if name == "LightningEnvironment" and settings.devices > 1:
+    if settings.devices > 1:
         _check_program(settings.devices)
     return settings
+
+
+def resumed_on_these_machines(settings: TrainSettings) -> TrainSettings:
+    """The settings of a run that is resumed, without its devices and nodes where torchrun or srun say others.
+
+    Nor do those of several nodes count where nothing has started other nodes.
+    """
+    is_alone = settings.nodes > 1 and "NODE_RANK" not in os.environ
+    is_elsewhere = is_alone or _started(cluster_environment()) is not None
+    return settings.model_copy(update={"devices": 1, "nodes": 1}) if is_elsewhere else settings
+
+
+def _started(environment: ClusterEnvironment) -> tuple[int, int] | None:
+    """How many nodes, and processes on each, torchrun or srun has started; None for processes that we start."""
+    name = type(environment).__name__
+    if name == "LightningEnvironment":
+        return None
+    if name == "SLURMEnvironment":
+        return int(os.environ["SLURM_NNODES"]), int(os.environ["SLURM_NTASKS_PER_NODE"])
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    on_each = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    return world // on_each, on_each
 
 
 def _check_program(devices: int) -> None:

@@ -91,13 +91,14 @@ def test_a_bad_date_does_not_end_the_process_that_draws(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_job_of_slurm_that_lightning_refuses_is_a_finding(
+def test_tasks_of_slurm_that_cannot_train_are_a_finding(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SLURM_NTASKS", "3")
+    for name, value in {"NUM_TASKS": "3", "NUM_NODES": "2", "TASKS_PER_NODE": "2,1"}.items():
+        monkeypatch.setenv(f"SLURM_STEP_{name}", value)
     result = run("train", "ventral", "--train-images", "10", "--test-images", "10", "--device", "cpu", "--quiet")
     assert (result.code, result.out) == (1, "")
-    assert result.err.startswith("Lightning refuses: You set `--ntasks=3`")
+    assert result.err.startswith("nodes: srun started 2,1 tasks on 2 nodes")
     assert list(tmp_path.glob("runs/*/settings.json")) == []
 
 

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from cortexgraph.cli import train as train_command
 from cortexgraph.cli.app import app
 from cortexgraph.cli.options import located
 from cortexgraph.errors import CortexGraphError, in_commands
@@ -281,7 +282,9 @@ def test_resumed_command_needs_only_the_folder(place: Path, workplace: Path, mon
     assert json.loads((workplace / "r/summary.json").read_text())["command"] == command
 
 
-def test_ctrl_c_while_drawing(place: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_while_drawing(
+    place: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupted(spec: NetworkSpec) -> None:
         raise KeyboardInterrupt
 
@@ -290,6 +293,10 @@ def test_ctrl_c_while_drawing(place: Path, workplace: Path, monkeypatch: pytest.
         stopped = run(*words(place, "--out", "a run"))
     assert stopped.exit_code == 130
     assert stopped.output == "Stopped. Resume with: cortexgraph train --resume --out 'a run'\n"
+    with monkeypatch.context() as patch:  # of several processes the first one says it
+        patch.setenv("SLURM_PROCID", "1")
+        train_command._exit(KeyboardInterrupt(), RunFolder("a run"))
+    assert capsys.readouterr().err == ""
     assert run("train", "--resume", "--out", "a run").exit_code == 0
     assert (workplace / "a run/areas.svg").exists()
 

@@ -161,7 +161,7 @@ def test_other_processes_than_torchrun_started(
 ) -> None:
     for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "4", "TORCHELASTIC_RUN_ID": "none"}.items():
         monkeypatch.setenv(name, value)
-    match = r"devices: 1 × 2 processes were asked for, but 4 were started"
+    match = r"devices: 1 × 2 processes were asked for, but 1 × 4 were started"
     refused(match, CortexGraphError, tmp_path, spec, data, settings(devices=2))
     assert processes.on_these_machines(settings()).devices == 4
     with pytest.raises(SpecError, match="18 images do not divide among 4 devices"):
@@ -198,6 +198,8 @@ def test_no_program_to_start_again(
         ({"RANK": "4", "LOCAL_RANK": "0", "GROUP_RANK": "1"}, False),
         ({"SLURM_PROCID": "2"}, False),
         ({"NODE_RANK": "1"}, False),
+        ({"TORCHELASTIC_RUN_ID": "7", "RANK": "0", "GROUP_RANK": "0", "SLURM_PROCID": "1"}, True),  # srun torchrun …
+        ({"TORCHELASTIC_RUN_ID": "7", "RANK": "1", "GROUP_RANK": "1", "SLURM_PROCID": "0"}, False),
     ],
 )
 def test_the_first_process(variables: dict[str, str], first: bool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,9 +210,94 @@ def test_the_first_process(variables: dict[str, str], first: bool, monkeypatch: 
     assert processes.is_first_process() == first
 
 
-def test_a_job_of_slurm_with_one_task_starts_its_own_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLURM_NTASKS", "1")
+# ---- SLURM --------------------------------------------------------------------------
+
+STEP = {"NUM_TASKS": "4", "NUM_NODES": "2", "TASKS_PER_NODE": "2(x2)", "NODELIST": "n[3-4]", "ID": "3"}
+"""What srun says of a step on two of the four nodes of an allocation."""
+
+
+@pytest.fixture
+def step(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of the first task of the step."""
+    variables = {f"SLURM_STEP_{name}": value for name, value in STEP.items()}
+    variables |= {"SLURM_JOB_ID": "12", "SLURM_NODELIST": "n[1-4]", "SLURM_NTASKS": "8", "SLURM_NTASKS_PER_NODE": "2"}
+    environment = dict(os.environ) | variables | {"SLURM_NNODES": "4", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
+    monkeypatch.setattr(os, "environ", environment)
+    return environment
+
+
+@pytest.mark.usefixtures("step")
+def test_the_tasks_of_a_step_are_the_devices_and_nodes(settings: Make) -> None:
+    """Lightning would read some of it from the allocation."""
+    chosen = processes.on_these_machines(settings(batch_size=16))
+    assert (chosen.nodes, chosen.devices) == (2, 2)
+    assert processes.on_these_machines(settings(batch_size=16, nodes=2, devices=2)) == chosen
+    environment = processes.cluster_environment()
+    environment.validate_settings(2, 2)
+    assert (environment.world_size(), environment.main_address, environment.main_port) == (4, "n3", 18_012)
+    with pytest.raises(CortexGraphError, match="devices: 1 × 4 processes were asked for, but 2 × 2 were started"):
+        processes.on_these_machines(settings(devices=4))
+
+
+def test_steps_that_cannot_train(step: dict[str, str], settings: Make) -> None:
+    step |= {"SLURM_STEP_TASKS_PER_NODE": "3,1"}
+    match = "nodes: srun started 3,1 tasks on 2 nodes, but each needs as many."
+    with pytest.raises(CortexGraphError, match=match):
+        processes.on_these_machines(settings())
+
+
+def test_a_run_of_several_nodes_resumes_on_one_machine_and_under_srun(
+    settings: Make, monkeypatch: pytest.MonkeyPatch, step: dict[str, str]
+) -> None:
+    """A run keeps the devices and nodes of its start."""
+    stored = settings(batch_size=16, nodes=4, devices=2)
+    resumed = processes.resumed_on_these_machines(stored)
+    assert (processes.on_these_machines(resumed).nodes, processes.on_these_machines(resumed).devices) == (2, 2)
+    del step["SLURM_STEP_NUM_TASKS"]
+    assert processes.on_these_machines(processes.resumed_on_these_machines(stored)).processes == 1
+    own = settings(batch_size=16, devices=2)
+    assert processes.resumed_on_these_machines(own) == own
+    step |= {"NODE_RANK": "0", "MASTER_ADDR": "n1"}
+    assert processes.resumed_on_these_machines(stored) == stored
+
+
+@pytest.mark.parametrize("variables", [{"SLURM_NTASKS": "1"}, {"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}])
+def test_one_task_and_a_batch_script_start_their_own_processes(
+    variables: dict[str, str], settings: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without srun nothing else is started; Lightning would wait for the other tasks for ever."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     assert isinstance(processes.cluster_environment(), LightningEnvironment)
+    assert processes.on_these_machines(settings(batch_size=16, devices=2)).devices == 2
+    with pytest.raises(CortexGraphError, match="Start the command on every node by torchrun or srun"):
+        processes.on_these_machines(settings(nodes=2))
+
+
+@pytest.mark.parametrize(
+    ("variables", "waits"),
+    [({}, False), ({"SLURM_PROCID": "0"}, False), ({"SLURM_PROCID": "1"}, True), ({"RANK": "1", "PARENT": "2"}, False)],
+)
+def test_a_finding_of_all_processes_is_told_by_the_first(
+    variables: dict[str, str], waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others, which this program has not started, are ended meanwhile."""
+    for name, value in variables.items():
+        monkeypatch.setenv({"PARENT": processes.PARENT}.get(name, name), value)
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    processes.wait_for_first_process()
+    assert waited == [processes.GRACE_S] * waits
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_no_advice_to_use_srun_where_it_is_installed(
+    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "srun").write_text("#!/bin/sh\n")
+    (tmp_path / "srun").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    train(spec, data, settings(epochs=1), tmp_path / "run", quiet=True)  # warnings are errors
 
 
 @pytest.mark.usefixtures("no_pictures")
