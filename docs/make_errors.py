@@ -247,6 +247,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "match-parameters": "No width gives a variant the required number of parameters.",
         "other-experiment": "The folder holds the runs of another experiment.",
         "unknown-engine": "No engine has this name.",
+        "bad-cluster": "submitit or SLURM refuses the parameters in `cluster`.",
     },
     "Protocols and decisions": {
         "bad-decision-rule": "A rule of `--decide` has another form, or no image can meet it.",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -22,6 +24,9 @@ from cortexgraph.files import locked, write_text
 from cortexgraph.registrations import VARIABLE
 from cortexgraph.training.run_folder import RunFolder
 from cortexgraph.training.tasks import ACCURACY, metric_text
+
+QUEUE_EVERY_S, SHARED_FILE_S = 10.0, 15.0
+"""How often SLURM is asked for its queue; how long a file that another machine wrote may take to be seen here."""
 
 
 @dataclass(frozen=True)
@@ -213,18 +218,90 @@ def on_ray(runs: Sequence[Run], jobs: int, overwrite: bool, options: Mapping[str
 
 
 def on_slurm(runs: Sequence[Run], jobs: int, overwrite: bool, options: Mapping[str, JsonValue]) -> Iterator[Outcome]:
-    """As an array of SLURM jobs, by submitit, at most `jobs` at a time; without SLURM, by submitit on this machine."""
+    """As an array of SLURM jobs, by submitit, at most `jobs` at a time; without SLURM, by submitit on this machine.
+
+    Jobs that have not ended when this is left are cancelled. Raises SpecError if SLURM or submitit refuses the options.
+    """
     import submitit
 
     executor = submitit.AutoExecutor(folder=runs[0].folder.parents[2] / "slurm")
     needs = {"gpus_per_node": gpus} if (gpus := _gpus(runs)) else {}
-    executor.update_parameters(**{"slurm_array_parallelism": jobs, **needs, **options})
-    submitted = executor.map_array(partial(carry_out, overwrite=overwrite), list(runs))
-    for job, run in zip(submitted, runs, strict=True):
-        try:
-            yield job.result()
-        except Exception as error:  # cancelled, out of time, or its node is gone
-            yield Outcome(run.name, f"SLURM job {job.job_id}: {error}")
+    try:
+        executor.update_parameters(**{"slurm_array_parallelism": jobs, **needs, **options})
+        submitted = executor.map_array(_Resumable(overwrite), list(runs))
+    except Exception as error:  # of submitit for a parameter, of sbatch for its value
+        problem = " ".join(str(error).split())
+        repair = "Correct `cluster`, which holds parameters of submitit, or `gpus` in the experiment."
+        raise SpecError(Diagnostic("bad-cluster", "cluster", problem, repair=repair)) from None
+    waiting, is_queued = dict(zip(submitted, runs, strict=True)), _Queue(executor.cluster)
+    try:
+        while waiting:
+            for job in [job for job in waiting if job.paths.result_pickle.exists() or not is_queued(job)]:
+                yield _outcome(job, waiting.pop(job))
+            time.sleep(1)
+    finally:
+        for job in waiting:
+            job.cancel(check=False)
+
+
+@dataclass(frozen=True)
+class _Resumable:
+    """Carries out a run in a job of SLURM, which submitit queues again when its time is over or it is preempted."""
+
+    overwrite: bool
+
+    def __call__(self, run: Run) -> Outcome:
+        return carry_out(run, overwrite=self.overwrite)
+
+    def checkpoint(self, run: Run) -> object:
+        """What the job carries out when it starts again; submitit calls this before the time is over."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, run)
+
+
+class _Queue:
+    """Which jobs are queued or running.
+
+    For SLURM, `squeue` says it: submitit asks the accounting, which small clusters do without, and would wait for ever.
+    """
+
+    def __init__(self, cluster: str) -> None:
+        self.by_squeue, self.asked_at = cluster == "slurm", -QUEUE_EVERY_S
+        self.answer: set[str] | None = None
+
+    def __call__(self, job: Any) -> bool:
+        if not self.by_squeue:
+            return not job.done()
+        if time.monotonic() > self.asked_at + QUEUE_EVERY_S:
+            self.asked_at, self.answer = time.monotonic(), _listed(job.job_id.split("_")[0])
+        return self.answer is None or job.job_id in self.answer
+
+
+def _listed(number: str) -> set[str] | None:
+    """The jobs of an array, or the single job, that `squeue` lists; None if it does not answer."""
+    command = ["squeue", "--noheader", "--array", "--format=%i", f"--jobs={number}"]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False)
+    is_known = not asked.returncode or "Invalid job id" in asked.stderr  # an array that ended long ago
+    return set(asked.stdout.split()) if is_known else None
+
+
+def _outcome(job: Any, run: Run) -> Outcome:
+    """The outcome of a job of submitit that has ended."""
+    until = time.monotonic() + SHARED_FILE_S
+    while not job.paths.result_pickle.exists() and time.monotonic() < until:
+        time.sleep(1)
+    if not job.paths.result_pickle.exists():  # cancelled, out of memory or time, or its node is gone
+        state = {"UNKNOWN": "for a reason that SLURM does not keep"}.get(job.state, f"as {job.state}")
+        log = f"its log is {job.paths.stderr}"
+        return Outcome(run.name, f"SLURM job {job.job_id} ended {state}; {log}. The same command continues the run.")
+    from submitit.core.utils import FailedJobError
+
+    try:
+        outcome: Outcome = job.result()
+    except FailedJobError as error:
+        return Outcome(run.name, f"SLURM job {job.job_id}: {error}")
+    return outcome
 
 
 def _gpus(runs: Sequence[Run]) -> int:

@@ -9,6 +9,7 @@ import csv
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -181,7 +182,8 @@ def _here(run: Run, *, overwrite: bool) -> Outcome:
     except OSError as error:
         return Outcome(run.name, f"{run.folder}: it cannot be written: {error.strerror}")
     except Exception as error:  # one run's failure, whatever it is, leaves the others alone
-        return Outcome(run.name, "" if type(error).__name__ == "TrialPruned" else traceback.format_exc())
+        known = {"TrialPruned": "", "UncompletedJobError": f"{error} The same command continues the run."}
+        return Outcome(run.name, known.get(type(error).__name__, traceback.format_exc()))
 
 
 def adopt(runs: Sequence[Run], folders: Sequence[Path]) -> list[Run]:
@@ -326,7 +328,13 @@ def main() -> int:
     run, overwrite, parent = pickle.loads(Path(sys.argv[1]).read_bytes())  # from the process that started this one
     if is_first_process():
         threading.Thread(target=end_with_parent, args=(parent,), daemon=True).start()
-    outcome = _here(run, overwrite=overwrite)
+    if (of_submitit := getattr(signal, "SIGUSR2", None)) is not None:  # it is sent to every process of the job
+        signal.signal(of_submitit, signal.SIG_IGN)
+    try:
+        outcome = _here(run, overwrite=overwrite)
+    except KeyboardInterrupt as stopped:
+        print(stopped, file=sys.stderr)
+        return 128 + signal.SIGINT
     print(outcome.error, file=sys.stderr)
     return 1 if outcome.error else 0 if outcome.result or not is_first_process() else PRUNED
 
