@@ -151,10 +151,12 @@ def push(
     with tempfile.TemporaryDirectory(prefix="cortexgraph-") as temporary:
         folder = write_shared(run, Path(temporary) / "shared", name=name, data=data, licence=licence, datasets=datasets)
         message = f"Share {RunFolder(folder).read_spec().name} by cortexgraph {__version__}"
+        repair = ""
         try:
             api = HfApi(library_name="cortexgraph", library_version=__version__)
             api.create_repo(name, private=private, exist_ok=True)
+            repair = "Repeat the command; until it succeeds, the hub shows what it showed before."
             commit = api.upload_folder(repo_id=name, folder_path=folder, commit_message=message, delete_patterns=FILES)
         except Exception as error:  # of the hub, of its client, and of the network
-            raise refusal(name, error) from None
+            raise refusal(name, error, repair=repair) from None
     return str(commit.commit_url)

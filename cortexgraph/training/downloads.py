@@ -13,6 +13,8 @@ from cortexgraph.wording import quoted, similar
 SHIPPED = Path(__file__).resolve().parents[1] / "weights"
 FILES = [path.name for path in RunFolder("").packed]
 """What is downloaded: the files of a packed run."""
+CLIENTS = {"requests", "httpx", "httpx2"}
+"""Packages by which versions of huggingface_hub send requests; their errors are those of the connection."""
 
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
 ADDRESS = re.compile(rf"hf:/{{1,2}}({NAME.pattern})(?:@(.+))?")
@@ -65,15 +67,23 @@ def download(name: str, revision: str | None = None, *, local_files_only: bool =
         )
     except Exception as error:  # of the hub, of its client, and of the network
         raise refusal(name, error, revision) from None
+    if not any((Path(folder) / file).exists() for file in FILES):
+        found, repair = "it holds no network of cortexgraph", "Name a repository that `cortexgraph push` filled."
+        raise DataError(Diagnostic("hub", f"hf://{name}", found, repair=repair))
     return Path(folder)
 
 
-def refusal(name: str, error: Exception, revision: str | None = None) -> DataError:
-    """What the hub or its client says is wrong, as a finding."""
+def refusal(name: str, error: Exception, revision: str | None = None, repair: str = "") -> DataError:
+    """What the hub or its client says is wrong, as a finding; with this repair where no other is known."""
     from huggingface_hub import errors
 
-    found, repair = (str(error).strip().splitlines() or [type(error).__name__])[0], ""
-    if isinstance(error, errors.GatedRepoError):
+    cause = error.__cause__ if type(error) is RuntimeError and error.__cause__ is not None else error  # of an upload
+    found = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+    if _status(cause) == 401 and not isinstance(cause, errors.RepositoryNotFoundError):
+        found, repair = "the hub does not accept your token", "Run `hf auth login`, or correct HF_TOKEN."
+    elif type(cause).__module__.partition(".")[0] in CLIENTS:
+        found, repair = f"the hub was not reached ({found})", repair or "Try again when you are online."
+    elif isinstance(error, errors.GatedRepoError):
         found, repair = "access to it must be asked for", f"Ask for it at https://huggingface.co/{name}."
     elif isinstance(error, errors.RepositoryNotFoundError):
         found, repair = "the hub has no such network, or it is private", "Correct the name, or run `hf auth login`."
@@ -86,3 +96,8 @@ def refusal(name: str, error: Exception, revision: str | None = None) -> DataErr
     elif isinstance(error, OSError) and error.filename is not None:
         found, repair = f"{error.filename}: {error.strerror}", "Make room, or set HF_HOME to another folder."
     return DataError(Diagnostic("hub", f"hf://{name}", found, repair=repair))
+
+
+def _status(error: BaseException) -> int | None:
+    """The status of the answer that an error of the hub's client is about."""
+    return getattr(getattr(error, "response", None), "status_code", None)
