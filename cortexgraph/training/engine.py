@@ -175,8 +175,6 @@ def quiet_lightning() -> Iterator[None]:
         with warnings.catch_warnings():
             # The gradient scaler of 16-bit training may skip the first step, which is as it should be.
             warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler.step\(\)` before")
-            # Where SLURM is installed, Lightning expects that every training is started by srun.
-            warnings.filterwarnings("ignore", "The `srun` command is available on your system but is not used")
             # Lightning reads a name that torch is renaming.
             warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
             # Where SLURM is installed, Lightning advises srun to everyone, also for training on the login node.

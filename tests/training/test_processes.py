@@ -290,26 +290,6 @@ def test_a_finding_of_all_processes_is_told_by_the_first(
     assert waited == [processes.GRACE_S] * waits
 
 
-@pytest.mark.usefixtures("no_pictures")
-def test_no_advice_to_use_srun_where_it_is_installed(
-    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "srun").write_text("#!/bin/sh\n")
-    (tmp_path / "srun").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    train(spec, data, settings(epochs=1), tmp_path / "run", quiet=True)  # warnings are errors
-
-
-@pytest.mark.usefixtures("no_pictures")
-def test_training_where_slurm_is_installed_but_not_used_gives_no_advice(
-    spec: NetworkSpec, data: ImageData, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "srun").write_text("#!/bin/sh\n")
-    (tmp_path / "srun").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    train(spec, data, settings(epochs=1), tmp_path / "run", quiet=True)  # warnings are errors in the tests
-
-
 # ---- accumulation -------------------------------------------------------------------
 
 
