@@ -184,7 +184,7 @@ def check_files(csv: Path | None, plot: Path | None) -> None:
 def _print_evaluation(result: Evaluation) -> None:
     from cortexgraph.cli.tables import bar, print_table
     from cortexgraph.training.tasks import ACCURACY, metric_name, metric_text
-    from cortexgraph.wording import step_ranges
+    from cortexgraph.wording import steps_text
 
     title = f"{result.title}: {count_of(result.images, f'{result.split} image')}"
     is_class = result.score == ACCURACY
@@ -206,7 +206,7 @@ def _print_evaluation(result: Evaluation) -> None:
         )
     if not all(step.read for step in result.steps):
         read = [step.step for step in result.steps if step.read]
-        steps = f"step {step_ranges(read)} alone" if read else "none of these steps"
+        steps = f"{steps_text(read)} alone" if read else "none of these steps"
         typer.echo(f"Training read {steps}: at the other steps the readout was not trained.")
 
 

@@ -179,7 +179,8 @@ def read_into(image: Tensor, read: Reader, number: int) -> list[Diagnostic]:
     if values.shape != image.shape or values.dtype != np.uint8:
         found = f"the source gives {values.dtype} {list(values.shape)}"
         expected = f"uint8 {list(image.shape)} is needed"
-        return [Diagnostic("wrong-shape", f"image {number}", found, expected, "Return all images in the same size.")]
+        repair = "Return bytes of the requested channels and size."
+        return [Diagnostic("wrong-shape", f"image {number}", found, expected, repair)]
     image.numpy()[:] = values
     return []
 

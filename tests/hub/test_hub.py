@@ -318,6 +318,6 @@ def test_nothing_is_written_or_uploaded_where_something_is_wrong(
 
 def test_without_the_package_it_is_said_and_folders_open(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cortexgraph.extras.is_installed", lambda module: module != "huggingface_hub")
-    with pytest.raises(MissingPackageError, match="pip install huggingface_hub"):
+    with pytest.raises(MissingPackageError, match=r"pip install huggingface[-_]hub"):
         cg.from_pretrained(NET)
     assert cg.from_pretrained(shared).spec.name == "ventral"

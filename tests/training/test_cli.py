@@ -72,7 +72,7 @@ def test_train_then_eval(place: Path, workplace: Path) -> None:
     table = (workplace / "t.csv").read_text().splitlines()
     assert table[0] == "step,accuracy,cross_entropy,trained,read_in_training"
     assert [row.split(",")[-1] for row in table[1:]] == ["1", "1", "1", "0", "0"]
-    assert "Training read step 2–4 alone" in evaluated.output
+    assert "Training read steps 2–4 alone" in evaluated.output
     assert [row.split(",")[0] for row in table[1:]] == ["2", "3", "4", "5", "6"]
     assert (workplace / "t.svg").read_text().startswith("<?xml")
     last = json.loads((workplace / "runs/tiny-stripes/summary.json").read_text())["accuracy"]["4"]
