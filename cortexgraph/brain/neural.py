@@ -286,8 +286,7 @@ def match_stimuli(stimuli: Stimuli, ids: Sequence[str], folder: Path | None) -> 
     if unused := [file for n, file in enumerate(stimuli.files) if n not in {*order}]:
         found = f"{stimuli.name}: {len(unused)} of {len(stimuli)} images have no response in the recording"
         warnings.warn(f"{found} and are not used, such as {unused[0]}", CortexGraphWarning, stacklevel=4)
-    classes, files = (tuple(values[n] for n in order) for values in (stimuli.classes, stimuli.files))
-    return Stimuli(stimuli.name, classes, files, lambda some: stimuli.read([order[n] for n in some]))
+    return stimuli.at(order)
 
 
 def _stimulus_table(folder: Path) -> dict[str, str]:

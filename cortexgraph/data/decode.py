@@ -234,10 +234,8 @@ def check_memory(count: int, size: tuple[int, int], channels: int, bound: int | 
         raise DataError(Diagnostic("too-large", "images", takes, expected, repair))
 
 
-def preparation(files: Sequence[Path], size: tuple[int, int], resize: int | None = None) -> str:
+def preparation(files: Sequence[Path], size: tuple[int, int]) -> str:
     """What `decode_files` does to images of these sizes, in words; looks at some of the files only."""
-    if resize:
-        return f"resized to a shorter side of {resize} pixels, of which the middle {size[0]} × {size[1]} is used"
     sizes: set[tuple[int, int]] = set()
     for file in files[:: max(1, len(files) // 200)]:
         with contextlib.suppress(Exception), warnings.catch_warnings():  # the decoder reports what cannot be read

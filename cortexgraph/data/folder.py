@@ -148,7 +148,7 @@ def _unreadable(splits: Mapping[str, Items], request: Request) -> list[Diagnosti
 def _preparation(members: Sequence[Path], request: Request) -> str:
     """What is done to images, or to the first frames of videos, in words."""
     files = members if request.frames is None else [frames_of(video)[0] for video in members]
-    return preparation(files, request.size, request.resize)
+    return request.size_text if request.resize else preparation(files, request.size)
 
 
 # ---- videos ----------------------------------------------------------------------
@@ -347,7 +347,10 @@ class Stimuli:
         """
         require(check_count("", count, len(self)))
         names = sorted(set(self.classes))
-        places = balanced_subset([names.index(name) for name in self.classes], count, seed)
+        return self.at(balanced_subset([names.index(name) for name in self.classes], count, seed))
+
+    def at(self, places: Sequence[int]) -> Stimuli:
+        """Those at these places, in their order."""
         classes, files = (tuple(values[n] for n in places) for values in (self.classes, self.files))
         return Stimuli(self.name, classes, files, lambda some: self.read([places[n] for n in some]))
 

@@ -301,15 +301,6 @@ class ImageData:
         return cls(name, tuple(classes), train, test, mean, std, augment, preparation, targets=targets)
 
 
-def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel of uint8 images [N, C, H, W] scaled to [0, 1].
-
-    Counted in integers, so the result does not depend on threads or summation order. A constant channel gets the
-    standard deviation of one grey level, so that dividing by it is safe.
-    """
-    return statistics_of(level_counts(LabelledImages(images, torch.zeros(len(images), dtype=torch.int64))))
-
-
 def level_counts(images: Images) -> Tensor:
     """How often each of the 256 levels occurs in each channel, int64 [C, 256]."""
     channels, height, width = images.shape
@@ -324,7 +315,11 @@ def level_counts(images: Images) -> Tensor:
 
 
 def statistics_of(counts: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel, scaled to [0, 1], of `level_counts`."""
+    """Mean and standard deviation per channel, scaled to [0, 1], of `level_counts`.
+
+    Counted in integers, so that they do not depend on threads or summation order. A constant channel gets the standard
+    deviation of one grey level, so that dividing by it is safe.
+    """
     levels = torch.arange(256)
     total = int(counts[0].sum())
     sums, squares = (counts * levels).sum(1).tolist(), (counts * levels**2).sum(1).tolist()

@@ -92,7 +92,7 @@ def check_path(path: Path) -> None:
 def _html(spec: NetworkSpec, run: contents.RunView | None) -> str:
     full, kept = lower(spec)
     summary, emitted = summarise(full, kept), program(spec, CompileOptions()).emitted
-    script = _text("page.js")
+    script = template_text("page.js")
     return _template().render(
         spec=spec,
         run=run,
@@ -108,7 +108,7 @@ def _html(spec: NetworkSpec, run: contents.RunView | None) -> str:
         ],
         lines=contents.source_lines(emitted.source),
         data=contents.script_data(full, kept, emitted, summary),
-        style="\n".join([_text("page.css"), contents.source_style(), _kind_style()]),
+        style="\n".join([template_text("page.css"), contents.source_style(), _kind_style()]),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         version=__version__,
@@ -130,7 +130,8 @@ def _kind_style() -> str:
     return "\n".join(f"td.{kind} {{ color: {look.color}; }}" for kind, look in KINDS.items())
 
 
-def _text(name: str) -> str:
+def template_text(name: str) -> str:
+    """The text of a file of `templates`."""
     return files("cortexgraph.pages").joinpath("templates", name).read_text(encoding="utf-8")
 
 

@@ -8,13 +8,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.resources import files
 from pathlib import Path
 from threading import Lock
 
 from cortexgraph.compiler import check
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
-from cortexgraph.pages.html import page
+from cortexgraph.pages.html import page, template_text
 from cortexgraph.spec import load
 from cortexgraph.spec.overrides import Override
 
@@ -96,8 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a browser that has the secret address; a foreign host name may be an attack through DNS."""
         watched = self.server.watched
         routes: dict[str, tuple[str, Callable[[], str]]] = {
-            "": ("text/html", lambda: _text("watch.html")),
-            "watch.js": ("text/javascript", lambda: _text("watch.js")),
+            "": ("text/html", lambda: template_text("watch.html")),
+            "watch.js": ("text/javascript", lambda: template_text("watch.js")),
             "state": ("application/json", lambda: json.dumps(watched.state())),
             "page": ("text/html", lambda: watched.page),
         }
@@ -121,10 +120,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Keep the terminal free of a line for each request."""
-
-
-def _text(name: str) -> str:
-    return files("cortexgraph.pages").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def watch(subject: str, overrides: Sequence[str | Override], tell: Callable[[str], object]) -> None:

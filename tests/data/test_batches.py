@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from cortexgraph.data import Augment, Batches, LabelledImages
-from cortexgraph.data.images import channel_statistics
+from cortexgraph.data.images import level_counts, statistics_of
 from cortexgraph.errors import DataError
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
@@ -52,14 +52,15 @@ def test_images_are_normalised_per_channel() -> None:
 
 def test_own_statistics_give_zero_mean_and_unit_deviation() -> None:
     data = some_data()
-    mean, std = channel_statistics(data.images)
+    mean, std = statistics_of(level_counts(data))
     images, _ = content(make(data, mean=mean, std=std, augment=None))
     torch.testing.assert_close(images.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(images.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-5, rtol=0)
 
 
 def test_a_constant_channel_has_a_safe_deviation() -> None:
-    mean, std = channel_statistics(torch.full((3, 1, 4, 4), 51, dtype=torch.uint8))
+    images = LabelledImages(torch.full((3, 1, 4, 4), 51, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64))
+    mean, std = statistics_of(level_counts(images))
     assert mean == pytest.approx((0.2,)) and std == (1 / 255,)
 
 
