@@ -198,7 +198,7 @@ def _run_to_go_on_with(run: RunFolder, resume: bool, extend: int | None, overwri
 
 def _spec_of_run(before: RunFolder | None, init_from: str | None, changes: Sequence[str | Override]) -> NetworkSpec:
     """The spec of the run that goes on, or of that whose weights training starts from, with the changes."""
-    from cortexgraph.training.downloads import find_run
+    from cortexgraph.training.named_runs import find_run
 
     source = before or find_run(str(init_from))
     if not source.is_run:

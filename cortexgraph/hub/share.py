@@ -13,7 +13,7 @@ from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.extras import require
 from cortexgraph.files import new_folder, write_text
 from cortexgraph.hub.card import DATASETS, DRAWING, card_text
-from cortexgraph.training.downloads import FILES, NAME, download, hub_name, refusal
+from cortexgraph.training.named_runs import FILES, NAME, download, hub_name, refusal
 from cortexgraph.training.packing import write_packed
 from cortexgraph.training.run import At, TrainedRun, load_run, opened
 from cortexgraph.training.run_folder import RunFolder

@@ -185,7 +185,7 @@ class RunView:
 
 def run_of(subject: str | Path) -> Path | None:
     """The folder of a run, of a trained network that ships, or of one of the hub; None for a spec."""
-    from cortexgraph.training.downloads import find_run, hub_name, packed
+    from cortexgraph.training.named_runs import find_run, hub_name, packed
     from cortexgraph.training.run_folder import RunFolder
 
     path = Path(subject)

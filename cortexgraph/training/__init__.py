@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from cortexgraph.extras import homes_of, import_explained, require
 
 if TYPE_CHECKING:
-    from cortexgraph.training.downloads import packed as packed
     from cortexgraph.training.engine import Interrupted as Interrupted
     from cortexgraph.training.evaluation import Evaluation as Evaluation
     from cortexgraph.training.evaluation import StepAccuracy as StepAccuracy
     from cortexgraph.training.evaluation import evaluate as evaluate
     from cortexgraph.training.fit import train as train
+    from cortexgraph.training.named_runs import packed as packed
     from cortexgraph.training.packing import pack as pack
     from cortexgraph.training.predictions import Predictions as Predictions
     from cortexgraph.training.predictions import predict as predict

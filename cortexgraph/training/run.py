@@ -28,8 +28,8 @@ from cortexgraph.program import check_choice
 from cortexgraph.released import read_weights
 from cortexgraph.spec import NetworkSpec, SpecLike
 from cortexgraph.spec.fields import pair
-from cortexgraph.training.downloads import find_run
 from cortexgraph.training.losses import CLASS, weighted_steps
+from cortexgraph.training.named_runs import find_run
 from cortexgraph.training.reached import reached_steps, read_steps
 from cortexgraph.training.records import DataCard
 from cortexgraph.training.run_folder import RunFolder

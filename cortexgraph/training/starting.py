@@ -17,8 +17,8 @@ from cortexgraph.graph import AreaGraph
 from cortexgraph.graph.names import renamed
 from cortexgraph.network import CompiledNetwork
 from cortexgraph.released.weights import COUNTER, named_tensors
-from cortexgraph.training.downloads import hub_name
 from cortexgraph.training.images import evaluation_batches
+from cortexgraph.training.named_runs import hub_name
 from cortexgraph.training.run import TrainedRun, load_run
 from cortexgraph.wording import quoted, suggest
 

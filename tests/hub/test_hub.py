@@ -24,7 +24,7 @@ from cortexgraph.errors import CortexGraphError, CortexGraphWarning, DataError
 from cortexgraph.extras import MissingPackageError
 from cortexgraph.hub import write_shared
 from cortexgraph.training import load_run
-from cortexgraph.training.downloads import hub_name
+from cortexgraph.training.named_runs import hub_name
 from cortexgraph.training.starting import load_weights
 from tests.training.conftest import tiny_spec
 

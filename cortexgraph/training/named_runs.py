@@ -1,4 +1,4 @@
-"""Where runs are: in folders, among those that ship, or on the Hugging Face hub, from which no code is downloaded."""
+"""Runs by name: in folders, among those that ship, or on the Hugging Face hub, from which no code is downloaded."""
 
 from __future__ import annotations
 
