@@ -82,18 +82,21 @@ def _as_text(value: object) -> object:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
+NUMBER = r" *([0-9]{1,9}(\.[0-9]{0,30})?|\.[0-9]{1,30}) *"
+NUMBERS = re.compile(f"{NUMBER}(,{NUMBER})*")
+"""Not negative, with commas between."""
+
+
 def _weights(value: str) -> str:
     """`all`, `last`, or weights, not all of them zero."""
-    number = r" *([0-9]{1,9}(\.[0-9]{0,9})?|\.[0-9]{1,9}) *"
-    weights = re.fullmatch(f"{number}(,{number})*", value)
-    if value not in {"all", "last"} and not (weights and any(map(float, value.split(",")))):
+    if value not in {"all", "last"} and not (NUMBERS.fullmatch(value) and any(map(float, value.split(",")))):
         raise PydanticCustomError("choice", "unknown")
     return value
 
 
 def _channels(value: str) -> str:
     """A number for each channel, or nothing."""
-    if value and not re.fullmatch(r" *[0-9]*\.?[0-9]+ *(, *[0-9]*\.?[0-9]+ *)*", value):
+    if value and not NUMBERS.fullmatch(value):
         raise PydanticCustomError("channels", "be a number for each channel, with commas between")
     return value
 

@@ -57,6 +57,12 @@ def test_bad_setting(changes: dict[str, Any], message: str) -> None:
         TrainSettings(**changes)
 
 
+def test_numbers_of_a_list_keep_all_their_digits() -> None:
+    """As Python writes them: 1/3 has 16."""
+    chosen = TrainSettings(loss_over=[1 / 3, 2 / 3], mean=[1 / 7], std=[1 / 3])  # type: ignore[arg-type]
+    assert (chosen.loss_over, chosen.mean, chosen.std) == (f"{1 / 3},{2 / 3}", str(1 / 7), str(1 / 3))
+
+
 def test_all_bad_settings_at_once() -> None:
     with pytest.raises(SpecError, match="bad-setting") as error:
         TrainSettings(epochs=0, lr=-1, optimizer="x")  # type: ignore[arg-type]
