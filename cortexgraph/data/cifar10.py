@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cortexgraph.data.decode import Bytes, cache_folder, fit_array, fit_pixels
+from cortexgraph.data.cache import cache_folder
+from cortexgraph.data.decode import Bytes, fit_array, fit_pixels
 from cortexgraph.data.images import Augment, ImageData, LabelledImages
 from cortexgraph.data.load import Items, Request, register_data
 from cortexgraph.errors import DataError, Diagnostic

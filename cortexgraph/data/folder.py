@@ -16,7 +16,8 @@ from PIL import Image
 from torch import Tensor
 
 from cortexgraph.arguments import arguments_explained
-from cortexgraph.data.decode import FileReader, VideoReader, decode_files, files_key, preparation
+from cortexgraph.data.cache import files_key
+from cortexgraph.data.decode import FileReader, VideoReader, decode_files, preparation
 from cortexgraph.data.images import CLASS, Augment, ImageData, Images, Targets
 from cortexgraph.data.load import (
     DIRECTORY,

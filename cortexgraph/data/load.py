@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from cortexgraph.arguments import arguments_explained
-from cortexgraph.data.decode import VERSION, Reader, cached, check_memory, decode_all, fits
+from cortexgraph.data.cache import cached
+from cortexgraph.data.decode import VERSION, Reader, check_memory, decode_all, fits
 from cortexgraph.data.images import CLASS, Augment, ImageData, Images, LabelledImages, Targets, level_counts
 from cortexgraph.data.stream import StreamedImages, usual_workers
 from cortexgraph.data.targets import NOTHING, TARGETS

@@ -21,7 +21,7 @@ from cortexgraph.decisions.rule import Rule, measure, read_rule, uncertainty_are
 from cortexgraph.errors import CompileError, Diagnostic
 from cortexgraph.network import CompiledNetwork
 from cortexgraph.training.engine import choose_device
-from cortexgraph.training.images import EVALUATION_BATCH_SIZE
+from cortexgraph.training.loaders import EVALUATION_BATCH_SIZE
 from cortexgraph.training.losses import logits_per_step
 from cortexgraph.training.reached import read_steps
 from cortexgraph.training.run import At, TrainedRun, opened

@@ -22,15 +22,8 @@ from cortexgraph.network import CompiledNetwork, unwrapped
 from cortexgraph.program import check_choice
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training.engine import choose_device
-from cortexgraph.training.images import (
-    EVALUATION_BATCH_SIZE,
-    EpochLoader,
-    check_classes,
-    check_fit,
-    check_frames,
-    evaluation_batches,
-    other_targets,
-)
+from cortexgraph.training.images import check_classes, check_fit, check_frames, other_targets
+from cortexgraph.training.loaders import EVALUATION_BATCH_SIZE, EpochLoader, evaluation_batches
 from cortexgraph.training.losses import CLASS, CROSS_ENTROPY, LABELS, NUMBERS, logits_per_step, loss_per_step
 from cortexgraph.training.metrics import Scores
 from cortexgraph.training.module import objective_of

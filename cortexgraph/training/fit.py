@@ -26,7 +26,7 @@ from cortexgraph.files import write_text
 from cortexgraph.graph import resolved
 from cortexgraph.network import CompiledNetwork
 from cortexgraph.spec import NetworkSpec, SpecLike
-from cortexgraph.training import engine, images
+from cortexgraph.training import engine, images, loaders
 from cortexgraph.training.curves import draw_curves
 from cortexgraph.training.job import (
     Job,
@@ -116,7 +116,7 @@ def train(
     data = images.normalised(data, settings)
     rows = _validation_rows(run, data, settings, resume=resume)
     card, data = images.data_card(data, origin), images.set_aside(data, rows)
-    images.check_batches(data, settings)
+    loaders.check_batches(data, settings)
     if findings := list(batch_norm_over_one_value(graph, min(settings.batch_size, len(data.train)))):
         raise CompileError(findings)
     device = engine.choose_device(settings.device, settings.devices)
@@ -172,7 +172,7 @@ def _initial_network(
 def _carried_out(job: Job, recorder: Recorder, logger: Sequence[str], *, resume: bool, overwrite: bool) -> Summary:
     """Train, or resume, and write the results; `summary.json`, which marks a finished run, last."""
     run, quiet = job.run, recorder.quiet
-    batches = job.settings.accumulate * images.run_length(job.data, job.settings) // job.settings.epochs
+    batches = job.settings.accumulate * loaders.run_length(job.data, job.settings) // job.settings.epochs
     trainer = engine.make_trainer(job.settings, job.device, run.path, [recorder], batches, quiet=quiet)
     with run.locked():
         newest = job.begin(resume=resume, overwrite=overwrite, quiet=quiet)

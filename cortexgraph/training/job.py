@@ -22,7 +22,8 @@ from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.files import write_bytes, write_text
 from cortexgraph.network import CompiledNetwork
 from cortexgraph.spec import NetworkSpec
-from cortexgraph.training.images import images_text, left_out
+from cortexgraph.training.images import images_text
+from cortexgraph.training.loaders import left_out
 from cortexgraph.training.processes import is_first_process
 from cortexgraph.training.recipe import STANDARD
 from cortexgraph.training.recorder import plain_state

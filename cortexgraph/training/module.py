@@ -14,7 +14,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cortexgraph.data import Batches, ImageData
 from cortexgraph.network import CompiledNetwork
-from cortexgraph.training.images import EpochLoader, evaluation_batches, is_mixing, run_length, seed_by, train_batches
+from cortexgraph.training.images import is_mixing, seed_by
+from cortexgraph.training.loaders import EpochLoader, evaluation_batches, run_length, train_batches
 from cortexgraph.training.losses import logits_per_step
 from cortexgraph.training.metrics import Scores
 from cortexgraph.training.optimizers import lr_factor, make_optimizer, make_scheduler

@@ -18,7 +18,7 @@ from cortexgraph.errors import DataError, Diagnostic
 from cortexgraph.spec.fields import pair
 from cortexgraph.training.engine import choose_device
 from cortexgraph.training.evaluation import warn_of_infinite
-from cortexgraph.training.images import EVALUATION_BATCH_SIZE
+from cortexgraph.training.loaders import EVALUATION_BATCH_SIZE
 from cortexgraph.training.losses import CLASS, LABELS, logits_per_step
 from cortexgraph.training.reached import read_steps
 from cortexgraph.training.run import At, TrainedRun, opened

@@ -17,7 +17,7 @@ from cortexgraph.graph import AreaGraph
 from cortexgraph.graph.names import renamed
 from cortexgraph.network import CompiledNetwork
 from cortexgraph.released.weights import COUNTER, named_tensors
-from cortexgraph.training.images import evaluation_batches
+from cortexgraph.training.loaders import evaluation_batches
 from cortexgraph.training.named_runs import hub_name
 from cortexgraph.training.run import TrainedRun, load_run
 from cortexgraph.wording import quoted, suggest

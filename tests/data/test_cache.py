@@ -12,7 +12,8 @@ import torch
 
 from cortexgraph.data import ImageData, load_data
 from cortexgraph.data import load as load_module
-from cortexgraph.data.decode import Reader, cache_folder
+from cortexgraph.data.cache import cache_folder
+from cortexgraph.data.decode import Reader
 
 from .conftest import write_image
 
@@ -110,7 +111,7 @@ def test_a_full_disk_leaves_nothing_behind(folder: Maker, monkeypatch: pytest.Mo
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cortexgraph.data.decode.save_file", full)
+    monkeypatch.setattr("cortexgraph.data.cache.save_file", full)
     assert len(load(folder()).train) == 6
     assert entries() == []
 

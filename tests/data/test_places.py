@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cortexgraph.data import Augment, Batches, LabelledImages
-from cortexgraph.training.images import EpochLoader
+from cortexgraph.training.loaders import EpochLoader
 
 
 def pictures(*shape: int) -> torch.Tensor:

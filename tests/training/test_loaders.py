@@ -7,7 +7,7 @@ import torch
 
 from cortexgraph.data import ImageData
 from cortexgraph.training import TrainSettings
-from cortexgraph.training.images import EpochLoader, evaluation_batches, run_length, train_batches
+from cortexgraph.training.loaders import EpochLoader, evaluation_batches, run_length, train_batches
 
 CPU = torch.device("cpu")
 Make = Callable[..., TrainSettings]
