@@ -7,15 +7,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import product
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
 from pydantic import JsonValue
 
-from cortexgraph.compiler import check, lower, unroll
+from cortexgraph.compiler import check, lower
 from cortexgraph.edit import lesion
 from cortexgraph.errors import CortexGraphError, Diagnostic, SpecError
+from cortexgraph.experiment.matching import matched
 from cortexgraph.experiment.model import (
     EvaluationSpec,
     ExperimentSpec,
@@ -35,7 +35,6 @@ from cortexgraph.spec.reading import read_json, read_yaml
 from cortexgraph.training.recipe import shipped_recipes
 from cortexgraph.training.settings import TrainSettings
 from cortexgraph.training.tasks import check_registered, frames_needed, metric_name, score_of, target_arguments
-from cortexgraph.unrolling import trained_parameters
 from cortexgraph.wording import listed, quoted, suggest
 
 SETTINGS = "settings."
@@ -419,70 +418,7 @@ def _placed(finding: Diagnostic, entry: _Entry, experiment: ExperimentSpec) -> D
     return replace(finding, place=place, file=origin.file, line=origin.line(entry.place))
 
 
-# ---- equal numbers of parameters ---------------------------------------------
-
-
 def _matched(variants: Sequence[Variant], experiment: ExperimentSpec, match: MatchSpec) -> list[Variant]:
-    """The variants with the channels of all areas scaled by one factor each, so that their trained parameters match.
-
-    Raises SpecError if the reference is unknown, or a spec cannot come within the tolerance.
-    """
-
-    def finding(found: str, expected: str, repair: str) -> Diagnostic:
-        return experiment.origin.diagnostic("match-parameters", ("match_parameters",), found, expected, repair)
-
-    specs = {variant.name: variant.spec for variant in variants}
-    if isinstance(match.to, str) and match.to not in specs:
-        repair = suggest(match.to, specs, "Name one of them.")
-        raise SpecError(finding(f"no variant is called `{match.to}`", f"there are {quoted(specs)}", repair))
-    target = match.to if isinstance(match.to, int) else _count(specs[match.to])
-    nearest = {name: _nearest(spec, target) for name, spec in specs.items()}
-    findings = [
-        finding(
-            f"the nearest that `{name}` comes to {target:,} trained parameters is {count:,} "
-            f"({abs(count - target) / target:.1%} off)",
-            f"the tolerance is {match.tolerance:.1%}",
-            "Give a larger `tolerance`, or more channels, whose steps are finer.",
-        )
-        for name, (_, count) in nearest.items()
-        if abs(count - target) > match.tolerance * target
-    ]
-    if findings:
-        raise SpecError(findings)
-    return [replace(variant, spec=nearest[variant.name][0]) for variant in variants]
-
-
-def _count(spec: NetworkSpec) -> int:
-    """Trained parameters; 0 if the spec does not make a network, such as where groups do not divide the channels."""
-    return 0 if any(f.severity == "error" for f in check(spec)) else trained_parameters(unroll(spec))
-
-
-def _nearest(spec: NetworkSpec, target: int) -> tuple[NetworkSpec, int]:
-    """The scaled spec whose count comes nearest to the target; a count grows about as the square of the factor."""
-    counts: dict[tuple[int, ...], tuple[NetworkSpec, int]] = {}
-
-    def count(factor: float) -> int:
-        candidate = _scaled(spec, factor)
-        channels = tuple(area.channels for area in candidate.areas.values())
-        if channels not in counts:
-            counts[channels] = candidate, _count(candidate)
-        return counts[channels][1]
-
-    factor = 1.0
-    for _ in range(8):
-        if (number := count(factor)) in (0, target):
-            break
-        factor *= sqrt(target / number)
-    finest = 1 / max(area.channels for area in _scaled(spec, factor).areas.values())
-    for step in (-1, -0.5, 0.5, 1):
-        count(factor * (1 + step * finest))
-    return min(counts.values(), key=lambda pair: abs(pair[1] - target))
-
-
-def _scaled(spec: NetworkSpec, factor: float) -> NetworkSpec:
-    """The spec with every area's channels times the factor, rounded, at least 1."""
-    areas = {
-        name: area.model_copy(update={"channels": max(1, round(area.channels * factor))})
-        for name, area in spec.areas.items()
-    }
-    return spec.model_copy(update={"areas": areas})
+    """The variants with about equal numbers of trained parameters; raises SpecError where they cannot have them."""
+    specs = matched({variant.name: variant.spec for variant in variants}, experiment, match)
+    return [replace(variant, spec=specs[variant.name]) for variant in variants]
