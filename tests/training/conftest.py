@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner, Result
 
+from cortexgraph.cli.app import app
 from cortexgraph.data import Augment, ImageData, LabelledImages
+from cortexgraph.errors import in_commands
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.training import TrainSettings, fit, job, recorder, train
 
@@ -74,6 +77,12 @@ def striped_data(**changes: Any) -> ImageData:
         "augment": Augment(crop_padding_px=1, flip=False),
     }
     return ImageData(**(fields | changes))
+
+
+def run(*arguments: object) -> Result:
+    """A command line in this process."""
+    with in_commands():  # as `main` runs them
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

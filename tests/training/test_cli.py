@@ -14,16 +14,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
 
 from cortexgraph.cli import train as train_command
-from cortexgraph.cli.app import app
 from cortexgraph.cli.options import located
-from cortexgraph.errors import CortexGraphError, in_commands
+from cortexgraph.errors import CortexGraphError
 from cortexgraph.spec import NetworkSpec, save
 from cortexgraph.training import RunFolder, TrainSettings, job
 
-from .conftest import striped_images, tiny_spec
+from .conftest import run, striped_images, tiny_spec
 from .test_resume import assert_equal_runs, interrupt_after
 
 SHORT = ["--epochs", "1", "--batch-size", "16", "--device", "cpu"]
@@ -49,11 +47,6 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "120")
     return tmp_path
-
-
-def run(*arguments: object) -> Result:
-    with in_commands():  # as `main` runs them
-        return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def words(place: Path, *more: object) -> list[object]:

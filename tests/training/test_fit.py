@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -68,16 +69,12 @@ def test_spec_and_settings_are_kept(finished: Path) -> None:
     assert (stored["settings"]["lr"], stored["settings"]["weight_decay"]) == (0.2, 0.01)  # what is in force
 
 
-def test_emitted_source_takes_the_weights_on_its_own(finished: Path) -> None:
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); sys.modules['cortexgraph'] = None\n"
-        "import torch, model; from safetensors.torch import load_file\n"
-        "network = getattr(model, model.__all__[0])()\n"
-        "network.load_state_dict(load_file(sys.argv[1] + '/weights.safetensors'))\n"
-        "print(list(network.eval()(torch.zeros(2, 1, 8, 8)).shape))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(finished)], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[2, 3, 3]"
+def test_emitted_source_takes_the_weights_on_its_own(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cortexgraph", None)
+    model = runpy.run_path(str(finished / "model.py"))
+    network = model[model["__all__"][0]]()
+    network.load_state_dict(load_file(finished / "weights.safetensors"))
+    assert network.eval()(torch.zeros(2, 1, 8, 8)).shape == (2, 3, 3)
 
 
 def test_metrics(finished: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import re
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -50,14 +49,14 @@ def test_lines_within_an_epoch(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-def test_the_bar_on_a_terminal(tmp_path: Path) -> None:
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import torch; torch.set_num_threads(1)\n"
-        "from tests.training.conftest import striped_data, tiny_spec\n"
-        "from cortexgraph.training import TrainSettings, progress, train\n"
-        "progress.LOOK_EVERY_S = 0.0\n"
-        "train(tiny_spec(), striped_data(), TrainSettings(epochs=2, batch_size=4, device='cpu'), sys.argv[2])\n"
-    )
+def test_the_bar_on_a_terminal(
+    spec: NetworkSpec,
+    data: ImageData,
+    settings: Make,
+    tmp_path: Path,
+    no_pictures: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     master, slave = pty.openpty()
     output: list[bytes] = []
 
@@ -69,13 +68,14 @@ def test_the_bar_on_a_terminal(tmp_path: Path) -> None:
                 return
 
     reader = threading.Thread(target=read)
-    root = Path(__file__).parents[2]
-    environment = os.environ | {"COLUMNS": "160", "TERM": "xterm"}
-    command = [sys.executable, "-c", code, str(root), str(tmp_path / "run")]
-    process = subprocess.Popen(command, stdout=slave, stderr=slave, env=environment)
-    os.close(slave)
     reader.start()
-    assert process.wait(timeout=120) == 0
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(progress, "LOOK_EVERY_S", 0.0)
+    with os.fdopen(slave, "w", encoding="utf-8") as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", terminal)
+        patch.setattr(sys, "stderr", terminal)
+        train(spec, data, settings(epochs=2, batch_size=4), tmp_path / "run")
     reader.join()
     os.close(master)
     text = b"".join(output).decode()

@@ -12,13 +12,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from typer.testing import CliRunner, Result
 
-from cortexgraph.cli.app import app
 from cortexgraph.compiler import compile_spec, interpret
 from cortexgraph.data import ImageData, LabelledImages, Targets, load_data
 from cortexgraph.data.folder import of_images
-from cortexgraph.errors import CompileError, DataError, SpecError, in_commands
+from cortexgraph.errors import CompileError, DataError, SpecError
 from cortexgraph.hub.card import card_text
 from cortexgraph.recording import record
 from cortexgraph.spec import NetworkSpec, save
@@ -26,14 +24,9 @@ from cortexgraph.training import Summary, TrainSettings, evaluate, load_run, pre
 from cortexgraph.training.losses import LOSSES, register_loss
 from cortexgraph.training.tasks import target_arguments
 
-from .conftest import SIZE_PX, striped_data, striped_images, tiny_spec
+from .conftest import SIZE_PX, run, striped_data, striped_images, tiny_spec
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
-
-
-def run(*arguments: object) -> Result:
-    with in_commands():  # as `main` runs them
-        return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def readout(**changes: Any) -> dict[str, Any]:
