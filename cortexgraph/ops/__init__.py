@@ -12,7 +12,6 @@ from cortexgraph.ops.registry import (
     Kind,
     Registry,
     make_chain,
-    make_operation,
     register_cell,
     register_operation,
     shifts,

@@ -197,23 +197,6 @@ register_cell = CELLS.register
 # ---- chains --------------------------------------------------------------------
 
 
-def make_operation(name: str, shape: Shape, area_channels: int | None = None, /, **options: object) -> Operation:
-    """One operation by its word, for use and test outside a spec.
-
-    Raises:
-        ValueError: if it cannot be made.
-
-    >>> make_operation("conv", (3, 32, 32), 16, kernel=5).output()
-    (16, 32, 32)
-    """
-    context = Context(shape[0] if area_channels is None else area_channels)
-    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
-    chain = make_chain([OperationSpec(name=name, options=plain)], shape, context)
-    if not chain.whole:
-        raise ValueError(f"`{name}` cannot be made of {options}: {chain.problems}")
-    return chain.links[0].operation
-
-
 def make_chain(
     entries: Sequence[OperationSpec], shape: Shape, context: Context, *, apart: bool = False, path: Path = ()
 ) -> Chain:

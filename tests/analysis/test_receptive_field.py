@@ -10,9 +10,10 @@ from torch import Tensor
 
 import cortexgraph as cg
 from cortexgraph.analysis import receptive_fields, window_of
-from cortexgraph.ops import OPERATIONS, make_operation
+from cortexgraph.ops import OPERATIONS
 from cortexgraph.ops.evaluate import evaluate_operation
 from cortexgraph.unrolling import Node
+from tests.operations import make_operation
 
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "conv": [{"kernel": [3, 5], "dilation": [2, 1]}, {"stride": 2}, {"kernel": 2, "padding": 0}, {"kernel": 7}],

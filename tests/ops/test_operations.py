@@ -31,7 +31,6 @@ from cortexgraph.ops import (
     Operation,
     Shape,
     make_chain,
-    make_operation,
     register_operation,
 )
 from cortexgraph.ops.base import Place
@@ -40,6 +39,7 @@ from cortexgraph.ops.evaluate import State, StatisticsMove, evaluate_chain, eval
 from cortexgraph.ops.residual import ResidualOperation
 from cortexgraph.spec import AreaSpec, ConnectionSpec, OperationSpec
 from cortexgraph.spec.connection import SHORTHAND
+from tests.operations import make_operation
 from tests.ops.references import REFERENCES, convolve, independent, reference_operation
 from tests.oracle import repeatable_dropout
 
@@ -930,11 +930,6 @@ def test_the_first_stride_that_is_not_written_bridges() -> None:
 def test_a_norm_without_a_shift_leaves_the_bias() -> None:
     conv, *_ = make_chain(entries("conv", {"norm": "local_response"}), (4, 8, 8), Context(4)).operations
     assert conv.bias  # type: ignore[attr-defined]
-
-
-def test_what_cannot_be_made_is_said() -> None:
-    with pytest.raises(ValueError, match=r"`conv` cannot be made of \{'kernel': 0\}"):
-        make_operation("conv", (4, 8, 8), kernel=0)
 
 
 # ---- operations across channels ------------------------------------------------
