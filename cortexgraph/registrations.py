@@ -18,7 +18,7 @@ from pathlib import Path
 from traceback import extract_tb
 
 from cortexgraph.errors import CortexGraphError, Diagnostic
-from cortexgraph.wording import suggest
+from cortexgraph.wording import shortened, suggest
 
 GROUP = "cortexgraph"
 """Of the entry points, each of which names a module that registers something."""
@@ -40,11 +40,15 @@ def import_registrations(names: Sequence[str] = ()) -> None:
     inherited = [name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
     every = [*dict.fromkeys(map(_located, [*inherited, *names]))]
     findings = [f for point in entry_points(group=GROUP) for f in _problems(f"entry point {point.name}", point.load)]
-    findings += [f for name in every for f in _problems(name or "--import", partial(_import, name))]
+    findings += [f for name in every for f in _problems(_place(name), partial(_import, name))]
     if findings:
         raise CortexGraphError(findings)
     if every:
         os.environ[VARIABLE] = os.pathsep.join(every)
+
+
+def _place(name: str) -> str:
+    return (name if _is_file(name) else shortened(name)) or "--import"
 
 
 def _is_file(name: str) -> bool:
@@ -91,7 +95,7 @@ def _problems(place: str, load: Callable[[], object]) -> Iterator[Diagnostic]:
             yield from error.diagnostics
         elif isinstance(error, ModuleNotFoundError) and not lines:
             found, repair = (
-                f"no module is called `{error.name}`",
+                f"no module is called `{shortened(str(error.name))}`",
                 "Install it, or give the path of a file, `./NAME.py`.",
             )
             yield Diagnostic("bad-import", place, found, repair=repair)

@@ -155,6 +155,7 @@ def test_what_cannot_be_imported_is_said_at_once(lab: Path) -> None:
         "a\0.py",
         "~nobody/a.py",
         "a.b.py",
+        "x" * 5000,
     ]
     with pytest.raises(CortexGraphError) as error:
         command("zoo", *[word for name in names for word in ("--import", name)])
@@ -172,6 +173,7 @@ def test_what_cannot_be_imported_is_said_at_once(lab: Path) -> None:
             "this file does not exist",
             "this file does not exist",
             "Python takes `a.b` for a module in a package.\n  Rename the file",
+            f"{'x' * 59}…: no module is called `{'x' * 59}…`.\n  Install it",
         ],
         strict=True,
     ):
