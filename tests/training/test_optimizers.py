@@ -79,6 +79,7 @@ def newton_schulz(gradient: torch.Tensor) -> torch.Tensor:
     return x.T if tall else x
 
 
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch has Muon from 2.9")
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_muon_is_torchs_in_float32(layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch) -> None:
     upward = {"from": "IT", "to": "V1", "transform": [{"conv_transpose": {"kernel": 2}}]}
