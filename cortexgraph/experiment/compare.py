@@ -101,8 +101,9 @@ def compare(
         if done_before := len(outcomes):
             tell(f"{done_before} of {len(runs)} runs are finished already")
         if waiting := [run for run in runs if run.name not in outcomes]:
-            for outcome in carried_out(waiting):
+            for outcome in carried_out(sorted(waiting, key=lambda run: run not in adopted)):
                 outcomes[outcome.run] = outcome
+                _write_table(out, [outcomes[run.name] for run in runs if run.name in outcomes])
                 tell(f"[{len(outcomes)}/{len(runs)}] {_line(outcome)}")
         ordered, best = [outcomes[run.name] for run in runs], ""
         if experiment.search is not None:
@@ -110,8 +111,7 @@ def compare(
 
             search = Search.opened(experiment, out, images, overwrite=overwrite)
             ordered, best = search.carried_out(carried_out, jobs, tell), search.best()
-        if table := rows(ordered):
-            write_text(out / "table.csv", table_text(table))
+        if table := _write_table(out, ordered):
             classes = {run.variant.spec.readouts[0].classes for run in runs}
             chance = 1 / classes.pop() if len(classes) == 1 and table[0].metric == ACCURACY else None
             draw_figure(experiment, table, [out / "figure.svg", out / "figure.png"], chance)
@@ -140,6 +140,12 @@ def prepare(
     if findings:
         raise DataError(findings)
     return runs, outcomes
+
+
+def _write_table(out: Path, outcomes: Sequence[Outcome]) -> list[Row]:
+    if table := rows(outcomes):
+        write_text(out / "table.csv", table_text(table))
+    return table
 
 
 def _line(outcome: Outcome) -> str:

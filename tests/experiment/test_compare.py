@@ -48,10 +48,17 @@ def stamps(folder: Path) -> dict[Path, int]:
 
 
 def test_one_table_and_one_figure_and_nothing_is_repeated(write: Write, tmp_path: Path) -> None:
-    experiment, lines = write(ORDERS), list[str]()
-    first = compare(experiment, tmp_path / "out", tell=lines.append)
+    experiment, lines, sizes = write(ORDERS), list[str](), list[int]()
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        table = csv.DictReader((tmp_path / "out" / "table.csv").read_text().splitlines())
+        sizes.append(sum(int(row["seeds"]) for row in table if row["evaluation"] == "as trained"))
+
+    first = compare(experiment, tmp_path / "out", tell=tell)
     assert not first.failures
     assert len(lines) == 4
+    assert sizes == [1, 2, 3, 4]  # the table holds every run that is finished
     _check_table(first, tmp_path / "out")
     before = stamps(tmp_path / "out")
     again = compare(experiment, tmp_path / "out", tell=lines.append)
