@@ -1,8 +1,10 @@
 """Collect the tables and figures of the experiments that `run.py` ran, for docs/liao_poggio_2016.md.
 
     python examples/liao_poggio_2016/report.py runs/liao_poggio_2016 docs/liao_poggio_2016
+    python examples/liao_poggio_2016/report.py runs/medium docs/liao_poggio_2016 _medium
 
-The script copies each experiment's table and figure into the second folder and prints the tables in Markdown.
+The script copies each experiment's table and figure into the second folder, with a third argument as NAME_medium.csv
+and so on, and prints the tables in Markdown.
 """
 
 from __future__ import annotations
@@ -23,14 +25,14 @@ OVER_TIME = {"readout_time": "over time", "lesions": ""}
 Row = dict[str, str]
 
 
-def main(runs: Path, out: Path) -> None:
+def main(runs: Path, out: Path, suffix: str = "") -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name, question in QUESTIONS.items():
         if not (runs / name / "table.csv").exists():
             continue
-        shutil.copyfile(runs / name / "table.csv", out / f"{name}.csv")
-        shutil.copyfile(runs / name / "figure.svg", out / f"{name}.svg")
-        rows = list(csv.DictReader((out / f"{name}.csv").read_text().splitlines()))
+        shutil.copyfile(runs / name / "table.csv", out / f"{name}{suffix}.csv")
+        shutil.copyfile(runs / name / "figure.svg", out / f"{name}{suffix}.svg")
+        rows = list(csv.DictReader((runs / name / "table.csv").read_text().splitlines()))
         axes = list(rows[0])[: list(rows[0]).index("evaluation")]
         trained = [row for row in rows if row["evaluation"] == "as trained"]
         print(f"\n### {question}\n")
@@ -90,6 +92,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], texts: int) -> Ite
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in {3, 4}:
         sys.exit(__doc__)
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
