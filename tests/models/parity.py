@@ -83,6 +83,8 @@ def compare_by_hand(
     parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
     frozen = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
     state = {**buffers, **frozen, **parameters}
+    if not training:  # evaluation has the last trained set in place of those that no readout depends on
+        state |= {name: value for name, value in module.state_dict().items() if not torch.equal(value, state[name])}
     x = images(spec, batch)
     with repeatable_dropout():
         logits, states = by_hand(Weights(state, training), x)
