@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import networkx as nx
 
@@ -119,17 +119,21 @@ def unknown_words(graph: AreaGraph) -> Iterator[Diagnostic]:
     places = [(("defaults", "area"), spec.defaults.area), *((("areas", n), a) for n, a in spec.areas.items())]
     for path, area in places:
         if area.norm is not None and area.norm.kind not in ("none", *NORMS):
-            known = ["none", *NORMS]
-            found, expected = f"no norm is called `{area.norm.kind}`", f"the names are {quoted(known)}"
-            repair = suggest(area.norm.kind, known, "Choose the name of a norm.")
-            yield spec.diagnostic("unknown-operation", (*path, "norm"), found, expected, repair)
+            yield _unknown_word(graph, (*path, "norm"), "norm", area.norm.kind, ["none", *NORMS], suggest)
         if area.activation is not None and function(area.activation) is None:
             yield _unknown_word(graph, (*path, "activation"), "activation", area.activation, [*activations()])
 
 
-def _unknown_word(graph: AreaGraph, path: Path, family: str, name: str, known: list[str]) -> Diagnostic:
+def _unknown_word(
+    graph: AreaGraph,
+    path: Path,
+    family: str,
+    name: str,
+    known: list[str],
+    suggesting: Callable[[str, list[str], str], str] = suggest_registered,
+) -> Diagnostic:
     problem, article = f"no {family} is called `{name}`", "an" if family[0] in "ao" else "a"
-    repair = suggest_registered(name, known, f"Choose the name of {article} {family}.")
+    repair = suggesting(name, known, f"Choose the name of {article} {family}.")
     return graph.spec.diagnostic("unknown-operation", path, problem, f"the names are {quoted(known)}", repair)
 
 
