@@ -37,14 +37,18 @@ def import_registrations(names: Sequence[str] = ()) -> None:
     Raises:
         CortexGraphError: with a finding for each that cannot be imported.
     """
-    inherited = [name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
-    every = [*dict.fromkeys(map(_located, [*inherited, *names]))]
+    every = [*dict.fromkeys(map(_located, [*imported(), *names]))]
     findings = [f for point in entry_points(group=GROUP) for f in _problems(f"entry point {point.name}", point.load)]
     findings += [f for name in every for f in _problems(_place(name), partial(_import, name))]
     if findings:
         raise CortexGraphError(findings)
     if every:
         os.environ[VARIABLE] = os.pathsep.join(every)
+
+
+def imported() -> list[str]:
+    """The files and modules that this process and those that it starts import."""
+    return [name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
 
 
 def _place(name: str) -> str:

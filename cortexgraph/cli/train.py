@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from cortexgraph.cli import options
 from cortexgraph.errors import CortexGraphError, Diagnostic
+from cortexgraph.registrations import imported
 from cortexgraph.spec import NetworkSpec
 from cortexgraph.spec.fields import pair
 from cortexgraph.spec.overrides import Override
@@ -214,9 +215,10 @@ def _exit(stopped: KeyboardInterrupt, run: RunFolder) -> BaseException:
     code = stopped.exit_code if isinstance(stopped, Interrupted) else 130
     if not (run.is_being_extended or (run.is_run and not run.is_finished)):  # before the data was loaded
         return typer.Exit(code)
-    message, repair = str(stopped) or "Stopped.", f"cortexgraph train --resume --out {shlex.quote(str(run.path))}"
     if is_first_process():
-        typer.echo(f"{message} Resume with: {repair}", err=True)
+        imports = [word for name in imported() for word in ("--import", name)]
+        command = shlex.join(["cortexgraph", "train", "--resume", "--out", str(run.path), *imports])
+        typer.echo(f"{str(stopped) or 'Stopped.'} Resume with: {command}", err=True)
     return SystemExit(code)
 
 

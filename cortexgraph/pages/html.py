@@ -26,7 +26,7 @@ from cortexgraph.spec import NetworkSpec, load
 from cortexgraph.spec.overrides import Override
 from cortexgraph.unrolling import Order, UnrolledGraph, order_name
 from cortexgraph.version import __version__
-from cortexgraph.wording import count_text
+from cortexgraph.wording import count_text, shortened
 
 
 class Page(str):
@@ -84,9 +84,10 @@ def page(
 def check_path(path: Path) -> None:
     """Raise DataError if a page cannot have this name."""
     if path.suffix.lower() not in {".html", ".htm"}:
-        problem = f"the suffix is `{path.suffix}`" if path.suffix else "the file name has no suffix"
-        repair = f"Name the file {path.with_suffix('.html').name}." if path.name else "Name a file, such as page.html."
-        raise DataError(Diagnostic("unknown-format", str(path), problem, "a page is .html", repair))
+        problem = f"the suffix is `{shortened(path.suffix)}`" if path.suffix else "the file name has no suffix"
+        name = shortened(path.with_suffix(".html").name, 200) if path.name else ""
+        repair = f"Name the file {name}." if name else "Name a file, such as page.html."
+        raise DataError(Diagnostic("unknown-format", shortened(str(path), 200), problem, "a page is .html", repair))
 
 
 def _html(spec: NetworkSpec, run: contents.RunView | None) -> str:

@@ -18,6 +18,7 @@ from PIL import Image
 from cortexgraph.cli import train as train_command
 from cortexgraph.cli.options import located
 from cortexgraph.errors import CortexGraphError
+from cortexgraph.registrations import VARIABLE
 from cortexgraph.spec import NetworkSpec, save
 from cortexgraph.training import RunFolder, TrainSettings, job
 
@@ -290,6 +291,10 @@ def test_ctrl_c_while_drawing(
         patch.setenv("SLURM_PROCID", "1")
         train_command._exit(KeyboardInterrupt(), RunFolder("a run"))
     assert capsys.readouterr().err == ""
+    with monkeypatch.context() as patch:  # what was imported is named again
+        patch.setenv(VARIABLE, os.pathsep.join(["/my own.py", "json"]))
+        train_command._exit(KeyboardInterrupt(), RunFolder("a run"))
+    assert capsys.readouterr().err.endswith(" --out 'a run' --import '/my own.py' --import json\n")
     assert run("train", "--resume", "--out", "a run").exit_code == 0
     assert (workplace / "a run/areas.svg").exists()
 
