@@ -145,7 +145,7 @@ def draw_figure(
 ) -> None:
     """Draw the table as the experiment's `figure` asks; a dotted line is the accuracy of guessing, in [0, 1]."""
     x = experiment.figure.x
-    lines = _lines(experiment, table)
+    heading, lines = _lines(experiment, table)
     places = list(dict.fromkeys(place for line in lines.values() for place, _ in line))
     numeric = not any(isinstance(place, str) for place in places)
     title = experiment.description or experiment.name
@@ -170,12 +170,14 @@ def draw_figure(
             axis.set(xlim=(0.9 * float(places[0]) - 0.5, 1.1 * float(places[0]) + 0.5))
         axis.set(xlabel=AXIS_LABELS.get(x, x), ylabel=f"test {table[0].unit}")
         if list(lines) != [""] or chance is not None:
-            axis.legend(**LEGEND, fontsize=8)
+            axis.legend(**LEGEND, fontsize=8, title=heading, title_fontsize=8)
         save_figure(figure, paths)
 
 
-def _lines(experiment: ExperimentSpec, table: Sequence[Row]) -> dict[str, list[Point]]:
-    """The points of each line of the figure: rows at the last readout step, unless x is the step."""
+def _lines(experiment: ExperimentSpec, table: Sequence[Row]) -> tuple[str, dict[str, list[Point]]]:
+    """The axes of the grid that name the lines, and the points of each: those of the last readout step, unless x is the
+    step.
+    """
     x, series = experiment.figure.x, experiment.figure.series
     chosen = [row for row in table if x == "step" or row.last]
     if x == "step" and experiment.evaluate:
@@ -185,6 +187,7 @@ def _lines(experiment: ExperimentSpec, table: Sequence[Row]) -> dict[str, list[P
         (row.values or {"variant": row.variant}) | ({"evaluation": row.evaluation} if several else {}) for row in chosen
     ]
     constant = {axis for axis in parts[0] if len({part.get(axis) for part in parts}) == 1}
+    axes: dict[str, None] = {}
     lines: dict[str, list[Point]] = {}
     for row, part in zip(chosen, parts, strict=True):
         varied = {axis: value for axis, value in part.items() if axis not in constant} or part
@@ -194,9 +197,10 @@ def _lines(experiment: ExperimentSpec, table: Sequence[Row]) -> dict[str, list[P
             shown = ["evaluation"]
         else:
             shown = [axis for axis in varied if axis != x]
-        name = ", ".join(varied[axis] for axis in dict.fromkeys(shown) if axis in varied)
-        lines.setdefault(name, []).append((_place(row, x), row))
-    return lines
+        shown = [axis for axis in dict.fromkeys(shown) if axis in varied]
+        axes |= dict.fromkeys(axis for axis in shown if axis in experiment.grid)
+        lines.setdefault(", ".join(varied[axis] for axis in shown), []).append((_place(row, x), row))
+    return ", ".join(axes), lines
 
 
 def _place(row: Row, x: str) -> float | str:

@@ -390,3 +390,22 @@ def test_a_figure_shows_every_evaluation_and_keeps_within_100_percent(tmp_path: 
     words = re.findall(r"<text[^>]*>([^<]*)</text>", (tmp_path / "figure.svg").read_text())
     assert {"as trained", "cut", "chance", "a", "b"} <= {*words}
     assert max(float(word) for word in words if word.isdigit()) == 100
+
+
+def test_the_legend_of_a_grid_names_its_axes(tmp_path: Path) -> None:
+    experiment = ExperimentSpec.model_validate(
+        {
+            "name": "e",
+            "spec": "ventral",
+            "grid": {"trained at": {"3": {"time.steps": 3}, "5": {"time.steps": 5}}},
+            "figure": {"x": "step"},
+        }
+    )
+    table = [
+        Row(f"{steps}", {"trained at": f"{steps}"}, "as trained", step, True, 10, (0.5,), 1.0, True)
+        for steps in (3, 5)
+        for step in (1, 2)
+    ]
+    draw_figure(experiment, table, [tmp_path / "figure.svg"])
+    words = re.findall(r"<text[^>]*>([^<]*)</text>", (tmp_path / "figure.svg").read_text())
+    assert {"trained at", "3", "5"} <= {*words}
