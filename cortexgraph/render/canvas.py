@@ -120,8 +120,11 @@ class Canvas:
         return self.width * min(1.0, LEGIBLE / self.least)
 
     def fits(self, width: float) -> bool:
-        """Whether all text can be read at a printed width in points."""
-        return self.needed <= width + SLACK
+        """Whether all text can be read at a printed width in points.
+
+        Graphviz makes drawings smaller by whole points, and can find a drawing wider by one than its parts.
+        """
+        return self.width <= width + SLACK or self.needed <= round(width) - 1
 
     def drawing(self, width: float | None = None) -> Drawing:
         """What was drawn; made smaller where it is wider than `width` points."""
