@@ -122,7 +122,8 @@ class Canvas:
     def fits(self, width: float) -> bool:
         """Whether all text can be read at a printed width in points.
 
-        Graphviz makes drawings smaller by whole points, and can find a drawing wider by one than its parts.
+        Graphviz rounds the printed width to whole points, and measures text by the fonts of the machine: a label that
+        it finds wider than `text_width` says makes the whole drawing wider. One point is left for that.
         """
         return self.width <= width + SLACK or self.needed <= round(width) - 1
 
