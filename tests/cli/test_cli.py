@@ -192,7 +192,7 @@ def test_zoo_and_schema(run: Run) -> None:
             ["draw", "ventral", "--unrolled", "--width", "strength"],
             "`strength` was given, but the choices are a printed width such as `8.5cm`",
         ),
-        (["draw", "ventral", "--unrolled", "--width", "2cm"], "Give a width of 4.6 cm or more."),
+        (["draw", "ventral", "--unrolled", "--width", "2cm"], "Give a width of 4.8 cm or more."),
         (["draw", "ventral", "--labels", "kernels"], "Did you mean `kernel`?"),
         (["draw", "ventral", "--fold", "often"], "the choices are `auto`, `always` and `never`"),
         (["compile", "ventral", "--out", "no/such/folder.py"], "cannot be written"),
