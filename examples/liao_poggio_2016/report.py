@@ -19,7 +19,7 @@ from statistics import mean
 
 from run import QUESTIONS
 
-OVER_TIME = {"readout_time": "over time", "lesions": ""}
+OVER_TIME = {"readout_time", "lesions", "trained_without"}
 """Experiments whose evaluations are listed step by step."""
 
 Row = dict[str, str]

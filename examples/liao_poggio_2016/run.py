@@ -1,4 +1,4 @@
-"""The questions of Liao & Poggio (2016): six experiments, one after another.
+"""The questions of Liao & Poggio (2016): eight experiments, one after another.
 
     python examples/liao_poggio_2016/run.py --data path/to/cifar10            # small: some 40 minutes on 2 CPU cores
     python examples/liao_poggio_2016/run.py --setting medium --data cifar10   # medium: estimated 14 hours of one core
@@ -28,6 +28,7 @@ QUESTIONS = {
     "states_matched": "(d) three states with equal numbers of parameters",
     "order": "(e) order of transitions",
     "lesions": "(f) lesions",
+    "trained_without": "(f) networks trained without lateral or feedback connections",
 }
 
 
