@@ -119,9 +119,11 @@ def figure_of(
     """
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.rcsetup import cycler
     from matplotlib.ticker import MaxNLocator
 
     style: dict[Any, object] = {
+        "axes.prop_cycle": cycler(color=COLOURS),
         "axes.spines.top": False,
         "axes.spines.right": False,
         "font.size": 9,
