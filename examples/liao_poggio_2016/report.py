@@ -19,9 +19,6 @@ from statistics import mean
 
 from run import QUESTIONS
 
-OVER_TIME = {"readout_time", "lesions", "trained_without"}
-"""Experiments whose evaluations are listed step by step."""
-
 Row = dict[str, str]
 
 
@@ -38,9 +35,9 @@ def main(runs: Path, out: Path, suffix: str = "") -> None:
         print(f"\n### {question}\n")
         last = [row for row in trained if row["step"] == last_step(row, trained, axes)]
         print("\n".join(as_trained(axes, last, training_accuracy(runs / name))))
-        if name in OVER_TIME:
+        if evaluated := [row for row in rows if row["evaluation"] != "as trained"]:
             print()
-            print("\n".join(over_time(axes, [row for row in rows if row["evaluation"] != "as trained"])))
+            print("\n".join(over_time(axes, evaluated)))
 
 
 def last_step(row: Row, rows: Sequence[Row], axes: Sequence[str]) -> str:
