@@ -41,6 +41,10 @@ def _alone(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+Lesion = Annotated[tuple[str, ...], BeforeValidator(_alone)]
+"""The words of `cortexgraph.lesion`."""
+
+
 class DataChoice(Model):
     """The images, as for `cortexgraph train --data`."""
 
@@ -79,6 +83,11 @@ class VariantSpec(Model):
     set: Overrides = Field(
         default={}, description="Overrides of the spec, by path.", examples=[{"time.order": "sequential"}]
     )
+    lesion: Lesion = Field(
+        default=(),
+        description="Connections that are cut before training, written as in `evaluate`.",
+        examples=[["feedback"]],
+    )
     settings: Overrides = Field(
         default={}, description="Settings of training that differ from the experiment's.", examples=[{"lr": 0.01}]
     )
@@ -110,7 +119,7 @@ class EvaluationSpec(Model):
         Literal["simultaneous", "sequential"] | Annotated[tuple[Group, ...], Field(min_length=1)] | None,
         either("`simultaneous`, `sequential`, or a list of groups", "simultaneous", "sequential"),
     ] = Field(default=None, description="Order of updates; default: as trained.", examples=["sequential"])
-    lesion: Annotated[tuple[str, ...], BeforeValidator(_alone)] = Field(
+    lesion: Lesion = Field(
         default=(),
         description="Connections that are cut: kinds (lateral, feedback, feedforward), or ends as in `V4 -> V2`.",
         examples=[["feedback"]],

@@ -215,6 +215,7 @@ class _Entry:
     spec: str | None
     overrides: dict[str, JsonValue]
     settings: dict[str, JsonValue]
+    lesion: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -290,9 +291,8 @@ def _entries(experiment: ExperimentSpec) -> Iterator[_Entry]:
                 overrides |= changes
             values = ({"variant": name} if name else {}) | {axis: label for axis, label, _ in combination}
             place: Place = ("variants", name) if name else ("grid",)
-            yield _Entry(
-                place, values, variant.spec or experiment.spec, overrides, experiment.settings | variant.settings
-            )
+            settings = experiment.settings | variant.settings
+            yield _Entry(place, values, variant.spec or experiment.spec, overrides, settings, variant.lesion)
 
 
 def trial_variant(experiment: ExperimentSpec, number: int, chosen: Mapping[str, tuple[str, Overrides]]) -> Variant:
@@ -361,6 +361,8 @@ def _variant(entry: _Entry, experiment: ExperimentSpec, findings: list[Diagnosti
         return None
     with collected(findings):
         spec = load(_file(entry.spec, experiment, zoo()), entry.overrides)
+        if entry.lesion:
+            spec = lesion(spec, *entry.lesion)
         if errors := [finding for finding in check(spec) if finding.severity == "error"]:
             raise SpecError(errors)
         check_registered(spec)

@@ -40,6 +40,20 @@ def test_the_grid(write: Write) -> None:
     assert (run.settings.lr, run.settings.seed, run.settings.epochs) == (0.1, 3, 1)
 
 
+def test_a_variant_without_connections(write: Write) -> None:
+    """They are cut from the spec with its overrides, in each combination with the grid."""
+    rest = "variants: {a: {}, b: {lesion: lateral, set: {areas.V1.channels: 8}}}\ngrid: {time.steps: [3, 4]}"
+    ends = {
+        run.variant.name: [(each.source, each.target) for each in run.variant.spec.connections]
+        for run in planned(write, rest)
+    }
+    sweep = [("image", "V1"), ("V1", "IT"), ("IT", "V1")]
+    whole = [*sweep, ("V1", "V1")]
+    assert ends == {"a, 3": whole, "a, 4": whole, "b, 3": sweep, "b, 4": sweep}
+    b = planned(write, rest.replace("lateral", "[lateral, IT -> V1]"))[-1].variant.spec
+    assert (b.areas["V1"].channels, len(b.connections)) == (8, 2)
+
+
 def test_a_recipe_lies_beside_the_experiment(write: Write, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("lr: 0.25\nepochs: 7\n")
     rest = "settings: {recipe: mine.yaml, epochs: 1}\nvariants: {a: {}, b: {settings: {recipe: standard}}}"
@@ -60,6 +74,8 @@ def test_a_recipe_lies_beside_the_experiment(write: Write, tmp_path: Path) -> No
             "variants: {a: {sett: {}}}",
             r"tiny.yaml:\d+: variants.a.sett: the key `sett` is unknown(.|\n)*mean `settings`",
         ),
+        ("variants: {a: {lesion: lateralz}}", r"tiny.yaml:\d+: a: lesion lateralz: this does not name a connection"),
+        ("variants: {a: {lesion: V1 -> IT}}", r"tiny.yaml:\d+: a: .*IT"),
         ("variants: {a: {}, a: {}}", r"tiny.yaml:\d+: variants.a: the key `a` appears here and on line"),
         ("variants: {a b: {}, a/b: {}}", r"a/b: `a/b` is called like `a b` as a folder"),
         ("variants: {a: {spec: nothing.yaml}}", r"a: `.*nothing.yaml`: no such file"),
