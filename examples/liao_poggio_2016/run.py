@@ -1,4 +1,4 @@
-"""The questions of Liao & Poggio (2016): eight experiments, one after another.
+"""The questions of Liao & Poggio (2016): nine experiments, one after another.
 
     python examples/liao_poggio_2016/run.py --data path/to/cifar10            # small: some 40 minutes on 2 CPU cores
     python examples/liao_poggio_2016/run.py --setting medium --data cifar10   # medium: estimated 14 hours of one core
@@ -22,6 +22,7 @@ from cortexgraph.experiment.compare import compare
 HERE = Path(__file__).parent
 QUESTIONS = {
     "weights": "(a) shared and unshared weights",
+    "weights_training": "(a) shared and unshared weights after less training",
     "norm": "(b) batch norm: per step, shared, none",
     "readout_time": "(c) readout time",
     "states": "(d) one, two and three states",
