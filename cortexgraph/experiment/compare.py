@@ -18,7 +18,7 @@ from cortexgraph.errors import DataError, Diagnostic, SpecError
 from cortexgraph.experiment.model import ExperimentSpec
 from cortexgraph.experiment.plan import Data, Run, collected, plan
 from cortexgraph.experiment.report import Row, draw_figure, rows, table_text
-from cortexgraph.experiment.run import Outcome, adopt, carry_out, metric_of, outcome_of, stale
+from cortexgraph.experiment.run import Outcome, adopt, carry_out, check_images, metric_of, outcome_of, stale
 from cortexgraph.extras import FEATURES, require
 from cortexgraph.files import locked, write_text
 from cortexgraph.registrations import VARIABLE
@@ -80,7 +80,8 @@ def compare(
 
     Raises:
         SpecError: with every finding about the experiment, before anything is trained.
-        DataError: if `out` cannot be written, is in use, or holds damaged runs or runs of another experiment.
+        DataError: if `out` cannot be written, is in use, or holds damaged runs or runs of another experiment, or if
+            the images cannot be loaded.
         MissingPackageError: if the packages for training, or of the engine, are not installed.
     """
     if engine not in ENGINES:
@@ -91,11 +92,15 @@ def compare(
         require(extra)
     out, images = Path(out), experiment.data.arguments if data is None else data
     runs, outcomes = prepare(experiment, out, images, overwrite=overwrite)
+    if engine == "here":  # the machines of a cluster may have other files
+        check_images([run for run in runs if run.name not in outcomes])
+
+    def carried_out(waiting: Sequence[Run]) -> Iterator[Outcome]:
+        if engine == "here" and experiment.search is not None:  # a trial that fails is not repeated
+            check_images(waiting)
+        return ENGINES[engine](waiting, jobs, overwrite, experiment.cluster)
+
     with locked(out / ".lock", "another `compare` uses this folder"):
-
-        def carried_out(waiting: Sequence[Run]) -> Iterator[Outcome]:
-            return ENGINES[engine](waiting, jobs, overwrite, experiment.cluster)
-
         if adopted := adopt(runs, [Path(folder) for folder in reuse]):
             tell(f"{len(adopted)} of {len(runs)} runs are trained already in other experiments")
         if done_before := len(outcomes):

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NotRequired, cast
 from pydantic import AliasChoices, Field, JsonValue
 from typing_extensions import TypedDict
 
-from cortexgraph.errors import CortexGraphError, Diagnostic
+from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.experiment.model import EvaluationSpec
-from cortexgraph.experiment.plan import Run
+from cortexgraph.experiment.plan import Run, collected
 from cortexgraph.files import locked, read_text
 from cortexgraph.registrations import import_registrations
 from cortexgraph.spec.fields import pair
@@ -243,14 +243,32 @@ def _measured(run: Run, *, overwrite: bool) -> Outcome:
     return Outcome(run.name, result=result)
 
 
+def check_images(runs: Sequence[Run]) -> None:
+    """Load what the runs will load, each data set once; raises DataError with every finding."""
+    requests: list[dict[str, Any]] = []
+    findings: list[Diagnostic] = []
+    for run in runs:
+        if (request := _of_spec(run)) not in requests:
+            requests.append(request)
+            with collected(findings):
+                _images(run, None)
+    if findings:
+        raise DataError(dict.fromkeys(findings))
+
+
+def _of_spec(run: Run) -> dict[str, Any]:
+    """The arguments of `load_data` that decide the images."""
+    shape = run.variant.spec.input
+    return {**run.data, "size": pair(shape.size), "channels": shape.channels}
+
+
 def _images(run: Run, streamed: bool | None) -> ImageData:
     """The images: in memory if the runs at work have room for them together, or as the run has begun."""
     from cortexgraph.data import load_data
 
-    size, channels = pair(run.variant.spec.input.size), run.variant.spec.input.channels
     processes = on_these_machines(run.settings).devices * (1 if streamed is False else run.jobs)
     memory = {"memory": 0} if streamed else {}
-    return load_data(**{**run.data, **memory}, size=size, channels=channels, processes=processes)
+    return load_data(**_of_spec(run) | memory, processes=processes)
 
 
 def _judge(trial: tuple[str, int, str]) -> Callable[[EpochRecord], None]:

@@ -199,6 +199,14 @@ def test_a_run_that_fails_is_reported_and_the_others_are_carried_out(write: Writ
     assert "diverges" not in (tmp_path / "out" / "table.csv").read_text()
 
 
+def test_images_that_cannot_be_loaded_are_told_once_before_any_work(write: Write, tmp_path: Path) -> None:
+    experiment = write("variants: {a: {}, b: {set: {time.steps: 4}}, c: {set: {input.size: 24}}}")
+    with pytest.raises(DataError, match="few: this directory does not exist") as caught:
+        compare(experiment, tmp_path / "out", data={"source": str(tmp_path / "few")})
+    assert len(caught.value.diagnostics) == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_runs_of_another_experiment_are_not_taken_for_ones_own(write: Write, tmp_path: Path) -> None:
     compare(write("variants: {a: {}}"), tmp_path / "out")
     before = stamps(tmp_path / "out")

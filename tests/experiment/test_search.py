@@ -61,6 +61,15 @@ def _check_another_search(write: Write, out: Path) -> None:
         search(write, out, 4, "  metric: loss\n")
 
 
+def test_missing_images_use_up_no_trial(write: Write, tmp_path: Path) -> None:
+    experiment = write(SEARCH.replace("TRIALS", "1"))
+    with pytest.raises(DataError, match="gone: this directory does not exist"):
+        compare(experiment, tmp_path / "out", data={"source": str(tmp_path / "gone")})
+    found = compare(experiment, tmp_path / "out")
+    assert len(drawn(found)) == 1
+    assert not found.failures
+
+
 def test_an_interrupted_trial_goes_on_after_a_journal_cut_short(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
