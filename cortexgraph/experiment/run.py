@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NotRequired, cast
 from pydantic import AliasChoices, Field, JsonValue
 from typing_extensions import TypedDict
 
+from cortexgraph.compiler import build
 from cortexgraph.errors import CortexGraphError, DataError, Diagnostic
 from cortexgraph.experiment.model import EvaluationSpec
-from cortexgraph.experiment.plan import Run, collected
+from cortexgraph.experiment.plan import Run
 from cortexgraph.files import locked, read_text
 from cortexgraph.registrations import import_registrations
 from cortexgraph.spec.fields import pair
@@ -244,16 +245,40 @@ def _measured(run: Run, *, overwrite: bool) -> Outcome:
 
 
 def check_images(runs: Sequence[Run]) -> None:
-    """Load what the runs will load, each data set once; raises DataError with every finding."""
-    requests: list[dict[str, Any]] = []
-    findings: list[Diagnostic] = []
-    for run in runs:
-        if (request := _of_spec(run)) not in requests:
-            requests.append(request)
-            with collected(findings):
-                _images(run, None)
+    """Load what the runs will load, each data set once, and check it against their networks and settings.
+
+    Raises DataError with every finding; what all variants share is said without their names.
+    """
+    found: dict[Diagnostic, list[str]] = {}
+    waiting = list(runs)
+    while waiting:
+        request = _of_spec(waiting[0])
+        for name, finding in _misfits([run for run in waiting if _of_spec(run) == request]):
+            found.setdefault(finding, []).append(name)
+        waiting = [run for run in waiting if _of_spec(run) != request]
+    variants = {run.variant.name for run in runs}
+    findings = []
+    for finding, names in found.items():
+        owner = "" if variants == set(names) else f"{names[0]}{' and others' * (len(set(names)) > 1)}: "
+        findings.append(replace(finding, place=f"{owner}{finding.place}"))
     if findings:
-        raise DataError(dict.fromkeys(findings))
+        raise DataError(findings)
+
+
+def _misfits(runs: Sequence[Run]) -> Iterator[tuple[str, Diagnostic]]:
+    """What is wrong with the images that the runs share, and how they do not fit a run, with the variant's name."""
+    from cortexgraph.training.fit import prepared
+
+    try:
+        images = _images(runs[0], None)
+    except CortexGraphError as error:
+        yield from ((run.variant.name, finding) for run in runs for finding in error.diagnostics)
+        return
+    for run in runs:
+        try:
+            prepared(build(run.variant.spec), images, run.settings, [])
+        except CortexGraphError as error:
+            yield from ((run.variant.name, finding) for finding in error.diagnostics)
 
 
 def _of_spec(run: Run) -> dict[str, Any]:
@@ -318,7 +343,6 @@ def _asked(run: Run) -> dict[str, JsonValue]:
 
 def _trained_as(run: Run) -> dict[str, JsonValue]:
     """What decides a run's weights, in JSON."""
-    from cortexgraph.compiler import build
     from cortexgraph.graph import resolved
 
     digest = resolved(build(run.variant.spec)).digest

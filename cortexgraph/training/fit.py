@@ -23,7 +23,7 @@ from cortexgraph.compiler import build, compile_spec
 from cortexgraph.data import ImageData
 from cortexgraph.errors import CompileError, CortexGraphError, DataError, Diagnostic
 from cortexgraph.files import write_text
-from cortexgraph.graph import resolved
+from cortexgraph.graph import AreaGraph, resolved
 from cortexgraph.network import CompiledNetwork
 from cortexgraph.spec import NetworkSpec, SpecLike
 from cortexgraph.training import engine, images, loaders
@@ -111,14 +111,9 @@ def train(
     spec = resolved(graph := build(spec))
     settings = on_these_machines(settings)
     engine.check_trackers(logger, run.path)
-    images.check_fit(spec, data, settings.loss)
-    images.check_frames(spec, data)
-    data = images.normalised(data, settings)
-    rows = _validation_rows(run, data, settings, resume=resume)
-    card, data = images.data_card(data, origin), images.set_aside(data, rows)
-    loaders.check_batches(data, settings)
-    if findings := list(batch_norm_over_one_value(graph, min(settings.batch_size, len(data.train)))):
-        raise CompileError(findings)
+    whole = data
+    data, rows = prepared(graph, whole, settings, run.read_validation() if resume else [])
+    card = images.data_card(images.normalised(whole, settings), origin)
     device = engine.choose_device(settings.device, settings.devices)
     computed = settings.model_copy(update={"precision": engine.choose_precision(settings.precision, device)})
     run.check_startable(resume=resume, overwrite=overwrite)
@@ -142,10 +137,23 @@ def train(
         return _carried_out(job, recorder, logger, resume=resume, overwrite=overwrite)
 
 
-def _validation_rows(run: RunFolder, data: ImageData, settings: TrainSettings, *, resume: bool) -> list[int]:
-    """Which training images are set aside: those that a resumed run has stored, if they are rows of the data."""
-    stored = run.read_validation() if resume else []
-    return stored if stored and max(stored) < len(data.train) else images.validation_rows(data, settings)
+def prepared(
+    graph: AreaGraph, data: ImageData, settings: TrainSettings, stored: list[int]
+) -> tuple[ImageData, list[int]]:
+    """The images as the network trains on them, and the rows of those that are set aside for validation.
+
+    Rows that a resumed run has `stored` are taken if they are rows of the data. Raises what `train` does about images
+    that do not fit the network or the settings.
+    """
+    images.check_fit(graph.spec, data, settings.loss)
+    images.check_frames(graph.spec, data)
+    data = images.normalised(data, settings)
+    rows = stored if stored and max(stored) < len(data.train) else images.validation_rows(data, settings)
+    data = images.set_aside(data, rows)
+    loaders.check_batches(data, settings)
+    if findings := list(batch_norm_over_one_value(graph, min(settings.batch_size, len(data.train)))):
+        raise CompileError(findings)
+    return data, rows
 
 
 def _initial_network(

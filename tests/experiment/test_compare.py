@@ -207,6 +207,20 @@ def test_images_that_cannot_be_loaded_are_told_once_before_any_work(write: Write
     assert not (tmp_path / "out").exists()
 
 
+def test_images_that_do_not_fit_some_variants_are_told_before_any_work(write: Write, tmp_path: Path) -> None:
+    settings = "settings: {validation: 60}"
+    experiment = write(
+        f"variants: {{a: {{}}, b: {{{settings}}}, c: {{{settings}}}, d: {{set: {{readout.classes: 7}}}}}}"
+    )
+    with pytest.raises(DataError, match=r"b and others: settings\.validation: 60 of 60 training images") as caught:
+        compare(experiment, tmp_path / "out")
+    assert [finding.place for finding in caught.value.diagnostics] == [
+        "b and others: settings.validation",
+        "d: readout.classes",
+    ]
+    assert not (tmp_path / "out").exists()
+
+
 def test_runs_of_another_experiment_are_not_taken_for_ones_own(write: Write, tmp_path: Path) -> None:
     compare(write("variants: {a: {}}"), tmp_path / "out")
     before = stamps(tmp_path / "out")
