@@ -16,7 +16,7 @@ from pydantic import JsonValue
 
 from cortexgraph.errors import DataError, Diagnostic, SpecError
 from cortexgraph.experiment.model import ExperimentSpec
-from cortexgraph.experiment.plan import Data, Run, collected, plan
+from cortexgraph.experiment.plan import Data, Run, bounds, collected, plan
 from cortexgraph.experiment.report import Row, draw_figure, rows, table_text
 from cortexgraph.experiment.run import Outcome, adopt, carry_out, check_images, metric_of, outcome_of, stale
 from cortexgraph.extras import FEATURES, require
@@ -93,11 +93,11 @@ def compare(
     out, images = Path(out), experiment.data.arguments if data is None else data
     runs, outcomes = prepare(experiment, out, images, overwrite=overwrite)
     if engine == "here":  # the machines of a cluster may have other files
-        check_images([run for run in runs if run.name not in outcomes])
+        begins = experiment.search is not None and not out.exists()
+        trained = bounds(experiment, out, images) if begins else [run for run in runs if run.name not in outcomes]
+        check_images([replace(run, jobs=jobs) for run in trained], {run.variant.name for run in runs})
 
     def carried_out(waiting: Sequence[Run]) -> Iterator[Outcome]:
-        if engine == "here" and experiment.search is not None:  # a trial that fails is not repeated
-            check_images(waiting)
         return ENGINES[engine](waiting, jobs, overwrite, experiment.cluster)
 
     with locked(out / ".lock", "another `compare` uses this folder"):

@@ -41,7 +41,11 @@ def _alone(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Lesion = Annotated[tuple[str, ...], BeforeValidator(_alone)]
+Lesion = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_alone),
+    either("a kind such as feedback, ends such as `V4 -> V2`, or a list of these"),
+]
 """The words of `cortexgraph.lesion`."""
 
 

@@ -144,6 +144,11 @@ def plan(experiment: ExperimentSpec, out: Path, data: Data) -> list[Run]:
     return runs_of(variants, experiment, out, data)
 
 
+def bounds(experiment: ExperimentSpec, out: Path, data: Data) -> list[Run]:
+    """Runs that together have each bound and each choice of a search's ranges."""
+    return runs_of(_variants(experiment), experiment, out, data)
+
+
 def runs_of(variants: Sequence[Variant], experiment: ExperimentSpec, out: Path, data: Data) -> list[Run]:
     """A run for each variant and seed."""
     if (targets := experiment.data.targets) is not None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -244,35 +244,38 @@ def _measured(run: Run, *, overwrite: bool) -> Outcome:
     return Outcome(run.name, result=result)
 
 
-def check_images(runs: Sequence[Run]) -> None:
+def check_images(runs: Sequence[Run], variants: Collection[str]) -> None:
     """Load what the runs will load, each data set once, and check it against their networks and settings.
 
-    Raises DataError with every finding; what all variants share is said without their names.
+    Raises DataError with every finding; what all variants of the experiment share is said without their names.
     """
+    import_registrations()
     found: dict[Diagnostic, list[str]] = {}
-    waiting = list(runs)
+    waiting = list({run.variant.name: run for run in runs}.values())  # a seed changes nothing here
     while waiting:
         request = _of_spec(waiting[0])
-        for name, finding in _misfits([run for run in waiting if _of_spec(run) == request]):
+        for name, finding in _misfits(request, [run for run in waiting if _of_spec(run) == request]):
             found.setdefault(finding, []).append(name)
         waiting = [run for run in waiting if _of_spec(run) != request]
-    variants = {run.variant.name for run in runs}
     findings = []
     for finding, names in found.items():
-        owner = "" if variants == set(names) else f"{names[0]}{' and others' * (len(set(names)) > 1)}: "
+        owner = "" if set(names) >= set(variants) else f"{names[0]}{' and others' * (len(names) > 1)}: "
         findings.append(replace(finding, place=f"{owner}{finding.place}"))
     if findings:
         raise DataError(findings)
 
 
-def _misfits(runs: Sequence[Run]) -> Iterator[tuple[str, Diagnostic]]:
+def _misfits(request: Mapping[str, Any], runs: Sequence[Run]) -> Iterator[tuple[str, Diagnostic]]:
     """What is wrong with the images that the runs share, and how they do not fit a run, with the variant's name."""
+    from cortexgraph.data import load_data
     from cortexgraph.training.fit import prepared
 
     try:
-        images = _images(runs[0], None)
+        images = load_data(**request, processes=max(run.settings.devices * run.jobs for run in runs))
     except CortexGraphError as error:
         yield from ((run.variant.name, finding) for run in runs for finding in error.diagnostics)
+        return
+    except Exception:  # of the user's own reader: the runs report it
         return
     for run in runs:
         try:

@@ -119,7 +119,6 @@ def train(
     run.check_startable(resume=resume, overwrite=overwrite)
     with torch.random.fork_rng([device.index] if device.type == "cuda" else []), engine.quiet_lightning():
         network, start = _initial_network(spec, settings, data, init_from, run.read_initial() if resume else None)
-        images.check_augmentation(spec, data, settings)
         check_losses(network.unrolled, settings.loss_over)
         frozen = freeze(network, settings.freeze)
         started = Started(
@@ -150,6 +149,7 @@ def prepared(
     data = images.normalised(data, settings)
     rows = stored if stored and max(stored) < len(data.train) else images.validation_rows(data, settings)
     data = images.set_aside(data, rows)
+    images.check_augmentation(graph.spec, data, settings)
     loaders.check_batches(data, settings)
     if findings := list(batch_norm_over_one_value(graph, min(settings.batch_size, len(data.train)))):
         raise CompileError(findings)

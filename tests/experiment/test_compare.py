@@ -219,6 +219,9 @@ def test_images_that_do_not_fit_some_variants_are_told_before_any_work(write: Wr
         "d: readout.classes",
     ]
     assert not (tmp_path / "out").exists()
+    compare(write("variants: {a: {}}"), tmp_path / "out")
+    with pytest.raises(DataError, match=r"^b: settings\.shift: "):
+        compare(write("variants: {a: {}, b: {settings: {shift: 40}}}"), tmp_path / "out")
 
 
 def test_runs_of_another_experiment_are_not_taken_for_ones_own(write: Write, tmp_path: Path) -> None:

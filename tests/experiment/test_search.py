@@ -65,6 +65,7 @@ def test_missing_images_use_up_no_trial(write: Write, tmp_path: Path) -> None:
     experiment = write(SEARCH.replace("TRIALS", "1"))
     with pytest.raises(DataError, match="gone: this directory does not exist"):
         compare(experiment, tmp_path / "out", data={"source": str(tmp_path / "gone")})
+    assert not (tmp_path / "out").exists()
     found = compare(experiment, tmp_path / "out")
     assert len(drawn(found)) == 1
     assert not found.failures
