@@ -41,11 +41,7 @@ def _alone(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Lesion = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_alone),
-    either("a kind such as feedback, ends such as `V4 -> V2`, or a list of these"),
-]
+Lesion = Annotated[tuple[str, ...], BeforeValidator(_alone)]
 """The words of `cortexgraph.lesion`."""
 
 
