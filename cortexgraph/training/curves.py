@@ -132,7 +132,7 @@ def figure_of(
     }
     with matplotlib.rc_context(style):
         figure = Figure(figsize=size or (4 * panels, 3.2), layout="constrained")
-        figure.suptitle(title.replace("$", r"\$"), fontsize=10)
+        figure.suptitle(title.replace("$", r"\$"), fontsize=10, wrap=True)
         axes = figure.subplots(1, panels, squeeze=False)[0]
         for axis in axes:
             axis.xaxis.set_major_locator(MaxNLocator(integer=integers))

@@ -35,6 +35,14 @@ def test_curves_by_step(tmp_path: Path) -> None:
     assert dict(matplotlib.rcParams) == before
 
 
+def test_a_long_title_takes_several_lines(tmp_path: Path) -> None:
+    title = "one two three four five six seven eight nine ten " * 5
+    draw_curves(history((8,)), title, [tmp_path / "c.svg"])
+    lines = [text for text in texts(tmp_path / "c.svg") if "three" in text]
+    assert len(lines) >= 2
+    assert sum(line.count("three") for line in lines) == 5
+
+
 def test_one_readout_has_two_panels(tmp_path: Path) -> None:
     draw_curves(history((8,), epochs=1), "t", [tmp_path / "c.svg"])
     assert not any(text.startswith("step ") for text in texts(tmp_path / "c.svg"))
