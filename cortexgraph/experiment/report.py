@@ -148,8 +148,9 @@ def draw_figure(
     heading, lines = _lines(experiment, table)
     places = list(dict.fromkeys(place for line in lines.values() for place, _ in line))
     numeric = not any(isinstance(place, str) for place in places)
+    whole = numeric and all(float(place).is_integer() for place in places)
     title = experiment.description or experiment.name
-    with figure_of(1, title, (6.4, 3.8), integers=x == "step") as (figure, (axis,)):
+    with figure_of(1, title, (6.4, 3.8), integers=whole) as (figure, (axis,)):
         for number, (name, line) in enumerate(lines.items()):
             shift = 0.0 if numeric else 0.12 * (number - (len(lines) - 1) / 2)
             xs = [float(place) if numeric else places.index(place) + shift for place, _ in line]
@@ -175,8 +176,8 @@ def draw_figure(
 
 
 def _lines(experiment: ExperimentSpec, table: Sequence[Row]) -> tuple[str, dict[str, list[Point]]]:
-    """The axes of the grid that name the lines, and the points of each: those of the last readout step, unless x is the
-    step.
+    """What names the lines, where an axis of the grid does, and the points of each: those of the last readout step,
+    unless x is the step.
     """
     x, series = experiment.figure.x, experiment.figure.series
     chosen = [row for row in table if x == "step" or row.last]
@@ -198,9 +199,9 @@ def _lines(experiment: ExperimentSpec, table: Sequence[Row]) -> tuple[str, dict[
         else:
             shown = [axis for axis in varied if axis != x]
         shown = [axis for axis in dict.fromkeys(shown) if axis in varied]
-        axes |= dict.fromkeys(axis for axis in shown if axis in experiment.grid)
+        axes |= dict.fromkeys(shown)
         lines.setdefault(", ".join(varied[axis] for axis in shown), []).append((_place(row, x), row))
-    return ", ".join(axes), lines
+    return ", ".join(axes) if axes.keys() & experiment.grid.keys() else "", lines
 
 
 def _place(row: Row, x: str) -> float | str:
