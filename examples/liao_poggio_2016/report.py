@@ -25,7 +25,7 @@ Row = dict[str, str]
 def main(runs: Path, out: Path, suffix: str = "") -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name, question in QUESTIONS.items():
-        if not (runs / name / "table.csv").exists():
+        if not (runs / name / "figure.svg").exists():  # it was not run, or not to its end
             continue
         shutil.copyfile(runs / name / "table.csv", out / f"{name}{suffix}.csv")
         shutil.copyfile(runs / name / "figure.svg", out / f"{name}{suffix}.svg")

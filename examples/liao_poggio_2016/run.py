@@ -1,7 +1,7 @@
 """The questions of Liao & Poggio (2016): nine experiments, one after another.
 
-    python examples/liao_poggio_2016/run.py --data path/to/cifar10            # small: some 40 minutes on 2 CPU cores
-    python examples/liao_poggio_2016/run.py --setting medium --data cifar10   # medium: estimated 14 hours of one core
+    python examples/liao_poggio_2016/run.py --data path/to/cifar10            # small: some 50 minutes of one CPU core
+    python examples/liao_poggio_2016/run.py --setting medium --data cifar10   # medium: estimated 11 hours of one core
     python examples/liao_poggio_2016/run.py --setting full --data cifar10     # full: for a GPU
 
 Repeat the same command to continue after an interruption. Runs that two experiments share are trained once. `report.py`
