@@ -80,8 +80,8 @@ def compare(
 
     Raises:
         SpecError: with every finding about the experiment, before anything is trained.
-        DataError: if `out` cannot be written, is in use, or holds damaged runs or runs of another experiment, or if
-            the images cannot be loaded.
+        DataError: if `out` cannot be written, is in use, or holds damaged runs or runs of another experiment, or if the
+            images cannot be loaded or do not fit a variant, before anything is written.
         MissingPackageError: if the packages for training, or of the engine, are not installed.
     """
     if engine not in ENGINES:

@@ -253,10 +253,10 @@ def check_images(runs: Sequence[Run], variants: Collection[str]) -> None:
     found: dict[Diagnostic, list[str]] = {}
     waiting = list({run.variant.name: run for run in runs}.values())  # a seed changes nothing here
     while waiting:
-        request = _of_spec(waiting[0])
-        for name, finding in _misfits(request, [run for run in waiting if _of_spec(run) == request]):
+        request = _image_request(waiting[0])
+        for name, finding in _misfits(request, [run for run in waiting if _image_request(run) == request]):
             found.setdefault(finding, []).append(name)
-        waiting = [run for run in waiting if _of_spec(run) != request]
+        waiting = [run for run in waiting if _image_request(run) != request]
     findings = []
     for finding, names in found.items():
         owner = "" if set(names) >= set(variants) else f"{names[0]}{' and others' * (len(names) > 1)}: "
@@ -284,7 +284,7 @@ def _misfits(request: Mapping[str, Any], runs: Sequence[Run]) -> Iterator[tuple[
             yield from ((run.variant.name, finding) for finding in error.diagnostics)
 
 
-def _of_spec(run: Run) -> dict[str, Any]:
+def _image_request(run: Run) -> dict[str, Any]:
     """The arguments of `load_data` that decide the images."""
     shape = run.variant.spec.input
     return {**run.data, "size": pair(shape.size), "channels": shape.channels}
@@ -296,7 +296,7 @@ def _images(run: Run, streamed: bool | None) -> ImageData:
 
     processes = on_these_machines(run.settings).devices * (1 if streamed is False else run.jobs)
     memory = {"memory": 0} if streamed else {}
-    return load_data(**_of_spec(run) | memory, processes=processes)
+    return load_data(**_image_request(run) | memory, processes=processes)
 
 
 def _judge(trial: tuple[str, int, str]) -> Callable[[EpochRecord], None]:
